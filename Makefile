@@ -1,0 +1,51 @@
+# One word per chore. `make demo` and `make test` need only Python (3.11 to 3.14), pip and make.
+#
+#   make demo    set up .venv and train a character language model, under 2 minutes of training
+#   make test    set up .venv and run the whole test suite
+#   make check   lint, format, strict types
+#   make format  rewrite the files as `make check` wants them
+#   make slow    the tests that take minutes (with WEFT_DATA set, those on real data too)
+#   make clean   remove .venv and what the tools left
+#
+# TORCH_INDEX=URL takes torch from that package index: README.md says how to get a CPU-only build.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TORCH_INDEX ?=
+
+.PHONY: demo test check format slow clean
+
+demo: $(VENV)/.installed
+	$(BIN)/weft train language --config configs/demo.toml --out runs/demo --overwrite
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m slow
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' || \
+	  { echo "weft needs Python 3.11 to 3.14; $(PYTHON) is $$($(PYTHON) --version). Name another: make PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet "torch>=2.13,<2.14" --index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
