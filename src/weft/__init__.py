@@ -35,7 +35,9 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name not in _LAZY:
-        raise AttributeError(f"module 'weft' has no attribute {name!r}; it has {', '.join(__all__)}")
+        raise AttributeError(
+            f"module 'weft' has no attribute {name!r}; it has {', '.join(__all__)}"
+        )
     module, attribute = _LAZY[name]
     value: object = importlib.import_module(module)
     if attribute is not None:

@@ -9,8 +9,8 @@
     ├── TrainingError   (RuntimeError)  training can't go on: a loss that is not finite, say
     └── MissingExtra    (ImportError)   an optional package is absent; names the remedy
 
-Each message is one sentence or two: what was given, what is allowed, the remedy. Where a layer stands
-in for one of torch's, bad arguments raise torch's own types and texts instead.
+Each message is one sentence or two: what was given, what is allowed, the remedy. Where a layer
+stands in for one of torch's, bad arguments raise torch's own types and texts instead.
 """
 
 from weft.ir.errors import CellError, WeftError

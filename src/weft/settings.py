@@ -7,10 +7,11 @@
 | WEFT_DATA   | the folder of real data that tests and benchmarks read; unset: they skip     |
 """
 
+import logging
 import os
 from pathlib import Path
 
-__all__ = ["data_folder", "debug_level", "default_engine"]
+__all__ = ["data_folder", "debug_level", "default_engine", "show_log"]
 
 
 def default_engine() -> str:
@@ -30,3 +31,11 @@ def data_folder() -> Path | None:
     """Where the real data lies, or None where WEFT_DATA is unset."""
     text = os.environ.get("WEFT_DATA")
     return Path(text) if text else None
+
+
+def show_log() -> None:
+    """Send what the `weft` logger tells to stderr, where WEFT_DEBUG asks for it."""
+    log = logging.getLogger("weft")
+    if debug_level() >= 1 and not log.handlers:
+        log.addHandler(logging.StreamHandler())
+        log.setLevel(logging.INFO)

@@ -1,0 +1,1 @@
+"""Engines, strangers to one another: each runs a cell's graph."""

@@ -1,0 +1,28 @@
+"""Long short-term memory whose hidden state is a projection of its cells."""
+
+from weft.cells.cell import Cell
+from weft.cells.symbols import Symbol, sigmoid, tanh
+
+__all__ = ["ProjectedLSTM"]
+
+
+class ProjectedLSTM(Cell):
+    """LSTM with a recurrent projection layer (Sak et al. 2014): h has size `proj_size`."""
+
+    states = ("h", "c")
+    gates = ("i", "f", "g", "o")
+    sizes = {"h": "proj_size"}
+    source = "H. Sak et al., Long short-term memory based architectures, arXiv:1402.1128"
+
+    proj_size: int = 64
+
+    def step(
+        self, x: Symbol, h: Symbol, c: Symbol, W: Symbol, U: Symbol, b: Symbol, R: Symbol
+    ) -> tuple[Symbol, Symbol]:
+        i = sigmoid(W.i @ x + U.i @ h + b.i)
+        f = sigmoid(W.f @ x + U.f @ h + b.f)
+        g = tanh(W.g @ x + U.g @ h + b.g)
+        o = sigmoid(W.o @ x + U.o @ h + b.o)
+        c = f * c + i * g
+        h = R @ (o * tanh(c))
+        return h, c

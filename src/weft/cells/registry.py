@@ -1,0 +1,72 @@
+"""The list of cells, and how one is found by its name."""
+
+import difflib
+import importlib
+
+from weft.cells.cell import Cell
+from weft.cells.gru import GRU
+from weft.cells.gru_original import OriginalGRU
+from weft.cells.lstm import LSTM
+from weft.cells.lstm_projected import ProjectedLSTM
+from weft.cells.rnn import RNN
+from weft.errors import ConfigError
+
+__all__ = ["CELLS", "load"]
+
+CELLS: dict[str, Cell] = {
+    "rnn": RNN(),
+    "rnn_relu": RNN(nonlinearity="relu"),
+    "lstm": LSTM(),
+    "lstm_projected": ProjectedLSTM(),
+    "gru": GRU(),
+    "gru_original": OriginalGRU(),
+}
+
+
+def load(name: str) -> Cell:
+    """The cell of that name: one of `CELLS`, or `package.module:Class` for a user's own.
+
+    Raises ConfigError where there is none such, and CellError where its equations can't be.
+
+    Example:
+        >>> load("lstm").states
+        ('h', 'c')
+    """
+    if ":" in name:
+        cell = _load_own(name)
+    elif name in CELLS:
+        cell = CELLS[name]
+    else:
+        near = difflib.get_close_matches(name, CELLS, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(
+            f"There is no cell {name!r}; {hint}The cells are {', '.join(CELLS)}, and one of "
+            f"your own is named package.module:Class."
+        )
+    cell.graph()
+    return cell
+
+
+def _load_own(name: str) -> Cell:
+    module_name, _, attribute = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"Cell {name!r}: there is no module {error.name!r}; a cell of your own is named "
+            f"package.module:Class, and Python must be able to import the module from here."
+        ) from error
+    kind = getattr(module, attribute, None)
+    if isinstance(kind, Cell):
+        return kind
+    if not (isinstance(kind, type) and issubclass(kind, Cell)):
+        raise ConfigError(
+            f"Cell {name!r}: {attribute!r} in {module_name} is "
+            f"{'not there' if kind is None else 'no weft.cells.Cell'}; name a subclass of Cell."
+        )
+    try:
+        return kind()
+    except TypeError as error:
+        raise ConfigError(
+            f"Cell {name!r} can't be made without options ({error}); give each a default."
+        ) from error

@@ -1,0 +1,319 @@
+"""Symbols: what `step` is run on. Each operation on them adds a node that knows its line.
+
+A symbol has no value yet, so everything that would need one (an `if`, a loop, `float()`, a function
+of torch, numpy or math) is refused at the line where it stands.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import CodeType, FrameType
+from typing import Never
+
+from weft.ir import CellError, Node, Where
+
+__all__ = [
+    "Symbol",
+    "Tape",
+    "exp",
+    "log",
+    "maximum",
+    "minimum",
+    "norm",
+    "relu",
+    "sigmoid",
+    "softplus",
+    "sqrt",
+    "tanh",
+]
+
+Number = float | int
+Span = tuple[int, int, int, int]
+
+
+@dataclass
+class Tape:
+    """What one run of `step` recorded: shared nodes, and the node each expression made."""
+
+    cell: str
+    gates: Sequence[str]
+    code: CodeType
+    shared: dict[tuple[object, ...], Node] = field(default_factory=dict)
+    spans: dict[Span, Node] = field(default_factory=dict)
+    norms: int = 0
+
+    def node(self, op: str, args: tuple[Node, ...] = (), detail: object = None) -> Node:
+        """The node of that operation, made once."""
+        key = (op, args, detail)
+        node = self.shared.get(key)
+        if node is None:
+            node = self.shared[key] = Node(op, args, detail, (), self.where())
+        span = self.span()
+        if span is not None:
+            self.spans[span] = node
+        return node
+
+    def where(self) -> Where | None:
+        """The user's expression that is running now."""
+        frame = _outside()
+        return None if frame is None else place(frame)
+
+    def span(self) -> Span | None:
+        """The place, within `step`, of the expression that is running now."""
+        frame = _outside()
+        while frame is not None and frame.f_code is not self.code:
+            frame = frame.f_back
+        return None if frame is None else _span(frame)
+
+
+def place(frame: FrameType) -> Where:
+    """Where a frame stands now."""
+    file = frame.f_code.co_filename
+    line, end_line, column, end_column = _span(frame) or (frame.f_lineno, 0, 0, 0)
+    text = linecache.getline(file, line).strip()
+    return Where(file, line, text, end_line, column, end_column)
+
+
+def _outside() -> FrameType | None:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    return frame
+
+
+def _span(frame: FrameType) -> Span | None:
+    positions = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+    line, end_line, column, end_column = positions
+    if line is None or end_line is None or column is None or end_column is None:
+        return None
+    return line, end_line, column, end_column
+
+
+class Symbol:
+    """A value of a step before it has one: a parameter, the input, a state, or made of these."""
+
+    __slots__ = ("node", "tape")
+
+    def __init__(self, tape: Tape, node: Node) -> None:
+        self.tape = tape
+        self.node = node
+
+    def make(self, op: str, *args: Symbol | Number, detail: object = None) -> Symbol:
+        """The symbol of an operation on symbols and numbers."""
+        nodes = tuple(self.lift(a) for a in args)
+        return Symbol(self.tape, self.tape.node(op, nodes, detail))
+
+    def lift(self, value: object) -> Node:
+        """A number becomes a constant; anything else that is no symbol is refused."""
+        if isinstance(value, Symbol):
+            return value.node
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            self.refuse(
+                f"{type(value).__name__} can't stand in an equation; symbols and numbers can"
+            )
+        return self.tape.node("const", (), float(value))
+
+    def refuse(self, problem: str) -> Never:
+        """Raise CellError at the user's line."""
+        raise CellError(f"{self.tape.where()}: {problem}.")
+
+    def __getattr__(self, name: str) -> Symbol:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name == "T":
+            return self.make("transpose", self)
+        gates = self.tape.gates
+        if name not in gates:
+            known = f"its gates are {', '.join(gates)}" if gates else "it has no gates"
+            self.refuse(f"`{name}` is no gate of {self.tape.cell}; {known}")
+        if self.node.op == "param":
+            assert isinstance(self.node.detail, tuple)
+            param, gate = self.node.detail
+            if gate is not None:
+                self.refuse(f"`{param}.{gate}` is one gate's part already; it has no `.{name}`")
+            return self.make("param", detail=(param, name))
+        return self.make("gate", self, detail=(list(gates).index(name), name))
+
+    def __matmul__(self, other: Symbol) -> Symbol:
+        return self.make("product", self, other)
+
+    def __rmatmul__(self, other: object) -> Never:
+        self.refuse("the left of `@` must be a parameter's matrix")
+
+    def __add__(self, other: Symbol | Number) -> Symbol:
+        return self.make("add", self, other)
+
+    def __radd__(self, other: Number) -> Symbol:
+        return self.make("add", other, self)
+
+    def __sub__(self, other: Symbol | Number) -> Symbol:
+        return self.make("sub", self, other)
+
+    def __rsub__(self, other: Number) -> Symbol:
+        return self.make("sub", other, self)
+
+    def __mul__(self, other: Symbol | Number) -> Symbol:
+        return self.make("mul", self, other)
+
+    def __rmul__(self, other: Number) -> Symbol:
+        return self.make("mul", other, self)
+
+    def __truediv__(self, other: Symbol | Number) -> Symbol:
+        return self.make("div", self, other)
+
+    def __rtruediv__(self, other: Number) -> Symbol:
+        return self.make("div", other, self)
+
+    def __neg__(self) -> Symbol:
+        return self.make("neg", self)
+
+    def __abs__(self) -> Symbol:
+        return self.make("abs", self)
+
+    def __pow__(self, power: object) -> Symbol:
+        if power not in (2, 0.5):
+            self.refuse(f"the power {power!r} can't be; ** 2, ** 0.5, exp and log can")
+        return self.make("mul", self, self) if power == 2 else self.make("sqrt", self)
+
+    def __bool__(self) -> bool:
+        self.refuse(
+            "Python control flow on a symbol; its value is known only when the cell runs. "
+            "Use maximum, minimum, relu or a gate"
+        )
+
+    def _compare(self, other: object) -> Never:
+        self.refuse("symbols can't be compared; use maximum, minimum, relu or a gate")
+
+    def __lt__(self, other: object) -> bool:
+        self._compare(other)
+
+    def __le__(self, other: object) -> bool:
+        self._compare(other)
+
+    def __gt__(self, other: object) -> bool:
+        self._compare(other)
+
+    def __ge__(self, other: object) -> bool:
+        self._compare(other)
+
+    def __eq__(self, other: object) -> bool:
+        self._compare(other)
+
+    def __ne__(self, other: object) -> bool:
+        self._compare(other)
+
+    __hash__ = object.__hash__
+
+    def __iter__(self) -> Never:
+        self.refuse(
+            "a symbol can't be looped over or unpacked; an equation speaks of whole vectors"
+        )
+
+    def __len__(self) -> int:
+        self.refuse("a symbol has no length yet; sizes follow from the equations")
+
+    def __getitem__(self, key: object) -> Never:
+        self.refuse("a symbol can't be indexed; gates are taken by name, as in `W.i`")
+
+    def __float__(self) -> float:
+        self.refuse("a symbol is no number yet; functions of symbols are in weft.cells")
+
+    __int__ = __float__
+
+    def __array_ufunc__(self, function: object, method: str, *args: object, **kw: object) -> Never:
+        name = getattr(function, "__name__", "it")
+        self.refuse(
+            f"numpy's `{name}` can't take a symbol; use weft.cells' own, if it has `{name}`"
+        )
+
+    @classmethod
+    def __torch_function__(
+        cls, function: object, types: object, args: tuple[object, ...] = (), kwargs: object = None
+    ) -> Never:
+        symbol = next(a for a in args if isinstance(a, Symbol))
+        name = getattr(function, "__name__", "it")
+        symbol.refuse(
+            f"torch's `{name}` can't take a symbol; use weft.cells' own, if it has `{name}`"
+        )
+
+
+def _unary(op: str, value: Symbol) -> Symbol:
+    if not isinstance(value, Symbol):
+        raise CellError(f"{_here()}: {op} takes a symbol, not {type(value).__name__}.")
+    return value.make(op, value)
+
+
+def _here() -> Where | None:
+    frame = _outside()
+    return None if frame is None else place(frame)
+
+
+def sigmoid(a: Symbol) -> Symbol:
+    """1 / (1 + exp(-a))."""
+    return _unary("sigmoid", a)
+
+
+def tanh(a: Symbol) -> Symbol:
+    """Hyperbolic tangent."""
+    return _unary("tanh", a)
+
+
+def relu(a: Symbol) -> Symbol:
+    """max(a, 0)."""
+    return _unary("relu", a)
+
+
+def exp(a: Symbol) -> Symbol:
+    """Exponential."""
+    return _unary("exp", a)
+
+
+def log(a: Symbol) -> Symbol:
+    """Natural logarithm."""
+    return _unary("log", a)
+
+
+def sqrt(a: Symbol) -> Symbol:
+    """Square root."""
+    return _unary("sqrt", a)
+
+
+def softplus(a: Symbol) -> Symbol:
+    """log(1 + exp(a)), without overflow."""
+    return _unary("softplus", a)
+
+
+def maximum(a: Symbol | Number, b: Symbol | Number) -> Symbol:
+    """The larger of two, element by element."""
+    return _binary("maximum", a, b)
+
+
+def minimum(a: Symbol | Number, b: Symbol | Number) -> Symbol:
+    """The smaller of two, element by element."""
+    return _binary("minimum", a, b)
+
+
+def _binary(op: str, a: Symbol | Number, b: Symbol | Number) -> Symbol:
+    symbol = a if isinstance(a, Symbol) else b
+    if not isinstance(symbol, Symbol):
+        raise CellError(f"{_here()}: {op} takes at least one symbol.")
+    return symbol.make(op, a, b)
+
+
+def norm(v: Symbol, name: str | None = None, eps: float = 1e-5) -> Symbol:
+    """Layer normalisation (Ba et al. 2016) of a vector, with its own learnt gain and bias.
+
+    The parameters are called `norm1_gain`, `norm1_bias`, `norm2_gain`, ... in the order of the
+    equations, or `NAME_gain` and `NAME_bias`.
+    """
+    if not isinstance(v, Symbol):
+        raise CellError(f"{_here()}: norm takes a symbol, not {type(v).__name__}.")
+    tape = v.tape
+    tape.norms += 1
+    name = name or f"norm{tape.norms}"
+    gain = v.make("param", detail=(f"{name}_gain", None))
+    bias = v.make("param", detail=(f"{name}_bias", None))
+    return v.make("normalize", v, detail=float(eps)) * gain + bias

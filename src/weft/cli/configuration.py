@@ -1,0 +1,40 @@
+"""Settings from a TOML file and the command line."""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from weft.errors import ConfigError
+
+__all__ = ["read_settings"]
+
+
+def read_settings(
+    path: str | None, options: Mapping[str, Any], check: Callable[[Mapping[str, Any]], object]
+) -> dict[str, Any]:
+    """The keys of a TOML file, if any, under the options of the command line, which win.
+
+    `check` raises ConfigError for settings that can't be; for those of the file its name is added.
+    """
+    table = _read(Path(path)) if path is not None else {}
+    try:
+        check(table)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    settings = {**table, **options}
+    check(settings)
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: the configuration cannot be read ({error.strerror}); check its name."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8; a TOML file is UTF-8 text.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}.") from error

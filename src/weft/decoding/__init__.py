@@ -1,0 +1,1 @@
+"""From scores to symbols: what several tasks share."""

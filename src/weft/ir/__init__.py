@@ -1,0 +1,27 @@
+"""The language of cells: operations, graphs, shapes, checks, and how a graph is shown."""
+
+from weft.ir.check import verify
+from weft.ir.errors import CellError, WeftError
+from weft.ir.graph import Graph, Node, Param, Size, Where, in_order, rewrite
+from weft.ir.ops import OPS, Op
+from weft.ir.shapes import Shapes, infer
+from weft.ir.show import equations, parameters
+
+__all__ = [
+    "OPS",
+    "CellError",
+    "Graph",
+    "Node",
+    "Op",
+    "Param",
+    "Shapes",
+    "Size",
+    "WeftError",
+    "Where",
+    "equations",
+    "in_order",
+    "infer",
+    "parameters",
+    "rewrite",
+    "verify",
+]

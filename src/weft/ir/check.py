@@ -1,0 +1,77 @@
+"""What a legal graph is. Tests run `verify` after tracing and between passes."""
+
+from collections.abc import Callable
+
+from weft.ir.graph import Graph, Node, Size
+from weft.ir.ops import OPS
+
+__all__ = ["verify"]
+
+Shape = tuple[Size, ...]
+
+
+def verify(graph: Graph) -> None:
+    """Raise ValueError, naming the node, unless every node is well formed and fits its shape."""
+    if len(graph.results) != len(graph.states) or len(graph.states) != len(graph.state_sizes):
+        raise ValueError(f"{graph.cell}: each state needs one result and one size")
+    for node in graph.nodes:
+        _verify_node(graph, node)
+    for name, size, node in zip(graph.states, graph.state_sizes, graph.results, strict=True):
+        if node.shape != (size,):
+            raise ValueError(f"{graph.cell}: result {name} has shape {node.shape}, not {size}")
+
+
+def _verify_node(graph: Graph, node: Node) -> None:
+    op = OPS.get(node.op)
+    if op is None:
+        raise ValueError(f"{graph.cell}: `{node.op}` is no operation of the language")
+    if len(node.args) != op.arity:
+        raise ValueError(f"{graph.cell}: `{node.op}` takes {op.arity} values, not {len(node.args)}")
+    rule = _SHAPE_RULES[op.kind if op.kind != "structure" else node.op]
+    if not rule(graph, node):
+        shapes = ", ".join(str(a.shape) for a in node.args)
+        raise ValueError(f"{graph.cell}: `{node.op}` of {shapes} can't have shape {node.shape}")
+
+
+def _leaf(graph: Graph, node: Node) -> bool:
+    if node.op == "const":
+        return node.shape == () and isinstance(node.detail, float)
+    if node.op == "state":
+        return node.shape == (graph.state_sizes[graph.states.index(str(node.detail))],)
+    if node.op == "input":
+        return len(node.shape) == 1
+    assert isinstance(node.detail, tuple)
+    name, gate = node.detail
+    param = graph.param(name)
+    if param.kind == "scalar":
+        return node.shape == () and gate is None
+    whole = gate is None and param.gates
+    rows = Size(param.rows.name, len(param.gates)) if whole else param.rows
+    columns = () if param.columns is None else (param.columns,)
+    return node.shape == (rows, *columns) and (gate is None or gate in param.gates)
+
+
+def _binary(_: Graph, node: Node) -> bool:
+    shapes = {a.shape for a in node.args}
+    return node.shape == max(shapes, key=len) and len(shapes - {()}) <= 1
+
+
+def _product(_: Graph, node: Node) -> bool:
+    matrix, vector = (a.shape for a in node.args)
+    return len(matrix) == 2 and vector == matrix[1:] and node.shape == matrix[:1]
+
+
+def _gate(graph: Graph, node: Node) -> bool:
+    (size,) = node.args[0].shape
+    return size.times == len(graph.gates) and node.shape == (Size(size.name),)
+
+
+_SHAPE_RULES: dict[str, Callable[[Graph, Node], bool]] = {
+    "leaf": _leaf,
+    "unary": lambda _, node: node.shape == node.args[0].shape,
+    "binary": _binary,
+    "product": _product,
+    "transpose": lambda _, node: node.shape == node.args[0].shape[::-1],
+    "gate": _gate,
+    "normalize": lambda _, node: len(node.shape) == 1 and node.shape == node.args[0].shape,
+}

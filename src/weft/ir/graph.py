@@ -1,0 +1,173 @@
+"""One step of a cell as a graph: nodes are frozen, shared where equal, and know their line."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+__all__ = ["Graph", "Node", "Param", "Size", "Where", "in_order", "rewrite"]
+
+
+@dataclass(frozen=True)
+class Where:
+    """A place in the source of a cell: file, lines, columns, and the text that stands there."""
+
+    file: str
+    line: int
+    text: str = ""
+    end_line: int = 0
+    column: int = 0
+    end_column: int = 0
+
+    def __str__(self) -> str:
+        name = self.file.replace("\\", "/").rsplit("/", 1)[-1]
+        return f"{name}:{self.line}" + (f", `{self.text}`" if self.text else "")
+
+
+@dataclass(frozen=True)
+class Size:
+    """A length that has a name, such as `hidden_size`, taken `times` times (a stack of gates)."""
+
+    name: str
+    times: int = 1
+
+    def value(self, sizes: Mapping[str, int]) -> int:
+        """The number, given what the names stand for."""
+        return self.times * sizes[self.name]
+
+    def __str__(self) -> str:
+        return self.name if self.times == 1 else f"{self.times} x {self.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One value of the step. `detail` is what a leaf or a structure needs besides its arguments:
+
+    | op        | detail                                       |
+    |-----------|----------------------------------------------|
+    | state     | its name                                     |
+    | param     | (its name, the gate or None for all of it)   |
+    | const     | its number                                   |
+    | gate      | (its index, its name)                        |
+    | normalize | the eps under the root                       |
+    """
+
+    op: str
+    args: tuple[Node, ...]
+    detail: object
+    shape: tuple[Size, ...]
+    where: Where | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Param:
+    """A learnt parameter of a cell.
+
+    A matrix is stored as (gates x rows, columns), a vector as (gates x rows,), a scalar as ().
+    With `blocks` above 1 the matrix is block-diagonal, and a stored row holds only the columns of
+    its own block.
+    """
+
+    name: str
+    kind: Literal["matrix", "vector", "scalar"]
+    gates: tuple[str, ...] = ()
+    rows: Size = Size("hidden_size")
+    columns: Size | None = None
+    blocks: int = 1
+    init: str | float = "uniform"
+
+    def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """The stored shape, given what the size names stand for."""
+        if self.kind == "scalar":
+            return ()
+        rows = max(1, len(self.gates)) * self.rows.value(sizes)
+        if self.columns is None:
+            return (rows,)
+        return (rows, self.columns.value(sizes) // self.blocks)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What `step` computes: the new states, the parameters it needs, and every value in order."""
+
+    cell: str
+    states: tuple[str, ...]
+    gates: tuple[str, ...]
+    state_sizes: tuple[Size, ...]
+    params: tuple[Param, ...]
+    results: tuple[Node, ...]
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node once, arguments before their users."""
+        return in_order(self.results)
+
+    @cached_property
+    def stateful(self) -> frozenset[Node]:
+        """The nodes that depend on a state, and so can't leave the loop over time."""
+        found: set[Node] = set()
+        for node in self.nodes:
+            if node.op == "state" or any(a in found for a in node.args):
+                found.add(node)
+        return frozenset(found)
+
+    @cached_property
+    def timed(self) -> frozenset[Node]:
+        """The nodes that depend on the input or a state; the rest is fixed for a whole sequence."""
+        found: set[Node] = set()
+        for node in self.nodes:
+            if node.op in ("state", "input") or any(a in found for a in node.args):
+                found.add(node)
+        return frozenset(found)
+
+    def param(self, name: str) -> Param:
+        """The parameter of that name."""
+        return next(p for p in self.params if p.name == name)
+
+    def digest(self) -> str:
+        """A hash of the equations: equal for equal graphs, whatever their variables are called."""
+        numbers = {node: i for i, node in enumerate(self.nodes)}
+        lines = [
+            f"{i}={n.op}{[numbers[a] for a in n.args]}{n.detail!r}{[str(s) for s in n.shape]}"
+            for n, i in numbers.items()
+        ]
+        lines += [
+            f"{p.name} {p.kind} {p.gates} {p.rows} {p.columns} {p.blocks}" for p in self.params
+        ]
+        lines += [f"{s}={numbers[n]}" for s, n in zip(self.states, self.results, strict=True)]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def in_order(results: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Every node that the results need, once each, arguments before their users."""
+    return tuple(_walk(results))
+
+
+def rewrite(results: tuple[Node, ...], rule: Callable[[Node], Node]) -> tuple[Node, ...]:
+    """The same values with `rule` applied to every node, bottom up; equal nodes become one."""
+    done: dict[Node, Node] = {}
+    shared: dict[tuple[object, ...], Node] = {}
+    for node in in_order(results):
+        args = tuple(done[a] for a in node.args)
+        new = rule(node if args == node.args else replace(node, args=args))
+        done[node] = shared.setdefault((new.op, new.args, new.detail, new.shape, new.name), new)
+    return tuple(done[r] for r in results)
+
+
+def _walk(results: tuple[Node, ...]) -> Iterator[Node]:
+    seen: set[Node] = set()
+    stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(results)]
+    while stack:
+        node, ready = stack.pop()
+        if node in seen:
+            continue
+        if ready:
+            seen.add(node)
+            yield node
+        else:
+            stack.append((node, True))
+            stack.extend((a, False) for a in reversed(node.args))

@@ -1,0 +1,116 @@
+"""Arguments of recurrent layers: what is allowed. Where torch has an error of its own, it is that one."""
+
+import numbers
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "check_dropout",
+    "check_dtype",
+    "check_flags",
+    "check_input_size",
+    "check_lengths",
+    "check_resets",
+    "check_sizes",
+    "check_steps",
+]
+
+
+def check_dropout(dropout: object, num_layers: int) -> None:
+    """Raise ValueError unless dropout is a share; warn where no layer is left for it."""
+    is_number = isinstance(dropout, numbers.Real) and not isinstance(dropout, bool)
+    if not is_number or not 0 <= float(dropout) <= 1:  # type: ignore[arg-type]
+        raise ValueError(
+            "dropout should be a number in range [0, 1] representing the probability of an "
+            "element being zeroed"
+        )
+    if float(dropout) > 0 and num_layers == 1:  # type: ignore[arg-type]
+        warnings.warn(
+            "dropout option adds dropout after all but last recurrent layer, so non-zero dropout "
+            f"expects num_layers greater than 1, but got dropout={dropout} and "
+            f"num_layers={num_layers}",
+            stacklevel=4,
+        )
+
+
+def check_flags(**flags: object) -> None:
+    """Raise TypeError for a flag that is no bool."""
+    for name, flag in flags.items():
+        if not isinstance(flag, bool):
+            raise TypeError(f"{name} should be of type bool, got: {type(flag).__name__}")
+
+
+def check_sizes(input_size: object, hidden_size: object, num_layers: int, proj_size: int) -> None:
+    """Raise TypeError or ValueError for a size that can't be."""
+    for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+        if not isinstance(size, int):
+            raise TypeError(f"{name} should be of type int, got: {type(size).__name__}")
+        if size <= 0:
+            raise ValueError(f"{name} must be greater than zero")
+    if num_layers <= 0:
+        raise ValueError("num_layers must be greater than zero")
+    if proj_size < 0:
+        raise ValueError("proj_size should be a positive integer or zero to disable projections")
+    assert isinstance(hidden_size, int)
+    if proj_size >= hidden_size:
+        raise ValueError("proj_size has to be smaller than hidden_size")
+
+
+def check_dtype(input: Tensor, weight: Tensor) -> None:
+    """Raise ValueError for an input of another dtype than the weights, but under autocast."""
+    if input.dtype != weight.dtype and not torch._C._is_any_autocast_enabled():
+        raise ValueError(
+            f"RNN input dtype ({input.dtype}) does not match weight dtype ({weight.dtype}). "
+            f"Convert input: input.to({weight.dtype}), or convert model: model.to({input.dtype})"
+        )
+
+
+def check_input_size(input: Tensor, input_size: int) -> None:
+    """Raise RuntimeError for an input whose last dimension is not the layer's input size."""
+    if input.size(-1) != input_size:
+        raise RuntimeError(
+            f"input.size(-1) must be equal to input_size. Expected {input_size}, "
+            f"got {input.size(-1)}"
+        )
+
+
+def check_steps(input: Tensor) -> None:
+    """Raise RuntimeError for an input (T, B, I) without a step."""
+    if input.size(0) == 0:
+        raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+
+
+def check_lengths(lengths: Tensor | Sequence[int], steps: int, batch: int) -> Tensor:
+    """Lengths as a tensor (B,). Raises TypeError or ValueError where they don't fit the input."""
+    lengths = torch.as_tensor(lengths)
+    if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
+        raise TypeError(f"lengths must be whole numbers, got {lengths.dtype}")
+    lengths = lengths.reshape(1) if lengths.dim() == 0 and batch == 1 else lengths
+    if lengths.shape != (batch,):
+        raise ValueError(
+            f"lengths must have shape ({batch},), one for each sequence, got {tuple(lengths.shape)}"
+        )
+    if batch and (int(lengths.min()) < 0 or int(lengths.max()) > steps):
+        raise ValueError(
+            f"lengths must lie between 0 and the {steps} steps of the input, got "
+            f"{int(lengths.min())} to {int(lengths.max())}"
+        )
+    return lengths
+
+
+def check_resets(resets: Tensor, steps: int, batch: int, batch_first: bool) -> Tensor:
+    """Resets as (T, B). Raises TypeError or ValueError where they don't fit the input."""
+    if not isinstance(resets, Tensor) or resets.dtype != torch.bool:
+        given = resets.dtype if isinstance(resets, Tensor) else type(resets).__name__
+        raise TypeError(f"resets must be a tensor of torch.bool, got {given}")
+    if resets.dim() == 1 and batch == 1:
+        resets = resets.unsqueeze(1)
+    elif batch_first and resets.dim() == 2:
+        resets = resets.transpose(0, 1)
+    if resets.shape != (steps, batch):
+        wanted = f"({batch}, {steps})" if batch_first else f"({steps}, {batch})"
+        raise ValueError(f"resets must have shape {wanted}, one mark for each step of the input")
+    return resets

@@ -1,0 +1,1 @@
+"""Tasks: each is data, a model, a loss and decoding, and none knows of another."""

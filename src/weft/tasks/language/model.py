@@ -1,0 +1,68 @@
+"""The language model: an embedding, recurrent layers and a linear layer over the vocabulary."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from weft.data.streams import Window
+from weft.errors import ConfigError
+from weft.nn import Recurrent
+from weft.tasks.language.config import LanguageConfig
+from weft.training import State
+
+__all__ = ["LanguageNet", "States", "next_token_loss"]
+
+States = tuple[Tensor, ...]
+
+
+class LanguageNet(nn.Module):
+    """Logits of the next token from the tokens so far.
+
+    `logits, states = net(tokens, states)` with tokens (T, B), logits (T, B, V) and one tensor
+    (L, B, H) for each state of the cell; `states=None` starts from zeros.
+    """
+
+    def __init__(self, config: LanguageConfig, vocabulary_size: int) -> None:
+        super().__init__()
+        width = config.embedding or config.hidden
+        self.embedding = nn.Embedding(vocabulary_size, width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.recurrent = Recurrent(
+            config.cell,
+            width,
+            config.hidden,
+            config.layers,
+            dropout=config.dropout,
+        )
+        self.head = nn.Linear(self.recurrent.output_size, vocabulary_size)
+        # Small and uniform, so that the first predictions are nearly uniform even where one matrix
+        # is both embedding and output layer.
+        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        nn.init.uniform_(self.head.weight, -0.1, 0.1)
+        nn.init.zeros_(self.head.bias)
+        if config.tie_embeddings:
+            self._tie()
+
+    def _tie(self) -> None:
+        width, outputs = self.embedding.embedding_dim, self.recurrent.output_size
+        if width != outputs:
+            raise ConfigError(
+                f"tie_embeddings needs vectors as wide as the layers' outputs: embedding is "
+                f"{width}, the outputs are {outputs}; give embedding = {outputs}."
+            )
+        self.head.weight = self.embedding.weight
+
+    def forward(self, tokens: Tensor, states: States | None = None) -> tuple[Tensor, States]:
+        outputs, states = self.recurrent(self.dropout(self.embedding(tokens)), states)
+        logits: Tensor = self.head(self.dropout(outputs))
+        return logits, states
+
+    def parameter_count(self) -> int:
+        """Learnt numbers; a matrix that is tied counts once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def next_token_loss(net: nn.Module, batch: Window, states: State) -> tuple[Tensor, int, State]:
+    """Mean loss in nats of one window, how many tokens it is the mean of, and the states after."""
+    logits, states = net(batch.inputs, states)
+    loss = functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
+    return loss, batch.targets.numel(), states

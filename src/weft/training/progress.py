@@ -1,0 +1,144 @@
+"""Progress of a training: what `fit` reports, and a bar that shows it."""
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+__all__ = ["Progress", "RichProgress", "Silent"]
+
+_BETWEEN_REDRAWS = 0.1  # seconds
+
+
+class Progress(Protocol):
+    """What `fit` calls; have `update` take any further keyword, as later versions give more."""
+
+    def start(self, total_steps: int, step: int) -> None:
+        """Training begins, or goes on, after `step` of at most `total_steps` steps."""
+
+    def update(
+        self,
+        step: int,
+        epoch: int,
+        loss: float,
+        tokens_per_second: float,
+        *,
+        validation_loss: float | None = None,
+    ) -> None:
+        """A step is done; `validation_loss` is the last validation's, in nats as `loss` is."""
+
+    def message(self, text: str) -> None:
+        """Something worth a line."""
+
+    def stop(self) -> None:
+        """Training has ended, in whatever way."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def start(self, total_steps: int, step: int) -> None:
+        """Show nothing."""
+
+    def update(
+        self, step: int, epoch: int, loss: float, tokens_per_second: float, **more: Any
+    ) -> None:
+        """Show nothing."""
+
+    def message(self, text: str) -> None:
+        """Show nothing."""
+
+    def stop(self) -> None:
+        """Show nothing."""
+
+
+class RichProgress:
+    """A live bar on a terminal: epoch, loss, tokens/s, validation loss, time left.
+
+    Elsewhere (a log file, a pipe) a plain line every `seconds_between_lines`. `console` is rich's,
+    by default one on standard error; `max_minutes` bounds the time left that is shown.
+    """
+
+    def __init__(
+        self,
+        console: "Console | None" = None,
+        *,
+        max_minutes: float | None = None,
+        seconds_between_lines: float = 10.0,
+    ) -> None:
+        from rich.console import Console
+
+        self._console = console or Console(stderr=True)
+        self._limit = None if max_minutes is None else 60 * max_minutes
+        live = self._console.is_terminal
+        self._between = _BETWEEN_REDRAWS if live else seconds_between_lines
+        self._bar = _make_bar(self._console) if live else None
+        self._loss: float | None = None
+
+    def start(self, total_steps: int, step: int) -> None:
+        """Show the bar at `step`."""
+        self._total, self._first = total_steps, step
+        self._began = self._shown = time.monotonic()
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task("", total=total_steps, completed=step, text="", left="")
+
+    def update(
+        self,
+        step: int,
+        epoch: int,
+        loss: float,
+        tokens_per_second: float,
+        *,
+        validation_loss: float | None = None,
+        **more: Any,
+    ) -> None:
+        """Show the numbers, at most ten times a second; the loss is a running mean."""
+        self._loss = loss if self._loss is None else 0.95 * self._loss + 0.05 * loss
+        now = time.monotonic()
+        if now - self._shown < self._between and step < self._total:
+            return
+        self._shown = now
+        text = f"epoch {epoch} · loss {self._loss:.4f}"
+        if validation_loss is not None:
+            text += f" · validation {validation_loss:.4f}"
+        text += f" · {tokens_per_second:,.0f} tokens/s"
+        self._show(step, text, self._left(step, now))
+
+    def message(self, text: str) -> None:
+        """Print `text` above the bar."""
+        self._console.print(text, markup=False, highlight=False)
+
+    def stop(self) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _show(self, step: int, text: str, left: str) -> None:
+        if self._bar is None:
+            self.message(f"step {step}/{self._total} · {text} · {left}")
+        else:
+            self._bar.update(self._task, completed=step, text=text, left=left)
+
+    def _left(self, step: int, now: float) -> str:
+        spent = now - self._began
+        left = spent / (step - self._first) * (self._total - step)
+        if self._limit is not None:
+            left = min(left, max(0.0, self._limit - spent))
+        minutes, seconds = divmod(round(left), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02}:{seconds:02} left"
+
+
+def _make_bar(console: "Console") -> "Bar":
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}"),
+        TextColumn("{task.fields[left]}"),
+    )
+    return Progress(*columns, console=console)

@@ -1,0 +1,27 @@
+"""What `fit` asks of its caller: windows of data, a loss, and perhaps a validation."""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
+
+from torch import Tensor, nn
+
+__all__ = ["Loss", "State", "Validate", "Windows"]
+
+State: TypeAlias = "Tensor | tuple[State, ...] | None"
+"""What is carried from window to window: a tensor, None, or a tuple of such, nested at will."""
+
+Loss: TypeAlias = Callable[[nn.Module, Any, State], tuple[Tensor, int, State]]
+"""`loss(model, batch, state) -> (mean loss in nats, a scalar; number of tokens; new state)`."""
+
+Validate: TypeAlias = Callable[[nn.Module], dict[str, float]]
+"""`validate(model) -> {"loss": nats, ...}`; called in eval mode, without gradients."""
+
+
+class Windows(Protocol):
+    """The data, cut into the batches that an epoch goes through in order."""
+
+    def __len__(self) -> int:
+        """How many windows an epoch has, the same in every epoch."""
+
+    def window(self, epoch: int, index: int) -> Any:
+        """The batch number `index` of `epoch`, both from 0; the same whenever it is asked for."""
