@@ -53,7 +53,7 @@ class RNNBase(nn.Module):
         bptt_clip: float | None = None,
     ) -> None:
         super().__init__()
-        check_dropout(dropout, num_layers)
+        check_dropout(dropout, num_layers, callers=2)
         check_flags(bias=bias, batch_first=batch_first)
         check_sizes(input_size, hidden_size, num_layers, proj_size)
         if mode not in _GATES:

@@ -1,4 +1,4 @@
-"""Arguments of recurrent layers: what is allowed. Where torch has an error of its own, it is that one."""
+"""Arguments of recurrent layers: what is allowed. Errors are torch's own where it has one."""
 
 import numbers
 import warnings
@@ -19,8 +19,11 @@ __all__ = [
 ]
 
 
-def check_dropout(dropout: object, num_layers: int) -> None:
-    """Raise ValueError unless dropout is a share; warn where no layer is left for it."""
+def check_dropout(dropout: object, num_layers: int, *, callers: int) -> None:
+    """Raise ValueError unless dropout is a share; warn where no layer is left for it.
+
+    The warning points at the line `callers` functions above the one that checks.
+    """
     is_number = isinstance(dropout, numbers.Real) and not isinstance(dropout, bool)
     if not is_number or not 0 <= float(dropout) <= 1:  # type: ignore[arg-type]
         raise ValueError(
@@ -32,7 +35,7 @@ def check_dropout(dropout: object, num_layers: int) -> None:
             "dropout option adds dropout after all but last recurrent layer, so non-zero dropout "
             f"expects num_layers greater than 1, but got dropout={dropout} and "
             f"num_layers={num_layers}",
-            stacklevel=4,
+            stacklevel=2 + callers,
         )
 
 
@@ -43,7 +46,9 @@ def check_flags(**flags: object) -> None:
             raise TypeError(f"{name} should be of type bool, got: {type(flag).__name__}")
 
 
-def check_sizes(input_size: object, hidden_size: object, num_layers: int, proj_size: int) -> None:
+def check_sizes(
+    input_size: object, hidden_size: object, num_layers: int, proj_size: int = 0
+) -> None:
     """Raise TypeError or ValueError for a size that can't be."""
     for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
         if not isinstance(size, int):

@@ -73,7 +73,7 @@ class Recurrent(nn.Module):
         self.cell = _as_cell(cell)
         check_sizes(input_size, hidden_size, num_layers)
         check_flags(bias=bias, batch_first=batch_first, bidirectional=bidirectional)
-        check_dropout(dropout, num_layers)
+        check_dropout(dropout, num_layers, callers=1)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers

@@ -72,21 +72,19 @@ def accelerate(model: nn.Module) -> Swaps:
     swapped: list[str] = []
     kept: dict[str, str] = {}
     done: dict[nn.Module, nn.Module] = {}
-    for path, parent in list(model.named_modules()):
-        children: dict[str, nn.Module | None] = dict(parent._modules)
-        for name, child in children.items():
-            if child is None or not isinstance(child, tuple(_STANDS_FOR)):
-                continue
-            full = f"{path}.{name}" if path else name
-            reason = _reason_to_keep(child)
-            if reason is not None:
-                kept[full] = reason
-                continue
-            if child not in done:
-                done[child] = _twin(child)
-            parent._modules[name] = done[child]
-            kind = type(child).__name__
-            swapped.append(f"{full}: torch.nn.{kind} -> weft.nn.{kind}")
+    for name, module in list(model.named_modules(remove_duplicate=False)):
+        if not isinstance(module, tuple(_STANDS_FOR)):
+            continue
+        reason = _reason_to_keep(module)
+        if reason is not None:
+            kept[name] = reason
+            continue
+        if module not in done:
+            done[module] = _twin(module)
+        parent, _, attribute = name.rpartition(".")
+        model.get_submodule(parent)._modules[attribute] = done[module]
+        kind = type(module).__name__
+        swapped.append(f"{name}: torch.nn.{kind} -> weft.nn.{kind}")
     result = Swaps(tuple(swapped), kept)
     _log.info("accelerate: %s", result)
     return result

@@ -1,0 +1,5 @@
+"""What a run tells about itself: its report."""
+
+from weft.insight.report import Section, report
+
+__all__ = ["Section", "report"]

@@ -1,0 +1,71 @@
+"""report.html: one page, with nothing to load, that shows a run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from weft.errors import MissingExtra
+from weft.insight.curves import curves_svg
+
+__all__ = ["Section", "report"]
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff;
+       max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+table { border-collapse: collapse; } td, th { padding: .15rem 1.5rem .15rem 0; text-align: left;
+       vertical-align: top; font-variant-numeric: tabular-nums; }
+th { font-weight: 500; color: #666; }
+pre { white-space: pre-wrap; background: #f6f6f4; padding: 1rem; border-radius: 4px; }
+svg { max-width: 100%; height: auto; }
+"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of the page: facts by name, or a text shown as it is."""
+
+    title: str
+    content: Mapping[str, object] | str
+
+
+def report(title: str, sections: Sequence[Section], metrics: Sequence[Mapping[str, Any]]) -> str:
+    """The page of a run as HTML: its sections, and the curves of its metrics.
+
+    Without matplotlib the curves give way to a sentence that says how to have them.
+
+    Example:
+        >>> page = report("A run", [Section("Data", {"file": "a.txt"})], [])
+        >>> "a.txt" in page
+        True
+    """
+    first, *rest = sections or [Section("", "")]
+    parts = [_section(first), _curves(metrics), *map(_section, rest)]
+    return (
+        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+        f"<title>{escape(title)}</title><meta name='viewport' content='width=device-width'>"
+        f"<style>{_STYLE}</style></head>\n<body><h1>{escape(title)}</h1>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n"
+    )
+
+
+def _section(section: Section) -> str:
+    heading = f"<h2>{escape(section.title)}</h2>"
+    if isinstance(section.content, str):
+        return f"{heading}<pre>{escape(section.content)}</pre>"
+    rows = (
+        f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>"
+        for name, value in section.content.items()
+    )
+    return f"{heading}<table>{''.join(rows)}</table>"
+
+
+def _curves(metrics: Sequence[Mapping[str, Any]]) -> str:
+    if not any("loss" in row for row in metrics):
+        return ""
+    try:
+        return f"<h2>Training</h2>{curves_svg(metrics)}"
+    except MissingExtra as absent:
+        return f"<h2>Training</h2><p>{escape(str(absent))}</p>"
