@@ -61,7 +61,7 @@ class Interpreter:
 
     def step(self, x: Tensor, states: Sequence[Tensor], params: Params) -> tuple[Tensor, ...]:
         """One step: x (..., I) and states (..., size) to the new states."""
-        values = self._fixed(params)
+        values = self._fixed(params, x)
         self._timed(values, x, params)
         return self._step(values, states, params)
 
@@ -85,10 +85,9 @@ class Interpreter:
         steps = x.shape[0]
         active = _active(lengths, steps, x.device)
         if active is not None:
-            x = torch.where(
-                active.unsqueeze(-1), x, torch.zeros((), dtype=x.dtype, device=x.device)
-            )
-        values = self._fixed(params)
+            x = x.masked_fill(~active.unsqueeze(-1), 0)
+            resets = None if resets is None else resets & active
+        values = self._fixed(params, x)
         self._timed(values, x, params)
         by_step = _split_over_time(values, self.plan, steps)
         outputs: list[Tensor] = [x] * steps
@@ -108,8 +107,12 @@ class Interpreter:
             current = new
         return torch.stack(outputs), current
 
-    def _fixed(self, params: Params) -> Values:
-        values: Values = {}
+    def _fixed(self, params: Params, like: Tensor) -> Values:
+        values: Values = {
+            n: torch.tensor(n.detail, dtype=like.dtype, device=like.device)
+            for n in self.plan.fixed
+            if n.op == "const"
+        }
         for node in self.plan.fixed:
             self._evaluate(node, values, params)
         return values
@@ -134,10 +137,6 @@ class Interpreter:
         if node in values:
             return
         match node.op:
-            case "const":
-                dtype = next(iter(params.values())).dtype
-                device = next(iter(params.values())).device
-                values[node] = torch.tensor(node.detail, dtype=dtype, device=device)
             case "param":
                 values[node] = self._param(node, params)
             case "product":
@@ -252,6 +251,10 @@ class _ClipGradient(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
         ctx.limit = inputs[1]
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        return tangents[0].view_as(tangents[0])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:

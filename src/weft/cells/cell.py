@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
+import keyword
 from collections.abc import Mapping
 from typing import Any, ClassVar, dataclass_transform
 
+from weft.cells.source import declaration
+from weft.cells.symbols import Symbol
 from weft.cells.trace import Declaration, trace
 from weft.ir import CellError, Graph, equations, verify
 
@@ -28,8 +32,9 @@ class Cell:
     |-----------|--------------------------------------------------------------------------------|
     | states    | names of the states                                                            |
     | gates     | names of the gates that parameters are stacked over                            |
-    | sizes     | size of a state or of x, where it is not `hidden_size` or `input_size`: one of |
-    |           | these two words or the name of an option that holds the number                 |
+    | sizes     | size of a state or of x, where it is not `hidden_size` or `input_size`, and    |
+    |           | rows of a parameter, where the equations leave them open: one of these two     |
+    |           | words or the name of an option that holds the number                           |
     | scalars   | parameters that are one learnt number, with the value each starts from         |
     | blocks    | matrices that are block-diagonal, with the option that holds the block count   |
     | init      | how a parameter starts: "uniform" (the default), "zeros", "ones" or a number   |
@@ -68,6 +73,12 @@ class Cell:
 
         Raises CellError, naming the line, where the equations can't be.
         """
+        try:
+            hash(self)
+        except TypeError as error:
+            raise CellError(
+                f"{self!r}: {error}; options of a cell must be hashable: numbers, text, tuples."
+            ) from error
         return _graph(self, bias)
 
     def show(self) -> str:
@@ -126,28 +137,60 @@ def _graph(cell: Cell, bias: bool) -> Graph:
     return graph
 
 
-def _is_name(word: object) -> bool:
-    return isinstance(word, str) and word.isidentifier()
-
-
 def _check_declaration(cell: Cell) -> None:
-    name = type(cell).__name__
     for what in ("states", "gates"):
-        words: object = getattr(cell, what)
-        if not isinstance(words, tuple) or not all(_is_name(w) for w in words):
-            raise CellError(f"{name}: `{what}` is {words!r}; it must be a tuple of names: ('h',).")
-        if len(set(words)) != len(words):
-            raise CellError(f"{name}: `{what}` is {words!r}, with a name twice.")
+        _check_names(cell, what)
     if not cell.states:
-        raise CellError(f"{name}: `states` is empty; a recurrent cell has a state, such as ('h',).")
-    if not callable(getattr(cell, "step", None)):
-        raise CellError(f"{name}: it has no `step(self, x, {', '.join(cell.states)}, ...)`.")
+        raise _error(cell, "states", "`states` is empty; a recurrent cell has one: ('h',)")
+    step = getattr(type(cell), "step", None)
+    if not callable(step) or not inspect.isfunction(inspect.unwrap(step)):
+        raise _error(
+            cell, "step", f"it has no method `step(self, x, {', '.join(cell.states)}, ...)`"
+        )
+    for gate in cell.gates:
+        if gate == "T" or hasattr(Symbol, gate):
+            raise _error(cell, "gates", f"a gate can't be called `{gate}`; choose another name")
+    _check_options(cell)
+
+
+def _check_names(cell: Cell, what: str) -> None:
+    words: object = getattr(cell, what)
+    if not isinstance(words, tuple) or not all(_is_name(w) for w in words):
+        raise _error(cell, what, f"`{what}` is {words!r}; it must be a tuple of names: ('h',)")
+    if len(set(words)) != len(words):
+        raise _error(cell, what, f"`{what}` is {words!r}, which has a name twice")
+    if what == "states" and "x" in words:
+        raise _error(cell, what, "a state can't be called `x`, which is the input")
+
+
+def _is_name(word: object) -> bool:
+    return isinstance(word, str) and word.isidentifier() and not keyword.iskeyword(word)
+
+
+def _check_options(cell: Cell) -> None:
     options = cell.options()
     for key, size in cell.sizes.items():
-        if key != "x" and key not in cell.states:
-            raise CellError(f"{name}: `sizes` names `{key}`, which is neither x nor a state.")
-        if size not in ("input_size", "hidden_size") and not isinstance(options.get(size), int):
-            raise CellError(
-                f"{name}: `sizes` gives {key} the size `{size}`; allowed are input_size, "
-                f"hidden_size and the name of an option that holds a number."
+        if size not in ("input_size", "hidden_size") and not _is_count(options.get(size)):
+            raise _error(
+                cell,
+                "sizes",
+                f"`sizes` gives {key} the size `{size}`; allowed are input_size, hidden_size "
+                "and the name of an option that holds a whole number above 0",
             )
+    for key, option in cell.blocks.items():
+        if not _is_count(options.get(option)):
+            raise _error(
+                cell,
+                "blocks",
+                f"`blocks` gives {key} `{option}` blocks; it must be the name of an option that "
+                "holds a whole number above 0",
+            )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _error(cell: Cell, attribute: str, problem: str) -> CellError:
+    where = declaration(type(cell), attribute)
+    return CellError(f"{f'{where}: ' if where else ''}{type(cell).__name__}: {problem}.")

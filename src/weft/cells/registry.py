@@ -37,10 +37,10 @@ def load(name: str) -> Cell:
     elif name in CELLS:
         cell = CELLS[name]
     else:
-        near = difflib.get_close_matches(name, CELLS, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        near = difflib.get_close_matches(name.lower(), CELLS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else "."
         raise ConfigError(
-            f"There is no cell {name!r}; {hint}The cells are {', '.join(CELLS)}, and one of "
+            f"There is no cell {name!r}{hint} The cells are {', '.join(CELLS)}, and one of "
             f"your own is named package.module:Class."
         )
     cell.graph()
@@ -49,6 +49,8 @@ def load(name: str) -> Cell:
 
 def _load_own(name: str) -> Cell:
     module_name, _, attribute = name.partition(":")
+    if not all(word.isidentifier() for word in (*module_name.split("."), attribute)):
+        raise ConfigError(f"Cell {name!r}: a cell of your own is named package.module:Class.")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

@@ -6,13 +6,14 @@ of torch, numpy or math) is refused at the line where it stands.
 
 from __future__ import annotations
 
-import linecache
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from types import CodeType, FrameType
 from typing import Never
 
+from weft.cells.source import Span, place, span
 from weft.ir import CellError, Node, Where
 
 __all__ = [
@@ -31,7 +32,8 @@ __all__ = [
 ]
 
 Number = float | int
-Span = tuple[int, int, int, int]
+
+_ARITHMETIC = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "div"}
 
 
 @dataclass
@@ -45,15 +47,22 @@ class Tape:
     spans: dict[Span, Node] = field(default_factory=dict)
     norms: int = 0
 
-    def node(self, op: str, args: tuple[Node, ...] = (), detail: object = None) -> Node:
-        """The node of that operation, made once."""
+    def node(
+        self,
+        op: str,
+        args: tuple[Node, ...] = (),
+        detail: object = None,
+        *,
+        where: Where | None = None,
+    ) -> Node:
+        """The node of that operation, made once; it stands where the user is now, or `where`."""
         key = (op, args, detail)
         node = self.shared.get(key)
         if node is None:
-            node = self.shared[key] = Node(op, args, detail, (), self.where())
-        span = self.span()
-        if span is not None:
-            self.spans[span] = node
+            node = self.shared[key] = Node(op, args, detail, (), where or self.where())
+        expression = self.span()
+        if expression is not None:
+            self.spans[expression] = node
         return node
 
     def where(self) -> Where | None:
@@ -66,30 +75,18 @@ class Tape:
         frame = _outside()
         while frame is not None and frame.f_code is not self.code:
             frame = frame.f_back
-        return None if frame is None else _span(frame)
-
-
-def place(frame: FrameType) -> Where:
-    """Where a frame stands now."""
-    file = frame.f_code.co_filename
-    line, end_line, column, end_column = _span(frame) or (frame.f_lineno, 0, 0, 0)
-    text = linecache.getline(file, line).strip()
-    return Where(file, line, text, end_line, column, end_column)
+        return None if frame is None else span(frame)
 
 
 def _outside() -> FrameType | None:
+    """The frame that used a symbol: neither ours nor of a library that was handed one."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename == __file__:
+    while frame is not None and (
+        frame.f_code.co_filename == __file__
+        or str(frame.f_globals.get("__name__")).partition(".")[0] in ("torch", "numpy")
+    ):
         frame = frame.f_back
     return frame
-
-
-def _span(frame: FrameType) -> Span | None:
-    positions = list(frame.f_code.co_positions())[frame.f_lasti // 2]
-    line, end_line, column, end_column = positions
-    if line is None or end_line is None or column is None or end_column is None:
-        return None
-    return line, end_line, column, end_column
 
 
 class Symbol:
@@ -110,9 +107,10 @@ class Symbol:
         """A number becomes a constant; anything else that is no symbol is refused."""
         if isinstance(value, Symbol):
             return value.node
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, Real):
             self.refuse(
-                f"{type(value).__name__} can't stand in an equation; symbols and numbers can"
+                f"a value of type {type(value).__name__} can't stand in an equation; "
+                "numbers and what step is given can"
             )
         return self.tape.node("const", (), float(value))
 
@@ -141,7 +139,7 @@ class Symbol:
         return self.make("product", self, other)
 
     def __rmatmul__(self, other: object) -> Never:
-        self.refuse("the left of `@` must be a parameter's matrix")
+        self.refuse("the left of `@` must be a matrix: a parameter, or made of parameters")
 
     def __add__(self, other: Symbol | Number) -> Symbol:
         return self.make("add", self, other)
@@ -180,12 +178,12 @@ class Symbol:
 
     def __bool__(self) -> bool:
         self.refuse(
-            "Python control flow on a symbol; its value is known only when the cell runs. "
-            "Use maximum, minimum, relu or a gate"
+            "Python control flow (`if`, `while`, `and`, `or`, `not`) needs a number, and there is "
+            "none before the cell runs; use maximum, minimum, relu or a gate"
         )
 
     def _compare(self, other: object) -> Never:
-        self.refuse("symbols can't be compared; use maximum, minimum, relu or a gate")
+        self.refuse("a comparison can't stand in an equation; use maximum, minimum, relu or a gate")
 
     def __lt__(self, other: object) -> bool:
         self._compare(other)
@@ -209,40 +207,53 @@ class Symbol:
 
     def __iter__(self) -> Never:
         self.refuse(
-            "a symbol can't be looped over or unpacked; an equation speaks of whole vectors"
+            "a vector can't be looped over or unpacked; an equation speaks of it as a whole"
         )
 
     def __len__(self) -> int:
-        self.refuse("a symbol has no length yet; sizes follow from the equations")
+        self.refuse("there is no length before the cell runs; sizes follow from the equations")
 
     def __getitem__(self, key: object) -> Never:
-        self.refuse("a symbol can't be indexed; gates are taken by name, as in `W.i`")
+        self.refuse("a vector can't be indexed; gates are taken by name, as in `W.i`")
 
     def __float__(self) -> float:
-        self.refuse("a symbol is no number yet; functions of symbols are in weft.cells")
+        self.refuse("there is no number before the cell runs; take tanh, exp, ... from weft.cells")
 
     __int__ = __float__
 
-    def __array_ufunc__(self, function: object, method: str, *args: object, **kw: object) -> Never:
-        name = getattr(function, "__name__", "it")
-        self.refuse(
-            f"numpy's `{name}` can't take a symbol; use weft.cells' own, if it has `{name}`"
-        )
+    def __array_ufunc__(self, function: object, method: str, *args: object, **kw: object) -> Symbol:
+        # numpy's numbers (`np.sqrt(2) * h`) come here before they come to `__rmul__`
+        op = _ARITHMETIC.get(getattr(function, "__name__", ""))
+        values = [a for a in args if isinstance(a, (Symbol, float))]
+        if op is None or method != "__call__" or len(values) != len(args):
+            self._refuse_function("numpy", function)
+        return self.make(op, *values)
+
+    def __array_function__(self, function: object, *args: object) -> Never:
+        self._refuse_function("numpy", function)
+
+    def __array__(self, *args: object, **kw: object) -> Never:
+        self.refuse("this is no array, and numpy can't make it one; equations take no arrays")
+
+    def _refuse_function(self, library: str, function: object) -> Never:
+        name = getattr(function, "__name__", "function")
+        remedy = f"take `{name}` from weft.cells" if name in __all__ else "use those of weft.cells"
+        self.refuse(f"{library}'s `{name}` can't stand in an equation; {remedy}")
 
     @classmethod
     def __torch_function__(
         cls, function: object, types: object, args: tuple[object, ...] = (), kwargs: object = None
     ) -> Never:
         symbol = next(a for a in args if isinstance(a, Symbol))
-        name = getattr(function, "__name__", "it")
-        symbol.refuse(
-            f"torch's `{name}` can't take a symbol; use weft.cells' own, if it has `{name}`"
-        )
+        symbol._refuse_function("torch", function)
 
 
 def _unary(op: str, value: Symbol) -> Symbol:
     if not isinstance(value, Symbol):
-        raise CellError(f"{_here()}: {op} takes a symbol, not {type(value).__name__}.")
+        raise CellError(
+            f"{_here()}: {op} takes a vector of the step, not {type(value).__name__}; "
+            "work out numbers with Python's math."
+        )
     return value.make(op, value)
 
 
@@ -299,7 +310,7 @@ def minimum(a: Symbol | Number, b: Symbol | Number) -> Symbol:
 def _binary(op: str, a: Symbol | Number, b: Symbol | Number) -> Symbol:
     symbol = a if isinstance(a, Symbol) else b
     if not isinstance(symbol, Symbol):
-        raise CellError(f"{_here()}: {op} takes at least one symbol.")
+        raise CellError(f"{_here()}: {op} takes at least one vector of the step, not two numbers.")
     return symbol.make(op, a, b)
 
 
@@ -310,7 +321,7 @@ def norm(v: Symbol, name: str | None = None, eps: float = 1e-5) -> Symbol:
     equations, or `NAME_gain` and `NAME_bias`.
     """
     if not isinstance(v, Symbol):
-        raise CellError(f"{_here()}: norm takes a symbol, not {type(v).__name__}.")
+        raise CellError(f"{_here()}: norm takes a vector of the step, not {type(v).__name__}.")
     tape = v.tape
     tape.norms += 1
     name = name or f"norm{tape.norms}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
-import linecache
+import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import FunctionType
 
+from weft.cells.source import definition, first_line, return_line
 from weft.cells.symbols import Symbol, Tape
 from weft.ir import CellError, Graph, Node, Param, Shapes, Size, Where, in_order, infer, rewrite
 
@@ -45,67 +46,68 @@ def trace(declared: Declaration, step: Callable[..., object]) -> Graph:
 
 
 def _parameter_names(declared: Declaration, function: FunctionType) -> list[str]:
-    where = _first_line(function)
-    arguments = list(inspect.signature(function).parameters)[1:]
+    arguments = inspect.signature(function).parameters.values()
+    names = [a.name for a in arguments]
     wanted = ["x", *declared.states]
-    if arguments[: len(wanted)] != wanted:
+    plain = all(
+        a.kind in (a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD) and a.default is a.empty
+        for a in arguments
+    )
+    if names[1 : len(wanted) + 1] != wanted or not plain:
         raise CellError(
-            f"{where}: step of {declared.name} takes ({', '.join(arguments)}); it must begin with "
-            f"({', '.join(wanted)}): the input, then the states, then the parameters."
+            f"{first_line(function.__code__)}: step of {declared.name} takes "
+            f"({', '.join(map(str, arguments))}); it must take (self, {', '.join(wanted)}, ...): "
+            "the input, the states, and then the parameters by their names, without defaults."
         )
-    return arguments[len(wanted) :]
-
-
-def _first_line(function: FunctionType) -> Where:
-    code = function.__code__
-    line = next((n for _, _, n in code.co_lines() if n and n >= code.co_firstlineno), 0)
-    text = linecache.getline(code.co_filename, line).strip()
-    return Where(code.co_filename, line, text)
+    return names[len(wanted) + 1 :]
 
 
 def _run(
     declared: Declaration, step: Callable[..., object], tape: Tape, names: Sequence[str]
 ) -> tuple[Node, ...]:
-    leaves = [tape.node("input")]
-    leaves += [tape.node("state", (), s) for s in declared.states]
-    leaves += [tape.node("param", (), (n, None)) for n in names]
+    top = first_line(tape.code)
+    leaves = [tape.node("input", where=top)]
+    leaves += [tape.node("state", (), s, where=top) for s in declared.states]
+    leaves += [tape.node("param", (), (n, None), where=top) for n in names]
     try:
         returned = step(*(Symbol(tape, leaf) for leaf in leaves))
     except CellError:
         raise
     except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        where = Where(last.filename, last.lineno or 0, last.line or "")
-        raise CellError(f"{where}: {type(error).__name__}: {error}") from error
+        problem = f"{type(error).__name__}: {str(error).rstrip('.')}"
+        raise CellError(f"{_failed_at(error, tape)}: {problem}.") from error
     values = returned if isinstance(returned, tuple) else (returned,)
     states = ", ".join(declared.states)
-    where = _return_line(tape)
-    if len(values) != len(declared.states):
+    where = return_line(tape.code)
+    if len(values) != len(declared.states) or returned is None:
         raise CellError(
-            f"{where}: step of {declared.name} returns {_count(values)}; its states are "
-            f"({states}): return each of them, in this order."
+            f"{where}: step of {declared.name} returns {_count(values)}, and its states are "
+            f"({states}); return the new value of each, in this order."
         )
     for state, value in zip(declared.states, values, strict=True):
         if not isinstance(value, Symbol):
             raise CellError(
-                f"{where}: step of {declared.name} returns {type(value).__name__} for the state "
-                f"`{state}`; return ({states}) as the equations make them."
+                f"{where}: step of {declared.name} returns {_kind(value)} as the new "
+                f"`{state}`; return what the equations make of ({states})."
             )
     return tuple(v.node for v in values if isinstance(v, Symbol))
 
 
+def _failed_at(error: Exception, tape: Tape) -> Where:
+    """The line of the cell's own file that an error came through last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    last = ([f for f in frames if f.filename == tape.code.co_filename] or frames)[-1]
+    return Where(last.filename, last.lineno or 0, last.line or "")
+
+
 def _count(values: tuple[object, ...]) -> str:
-    if values == (None,):
+    if len(values) == 1 and values[0] is None:
         return "nothing"
     return "1 value" if len(values) == 1 else f"{len(values)} values"
 
 
-def _return_line(tape: Tape) -> Where:
-    file = tape.code.co_filename
-    function = _syntax(tape)
-    returns = [n for n in ast.walk(function) if isinstance(n, ast.Return)] if function else []
-    line = returns[-1].lineno if returns else tape.code.co_firstlineno
-    return Where(file, line, linecache.getline(file, line).strip())
+def _kind(value: object) -> str:
+    return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
 def _name_values(results: tuple[Node, ...], tape: Tape) -> tuple[Node, ...]:
@@ -124,9 +126,11 @@ def _name_values(results: tuple[Node, ...], tape: Tape) -> tuple[Node, ...]:
     return tuple(done[r] for r in results)
 
 
-def _assignments(tape: Tape) -> Iterator[tuple[str, ast.expr]]:
-    function = _syntax(tape)
+def _assignments(tape: Tape) -> Iterator[tuple[str, ast.expr | ast.stmt]]:
+    function = definition(tape.code)
     for statement in ast.walk(function) if function else ():
+        if isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
+            yield statement.target.id, statement
         if not isinstance(statement, (ast.Assign, ast.AnnAssign)) or statement.value is None:
             continue
         value = statement.value
@@ -142,31 +146,19 @@ def _targets(statement: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
     return statement.targets if isinstance(statement, ast.Assign) else [statement.target]
 
 
-def _syntax(tape: Tape) -> ast.FunctionDef | None:
-    """The syntax tree of `step`, where its source can be had (it can't in some consoles)."""
-    lines = linecache.getlines(tape.code.co_filename)
-    try:
-        tree = ast.parse("".join(lines))
-    except SyntaxError:
-        return None
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node.name == tape.code.co_name:
-            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-            if first == tape.code.co_firstlineno:
-                return node
-    return None
-
-
 def _refuse_unused(
     declared: Declaration, function: FunctionType, results: tuple[Node, ...], names: Sequence[str]
 ) -> None:
     nodes = in_order(results)
-    where = _first_line(function)
+    where = first_line(function.__code__)
     details = [n.detail for n in nodes if n.op == "param"]
     used = {d[0] for d in details if isinstance(d, tuple)}
     for name in names:
         if name not in used:
-            raise CellError(f"{where}: the parameter `{name}` of step is never used; leave it out.")
+            raise CellError(
+                f"{where}: the parameter `{name}` of step has no part in the new states; "
+                f"use it, or leave it out."
+            )
     gates = {d[1] for d in details if isinstance(d, tuple)}
     gates |= {n.detail[1] for n in nodes if n.op == "gate" and isinstance(n.detail, tuple)}
     for gate in declared.gates:
@@ -175,12 +167,13 @@ def _refuse_unused(
                 f"{where}: the gate `{gate}` of {declared.name} is in no equation; "
                 f"leave it out of `gates`, or use it."
             )
-    for table in ("scalars", "blocks", "init"):
-        for name in getattr(declared, table):
-            if name not in used:
-                raise CellError(
-                    f"{where}: `{table}` names `{name}`, which is no parameter of step."
-                )
+    for table in ("sizes", "scalars", "blocks", "init"):
+        known = used | {"x", *declared.states} if table == "sizes" else used
+        for name in getattr(declared, table).keys() - known:
+            raise CellError(
+                f"{where}: `{table}` of {declared.name} names `{name}`, which is no parameter "
+                f"of step{' and no state' if table == 'sizes' else ''}."
+            )
 
 
 def _refuse_block_algebra(declared: Declaration, results: tuple[Node, ...]) -> None:
@@ -199,8 +192,8 @@ def _refuse_block_algebra(declared: Declaration, results: tuple[Node, ...]) -> N
 
 
 def is_bias(name: str) -> bool:
-    """Whether a parameter of that name is a bias, which `bias=False` leaves out."""
-    return name.startswith("b")
+    """Whether a parameter is a bias, which `bias=False` leaves out: `b`, `b2`, `b_h`, ..."""
+    return re.fullmatch(r"b\d*(_\w+)?", name) is not None
 
 
 def _without_bias(node: Node) -> Node:
@@ -231,7 +224,7 @@ def _with_shapes(declared: Declaration, results: tuple[Node, ...], names: Sequen
         done[node] = replace(node, args=tuple(done[a] for a in node.args), shape=shapes.nodes[node])
     used = [n.detail[0] for n in nodes if n.op == "param" and isinstance(n.detail, tuple)]
     order = [n for n in dict.fromkeys([*names, *used]) if n in used]
-    return Graph(
+    graph = Graph(
         cell=declared.name,
         states=tuple(declared.states),
         gates=tuple(declared.gates),
@@ -239,6 +232,17 @@ def _with_shapes(declared: Declaration, results: tuple[Node, ...], names: Sequen
         params=tuple(_param(declared, name, shapes) for name in order),
         results=tuple(done[r] for r in results),
     )
+    _refuse_constant(graph)
+    return graph
+
+
+def _refuse_constant(graph: Graph) -> None:
+    for state, node in zip(graph.states, graph.results, strict=True):
+        if node not in graph.timed:
+            raise CellError(
+                f"{node.where}: the new `{state}` of {graph.cell} depends neither on x nor on a "
+                f"state; let its equation use one."
+            )
 
 
 def _param(declared: Declaration, name: str, shapes: Shapes) -> Param:

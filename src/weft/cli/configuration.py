@@ -15,16 +15,25 @@ def read_settings(
 ) -> dict[str, Any]:
     """The keys of a TOML file, if any, under the options of the command line, which win.
 
-    `check` raises ConfigError for settings that can't be; for those of the file its name is added.
+    `check` raises ConfigError for settings that can't be; where the file alone is to blame, its
+    name is added.
     """
     table = _read(Path(path)) if path is not None else {}
+    settings = {**table, **options}
+    try:
+        check(settings)
+    except ConfigError as error:
+        blame = f"{path}: " if table and _is_refused(table, check) else ""
+        raise ConfigError(f"{blame}{error}") from error
+    return settings
+
+
+def _is_refused(table: Mapping[str, Any], check: Callable[[Mapping[str, Any]], object]) -> bool:
     try:
         check(table)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    settings = {**table, **options}
-    check(settings)
-    return settings
+    except ConfigError:
+        return True
+    return False
 
 
 def _read(path: Path) -> dict[str, Any]:

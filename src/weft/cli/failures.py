@@ -1,19 +1,19 @@
 """What becomes of a failure: one line on stderr and an exit code, never a traceback."""
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterator
 from typing import NoReturn
 
 import click
 
+from weft.cli.usercode import users_line
 from weft.errors import WeftError
 
 __all__ = ["INTERRUPTED", "reported"]
 
-MISTAKE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
-"""Exit codes; the last two as a shell gives them for SIGINT and SIGPIPE."""
+MISTAKE, INTERRUPTED = 2, 130
+"""Exit codes; the second is what a shell gives for SIGINT."""
 
 
 @contextlib.contextmanager
@@ -27,15 +27,19 @@ def reported() -> Iterator[None]:
         _fail(str(error))
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted.", INTERRUPTED)
-    except BrokenPipeError:
-        _close_pipe()
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
         _fail(f"{name}{error.strerror or error}; check the path, its permissions and the disk.")
+    except Exception as error:
+        line = users_line(error)
+        if line is None:
+            raise
+        what = error.msg if isinstance(error, SyntaxError) else error
+        _fail(f"{line}: {type(error).__name__}: {what}; put that line of your module right.")
 
 
 def _usage(error: click.ClickException) -> NoReturn:
-    if error.message == "" or isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
         error.show()
         sys.exit(error.exit_code)
     context = getattr(error, "ctx", None)
@@ -46,9 +50,3 @@ def _usage(error: click.ClickException) -> NoReturn:
 def _fail(message: str, code: int = MISTAKE) -> NoReturn:
     click.echo(f"weft: {message}", err=True)
     sys.exit(code)
-
-
-def _close_pipe() -> NoReturn:
-    # Python flushes stdout once more as it ends, which would fail again, and say so.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(PIPE_CLOSED)

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import io
 import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -45,6 +46,10 @@ class LazyGroup(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """As click's, but a user's mistake is one line on stderr and an exit code of 2."""
+        for stream in (sys.stdout, sys.stderr):
+            # A terminal that lacks a character shows `?` for it rather than ending the program.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
         with reported():
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
         sys.exit(code if isinstance(code, int) else 0)

@@ -15,9 +15,6 @@ from weft.training.config import TrainingConfig
 
 __all__ = ["command"]
 
-SAMPLE = {"char": 400, "byte": 400, "word": 80}
-"""Tokens of the sample written after training, by level."""
-
 
 def _fields() -> Iterator[Field]:
     """The task's own settings, then those of any training; the files are arguments."""
@@ -67,5 +64,5 @@ def command(
     if model.validation is not None:
         show_evaluation("Validation", model.validation)
     click.echo("\nA sample:\n")
-    show_text(model.stream(length=SAMPLE[model.config.level], temperature=0.8, seed=0))
+    show_text(model.sample())
     show_next(out)

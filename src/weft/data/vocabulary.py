@@ -226,7 +226,7 @@ def _codes(text: str) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
 
 
 def _some(characters: Sequence[str], most: int = 5) -> str:
-    shown = ", ".join(ascii(character) for character in characters[:most])
+    shown = ", ".join(repr(character) for character in characters[:most])
     more = f" and {len(characters) - most} more" if len(characters) > most else ""
     return f"the character{'s' if len(characters) > 1 else ''} {shown}{more}"
 

@@ -60,6 +60,7 @@ def keep_nucleus(logits: Tensor, p: float) -> Tensor:
 
 
 def check_sampling(temperature: float, top_k: int, top_p: float) -> None:
+    """Raise ConfigError, naming it, for a number that `sample` can't take."""
     if not 0 <= temperature < float("inf"):
         raise ConfigError(f"temperature = {temperature}; give 0 (greedy) or a positive number.")
     if top_k < 0:

@@ -24,29 +24,27 @@ svg { max-width: 100%; height: auto; }
 
 @dataclass(frozen=True)
 class Section:
-    """A titled part of the page: facts by name, or a text shown as it is."""
+    """A titled part of the page: facts by name, a text shown as it is, or metrics as curves."""
 
     title: str
-    content: Mapping[str, object] | str
+    content: Mapping[str, object] | str | Sequence[Mapping[str, Any]]
 
 
-def report(title: str, sections: Sequence[Section], metrics: Sequence[Mapping[str, Any]]) -> str:
-    """The page of a run as HTML: its sections, and the curves of its metrics.
+def report(title: str, sections: Sequence[Section]) -> str:
+    """The page of a run as HTML, one section after the other.
 
-    Without matplotlib the curves give way to a sentence that says how to have them.
+    Without matplotlib curves give way to a sentence that says how to have them.
 
     Example:
-        >>> page = report("A run", [Section("Data", {"file": "a.txt"})], [])
+        >>> page = report("A run", [Section("Data", {"file": "a.txt"})])
         >>> "a.txt" in page
         True
     """
-    first, *rest = sections or [Section("", "")]
-    parts = [_section(first), _curves(metrics), *map(_section, rest)]
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         f"<title>{escape(title)}</title><meta name='viewport' content='width=device-width'>"
         f"<style>{_STYLE}</style></head>\n<body><h1>{escape(title)}</h1>\n"
-        + "\n".join(parts)
+        + "\n".join(map(_section, sections))
         + "\n</body></html>\n"
     )
 
@@ -55,6 +53,8 @@ def _section(section: Section) -> str:
     heading = f"<h2>{escape(section.title)}</h2>"
     if isinstance(section.content, str):
         return f"{heading}<pre>{escape(section.content)}</pre>"
+    if not isinstance(section.content, Mapping):
+        return f"{heading}{_curves(section.content)}"
     rows = (
         f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>"
         for name, value in section.content.items()
@@ -64,8 +64,8 @@ def _section(section: Section) -> str:
 
 def _curves(metrics: Sequence[Mapping[str, Any]]) -> str:
     if not any("loss" in row for row in metrics):
-        return ""
+        return "<p>No step was logged.</p>"
     try:
-        return f"<h2>Training</h2>{curves_svg(metrics)}"
+        return curves_svg(metrics)
     except MissingExtra as absent:
-        return f"<h2>Training</h2><p>{escape(str(absent))}</p>"
+        return f"<p>{escape(str(absent))}</p>"

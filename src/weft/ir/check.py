@@ -37,12 +37,18 @@ def _leaf(graph: Graph, node: Node) -> bool:
     if node.op == "const":
         return node.shape == () and isinstance(node.detail, float)
     if node.op == "state":
-        return node.shape == (graph.state_sizes[graph.states.index(str(node.detail))],)
+        sizes = dict(zip(graph.states, graph.state_sizes, strict=True))
+        return node.shape == (sizes.get(str(node.detail)),)
     if node.op == "input":
         return len(node.shape) == 1
-    assert isinstance(node.detail, tuple)
-    name, gate = node.detail
-    param = graph.param(name)
+    return _param(graph, node)
+
+
+def _param(graph: Graph, node: Node) -> bool:
+    name, gate = node.detail if isinstance(node.detail, tuple) else (None, None)
+    param = next((p for p in graph.params if p.name == name), None)
+    if param is None:
+        return False
     if param.kind == "scalar":
         return node.shape == () and gate is None
     whole = gate is None and param.gates
@@ -62,8 +68,13 @@ def _product(_: Graph, node: Node) -> bool:
 
 
 def _gate(graph: Graph, node: Node) -> bool:
-    (size,) = node.args[0].shape
-    return size.times == len(graph.gates) and node.shape == (Size(size.name),)
+    stack = node.args[0].shape
+    index, name = node.detail if isinstance(node.detail, tuple) else (-1, None)
+    return (
+        [s.times for s in stack] == [len(graph.gates)]
+        and graph.gates[index : index + 1] == (name,)
+        and node.shape == (Size(stack[0].name),)
+    )
 
 
 _SHAPE_RULES: dict[str, Callable[[Graph, Node], bool]] = {

@@ -1,7 +1,8 @@
 """Shapes follow from the equations: unification over the nodes of a step.
 
 The input has `input_size` values and a state `hidden_size`, unless the cell's `sizes` says
-otherwise; every other size is what makes the equations fit, or else `hidden_size`.
+otherwise (as it may of a parameter's rows); every other size is what makes the equations fit, or
+else `hidden_size`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from weft.ir.errors import CellError
 from weft.ir.graph import Node, Size
 
 __all__ = ["Shapes", "infer"]
+
+
+_ANY = "any size"
+_REMEDY = "a product `W @ v` changes a size, and `sizes` of the cell sets that of a state or of x"
 
 
 @dataclass(eq=False)
@@ -27,6 +32,11 @@ class _Dim:
     def root(self) -> _Dim:
         return self.link.root() if self.link else self
 
+    def holds(self, dim: _Dim) -> bool:
+        """Whether this is gates of that length, which can't be equal to it."""
+        inner = self.root().inner
+        return inner is not None and (inner.root() is dim or inner.holds(dim))
+
     def resolve(self) -> Size:
         dim = self.root()
         if dim.inner is not None:
@@ -39,7 +49,7 @@ class _Dim:
         dim = self.root()
         if dim.inner is not None:
             return f"{dim.times} gates x {dim.inner.text()}"
-        return dim.size or "any size"
+        return dim.size or _ANY
 
 
 @dataclass(eq=False)
@@ -65,8 +75,9 @@ class _Type:
             return "a value of any shape"
         if not dims:
             return "a scalar"
-        words = "a vector of " if len(dims) == 1 else "a matrix of "
-        return words + " by ".join(d.text() for d in dims)
+        words = "a vector" if len(dims) == 1 else "a matrix"
+        known = any(d.text() != _ANY for d in dims)
+        return f"{words} of {' by '.join(d.text() for d in dims)}" if known else words
 
 
 def _unify_dims(a: _Dim, b: _Dim) -> bool:
@@ -75,6 +86,8 @@ def _unify_dims(a: _Dim, b: _Dim) -> bool:
         return True
     for free, other in ((a, b), (b, a)):
         if free.size is None and free.inner is None:
+            if other.holds(free):
+                return False
             free.link = other
             return True
     if a.inner is not None and b.inner is not None and a.times == b.times:
@@ -161,7 +174,9 @@ class _Inference:
         return self.part.setdefault(name, _Type())
 
     def product(self, node: Node, left: _Type, right: _Type) -> _Type:
-        rows, columns = self.expect(node, left, 2, "the left of `@` must be a matrix")
+        rows, columns = self.expect(
+            node, left, 2, "the left of `@` must be a matrix, as in `W @ x`"
+        )
         (length,) = self.expect(node, right, 1, "the right of `@` must be a vector")
         if not _unify_dims(columns, length):
             raise _error(
@@ -179,8 +194,8 @@ class _Inference:
         if not _unify(left, right):
             raise _error(
                 node,
-                f"{left.text()} meets {right.text()}; element-wise operations need equal sizes "
-                "(a product `W @ v` changes a size)",
+                f"{left.text()} meets {right.text()}, and element-wise operations need equal "
+                f"sizes; {_REMEDY}",
             )
         return left
 
@@ -190,17 +205,53 @@ class _Inference:
             raise _error(node, f"{rule}, and this is {value.text()}")
         return dims
 
+    def set_rows(self, nodes: Sequence[Node]) -> None:
+        """Give a parameter the number of rows (of each gate) that the cell's `sizes` says."""
+        for name in self.sizes.keys() & (self.whole.keys() | self.part.keys()):
+            dim = self.rows(self.part.get(name) or self.whole[name])
+            if not _unify_dims(dim.inner or dim, _Dim(self.sizes[name])):
+                raise _error(
+                    _use(nodes, name),
+                    f"`sizes` gives `{name}` {self.sizes[name]} rows, and the equations need "
+                    f"{dim.text()}",
+                )
+
     def join_parts(self, nodes: Sequence[Node]) -> None:
         """A parameter used both whole and by gates: the whole is its gates, stacked."""
-        for name in self.whole.keys() & self.part.keys():
-            node = next(n for n in nodes if n.op == "param" and n.detail == (name, None))
-            part = self.part[name].root()
-            dims = part.dims or part.bind(1)
-            assert dims is not None
-            stack = _Dim(inner=dims[0], times=len(self.gates))
-            if not _unify(self.whole[name], _Type((stack, *dims[1:]))):
-                raise _error(node, f"`{name}` is used whole and by gates, with different sizes")
+        for name, value in self.part.items():
+            rows = self.rows(value)
+            if rows.inner is not None:
+                raise _error(
+                    _use(nodes, name),
+                    f"one gate's part of `{name}` has {rows.text()} rows; a gate holds no gates",
+                )
+            if name not in self.whole:
+                continue
+            stack = _Dim(inner=rows, times=len(self.gates))
+            columns = (value.root().dims or ())[1:]
+            if not _unify(self.whole[name], _Type((stack, *columns))):
+                raise _error(
+                    _use(nodes, name),
+                    f"`{name}` is used as {self.whole[name].text()}, and its gates are "
+                    f"{value.text()} each; a whole parameter is all its gates, stacked",
+                )
             self.used[name] = set(self.gates)
+
+    def rows(self, value: _Type) -> _Dim:
+        """The rows of a parameter; one that nothing is known of is a vector."""
+        dims = value.root().dims or value.bind(1)
+        assert dims
+        return dims[0].root()
+
+
+def _use(nodes: Sequence[Node], name: str) -> Node:
+    """The first node that a parameter, or a gate of it, is an argument of."""
+
+    def reads(node: Node) -> bool:
+        details = [a.detail for a in node.args if a.op == "param"]
+        return any(isinstance(d, tuple) and d[0] == name for d in details)
+
+    return next(n for n in nodes if reads(n))
 
 
 def _error(node: Node, problem: str) -> CellError:
@@ -222,12 +273,13 @@ def infer(
     state = _Inference(sizes, gates, frozenset(scalars))
     for node in nodes:
         state.types[node] = state.visit(node)
+    state.set_rows(nodes)
     for name, node in results.items():
         if not _unify(state.types[node], state.state(name)):
             raise _error(
                 node,
                 f"the new `{name}` is {state.types[node].text()}, and the state `{name}` is "
-                f"{state.state(name).text()}; `sizes` of the cell sets a state's size",
+                f"{state.state(name).text()}; {_REMEDY}",
             )
     state.join_parts(nodes)
     return _collect(state)

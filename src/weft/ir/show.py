@@ -15,7 +15,7 @@ def equations(graph: Graph) -> str:
     inner = [n for n in graph.nodes if OPS[n.op].kind != "leaf"]
     shown = sorted((n for n in inner if n.name or n in finals), key=_line)
     labels: dict[Node, str] = {}
-    for node in shown:
+    for node in sorted(shown, key=lambda n: n not in finals):
         label = f"{finals.get(node, node.name)}ₜ"
         while label in labels.values():
             label = label.replace("ₜ", "′ₜ")

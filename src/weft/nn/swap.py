@@ -72,8 +72,9 @@ def accelerate(model: nn.Module) -> Swaps:
     swapped: list[str] = []
     kept: dict[str, str] = {}
     done: dict[nn.Module, nn.Module] = {}
-    for name, module in list(model.named_modules(remove_duplicate=False)):
-        if not isinstance(module, tuple(_STANDS_FOR)):
+    modules: list[tuple[str, nn.Module]] = list(model.named_modules(remove_duplicate=False))
+    for name, module in modules:
+        if not any(isinstance(module, kind) for kind in _STANDS_FOR):
             continue
         reason = _reason_to_keep(module)
         if reason is not None:

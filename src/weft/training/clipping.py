@@ -47,7 +47,7 @@ def clip(gradients: list[Tensor], measured: Measured, config: TrainingConfig) ->
     if norm is not None and measured.norm > norm:
         scale = norm / measured.norm
         torch._foreach_mul_(gradients, scale)
-    too_large = value is not None and measured.largest * scale > value
+    too_large = value is not None and measured.largest > value
     if value is not None and too_large:
         torch._foreach_clamp_min_(gradients, -value)
         torch._foreach_clamp_max_(gradients, value)

@@ -21,8 +21,9 @@ def first_bad(
     """The first tensor of a failed step that isn't finite, in words; None if none is found.
 
     Looks at the parameters, the batch and the carried state, then repeats the step under the same
-    random states and watches each module, then each gradient. Everything is left as it was.
+    random states and watches each module, then each gradient. All is left as before that step.
     """
+    before.restore()
     return _at_rest(model, batch, carried) or _in_repeat(model, loss, batch, carried, before)
 
 
@@ -72,8 +73,6 @@ def _in_repeat(
     model: nn.Module, loss: Loss, batch: Any, carried: State, before: Before
 ) -> str | None:
     found: list[str] = []
-    after = Before(model)
-    before.restore()
     try:
         with _watching(model, found):
             value, _, _ = loss(model, batch, carried)
@@ -83,7 +82,7 @@ def _in_repeat(
                 weights = [weight for weight in model.parameters() if weight.requires_grad]
                 torch.autograd.grad(value, weights, allow_unused=True)
     finally:
-        after.restore()
+        before.restore()
     return found[0] if found else None
 
 

@@ -101,6 +101,12 @@ def _check(
         set_bptt_clip(model, config.clip_bptt)
 
 
+def _where(state: LoopState) -> str:
+    if state.step == 0:
+        return "No step is saved yet: training starts from the beginning."
+    return f"Going on after step {state.step}."
+
+
 class _Loop:
     """One call of `fit`, from its beginning to its result."""
 
@@ -123,6 +129,8 @@ class _Loop:
         """Start anew, or go on from the newest checkpoint."""
         torch.manual_seed(self.config.seed)
         self.state = self.keeper.begin(resume) or self.state
+        if resume:
+            self.progress.message(_where(self.state))
         # Before the first step, too: a killed run goes on from the same initial weights.
         self.keeper.save(self.state)
         if self.config.tensorboard:

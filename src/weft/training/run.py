@@ -16,8 +16,15 @@ from weft.training.tensors import from_bytes, to_bytes
 __all__ = ["Run"]
 
 _FORMAT = "weft run 1"
-_CONTENTS = ("checkpoints", "tensorboard", "model.safetensors", "metrics.jsonl", "config.json")
-_TEXTS = ("README.md", "report.html")
+_CONTENTS = (
+    "checkpoints",
+    "tensorboard",
+    "model.safetensors",
+    "metrics.jsonl",
+    "README.md",
+    "report.html",
+    "config.json",
+)
 
 
 class Run:
@@ -60,7 +67,7 @@ class Run:
         if not folder.exists():
             raise RunError(f"{folder} does not exist; a run is a directory that training made.")
         if not _is_run(folder):
-            raise RunError(f"{folder} is not a run: it has no manifest.json of one.")
+            raise RunError(f"{folder} is not a run, or its manifest.json is damaged.")
         config = json.loads(_read_verified(folder, "config.json"))
         return cls(folder, config)
 
@@ -113,7 +120,10 @@ class Run:
 
     def truncate_metrics(self, size: int) -> None:
         """Cut metrics.jsonl back to `size` bytes, as it was when a checkpoint was saved."""
-        with (self.path / "metrics.jsonl").open("ab") as file:
+        with (
+            saving("metrics.jsonl", self.path),
+            (self.path / "metrics.jsonl").open("ab") as file,
+        ):
             if file.tell() < size:
                 logging.getLogger("weft").warning(
                     "metrics.jsonl of %s is shorter than at its checkpoint: lines are lost.",
@@ -134,7 +144,8 @@ class Run:
 def _make_room(folder: Path, overwrite: bool) -> None:
     """Leave `folder` an existing directory without a run; never delete what isn't a run's."""
     folder.mkdir(parents=True, exist_ok=True)
-    if not any(folder.iterdir()):
+    # What a run killed at its very first write has left is no reason to refuse.
+    if {path.name for path in folder.iterdir()} <= {".manifest.json.tmp"}:
         return
     if not _is_run(folder):
         raise RunError(
@@ -147,8 +158,9 @@ def _make_room(folder: Path, overwrite: bool) -> None:
             "or choose another --out (from Python: resume=True, overwrite=True, another path)."
         )
     # The manifest stays to the last: a run half deleted is still known as one.
-    for name in (*_CONTENTS, *_TEXTS):
+    for name in _CONTENTS:
         _delete(folder / name)
+        _delete(folder / f".{name}.tmp")
 
 
 def _delete(path: Path) -> None:
@@ -167,9 +179,10 @@ def _is_run(folder: Path) -> bool:
 
 
 def _read_manifest(folder: Path) -> dict[str, list[str]]:
-    if not _is_run(folder):
-        raise RunError(f"manifest.json of {folder} is missing or damaged; restore it from a copy.")
-    files: dict[str, list[str]] = json.loads((folder / "manifest.json").read_bytes())["files"]
+    """The digests that each file may have: two between the writes of a save, one otherwise."""
+    files = json.loads((folder / "manifest.json").read_bytes()).get("files")
+    if not isinstance(files, dict):
+        raise RunError(f"manifest.json of {folder} is damaged; restore it from a copy.")
     return files
 
 

@@ -47,10 +47,12 @@ class Stepper:
             before.restore()
             raise
         kept = detach(carried)
-        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+        weights = self.optimizer.param_groups[0]["params"]
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
         measured = measure(loss, gradients, largest=self.config.clip_value is not None)
         if not measured.finite:
             bad = first_bad(self.model, self.loss, batch, state.carried, before)
+            self.optimizer.zero_grad(set_to_none=True)
             raise self._error(state.step, measured, bad)
         clipped = clip(gradients, measured, self.config)
         self.optimizer.step()

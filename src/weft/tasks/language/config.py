@@ -33,12 +33,14 @@ class LanguageConfig(TrainingConfig):
         0.1, "share of the text kept for validation without a file; 0: none", minimum=0, maximum=0.9
     )
     level: Literal["char", "byte", "word"] = option("char", "what a token is")
-    min_count: int = option(1, "words seen less often than this become <unk>", minimum=1)
+    min_count: int = option(
+        1, "words seen less often become <unk>: 2 for text without <unk> of its own", minimum=1
+    )
     max_words: int = option(0, "keep so many words, the most frequent; 0: all", minimum=0)
     cell: str = option("lstm", "a cell that `weft cells` lists, or package.module:Class")
     hidden: int = option(256, "hidden units of each layer", minimum=1)
     layers: int = option(1, "recurrent layers", minimum=1)
-    embedding: int = option(0, "size of a token's vector; 0: as the layers' output", minimum=0)
+    embedding: int = option(0, "size of a token's vector; 0: as hidden", minimum=0)
     dropout: float = option(
         0.0, "share of values dropped before, between and after the layers", minimum=0, maximum=0.95
     )

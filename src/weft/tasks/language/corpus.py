@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from weft.data.streams import Streams
 from weft.data.text import Text, read_text, split_text
 from weft.data.vocabulary import Vocabulary, build_vocabulary
 from weft.errors import DataError
@@ -33,7 +34,7 @@ class Corpus:
     """What a run is trained and validated on; `valid` is None where nothing was kept for it."""
 
     vocabulary: Vocabulary
-    train: Tokens
+    train: Streams
     valid: Tokens | None
 
 
@@ -64,7 +65,7 @@ def encode_corpus(
         )
     return Corpus(
         vocabulary=vocabulary,
-        train=encode_text(vocabulary, train),
+        train=Streams(vocabulary.encode(train), rows=config.batch_size, window=config.window),
         valid=encode_text(vocabulary, held_out) if held_out else None,
     )
 

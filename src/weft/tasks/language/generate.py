@@ -1,6 +1,7 @@
 """New text from a model, one token at a time."""
 
 from collections.abc import Callable, Iterator
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -10,7 +11,22 @@ from weft.decoding.sampling import check_sampling, sample
 from weft.errors import ConfigError
 from weft.tasks.language.model import LanguageNet, States
 
-__all__ = ["stream_text"]
+__all__ = ["Sampling", "stream_text"]
+
+
+class Sampling(TypedDict, total=False):
+    """How new text is drawn: what may be left out, with its default in `stream_text`.
+
+    `length` counts tokens; `temperature`, `top_k` and `top_p` are as in
+    `weft.decoding.sampling.sample`; the same `seed` draws the same text, and without one (None)
+    each call draws another.
+    """
+
+    length: int
+    temperature: float
+    top_k: int
+    top_p: float
+    seed: int | None
 
 
 def stream_text(
@@ -24,10 +40,7 @@ def stream_text(
     top_p: float = 1.0,
     seed: int | None = None,
 ) -> Iterator[str]:
-    """Yield the text after `prompt`, `length` tokens of it, in pieces as they are drawn.
-
-    The pieces of the same seed are the same; without one they differ from call to call. How the
-    other numbers act is told by `weft.decoding.sampling.sample`.
+    """Yield the text after `prompt` in pieces as they are drawn; an empty one starts a line.
 
     Raises:
         DataError: the prompt has characters the model has never seen.
@@ -36,9 +49,9 @@ def stream_text(
     check_sampling(temperature, top_k, top_p)
     if length < 1:
         raise ConfigError(f"length = {length}; give 1 token or more.")
+    tokens = vocabulary.prompt(prompt)
     generator = torch.Generator()
     generator.manual_seed(seed) if seed is not None else generator.seed()
-    tokens = vocabulary.prompt(prompt)
 
     def draw(logits: Tensor) -> Tensor:
         return sample(

@@ -31,7 +31,7 @@ class LanguageNet(nn.Module):
             width,
             config.hidden,
             config.layers,
-            dropout=config.dropout,
+            dropout=config.dropout if config.layers > 1 else 0.0,
         )
         self.head = nn.Linear(self.recurrent.output_size, vocabulary_size)
         # Small and uniform, so that the first predictions are nearly uniform even where one matrix

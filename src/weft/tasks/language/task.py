@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Unpack, cast
 
 import torch
 
-from weft.data.streams import Streams
 from weft.data.text import read_text
 from weft.data.vocabulary import Vocabulary, vocabulary_from
 from weft.errors import ConfigError, DataError, RunError
@@ -18,13 +18,17 @@ from weft.tasks.language.card import model_card
 from weft.tasks.language.config import LanguageConfig, language_config
 from weft.tasks.language.corpus import Corpus, Tokens, encode_corpus, encode_text, read_texts
 from weft.tasks.language.evaluate import Evaluation, evaluate_text, mean_nats
-from weft.tasks.language.generate import stream_text
+from weft.tasks.language.generate import Sampling, stream_text
 from weft.tasks.language.model import LanguageNet, next_token_loss
+from weft.tasks.language.page import page
 from weft.training import Progress, RichProgress, Run, TrainingResult, Validate, fit
 
 __all__ = ["LanguageModel"]
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+_SAMPLE = {"char": 400, "byte": 400, "word": 80}
+"""Tokens of the sample written after training, by level."""
 
 _ROW = 4096
 """Validation while training reads rows of about so many tokens side by side, for speed."""
@@ -87,7 +91,7 @@ class LanguageModel:
         overwrite: bool = False,
         progress: Progress | bool = False,
     ) -> TrainingResult:
-        """Train on text files, or with none on Python's own documentation, into the run `out`.
+        """Train into the run `out`, on text files or, with none, on Python's own documentation.
 
         Afterwards `validation` is how well the best weights predict the validation text.
 
@@ -105,12 +109,19 @@ class LanguageModel:
             RunError: `out` holds another run, or the data or the cell of the run have changed.
             TrainingError: the loss is not finite, or the disk is full.
         """
-        given = {**self._given, **({"files": names} if (names := _names(files)) else {})}
-        begin = self._continue if resume else self._begin
-        net, corpus, run = begin(Path(out), given, overwrite)
+        paths = _names(files)
+        self.validation = None
+        if resume and overwrite:
+            raise ConfigError("A run is either resumed or overwritten; give one of the two.")
+        if resume:
+            given = {**self._given, **({"files": paths} if paths else {})}
+            net, corpus, run = self._continue(Run.open(out), given)
+        else:
+            self.config = dataclasses.replace(self.config, files=paths or self.config.files)
+            net, corpus, run = self._begin(Path(out), overwrite)
         result = fit(
             net,
-            Streams(corpus.train.ids, rows=self.config.batch_size, window=self.config.window),
+            corpus.train,
             next_token_loss,
             config=self.config,
             run=run,
@@ -133,37 +144,23 @@ class LanguageModel:
             text = encode_text(vocabulary, read_text([os.fspath(file)]).content)
         return evaluate_text(net, text.ids, text.characters)
 
-    def generate(self, prompt: str = "", **how: Any) -> str:
-        """The text that follows `prompt`; `how` is as in `stream`."""
+    def generate(self, prompt: str = "", **how: Unpack[Sampling]) -> str:
+        """The text that follows `prompt`; `how` it is drawn is told by `Sampling`."""
         return "".join(self.stream(prompt, **how))
 
-    def stream(
-        self,
-        prompt: str = "",
-        *,
-        length: int = 200,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        seed: int | None = None,
-    ) -> Iterator[str]:
-        """Yield the text that follows `prompt`, `length` tokens, in pieces as they are drawn."""
-        net, vocabulary, _ = self._ready()
-        return stream_text(
-            net,
-            vocabulary,
-            prompt,
-            length=length,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            seed=seed,
-        )
+    def stream(self, prompt: str = "", **how: Unpack[Sampling]) -> Iterator[str]:
+        """Yield the text that follows `prompt` in pieces as they are drawn.
 
-    def _begin(
-        self, out: Path, given: dict[str, Any], overwrite: bool
-    ) -> tuple[LanguageNet, Corpus, Run]:
-        self.config = language_config(given)
+        Raises DataError, at once, where the prompt has characters the model has never seen.
+        """
+        net, vocabulary, _ = self._ready()
+        return stream_text(net, vocabulary, prompt, **how)
+
+    def sample(self) -> Iterator[str]:
+        """Yield the text that a training ends with: the same for the same weights."""
+        return self.stream(length=_SAMPLE[self.config.level], temperature=0.7, seed=0)
+
+    def _begin(self, out: Path, overwrite: bool) -> tuple[LanguageNet, Corpus, Run]:
         texts = read_texts(self.config)
         corpus = encode_corpus(texts, self.config)
         net = _seeded_net(self.config, corpus.vocabulary)
@@ -172,12 +169,7 @@ class LanguageModel:
         # Only now that nothing is wrong with the settings and the data may a run be replaced.
         return net, corpus, Run.create(out, settings, overwrite=overwrite)
 
-    def _continue(
-        self, out: Path, given: dict[str, Any], overwrite: bool
-    ) -> tuple[LanguageNet, Corpus, Run]:
-        if overwrite:
-            raise ConfigError("A run is either resumed or overwritten; give one of the two.")
-        run = Run.open(out)
+    def _continue(self, run: Run, given: dict[str, Any]) -> tuple[LanguageNet, Corpus, Run]:
         self.config = record.continued(record.read_record(run.config, run.path), given)
         texts = read_texts(self.config)
         record.check_texts(run.config, texts)
@@ -185,8 +177,9 @@ class LanguageModel:
         net = _seeded_net(self.config, vocabulary)
         digest = net.recurrent.cell.digest()
         record.check_cell(run.config, self.config.cell, digest)
+        corpus = encode_corpus(texts, self.config, vocabulary)
         run.save_config(record.write_record(self.config, texts, vocabulary, digest))
-        return net, encode_corpus(texts, self.config, vocabulary), run
+        return net, corpus, run
 
     def _shown(self, progress: Progress | bool) -> Progress | None:
         if isinstance(progress, bool):
@@ -194,18 +187,18 @@ class LanguageModel:
         return progress
 
     def _finish(self, trained: _Trained, valid: Tokens | None, result: TrainingResult) -> None:
-        """Take the best weights, measure them exactly and write the model card."""
+        """Take the best weights, measure them exactly, write the model card and the report."""
         net, vocabulary, run = trained
         net.load_state_dict(run.load_model())
         self._trained = trained
         if valid is not None and result.stopped != "interrupted":
             self.validation = evaluate_text(net, valid.ids, valid.characters)
-        sizes = {
-            "parameters": net.parameter_count(),
-            f"{self.config.level}s known": len(vocabulary),
-        }
+        sizes = {"parameters": net.parameter_count(), "tokens known": len(vocabulary)}
         card = model_card(self.config, run.config["training files"], sizes, result, self.validation)
         run.write_text("README.md", card)
+        sample = "" if result.stopped == "interrupted" else "".join(self.sample())
+        shown = page(self.config, run, sizes, result, self.validation, sample)
+        run.write_text("report.html", shown)
 
     def _validation_text(self) -> Tokens:
         _, vocabulary, run = self._ready()
@@ -234,6 +227,6 @@ def _validation(valid: Tokens | None, rows: int) -> Validate | None:
     return lambda net: {"loss": mean_nats(cast("LanguageNet", net), valid.ids, rows=rows)}
 
 
-def _names(files: Paths) -> list[str]:
+def _names(files: Paths) -> tuple[str, ...]:
     paths = [files] if isinstance(files, (str, os.PathLike)) else files
-    return [os.fspath(path) for path in paths]
+    return tuple(os.fspath(path) for path in paths)

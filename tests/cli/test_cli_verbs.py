@@ -1,0 +1,99 @@
+"""Each verb as a user calls it."""
+
+import json
+
+import pytest
+
+from weft import LanguageModel, __version__
+from weft.cells import CELLS
+
+SMALL = ("--hidden", 6, "--batch-size", 4, "--window", 16, "--max-steps", 20)
+
+CELL = """
+from weft.cells import Cell, tanh
+
+class Mine(Cell):
+    '''A cell of one's own.'''
+    states = ("h",)
+
+    def step(self, x, h, W, U, b):
+        return tanh(W @ x + U @ h + b)
+"""
+
+
+def test_the_version(weft):
+    assert weft("--version").output == f"weft {__version__}\n"
+
+
+def test_training_says_how_it_went_and_what_to_do_next(weft):
+    result = weft("train", "language", "cats.txt", *SMALL, "--out", "runs/my cats")
+    assert result.exit_code == 0, result.output
+    for words in ("nats per token", "bits per character", "perplexity", "clipped steps"):
+        assert words in result.stdout
+    assert "weft generate 'runs/my cats'" in result.stdout
+    assert "A sample:" in result.stdout
+
+
+def test_the_command_line_wins_over_the_file(weft, here):
+    (here / "c.toml").write_text('hidden = 5\nlayers = 2\nlevel = "byte"\nmax_steps = 1\n')
+    words = ("--config", "c.toml", "--hidden", 7, "--batch-size", 4, "--window", 16)
+    assert weft("train", "language", "cats.txt", *words, "--out", "r").exit_code == 0
+    config = LanguageModel.load(here / "r").config
+    assert (config.hidden, config.layers, config.level) == (7, 2, "byte")
+
+
+def test_options_take_none_and_switches(weft, here):
+    words = ("--clip-norm", "none", "--tie-embeddings", "--weight-decay", 0.1)
+    assert weft("train", "language", "cats.txt", *SMALL, *words, "--out", "r").exit_code == 0
+    config = LanguageModel.load(here / "r").config
+    assert (config.clip_norm, config.tie_embeddings, config.weight_decay) == (None, True, 0.1)
+
+
+def test_the_text_may_be_left_out(weft, here):
+    words = ("--max-steps", 1, "--hidden", 4, "--valid-fraction", 0.0005)
+    assert weft("train", "language", *words, "--out", "r").exit_code == 0
+    assert "pydoc_data.topics" in (here / "r/README.md").read_text()
+
+
+def test_a_cell_of_ones_own_in_the_current_directory(weft, here):
+    (here / "ownpkg").mkdir()
+    (here / "ownpkg" / "own_cell.py").write_text(CELL)
+    name = "ownpkg.own_cell:Mine"
+    assert (
+        weft("train", "language", "cats.txt", *SMALL, "--cell", name, "--out", "r").exit_code == 0
+    )
+    assert weft("generate", "r", "--length", 5).exit_code == 0
+    assert "tanh(W xₜ" in weft("cells", name).output
+
+
+def test_evaluate_prints_what_python_gives(weft, run):
+    numbers = LanguageModel.load(run).evaluate("cats.txt")
+    shown = weft("evaluate", run, "cats.txt").output
+    assert f"{numbers['nats']:.4f}" in shown
+    assert f"{numbers['bits_per_character']:.4f}" in shown
+    assert json.loads(weft("evaluate", run, "cats.txt", "--json").output) == pytest.approx(numbers)
+
+
+def test_evaluate_without_a_file_reads_the_validation_text(weft, run):
+    numbers = json.loads(weft("evaluate", run, "--json").output)
+    assert numbers == pytest.approx(LanguageModel.load(run).evaluate())
+
+
+def test_generate_prints_the_prompt_and_what_follows(weft, run):
+    words = ("--prompt", "the ", "--length", 30, "--seed", 4, "--temperature", 0.5, "--top-k", 5)
+    expected = LanguageModel.load(run).generate("the ", length=30, seed=4, temperature=0.5, top_k=5)
+    assert weft("generate", run, *words).stdout == f"the {expected}\n"
+
+
+def test_cells_lists_every_cell_with_its_equations(weft):
+    listed = weft("cells").output
+    for name, cell in CELLS.items():
+        assert f"{name}: " in listed
+        assert cell.source in listed
+    assert "relu" in listed
+
+
+def test_one_cell_is_typeset(weft):
+    shown = weft("cells", "lstm").output
+    assert "cₜ = fₜ ⊙ cₜ₋₁ + iₜ ⊙ gₜ" in shown
+    assert "hidden_size x input_size" in shown

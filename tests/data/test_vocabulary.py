@@ -1,0 +1,137 @@
+"""Vocabularies: there and back, what is unknown, and how text streams out."""
+
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weft.data.vocabulary import (
+    Bytes,
+    Characters,
+    Words,
+    build_vocabulary,
+    vocabulary_from,
+)
+from weft.errors import ConfigError, DataError
+
+TEXT = "the cat sat\n\non the  mat\n"
+
+
+def decoded(vocabulary, ids):
+    decoder = vocabulary.decoder()
+    return "".join([*(decoder.feed(token) for token in ids.tolist()), decoder.flush()])
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_characters_and_bytes_come_back_as_they_went(text):
+    for level in ("char", "byte"):
+        vocabulary = build_vocabulary(level, text)
+        assert decoded(vocabulary, vocabulary.encode(text)) == text
+
+
+@pytest.mark.parametrize("level", ["char", "byte", "word"])
+def test_a_vocabulary_is_rebuilt_from_its_tokens(level):
+    vocabulary = build_vocabulary(level, TEXT)
+    again = vocabulary_from(level, vocabulary.tokens())
+    assert len(again) == len(vocabulary)
+    assert again.start == vocabulary.start
+    assert torch.equal(again.encode(TEXT), vocabulary.encode(TEXT))
+
+
+def test_characters_are_numbered_in_order():
+    vocabulary = Characters("hello")
+    assert len(vocabulary) == 4
+    assert vocabulary.encode("hole").tolist() == [1, 3, 2, 0]
+
+
+def test_unknown_characters_are_named_up_to_five():
+    with pytest.raises(DataError, match="the characters 'z', 'é', which") as caught:
+        Characters("abc").encode("az\xe9")
+    assert "level byte" in str(caught.value)
+
+
+def test_many_unknown_characters_are_counted():
+    with pytest.raises(DataError, match="'1', '2', '3', '4', '5' and 2 more"):
+        Characters("abc").encode("1234567")
+
+
+def test_a_code_beyond_the_table_is_unknown():
+    with pytest.raises(DataError, match="'\U0001f600'"):
+        Characters("abc").encode("a\U0001f600")
+
+
+def test_bytes_refuse_what_is_no_unicode():
+    with pytest.raises(DataError, match="udcff"):
+        Bytes().encode("a\udcff")
+
+
+def test_a_character_of_several_bytes_comes_out_whole():
+    decoder = Bytes().decoder()
+    assert [decoder.feed(byte) for byte in "é€".encode()] == ["", "é", "", "", "€"]
+
+
+def test_half_a_character_at_the_end_is_marked():
+    decoder = Bytes().decoder()
+    assert decoder.feed(0xC3) + decoder.flush() == "\ufffd"
+
+
+def test_words_are_split_on_white_space_with_eos_for_each_line():
+    vocabulary = build_vocabulary("word", TEXT)
+    ids = vocabulary.encode(TEXT)
+    words = [vocabulary.tokens()[index] for index in ids.tolist()]
+    assert words == ["the", "cat", "sat", "<eos>", "<eos>", "on", "the", "mat", "<eos>"]
+    assert len(vocabulary) == len({*TEXT.split(), "<unk>", "<eos>"})
+
+
+def test_a_last_line_without_an_end_has_its_eos():
+    vocabulary = build_vocabulary("word", "a b")
+    assert Counter(vocabulary.encode("a b").tolist())[vocabulary.start] == 1
+
+
+def test_unknown_words_are_unk():
+    vocabulary = build_vocabulary("word", TEXT)
+    unknown = vocabulary.tokens().index("<unk>")
+    assert vocabulary.encode("dog the").tolist()[0] == unknown
+
+
+def test_rare_words_are_unk():
+    vocabulary = build_vocabulary("word", "a a b <unk>\n", min_count=2)
+    assert vocabulary.tokens() == ["<unk>", "<eos>", "a"]
+
+
+def test_the_most_frequent_words_are_kept():
+    vocabulary = build_vocabulary("word", "a b b c c c\n", max_words=4)
+    assert vocabulary.tokens() == ["<unk>", "<eos>", "c", "b"]
+
+
+def test_words_come_out_with_single_spaces():
+    vocabulary = build_vocabulary("word", TEXT)
+    assert decoded(vocabulary, vocabulary.encode(TEXT)) == "the cat sat\n\non the mat\n"
+    assert vocabulary.characters(TEXT) == len("the cat sat\n\non the mat\n")
+
+
+def test_a_prompt_leaves_its_last_line_open():
+    vocabulary = build_vocabulary("word", TEXT)
+    assert vocabulary.prompt("the cat").tolist() == vocabulary.encode("the cat").tolist()[:-1]
+    assert vocabulary.prompt("the cat\n").tolist() == vocabulary.encode("the cat\n").tolist()
+
+
+@pytest.mark.parametrize("level", ["char", "byte", "word"])
+def test_an_empty_prompt_starts_a_line(level):
+    vocabulary = build_vocabulary(level, TEXT)
+    assert decoded(vocabulary, vocabulary.prompt("")) == "\n"
+
+
+def test_without_a_line_end_a_prompt_starts_anywhere():
+    assert Characters("ba").prompt("").tolist() == [0]
+
+
+def test_an_unknown_level_is_an_error():
+    with pytest.raises(ConfigError, match="char, byte, word"):
+        vocabulary_from("letter", [])
+
+
+def test_words_need_no_order():
+    assert Words(["no", "<eos>", "<unk>"]).encode("no way").tolist() == [0, 2, 1]

@@ -1,0 +1,87 @@
+"""Sampling against what the definitions say, entry by entry."""
+
+import itertools
+
+import pytest
+import torch
+
+from weft.decoding.sampling import keep_nucleus, keep_top, sample
+from weft.errors import ConfigError
+
+LOGITS = torch.tensor([[0.3, 2.0, -1.0, 1.5, 0.0], [1.0, -2.0, 3.0, 0.5, 0.2]])
+
+
+def kept(logits):
+    return [{int(i) for i in row.isfinite().nonzero()} for row in logits]
+
+
+def smallest_sets(logits, p):
+    """By trying all subsets: the fewest entries that reach p, the likeliest of those."""
+    sets = []
+    for row in torch.softmax(logits.double(), -1):
+        subsets = (
+            set(chosen)
+            for size in range(1, len(row) + 1)
+            for chosen in itertools.combinations(range(len(row)), size)
+        )
+        reaching = [s for s in subsets if float(row[list(s)].sum()) >= p]
+        fewest = min(len(s) for s in reaching)
+        rivals = [s for s in reaching if len(s) == fewest]
+        sets.append(max(rivals, key=lambda s, row=row: float(row[list(s)].sum())))
+    return sets
+
+
+@pytest.mark.parametrize("p", [0.05, 0.5, 0.7, 0.9, 0.99])
+def test_the_nucleus_is_the_smallest_set_that_reaches_p(p):
+    assert kept(keep_nucleus(LOGITS, p)) == smallest_sets(LOGITS, p)
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_the_k_largest_stay(k):
+    expected = [set(sorted(range(5), key=lambda i, r=row: -float(r[i]))[:k]) for row in LOGITS]
+    assert kept(keep_top(LOGITS, k)) == expected
+
+
+@pytest.mark.parametrize("k", [0, 5, 9])
+def test_no_limit_keeps_all(k):
+    assert torch.equal(keep_top(LOGITS, k), LOGITS)
+
+
+def test_no_temperature_is_greedy():
+    assert sample(LOGITS, temperature=0).tolist() == [1, 2]
+
+
+def frequencies(draws, **how):
+    generator = torch.Generator().manual_seed(1)
+    drawn = sample(LOGITS[:1].expand(draws, -1), generator=generator, **how)
+    return torch.bincount(drawn, minlength=5) / draws
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_draws_follow_the_tempered_softmax(temperature):
+    expected = torch.softmax(LOGITS[0] / temperature, -1)
+    assert torch.allclose(frequencies(40_000, temperature=temperature), expected, atol=0.01)
+
+
+def test_draws_keep_to_top_k_and_top_p():
+    assert set(frequencies(2_000, top_k=2).nonzero().flatten().tolist()) == {1, 3}
+    assert set(frequencies(2_000, top_p=0.5).nonzero().flatten().tolist()) == {1}
+
+
+def test_the_same_seed_draws_the_same():
+    first, second = (
+        sample(LOGITS.repeat(20, 1), generator=torch.Generator().manual_seed(5)) for _ in range(2)
+    )
+    assert torch.equal(first, second)
+
+
+def test_a_tiny_temperature_is_nearly_greedy():
+    assert sample(LOGITS, temperature=1e-39).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "how", [{"temperature": -1}, {"temperature": float("nan")}, {"top_k": -1}, {"top_p": 0}]
+)
+def test_a_number_out_of_range_is_an_error(how):
+    with pytest.raises(ConfigError, match=next(iter(how))):
+        sample(LOGITS, **how)

@@ -1,0 +1,28 @@
+"""The counts of the field on real text."""
+
+import pytest
+
+from weft.data.text import read_text
+from weft.data.vocabulary import build_vocabulary
+from weft.tasks.language.config import LanguageConfig
+from weft.tasks.language.corpus import encode_corpus, read_texts
+
+pytestmark = pytest.mark.data
+
+
+def test_penn_treebank_has_its_published_counts(real_data):
+    parts = {
+        p: read_text([real_data / f"ptb/ptb.{p}.txt"]).content for p in ("train", "valid", "test")
+    }
+    vocabulary = build_vocabulary("word", parts["train"])
+    assert len(vocabulary) == 10_000
+    counts = {part: len(vocabulary.encode(text)) for part, text in parts.items()}
+    assert counts == {"train": 929_589, "valid": 73_760, "test": 82_430}
+
+
+def test_tiny_shakespeare_is_split_as_the_field_splits_it(real_data):
+    config = LanguageConfig(files=(str(real_data / "tiny_shakespeare/input.txt"),))
+    corpus = encode_corpus(read_texts(config), config)
+    assert len(corpus.vocabulary) == 65
+    assert len(corpus.valid.ids) == 111_540
+    assert len(corpus.train) == 1_003_853 // 32 // 128 + 1

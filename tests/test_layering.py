@@ -1,0 +1,161 @@
+"""Who may import whom: every import of the package, those inside functions too."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import weft
+
+ROOT = Path(weft.__file__).parent
+LEAVES = {"errors", "settings"}
+
+# A layer may import these layers, the leaves and itself; `__version__` is free to all.
+LAYERS = {
+    "ir": set(),
+    "errors": {"ir"},
+    "settings": set(),
+    "cells": {"ir"},
+    "passes": {"ir"},
+    "backends": {"ir"},
+    "compile": {"passes", "backends", "cells", "ir"},
+    "nn": {"compile", "cells", "ir"},
+    "insight": {"nn", "cells"},
+    "training": {"nn"},
+    "data": set(),
+    "decoding": set(),
+    "tasks": {"training", "insight", "data", "decoding", "nn", "cells"},
+    "deploy": {"nn", "compile", "ir", "tasks"},
+}
+ALL = set(LAYERS) | {"cli"}
+LAYERS |= {"cli": ALL, "__main__": {"cli"}, "__init__": ALL}
+
+# A package from outside is imported in these layers and files alone.
+OUTSIDE = {
+    "torch": {"backends", "compile", "nn", "insight", "training", "decoding", "tasks", "deploy"},
+    "numpy": {"nn", "insight", "training", "data", "decoding", "tasks", "deploy"},
+    "safetensors": {"training", "nn", "tasks", "deploy"},
+    "click": {"cli"},
+    "rich": {"cli", "training/progress.py"},
+    "tensorboard": {"training"},
+    "matplotlib": {"insight"},
+    "llvmlite": {"backends"},
+    "triton": {"backends"},
+}
+TORCH_IN_DATA = {"data/streams.py", "data/vocabulary.py"}  # what they give is tensors
+
+
+def files():
+    return sorted(ROOT.rglob("*.py"))
+
+
+def name_of(path):
+    """`nn/rnn.py` for a file of the package."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def layer_of(name):
+    return name.partition("/")[0].removesuffix(".py")
+
+
+def is_module(dotted):
+    path = ROOT.parent.joinpath(*dotted.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def imports(path):
+    """Every module that a file imports, by its full name: `weft.ir.graph`, `torch`, ..."""
+    package = ["weft", *path.relative_to(ROOT).parent.parts]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (a.name for a in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            inner = [f"{module}.{a.name}" for a in node.names]
+            yield from (i if is_module(i) else module for i in inner)
+
+
+IMPORTS = [(name_of(p), target) for p in files() for target in imports(p)]
+OWN = [(name, target) for name, target in IMPORTS if target.partition(".")[0] == "weft"]
+FOREIGN = [(name, target.partition(".")[0]) for name, target in IMPORTS]
+FOREIGN = sorted({(n, t) for n, t in FOREIGN if t != "weft" and t not in sys.stdlib_module_names})
+
+
+def test_the_walk_finds_the_package():
+    assert len(files()) > 60
+    assert len(OWN) > 150
+    assert len(FOREIGN) > 40
+    assert {layer_of(name_of(p)) for p in files()} <= LAYERS.keys()
+
+
+@pytest.mark.parametrize(("name", "target"), sorted(set(OWN)))
+def test_layers(name, target):
+    layer, _, rest = target.removeprefix("weft").lstrip(".").partition(".")
+    own = layer_of(name)
+    if not layer:  # the root: its version alone, which the next test holds to
+        return
+    assert layer in LAYERS[own] | {own} or (layer in LEAVES and own not in {"ir", *LEAVES})
+    if own in ("backends", "tasks") and layer == own and rest:
+        assert rest.partition(".")[0] == name.split("/")[1].removesuffix(".py")
+
+
+def test_the_root_gives_its_version_and_nothing_else():
+    found = 0
+    for path in files():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "weft" and path.parent != ROOT:
+                names = {a.name for a in node.names if not is_module(f"weft.{a.name}")}
+                assert names <= {"__version__"}, name_of(path)
+                found += 1
+    assert found
+
+
+@pytest.mark.parametrize(("name", "package"), FOREIGN)
+def test_outside_packages(name, package):
+    places = OUTSIDE[package]
+    assert layer_of(name) in places or name in places or name in TORCH_IN_DATA
+
+
+def test_the_language_stands_on_python_alone():
+    for layer in ("ir", "cells", "settings.py", "errors.py"):
+        assert not [f for f in FOREIGN if f[0].startswith(layer)]
+    assert not [t for n, t in OWN if n.startswith("ir/") and not t.startswith("weft.ir")]
+
+
+def test_one_file_of_nn_reaches_the_compiler():
+    reaching = {n for n, t in OWN if n.startswith("nn/") and t.startswith("weft.compile")}
+    assert reaching == {"nn/stack.py"}
+
+
+@pytest.mark.parametrize("package", ["llvmlite", "triton"])
+def test_compilers_are_imported_in_one_file(package):
+    assert len({name for name, target in FOREIGN if target == package}) <= 1
+
+
+def attributes(path):
+    """Every dotted name that a file uses: `os.environ`, `torch.set_num_threads`, ..."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield f"{node.value.id}.{node.attr}"
+
+
+NEVER = {
+    "os.environ": {"settings.py"},
+    "os.getenv": {"settings.py"},
+    "torch.set_num_threads": set(),
+    "torch.load": set(),
+    "torch.save": set(),
+    "torch.manual_seed": {"training/loop.py", "tasks/language/task.py"},  # a run is asked to
+}
+
+
+@pytest.mark.parametrize("never", NEVER)
+def test_what_the_library_never_does(never):
+    assert {name_of(p) for p in files() if never in attributes(p)} <= NEVER[never]
+
+
+@pytest.mark.parametrize("package", ["pickle", "marshal", "shelve", "dill", "joblib"])
+def test_nothing_is_unpickled(package):
+    assert package not in {target.partition(".")[0] for _, target in IMPORTS}

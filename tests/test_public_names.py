@@ -1,0 +1,101 @@
+"""What is public: it exists, it says what it is, and it is all there is."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import weft
+
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(weft.__path__, "weft.")
+    if not module.name.endswith("__main__")
+)
+PUBLIC = [
+    (name, public)
+    for name in ["weft", *MODULES]
+    for public in getattr(importlib.import_module(name), "__all__", ())
+]
+DOORS = ["weft", "weft.cells", "weft.errors", "weft.ir", "weft.nn", "weft.training"]
+
+
+def test_the_walk_finds_the_package():
+    assert len(MODULES) > 50
+    assert len(PUBLIC) > 150
+    assert {name for name, _ in PUBLIC} >= set(DOORS)
+
+
+@pytest.mark.parametrize(("module", "name"), PUBLIC)
+def test_name_exists_and_has_a_docstring(module, name):
+    value = getattr(importlib.import_module(module), name)
+    if inspect.isclass(value) or inspect.isroutine(value) or inspect.ismodule(value):
+        own = vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__
+        assert (own or "").strip(), f"{module}.{name} has no docstring"
+
+
+@pytest.mark.parametrize("module", ["weft", *MODULES])
+def test_module_says_what_it_is(module):
+    loaded = importlib.import_module(module)
+    assert (loaded.__doc__ or "").strip()
+    names = getattr(loaded, "__all__", [])
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("module", DOORS)
+def test_public_methods_have_docstrings(module):
+    loaded = importlib.import_module(module)
+    for name in loaded.__all__:
+        value = getattr(loaded, name)
+        if not inspect.isclass(value) or not value.__module__.startswith("weft"):
+            continue
+        for method, function in vars(value).items():
+            if not method.startswith("_") and inspect.isfunction(function) and method != "step":
+                assert (inspect.getdoc(getattr(value, method)) or "").strip(), f"{name}.{method}"
+
+
+def test_root_is_what_it_says():
+    assert dir(weft) == sorted(weft.__all__)
+    assert set(weft._LAZY) | {"__version__"} == set(weft.__all__)
+    for name in weft.__all__:
+        assert getattr(weft, name) is not None
+    with pytest.raises(AttributeError, match="it has LanguageModel, "):
+        weft.nothing  # noqa: B018
+
+
+def test_type_checkers_see_what_is_lazy():
+    tree = ast.parse(Path(weft.__file__).read_text(encoding="utf-8"))
+    (block,) = (n for n in tree.body if isinstance(n, ast.If))
+    seen = {alias.name for statement in block.body for alias in statement.names}
+    assert seen == set(weft._LAZY)
+
+
+def loaded_by(code):
+    """The packages that are in memory after that code, in a fresh Python."""
+    code += "; import sys; print(*{m.partition('.')[0] for m in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+LIGHT = {
+    "import weft": {"torch", "numpy", "click", "rich", "safetensors"},
+    "import weft; dir(weft); weft.__version__": {"torch", "click", "rich"},
+    "import weft.cells, weft.ir, weft.errors": {"torch", "numpy", "click", "rich"},
+    "import weft.nn": {"click", "rich", "safetensors", "triton", "llvmlite"},
+}
+
+
+@pytest.mark.parametrize("code", LIGHT)
+def test_import_is_cheap(code):
+    found = loaded_by(code)
+    assert "weft" in found
+    assert not found & LIGHT[code]
+
+
+def test_torch_is_found_where_it_is_loaded():
+    assert "torch" in loaded_by("import weft.nn")

@@ -1,0 +1,124 @@
+"""What is shown while training, on a terminal and elsewhere, and TensorBoard's events."""
+
+import io
+import sys
+import types
+
+import pytest
+from rich.console import Console
+from training_toys import Noise, new_toy, square_loss, train, validation
+
+from weft.errors import MissingExtra
+from weft.training import RichProgress, Run, TrainingConfig, fit
+
+
+class Listening:
+    def __init__(self):
+        self.heard = []
+
+    def start(self, total_steps, step):
+        self.heard.append(("start", total_steps, step))
+
+    def update(self, step, epoch, loss, tokens_per_second, **more):
+        self.heard.append((step, epoch))
+
+    def message(self, text):
+        self.heard.append(text)
+
+    def stop(self):
+        self.heard.append("stop")
+
+
+def train_with(progress, path, **options):
+    return fit(
+        new_toy(),
+        Noise(2),
+        square_loss,
+        config=TrainingConfig(epochs=2, **options),
+        run=Run.create(path, {}),
+        validate=validation,
+        progress=progress,
+    )
+
+
+def test_what_fit_tells(tmp_path):
+    progress = Listening()
+    train_with(progress, tmp_path)
+    steps = [(1, 1), (2, 1), (3, 2), (4, 2)]
+    assert progress.heard == [("start", 4, 0), *steps, "stop"]
+
+
+def test_where_it_goes_on_is_told(tmp_path):
+    run, config, progress = Run.create(tmp_path, {}), TrainingConfig(max_steps=1), Listening()
+    for _ in range(2):
+        fit(
+            new_toy(),
+            Noise(),
+            square_loss,
+            config=config,
+            run=run,
+            resume=True,
+            progress=progress,
+        )
+    told = [text for text in progress.heard if isinstance(text, str) and text != "stop"]
+    assert told == [
+        "No step is saved yet: training starts from the beginning.",
+        "Going on after step 1.",
+    ]
+
+
+def test_lines_where_there_is_no_terminal(tmp_path):
+    out = io.StringIO()
+    console = Console(file=out, width=200)
+    train_with(RichProgress(console, seconds_between_lines=0), tmp_path)
+    last = out.getvalue().splitlines()[-1]
+    assert last.startswith("step 4/4 · epoch 2 · loss ")
+    assert " · validation " in last
+    assert last.endswith(" tokens/s · 0:00:00 left")
+    assert "\x1b" not in out.getvalue()
+
+
+def test_a_bar_on_a_terminal(tmp_path):
+    out = io.StringIO()
+    progress = RichProgress(Console(file=out, width=200, force_terminal=True))
+    train_with(progress, tmp_path)
+    progress.message("[all] done")
+    assert "4/4" in out.getvalue()
+    assert "epoch 2 · loss " in out.getvalue()
+    assert "[all] done" in out.getvalue()
+
+
+def test_the_time_left_is_bounded_by_the_limit():
+    out = io.StringIO()
+    progress = RichProgress(Console(file=out), max_minutes=1e-9, seconds_between_lines=0)
+    progress.start(10**9, 0)
+    progress.update(1, 1, 2.0, 30.0)
+    assert "loss 2.0000 · 30 tokens/s · 0:00:00 left" in out.getvalue()
+
+
+def test_tensorboard_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'weft\[tensorboard\]'"):
+        train(tmp_path, tensorboard=True)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_tensorboard_gets_the_same_numbers(tmp_path, monkeypatch):
+    events = []
+
+    class SummaryWriter:
+        def __init__(self, folder, purge_step):
+            events.append((folder, purge_step))
+
+        def add_scalar(self, tag, value, step):
+            events.append((tag, step))
+
+        def close(self):
+            events.append("closed")
+
+    module = types.SimpleNamespace(SummaryWriter=SummaryWriter)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    train(tmp_path, tensorboard=True, check=validation, max_steps=5)
+    assert events[0] == (str(tmp_path / "tensorboard"), 1)
+    assert {("training/loss", 3), ("validation/loss", 5)} <= set(events)
+    assert events[-1] == "closed"
