@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from weft.cells import CELLS, Cell
 from weft.compile import kernel
+from weft.errors import EngineError
 
 LENGTHS = {
     "none": None,
@@ -167,3 +168,27 @@ def test_without_bias(name):
     zeroed = {k: v if k in left else torch.zeros_like(v) for k, v in p.items()}
     y, _ = interp(name, bias=False).sequence(x, states, left)
     torch.testing.assert_close(y, expected(FORMULAS[name], zeroed, x, states)[0])
+
+
+def test_unknown_engine():
+    with pytest.raises(EngineError, match="no engine 'gpus'; the engines are auto, interp"):
+        kernel(CELLS["lstm"], engine="gpus")
+
+
+def test_a_kernel_is_made_once_and_says_which_engine_it_is(caplog):
+    class Mine(type(CELLS["lstm"])):
+        pass
+
+    with caplog.at_level("INFO", logger="weft"):
+        first, second = kernel(Mine(), engine="auto"), kernel(Mine(), engine="auto")
+    assert first is second
+    assert first.engine == "interp"
+    assert [r.getMessage().partition(",")[0] for r in caplog.records] == [
+        "engine auto: Mine runs on interp"
+    ]
+
+
+def test_engine_of_the_environment(monkeypatch):
+    monkeypatch.setenv("WEFT_ENGINE", "steam")
+    with pytest.raises(EngineError, match="'steam'"):
+        kernel(CELLS["gru"])

@@ -239,6 +239,11 @@ def test_line_of_an_expression_on_many_lines(tmp_path):
     assert message.startswith("mycell.py:16, `+ h * x`")
 
 
+def test_text_of_a_statement_with_a_body_is_its_first_line(tmp_path):
+    body = "while h:\n    h = h - b\nreturn tanh(W @ x + U @ h)"
+    assert ", `while h:`: " in refused(write(tmp_path, body), "while h:", "control flow")
+
+
 def test_line_of_a_decorated_step(tmp_path):
     path = write(tmp_path, "return tanh(W @ x + U @ h)")
     text = path.read_text().replace("    def step", "    @passed_on\n    def step")

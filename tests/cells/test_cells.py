@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from weft.cells import CELLS, GRU, LSTM, RNN, Cell, ProjectedLSTM, exp, load, sigmoid, tanh
+from weft.cells import CELLS, GRU, LSTM, RNN, Cell, ProjectedLSTM, exp, load, norm, sigmoid, tanh
 from weft.ir import CellError, Size, parameters, verify
 
 EQUATIONS = {
@@ -102,6 +102,26 @@ def test_bias_false_leaves_out_every_bias(name):
     assert names == {p.name for p in CELLS[name].graph().params} - {"b", "b_h"}
 
 
+def test_how_parameters_start():
+    class Mine(Cell):
+        states = ("h",)
+        scalars = {"a": -3.0}
+        init = {"b": 1.0, "U": "zeros"}
+
+        def step(self, x, h, W, U, b, a):
+            return a * norm(W @ x + U @ h + b)
+
+    starts = {p.name: p.init for p in Mine().graph().params}
+    assert starts == {
+        "W": "uniform",
+        "U": "zeros",
+        "b": 1.0,
+        "a": -3.0,
+        "norm1_gain": "ones",
+        "norm1_bias": "zeros",
+    }
+
+
 def test_only_biases_are_left_out():
     class Mine(Cell):
         states = ("h",)
@@ -159,6 +179,19 @@ def test_digest_sees_the_equation(change):
     found = {make(CHANGED[c]).digest() for c in CHANGED} | {make(plain).digest()}
     assert len(found) == len(CHANGED) + 1
     assert make(CHANGED[change]).digest() != make(plain).digest()
+
+
+def test_digest_sees_what_is_returned():
+    class Mine(Cell):
+        states = ("h", "c")
+        scaled: bool = True
+
+        def step(self, x, h, c, W):
+            a = c + W @ x + h
+            scaled = 2 * a
+            return tanh(scaled), scaled if self.scaled else a
+
+    assert Mine(scaled=True).digest() != Mine(scaled=False).digest()
 
 
 def test_digest_sees_sizes():

@@ -80,6 +80,7 @@ class Interpreter:
 
         Steps at or after `lengths` (B,) leave a row's state alone and give zeros. Where `resets`
         (T, B) is set a new segment begins: states from the other side of its start are zeros.
+        Marks at or after a row's length mean nothing.
         `bptt_clip` limits each element of dL/dh_t as it flows back through a step.
         """
         steps = x.shape[0]

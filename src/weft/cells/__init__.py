@@ -5,14 +5,7 @@
 """
 
 from weft.cells.cell import Cell
-from weft.cells.gru import GRU
-from weft.cells.gru_original import OriginalGRU
-from weft.cells.lstm import LSTM
-from weft.cells.lstm_projected import ProjectedLSTM
-from weft.cells.registry import CELLS, load
-from weft.cells.rnn import RNN
-from weft.cells.symbols import (
-    Symbol,
+from weft.cells.functions import (
     exp,
     log,
     maximum,
@@ -24,6 +17,13 @@ from weft.cells.symbols import (
     sqrt,
     tanh,
 )
+from weft.cells.gru import GRU
+from weft.cells.gru_original import OriginalGRU
+from weft.cells.lstm import LSTM
+from weft.cells.lstm_projected import ProjectedLSTM
+from weft.cells.registry import CELLS, load
+from weft.cells.rnn import RNN
+from weft.cells.symbols import Symbol
 
 __all__ = [
     "CELLS",

@@ -69,7 +69,7 @@ class Cell:
         dataclasses.dataclass(frozen=True, kw_only=True)(cls)
 
     def graph(self, *, bias: bool = True) -> Graph:
-        """The graph of one step, with or without the biases (parameters named `b...`).
+        """The graph of one step, with or without the biases: `b`, `b2`, `b_h` and the like.
 
         Raises CellError, naming the line, where the equations can't be.
         """

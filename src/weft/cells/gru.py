@@ -1,7 +1,8 @@
 """The gated recurrent unit, as torch and cuDNN have it."""
 
 from weft.cells.cell import Cell
-from weft.cells.symbols import Symbol, sigmoid, tanh
+from weft.cells.functions import sigmoid, tanh
+from weft.cells.symbols import Symbol
 
 __all__ = ["GRU"]
 

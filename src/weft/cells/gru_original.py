@@ -1,7 +1,8 @@
 """The gated recurrent unit as it was published."""
 
 from weft.cells.cell import Cell
-from weft.cells.symbols import Symbol, sigmoid, tanh
+from weft.cells.functions import sigmoid, tanh
+from weft.cells.symbols import Symbol
 
 __all__ = ["OriginalGRU"]
 

@@ -1,7 +1,8 @@
 """Long short-term memory whose hidden state is a projection of its cells."""
 
 from weft.cells.cell import Cell
-from weft.cells.symbols import Symbol, sigmoid, tanh
+from weft.cells.functions import sigmoid, tanh
+from weft.cells.symbols import Symbol
 
 __all__ = ["ProjectedLSTM"]
 

@@ -1,7 +1,8 @@
 """The simple recurrent network."""
 
 from weft.cells.cell import Cell
-from weft.cells.symbols import Symbol, relu, tanh
+from weft.cells.functions import relu, tanh
+from weft.cells.symbols import Symbol
 from weft.ir import CellError
 
 __all__ = ["RNN"]

@@ -16,23 +16,14 @@ from typing import Never
 from weft.cells.source import Span, place, span
 from weft.ir import CellError, Node, Where
 
-__all__ = [
-    "Symbol",
-    "Tape",
-    "exp",
-    "log",
-    "maximum",
-    "minimum",
-    "norm",
-    "relu",
-    "sigmoid",
-    "softplus",
-    "sqrt",
-    "tanh",
-]
+__all__ = ["Number", "Symbol", "Tape", "here"]
 
 Number = float | int
 
+FUNCTIONS = ("exp", "log", "maximum", "minimum", "relu", "sigmoid", "softplus", "sqrt", "tanh")
+"""What weft.cells has in place of functions of other libraries."""
+
+_OURS = ("weft.cells.symbols", "weft.cells.functions")
 _ARITHMETIC = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "div"}
 
 
@@ -82,7 +73,7 @@ def _outside() -> FrameType | None:
     """The frame that used a symbol: neither ours nor of a library that was handed one."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and (
-        frame.f_code.co_filename == __file__
+        frame.f_globals.get("__name__") in _OURS
         or str(frame.f_globals.get("__name__")).partition(".")[0] in ("torch", "numpy")
     ):
         frame = frame.f_back
@@ -237,8 +228,9 @@ class Symbol:
 
     def _refuse_function(self, library: str, function: object) -> Never:
         name = getattr(function, "__name__", "function")
-        remedy = f"take `{name}` from weft.cells" if name in __all__ else "use those of weft.cells"
-        self.refuse(f"{library}'s `{name}` can't stand in an equation; {remedy}")
+        known = name in FUNCTIONS
+        ours = f"take `{name}` from weft.cells" if known else "use those of weft.cells"
+        self.refuse(f"{library}'s `{name}` can't stand in an equation; {ours}")
 
     @classmethod
     def __torch_function__(
@@ -248,83 +240,7 @@ class Symbol:
         symbol._refuse_function("torch", function)
 
 
-def _unary(op: str, value: Symbol) -> Symbol:
-    if not isinstance(value, Symbol):
-        raise CellError(
-            f"{_here()}: {op} takes a vector of the step, not {type(value).__name__}; "
-            "work out numbers with Python's math."
-        )
-    return value.make(op, value)
-
-
-def _here() -> Where | None:
+def here() -> Where | None:
+    """Where the user is now."""
     frame = _outside()
     return None if frame is None else place(frame)
-
-
-def sigmoid(a: Symbol) -> Symbol:
-    """1 / (1 + exp(-a))."""
-    return _unary("sigmoid", a)
-
-
-def tanh(a: Symbol) -> Symbol:
-    """Hyperbolic tangent."""
-    return _unary("tanh", a)
-
-
-def relu(a: Symbol) -> Symbol:
-    """max(a, 0)."""
-    return _unary("relu", a)
-
-
-def exp(a: Symbol) -> Symbol:
-    """Exponential."""
-    return _unary("exp", a)
-
-
-def log(a: Symbol) -> Symbol:
-    """Natural logarithm."""
-    return _unary("log", a)
-
-
-def sqrt(a: Symbol) -> Symbol:
-    """Square root."""
-    return _unary("sqrt", a)
-
-
-def softplus(a: Symbol) -> Symbol:
-    """log(1 + exp(a)), without overflow."""
-    return _unary("softplus", a)
-
-
-def maximum(a: Symbol | Number, b: Symbol | Number) -> Symbol:
-    """The larger of two, element by element."""
-    return _binary("maximum", a, b)
-
-
-def minimum(a: Symbol | Number, b: Symbol | Number) -> Symbol:
-    """The smaller of two, element by element."""
-    return _binary("minimum", a, b)
-
-
-def _binary(op: str, a: Symbol | Number, b: Symbol | Number) -> Symbol:
-    symbol = a if isinstance(a, Symbol) else b
-    if not isinstance(symbol, Symbol):
-        raise CellError(f"{_here()}: {op} takes at least one vector of the step, not two numbers.")
-    return symbol.make(op, a, b)
-
-
-def norm(v: Symbol, name: str | None = None, eps: float = 1e-5) -> Symbol:
-    """Layer normalisation (Ba et al. 2016) of a vector, with its own learnt gain and bias.
-
-    The parameters are called `norm1_gain`, `norm1_bias`, `norm2_gain`, ... in the order of the
-    equations, or `NAME_gain` and `NAME_bias`.
-    """
-    if not isinstance(v, Symbol):
-        raise CellError(f"{_here()}: norm takes a vector of the step, not {type(v).__name__}.")
-    tape = v.tape
-    tape.norms += 1
-    name = name or f"norm{tape.norms}"
-    gain = v.make("param", detail=(f"{name}_gain", None))
-    bias = v.make("param", detail=(f"{name}_bias", None))
-    return v.make("normalize", v, detail=float(eps)) * gain + bias

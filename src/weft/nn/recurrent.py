@@ -35,7 +35,7 @@ class Recurrent(nn.Module):
         input_size: size I of each step's input.
         hidden_size: size H that the cell's equations call hidden_size.
         num_layers: L; each layer reads the outputs of the one below.
-        bias: whether the parameters named `b...` take part.
+        bias: whether the biases (parameters named `b`, `b2`, `b_h`, ...) take part.
         batch_first: input and output as (B, T, size) instead of (T, B, size).
         dropout: the share of outputs zeroed between layers in training.
         bidirectional: D = 2: a second direction reads each sequence from its end.

@@ -109,7 +109,7 @@ class RichProgress:
 
     def message(self, text: str) -> None:
         """Print `text` above the bar."""
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
         """Leave the bar as it is."""
