@@ -13,6 +13,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 TORCH_INDEX ?=
+TORCH := torch>=2.13,<2.14
 
 .PHONY: demo test check format slow clean
 
@@ -42,7 +43,7 @@ $(VENV)/.installed: pyproject.toml
 	  { echo "weft needs Python 3.11 to 3.14; $(PYTHON) is $$($(PYTHON) --version). Name another: make PYTHON=python3.12"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet "torch>=2.13,<2.14" --index-url $(TORCH_INDEX))
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet "$(TORCH)" --index-url $(TORCH_INDEX))
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
