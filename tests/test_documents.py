@@ -43,14 +43,12 @@ def desk(tmp_path, monkeypatch):
 
 @pytest.fixture
 def briefly(monkeypatch):
-    """Trainings end after two steps, whatever a document asks for."""
-    fit = weft.LanguageModel.fit
-
-    def two_steps(self, *args, **kwargs):
-        self._given = {**self._given, "max_steps": 2, "window": 16, "batch_size": 4, "hidden": 16}
-        return fit(self, *args, **kwargs)
-
-    monkeypatch.setattr(weft.LanguageModel, "fit", two_steps)
+    """Trainings are small and end after two steps, whatever a document asks for."""
+    made = weft.LanguageModel.__init__
+    small = {"max_steps": 2, "window": 16, "batch_size": 4, "hidden": 16}
+    monkeypatch.setattr(
+        weft.LanguageModel, "__init__", lambda self, **settings: made(self, **{**settings, **small})
+    )
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
