@@ -19,7 +19,8 @@ LAYERS = {
     "cells": {"ir"},
     "passes": {"ir"},
     "backends": {"ir"},
-    "compile": {"passes", "backends", "cells", "ir"},
+    "operator": {"backends", "passes", "ir"},
+    "compile": {"operator", "backends", "cells", "ir"},
     "nn": {"compile", "cells", "ir"},
     "insight": {"nn", "cells"},
     "training": {"nn"},
@@ -33,14 +34,24 @@ LAYERS |= {"cli": ALL, "__main__": {"cli"}, "__init__": ALL}
 
 # A package from outside is imported in these layers and files alone.
 OUTSIDE = {
-    "torch": {"backends", "compile", "nn", "insight", "training", "decoding", "tasks", "deploy"},
+    "torch": {
+        "backends",
+        "operator",
+        "compile",
+        "nn",
+        "insight",
+        "training",
+        "decoding",
+        "tasks",
+        "deploy",
+    },
     "numpy": {"nn", "insight", "training", "data", "decoding", "tasks", "deploy"},
     "safetensors": {"training", "nn", "tasks", "deploy"},
     "click": {"cli"},
     "rich": {"cli", "training/progress.py"},
     "tensorboard": {"training"},
     "matplotlib": {"insight"},
-    "llvmlite": {"backends"},
+    "llvmlite": {"backends/cpu/machine.py"},
     "triton": {"backends"},
 }
 TORCH_IN_DATA = {"data/streams.py", "data/vocabulary.py"}  # what they give is tensors
@@ -84,8 +95,8 @@ FOREIGN = sorted({(n, t) for n, t in FOREIGN if t != "weft" and t not in sys.std
 
 
 def test_the_walk_finds_the_package():
-    assert len(files()) > 60
-    assert len(OWN) > 150
+    assert len(files()) > 85
+    assert len(OWN) > 220
     assert len(FOREIGN) > 40
     assert {layer_of(name_of(p)) for p in files()} <= LAYERS.keys()
 
@@ -98,7 +109,8 @@ def test_layers(name, target):
         return
     assert layer in LAYERS[own] | {own} or (layer in LEAVES and own not in {"ir", *LEAVES})
     if own in ("backends", "tasks") and layer == own and rest:
-        assert rest.partition(".")[0] == name.split("/")[1].removesuffix(".py")
+        sibling = name.split("/")[1].removesuffix(".py")
+        assert sibling.startswith(rest.partition(".")[0])  # interp_loop reads interp's rules
 
 
 def test_the_root_gives_its_version_and_nothing_else():

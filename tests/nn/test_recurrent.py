@@ -131,9 +131,9 @@ def test_clipping_inside_bptt():
 
 
 def test_the_engine_is_visible_and_never_another():
-    assert Recurrent("lstm", 5, 6).engine == "interp"
+    assert Recurrent("lstm", 5, 6).engine == "cpu"
     assert weft.nn.GRUCell(5, 6, engine="interp").engine == "interp"
-    with pytest.raises(EngineError, match="no engine 'gpu'; the engines are auto, interp"):
+    with pytest.raises(EngineError, match="no engine 'gpu'; the engines are auto, cpu, interp"):
         weft.nn.LSTM(5, 6, engine="gpu")(torch.randn(2, 3, 5))
 
 
@@ -149,7 +149,7 @@ def test_auto_says_once_what_it_chose(caplog):
         module(torch.randn(2, 3, 5))
         module(torch.randn(2, 3, 5))
     assert [r.message for r in caplog.records].count(
-        "engine auto: Fresh runs on interp, the only engine there is yet"
+        "engine auto: Fresh runs on cpu, which compiles it"
     ) == 1
 
 

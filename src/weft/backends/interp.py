@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from weft.ir import Graph, Node
+from weft.ir import Graph, Node, in_order
 
 __all__ = ["RULES", "Interpreter"]
 
@@ -64,6 +64,18 @@ class Interpreter:
         values = self._fixed(params, x)
         self._timed(values, x, params)
         return self._step(values, states, params)
+
+    def evaluate(self, nodes: Sequence[Node], x: Tensor, params: Params) -> list[Tensor]:
+        """Values of nodes that depend on no state, for x of all steps, (T, B, I), at once."""
+        values: Values = {}
+        for node in in_order(tuple(nodes)):
+            if node.op == "input":
+                values[node] = x
+            elif node.op == "const":
+                values[node] = x.new_tensor(node.detail)
+            else:
+                self._evaluate(node, values, params)
+        return [values[node] for node in nodes]
 
     def sequence(
         self,

@@ -1,0 +1,31 @@
+"""What can't be compiled is refused, with the line of the equation and what can run it."""
+
+from weft.backends.cpu.equations import RULES
+from weft.errors import EngineError
+from weft.ir import OPS, Graph, Node, in_order
+
+__all__ = ["refuse"]
+
+
+def refuse(graph: Graph) -> None:
+    """Raise EngineError unless every value of a step can be compiled."""
+    for node in graph.nodes:
+        if node in graph.stateful and not _has_rule(node):
+            raise EngineError(
+                f"The cpu engine has no rule for `{node.op}` ({node.where}); engines that have: "
+                "interp."
+            )
+        if node in graph.stateful and node.op == "product" and _has_blocks(graph, node.args[0]):
+            raise EngineError(
+                f"The cpu engine has no rule for block-diagonal matrices ({node.where}); engines "
+                "that have: interp."
+            )
+
+
+def _has_blocks(graph: Graph, matrix: Node) -> bool:
+    names = [n.detail[0] for n in in_order((matrix,)) if isinstance(n.detail, tuple)]
+    return any(graph.param(name).blocks > 1 for name in names)
+
+
+def _has_rule(node: Node) -> bool:
+    return OPS[node.op].kind in ("leaf", "product") or node.op in RULES or node.op == "gate"

@@ -1,0 +1,149 @@
+"""derive: one step of back-propagation through time, from a table of derivatives.
+
+The backward loop is a loop as the forward one is: its states are the gradients of the forward
+states, its steps go back in time, and it reads forward values. `RULES` is the one place where a
+derivative is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from weft.errors import EngineError
+from weft.ir import Emission, Loop, Node, in_order
+
+__all__ = ["RULES", "derive"]
+
+Rule = Callable[[Node, Node], tuple[Node | None, ...]]
+
+
+def _node(op: str, *args: Node) -> Node:
+    where = args[0].where
+    return Node(op, args, None, max((a.shape for a in args), key=len), where)
+
+
+def _const(value: float) -> Node:
+    return Node("const", (), value, ())
+
+
+def mul(a: Node, b: Node) -> Node:
+    """a * b."""
+    return _node("mul", a, b)
+
+
+def neg(a: Node) -> Node:
+    """-a."""
+    return _node("neg", a)
+
+
+def _sigmoid(y: Node, g: Node) -> tuple[Node, ...]:
+    return (mul(mul(g, y), _node("sub", _const(1.0), y)),)
+
+
+def _tanh(y: Node, g: Node) -> tuple[Node, ...]:
+    return (mul(g, _node("sub", _const(1.0), mul(y, y))),)
+
+
+def _positive(a: Node, g: Node) -> Node:
+    return _node("if_positive", a, g)
+
+
+def _larger(a: Node, b: Node, g: Node) -> Node:
+    """g where a is the larger, half of it where they are equal, as torch has it."""
+    return mul(
+        _const(0.5),
+        _node(
+            "add",
+            _positive(_node("sub", a, b), g),
+            _node("sub", g, _positive(_node("sub", b, a), g)),
+        ),
+    )
+
+
+RULES: dict[str, Rule] = {
+    "neg": lambda y, g: (neg(g),),
+    "sigmoid": _sigmoid,
+    "tanh": _tanh,
+    "relu": lambda y, g: (_positive(y, g),),
+    "exp": lambda y, g: (mul(g, y),),
+    "log": lambda y, g: (_node("div", g, y.args[0]),),
+    "sqrt": lambda y, g: (_node("div", mul(_const(0.5), g), y),),
+    "softplus": lambda y, g: (mul(g, _node("sigmoid", y.args[0])),),
+    "abs": lambda y, g: (_node("sub", _positive(y.args[0], g), _positive(neg(y.args[0]), g)),),
+    "add": lambda y, g: (g, g),
+    "sub": lambda y, g: (g, neg(g)),
+    "mul": lambda y, g: (mul(g, y.args[1]), mul(g, y.args[0])),
+    "div": lambda y, g: (
+        _node("div", g, y.args[1]),
+        neg(_node("div", mul(g, y), y.args[1])),
+    ),
+    "maximum": lambda y, g: (_larger(y.args[0], y.args[1], g), _larger(y.args[1], y.args[0], g)),
+    "minimum": lambda y, g: (_larger(y.args[1], y.args[0], g), _larger(y.args[0], y.args[1], g)),
+}
+
+
+def derive(loop: Loop) -> Loop:
+    """The backward loop: states `h` are dL/dh, reading `seed` h where h is the output.
+
+    Forward values appear in it as they are; `stash` decides which are kept. Raises EngineError for
+    an operation without a rule.
+    """
+    gradients: dict[Node, Node] = {}
+    emissions: list[Emission] = []
+    for index, (name, result) in enumerate(zip(loop.states, loop.results, strict=True)):
+        incoming = Node("adjoint", (), name, result.shape, result.where)
+        if index == 0:
+            seed = Node("seed", (), name, result.shape, result.where)
+            incoming = _node("add", incoming, seed)
+        _accumulate(gradients, result, incoming)
+    for node in reversed(in_order(loop.results)):
+        gradient = gradients.get(node)
+        if gradient is None:
+            continue
+        if node.op == "outer":
+            emissions.append(_emission(loop, node, gradient))
+        elif node.op == "product":
+            _through_product(node, gradient, gradients, emissions)
+        elif node.op not in ("state", "const"):
+            _through(node, gradient, gradients)
+    states = {n.detail: n for n in in_order(loop.results) if n.op == "state"}
+    zero = _const(0.0)
+    results = tuple(
+        gradients.get(states[name], zero) if name in states else zero for name in loop.states
+    )
+    return replace(loop, results=results, emissions=tuple(emissions), backward=True)
+
+
+def _accumulate(gradients: dict[Node, Node], node: Node, gradient: Node) -> None:
+    known = gradients.get(node)
+    gradients[node] = gradient if known is None else _node("add", known, gradient)
+
+
+def _through(node: Node, gradient: Node, gradients: dict[Node, Node]) -> None:
+    if node.op not in RULES:
+        raise EngineError(
+            f"There is no derivative of `{node.op}` ({node.where}) in a compiled loop; engines "
+            "that have one: interp."
+        )
+    for arg, part in zip(node.args, RULES[node.op](node, gradient), strict=True):
+        if part is not None and arg.op != "const":
+            _accumulate(gradients, arg, part)
+
+
+def _through_product(
+    node: Node, gradient: Node, gradients: dict[Node, Node], emissions: list[Emission]
+) -> None:
+    matrix, vector = node.args
+    back = Node("transpose", (matrix,), None, matrix.shape[::-1], node.where)
+    through = Node("product", (back, gradient), None, vector.shape, node.where)
+    _accumulate(gradients, vector, through)
+    assert isinstance(matrix.detail, tuple)
+    emissions.append(Emission("matrix", matrix.detail, gradient, vector))
+
+
+def _emission(loop: Loop, node: Node, gradient: Node) -> Emission:
+    assert isinstance(node.detail, tuple)
+    if loop.outside[node.detail[0]].timed:
+        return Emission("timed", node.detail, gradient)
+    return Emission("vector" if node.shape else "scalar", node.detail, gradient)

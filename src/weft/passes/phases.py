@@ -1,0 +1,195 @@
+"""phases: a product of something computed in this same step must wait until all of it is there.
+
+A step becomes a list of phases; what a later one needs of an earlier one goes through a buffer.
+Products that are only ever added share one accumulator.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from weft.ir import Loop, Node, Phase, Schedule, Size, Store, in_order
+
+__all__ = ["phases"]
+
+_LEAVES = ("state", "outer", "const", "adjoint", "seed", "new", "saved", "buffer", "transpose")
+
+Place = tuple[str, int]
+
+
+def phases(loop: Loop) -> Schedule:
+    """The phases of a step, in order.
+
+    Buffers written are `next:STATE`, `out:STATE` (the output, forward), `saved:I`, `grad:I` (an
+    outside value's gradient), `matrix:I` (an emission's), and `temp:I`.
+    """
+    stores = [*_result_stores(loop), *_emission_stores(loop)]
+    places = {s.node: (s.buffer, s.part) for s in reversed(stores) if _is_readable(s)}
+    for index, emission in enumerate(loop.emissions):
+        if emission.kind == "matrix" and emission.node not in places:
+            places[emission.node] = (f"matrix:{index}", 0)
+            stores.append(Store(f"matrix:{index}", 0, emission.node))
+    cutting = _Cutting(stores, places)
+    temporaries = list(cutting.temporaries())
+    stores += temporaries
+    return Schedule(
+        tuple(cutting.phases(stores)),
+        tuple(places.get(e.node, ("", 0)) for e in loop.emissions),
+        tuple(s.node.shape[0] for s in temporaries),
+    )
+
+
+def _is_readable(store: Store) -> bool:
+    """Whether the store leaves the value of this step and row where a later phase finds it."""
+    return not store.add and not store.buffer.startswith(("next:", "out:"))
+
+
+def _result_stores(loop: Loop) -> Iterator[Store]:
+    for state, node, size in zip(loop.states, loop.results, loop.state_sizes, strict=True):
+        vector = node if node.shape else replace(node, shape=(size,))
+        yield Store(f"next:{state}", 0, vector)
+        if state == loop.states[0] and not loop.backward:
+            yield Store(f"out:{state}", 0, vector)
+    for index, node in enumerate(loop.saved):
+        yield Store(f"saved:{index}", 0, node)
+
+
+def _emission_stores(loop: Loop) -> Iterator[Store]:
+    for emission in loop.emissions:
+        if emission.kind != "matrix":
+            buffer, part = f"grad:{emission.outer[0]}", emission.outer[1] or 0
+            yield Store(buffer, part, emission.node, add=emission.kind != "timed")
+
+
+class _Cutting:
+    """Levels of nodes, and the values that cross from one to a later one."""
+
+    def __init__(self, stores: Iterable[Store], places: dict[Node, Place]) -> None:
+        self.roots = tuple(s.node for s in stores)
+        self.news = {s.buffer.removeprefix("next:"): s.node for s in stores}
+        self.places = places
+        self.levels: dict[Node, int] = {}
+        self.shared: dict[object, Node] = {}
+
+    def level(self, node: Node) -> int:
+        """The phase that computes a node."""
+        found = self.levels.get(node)
+        if found is None:
+            if node.op in _LEAVES:
+                found = 0
+            elif node.op == "product":
+                found = self.level(node.args[1]) + _is_computed(node.args[1])
+            else:
+                found = max((self.level(a) for a in node.args), default=0)
+            self.levels[node] = found
+        return found
+
+    def temporaries(self) -> Iterator[Store]:
+        """The stores of values that cross and have no place yet."""
+        for node in in_order(self.roots):
+            args = node.args[1:] if node.op == "product" else node.args
+            for arg in args:
+                if arg not in self.places and self.crosses(arg, node):
+                    self.places[arg] = (f"temp:{len(self.shared)}", 0)
+                    self.shared[arg] = arg
+                    yield Store(self.places[arg][0], 0, arg)
+        self.shared = {}
+
+    def crosses(self, arg: Node, node: Node) -> bool:
+        """Whether a value must go through a buffer to where it is used.
+
+        A step back overwrites `adjoint:STATE` in place, so what reads it after that needs a copy.
+        """
+        if arg.op == "adjoint" and node.op != "product":
+            return self.level(node) > self.level(self.news[str(arg.detail)])
+        later = self.level(node) > self.level(arg) or node.op == "product"
+        return later and _is_computed(arg) and bool(arg.shape)
+
+    def phases(self, stores: Iterable[Store]) -> Iterator[Phase]:
+        """The stores sorted into phases, each with its sums of products."""
+        found: dict[tuple[int, Size], list[Store]] = {}
+        for store in stores:
+            level = self.level(store.node)
+            found.setdefault((level, store.node.shape[0]), []).append(store)
+        for level, size in sorted(found, key=lambda key: key[0]):
+            group = found[level, size]
+            nodes = tuple(self.within(s.node, level) for s in group)
+            sums, nodes = _with_sums(nodes)
+            cut = (replace(s, node=n) for s, n in zip(group, nodes, strict=True))
+            yield Phase(size, sums, tuple(cut))
+
+    def within(self, node: Node, level: int) -> Node:
+        """The node as its own phase sees it: what earlier phases computed is read from buffers."""
+        if node.op in _LEAVES:
+            return self._once(node)
+        if node in self.places and self.level(node) < level:
+            return self._buffer(node)
+        if node.op == "product":
+            matrix, vector = node.args
+            vector = self._buffer(vector) if _is_computed(vector) else self._once(vector)
+            return self._once(replace(node, args=(matrix, vector)))
+        return self._once(replace(node, args=tuple(self._read(a, node, level) for a in node.args)))
+
+    def _read(self, arg: Node, node: Node, level: int) -> Node:
+        if arg.op == "adjoint" and self.crosses(arg, node):
+            return self._buffer(arg)
+        return self.within(arg, level)
+
+    def _buffer(self, node: Node) -> Node:
+        return self._once(Node("buffer", (), self.places[node], node.shape, node.where))
+
+    def _once(self, node: Node) -> Node:
+        return self.shared.setdefault((node.op, node.args, node.detail, node.shape), node)
+
+
+def _is_computed(operand: Node) -> bool:
+    """Whether the operand of a product is written by an earlier phase.
+
+    An adjoint is too: while the product still reads it, the new one is written in its place.
+    """
+    return operand.op not in _LEAVES or operand.op == "adjoint"
+
+
+def _with_sums(
+    nodes: tuple[Node, ...],
+) -> tuple[tuple[tuple[Node, ...], ...], tuple[Node, ...]]:
+    """Products give way to the leaves `sum`; those that are only added to one another share one."""
+    uses = Counter(a for n in in_order(nodes) for a in n.args)
+    uses.update(nodes)
+    sums: list[tuple[Node, ...]] = []
+    done: dict[Node, Node] = {}
+
+    def leaf(products: list[Node]) -> Node:
+        sums.append(tuple(products))
+        return Node("sum", (), len(sums) - 1, products[0].shape, products[0].where)
+
+    def build(node: Node) -> Node:
+        if node not in done:
+            done[node] = _rebuilt(node)
+        return done[node]
+
+    def _rebuilt(node: Node) -> Node:
+        if node.op == "product":
+            return leaf([node])
+        if node.op == "add":
+            terms = _addends(node, uses)
+            products = [t for t in terms if t.op == "product" and uses[t] == 1]
+            if len(products) > 1:
+                total = leaf(products)
+                for term in terms:
+                    if term not in products:
+                        total = Node("add", (build(term), total), None, node.shape, node.where)
+                return total
+        return replace(node, args=tuple(build(a) for a in node.args))
+
+    rebuilt = tuple(build(n) for n in nodes)
+    return tuple(sums), rebuilt
+
+
+def _addends(node: Node, uses: Counter[Node], *, inner: bool = False) -> list[Node]:
+    if node.op != "add" or (inner and uses[node] > 1):
+        return [node]
+    left, right = node.args
+    return _addends(left, uses, inner=True) + _addends(right, uses, inner=True)

@@ -1,0 +1,104 @@
+"""What an engine is held to: a cell's values and gradients beside the interpreter's in float64."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from weft.cells import CELLS
+from weft.compile import kernel
+
+sys.path.append(str(Path(__file__).parent.parent / "cells"))
+import literature
+
+B, I, H, T = 5, 3, 7, 6
+BUILT_IN = dict(CELLS)
+LITERATURE = dict(literature.CELLS)
+EVERY = BUILT_IN | LITERATURE
+REFUSED = ("GateNormLSTM", "HeadsLSTM", "JointNormLSTM", "sLSTM")
+COMPILED = {name: cell for name, cell in EVERY.items() if name not in REFUSED}
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
+
+
+def draw(cell, *, steps=T, batch=B, inputs=I, hidden=H, seed=0, scale=0.5, dtype=torch.float64):
+    """Parameters, input and states, with gradients wanted; drawn in float64, given in `dtype`."""
+    random = torch.Generator().manual_seed(seed)
+    graph = cell.graph()
+    if any(s.name == "hidden_size" for s in graph_input(graph)):
+        inputs = hidden
+    sizes = cell.bind(inputs, hidden)
+
+    def tensor(*shape):
+        value = torch.randn(shape, generator=random, dtype=torch.float64) * scale
+        return value.to(dtype).requires_grad_()
+
+    params = {p.name: tensor(*p.shape(sizes)) for p in graph.params}
+    states = [tensor(batch, size.value(sizes)) for size in graph.state_sizes]
+    return params, tensor(steps, batch, inputs), states
+
+
+def graph_input(graph):
+    """The size of x as a graph has it."""
+    return next((n.shape for n in graph.nodes if n.op == "input"), ())
+
+
+def widened(drawn):
+    """The same numbers as float64 leaves."""
+    params, x, states = drawn
+
+    def wide(v):
+        return v.detach().double().requires_grad_()
+
+    return {k: wide(v) for k, v in params.items()}, wide(x), [wide(s) for s in states]
+
+
+def marks(steps, batch, seed=3):
+    """Lengths and resets at random, lengths 0 and T among them."""
+    random = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(0, steps + 1, (batch,), generator=random)
+    lengths[0], lengths[-1] = 0, steps
+    return lengths, torch.rand(steps, batch, generator=random) < 0.3
+
+
+def everything(cell, engine, drawn, order=1, **options):
+    """Outputs, last states, every gradient, and with order 2 those of the gradients."""
+    params, x, states = drawn
+    leaves = [*params.values(), x, *states]
+    y, last = kernel(cell, engine=engine).sequence(x, states, params, **options)
+    found = [y, *last]
+    total = weighed(found)
+    first = torch.autograd.grad(total, leaves, create_graph=order > 1, materialize_grads=True)
+    found += first
+    if order > 1:
+        found += torch.autograd.grad(weighed(first), leaves, materialize_grads=True)
+    return [f.detach() for f in found]
+
+
+def weighed(values):
+    """A number that each element of each value has a weight of its own in."""
+    random = torch.Generator().manual_seed(1)
+    return sum(
+        (v * torch.randn(v.shape, generator=random, dtype=torch.float64).to(v.dtype)).sum()
+        for v in values
+    )
+
+
+def distance(actual, wanted):
+    """The largest relative difference in norm; a value that is all zeros must be so in both."""
+    assert all(a.shape == w.shape for a, w in zip(actual, wanted, strict=True))
+    return max(
+        ((a.double() - w).norm() / w.norm().clamp(min=1e-30)).item()
+        for a, w in zip(actual, wanted, strict=True)
+    )
+
+
+def assert_same(cell, drawn, order=1, tolerance=None, **options):
+    """The cpu engine gives what the interpreter gives in float64."""
+    actual = everything(cell, "cpu", drawn, order, **options)
+    wanted = everything(cell, "interp", widened(drawn), order, **options)
+    allowed = tolerance or TOLERANCE[drawn[1].dtype]
+    if drawn[1].dtype == torch.float32:  # what cancels does so in any float32
+        allowed = max(
+            allowed, 5 * distance(everything(cell, "interp", drawn, order, **options), wanted)
+        )
+    assert distance(actual, wanted) < allowed

@@ -1,0 +1,228 @@
+"""The contract of the cpu engine: it gives what the interpreter gives, cell by cell."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+import torch
+from contract import COMPILED, EVERY, REFUSED, B, T, assert_same, draw, everything, marks
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from odd_cells import ODD
+from torch.func import grad, jvp, vmap
+
+from weft.cells import CELLS, Cell, exp, maximum, minimum, norm, relu, sigmoid, tanh
+from weft.compile import kernel
+from weft.errors import EngineError
+from weft.nn import Recurrent
+
+TYPES = [torch.float64, torch.float32]
+OTHERS = [name for name in COMPILED if name not in CELLS]
+
+
+def options_of(masked, reverse, batch=B, steps=T):
+    lengths, resets = marks(steps, batch) if masked else (None, None)
+    return {"lengths": lengths, "resets": resets, "reverse": reverse}
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+@pytest.mark.parametrize("name", CELLS)
+def test_contract(name, dtype, masked):
+    for reverse in (False, True):
+        assert_same(CELLS[name], draw(CELLS[name], dtype=dtype), **options_of(masked, reverse))
+
+
+@pytest.mark.parametrize("name", [*OTHERS, *ODD])
+def test_contract_of_other_cells(name):
+    cell = (COMPILED | ODD)[name]
+    single = draw(cell, hidden=6, dtype=torch.float32)
+    assert_same(cell, single)
+    for reverse in (False, True):
+        assert_same(cell, draw(cell, hidden=6), **options_of(True, reverse))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 13])
+@pytest.mark.parametrize("name", ["Chain", "Late", "Early", "gru_original"])
+def test_what_is_overwritten_in_place_is_read_before(name, batch):
+    """More columns than a tile has, so that a product reads what its own phase writes."""
+    cell = (COMPILED | ODD)[name]
+    assert_same(cell, draw(cell, hidden=37, batch=batch, scale=0.1))
+
+
+@pytest.mark.parametrize("lengths", [[0] * 5, [T] * 5, [0, 1, T, 3, T - 1]], ids=str)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_lengths(lengths, reverse):
+    options = {"lengths": torch.tensor(lengths), "reverse": reverse}
+    drawn = draw(CELLS["lstm"])
+    actual = everything(CELLS["lstm"], "cpu", drawn, **options)
+    torch.testing.assert_close(actual, everything(CELLS["lstm"], "interp", drawn, **options))
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "lstm_projected"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_second_gradients(name, masked):
+    options = options_of(masked, False)
+    assert_same(CELLS[name], draw(CELLS[name]), order=2, tolerance=1e-11, **options)
+
+
+sizes = st.integers(1, 19)
+
+
+@given(sizes, sizes, sizes, sizes, st.sampled_from(["lstm", "gru"]), st.booleans())
+@settings(max_examples=20, deadline=None, derandomize=True)
+def test_contract_at_random_sizes(steps, batch, inputs, hidden, name, masked):
+    shape = {"steps": steps, "batch": batch, "inputs": inputs, "hidden": hidden}
+    assert_same(CELLS[name], draw(CELLS[name], **shape), **options_of(masked, True, batch, steps))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5, 13])
+def test_rows_that_fill_no_tile(batch):
+    assert_same(CELLS["lstm"], draw(CELLS["lstm"], batch=batch, hidden=33))
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_long_sequences(name):
+    long = {"steps": 2000, "batch": 1, "scale": 0.35}
+    assert_same(CELLS[name], draw(CELLS[name], **long), tolerance=1e-11)
+    assert_same(CELLS[name], draw(CELLS[name], dtype=torch.float32, **long))
+
+
+@pytest.fixture
+def two_threads():
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "FastRNN", "IndRNN"])
+@pytest.mark.parametrize("batch", [2, 13])
+def test_two_threads_give_what_one_gives(name, batch, two_threads):
+    drawn = draw(COMPILED[name], batch=batch, hidden=6)
+    options = options_of(True, False, batch)
+    two, again = (everything(COMPILED[name], "cpu", drawn, **options) for _ in range(2))
+    torch.testing.assert_close(two, again, rtol=0, atol=0)
+    torch.set_num_threads(1)
+    one = everything(COMPILED[name], "cpu", drawn, **options)
+    torch.testing.assert_close(two, one, rtol=1e-12, atol=1e-13)
+
+
+def test_fewer_threads_than_asked_for_do_all_rows():
+    code = (
+        "import torch, weft.nn; torch.set_num_threads(2); m = weft.nn.GRU(3, 5, engine='cpu');"
+        "x = torch.randn(4, 13, 3); y = m(x)[0]; torch.set_num_threads(1);"
+        "assert torch.allclose(y, m(x)[0], atol=1e-6)"
+    )
+    environment = {"OMP_THREAD_LIMIT": "1", "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_two_python_threads_use_one_layer():
+    layer, x = Recurrent("lstm", 5, 9, engine="cpu"), torch.randn(50, 6, 5)
+    wanted, found = layer(x)[0], {}
+    workers = [
+        threading.Thread(target=lambda i=i: found.update({i: [layer(x)[0] for _ in range(5)]}))
+        for i in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert all(torch.equal(y, wanted) for ys in found.values() for y in ys)
+    assert len(found) == 2
+
+
+class Words(Cell):
+    """Every word whose value at the edges is a matter of care."""
+
+    states = ("h", "c", "d", "e", "f")
+    sizes = {"x": "hidden_size"}
+
+    def step(self, x, h, c, d, e, f):
+        return relu(x) + h, tanh(x) + c, sigmoid(x) + d, exp(x) + e, maximum(x, minimum(f, x))
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_values_at_the_edges(dtype):
+    inf = float("inf")
+    x = torch.tensor(
+        [float("nan"), inf, -inf, 0.0, -0.0, 1e38, -1e38, 88.5, -88.5, 720.0], dtype=dtype
+    )
+    states = [torch.zeros(1, len(x), dtype=dtype) for _ in range(5)]
+    found = [
+        kernel(Words(), engine=e).sequence(x.view(1, 1, -1), states, {}) for e in ("cpu", "interp")
+    ]
+    torch.testing.assert_close(found[0], found[1], equal_nan=True, rtol=3e-7, atol=1e-37)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", CELLS)
+def test_nan_and_infinity_of_the_input(name, bad):
+    params, x, states = draw(CELLS[name])
+    x = x.detach().clone()
+    x[2, 1, 0] = bad
+    found = [
+        kernel(CELLS[name], engine=e).sequence(x, states, params)[0] for e in ("cpu", "interp")
+    ]
+    torch.testing.assert_close(found[0], found[1], equal_nan=True)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_name_the_line_and_who_can(name):
+    with pytest.raises(EngineError, match=r"\w+.py:\d+, .*engines that have: interp\.") as error:
+        kernel(EVERY[name], engine="cpu")
+    assert ("normalize" in str(error.value)) == ("Norm" in name)
+
+
+def test_blocks_outside_the_loop_are_compiled():
+    assert kernel(EVERY["RGLRU"], engine="cpu").engine == "cpu"
+
+
+def test_auto_falls_back_and_says_so_once(caplog):
+    class Normed(Cell):
+        states = ("h",)
+
+        def step(self, x, h, W, U):
+            return tanh(norm(W @ x + U @ h))
+
+    with caplog.at_level("INFO", logger="weft"):
+        layers = [Recurrent(Normed, 3, 4, engine="auto") for _ in range(2)]
+        assert [layer.engine for layer in layers] == ["interp"] * 2
+        layers[0](torch.randn(2, 3, 3))
+    (record,) = caplog.records
+    assert record.getMessage().startswith("engine auto: Normed runs on interp: The cpu engine has")
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru_original"])
+def test_gradcheck(name):
+    params, x, states = draw(CELLS[name], steps=3, batch=2, inputs=2, hidden=3)
+    names = list(params)
+
+    def run(*values):
+        given = dict(zip(names, values, strict=False))
+        y, last = kernel(CELLS[name], engine="cpu").sequence(
+            values[len(names)], values[len(names) + 1 :], given
+        )
+        return (y, *last)
+
+    values = [*params.values(), x, *states]
+    assert torch.autograd.gradcheck(run, values, fast_mode=True)
+    assert torch.autograd.gradgradcheck(run, values, fast_mode=True)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_torch_func(name):
+    params, x, _ = draw(CELLS[name])
+    layers = [Recurrent(name, x.shape[2], 4, engine=e).double() for e in ("cpu", "interp")]
+    layers[1].load_state_dict(layers[0].state_dict())
+    for transform in (
+        lambda f: grad(lambda v: f(v).square().sum())(x),
+        lambda f: vmap(lambda v: f(v.unsqueeze(1)), in_dims=1)(x),
+        lambda f: vmap(grad(lambda v: f(v.unsqueeze(1)).square().sum()), in_dims=1)(x),
+        lambda f: jvp(f, (x,), (torch.ones_like(x),)),
+    ):
+        found = [transform(lambda v, layer=layer: layer(v)[0]) for layer in layers]
+        torch.testing.assert_close(found[0], found[1])
+    assert params

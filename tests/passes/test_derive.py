@@ -1,0 +1,96 @@
+"""Every row of the table of derivatives, beside torch's own and beside central differences."""
+
+import pytest
+import torch
+
+from weft.backends.interp import RULES as FORWARD
+from weft.cells import CELLS
+from weft.errors import EngineError
+from weft.ir import OPS, Node, Size, in_order
+from weft.passes import derive, gates, hoist
+from weft.passes.derive import RULES
+
+SHAPE = (Size("hidden_size"),)
+VALUES = FORWARD | {"if_positive": lambda a, g: torch.where(a > 0, g, torch.zeros_like(g))}
+EDGES = {"relu": [0.0], "abs": [0.0], "maximum": [1.0, 1.0], "minimum": [1.0, 1.0]}
+
+
+def leaf(name):
+    return Node("state", (), name, SHAPE)
+
+
+def evaluate(root, known):
+    values = dict(known)
+    for node in in_order((root,)):
+        if node not in values:
+            values[node] = (
+                torch.tensor(node.detail, dtype=torch.float64)
+                if node.op == "const"
+                else VALUES[node.op](*(values[a] for a in node.args))
+            )
+    return values[root]
+
+
+def by_rule(op, args, gradient):
+    leaves = tuple(leaf(str(i)) for i in range(len(args)))
+    y, g = Node(op, leaves, None, SHAPE), leaf("g")
+    known = dict(zip(leaves, args, strict=True)) | {g: gradient}
+    return [evaluate(part, known) for part in RULES[op](y, g)]
+
+
+def drawn(op):
+    args = [torch.randn(200, dtype=torch.float64) for _ in range(OPS[op].arity)]
+    if op in ("log", "sqrt"):
+        args = [a.abs() + 0.1 for a in args]
+    return args, torch.randn(200, dtype=torch.float64)
+
+
+def by_torch(op, args, gradient):
+    leaves = [a.clone().requires_grad_() for a in args]
+    return torch.autograd.grad(FORWARD[op](*leaves), leaves, gradient)
+
+
+@pytest.mark.parametrize("op", RULES)
+def test_rule_is_torchs(op):
+    args, gradient = drawn(op)
+    for found, wanted in zip(
+        by_rule(op, args, gradient), by_torch(op, args, gradient), strict=True
+    ):
+        torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("op", RULES)
+def test_rule_is_the_central_difference(op):
+    args, gradient = drawn(op)
+    step = 1e-6
+    for i, found in enumerate(by_rule(op, args, gradient)):
+        ahead, behind = (
+            FORWARD[op](*(a + sign * step * (j == i) for j, a in enumerate(args)))
+            for sign in (1, -1)
+        )
+        wanted = gradient * (ahead - behind) / (2 * step)
+        smooth = (found - wanted).abs() <= 1e-6 * (1 + wanted.abs() * args[-1].abs().reciprocal())
+        assert smooth.double().mean() > 0.99  # a kink may lie within a step
+
+
+@pytest.mark.parametrize("op", EDGES)
+def test_rule_at_the_kink(op):
+    args = [torch.tensor([v], dtype=torch.float64) for v in EDGES[op]]
+    gradient = torch.tensor([3.0], dtype=torch.float64)
+    wanted = by_torch(op, args, gradient)
+    torch.testing.assert_close(by_rule(op, args, gradient), list(wanted))
+
+
+def test_every_elementwise_word_has_a_rule():
+    assert {op.name for op in OPS.values() if op.kind in ("unary", "binary")} == RULES.keys()
+
+
+def test_a_missing_rule_is_an_error(monkeypatch):
+    monkeypatch.delitem(RULES, "tanh")
+    loop = hoist(gates(CELLS["lstm"].graph()))
+    with pytest.raises(EngineError, match=r"no derivative of `tanh` \(lstm.py:\d+"):
+        derive(loop)
+
+
+def test_an_empty_loop_of_gradients_is_backward_still():
+    assert derive(hoist(gates(CELLS["rnn"].graph()))).backward

@@ -1,0 +1,177 @@
+"""Each pass by what it must leave true: values, counts of what is read, kept and computed when."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.append(str(Path(__file__).parent.parent / "backends"))
+from contract import BUILT_IN, COMPILED, draw, marks
+from odd_cells import ODD
+
+from weft.backends.interp import Interpreter
+from weft.backends.interp_loop import interpret
+from weft.cells import CELLS
+from weft.ir import Node, Size, in_order
+from weft.passes import derive, gates, hoist, lower, phases, stash
+from weft.passes.verify import verify, verify_schedule
+
+HOISTED = COMPILED | ODD
+SMALL = {"hidden": 4, "batch": 4}
+LOOPS = ("inference", "forward", "backward")
+
+
+def counted(nodes, op):
+    return sum(n.op == op for n in in_order(tuple(nodes)))
+
+
+@pytest.mark.parametrize("name", HOISTED)
+def test_gates_change_no_value(name):
+    params, x, states = draw(HOISTED[name], **SMALL)
+    graph = HOISTED[name].graph()
+    assert not counted(hoist(gates(graph)).results, "gate")
+    found = Interpreter(gates(graph)).sequence(x, states, params)
+    torch.testing.assert_close(found, Interpreter(graph).sequence(x, states, params))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", HOISTED)
+def test_hoist_changes_no_value(name, reverse):
+    params, x, states = draw(HOISTED[name], **SMALL)
+    interp = Interpreter(HOISTED[name].graph())
+    loop = hoist(gates(interp.graph))
+    outside = interp.evaluate([o.node for o in loop.outside], x, params)
+    found = interpret(loop, outside, states, len(x), reverse=reverse)
+    torch.testing.assert_close(found, interp.sequence(x, states, params, reverse=reverse))
+
+
+def test_the_interpreted_loop_heeds_masks():
+    params, x, states = draw(CELLS["lstm"], **SMALL)
+    interp = Interpreter(CELLS["lstm"].graph())
+    loop = hoist(gates(interp.graph))
+    lengths, resets = marks(*x.shape[:2])
+    outside = interp.evaluate([o.node for o in loop.outside], x, params)
+    found = interpret(loop, outside, states, len(x), lengths=lengths, marks=resets)
+    wanted = interp.sequence(x, states, params, lengths=lengths, resets=resets)
+    torch.testing.assert_close(found, wanted)
+
+
+def outside_of(cell):
+    loop = hoist(gates(cell.graph()))
+    return [(o.timed, o.parts) for o in loop.outside]
+
+
+def test_what_leaves_the_loop():
+    assert sorted(outside_of(CELLS["lstm"])) == [(False, 4), (True, 4)]  # U; W x + b
+    assert sorted(outside_of(CELLS["gru"])) == [
+        (False, 1),
+        (False, 3),
+        (True, 3),
+    ]  # b_h, U; W x + b
+    assert sorted(outside_of(COMPILED["QRNNf"])) == [(True, 1)] * 2  # f and (1 - f) z
+    assert (True, 2) not in outside_of(ODD["Nested"])  # products of vectors that differ by gate
+    assert all(parts == 1 for timed, parts in outside_of(COMPILED["SRU"]) if timed and parts != 3)
+
+
+def test_sums_are_ordered():
+    """`h` enters first in the equations, and last in the loop."""
+    (result,) = hoist(gates(COMPILED["AntisymmetricRNN"].graph())).results
+    sums = [n for n in in_order((result,)) if n.op in ("add", "sub")]
+    first = [n.args[0].op for n in sums if n.args[1].op != "state"]
+    assert "outer" in first
+
+
+def test_a_scalar_is_read_once_for_each_size():
+    scalars = [o for o in hoist(gates(ODD["TwoSizes"].graph())).outside if not o.node.shape]
+    assert len(scalars) == 2
+
+
+def test_stash_keeps_what_a_product_made():
+    assert len(lower(CELLS["lstm"].graph()).forward.saved) == 4
+    assert len(lower(CELLS["gru"].graph()).forward.saved) == 4
+    assert lower(CELLS["rnn"].graph()).forward.saved == ()  # the state is kept anyway
+    assert lower(CELLS["lstm"].graph()).inference.saved == ()
+
+
+def test_stash_leaves_forward_values_out_of_the_backward_loop():
+    loop = hoist(gates(CELLS["gru_original"].graph()))
+    _, backward = stash(loop, derive(loop))
+    products = [n for n in in_order(backward.results) if n.op == "product"]
+    assert products
+    assert all(p.args[0].op == "transpose" for p in products)
+
+
+def lengths_of(cell):
+    schedules = lower(cell.graph()).schedules
+    return len(schedules["forward"].phases), len(schedules["backward"].phases)
+
+
+def test_phases_are_as_few_as_can_be():
+    assert lengths_of(CELLS["lstm"]) == (1, 2)
+    assert lengths_of(CELLS["gru"]) == (1, 2)
+    assert lengths_of(CELLS["gru_original"]) == (2, 3)
+    assert lengths_of(ODD["Deep"]) == (3, 4)
+
+
+def test_products_that_are_only_added_share_a_sum():
+    schedules = lower(CELLS["lstm"].graph()).schedules
+    assert [len(s) for s in schedules["forward"].phases[0].sums] == [1, 1, 1, 1]
+    assert [len(s) for s in schedules["backward"].phases[1].sums] == [4]
+
+
+@pytest.mark.parametrize("name", HOISTED)
+def test_loops_and_schedules_verify(name):
+    lowered = lower(HOISTED[name].graph())
+    for kind in LOOPS:
+        loop = getattr(lowered, kind)
+        verify(loop)
+        verify_schedule(loop, lowered.schedules[kind])
+
+
+def first_store(schedule, **changes):
+    phase = schedule.phases[0]
+    stores = (replace(phase.stores[0], **changes), *phase.stores[1:])
+    return replace(schedule, phases=(replace(phase, stores=stores), *schedule.phases[1:]))
+
+
+def test_verify_finds_faults_of_a_loop():
+    loop = lower(CELLS["lstm"].graph()).forward
+    size = loop.state_sizes
+    stray = Node("outer", (), (9, None), size[:1])
+    foreign = Node("seed", (), "h", size[:1])
+    wide = Node("state", (), "h", (Size("proj_size"),))
+    for bad in (stray, foreign, wide, Node("state", (), "q", size[:1])):
+        with pytest.raises(ValueError, match=r"there is no|reads|gets"):
+            verify(replace(loop, results=(bad, loop.results[1])))
+
+
+def test_verify_finds_faults_of_a_schedule():
+    lowered = lower(CELLS["lstm"].graph())
+    loop, schedule = lowered.backward, lowered.schedules["backward"]
+    late = replace(schedule, phases=schedule.phases[::-1])
+    with pytest.raises(ValueError, match="before it is written"):
+        verify_schedule(loop, late)
+    with pytest.raises(ValueError, match="isn't written"):
+        verify_schedule(lowered.forward, first_store(lowered.schedules["forward"], buffer="temp:9"))
+
+
+def test_verify_finds_what_is_overwritten_in_place():
+    lowered = lower(ODD["Chain"].graph())
+    schedule = lowered.schedules["backward"]
+    stale = Node("adjoint", (), "c", lowered.backward.state_sizes[1:])
+    last = schedule.phases[-1]
+    stores = (*last.stores, replace(last.stores[0], buffer="temp:9", node=stale))
+    broken = replace(schedule, phases=(*schedule.phases, replace(last, stores=stores, sums=())))
+    with pytest.raises(ValueError, match="read too late"):
+        verify_schedule(lowered.backward, broken)
+
+
+def test_lowering_is_the_same_each_time():
+    first, second = (lower(CELLS["gru"].graph()) for _ in range(2))
+    assert [len(in_order(r.results)) for r in (first.forward, first.backward)] == [
+        len(in_order(r.results)) for r in (second.forward, second.backward)
+    ]
+    assert len(phases(first.forward).phases) == len(first.schedules["forward"].phases)
+    assert BUILT_IN.keys() <= HOISTED.keys()
