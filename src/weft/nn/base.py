@@ -249,18 +249,12 @@ class RNNBase(nn.Module):
     def _forward_packed(
         self, packed: PackedSequence, hx: Any, lengths: object, resets: Tensor | None
     ) -> tuple[PackedSequence, Any]:
-        if lengths is not None:
-            raise ValueError("lengths can't be given with a packed sequence, which has its own")
-        order = packed.sorted_indices
         if hx is None:
             hx = self._zeros(packed.data, int(packed.batch_sizes[0]))
         else:
-            hx = self.permute_hidden(hx, order)
+            hx = self.permute_hidden(hx, packed.sorted_indices)
         self.check_forward_args(packed.data, hx, packed.batch_sizes)
-        x, own_lengths = unpack(packed)
-        if resets is not None:
-            resets = check_resets(resets, x.size(0), x.size(1), self.batch_first)
-            resets = resets if order is None else resets.index_select(1, order)
+        x, own_lengths, resets = unpack(packed, lengths, resets, self.batch_first)
         y, last = self._run(x, hx, own_lengths, resets, own_lengths)
         final = self.permute_hidden(self._from_states(last), packed.unsorted_indices)
         return pack_like(packed, own_lengths, y), final

@@ -181,13 +181,8 @@ class Recurrent(nn.Module):
         lengths: object,
         resets: Tensor | None,
     ) -> tuple[PackedSequence, States]:
-        if lengths is not None:
-            raise ValueError("lengths can't be given with a packed sequence, which has its own")
-        x, own_lengths = unpack(packed)
+        x, own_lengths, resets = unpack(packed, lengths, resets, self.batch_first)
         order, back = packed.sorted_indices, packed.unsorted_indices
-        if resets is not None:
-            resets = check_resets(resets, x.shape[0], x.shape[1], self.batch_first)
-            resets = resets if order is None else resets.index_select(1, order)
         if states is not None and order is not None:
             states = [s.index_select(1, order) for s in states]
         y, last = self._run(x, states, own_lengths, resets)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from weft.compile import Kernel, kernel
+from weft.nn.checks import check_resets
 
 __all__ = ["Kernel", "kernel", "pack_like", "run_stack", "unpack"]
 
@@ -53,10 +54,22 @@ def run_stack(
     return x, tuple(torch.stack(s) for s in zip(*last, strict=True))
 
 
-def unpack(packed: PackedSequence) -> tuple[Tensor, Tensor]:
-    """The data of a packed sequence as (T, B, I) in its sorted order, with the lengths (B,)."""
+def unpack(
+    packed: PackedSequence, lengths: object, resets: Tensor | None, batch_first: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """A packed sequence in its sorted order: data (T, B, I), lengths (B,), and resets (T, B).
+
+    Raises ValueError for lengths given beside its own; resets come in the order of its sequences.
+    """
+    if lengths is not None:
+        raise ValueError("lengths can't be given with a packed sequence, which has its own")
     in_order = PackedSequence(packed.data, packed.batch_sizes)
-    return pad_packed_sequence(in_order)
+    x, own_lengths = pad_packed_sequence(in_order)
+    if resets is not None:
+        resets = check_resets(resets, x.shape[0], x.shape[1], batch_first)
+        if packed.sorted_indices is not None:
+            resets = resets.index_select(1, packed.sorted_indices)
+    return x, own_lengths, resets
 
 
 def pack_like(packed: PackedSequence, lengths: Tensor, y: Tensor) -> PackedSequence:
