@@ -44,7 +44,7 @@ $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet "$(TORCH)" --index-url $(TORCH_INDEX))
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --editable ".[plot]"
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
