@@ -28,6 +28,10 @@ class Kernel(Protocol):
     """A cell made to run by an engine. Parameters come by the names of the cell's equations."""
 
     engine: str
+    step_engine: str
+
+    def engine_for(self, weight: Tensor, bptt_clip: float | None) -> str:
+        """The engine that runs whole sequences with weights like this one."""
 
     def step(
         self, x: Tensor, states: Sequence[Tensor], params: Mapping[str, Tensor]
@@ -55,11 +59,17 @@ class CpuKernel:
     """
 
     engine = "cpu"
+    step_engine = "interp"
 
     def __init__(self, graph: Graph, *, strict: bool) -> None:
         self.graph, self.strict = graph, strict
         self.interp = Interpreter(graph)
         self.loop = loop_kernel(graph)
+
+    def engine_for(self, weight: Tensor, bptt_clip: float | None) -> str:
+        """The engine that runs whole sequences with weights like this one."""
+        reason = _reason_to_interpret(weight, (), {}, bptt_clip)
+        return "cpu" if reason is None else "interp"
 
     def step(
         self, x: Tensor, states: Sequence[Tensor], params: Mapping[str, Tensor]

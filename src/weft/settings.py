@@ -2,7 +2,7 @@
 
 | variable    | meaning                                                                      |
 |-------------|------------------------------------------------------------------------------|
-| WEFT_ENGINE | engine of layers built without `engine=`: auto (the default) or interp       |
+| WEFT_ENGINE | engine of layers built without `engine=`: auto (the default), cpu or interp  |
 | WEFT_DEBUG  | 0 silent; 1 which engine runs and why; 3 also each cell's graph as equations |
 | WEFT_DATA   | the folder of real data that tests and benchmarks read; unset: they skip     |
 """

@@ -192,3 +192,12 @@ def test_a_cell_whose_sizes_contradict_the_layer():
     assert Recurrent(Highway, 6, 6)(torch.randn(2, 3, 6))[0].shape == (2, 3, 6)
     with pytest.raises(CellError, match=r"input_size is 5.* equal hidden_size, which is 6"):
         Recurrent(Highway, 5, 6)
+
+
+def test_the_engine_named_is_the_one_that_runs():
+    layer = weft.nn.LSTM(3, 4, engine="auto")
+    assert layer.engine == "cpu"
+    layer.bptt_clip = 1.0
+    assert layer.engine == "interp"
+    assert Recurrent("gru", 3, 4, engine="auto", dtype=torch.bfloat16).engine == "interp"
+    assert weft.nn.LSTMCell(3, 4, engine="auto").engine == "interp"

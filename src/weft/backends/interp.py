@@ -53,11 +53,15 @@ class _Plan:
 class Interpreter:
     """Runs one cell's graph. `engine` names it to users."""
 
-    engine = "interp"
+    engine = step_engine = "interp"
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.plan = _plan(graph)
+
+    def engine_for(self, weight: Tensor, bptt_clip: float | None) -> str:
+        """The engine that runs whole sequences with weights like this one: always this."""
+        return self.engine
 
     def step(self, x: Tensor, states: Sequence[Tensor], params: Params) -> tuple[Tensor, ...]:
         """One step: x (..., I) and states (..., size) to the new states."""

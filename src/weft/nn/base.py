@@ -117,8 +117,8 @@ class RNNBase(nn.Module):
 
     @property
     def engine(self) -> str:
-        """The engine that runs this layer."""
-        return self._kernel.engine
+        """The engine that runs this layer as it is: device and dtype of its weights decide too."""
+        return self._kernel.engine_for(self._flat_weights[0], self.bptt_clip)
 
     @property
     def _flat_weights_names(self) -> list[str]:

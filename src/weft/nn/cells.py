@@ -54,8 +54,8 @@ class RNNCellBase(nn.Module):
 
     @property
     def engine(self) -> str:
-        """The engine that runs this module."""
-        return kernel(self.cell, bias=bool(self.bias), engine=self._engine).engine
+        """The engine that runs this module: single steps are interpreted."""
+        return kernel(self.cell, bias=bool(self.bias), engine=self._engine).step_engine
 
     def reset_parameters(self) -> None:
         """Draw every parameter anew, as torch's cells do."""

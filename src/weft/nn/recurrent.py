@@ -39,7 +39,7 @@ class Recurrent(nn.Module):
         batch_first: input and output as (B, T, size) instead of (T, B, size).
         dropout: the share of outputs zeroed between layers in training.
         bidirectional: D = 2: a second direction reads each sequence from its end.
-        engine: "auto" or "interp"; None takes the setting WEFT_ENGINE.
+        engine: "auto", "cpu" or "interp"; None takes the setting WEFT_ENGINE.
         bptt_clip: limits each element of dL/dh_t at every step of back-propagation through time.
 
     Parameters are named as in the equations with the layer after it (`W_l0`, `U_l0_reverse`),
@@ -123,8 +123,9 @@ class Recurrent(nn.Module):
 
     @property
     def engine(self) -> str:
-        """The engine that runs this layer."""
-        return self._kernel.engine
+        """The engine that runs this layer as it is: device and dtype of its weights decide too."""
+        weight = next(self.parameters())
+        return self._kernel.engine_for(weight, self.bptt_clip)
 
     def reset_parameters(self) -> None:
         """Draw every parameter anew."""

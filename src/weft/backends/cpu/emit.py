@@ -218,16 +218,8 @@ def _multiply(
         current[key] = name
     names = dict(current)
     here = t.pointer(weights, t.value(f"mul i64 {index}, {width}"))
-    # Scalars first, then one weight at a time: with the sums they just fit in the registers.
-    scalars = [
-        t.broadcast(t.value(f"load {t.element}, ptr {t.pointer(operand, index)}"))
-        for operand in operands
-    ]
-    for m, s in enumerate(panel.sums):
-        for q in range(tile.vectors):
-            weight = t.load(t.pointer(here, str((m * tile.vectors + q) * t.lanes)))
-            for r, scalar in enumerate(scalars):
-                current[s, r, q] = t.fma(scalar, weight, current[s, r, q])
+    _add_products(t, tile, panel, here, [t.pointer(o, index) for o in operands], current)
+    # A phi needs its value's name before the value is there; this gives it that name.
     for key, name in names.items():
         t.line(f"{name}n = select i1 true, {t.vector} {current[key]}, {t.vector} {current[key]}")
         sums[key] = f"{name}n"
@@ -235,3 +227,21 @@ def _multiply(
     more = t.value(f"icmp slt i64 {following}, {panel.depth}")
     t.line(f"br i1 {more}, label %{head}, label %{done}")
     t.begin(done)
+
+
+def _add_products(
+    t: Text,
+    tile: Tile,
+    panel: Panel,
+    weights: str,
+    operands: Sequence[str],
+    sums: dict[tuple[int, int, int], str],
+) -> None:
+    """One k: each row's scalar times each weight, added to the sums."""
+    # Scalars first, then one weight at a time: with the sums they just fit in the registers.
+    scalars = [t.broadcast(t.value(f"load {t.element}, ptr {o}")) for o in operands]
+    for m, s in enumerate(panel.sums):
+        for q in range(tile.vectors):
+            weight = t.load(t.pointer(weights, str((m * tile.vectors + q) * t.lanes)))
+            for r, scalar in enumerate(scalars):
+                sums[s, r, q] = t.fma(scalar, weight, sums[s, r, q])
