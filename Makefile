@@ -3,6 +3,7 @@
 #   make demo    set up .venv and train a character language model, under 2 minutes of training
 #   make test    set up .venv and run the whole test suite
 #   make check   lint, format, strict types
+#   make bench   measure Weft against torch.nn here; BENCH="all --full" measures everything
 #   make format  rewrite the files as `make check` wants them
 #   make slow    the tests that take minutes (with WEFT_DATA set, those on real data too)
 #   make clean   remove .venv and what the tools left
@@ -12,16 +13,21 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+BENCH ?= layers
 TORCH_INDEX ?=
 TORCH := torch>=2.13,<2.14
 
-.PHONY: demo test check format slow clean
+.PHONY: demo test bench check format slow clean
 
 demo: $(VENV)/.installed
 	$(BIN)/weft train language --config configs/demo.toml --out runs/demo --overwrite
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2
+
+bench: $(VENV)/.installed
+	mkdir -p runs
+	$(BIN)/weft bench $(BENCH) --json runs/bench.json --plot runs/bench.png
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -1,4 +1,10 @@
-"""What every test shares: one thread for torch, a fixed seed, and real data where it is at hand."""
+"""What every test shares: one thread for torch, a fixed seed, a cache of compiled code for this
+session and all its processes, and real data where it is at hand.
+"""
+
+import os
+import shutil
+import tempfile
 
 import pytest
 import torch
@@ -6,6 +12,20 @@ import torch
 from weft import settings
 
 torch.set_num_threads(1)
+
+
+def _is_worker(config):
+    return hasattr(config, "workerinput")
+
+
+def pytest_configure(config):
+    if not _is_worker(config):  # workers inherit the environment
+        os.environ["WEFT_CACHE"] = tempfile.mkdtemp(prefix="weft-tests-")
+
+
+def pytest_unconfigure(config):
+    if not _is_worker(config):
+        shutil.rmtree(os.environ["WEFT_CACHE"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -9,13 +9,14 @@ import pytest
 import weft
 
 ROOT = Path(weft.__file__).parent
-LEAVES = {"errors", "settings"}
+LEAVES = {"errors", "files", "settings"}
 
 # A layer may import these layers, the leaves and itself; `__version__` is free to all.
 LAYERS = {
     "ir": set(),
     "errors": {"ir"},
     "settings": set(),
+    "files": set(),
     "cells": {"ir"},
     "passes": {"ir"},
     "backends": {"ir"},
@@ -23,6 +24,7 @@ LAYERS = {
     "compile": {"operator", "backends", "cells", "ir"},
     "nn": {"compile", "cells", "ir"},
     "insight": {"nn", "cells"},
+    "bench": {"nn", "cells", "backends"},
     "training": {"nn"},
     "data": set(),
     "decoding": set(),
@@ -40,6 +42,7 @@ OUTSIDE = {
         "compile",
         "nn",
         "insight",
+        "bench",
         "training",
         "decoding",
         "tasks",
@@ -50,7 +53,7 @@ OUTSIDE = {
     "click": {"cli"},
     "rich": {"cli", "training/progress.py"},
     "tensorboard": {"training"},
-    "matplotlib": {"insight"},
+    "matplotlib": {"insight", "bench"},
     "llvmlite": {"backends/cpu/machine.py"},
     "triton": {"backends"},
 }
@@ -156,7 +159,7 @@ def attributes(path):
 NEVER = {
     "os.environ": {"settings.py"},
     "os.getenv": {"settings.py"},
-    "torch.set_num_threads": set(),
+    "torch.set_num_threads": {"bench/machine.py"},  # a benchmark is asked to
     "torch.load": set(),
     "torch.save": set(),
     "torch.manual_seed": {"training/loop.py", "tasks/language/task.py"},  # a run is asked to

@@ -14,8 +14,8 @@ from weft import settings
 from weft.backends.interp import Interpreter
 from weft.cells import Cell
 from weft.errors import EngineError
-from weft.ir import Graph
-from weft.operator import loop_kernel, run_loop
+from weft.ir import Graph, Node
+from weft.operator import Sequences, loop_kernel, run_loop
 
 __all__ = ["ENGINES", "Kernel", "kernel"]
 
@@ -58,13 +58,14 @@ class CpuKernel:
     `strict` raises EngineError instead, for layers that ask for this engine by name.
     """
 
-    engine = "cpu"
-    step_engine = "interp"
+    engine = step_engine = "cpu"
 
     def __init__(self, graph: Graph, *, strict: bool) -> None:
         self.graph, self.strict = graph, strict
         self.interp = Interpreter(graph)
         self.loop = loop_kernel(graph)
+        self._nodes = [self.loop.loop.outside[i].node for i in self.loop.inputs]
+        self._names = _names_of(self._nodes)
 
     def engine_for(self, weight: Tensor, bptt_clip: float | None) -> str:
         """The engine that runs whole sequences with weights like this one."""
@@ -74,8 +75,13 @@ class CpuKernel:
     def step(
         self, x: Tensor, states: Sequence[Tensor], params: Mapping[str, Tensor]
     ) -> tuple[Tensor, ...]:
-        """One step, interpreted: a loop over one step costs more than it saves."""
-        return self.interp.step(x, states, params)
+        """One step: x (..., I), states (..., size) to the new states."""
+        reason = _reason_to_interpret(x, states, params, None)
+        if reason is not None:
+            self._tell(reason)
+            return self.interp.step(x, states, params)
+        _, last = self._run(x.reshape(1, -1, x.shape[-1]), [_rows(s) for s in states], params)
+        return tuple(n.view(*s.shape[:-1], -1) for n, s in zip(last, states, strict=True))
 
     def sequence(
         self,
@@ -101,16 +107,21 @@ class CpuKernel:
                 reverse=reverse,
                 bptt_clip=bptt_clip,
             )
-        steps, batch = x.shape[:2]
-        marks = None
-        if lengths is not None or resets is not None:
-            if lengths is None:
-                lengths = torch.full((batch,), steps)
-            x, marks = _masked(x, lengths, resets, reverse=reverse)
-        outside = self.interp.evaluate([o.node for o in self.loop.loop.outside], x, params)
-        return run_loop(
-            self.loop, outside, states, steps, reverse=reverse, lengths=lengths, marks=marks
-        )
+        marks = None if resets is None else _marks(resets, lengths, reverse=reverse)
+        return self._run(x, states, params, Sequences(x.shape[0], reverse, lengths, marks))
+
+    def _run(
+        self,
+        x: Tensor,
+        states: Sequence[Tensor],
+        params: Mapping[str, Tensor],
+        sequences: Sequences = Sequences(1),  # noqa: B008  (frozen)
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        if self._names is None:
+            inputs = self.interp.evaluate(self._nodes, x, params)
+        else:
+            inputs = [x if name is None else params[name] for name in self._names]
+        return run_loop(self.loop, inputs, states, sequences)
 
     def _tell(self, reason: str) -> None:
         if self.strict and reason not in _TRANSFORMS:
@@ -135,43 +146,53 @@ def _reason_to_interpret(
     bptt_clip: float | None,
 ) -> str | None:
     """Why a sequence must be interpreted; None where it can be compiled."""
-    tensors = [x, *states, *params.values()]
+    if torch.compiler.is_compiling():
+        return _reason_of_kind((x, *states, *params.values()), bptt_clip)
+    reason = _reason_of_kind((x, *states, *params.values()), bptt_clip)
+    if reason is None and torch._C._functorch.peek_interpreter_stack() is not None:
+        return _TRANSFORMS[0]
+    if reason is None and torch.autograd.forward_ad._current_level >= 0:
+        return _TRANSFORMS[1]
+    return reason
+
+
+def _reason_of_kind(tensors: Sequence[Tensor], bptt_clip: float | None) -> str | None:
+    """What it is about the tensors that compiled code can't have."""
     if bptt_clip is not None:
         return "clipping inside BPTT is not compiled"
-    if any(t.device.type != "cpu" for t in tensors):
-        return f"its tensors are on {x.device}, and cpu is compiled"
-    if x.dtype not in (torch.float32, torch.float64) or {t.dtype for t in tensors} != {x.dtype}:
-        return f"its dtype is {x.dtype}, and float32 and float64 are compiled"
+    dtype = tensors[0].dtype
+    for tensor in tensors:
+        if not tensor.is_cpu:
+            return f"its tensors are on {tensor.device}, and cpu is compiled"
+        if tensor.dtype is not dtype or dtype not in _COMPILED:
+            return f"its dtype is {tensor.dtype}, and float32 and float64 are compiled"
     if torch.is_autocast_enabled("cpu"):
         return "autocast is on, and float32 and float64 are compiled"
-    if torch.compiler.is_compiling():
-        return None
-    if torch._C._functorch.peek_interpreter_stack() is not None:
-        return _TRANSFORMS[0]
-    if any(_has_tangent(t) for t in tensors):
-        return _TRANSFORMS[1]
     return None
 
 
-def _has_tangent(tensor: Tensor) -> bool:
-    dual: Any = torch.autograd.forward_ad.unpack_dual(tensor)  # type: ignore[no-untyped-call]
-    return dual.tangent is not None
+_COMPILED = (torch.float32, torch.float64)
 
 
-def _masked(
-    x: Tensor, lengths: Tensor, resets: Tensor | None, *, reverse: bool
-) -> tuple[Tensor, Tensor]:
-    """x with zeros in its padding, and where a segment begins in the direction of the run."""
-    steps, batch = x.shape[:2]
-    time = torch.arange(steps).unsqueeze(-1)
-    x = x.masked_fill((time >= lengths).unsqueeze(-1), 0)
-    if resets is None:
-        return x, torch.zeros(steps, batch, dtype=torch.bool)
-    if reverse:
-        # Going back, a segment begins one step before the mark of the one after it.
-        after = resets & (time < lengths)
-        resets = torch.cat([after[1:], torch.zeros_like(after[:1])])
-    return x, resets
+def _names_of(nodes: Sequence[Node]) -> list[str | None] | None:
+    """Parameters' names, None for the input, where the values are nothing else."""
+    if any(n.op not in ("input", "param") for n in nodes):
+        return None
+    return [n.detail[0] if isinstance(n.detail, tuple) else None for n in nodes]
+
+
+def _rows(state: Tensor) -> Tensor:
+    return state.reshape(-1, state.shape[-1])
+
+
+def _marks(resets: Tensor, lengths: Tensor | None, *, reverse: bool) -> Tensor:
+    """Where a segment begins in the direction of the run."""
+    if not reverse:
+        return resets
+    # Going back, a segment begins one step before the mark of the one after it.
+    if lengths is not None:
+        resets = resets & (torch.arange(len(resets)).unsqueeze(-1) < lengths)
+    return torch.cat([resets[1:], torch.zeros_like(resets[:1])])
 
 
 def kernel(cell: Cell, *, bias: bool = True, engine: str | None = None) -> Kernel:

@@ -4,14 +4,16 @@
 |-------------|------------------------------------------------------------------------------|
 | WEFT_ENGINE | engine of layers built without `engine=`: auto (the default), cpu or interp  |
 | WEFT_DEBUG  | 0 silent; 1 which engine runs and why; 3 also each cell's graph as equations |
+| WEFT_CACHE  | the folder that keeps compiled code; unset: the user's own; off: none        |
 | WEFT_DATA   | the folder of real data that tests and benchmarks read; unset: they skip     |
 """
 
 import logging
 import os
+import sys
 from pathlib import Path
 
-__all__ = ["data_folder", "debug_level", "default_engine", "show_log"]
+__all__ = ["cache_folder", "data_folder", "debug_level", "default_engine", "show_log"]
 
 
 def default_engine() -> str:
@@ -31,6 +33,27 @@ def data_folder() -> Path | None:
     """Where the real data lies, or None where WEFT_DATA is unset."""
     text = os.environ.get("WEFT_DATA")
     return Path(text) if text else None
+
+
+def cache_folder() -> Path | None:
+    """Where compiled code is kept, or None where WEFT_CACHE is off or there is no home folder.
+
+    Unset, it is `weft` in what the platform has for caches: $XDG_CACHE_HOME or ~/.cache,
+    ~/Library/Caches on macOS, %LOCALAPPDATA% on Windows.
+    """
+    text = os.environ.get("WEFT_CACHE")
+    if text:
+        return None if text == "off" else Path(text).expanduser()
+    variable, otherwise = _CACHES.get(sys.platform, ("XDG_CACHE_HOME", "~/.cache"))
+    folder = Path(os.environ.get(variable) or os.path.expanduser(otherwise))
+    # XDG: a relative path is invalid; so is a `~` that no home folder could replace.
+    return folder / "weft" if folder.is_absolute() else None
+
+
+_CACHES = {
+    "darwin": ("", "~/Library/Caches"),
+    "win32": ("LOCALAPPDATA", "~/AppData/Local"),
+}
 
 
 def show_log() -> None:

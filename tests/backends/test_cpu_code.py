@@ -116,7 +116,7 @@ def test_avx512_code_uses_its_registers():
     lowered = lower(CELLS["lstm"].graph())
     target = Target("skylake-avx512", "", 64, 32)
     sizes = {"input_size": 64, "hidden_size": 64}
-    plan = make_plan(lowered.forward, lowered.schedules["forward"], sizes, "float", target)
+    plan = make_plan(lowered.loops["forward"], lowered.schedules["forward"], sizes, "float", target)
     assert plan.lanes == 16
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from weft.training import files as training_files
+from weft import files
 
 
 def told(result, *parts):
@@ -115,7 +115,7 @@ def test_a_disk_that_fills(weft, here, monkeypatch):
     def full(path, data):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    write = training_files.write_synced
+    write = files.write_synced
     small = ("--hidden", 4, "--batch-size", 4, "--window", 16)
     assert (
         weft("train", "language", "cats.txt", *small, "--max-steps", 2, "--out", "r").exit_code == 0

@@ -20,7 +20,6 @@ from weft.passes.verify import verify, verify_schedule
 
 HOISTED = COMPILED | ODD
 SMALL = {"hidden": 4, "batch": 4}
-LOOPS = ("inference", "forward", "backward")
 
 
 def counted(nodes, op):
@@ -89,10 +88,10 @@ def test_a_scalar_is_read_once_for_each_size():
 
 
 def test_stash_keeps_what_a_product_made():
-    assert len(lower(CELLS["lstm"].graph()).forward.saved) == 4
-    assert len(lower(CELLS["gru"].graph()).forward.saved) == 4
-    assert lower(CELLS["rnn"].graph()).forward.saved == ()  # the state is kept anyway
-    assert lower(CELLS["lstm"].graph()).inference.saved == ()
+    assert len(lower(CELLS["lstm"].graph()).loops["forward"].saved) == 4
+    assert len(lower(CELLS["gru"].graph()).loops["forward"].saved) == 4
+    assert lower(CELLS["rnn"].graph()).loops["forward"].saved == ()  # the state is kept anyway
+    assert lower(CELLS["lstm"].graph()).loops["inference"].saved == ()
 
 
 def test_stash_leaves_forward_values_out_of_the_backward_loop():
@@ -124,8 +123,7 @@ def test_products_that_are_only_added_share_a_sum():
 @pytest.mark.parametrize("name", HOISTED)
 def test_loops_and_schedules_verify(name):
     lowered = lower(HOISTED[name].graph())
-    for kind in LOOPS:
-        loop = getattr(lowered, kind)
+    for kind, loop in lowered.loops.items():
         verify(loop)
         verify_schedule(loop, lowered.schedules[kind])
 
@@ -137,7 +135,7 @@ def first_store(schedule, **changes):
 
 
 def test_verify_finds_faults_of_a_loop():
-    loop = lower(CELLS["lstm"].graph()).forward
+    loop = lower(CELLS["lstm"].graph()).loops["forward"]
     size = loop.state_sizes
     stray = Node("outer", (), (9, None), size[:1])
     foreign = Node("seed", (), "h", size[:1])
@@ -149,23 +147,23 @@ def test_verify_finds_faults_of_a_loop():
 
 def test_verify_finds_faults_of_a_schedule():
     lowered = lower(CELLS["lstm"].graph())
-    loop, schedule = lowered.backward, lowered.schedules["backward"]
+    loop, schedule = lowered.loops["backward"], lowered.schedules["backward"]
     late = replace(schedule, phases=schedule.phases[::-1])
     with pytest.raises(ValueError, match="before it is written"):
         verify_schedule(loop, late)
     with pytest.raises(ValueError, match="isn't written"):
-        verify_schedule(lowered.forward, first_store(lowered.schedules["forward"], buffer="temp:9"))
+        verify_schedule(lowered.loops["forward"], first_store(lowered.schedules["forward"], buffer="temp:9"))
 
 
 def test_verify_finds_what_is_overwritten_in_place():
     lowered = lower(ODD["Chain"].graph())
     schedule = lowered.schedules["backward"]
-    stale = Node("adjoint", (), "c", lowered.backward.state_sizes[1:])
+    stale = Node("adjoint", (), "c", lowered.loops["backward"].state_sizes[1:])
     last = schedule.phases[-1]
     stores = (*last.stores, replace(last.stores[0], buffer="temp:9", node=stale))
     broken = replace(schedule, phases=(*schedule.phases, replace(last, stores=stores, sums=())))
     with pytest.raises(ValueError, match="read too late"):
-        verify_schedule(lowered.backward, broken)
+        verify_schedule(lowered.loops["backward"], broken)
 
 
 def test_lowering_is_the_same_each_time():

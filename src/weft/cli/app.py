@@ -14,6 +14,7 @@ VERBS = {
     "train": ("weft.cli.train", "Train a model of a task."),
     "evaluate": ("weft.cli.evaluate", "Measure how well a run's model predicts a text."),
     "generate": ("weft.cli.generate", "Write new text with a run's model."),
+    "bench": ("weft.cli.bench", "Measure Weft against torch.nn on this machine."),
     "cells": ("weft.cli.cells", "List the cells, or show one's equations."),
 }
 

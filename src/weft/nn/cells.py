@@ -1,4 +1,8 @@
-"""RNNCell, LSTMCell and GRUCell as drop-ins for torch's: one step of one layer."""
+"""RNNCell, LSTMCell and GRUCell as drop-ins for torch's: one step of one layer.
+
+Engine `auto` runs a single step by torch's own operation for it: without steps to share them
+between, compiled code would only add its costs. The other engines run these cells' equations.
+"""
 
 import math
 from collections.abc import Sequence
@@ -6,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from weft import settings
 from weft.cells import GRU as GRUEquations
 from weft.cells import LSTM as LSTMEquations
 from weft.cells import RNN as RNNEquations
@@ -54,8 +59,13 @@ class RNNCellBase(nn.Module):
 
     @property
     def engine(self) -> str:
-        """The engine that runs this module: single steps are interpreted."""
+        """What runs this module: `torch`, its own operation, unless an engine was named."""
+        if self._takes_torchs():
+            return "torch"
         return kernel(self.cell, bias=bool(self.bias), engine=self._engine).step_engine
+
+    def _takes_torchs(self) -> bool:
+        return (self._engine or settings.default_engine()) == "auto"
 
     def reset_parameters(self) -> None:
         """Draw every parameter anew, as torch's cells do."""
@@ -65,10 +75,21 @@ class RNNCellBase(nn.Module):
 
     def _step(self, input: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
         self._check(input, states)
+        if self._takes_torchs():
+            biases = self.bias_ih, self.bias_hh
+            return self._by_torch(input, states, self.weight_ih, self.weight_hh, *biases)
         names = ["weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if self.bias else ())]
         weights = [getattr(self, name) for name in names]
         run = kernel(self.cell, bias=bool(self.bias), engine=self._engine)
         return run.step(input, states, as_cell_parameters(self.mode, weights, bool(self.bias)))
+
+    def _by_torch(
+        self, input: Tensor, states: Sequence[Tensor], *weights: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        operation = getattr(torch._VF, f"{self.mode.lower()}_cell")
+        if len(states) > 1:
+            return tuple(operation(input, states, *weights))
+        return (operation(input, *states, *weights),)
 
     def _check(self, input: Tensor, states: Sequence[Tensor]) -> None:
         if input.size(1) != self.input_size:

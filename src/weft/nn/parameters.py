@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 __all__ = ["as_cell_parameters"]
 
@@ -18,10 +18,8 @@ def as_cell_parameters(mode: str, weights: Sequence[Tensor], bias: bool) -> dict
     if bias:
         b_ih, b_hh, *rest = rest
         if mode == "GRU":
-            kept = b_ih.shape[0] // 3
-            both, candidate = torch.split(b_ih, [2 * kept, kept])
-            both_h, params_h = torch.split(b_hh, [2 * kept, kept])
-            params |= {"b": torch.cat([both + both_h, candidate]), "b_h": params_h}
+            size = b_ih.shape[0] // 3
+            params |= {"b": b_ih + F.pad(b_hh[: 2 * size], (0, size)), "b_h": b_hh[2 * size :]}
         else:
             params["b"] = b_ih + b_hh
     if rest:

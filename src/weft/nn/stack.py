@@ -51,6 +51,8 @@ def run_stack(
         x = torch.cat(outputs, dim=-1) if directions > 1 else outputs[0]
         if dropout is not None and first + directions < len(weights):
             x = dropout(x)
+    if len(last) == 1:
+        return x, tuple(s.unsqueeze(0) for s in last[0])
     return x, tuple(torch.stack(s) for s in zip(*last, strict=True))
 
 

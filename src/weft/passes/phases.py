@@ -1,16 +1,15 @@
 """phases: a product of something computed in this same step must wait until all of it is there.
 
 A step becomes a list of phases; what a later one needs of an earlier one goes through a buffer.
-Products that are only ever added share one accumulator.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from weft.ir import Loop, Node, Phase, Schedule, Size, Store, in_order
+from weft.passes.fuse import fuse
 
 __all__ = ["phases"]
 
@@ -22,8 +21,8 @@ Place = tuple[str, int]
 def phases(loop: Loop) -> Schedule:
     """The phases of a step, in order.
 
-    Buffers written are `next:STATE`, `out:STATE` (the output, forward), `saved:I`, `grad:I` (an
-    outside value's gradient), `matrix:I` (an emission's), and `temp:I`.
+    Buffers written are `next:STATE`, `saved:I`, `grad:I` (an outside value's gradient),
+    `matrix:I` (an emission's), and `temp:I`.
     """
     stores = [*_result_stores(loop), *_emission_stores(loop)]
     places = {s.node: (s.buffer, s.part) for s in reversed(stores) if _is_readable(s)}
@@ -43,15 +42,13 @@ def phases(loop: Loop) -> Schedule:
 
 def _is_readable(store: Store) -> bool:
     """Whether the store leaves the value of this step and row where a later phase finds it."""
-    return not store.add and not store.buffer.startswith(("next:", "out:"))
+    return not store.add and not store.buffer.startswith("next:")
 
 
 def _result_stores(loop: Loop) -> Iterator[Store]:
     for state, node, size in zip(loop.states, loop.results, loop.state_sizes, strict=True):
         vector = node if node.shape else replace(node, shape=(size,))
         yield Store(f"next:{state}", 0, vector)
-        if state == loop.states[0] and not loop.backward:
-            yield Store(f"out:{state}", 0, vector)
     for index, node in enumerate(loop.saved):
         yield Store(f"saved:{index}", 0, node)
 
@@ -116,7 +113,7 @@ class _Cutting:
         for level, size in sorted(found, key=lambda key: key[0]):
             group = found[level, size]
             nodes = tuple(self.within(s.node, level) for s in group)
-            sums, nodes = _with_sums(nodes)
+            sums, nodes = fuse(nodes)
             cut = (replace(s, node=n) for s, n in zip(group, nodes, strict=True))
             yield Phase(size, sums, tuple(cut))
 
@@ -150,46 +147,3 @@ def _is_computed(operand: Node) -> bool:
     An adjoint is too: while the product still reads it, the new one is written in its place.
     """
     return operand.op not in _LEAVES or operand.op == "adjoint"
-
-
-def _with_sums(
-    nodes: tuple[Node, ...],
-) -> tuple[tuple[tuple[Node, ...], ...], tuple[Node, ...]]:
-    """Products give way to the leaves `sum`; those that are only added to one another share one."""
-    uses = Counter(a for n in in_order(nodes) for a in n.args)
-    uses.update(nodes)
-    sums: list[tuple[Node, ...]] = []
-    done: dict[Node, Node] = {}
-
-    def leaf(products: list[Node]) -> Node:
-        sums.append(tuple(products))
-        return Node("sum", (), len(sums) - 1, products[0].shape, products[0].where)
-
-    def build(node: Node) -> Node:
-        if node not in done:
-            done[node] = _rebuilt(node)
-        return done[node]
-
-    def _rebuilt(node: Node) -> Node:
-        if node.op == "product":
-            return leaf([node])
-        if node.op == "add":
-            terms = _addends(node, uses)
-            products = [t for t in terms if t.op == "product" and uses[t] == 1]
-            if len(products) > 1:
-                total = leaf(products)
-                for term in terms:
-                    if term not in products:
-                        total = Node("add", (build(term), total), None, node.shape, node.where)
-                return total
-        return replace(node, args=tuple(build(a) for a in node.args))
-
-    rebuilt = tuple(build(n) for n in nodes)
-    return tuple(sums), rebuilt
-
-
-def _addends(node: Node, uses: Counter[Node], *, inner: bool = False) -> list[Node]:
-    if node.op != "add" or (inner and uses[node] > 1):
-        return [node]
-    left, right = node.args
-    return _addends(left, uses, inner=True) + _addends(right, uses, inner=True)

@@ -20,7 +20,7 @@ from typing import Any
 from torch import Tensor
 
 from weft.errors import RunError
-from weft.training.files import digest, sync_folder, write_synced
+from weft.files import digest, sync_folder, write_synced
 from weft.training.tensors import from_bytes, to_bytes
 
 __all__ = ["Checkpoint", "newest", "remove_leftovers", "save"]

@@ -1,52 +1,15 @@
-"""Files that are either whole or not there: atomic writes, digests, and errors that say so."""
+"""Saving that fails says why, what is left, and how to go on."""
 
 import contextlib
 import errno
-import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from weft.errors import TrainingError
 
-__all__ = ["digest", "saving", "sync_folder", "write_atomic", "write_synced"]
+__all__ = ["saving"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def digest(data: bytes) -> str:
-    """The SHA-256 of `data`, in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def write_synced(path: Path, data: bytes) -> None:
-    """Write `data` to `path` and wait until the disk has it."""
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the disk has the names in `folder`, so that a rename survives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`; a crash at any instant leaves the old file or the new one."""
-    # One fixed name: what a killed process left is overwritten by the next save.
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        write_synced(temporary, data)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
 
 
 @contextlib.contextmanager

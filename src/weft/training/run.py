@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from weft.errors import RunError
-from weft.training.files import digest, saving, write_atomic
+from weft.files import digest, write_atomic
+from weft.training.files import saving
 from weft.training.tensors import from_bytes, to_bytes
 
 __all__ = ["Run"]

@@ -1,38 +1,45 @@
-"""A plan as LLVM IR text: one function that runs a loop over time for some rows of the batch.
+"""A plan as LLVM IR text: one function that runs a loop over time for a share of the work.
 
     for t in time:
       for tile in phases:
         for column block:
-          for row tile:                       registers: rows x vectors for each sum
-            for panel: for k: sums += operand[row, k] * panel[k]
+          for row block:
+            for panel: for piece of k:
+              for row tile:                   registers: rows x vectors for each sum
+                for k in piece: sums += operand[row, k] * panel[k]
             the element-wise rest, from the sums and from loads
             stores
+        barrier, where threads share the columns
 
 Arguments come in one array of 64-bit words, laid out as `WORDS` says; `call.py` fills it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from weft.backends.cpu import maths
 from weft.backends.cpu.equations import equations
-from weft.backends.cpu.frame import WORDS, Frame, address, is_marked, loop, word
-from weft.backends.cpu.plan import Panel, Plan, Tile, buffer_of
-from weft.backends.cpu.text import Text
+from weft.backends.cpu.frame import WORDS, Frame, address, is_marked, loop, smaller, word
+from weft.backends.cpu.multiply import multiply
+from weft.backends.cpu.packing import packing
+from weft.backends.cpu.plan import BLOCK_ROWS, Plan, Tile
+from weft.backends.cpu.team import SIGNATURE, barrier, shares
+from weft.backends.cpu.text import WIDE
 
 __all__ = ["emit"]
 
 
 def emit(plan: Plan, name: str) -> str:
-    """The module's text: `@NAME.rows(args, thread, first row, last row)` and `@NAME(args)`.
+    """The module's text, with the functions `@NAME(args)`, `@NAME.share` and `@NAME.pack`.
 
-    The latter asks the function in the word `thread` which thread it is, and does its share.
+    `@NAME.share(args, share, shares, column part, column parts)` does one share of the rows or of
+    the columns; `@NAME` is called on every thread of a team, and does its shares.
     """
     frame = Frame.begin(plan)
     t = frame.text
-    most = max(len(x.phase.sums) * x.rows * x.vectors for x in plan.tiles)
-    t.line(f"%sums = alloca {t.vector}, i64 {max(most, 1)}, align 64")
+    vectors = max(plan.scratch, 1)
+    t.line(f"%sums = alloca {t.vector}, i64 {vectors}, align 64")
+    t.line("%barriers = alloca i64")
+    t.line("store i64 0, ptr %barriers")
     _time_loop(frame)
     body = "\n".join(t.lines)
     functions = "".join(maths.function(f, plan.element, plan.lanes) for f in maths.FUNCTIONS)
@@ -41,15 +48,12 @@ def emit(plan: Plan, name: str) -> str:
         for index, tile in enumerate(plan.tiles)
         for columns in _widths(tile, plan.lanes)
     )
+    zeros = f"@zeros = internal constant {t.vector} zeroinitializer, align 64\n"
     return (
-        f"{maths.declarations(plan.element, plan.lanes)}{functions}{rest}"
-        f"define void @{name}.rows(ptr %args, i64 %thread, i64 %b0, i64 %b1) #0 {{\n"
-        f"entry:\n{body}\n  ret void\n}}\n{_share(name)}"
-        f"attributes #0 = {{ {_WIDE} }}\nattributes #1 = {{ noinline {_WIDE} }}\n"
+        f"{maths.declarations(plan.element, plan.lanes)}{zeros}{functions}{rest}"
+        f"define void @{name}.share({SIGNATURE}) #0 {{\nentry:\n{body}\n  ret void\n}}\n{shares(name)}{packing(plan, name)}"
+        f"attributes #0 = {{ {WIDE} }}\nattributes #1 = {{ noinline {WIDE} }}\n"
     )
-
-
-_WIDE = '"prefer-vector-width"="512" "min-legal-vector-width"="512"'
 
 
 def _equations_name(tile: int, columns: int) -> str:
@@ -63,185 +67,137 @@ def _widths(tile: Tile, lanes: int) -> list[int]:
     return [wide] * bool(full) + [rest] * bool(rest)
 
 
-def _share(name: str) -> str:
-    return f"""
-define void @{name}(ptr %args) {{
-  %which = load ptr, ptr %args
-  %id32 = call i32 %which()
-  %id = sext i32 %id32 to i64
-  %pe = getelementptr i64, ptr %args, i64 {WORDS.index("rows_each")}
-  %each = load i64, ptr %pe
-  %pb = getelementptr i64, ptr %args, i64 {WORDS.index("batch")}
-  %batch = load i64, ptr %pb
-  %b0 = mul i64 %id, %each
-  %end = add i64 %b0, %each
-  %over = icmp sgt i64 %end, %batch
-  %b1 = select i1 %over, i64 %batch, i64 %end
-  call void @{name}.rows(ptr %args, i64 %id, i64 %b0, i64 %b1)
-  ret void
-}}
-"""
-
-
 def _time_loop(frame: Frame) -> None:
     t = frame.text
     steps, first, direction = (word(t, WORDS.index(w)) for w in ("steps", "first", "direction"))
+    rows = None if frame.plan.modes.ragged else _rows_of_share(frame)
 
     def body(step: str) -> None:
         moved = t.value(f"mul i64 {step}, {direction}")
-        frame.time = t.value(f"add i64 {first}, {moved}")
-        if frame.plan.masked and not frame.plan.backward:
-            _clear_marked(frame)
+        time = t.value(f"add i64 {first}, {moved}")
+        start, end = _find_step(frame, time) if rows is None else rows
+        frame.place, frame.before = (
+            (time, time) if rows is not None else (frame.place, frame.before)
+        )
+        if frame.plan.modes.marked and not frame.plan.backward:
+            _clear_marked(frame, start, end)
         panel = 0
         for index, tile in enumerate(frame.plan.tiles):
-            _columns(frame, tile, index, frame.panels[panel : panel + len(tile.panels)])
+            pointers = frame.panels[panel : panel + len(tile.panels)]
+            _columns(frame, tile, index, pointers, (start, end))
             panel += len(tile.panels)
+            barrier(frame)
 
     loop(t, "0", steps, 1, body)
 
 
-def _clear_marked(frame: Frame) -> None:
+def _rows_of_share(frame: Frame) -> tuple[str, str]:
+    t = frame.text
+    each, batch = (word(t, WORDS.index(w)) for w in ("rows_each", "batch"))
+    start = t.value(f"mul i64 %share, {each}")
+    return start, smaller(t, t.value(f"add i64 {start}, {each}"), batch)
+
+
+def _find_step(frame: Frame, time: str) -> tuple[str, str]:
+    """Where a ragged step lies, and the rows of this share that have not ended: every n-th one."""
+    t = frame.text
+    found = []
+    for name in ("offsets", "befores", "counts"):
+        place = t.value(f"getelementptr i64, ptr {word(t, WORDS.index(name), 'ptr')}, i64 {time}")
+        found.append(t.value(f"load i64, ptr {place}"))
+    frame.place, frame.before, count = found
+    more = t.value(f"add i64 {count}, {t.value('sub i64 %shares, 1')}")
+    mine = t.value(f"sub i64 {more}, %share")
+    return "0", t.value(f"sdiv i64 {mine}, %shares")
+
+
+def _clear_marked(frame: Frame, start: str, end: str) -> None:
     """Where a segment begins, the states that a row comes with go to zeros."""
     t = frame.text
 
-    def clear(row: str) -> None:
+    def clear(index: str) -> None:
+        row = frame.row(index)
         inside, done = t.label("clear"), t.label("kept")
         t.line(f"br i1 {is_marked(frame, row)}, label %{inside}, label %{done}")
         t.begin(inside)
         for state in frame.plan.states:
             buffer = frame.buffers[f"state:{state}"]
-            start = address(frame, buffer, row, "0")
+            place = address(frame, buffer, row, "0")
             size = t.value(f"mul i64 {buffer.row}, {t.bits // 8}")
-            t.line(f"call void @llvm.memset.p0.i64(ptr {start}, i8 0, i64 {size}, i1 false)")
+            t.line(f"call void @llvm.memset.p0.i64(ptr {place}, i8 0, i64 {size}, i1 false)")
         t.line(f"br label %{done}")
         t.begin(done)
 
-    loop(t, "%b0", "%b1", 1, clear)
+    loop(t, start, end, 1, clear)
+    barrier(frame)
 
 
-def _columns(frame: Frame, tile: Tile, index: int, panels: Sequence[str]) -> None:
+def _columns(
+    frame: Frame, tile: Tile, index: int, panels: list[tuple[str, ...]], rows: tuple[str, str]
+) -> None:
+    """This part's blocks of columns, the last of which may be narrower."""
     t = frame.text
     wide = tile.vectors * t.lanes
     full, rest = divmod(tile.columns, wide)
+    blocks = full + bool(rest)
+    ends = []
+    for part in ("%part", t.value("add i64 %part, 1")):
+        share = t.value(f"mul i64 {part}, {blocks}")
+        ends.append(t.value(f"sdiv i64 {share}, %parts"))
     if full:
         name = _equations_name(index, wide)
-        loop(t, "0", str(full), 1, lambda j: _rows(frame, tile, panels, j, name))
+        end = smaller(t, ends[1], str(full)) if rest else ends[1]
+        loop(t, ends[0], end, 1, lambda j: _row_blocks(frame, tile, panels, j, rows, wide, name))
     if rest:
-        _rows(frame, tile, panels, str(full), _equations_name(index, rest))
+        name = _equations_name(index, rest)
+        inside, done = t.label("last"), t.label("all")
+        mine = t.value(f"icmp eq i64 {ends[1]}, {blocks}")
+        some = t.value(f"icmp slt i64 {ends[0]}, {blocks}")
+        t.line(f"br i1 {t.value(f'and i1 {mine}, {some}')}, label %{inside}, label %{done}")
+        t.begin(inside)
+        _row_blocks(frame, tile, panels, str(full), rows, rest, name)
+        t.line(f"br label %{done}")
+        t.begin(done)
 
 
-def _rows(frame: Frame, tile: Tile, panels: Sequence[str], block: str, name: str) -> None:
-    """The row tiles of a column block, then the rows that are left, in smaller ones."""
-    t = frame.text
-    start = "%b0"
-    if not tile.phase.sums:
-        count = t.value("sub i64 %b1, %b0")
-        _call_equations(frame, tile, name, block, start, count)
-        return
-    for rows in tile.heights:
-        end = "%b1"
-        if rows > 1:
-            end = _end_of_tiles(t, start, rows, borrow=rows == 3)
-        loop(t, start, end, rows, _body(frame, tile, panels, block, name, rows))
-        start = end
-
-
-def _call_equations(frame: Frame, tile: Tile, name: str, block: str, row: str, rows: str) -> None:
-    t = frame.text
-    column = t.value(f"mul i64 {block}, {tile.vectors * t.lanes}")
-    t.line(
-        f"call void @{name}(ptr %args, i64 %thread, i64 {frame.time}, i64 {row}, i64 {rows}, "
-        f"i64 {column}, ptr %sums)"
-    )
-
-
-def _end_of_tiles(t: Text, start: str, rows: int, *, borrow: bool) -> str:
-    """Where the tiles of so many rows end; four rows are two tiles of two, not three and one."""
-    count = t.value(f"sub i64 %b1, {start}")
-    left = t.value(f"urem i64 {count}, {rows}")
-    if borrow:
-        single = t.value(f"icmp eq i64 {left}, 1")
-        enough = t.value(f"icmp sgt i64 {count}, {rows}")
-        both = t.value(f"and i1 {single}, {enough}")
-        left = t.value(f"select i1 {both}, i64 {rows + 1}, i64 {left}")
-    return t.value(f"sub i64 %b1, {left}")
-
-
-def _body(
-    frame: Frame, tile: Tile, panels: Sequence[str], block: str, name: str, rows: int
-) -> Callable[[str], None]:
-    def emit_tile(row: str) -> None:
-        t = frame.text
-        each = [row] + [t.value(f"add i64 {row}, {r}") for r in range(1, rows)]
-        count = len(tile.phase.sums)
-        keys = [(s, r, q) for r in range(rows) for q in range(tile.vectors) for s in range(count)]
-        sums = dict.fromkeys(keys, "zeroinitializer")
-        for panel, pointer in zip(tile.panels, panels, strict=True):
-            _multiply(frame, tile, panel, pointer, block, each, sums)
-        for place, key in enumerate(keys):
-            t.store(sums[key], t.pointer("%sums", str(place * t.lanes)))
-        _call_equations(frame, tile, name, block, row, str(rows))
-
-    return emit_tile
-
-
-def _multiply(
+def _row_blocks(
     frame: Frame,
     tile: Tile,
-    panel: Panel,
-    pointer: str,
+    panels: list[tuple[str, ...]],
     block: str,
-    rows: Sequence[str],
-    sums: dict[tuple[int, int, int], str],
+    rows: tuple[str, str],
+    width: int,
+    name: str,
 ) -> None:
-    """sums += operand[row, k] * panel[block, k], over k."""
+    """A block of columns, `width` of them: block by block of rows, the sums and then the rest."""
     t = frame.text
-    name, part = buffer_of(panel.operand)
-    buffer = frame.buffers[name]
-    offset = part * panel.depth
-    operands = [address(frame, buffer, row, str(offset)) for row in rows]
-    width = len(panel.matrices) * tile.vectors * t.lanes
-    start = t.value(f"mul i64 {block}, {panel.depth * width}")
-    weights = t.pointer(pointer, start)
-    keys = [(s, r, q) for s in panel.sums for r in range(len(rows)) for q in range(tile.vectors)]
-    before, head, done = t.label("enter"), t.label("k"), t.label("left")
-    t.line(f"br label %{before}")
-    t.begin(before)
-    t.line(f"br label %{head}")
-    t.begin(head)
-    index, following = f"%{head}.i", f"%{head}.n"
-    t.line(f"{index} = phi i64 [0, %{before}], [{following}, %{head}]")
-    current = {}
-    for n, key in enumerate(dict.fromkeys(keys)):
-        name = f"%{head}.s{n}"
-        t.line(f"{name} = phi {t.vector} [{sums[key]}, %{before}], [{name}n, %{head}]")
-        current[key] = name
-    names = dict(current)
-    here = t.pointer(weights, t.value(f"mul i64 {index}, {width}"))
-    _add_products(t, tile, panel, here, [t.pointer(o, index) for o in operands], current)
-    # A phi needs its value's name before the value is there; this gives it that name.
-    for key, name in names.items():
-        t.line(f"{name}n = select i1 true, {t.vector} {current[key]}, {t.vector} {current[key]}")
-        sums[key] = f"{name}n"
-    t.line(f"{following} = add i64 {index}, 1")
-    more = t.value(f"icmp slt i64 {following}, {panel.depth}")
-    t.line(f"br i1 {more}, label %{head}, label %{done}")
-    t.begin(done)
+    column = t.value(f"mul i64 {block}, {tile.vectors * t.lanes}")
+
+    def body(start: str) -> None:
+        end = smaller(t, t.value(f"add i64 {start}, {BLOCK_ROWS}"), rows[1])
+        if tile.panels:
+            wide = tile.panels[0].vectors * t.lanes
+            tiles = -(-width // wide)
+            loop(t, "0", str(tiles), 1, lambda i: _sums(frame, tile, panels, column, i, (start, end)))
+        count = t.value(f"sub i64 {end}, {start}")
+        t.line(
+            f"call void @{name}(ptr %args, i64 %share, i64 %shares, i64 {frame.place}, "
+            f"i64 {frame.before}, i64 {start}, i64 {count}, i64 {column}, ptr %sums)"
+        )
+
+    loop(t, rows[0], rows[1], BLOCK_ROWS, body)
 
 
-def _add_products(
-    t: Text,
+def _sums(
+    frame: Frame,
     tile: Tile,
-    panel: Panel,
-    weights: str,
-    operands: Sequence[str],
-    sums: dict[tuple[int, int, int], str],
+    panels: list[tuple[str, ...]],
+    column: str,
+    inside: str,
+    rows: tuple[str, str],
 ) -> None:
-    """One k: each row's scalar times each weight, added to the sums."""
-    # Scalars first, then one weight at a time: with the sums they just fit in the registers.
-    scalars = [t.broadcast(t.value(f"load {t.element}, ptr {o}")) for o in operands]
-    for m, s in enumerate(panel.sums):
-        for q in range(tile.vectors):
-            weight = t.load(t.pointer(weights, str((m * tile.vectors + q) * t.lanes)))
-            for r, scalar in enumerate(scalars):
-                sums[s, r, q] = t.fma(scalar, weight, sums[s, r, q])
+    """All sums of the columns of one tile, the `inside`-th from a column on."""
+    seen: set[int] = set()
+    for panel, pointers in zip(tile.panels, panels, strict=True):
+        multiply(frame, tile, panel, pointers, (column, inside), rows, seen)
+        seen |= set(panel.sums)

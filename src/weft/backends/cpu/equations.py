@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from weft.backends.cpu.frame import Frame, address, is_active, is_marked, loop
+from weft.backends.cpu.frame import Frame, address, is_marked, loop
 from weft.backends.cpu.plan import Plan, Tile, buffer_of
 from weft.backends.cpu.text import Text
 from weft.ir import Node
@@ -37,29 +37,25 @@ def _extreme(t: Text, how: str, a: str, b: str) -> str:
     return t.select(t.compare("ord", a, a), chosen, a)
 
 
-def _pick(t: Text, condition: str, a: str, b: str) -> str:
-    return t.value(f"select i1 {condition}, {t.vector} {a}, {t.vector} {b}")
-
-
 def equations(plan: Plan, tile: Tile, name: str, columns: int) -> str:
-    """The definition of `@NAME(args, thread, step, first row, rows, first column, sums)`.
+    """The definition of `@NAME(args, share, shares, place, before, row, rows, column, sums)`.
 
-    It works on `columns` columns, as many as the tile has or, at the end, fewer; `sums` are
+    It works from a row and a column on, for `columns` columns, as many as the tile has or, at the end, fewer; `sums` are
     vectors, for each row those of each register beside one another.
     """
     frame = Frame.begin(plan)
     loop(frame.text, "0", "%rows", 1, lambda r: _row(frame, tile, columns, r))
     body = "\n".join(frame.text.lines)
     return (
-        f"define internal void @{name}(ptr %args, i64 %thread, i64 %t, i64 %row, i64 %rows, "
-        f"i64 %column, ptr %sums) #1 {{\nentry:\n{body}\n  ret void\n}}\n"
+        f"define internal void @{name}(ptr %args, i64 %share, i64 %shares, i64 %place, "
+        f"i64 %before, i64 %row, i64 %rows, i64 %column, ptr %sums) #1 {{\nentry:\n{body}\n  ret void\n}}\n"
     )
 
 
 def _row(frame: Frame, tile: Tile, columns: int, index: str) -> None:
     """One row: vector by vector, all loads of one before its stores."""
     t = frame.text
-    row = t.value(f"add i64 %row, {index}")
+    row = frame.row(t.value(f"add i64 %row, {index}"))
     sums = len(tile.phase.sums)
     each = tile.vectors * sums * t.lanes
     first = t.pointer("%sums", t.value(f"mul i64 {index}, {each}"))
@@ -70,9 +66,9 @@ def _row(frame: Frame, tile: Tile, columns: int, index: str) -> None:
         place = _Place(frame, tile.columns, row, column, mask)
         known = {s: t.load(t.pointer(first, str((q * sums + s) * t.lanes))) for s in range(sums)}
         values = [place.value(s.node, known) for s in tile.phase.stores]
-        if frame.plan.masked:
+        if frame.plan.modes.marked and frame.plan.backward:
             stores = zip(tile.phase.stores, values, strict=True)
-            values = [place.masked(s.buffer, v) for s, v in stores]
+            values = [place.cut(s.buffer, v) for s, v in stores]
         for store, value in zip(tile.phase.stores, values, strict=True):
             place.store(store.buffer, store.part, value, add=store.add)
             kind, _, state = store.buffer.partition(":")
@@ -122,18 +118,15 @@ class _Place:
         column = t.value(f"add i64 {self.column}, {part * self.columns}")
         return address(self.frame, self.frame.buffers[name], self.row, column)
 
-    def masked(self, name: str, value: str) -> str:
-        """What a row that has ended, or a state at the start of a segment, gets instead."""
-        kind, _, state = name.partition(":")
-        t, frame = self.frame.text, self.frame
-        active = is_active(frame, self.row)
-        other = "zeroinitializer"
-        if kind == "next":
-            if frame.plan.backward:
-                value = _pick(t, is_marked(frame, self.row), other, value)
-            before = f"{'adjoint' if frame.plan.backward else 'state'}:{state}"
-            other = t.load(self._pointer(before, 0), self.mask)
-        return _pick(t, active, value, other)
+    def cut(self, name: str, value: str) -> str:
+        """What flows back out of a step: nothing, where a segment begins with it."""
+        if not name.startswith("next:"):
+            return value
+        marked = is_marked(self.frame, self.row)
+        vector = self.frame.text.vector
+        return self.frame.text.value(
+            f"select i1 {marked}, {vector} zeroinitializer, {vector} {value}"
+        )
 
     def store(self, name: str, part: int, value: str, *, add: bool) -> None:
         """Write a value to a buffer, or add it to what is there."""

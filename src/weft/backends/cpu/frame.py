@@ -8,13 +8,31 @@ from dataclasses import dataclass, field
 from weft.backends.cpu.plan import Plan
 from weft.backends.cpu.text import Text
 
-__all__ = ["WORDS", "Buffer", "Frame", "address", "is_active", "is_marked", "loop", "word"]
+__all__ = ["WORDS", "Buffer", "Frame", "address", "is_marked", "loop", "smaller", "word"]
 
-WORDS = ("thread", "steps", "first", "direction", "rows_each", "batch", "lengths", "marks")
+WORDS = (
+    "thread_number",
+    "team_size",
+    "give_way",
+    "arrived",
+    "steps",
+    "first",
+    "direction",
+    "shares",
+    "rows_each",
+    "batch",
+    "by_columns",
+    "offsets",
+    "befores",
+    "counts",
+    "marks",
+    "mark_step",
+)
 """The words before the buffers (pointer, step stride, row stride, thread stride) and the panels.
 
-`lengths` points at an i64 for each row, `marks` at a byte for each step and row; only masked code
-reads them.
+`thread_number`, `team_size` and `give_way` are functions, `arrived` counts the threads at barriers.
+Ragged code reads, for each step, where its rows begin (`offsets`), where the states before it do
+(`befores`) and how many rows it has (`counts`); marked code a byte for each row of each step.
 """
 
 
@@ -25,33 +43,47 @@ class Buffer:
     base: str
     step: str
     row: str
+    name: str
 
 
 @dataclass
 class Frame:
-    """The code of one function: its text, what it may read, and the step it is at."""
+    """The code of one function: its text, what it may read, and the step it is at.
+
+    Functions that have a frame take `%args`, `%share` and `%shares`; `place` is where the rows of
+    this step begin, in strides of a step, `before` the same for the states that it starts from.
+    """
 
     text: Text
     plan: Plan
     buffers: dict[str, Buffer] = field(default_factory=dict)
-    panels: list[str] = field(default_factory=list)
-    time: str = "%t"
+    panels: list[tuple[str, ...]] = field(default_factory=list)
+    place: str = "%place"
+    before: str = "%before"
 
     @classmethod
     def begin(cls, plan: Plan) -> Frame:
-        """A frame with every argument loaded from `%args`, for the thread `%thread`."""
+        """A frame with every argument loaded from `%args`, for the share `%share`."""
         frame = cls(Text(plan.element, plan.lanes), plan)
         t, index = frame.text, len(WORDS)
         for name in plan.buffers:
             base = word(t, index, "ptr")
-            offset = t.value(f"mul i64 {word(t, index + 3)}, %thread")
+            offset = t.value(f"mul i64 {word(t, index + 3)}, %share")
             moved = t.pointer(base, offset)
-            frame.buffers[name] = Buffer(moved, word(t, index + 1), word(t, index + 2))
+            step, row = word(t, index + 1), word(t, index + 2)
+            frame.buffers[name] = Buffer(moved, step, row, name)
             index += 4
-        for _ in plan.panels:
-            frame.panels.append(word(t, index, "ptr"))
-            index += 1
+        for _, panel in plan.panels:
+            count = 1 if panel.form == "packed" else len(panel.matrices)
+            frame.panels.append(tuple(word(t, index + i, "ptr") for i in range(count)))
+            index += count
         return frame
+
+    def row(self, row: str) -> str:
+        """Where a row of this share lies: shares of ragged rows take turns, long ones and short."""
+        if not self.plan.modes.ragged:
+            return row
+        return self.text.value(f"add i64 {self.text.value(f'mul i64 {row}, %shares')}, %share")
 
 
 def word(t: Text, index: int, kind: str = "i64") -> str:
@@ -60,7 +92,13 @@ def word(t: Text, index: int, kind: str = "i64") -> str:
     return t.value(f"load {kind}, ptr {place}")
 
 
-def loop(t: Text, start: str, end: str, by: int, body: Callable[[str], None]) -> None:
+def smaller(t: Text, a: str, b: str) -> str:
+    """The smaller of two whole numbers."""
+    less = t.value(f"icmp slt i64 {a}, {b}")
+    return t.value(f"select i1 {less}, i64 {a}, i64 {b}")
+
+
+def loop(t: Text, start: str, end: str, by: int | str, body: Callable[[str], None]) -> None:
     """for i from start while i < end: body(i)."""
     head, inside, done = t.label("head"), t.label("body"), t.label("done")
     before = t.label("before")
@@ -83,9 +121,10 @@ def loop(t: Text, start: str, end: str, by: int, body: Callable[[str], None]) ->
 
 
 def address(frame: Frame, buffer: Buffer, row: str, column: str) -> str:
-    """The address of an element of this step."""
+    """The address of an element of this step; `row` as the buffer counts them."""
     t = frame.text
-    step = t.value(f"mul i64 {frame.time}, {buffer.step}")
+    place = frame.before if buffer.name.startswith("state:") else frame.place
+    step = t.value(f"mul i64 {place}, {buffer.step}")
     line = t.value(f"mul i64 {row}, {buffer.row}")
     both = t.value(f"add i64 {step}, {line}")
     return t.pointer(buffer.base, t.value(f"add i64 {both}, {column}"))
@@ -94,18 +133,8 @@ def address(frame: Frame, buffer: Buffer, row: str, column: str) -> str:
 def is_marked(frame: Frame, row: str) -> str:
     """Whether a segment of a row begins with this step."""
     t = frame.text
-    marks, batch = (word(t, WORDS.index(w), k) for w, k in (("marks", "ptr"), ("batch", "i64")))
-    line = t.value(f"mul i64 {frame.time}, {batch}")
+    marks, step = word(t, WORDS.index("marks"), "ptr"), word(t, WORDS.index("mark_step"))
+    line = t.value(f"mul i64 {frame.place}, {step}")
     place = t.value(f"getelementptr i8, ptr {marks}, i64 {t.value(f'add i64 {line}, {row}')}")
     byte = t.value(f"load i8, ptr {place}")
-    set_ = t.value(f"icmp ne i8 {byte}, 0")
-    return t.value(f"and i1 {set_}, {is_active(frame, row)}")
-
-
-def is_active(frame: Frame, row: str) -> str:
-    """Whether a row has not ended before this step."""
-    t = frame.text
-    lengths = word(t, WORDS.index("lengths"), "ptr")
-    place = t.value(f"getelementptr i64, ptr {lengths}, i64 {row}")
-    length = t.value(f"load i64, ptr {place}")
-    return t.value(f"icmp slt i64 {frame.time}, {length}")
+    return t.value(f"icmp ne i8 {byte}, 0")

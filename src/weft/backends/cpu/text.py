@@ -6,7 +6,11 @@ import ctypes
 import struct
 from collections.abc import Sequence
 
-__all__ = ["Text", "literal"]
+__all__ = ["WIDE", "Text", "literal"]
+
+WIDE = '"prefer-vector-width"="512" "min-legal-vector-width"="512"'
+"""What functions say so that LLVM takes the widest registers."""
+
 
 
 def literal(value: float, element: str) -> str:
@@ -97,6 +101,37 @@ class Text:
         return self.value(
             f"call {self.vector} @llvm.masked.load.{self.suffix}.p0(ptr {pointer}, i32 {align}, "
             f"{self._mask(mask)}, {self.vector} zeroinitializer)"
+        )
+
+    def load_until(self, base: str, index: str, end: str) -> str:
+        """A vector from an element on; what lies at `end` or after it is zero."""
+        return self.value(
+            f"call {self.vector} @llvm.masked.load.{self.suffix}.p0(ptr "
+            f"{self.pointer(base, index)}, i32 {self.bits // 8}, {self._until(index, end)}, "
+            f"{self.vector} zeroinitializer)"
+        )
+
+    def store_until(self, value: str, base: str, index: str, end: str) -> None:
+        """A vector to memory from an element on; from `end` on nothing is written."""
+        self.line(
+            f"call void @llvm.masked.store.{self.suffix}.p0({self.vector} {value}, ptr "
+            f"{self.pointer(base, index)}, i32 {self.bits // 8}, {self._until(index, end)})"
+        )
+
+    def _until(self, index: str, end: str) -> str:
+        left = self.value(f"trunc i64 {self.value(f'sub i64 {end}, {index}')} to i32")
+        kind = f"<{self.lanes} x i32>"
+        one = self.value(f"insertelement {kind} poison, i32 {left}, i32 0")
+        zeros = f"{kind} zeroinitializer"
+        lefts = self.value(f"shufflevector {kind} {one}, {kind} poison, {zeros}")
+        lanes = ", ".join(f"i32 {i}" for i in range(self.lanes))
+        return f"<{self.lanes} x i1> " + self.value(f"icmp slt {kind} <{lanes}>, {lefts}")
+
+    def total(self, vector: str) -> str:
+        """The sum of a vector's elements, added in pairs."""
+        return self.value(
+            f"call reassoc {self.element} @llvm.vector.reduce.fadd.{self.suffix}"
+            f"({self.element} {literal(-0.0, self.element)}, {self.vector} {vector})"
         )
 
     def store(self, value: str, pointer: str, mask: Sequence[bool] | None = None) -> None:

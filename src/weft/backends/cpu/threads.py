@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
 
-__all__ = ["run"]
+__all__ = ["functions", "has_teams", "run"]
 
 
 @functools.cache
@@ -29,27 +30,22 @@ def _openmp() -> Any:
     return None
 
 
+def has_teams() -> bool:
+    """Whether all threads of a call run at once, so that they may wait for one another."""
+    return _openmp() is not None
+
+
 @functools.cache
-def thread_number() -> int:
-    """The address of the function that says which thread it is called on; 0 without OpenMP."""
+def functions() -> tuple[int, int, int]:
+    """Addresses: a thread's number, its team's size, and what gives the processor to another."""
     library = _openmp()
     if library is None:
-        return 0
-    return ctypes.cast(library.omp_get_thread_num, ctypes.c_void_p).value or 0
-
-
-_UNLIMITED = 2**31 - 1
-
-
-def _has_whole_teams() -> bool:
-    """Whether OpenMP gives as many threads as are asked for: each does its own rows, and no others.
-
-    OMP_THREAD_LIMIT, OMP_DYNAMIC and an enclosing parallel region make teams smaller.
-    """
-    library = _openmp()
-    if library is None or library.omp_get_dynamic() or library.omp_in_parallel():
-        return False
-    return bool(library.omp_get_thread_limit() == _UNLIMITED)
+        return 0, 0, 0
+    names = ("omp_get_thread_num", "omp_get_num_threads")
+    found = [getattr(library, name) for name in names]
+    found.append(ctypes.CDLL(None).sched_yield if os.name == "posix" else None)
+    number, size, give_way = (ctypes.cast(f, ctypes.c_void_p).value or 0 for f in found)
+    return number, size, give_way
 
 
 @functools.cache
@@ -57,21 +53,28 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="weft")
 
 
-_ROWS = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+_SHARE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 4)
 
 
-def run(share: int, rows: int, args: Any, threads: int, rows_each: int, batch: int) -> None:
-    """Run a loop for all rows: `share` and `rows` are its two addresses, `args` its words."""
+@functools.cache
+def _callable(address: int) -> Any:
+    return _SHARE(address)
+
+
+def run(team: int, share: int, args: Any, shares: int, threads: int) -> None:
+    """Run emitted code: `team` and `share` are addresses of its functions, `args` its words.
+
+    On one thread it does everything as one share; a pool's threads do a share each; a team's
+    threads see to it that all of them are done.
+    """
     pointer = ctypes.addressof(args)
     if threads == 1:
-        _ROWS(rows)(pointer, 0, 0, batch)
-    elif _has_whole_teams():
-        _openmp().GOMP_parallel(share, pointer, threads, 0)
+        _callable(share)(pointer, 0, 1, 0, 1)
+    elif has_teams():
+        _openmp().GOMP_parallel(team, pointer, threads, 0)
     else:
-        starts = [(i, i * rows_each) for i in range(threads)]
         calls = [
-            _pool().submit(_ROWS(rows), pointer, i, b0, min(b0 + rows_each, batch))
-            for i, b0 in starts
+            _pool().submit(_callable(share), pointer, i, shares, 0, 1) for i in range(shares)
         ]
         for call in calls:
             call.result()

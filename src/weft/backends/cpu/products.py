@@ -1,0 +1,195 @@
+"""Products over all steps: input products before the loop, gradients of inputs and weights after."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from weft.backends.cpu import threads
+from weft.backends.cpu.call import Bound, Code, Ragged, Steps, View
+from weft.backends.cpu.gradient import GRADIENT_WORDS, Shape, emit_gradient, shape_for
+from weft.backends.cpu.machine import cached_addresses, host
+from weft.backends.cpu.plan import Modes, make_plan
+from weft.ir import Outside
+from weft.passes import Affine
+from weft.passes.around import Around, input_gradient, input_product
+
+__all__ = ["ELEMENTS", "Products", "add_gradient"]
+
+ELEMENTS = {torch.float32: "float", torch.float64: "double"}
+_FEW = 32  # rows that torch's products are good enough for
+_ROWS = 128  # rows that a thread does while their input is in its cache
+
+
+class Products:
+    """The products that stand around a cell's loop, compiled for sizes as they come."""
+
+    def __init__(self, outside: tuple[Outside, ...], affine: tuple[Affine, ...]) -> None:
+        self.affine, self.outside = affine, outside
+        self.values = {a.value: input_product(outside, a) for a in affine}
+        vectors = dict.fromkeys(v for a in affine for _, v in a.terms)
+        found = ((v, input_gradient(outside, affine, v)) for v in vectors)
+        self.gradients = {v: around for v, around in found if around is not None}
+        self._bound = functools.lru_cache(maxsize=256)(self._bind)
+        self._code = functools.cache(self._compile)
+
+    def _compile(
+        self, kind: str, index: int, sizes: tuple[tuple[str, int], ...], element: str, packed: bool
+    ) -> Code:
+        around: Around = (self.values if kind == "value" else self.gradients)[index]
+        modes = Modes(ragged=True, packed=packed)
+        return Code(make_plan(*around, dict(sizes), element, host(), modes))
+
+    def add_values(
+        self, outside: Sequence[Tensor | None], sizes: Mapping[str, int]
+    ) -> list[Tensor | None]:
+        """The outside values with the affine ones computed, each (R, size)."""
+        found = list(outside)
+        for affine in self.affine:
+            given = list(outside)
+            for _, vector in affine.terms:
+                given[vector] = _given(outside[vector]).flatten(0, -2)
+            x = _given(given[affine.terms[0][1]])
+            width = self.outside[affine.value].node.shape[0].value(sizes)
+            found[affine.value] = x.new_empty(len(x), width)
+            rows = {f"outer:{v}": (v, _given(given[v]).stride(0)) for _, v in affine.terms}
+            whole = tuple(f"outer:{b}" for b in affine.biases)
+            self._run("value", affine.value, given, sizes, _given(found[affine.value]), rows, whole)
+        return found
+
+    def gradient(
+        self,
+        vector: int,
+        outside: Sequence[Tensor | None],
+        sizes: Mapping[str, int],
+        gradients: Mapping[int, Tensor],
+    ) -> Tensor:
+        """The gradient (R, size) of what affine values are products of, from their own."""
+        values = [a.value for a in self.affine if any(v == vector for _, v in a.terms)]
+        given = list(outside)
+        for value in values:
+            given[value] = gradients[value]
+        like = gradients[values[0]]
+        if len(like) <= _FEW:
+            pairs = [(a.value, m) for a in self.affine for m, v in a.terms if v == vector]
+            parts = [gradients[value] @ _given(outside[matrix]) for value, matrix in pairs]
+            return functools.reduce(torch.add, parts)
+        result = like.new_empty(len(like), self.outside[vector].node.shape[0].value(sizes))
+        rows = {f"grad:{v}": (v, gradients[v].stride(0)) for v in values}
+        self._run("gradient", vector, given, sizes, result, rows, ())
+        return result
+
+    def _run(
+        self,
+        kind: str,
+        index: int,
+        given: list[Tensor | None],
+        sizes: Mapping[str, int],
+        result: Tensor,
+        rows: Mapping[str, tuple[int, int]],
+        whole: tuple[str, ...],
+    ) -> None:
+        threads = torch.get_num_threads()
+        pieces = _pieces(len(result), _ROWS * threads)
+        bound = self._bound(
+            kind, index, tuple(sorted(sizes.items())), ELEMENTS[result.dtype], len(result) >= 32,
+            threads, tuple(rows.items()), whole, result.shape[1],
+        )  # fmt: skip
+        bound((*given, result), Steps(len(pieces.offsets), _ROWS * threads, ragged=pieces))
+
+    def _bind(
+        self,
+        kind: str,
+        index: int,
+        sizes: tuple[tuple[str, int], ...],
+        element: str,
+        packed: bool,
+        threads: int,
+        rows: tuple[tuple[str, tuple[int, int]], ...],
+        whole: tuple[str, ...],
+        width: int,
+    ) -> Bound:
+        code = self._code(kind, index, sizes, element, packed)
+        views = {name: View(slot, 0, row, row) for name, (slot, row) in rows}
+        views |= {name: View(int(name.partition(":")[2]), 0, 0, 0) for name in whole}
+        views[kind] = View(len(self.outside), 0, width, width)
+        known = dict(sizes)
+        widths = {
+            i: value.node.shape[-1].value(known)
+            for i, value in enumerate(self.outside)
+            if value.node.shape
+        }
+        size = 4 if element == "float" else 8
+        return Bound(code, views, widths, _ROWS * threads, size, threads, reverse=False)
+
+
+def _given(tensor: Tensor | None) -> Tensor:
+    assert tensor is not None
+    return tensor
+
+
+@functools.lru_cache(maxsize=64)
+def _pieces(rows: int, each: int) -> Ragged:
+    """All rows as steps of so many."""
+    offsets = torch.arange(0, rows, each)
+    return Ragged(offsets, offsets, (rows - offsets).clamp(max=each))
+
+
+@functools.cache
+def _entries(shape: Shape) -> tuple[int, ...]:
+    names = ("gradient", "gradient.share")
+    return cached_addresses(repr(shape), lambda: emit_gradient(shape), names, host())
+
+
+def _add_few(
+    weight: Tensor, g: Tensor, x: Tensor, offsets: Tensor | None, bias: Tensor | None
+) -> None:
+    """The same for so few rows that copying them would cost more than the product."""
+    if offsets is not None:
+        length = x.untyped_storage().nbytes() // x.element_size() - x.storage_offset()
+        elements = offsets.unsqueeze(1) + torch.arange(weight.shape[1])
+        x = x.as_strided((length,), (1,))[elements]
+    torch.mm(g.t(), x, out=weight)
+    if bias is not None:
+        bias += g.sum(0)
+
+
+def add_gradient(
+    weight: Tensor, g: Tensor, x: Tensor, offsets: Tensor | None, bias: Tensor | None
+) -> None:
+    """weight (m, n) becomes g' x of g (R, m) and x (R, n); bias (m,) grows by g's sum over rows.
+
+    `offsets` (R,) int64 tells how many elements behind the first one a row of x begins.
+    """
+    rows, (m, n) = len(g), weight.shape
+    if rows <= _FEW:
+        _add_few(weight, g, x, offsets, bias)
+        return
+    shape = shape_for(ELEMENTS[g.dtype], host())
+    used = max(1, min(torch.get_num_threads(), -(-m // shape.tile)))
+    room = g.new_empty(used, shape.room(n))
+    number, size, _ = threads.functions()
+    words = {
+        "thread_number": number,
+        "team_size": size,
+        "rows": rows,
+        "g": g.data_ptr(),
+        "g_stride": g.stride(0),
+        "m": m,
+        "x": x.data_ptr(),
+        "x_stride": x.stride(0),
+        "row_offsets": 0 if offsets is None else offsets.data_ptr(),
+        "n": n,
+        "w": weight.data_ptr(),
+        "w_stride": weight.stride(0),
+        "bias": 0 if bias is None else bias.data_ptr(),
+        "room": room.data_ptr(),
+        "room_stride": room.stride(0),
+    }
+    args = (ctypes.c_int64 * len(words))(*(words[name] for name in GRADIENT_WORDS))
+    team, share = _entries(shape)
+    threads.run(team, share, args, used, used)

@@ -1,0 +1,42 @@
+"""The suite of a user's own cell: a loop of torch operations, Weft, and Weft's own LSTM."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from weft.bench.catalogue import WEFT
+from weft.bench.peephole import EagerPeephole, PeepholeLSTM
+from weft.bench.results import Point, Row
+from weft.bench.work import FORWARD, Plan, forward_run, leaf, operations, timed, training_run
+from weft.nn import LSTM, Recurrent
+
+__all__ = ["own"]
+
+
+def own(plan: Plan) -> Iterator[Row]:
+    """Training steps and forward passes of an LSTM with peepholes."""
+    for layer in plan.layers:
+        for point in plan.points(layer):
+            yield _row(point, plan)
+
+
+def _row(point: Point, plan: Plan) -> Row:
+    ours = Recurrent(PeepholeLSTM, point.size, point.size)
+    modules = {
+        "eager loop": EagerPeephole(ours),
+        WEFT: ours,
+        "Weft LSTM": LSTM(point.size, point.size),
+    }
+    x = leaf(torch.randn(point.steps, point.batch, point.size), point.work, plan)
+    runs = {name: _run(point.work, module, x) for name, module in modules.items()}
+    rows, wanted = point.steps * point.batch, plan.input_gradient
+    # What peepholes multiply is H where a product has H * H: left out of the count.
+    count = operations(point.layer, point.work, rows, point.size, input_gradient=wanted)
+    return timed(point, runs, count, plan)
+
+
+def _run(work: str, module: nn.Module, x: Tensor) -> Callable[[], None]:
+    if work == FORWARD:
+        return forward_run(lambda: module(x))
+    return training_run(module, x, lambda: module(x)[0], torch.randn_like(x))

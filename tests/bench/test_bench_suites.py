@@ -1,0 +1,172 @@
+"""What each suite measures: its points, and contenders that do the same work."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from weft.bench import SUITES, Grid, processes
+from weft.bench import layers as layers_module
+from weft.bench import run as run_module
+from weft.bench.catalogue import TORCH, WEFT
+from weft.bench.layers import pair, ragged_lengths
+from weft.bench.peak import SUMS, _text, peak
+from weft.bench.peephole import EagerPeephole, PeepholeLSTM
+from weft.bench.processes import _answer, _child, compiling
+from weft.bench.results import Point
+from weft.bench.run import chosen, measure
+from weft.bench.work import Plan, operations
+from weft.errors import ConfigError, EngineError
+from weft.nn import Recurrent
+
+TINY = Grid((2,), (3,), (4, 5))
+
+
+@pytest.fixture(autouse=True)
+def _peak(monkeypatch):
+    monkeypatch.setattr(run_module, "peak", lambda: 1e9)
+
+
+def rows_of(name, *layers, **options):
+    suite = SUITES[name]
+    plan = Plan(TINY, layers or suite.layers, rounds=1, warmup=1, **options)
+    told = []
+    result = measure(suite, plan, told.append)
+    assert result.rows == told
+    return told
+
+
+BOTH = ("training", "forward")
+WORKS = {
+    "layers": [(layer, work) for layer in ("LSTM", "GRU", "RNN") for work in BOTH],
+    "packed": [("LSTM", work) for work in BOTH],
+    "own": [("LSTM", work) for work in BOTH],
+    "inference": [("LSTM", "forward"), ("GRU", "forward")],
+    "steps": [
+        ("LSTM", "one step"),
+        *((f"{layer}Cell", "training loop") for layer in ("LSTM", "GRU", "RNN")),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_points_of_the_suites_that_are_timed(name):
+    rows = rows_of(name)
+    points = [(row.point.layer, row.point.work, row.point.size) for row in rows]
+    assert points == [(*work, size) for work in WORKS[name] for size in (4, 5)]
+    for row in rows:
+        assert all(spread.median > 0 for spread in row.spreads.values())
+        assert all(row.ratio(ratio) > 0 for ratio in SUITES[name].ratios)
+
+
+def test_memory_is_measured_in_processes():
+    point = Point("RNN", "training", 8, 64, 64)
+    bytes_of = {
+        name: _child("memory", point, Plan(TINY, ["RNN"]), name)["bytes"] for name in (TORCH, WEFT)
+    }
+    outputs = 4 * 8 * 64 * 64
+    assert all(outputs <= found < 100 * outputs for found in bytes_of.values())
+
+
+def test_compiling_is_measured_in_a_process():
+    point = Point("RNN", "first call", 1, 1, 4)
+    seconds = _child("compile", point, Plan(TINY, ["RNN"]), WEFT)
+    assert list(seconds) == ["start", "first", "second"]
+    assert all(value > 0 for value in seconds.values())
+
+
+def test_the_second_process_finds_the_cache_of_the_first(monkeypatch):
+    caches = []
+
+    def answer(command, point):
+        caches.append(command[1].removeprefix("WEFT_CACHE="))
+        return {"start": 4.0, "first": float(len(caches)), "second": 0.5}
+
+    monkeypatch.setattr(processes, "_answer", answer)
+    (row, *_) = compiling(Plan(TINY, ["GRU"], rounds=2))
+    assert [row.spreads[name].median for name in ("compiled", "cached")] == [2.0, 3.0]
+    assert caches[0] == caches[1] != caches[2] == caches[3]
+    assert not any(Path(cache).exists() for cache in caches)
+
+
+def test_operations_are_those_of_the_products():
+    rows, size = 6, 5
+    gate = 2 * rows * size * size
+    assert operations("LSTM", "forward", rows, size) == 4 * 2 * gate  # W x, U h
+    assert operations("GRU", "training", rows, size) == 3 * 5 * gate  # and of W, U, h
+    assert operations("RNN", "training", rows, size, input_gradient=True) == 6 * gate
+
+
+def test_packed_operations_leave_the_padding_out():
+    (row, _) = [row for row in rows_of("packed") if row.point.work == "forward"]
+    steps = int(ragged_lengths(2, 3).sum())
+    assert row.operations == operations("LSTM", "forward", steps, 4)
+
+
+def test_lengths_are_ragged_and_always_the_same():
+    lengths = ragged_lengths(64, 50)
+    assert lengths.min() >= 1
+    assert lengths.max() == 50
+    assert 20 < lengths.float().mean() < 31
+    assert torch.equal(lengths, ragged_lengths(64, 50))
+
+
+@pytest.mark.parametrize("is_wanted", [False, True])
+def test_the_input_has_a_gradient_where_it_is_asked_for(is_wanted, monkeypatch):
+    asked = []
+    leaf = layers_module.leaf
+
+    def spied(*args):
+        x = leaf(*args)
+        asked.append(x.requires_grad)
+        return x
+
+    monkeypatch.setattr(layers_module, "leaf", spied)
+    rows = rows_of("layers", "RNN", input_gradient=is_wanted)
+    assert asked == [is_wanted, is_wanted, False, False]
+    assert rows[0].operations == operations("RNN", "training", 6, 4, input_gradient=is_wanted)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN"])
+def test_both_layers_do_the_same_work(name):
+    x, lengths = torch.randn(6, 3, 5), ragged_lengths(3, 6)
+    packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
+    theirs, ours = pair(name, 5).values()
+    torch.testing.assert_close(ours(x)[0], theirs(x)[0])
+    torch.testing.assert_close(ours(packed)[0].data, theirs(packed)[0].data)
+
+
+def test_the_eager_loop_is_the_cell():
+    ours = Recurrent(PeepholeLSTM, 5, 5)
+    eager = EagerPeephole(ours)
+    x = torch.randn(7, 3, 5)
+    outputs = [module(x)[0] for module in (ours, eager)]
+    for y in outputs:
+        y.square().sum().backward()
+    torch.testing.assert_close(*outputs)
+    for name in "WUbp":
+        expected = getattr(ours, f"{name}_l0").grad
+        torch.testing.assert_close(getattr(eager, name).grad, expected)
+
+
+def test_the_peak_is_of_independent_multiply_adds():
+    text = _text(8)
+    sums = re.findall(r"%n(\d+) = call <8 x float> @llvm\.fma\.v8f32\(<8 x float> %s(\d+),", text)
+    assert sums == [(str(n), str(n)) for n in range(SUMS)]
+    assert peak(steps=1000) > 1e6
+
+
+def test_suites_are_chosen_by_layer():
+    assert [suite.name for suite, _ in chosen(["all"], ["RNN"])] == (
+        ["layers", "steps", "memory", "compile"]
+    )
+    assert chosen(["steps", "steps"], ["GRU"]) == [(SUITES["steps"], ["GRU"])]
+    with pytest.raises(ConfigError, match=r"packed does not measure GRU; it measures LSTM\."):
+        chosen(["packed"], ["GRU"])
+
+
+def test_a_process_that_fails_says_how():
+    with pytest.raises(EngineError, match=r"GRU with B = 1.*code 3 \(out of it\); try smaller"):
+        _answer(["sh", "-c", "echo out of it >&2; exit 3"], Point("GRU", "training", 1, 2, 3))
