@@ -6,6 +6,7 @@ between, compiled code would only add its costs. The other engines run these cel
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,13 @@ from weft.nn.parameters import as_cell_parameters
 from weft.nn.stack import kernel
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
+
+
+_STEPS: dict[str, Any] = {
+    "RNN_TANH": torch._VF.rnn_tanh_cell,
+    "RNN_RELU": torch._VF.rnn_relu_cell,
+    "GRU": torch._VF.gru_cell,
+}
 
 
 class RNNCellBase(nn.Module):
@@ -74,22 +82,16 @@ class RNNCellBase(nn.Module):
             nn.init.uniform_(weight, -bound, bound)
 
     def _step(self, input: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        self._check(input, states)
         if self._takes_torchs():
-            biases = self.bias_ih, self.bias_hh
-            return self._by_torch(input, states, self.weight_ih, self.weight_hh, *biases)
+            weights = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+            if self.mode == "LSTM":
+                return torch._VF.lstm_cell(input, states, *weights)  # type: ignore[no-any-return]
+            return (_STEPS[self.mode](input, states[0], *weights),)
+        self._check(input, states)
         names = ["weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if self.bias else ())]
         weights = [getattr(self, name) for name in names]
         run = kernel(self.cell, bias=bool(self.bias), engine=self._engine)
         return run.step(input, states, as_cell_parameters(self.mode, weights, bool(self.bias)))
-
-    def _by_torch(
-        self, input: Tensor, states: Sequence[Tensor], *weights: Tensor | None
-    ) -> tuple[Tensor, ...]:
-        operation = getattr(torch._VF, f"{self.mode.lower()}_cell")
-        if len(states) > 1:
-            return tuple(operation(input, states, *weights))
-        return (operation(input, *states, *weights),)
 
     def _check(self, input: Tensor, states: Sequence[Tensor]) -> None:
         if input.size(1) != self.input_size:
