@@ -19,7 +19,7 @@ LAYERS = {
     "files": set(),
     "cells": {"ir"},
     "passes": {"ir"},
-    "backends": {"ir"},
+    "backends": {"passes", "ir"},
     "operator": {"backends", "passes", "ir"},
     "compile": {"operator", "backends", "cells", "ir"},
     "nn": {"compile", "cells", "ir"},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -15,41 +14,13 @@ from weft.backends.interp import Interpreter
 from weft.cells import Cell
 from weft.errors import EngineError
 from weft.ir import Graph, Node
-from weft.operator import Sequences, loop_kernel, run_loop
+from weft.operator import Kernel, Named, Sequences, loop_kernel, name_kernel, run_loop
 
 __all__ = ["ENGINES", "Kernel", "kernel"]
 
 ENGINES = ("cpu", "interp")
 
 _log = logging.getLogger("weft")
-
-
-class Kernel(Protocol):
-    """A cell made to run by an engine. Parameters come by the names of the cell's equations."""
-
-    engine: str
-    step_engine: str
-
-    def engine_for(self, weight: Tensor, bptt_clip: float | None) -> str:
-        """The engine that runs whole sequences with weights like this one."""
-
-    def step(
-        self, x: Tensor, states: Sequence[Tensor], params: Mapping[str, Tensor]
-    ) -> tuple[Tensor, ...]:
-        """One step: x (..., I), states (..., size) to the new states."""
-
-    def sequence(
-        self,
-        x: Tensor,
-        states: Sequence[Tensor],
-        params: Mapping[str, Tensor],
-        *,
-        lengths: Tensor | None = None,
-        resets: Tensor | None = None,
-        reverse: bool = False,
-        bptt_clip: float | None = None,
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """All steps of x (T, B, I), from states (B, size): outputs (T, B, size), last states."""
 
 
 class CpuKernel:
@@ -67,16 +38,16 @@ class CpuKernel:
         self._nodes = [self.loop.loop.outside[i].node for i in self.loop.inputs]
         self._names = _names_of(self._nodes)
 
-    def engine_for(self, weight: Tensor, bptt_clip: float | None) -> str:
+    def engine_for(self, weight: Tensor) -> str:
         """The engine that runs whole sequences with weights like this one."""
-        reason = _reason_to_interpret(weight, (), {}, bptt_clip)
+        reason = _reason_to_interpret(weight, (), {})
         return "cpu" if reason is None else "interp"
 
     def step(
         self, x: Tensor, states: Sequence[Tensor], params: Mapping[str, Tensor]
     ) -> tuple[Tensor, ...]:
         """One step: x (..., I), states (..., size) to the new states."""
-        reason = _reason_to_interpret(x, states, params, None)
+        reason = _reason_to_interpret(x, states, params)
         if reason is not None:
             self._tell(reason)
             return self.interp.step(x, states, params)
@@ -93,9 +64,13 @@ class CpuKernel:
         resets: Tensor | None = None,
         reverse: bool = False,
         bptt_clip: float | None = None,
+        is_packed: bool = False,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """All steps of x (T, B, I), from states (B, size): outputs (T, B, size), last states."""
-        reason = _reason_to_interpret(x, states, params, bptt_clip)
+        """All steps of x (T, B, I), from states (B, size): outputs (T, B, size), last states.
+
+        With `is_packed` x is (N, I), the outputs (N, size), and `lengths` are sorted.
+        """
+        reason = _reason_to_interpret(x, states, params)
         if reason is not None:
             self._tell(reason)
             return self.interp.sequence(
@@ -106,9 +81,16 @@ class CpuKernel:
                 resets=resets,
                 reverse=reverse,
                 bptt_clip=bptt_clip,
+                is_packed=is_packed,
             )
         marks = None if resets is None else _marks(resets, lengths, reverse=reverse)
-        return self._run(x, states, params, Sequences(x.shape[0], reverse, lengths, marks))
+        if self._names is None and lengths is not None and not is_packed:
+            # What is computed outside the loop is computed in the padding too, where NaN may stand.
+            ended = torch.arange(len(x)).unsqueeze(-1) >= lengths
+            x = x.masked_fill(ended.unsqueeze(-1), 0)
+        steps = int(lengths[0]) if is_packed and lengths is not None else x.shape[0]
+        sequences = Sequences(steps, reverse, lengths, marks, is_packed, bptt_clip)
+        return self._run(x, states, params, sequences)
 
     def _run(
         self,
@@ -143,12 +125,9 @@ def _reason_to_interpret(
     x: Tensor,
     states: Sequence[Tensor],
     params: Mapping[str, Tensor],
-    bptt_clip: float | None,
 ) -> str | None:
     """Why a sequence must be interpreted; None where it can be compiled."""
-    if torch.compiler.is_compiling():
-        return _reason_of_kind((x, *states, *params.values()), bptt_clip)
-    reason = _reason_of_kind((x, *states, *params.values()), bptt_clip)
+    reason = _reason_of_kind((x, *states, *params.values()))
     if reason is None and torch._C._functorch.peek_interpreter_stack() is not None:
         return _TRANSFORMS[0]
     if reason is None and torch.autograd.forward_ad._current_level >= 0:
@@ -156,10 +135,8 @@ def _reason_to_interpret(
     return reason
 
 
-def _reason_of_kind(tensors: Sequence[Tensor], bptt_clip: float | None) -> str | None:
+def _reason_of_kind(tensors: Sequence[Tensor]) -> str | None:
     """What it is about the tensors that compiled code can't have."""
-    if bptt_clip is not None:
-        return "clipping inside BPTT is not compiled"
     dtype = tensors[0].dtype
     for tensor in tensors:
         if not tensor.is_cpu:
@@ -201,7 +178,22 @@ def kernel(cell: Cell, *, bias: bool = True, engine: str | None = None) -> Kerne
     `auto` is cpu for cells that it can compile, and tells once which it chose and why. Raises
     EngineError for an engine that doesn't exist or can't run the cell.
     """
+    if torch.compiler.is_dynamo_compiling():
+        return Named(_kernel_name(cell, bias, engine))
     return _kernel(cell, bias, engine or settings.default_engine())
+
+
+def _kernel_name(cell: Cell, bias: bool, engine: str | None) -> str:
+    """The name under which torch.compile's graphs find a kernel."""
+    found = kernel(cell, bias=bias, engine=engine)
+    graph = cell.graph(bias=bias)
+    name = f"{graph.cell}-{graph.digest()}-{engine or settings.default_engine()}"
+    name_kernel(name, found)
+    return name
+
+
+# What torch.compiler.assume_constant_result does, which loads torch._dynamo to do it.
+_kernel_name._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @functools.lru_cache(maxsize=256)

@@ -95,6 +95,15 @@ class Early(Cell):
         return tanh(W @ x + U @ m), 0.5 * c + m
 
 
+class Stale(Cell):
+    """A state that is new in the first phase, and wanted as it was in the second."""
+
+    states = ("h", "c")
+
+    def step(self, x, h, c, W, U, V):
+        return tanh(W @ x + U @ tanh(V @ h)) + c, 0.5 * c + tanh(W @ x)
+
+
 class Alone(Cell):
     """Neither input nor parameters: the backward loop gives only the first state's gradient."""
 
@@ -138,6 +147,7 @@ ODD = {
         Twice,
         Late,
         Early,
+        Stale,
         Alone,
         Half,
         Deep,

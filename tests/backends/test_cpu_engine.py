@@ -2,11 +2,10 @@
 
 import subprocess
 import sys
-import threading
 
 import pytest
 import torch
-from contract import COMPILED, EVERY, REFUSED, B, T, assert_same, draw, everything, marks
+from contract import COMPILED, EVERY, REFUSED, B, T, assert_same, draw, marks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from odd_cells import ODD
@@ -37,10 +36,9 @@ def test_contract(name, dtype, masked):
 @pytest.mark.parametrize("name", [*OTHERS, *ODD])
 def test_contract_of_other_cells(name):
     cell = (COMPILED | ODD)[name]
-    single = draw(cell, hidden=6, dtype=torch.float32)
-    assert_same(cell, single)
+    assert_same(cell, draw(cell, hidden=38, scale=0.1, dtype=torch.float32))
     for reverse in (False, True):
-        assert_same(cell, draw(cell, hidden=6), **options_of(True, reverse))
+        assert_same(cell, draw(cell, hidden=38, scale=0.1), **options_of(True, reverse))
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 13])
@@ -49,15 +47,6 @@ def test_what_is_overwritten_in_place_is_read_before(name, batch):
     """More columns than a tile has, so that a product reads what its own phase writes."""
     cell = (COMPILED | ODD)[name]
     assert_same(cell, draw(cell, hidden=37, batch=batch, scale=0.1))
-
-
-@pytest.mark.parametrize("lengths", [[0] * 5, [T] * 5, [0, 1, T, 3, T - 1]], ids=str)
-@pytest.mark.parametrize("reverse", [False, True])
-def test_lengths(lengths, reverse):
-    options = {"lengths": torch.tensor(lengths), "reverse": reverse}
-    drawn = draw(CELLS["lstm"])
-    actual = everything(CELLS["lstm"], "cpu", drawn, **options)
-    torch.testing.assert_close(actual, everything(CELLS["lstm"], "interp", drawn, **options))
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "lstm_projected"])
@@ -71,41 +60,10 @@ sizes = st.integers(1, 19)
 
 
 @given(sizes, sizes, sizes, sizes, st.sampled_from(["lstm", "gru"]), st.booleans())
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 def test_contract_at_random_sizes(steps, batch, inputs, hidden, name, masked):
     shape = {"steps": steps, "batch": batch, "inputs": inputs, "hidden": hidden}
     assert_same(CELLS[name], draw(CELLS[name], **shape), **options_of(masked, True, batch, steps))
-
-
-@pytest.mark.parametrize("batch", [1, 2, 5, 13])
-def test_rows_that_fill_no_tile(batch):
-    assert_same(CELLS["lstm"], draw(CELLS["lstm"], batch=batch, hidden=33))
-
-
-@pytest.mark.parametrize("name", ["lstm", "gru"])
-def test_long_sequences(name):
-    long = {"steps": 2000, "batch": 1, "scale": 0.35}
-    assert_same(CELLS[name], draw(CELLS[name], **long), tolerance=1e-11)
-    assert_same(CELLS[name], draw(CELLS[name], dtype=torch.float32, **long))
-
-
-@pytest.fixture
-def two_threads():
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(1)
-
-
-@pytest.mark.parametrize("name", ["lstm", "gru", "FastRNN", "IndRNN"])
-@pytest.mark.parametrize("batch", [2, 13])
-def test_two_threads_give_what_one_gives(name, batch, two_threads):
-    drawn = draw(COMPILED[name], batch=batch, hidden=6)
-    options = options_of(True, False, batch)
-    two, again = (everything(COMPILED[name], "cpu", drawn, **options) for _ in range(2))
-    torch.testing.assert_close(two, again, rtol=0, atol=0)
-    torch.set_num_threads(1)
-    one = everything(COMPILED[name], "cpu", drawn, **options)
-    torch.testing.assert_close(two, one, rtol=1e-12, atol=1e-13)
 
 
 def test_fewer_threads_than_asked_for_do_all_rows():
@@ -117,21 +75,6 @@ def test_fewer_threads_than_asked_for_do_all_rows():
     environment = {"OMP_THREAD_LIMIT": "1", "PYTHONPATH": ":".join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
-
-
-def test_two_python_threads_use_one_layer():
-    layer, x = Recurrent("lstm", 5, 9, engine="cpu"), torch.randn(50, 6, 5)
-    wanted, found = layer(x)[0], {}
-    workers = [
-        threading.Thread(target=lambda i=i: found.update({i: [layer(x)[0] for _ in range(5)]}))
-        for i in range(2)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert all(torch.equal(y, wanted) for ys in found.values() for y in ys)
-    assert len(found) == 2
 
 
 class Words(Cell):
@@ -155,18 +98,6 @@ def test_values_at_the_edges(dtype):
         kernel(Words(), engine=e).sequence(x.view(1, 1, -1), states, {}) for e in ("cpu", "interp")
     ]
     torch.testing.assert_close(found[0], found[1], equal_nan=True, rtol=3e-7, atol=1e-37)
-
-
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-@pytest.mark.parametrize("name", CELLS)
-def test_nan_and_infinity_of_the_input(name, bad):
-    params, x, states = draw(CELLS[name])
-    x = x.detach().clone()
-    x[2, 1, 0] = bad
-    found = [
-        kernel(CELLS[name], engine=e).sequence(x, states, params)[0] for e in ("cpu", "interp")
-    ]
-    torch.testing.assert_close(found[0], found[1], equal_nan=True)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -200,4 +200,4 @@ def test_the_engine_named_is_the_one_that_runs():
     layer.bptt_clip = 1.0
     assert layer.engine == "interp"
     assert Recurrent("gru", 3, 4, engine="auto", dtype=torch.bfloat16).engine == "interp"
-    assert weft.nn.LSTMCell(3, 4, engine="auto").engine == "interp"
+    assert weft.nn.LSTMCell(3, 4, engine="auto").engine == "torch"

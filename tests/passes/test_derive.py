@@ -11,8 +11,14 @@ from weft.passes import derive, gates, hoist
 from weft.passes.derive import RULES
 
 SHAPE = (Size("hidden_size"),)
-VALUES = FORWARD | {"if_positive": lambda a, g: torch.where(a > 0, g, torch.zeros_like(g))}
-EDGES = {"relu": [0.0], "abs": [0.0], "maximum": [1.0, 1.0], "minimum": [1.0, 1.0]}
+VALUES = FORWARD | {
+    "zero_up_to": lambda a, b, g: torch.where(a <= b, torch.zeros_like(g), g),
+    "zero_below": lambda a, b, g: torch.where(a < b, torch.zeros_like(g), g),
+}
+INF, NAN = float("inf"), float("nan")
+KINKS = [("relu", [v]) for v in (0.0, -0.0, NAN)] + [("abs", [v]) for v in (0.0, -0.0, NAN)]
+PAIRS = [(1.0, 1.0), (INF, INF), (-INF, -INF), (0.0, -0.0), (NAN, 1.0), (1.0, NAN), (INF, 1.0)]
+KINKS += [(op, list(pair)) for op in ("maximum", "minimum") for pair in PAIRS]
 
 
 def leaf(name):
@@ -73,12 +79,12 @@ def test_rule_is_the_central_difference(op):
         assert smooth.double().mean() > 0.99  # a kink may lie within a step
 
 
-@pytest.mark.parametrize("op", EDGES)
-def test_rule_at_the_kink(op):
-    args = [torch.tensor([v], dtype=torch.float64) for v in EDGES[op]]
+@pytest.mark.parametrize(("op", "at"), KINKS)
+def test_rule_at_the_kink(op, at):
+    args = [torch.tensor([v], dtype=torch.float64) for v in at]
     gradient = torch.tensor([3.0], dtype=torch.float64)
     wanted = by_torch(op, args, gradient)
-    torch.testing.assert_close(by_rule(op, args, gradient), list(wanted))
+    torch.testing.assert_close(by_rule(op, args, gradient), list(wanted), rtol=0, atol=0)
 
 
 def test_every_elementwise_word_has_a_rule():

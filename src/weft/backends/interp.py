@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from weft.ir import Graph, Node, in_order
 
-__all__ = ["RULES", "Interpreter"]
+__all__ = ["RULES", "Interpreter", "clip_gradient"]
 
 Params = Mapping[str, Tensor]
 Values = dict[Node, Tensor]
@@ -59,7 +59,7 @@ class Interpreter:
         self.graph = graph
         self.plan = _plan(graph)
 
-    def engine_for(self, weight: Tensor, bptt_clip: float | None) -> str:
+    def engine_for(self, weight: Tensor) -> str:
         """The engine that runs whole sequences with weights like this one: always this."""
         return self.engine
 
@@ -91,16 +91,23 @@ class Interpreter:
         resets: Tensor | None = None,
         reverse: bool = False,
         bptt_clip: float | None = None,
+        is_packed: bool = False,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """All steps of x (T, B, I) from states (B, size): outputs (T, B, size), last states.
+
+        With `is_packed`, x (N, I) and the outputs (N, size) hold only steps before `lengths`, which
+        are sorted, longest first.
 
         Steps at or after `lengths` (B,) leave a row's state alone and give zeros. Where `resets`
         (T, B) is set a new segment begins: states from the other side of its start are zeros.
         Marks at or after a row's length mean nothing.
         `bptt_clip` limits each element of dL/dh_t as it flows back through a step.
         """
-        steps = x.shape[0]
+        steps = int(lengths[0]) if is_packed and lengths is not None else x.shape[0]
         active = _active(lengths, steps, x.device)
+        if is_packed and active is not None:
+            padded = x.new_zeros(*active.shape, x.shape[-1])
+            x = padded.masked_scatter(active.unsqueeze(-1), x)
         if active is not None:
             x = x.masked_fill(~active.unsqueeze(-1), 0)
             resets = None if resets is None else resets & active
@@ -115,14 +122,15 @@ class Interpreter:
                 current = tuple(s.masked_fill(mark.unsqueeze(-1), 0) for s in current)
             new = self._step(by_step[t], current, params)
             if bptt_clip is not None:
-                new = (_clip_gradient(new[0], bptt_clip), *new[1:])
+                new = (clip_gradient(new[0], bptt_clip), *new[1:])
             outputs[t] = new[0]
             if active is not None:
                 now = active[t].unsqueeze(-1)
                 outputs[t] = new[0].masked_fill(~now, 0)
                 new = tuple(torch.where(now, n, s) for n, s in zip(new, current, strict=True))
             current = new
-        return torch.stack(outputs), current
+        y = torch.stack(outputs)
+        return (y[active] if is_packed and active is not None else y), current
 
     def _fixed(self, params: Params, like: Tensor) -> Values:
         values: Values = {
@@ -278,6 +286,6 @@ class _ClipGradient(torch.autograd.Function):
         return gradients[0].clamp(-ctx.limit, ctx.limit), None
 
 
-def _clip_gradient(value: Tensor, limit: float) -> Tensor:
+def clip_gradient(value: Tensor, limit: float) -> Tensor:
     clipped: Tensor = _ClipGradient.apply(value, limit)  # type: ignore[no-untyped-call]
     return clipped

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from weft.backends.interp import RULES
+from weft.backends.interp import RULES, clip_gradient
 from weft.ir import Loop, Node, in_order
 
 __all__ = ["interpret"]
@@ -23,6 +23,7 @@ def interpret(
     reverse: bool = False,
     lengths: Tensor | None = None,
     marks: Tensor | None = None,
+    bptt_clip: float | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """All steps from states (B, size): outputs (T, B, size) and the last states.
 
@@ -38,6 +39,8 @@ def interpret(
         for node in in_order(loop.results):
             values[node] = _value(loop, node, values, outside, current, t)
         new = tuple(values[r] for r in loop.results)
+        if bptt_clip is not None:
+            new = (clip_gradient(new[0], bptt_clip), *new[1:])
         outputs[t] = new[0]
         if lengths is not None:
             active = (t < lengths).unsqueeze(-1)

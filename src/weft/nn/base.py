@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from weft.cells import Cell
 from weft.nn.checks import (
@@ -118,7 +118,7 @@ class RNNBase(nn.Module):
     @property
     def engine(self) -> str:
         """The engine that runs this layer as it is: device and dtype of its weights decide too."""
-        return self._kernel.engine_for(self._flat_weights[0], self.bptt_clip)
+        return self._kernel.engine_for(self._flat_weights[0])
 
     @property
     def _flat_weights_names(self) -> list[str]:
@@ -143,8 +143,7 @@ class RNNBase(nn.Module):
             nn.init.uniform_(weight, -bound, bound)
 
     def check_input(self, input: Tensor, batch_sizes: Tensor | None) -> None:
-        """Raise torch's own errors for an input of another dtype, rank or size."""
-        check_dtype(input, self._flat_weights[0])
+        """Raise torch's own errors for an input of another rank or size."""
         expected = 2 if batch_sizes is not None else 3
         if input.dim() != expected:
             raise RuntimeError(f"input must have {expected} dimensions, got {input.dim()}")
@@ -233,6 +232,7 @@ class RNNBase(nn.Module):
             if hx is None
             else self._unbatched_states(hx, is_batched)
         )
+        weights = self._checked_weights(x)
         self.check_forward_args(x, hx, None)
         x = x.transpose(0, 1) if self.batch_first else x
         steps, batch = x.size(0), x.size(1)
@@ -240,7 +240,7 @@ class RNNBase(nn.Module):
             lengths = check_lengths(lengths, steps, batch)
         if resets is not None:
             resets = check_resets(resets, steps, batch, self.batch_first and is_batched)
-        y, last = self._run(x, hx, lengths, resets, None)
+        y, last = self._run(weights, x, hx, lengths, resets)
         y = y.transpose(0, 1) if self.batch_first else y
         if not is_batched:
             return y.squeeze(batch_dim), self._from_states([s.squeeze(1) for s in last])
@@ -253,46 +253,46 @@ class RNNBase(nn.Module):
             hx = self._zeros(packed.data, int(packed.batch_sizes[0]))
         else:
             hx = self.permute_hidden(hx, packed.sorted_indices)
+        weights = self._checked_weights(packed.data)
         self.check_forward_args(packed.data, hx, packed.batch_sizes)
-        x, own_lengths, resets = unpack(packed, lengths, resets, self.batch_first)
-        y, last = self._run(x, hx, own_lengths, resets, own_lengths)
+        own_lengths, resets = unpack(packed, lengths, resets, self.batch_first)
+        y, last = self._run(weights, packed.data, hx, own_lengths, resets, is_packed=True)
         final = self.permute_hidden(self._from_states(last), packed.unsorted_indices)
-        return pack_like(packed, own_lengths, y), final
+        return pack_like(packed, y), final
 
     @property
     def _name(self) -> str:
         return self.mode.partition("_")[0]
 
+    def _checked_weights(self, input: Tensor) -> list[list[Tensor]]:
+        """The parameters, read once a run: each reading computes what is parametrised anew."""
+        weights = self.all_weights
+        check_dtype(input, weights[0][0])
+        return weights
+
     def _run(
         self,
+        weights: list[list[Tensor]],
         x: Tensor,
         hx: Any,
         lengths: Tensor | None,
         resets: Tensor | None,
-        packed_lengths: Tensor | None,
+        *,
+        is_packed: bool = False,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         check_steps(x)
         return run_stack(
             self._kernel,
-            [as_cell_parameters(self.mode, weights, self.bias) for weights in self.all_weights],
+            [as_cell_parameters(self.mode, each, self.bias) for each in weights],
             x,
             self._as_states(hx),
             directions=self._directions,
             lengths=lengths,
             resets=resets,
-            dropout=lambda y: self._drop(y, packed_lengths),
+            dropout=lambda y: F.dropout(y, self.dropout, self.training) if self.dropout else y,
             bptt_clip=self.bptt_clip,
+            is_packed=is_packed,
         )
-
-    def _drop(self, y: Tensor, packed_lengths: Tensor | None) -> Tensor:
-        """Dropout between layers; a packed sequence is dropped in packed order, as torch does."""
-        if not self.dropout or not self.training:
-            return y
-        if packed_lengths is None:
-            return F.dropout(y, self.dropout)
-        packed = pack_padded_sequence(y, packed_lengths)
-        dropped = PackedSequence(F.dropout(packed.data, self.dropout), packed.batch_sizes)
-        return pad_packed_sequence(dropped)[0]
 
     def extra_repr(self) -> str:
         """The constructor's arguments that differ from their defaults."""

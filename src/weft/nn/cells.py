@@ -26,6 +26,7 @@ _STEPS: dict[str, Any] = {
     "RNN_TANH": torch._VF.rnn_tanh_cell,
     "RNN_RELU": torch._VF.rnn_relu_cell,
     "GRU": torch._VF.gru_cell,
+    "LSTM": torch._VF.lstm_cell,
 }
 
 
@@ -83,10 +84,10 @@ class RNNCellBase(nn.Module):
 
     def _step(self, input: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
         if self._takes_torchs():
-            weights = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+            every = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
             if self.mode == "LSTM":
-                return torch._VF.lstm_cell(input, states, *weights)  # type: ignore[no-any-return]
-            return (_STEPS[self.mode](input, states[0], *weights),)
+                return _STEPS["LSTM"](input, states, *every)  # type: ignore[no-any-return]
+            return (_STEPS[self.mode](input, states[0], *every),)
         self._check(input, states)
         names = ["weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if self.bias else ())]
         weights = [getattr(self, name) for name in names]

@@ -89,7 +89,10 @@ def check_steps(input: Tensor) -> None:
 
 
 def check_lengths(lengths: Tensor | Sequence[int], steps: int, batch: int) -> Tensor:
-    """Lengths as a tensor (B,). Raises TypeError or ValueError where they don't fit the input."""
+    """Lengths as a tensor (B,). Raises TypeError or ValueError where they don't fit the input.
+
+    A compiled graph checks their values as it runs, and raises RuntimeError.
+    """
     lengths = torch.as_tensor(lengths)
     if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
         raise TypeError(f"lengths must be whole numbers, got {lengths.dtype}")
@@ -98,7 +101,10 @@ def check_lengths(lengths: Tensor | Sequence[int], steps: int, batch: int) -> Te
         raise ValueError(
             f"lengths must have shape ({batch},), one for each sequence, got {tuple(lengths.shape)}"
         )
-    if batch and (int(lengths.min()) < 0 or int(lengths.max()) > steps):
+    if torch.compiler.is_compiling():
+        inside = ((lengths >= 0) & (lengths <= steps)).all()
+        torch._assert_async(inside, "lengths must lie between 0 and the steps of the input")
+    elif batch and (int(lengths.min()) < 0 or int(lengths.max()) > steps):
         raise ValueError(
             f"lengths must lie between 0 and the {steps} steps of the input, got "
             f"{int(lengths.min())} to {int(lengths.max())}"

@@ -125,7 +125,7 @@ class Recurrent(nn.Module):
     def engine(self) -> str:
         """The engine that runs this layer as it is: device and dtype of its weights decide too."""
         weight = next(self.parameters())
-        return self._kernel.engine_for(weight, self.bptt_clip)
+        return self._kernel.engine_for(weight)
 
     def reset_parameters(self) -> None:
         """Draw every parameter anew."""
@@ -182,14 +182,14 @@ class Recurrent(nn.Module):
         lengths: object,
         resets: Tensor | None,
     ) -> tuple[PackedSequence, States]:
-        x, own_lengths, resets = unpack(packed, lengths, resets, self.batch_first)
+        own_lengths, resets = unpack(packed, lengths, resets, self.batch_first)
         order, back = packed.sorted_indices, packed.unsorted_indices
         if states is not None and order is not None:
             states = [s.index_select(1, order) for s in states]
-        y, last = self._run(x, states, own_lengths, resets)
+        y, last = self._run(packed.data, states, own_lengths, resets, packed_batch=len(own_lengths))
         if back is not None:
             last = tuple(s.index_select(1, back) for s in last)
-        return pack_like(packed, own_lengths, y), last
+        return pack_like(packed, y), last
 
     def _run(
         self,
@@ -197,6 +197,7 @@ class Recurrent(nn.Module):
         states: Sequence[Tensor] | None,
         lengths: Tensor | None,
         resets: Tensor | None,
+        packed_batch: int | None = None,
     ) -> tuple[Tensor, States]:
         weights = [{k: getattr(self, n) for k, n in names.items()} for names in self._names]
         check_steps(x)
@@ -206,18 +207,21 @@ class Recurrent(nn.Module):
             self._kernel,
             weights,
             x,
-            self._check_states(states, x),
+            self._check_states(states, x, x.shape[1] if packed_batch is None else packed_batch),
             directions=self._directions,
             lengths=lengths,
             resets=resets,
             dropout=lambda y: F.dropout(y, self.dropout, self.training) if self.dropout else y,
             bptt_clip=self.bptt_clip,
+            is_packed=packed_batch is not None,
         )
 
-    def _check_states(self, states: Sequence[Tensor] | None, x: Tensor) -> Sequence[Tensor]:
+    def _check_states(
+        self, states: Sequence[Tensor] | None, x: Tensor, batch: int
+    ) -> Sequence[Tensor]:
         names = ", ".join(self.cell.states)
         rows = self.num_layers * self._directions
-        shapes = [(rows, x.shape[1], size) for size in self.state_sizes]
+        shapes = [(rows, batch, size) for size in self.state_sizes]
         if states is None:
             return [x.new_zeros(shape) for shape in shapes]
         if not isinstance(states, (tuple, list)) or len(states) != len(shapes):

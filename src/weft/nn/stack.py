@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from weft.compile import Kernel, kernel
 from weft.nn.checks import check_resets
@@ -28,9 +28,11 @@ def run_stack(
     resets: Tensor | None = None,
     dropout: Callable[[Tensor], Tensor] | None = None,
     bptt_clip: float | None = None,
+    is_packed: bool = False,
 ) -> tuple[Tensor, States]:
     """Run layers of x (T, B, I) with states (L*D, B, size): outputs (T, B, D*size), last states.
 
+    With `is_packed` x is (N, I) and the outputs are (N, D*size), in the order of sorted `lengths`.
     `weights` holds each layer's and direction's parameters; `dropout` works between layers.
     """
     last: list[States] = []
@@ -45,6 +47,7 @@ def run_stack(
                 resets=resets,
                 reverse=index != first,
                 bptt_clip=bptt_clip,
+                is_packed=is_packed,
             )
             outputs.append(y)
             last.append(final)
@@ -58,23 +61,23 @@ def run_stack(
 
 def unpack(
     packed: PackedSequence, lengths: object, resets: Tensor | None, batch_first: bool
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """A packed sequence in its sorted order: data (T, B, I), lengths (B,), and resets (T, B).
+) -> tuple[Tensor, Tensor | None]:
+    """Of a packed sequence, in its sorted order: lengths (B,), and resets (T, B).
 
     Raises ValueError for lengths given beside its own; resets come in the order of its sequences.
     """
     if lengths is not None:
         raise ValueError("lengths can't be given with a packed sequence, which has its own")
-    in_order = PackedSequence(packed.data, packed.batch_sizes)
-    x, own_lengths = pad_packed_sequence(in_order)
+    sizes = packed.batch_sizes
+    batch = int(sizes[0])
+    own_lengths = (sizes.unsqueeze(1) > torch.arange(batch)).sum(0)
     if resets is not None:
-        resets = check_resets(resets, x.shape[0], x.shape[1], batch_first)
+        resets = check_resets(resets, len(sizes), batch, batch_first)
         if packed.sorted_indices is not None:
             resets = resets.index_select(1, packed.sorted_indices)
-    return x, own_lengths, resets
+    return own_lengths, resets
 
 
-def pack_like(packed: PackedSequence, lengths: Tensor, y: Tensor) -> PackedSequence:
-    """Outputs (T, B, size), in sorted order, packed as `packed` is."""
-    data = pack_padded_sequence(y, lengths).data
+def pack_like(packed: PackedSequence, data: Tensor) -> PackedSequence:
+    """Outputs (N, size) of a packed sequence's steps."""
     return PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)

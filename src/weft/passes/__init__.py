@@ -1,19 +1,26 @@
 """Graph to loop to schedule, one pass a file; `lower` is the order they run in."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import ParamSpec, TypeVar
 
+from weft import settings
 from weft.ir import Graph, Loop, Schedule
+from weft.passes.clip import clip
 from weft.passes.derive import derive
 from weft.passes.fuse import fuse
 from weft.passes.gates import gates
 from weft.passes.hoist import hoist
 from weft.passes.merge import Affine, find_affine, merge
 from weft.passes.phases import phases
+from weft.passes.simplify import simplify, simplify_loop
 from weft.passes.stash import stash
+from weft.passes.verify import VERIFIERS
 
 __all__ = [
     "Affine",
     "Lowered",
+    "clip",
     "derive",
     "find_affine",
     "fuse",
@@ -22,8 +29,13 @@ __all__ = [
     "lower",
     "merge",
     "phases",
+    "simplify",
+    "simplify_loop",
     "stash",
 ]
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -31,7 +43,8 @@ class Lowered:
     """A cell ready for an engine: its loops, each with its phases.
 
     `inference` keeps nothing, `forward` what `backward` needs; `merged inference` and
-    `merged forward` are the same with their `affine` outside values computed inside.
+    `merged forward` are the same with their `affine` outside values computed inside, `clipped
+    backward` limits the gradient at each step.
     """
 
     loops: dict[str, Loop]
@@ -40,12 +53,23 @@ class Lowered:
 
 
 def lower(graph: Graph) -> Lowered:
-    """gates, hoist, derive, stash, merge, phases: from a cell's graph to what an engine emits."""
-    loop = hoist(gates(graph))
-    forward, backward = stash(loop, derive(loop))
+    """From a cell's graph to what an engine emits. With WEFT_DEBUG=3 every pass is verified."""
+    loop = _run(hoist, _run(simplify, _run(gates, graph)))
+    forward, backward = _run(stash, loop, _run(derive, loop))
+    backward = _run(simplify_loop, backward)
     outside, affine = find_affine(loop.outside, backward)
     loop, forward, backward = (replace(x, outside=outside) for x in (loop, forward, backward))
     loops = {"inference": loop, "forward": forward, "backward": backward}
+    loops["clipped backward"] = _run(clip, backward)
     if affine:
-        loops |= {f"merged {name}": merge(loops[name], affine) for name in ("inference", "forward")}
-    return Lowered(loops, {name: phases(each) for name, each in loops.items()}, affine)
+        for name in ("inference", "forward"):
+            loops[f"merged {name}"] = _run(merge, loops[name], affine)
+    return Lowered(loops, {name: _run(phases, each) for name, each in loops.items()}, affine)
+
+
+def _run(each: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs) -> Found:
+    """One pass, held to its promise where WEFT_DEBUG asks for it."""
+    found = each(*args, **kwargs)
+    if settings.debug_level() >= 3:
+        VERIFIERS[each.__name__](*args, found)
+    return found

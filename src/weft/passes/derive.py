@@ -2,7 +2,8 @@
 
 The backward loop is a loop as the forward one is: its states are the gradients of the forward
 states, its steps go back in time, and it reads forward values. `RULES` is the one place where a
-derivative is written.
+derivative is written. Two operations stand in backward loops alone: `zero_up_to(a, b, g)` is g, but
+0 where a <= b; `zero_below(a, b, g)` is g, but 0 where a < b.
 """
 
 from __future__ import annotations
@@ -46,19 +47,14 @@ def _tanh(y: Node, g: Node) -> tuple[Node, ...]:
 
 
 def _positive(a: Node, g: Node) -> Node:
-    return _node("if_positive", a, g)
+    """g where a is positive or, as torch has it, NaN."""
+    return _node("zero_up_to", a, _const(0.0), g)
 
 
 def _larger(a: Node, b: Node, g: Node) -> Node:
-    """g where a is the larger, half of it where they are equal, as torch has it."""
-    return mul(
-        _const(0.5),
-        _node(
-            "add",
-            _positive(_node("sub", a, b), g),
-            _node("sub", g, _positive(_node("sub", b, a), g)),
-        ),
-    )
+    """g where a is the larger or one is NaN, half of it where they are equal, as torch has it."""
+    both = _node("add", _node("zero_up_to", a, b, g), _node("zero_below", a, b, g))
+    return mul(_const(0.5), both)
 
 
 RULES: dict[str, Rule] = {

@@ -31,14 +31,16 @@ def fuse(
     def _rebuilt(node: Node) -> Node:
         if node.op == "product":
             return leaf([node])
-        if node.op == "add":
-            terms = _addends(node, uses)
-            products = [t for t in terms if t.op == "product" and uses[t] == 1]
+        if node.op in ("add", "sub"):
+            terms = _terms(node, uses)
+            products = [t for sign, t in terms if sign > 0 and t.op == "product" and uses[t] == 1]
             if len(products) > 1:
                 total = leaf(products)
-                for term in terms:
+                for sign, term in terms:
                     if term not in products:
-                        total = Node("add", (build(term), total), None, node.shape, node.where)
+                        args = (build(term), total) if sign > 0 else (total, build(term))
+                        op = "add" if sign > 0 else "sub"
+                        total = Node(op, args, None, node.shape, node.where)
                 return total
         return replace(node, args=tuple(build(a) for a in node.args))
 
@@ -46,8 +48,12 @@ def fuse(
     return tuple(sums), rebuilt
 
 
-def _addends(node: Node, uses: Counter[Node], *, inner: bool = False) -> list[Node]:
-    if node.op != "add" or (inner and uses[node] > 1):
-        return [node]
+def _terms(
+    node: Node, uses: Counter[Node], sign: int = 1, *, inner: bool = False
+) -> list[tuple[int, Node]]:
+    """The terms of a sum with their signs; a sum that others use too is a term."""
+    if node.op not in ("add", "sub") or (inner and uses[node] > 1):
+        return [(sign, node)]
     left, right = node.args
-    return _addends(left, uses, inner=True) + _addends(right, uses, inner=True)
+    other = sign if node.op == "add" else -sign
+    return _terms(left, uses, sign, inner=True) + _terms(right, uses, other, inner=True)

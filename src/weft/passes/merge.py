@@ -34,7 +34,9 @@ def find_affine(
     """
     finding = _Finding(outside)
     roots = (*backward.results, *(e.node for e in backward.emissions))
-    again = {n.detail[0] for n in in_order(roots) if n.op == "outer" and isinstance(n.detail, tuple)}
+    again = {
+        n.detail[0] for n in in_order(roots) if n.op == "outer" and isinstance(n.detail, tuple)
+    }
     found = []
     for index, value in enumerate(outside):
         parts = _parts(value.node) if value.timed and index not in again else None

@@ -95,6 +95,24 @@ def test_weights_in_shared_memory_that_another_process_writes(forking):
     assert "shared" in forking
 
 
+POOL = """
+import os
+from weft.backends.cpu import threads
+threads._pool().submit(int).result()
+child = os.fork()
+if not child:
+    os._exit(threads._pool().submit(int, 7).result(timeout=10))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork there")
+def test_a_forked_child_makes_threads_of_its_own():
+    """Those of the pool that serves where torch's OpenMP isn't found stay with the parent."""
+    run = subprocess.run([sys.executable, "-c", POOL], capture_output=True, text=True, timeout=60)
+    assert run.stdout.split() == ["7"]
+
+
 LOADED = """
 import pickle, sys
 module, x = pickle.loads(sys.stdin.buffer.read())

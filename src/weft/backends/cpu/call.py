@@ -13,7 +13,7 @@ from weft.backends.cpu.describe import describe
 from weft.backends.cpu.emit import emit
 from weft.backends.cpu.frame import WORDS
 from weft.backends.cpu.machine import cached_addresses, host
-from weft.backends.cpu.plan import Matrix, Panel, Plan, Tile
+from weft.backends.cpu.plan import Panel, Plan, Tile
 
 __all__ = ["Bound", "Code", "Ragged", "Steps", "View"]
 
@@ -130,10 +130,10 @@ class Bound:
                 packed.append((len(words), end * element_size))
                 words.append(0)
                 end += -(-_packed_size(tile, panel, plan.lanes) // _LINE) * _LINE
-        for tile, panel in plan.panels:
+        for _, panel in plan.panels:
             for matrix in panel.matrices:
-                offset = _offset(matrix, tile.columns, panel.depth, widths[matrix.outer])
-                self.pointers.append((len(words), matrix.outer, offset * element_size))
+                offset = matrix.row * widths[matrix.outer] * element_size
+                self.pointers.append((len(words), matrix.outer, offset))
                 words.append(0)
         self.room = end
         return packed
@@ -177,8 +177,3 @@ def _by_columns(code: Code, batch: int, available: int) -> bool:
 def _packed_size(tile: Tile, panel: Panel, lanes: int) -> int:
     wide = panel.vectors * lanes
     return -(-tile.columns // wide) * wide * panel.depth * len(panel.matrices)
-
-
-def _offset(matrix: Matrix, columns: int, depth: int, width: int) -> int:
-    """The element where one gate's rows begin."""
-    return (matrix.part or 0) * (depth if matrix.transposed else columns) * width

@@ -11,7 +11,7 @@
             stores
         barrier, where threads share the columns
 
-Arguments come in one array of 64-bit words, laid out as `WORDS` says; `call.py` fills it.
+Arguments come in one array of 64-bit words, laid out as `WORDS` says; `call` fills it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def emit(plan: Plan, name: str) -> str:
     _time_loop(frame)
     body = "\n".join(t.lines)
     functions = "".join(maths.function(f, plan.element, plan.lanes) for f in maths.FUNCTIONS)
+    functions += "".join(frame.functions.values())
     rest = "".join(
         equations(plan, tile, _equations_name(index, columns), columns)
         for index, tile in enumerate(plan.tiles)
@@ -51,7 +52,8 @@ def emit(plan: Plan, name: str) -> str:
     zeros = f"@zeros = internal constant {t.vector} zeroinitializer, align 64\n"
     return (
         f"{maths.declarations(plan.element, plan.lanes)}{zeros}{functions}{rest}"
-        f"define void @{name}.share({SIGNATURE}) #0 {{\nentry:\n{body}\n  ret void\n}}\n{shares(name)}{packing(plan, name)}"
+        f"define void @{name}.share({SIGNATURE}) #0 {{\nentry:\n{body}\n  ret void\n}}\n"
+        f"{shares(name)}{packing(plan, name)}"
         f"attributes #0 = {{ {WIDE} }}\nattributes #1 = {{ noinline {WIDE} }}\n"
     )
 
@@ -178,7 +180,9 @@ def _row_blocks(
         if tile.panels:
             wide = tile.panels[0].vectors * t.lanes
             tiles = -(-width // wide)
-            loop(t, "0", str(tiles), 1, lambda i: _sums(frame, tile, panels, column, i, (start, end)))
+            loop(
+                t, "0", str(tiles), 1, lambda i: _sums(frame, tile, panels, column, i, (start, end))
+            )
         count = t.value(f"sub i64 {end}, {start}")
         t.line(
             f"call void @{name}(ptr %args, i64 %share, i64 %shares, i64 {frame.place}, "

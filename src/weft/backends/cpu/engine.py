@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from weft.backends.cpu import workspace
 from weft.backends.cpu.call import Bound, Code, Steps
 from weft.backends.cpu.gradients import Gradients
 from weft.backends.cpu.layout import (
@@ -22,11 +23,13 @@ from weft.backends.cpu.layout import (
 from weft.backends.cpu.machine import host
 from weft.backends.cpu.plan import Modes, make_plan
 from weft.backends.cpu.products import ELEMENTS, Products
+from weft.ir import Loop
 from weft.passes import Lowered
 
 __all__ = ["Compiled", "Kept"]
 
 _PACKED_FROM = 4  # steps from which re-arranging the weights costs less than it saves
+_LEAST_OUTPUT = 2**24  # bytes from which outputs, too, lie in memory that is kept
 _MERGED_FROM = 8  # rows a thread from which large weights are better read in the loop than outside
 _LARGE = 128 * 1024  # weights that the loop reads at every step without losing time
 
@@ -82,19 +85,22 @@ class Compiled:
         loop can't follow. `rows` is R, or more where more must be allocated. Last states of ragged
         rows are given as all of them: who knows the lengths finds them.
         """
-        key = (keep, *self._key(outside, states, steps))
+        key = (keep, *self._key(self.loop, outside, states, steps))
         forward = self._forward(*key)
         if not forward.is_merged:
             outside = self.products.add_values(outside, dict(forward.layout.sizes))
         like = states[0]
-        saved = like.new_empty(rows, forward.layout.saved)
-        temporary = like.new_empty(steps.batch, forward.layout.temporary)
+        saved = workspace.empty(like, rows, forward.layout.saved) if keep else _NOTHING
+        temporary = _some(like, steps.batch, forward.layout.temporary)
         if _is_single(steps):
             news = tuple([torch.empty_like(s) for s in states])
             forward.bound((*outside, *states, saved, temporary, *news), steps)
             return news[0], news, Kept(tuple(states), saved, news)
         pairs = zip(states, forward.brief, strict=True)
-        kept = tuple(s.clone() if brief else _with_first(s, rows, steps) for s, brief in pairs)
+        kept = tuple(
+            s.clone() if brief else _with_first(s, rows, steps, is_output=s is like)
+            for s, brief in pairs
+        )
         marked = steps.marks is not None
         news = tuple(s.new_empty(rows, s.shape[1]) for s in states) if marked else ()
         forward.bound((*outside, *kept, saved, temporary, *news), steps)
@@ -108,8 +114,9 @@ class Compiled:
             finals = tuple(k if brief else _last(k, steps) for k, brief in pairs)
         return y, finals, Kept(kept, saved, news)
 
+    @staticmethod
     def _key(
-        self, outside: Outside, states: Sequence[Tensor], steps: Steps
+        loop: Loop, outside: Outside, states: Sequence[Tensor], steps: Steps
     ) -> tuple[Modes, bool, bool, int, int, torch.dtype, Shapes, Shapes, tuple[int, ...]]:
         """All that a bound call depends on; how many steps is not among it."""
         modes = Modes(
@@ -117,7 +124,7 @@ class Compiled:
             marked=steps.marks is not None,
             packed=steps.count >= _PACKED_FROM,
         )
-        pairs = list(zip(self.loop.outside, outside, strict=True))
+        pairs = list(zip(loop.outside, outside, strict=True))
         shapes = tuple(
             [None if t is None else t.shape[-1:] if v.timed else t.shape for v, t in pairs]
         )
@@ -168,14 +175,12 @@ class Compiled:
         )
         return _Forward(bound, layout, brief, is_merged)
 
-    def _sizes(
-        self, shapes: Shapes, state_sizes: tuple[int, ...]
-    ) -> Sizes:
+    def _sizes(self, shapes: Shapes, state_sizes: tuple[int, ...]) -> Sizes:
         """What the loop's size names stand for, read off the tensors."""
         found: dict[str, int] = {}
         for size, length in zip(self.loop.state_sizes, state_sizes, strict=True):
             found[size.name] = length
-        for value, shape in zip(self.loop.outside, shapes, strict=True):
+        for value, shape in zip(self.loop.outside, shapes, strict=False):
             if shape is not None:
                 for size, length in zip(value.node.shape, shape, strict=True):
                     found[size.name] = length // size.times
@@ -207,30 +212,38 @@ class Compiled:
         steps: Steps,
         wanted: Sequence[bool],
         before: Tensor | None = None,
+        bptt_clip: float | None = None,
     ) -> tuple[list[Tensor | None], list[Tensor]]:
         """Gradients of the outside values that are `wanted`, and of the first states.
 
         `seed` (R, size) is dL/dy, `adjoints` (B, size) those of the last states; the latter are
         overwritten. `before` (R,) tells where among the kept states those before a ragged row lie.
+        `bptt_clip` limits each element of dL/dh_t as it flows back through a step.
         """
-        key = self._key(outside, adjoints, steps)
-        bound, layout = self._backward(*key, seed.stride())
+        kind = "backward"
+        if bptt_clip is not None:
+            kind, outside = "clipped backward", [*outside, seed.new_tensor(bptt_clip)]
+            wanted = [*wanted, False]
+        key = self._key(self.lowered.loops[kind], outside, adjoints, steps)
+        bound, layout = self._backward(kind, *key, seed.stride())
         rows = seed.numel() // max(1, seed.shape[-1])
-        make = seed.new_zeros if layout.has_gaps else seed.new_empty
-        block = make(rows, layout.block)
-        accumulators = seed.new_zeros(torch.get_num_threads(), layout.accumulators)
-        temporary = seed.new_empty(steps.batch, layout.temporary)
+        block = workspace.empty(seed, rows, layout.block)
+        if layout.has_gaps:
+            block.zero_()
+        accumulators = _some(seed, torch.get_num_threads(), layout.accumulators).zero_()
+        temporary = _some(seed, steps.batch, layout.temporary)
         bound(
             (*outside, *kept.states, kept.saved, *kept.news, seed, *adjoints, block, accumulators,
              temporary),
             steps,
         )  # fmt: skip
-        gradients = Gradients(self.lowered, self.products, layout, block, accumulators)
+        gradients = Gradients(self.lowered, kind, self.products, layout, block, accumulators)
         found = gradients.collect(outside, kept.states, kept.saved, steps, before, wanted)
-        return found, list(adjoints)
+        return found[: len(self.loop.outside)], list(adjoints)
 
     def _bind_backward(
         self,
+        kind: str,
         modes: Modes,
         single: bool,
         reverse: bool,
@@ -243,14 +256,23 @@ class Compiled:
         seed_strides: tuple[int, ...],
     ) -> tuple[Bound, Layout]:
         sizes = self._sizes(shapes, state_sizes)
-        code = self._code("backward", sizes, ELEMENTS[dtype], modes)
+        code = self._code(kind, sizes, ELEMENTS[dtype], modes)
         layout = backward_layout(
-            self.lowered, sizes, batch, strides, seed_strides, modes, single=single, reverse=reverse
-        )
+            self.lowered, kind, sizes, batch, strides, seed_strides, modes,
+            single=single, reverse=reverse,
+        )  # fmt: skip
         bound = Bound(
             code, layout.views, _widths(shapes), batch, dtype.itemsize, threads, reverse=not reverse
         )
         return bound, layout
+
+
+def _some(like: Tensor, rows: int, width: int) -> Tensor:
+    """Room for what most cells have none of; then any tensor will do."""
+    return like.new_empty(rows, width) if width else _NOTHING
+
+
+_NOTHING = torch.empty(0, 0)
 
 
 def _widths(shapes: Shapes) -> dict[int, int]:
@@ -262,9 +284,11 @@ def _is_single(steps: Steps) -> bool:
     return steps.count == 1 and steps.ragged is None and steps.marks is None
 
 
-def _with_first(first: Tensor, rows: int, steps: Steps) -> Tensor:
+def _with_first(first: Tensor, rows: int, steps: Steps, *, is_output: bool) -> Tensor:
     """Room for the states of all steps beside the first ones."""
-    kept = first.new_empty(rows + steps.batch, first.shape[1])
+    kept = workspace.empty(
+        first, rows + steps.batch, first.shape[1], *([_LEAST_OUTPUT] if is_output else [])
+    )
     kept[rows if steps.reverse else 0 :][: steps.batch] = first
     return kept
 

@@ -27,7 +27,8 @@ RULES: dict[str, Callable[..., str]] = {
     "div": lambda t, a, b: t.binary("fdiv", a, b),
     "maximum": lambda t, a, b: _extreme(t, "ogt", a, b),
     "minimum": lambda t, a, b: _extreme(t, "olt", a, b),
-    "if_positive": lambda t, a, g: t.select(t.compare("ogt", a, t.splat(0.0)), g, t.splat(0.0)),
+    "zero_up_to": lambda t, a, b, g: t.select(t.compare("ole", a, b), t.splat(0.0), g),
+    "zero_below": lambda t, a, b, g: t.select(t.compare("olt", a, b), t.splat(0.0), g),
 }
 
 
@@ -40,15 +41,16 @@ def _extreme(t: Text, how: str, a: str, b: str) -> str:
 def equations(plan: Plan, tile: Tile, name: str, columns: int) -> str:
     """The definition of `@NAME(args, share, shares, place, before, row, rows, column, sums)`.
 
-    It works from a row and a column on, for `columns` columns, as many as the tile has or, at the end, fewer; `sums` are
-    vectors, for each row those of each register beside one another.
+    It works from a row and a column on, for `columns` columns, as many as the tile has or, at the
+    end, fewer; `sums` are vectors, for each row those of each register beside one another.
     """
     frame = Frame.begin(plan)
     loop(frame.text, "0", "%rows", 1, lambda r: _row(frame, tile, columns, r))
     body = "\n".join(frame.text.lines)
     return (
         f"define internal void @{name}(ptr %args, i64 %share, i64 %shares, i64 %place, "
-        f"i64 %before, i64 %row, i64 %rows, i64 %column, ptr %sums) #1 {{\nentry:\n{body}\n  ret void\n}}\n"
+        f"i64 %before, i64 %row, i64 %rows, i64 %column, ptr %sums) #1 {{\n"
+        f"entry:\n{body}\n  ret void\n}}\n"
     )
 
 

@@ -52,12 +52,14 @@ class Frame:
 
     Functions that have a frame take `%args`, `%share` and `%shares`; `place` is where the rows of
     this step begin, in strides of a step, `before` the same for the states that it starts from.
+    `functions` are those that it calls, by name.
     """
 
     text: Text
     plan: Plan
     buffers: dict[str, Buffer] = field(default_factory=dict)
     panels: list[tuple[str, ...]] = field(default_factory=list)
+    functions: dict[str, str] = field(default_factory=dict)
     place: str = "%place"
     before: str = "%before"
 

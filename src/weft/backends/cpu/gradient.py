@@ -8,8 +8,8 @@
           for row in piece: sums += G[row, tile] * X[row, block]
           W[tile, block] += sums
 
-`W += G' X` for G (rows, m) and X (rows, n): every size is an argument, so that one module serves all
-cells. Rows of X lie a stride apart or, where `row_offsets` is given, wherever that says.
+`W += G' X` for G (rows, m) and X (rows, n): every size is an argument, so that one module serves
+all cells. Rows of X lie a stride apart or, where `row_offsets` is given, wherever that says.
 """
 
 from __future__ import annotations
@@ -136,9 +136,7 @@ class _Emitter:
         moved = t.value(f"mul i64 {at}, {words['x_stride']}")
         t.line(f"br label %{found}")
         t.begin(found)
-        return t.pointer(
-            words["x"], t.value(f"phi i64 [{offset}, %{look}], [{moved}, %{plain}]")
-        )
+        return t.pointer(words["x"], t.value(f"phi i64 [{offset}, %{look}], [{moved}, %{plain}]"))
 
     def _copy_block(self, row: str, to: str, block: str) -> None:
         t = self.t
@@ -155,9 +153,7 @@ class _Emitter:
 
         def copy_of(tile: str) -> str:
             inside = t.value(f"sub i64 {tile}, {first}")
-            return t.pointer(
-                self.g_copy, t.value(f"mul i64 {inside}, {self.shape.rows * t.lanes}")
-            )
+            return t.pointer(self.g_copy, t.value(f"mul i64 {inside}, {self.shape.rows * t.lanes}"))
 
         loop(t, first, end, 1, lambda tile: self._copy_g(start, count, tile, copy_of(tile)))
 

@@ -24,13 +24,14 @@ class Gradients:
     def __init__(
         self,
         lowered: Lowered,
+        kind: str,
         products: Products,
         layout: Layout,
         block: Tensor,
         accumulators: Tensor,
     ) -> None:
         self.lowered, self.products, self.layout = lowered, products, layout
-        self.loop, self.places = lowered.loops["backward"], lowered.schedules["backward"].places
+        self.loop, self.places = lowered.loops[kind], lowered.schedules[kind].places
         self.sizes = dict(layout.sizes)
         self.block, self.accumulators = block, accumulators
 
@@ -175,7 +176,7 @@ class _Operands:
         self.states, self.saved, self.steps, self.before = states, saved, steps, before
 
     def rows(self, emission: Emission) -> tuple[Tensor, Tensor | None]:
-        """The operand of an emission, and where its rows begin, in elements, if not side by side."""
+        """An emission's operand, and the elements where its rows begin if not side by side."""
         node = emission.operand
         assert node is not None
         if node.op == "saved":

@@ -73,9 +73,11 @@ class _Maker:
                 found[f"outer:{index}"] = self.given(index, known)
         return found
 
-    def states(self, slot: int, after: str, brief: Sequence[bool], *, reverse: bool) -> dict[str, View]:
+    def states(
+        self, slot: int, after: str, brief: Sequence[bool], *, reverse: bool
+    ) -> dict[str, View]:
         """States before and after each step: a step's are one batch on, or the very same."""
-        found = {}
+        found: dict[str, View] = {}
         for i, (name, size, once) in enumerate(
             zip(self.loop.states, self.loop.state_sizes, brief, strict=True)
         ):
@@ -108,7 +110,9 @@ class _Maker:
             for i, (name, size) in enumerate(pairs)
         }
 
-    def side_by_side(self, slot: int, kind: str, widths: Sequence[Size]) -> tuple[dict[str, View], int]:
+    def side_by_side(
+        self, slot: int, kind: str, widths: Sequence[Size]
+    ) -> tuple[dict[str, View], int]:
         """Buffers by number in one tensor, and its width."""
         total = sum(size.value(self.sizes) for size in widths)
         found, column = {}, 0
@@ -145,6 +149,7 @@ def forward_layout(
 
 def backward_layout(
     lowered: Lowered,
+    kind: str,
     sizes: Sizes,
     batch: int,
     strides: Shapes,
@@ -155,7 +160,7 @@ def backward_layout(
     reverse: bool,
 ) -> Layout:
     """The layout of a backward call, for a forward one in that direction."""
-    loop, schedule = lowered.loops["backward"], lowered.schedules["backward"]
+    loop, schedule = lowered.loops[kind], lowered.schedules[kind]
     make, slot = _Maker(loop, dict(sizes), batch, modes), len(loop.outside)
     count = len(loop.states)
     views = make.outside(strides)

@@ -2,13 +2,14 @@
 
 exp(x) = 2^n exp(r) with n = round(x / ln 2), |r| <= ln 2 / 2, and exp(r) by its Taylor polynomial,
 whose first term left out is below half a unit in the last place. The other functions are made of
-it. NaN goes through, infinities come out as they must.
+it, but for tanh in float32: a quotient of polynomials. NaN goes through, infinities come out as
+they must.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from weft.backends.cpu.text import Text
 
@@ -18,6 +19,21 @@ _DEGREE = {"float": 7, "double": 13}
 _LIMITS = {"float": (-86.6, 88.7228317), "double": (-707.7, 709.78271289338397)}
 _LN2_HIGH = {"float": 0.693359375, "double": 6.93147180369123816490e-01}
 _LN2_LOW = {"float": -2.12194440054690583e-4, "double": 1.90821492927058770002e-10}
+_TANH_LIMIT = 9.01  # where tanh is 1 in float32
+_TANH_ABOVE = (
+    1.0,
+    0.13083583,
+    3.1034786e-3,
+    1.1149276e-5,
+    -2.0204553e-8,
+    5.2678316e-11,
+    -8.45966e-14,
+)
+_TANH_BELOW = (1.0, 0.46416911, 2.4493279e-2, 2.5454475e-4)
+"""tanh(x) / x in powers of x²: fitted with weights that even out the relative error up to the
+limit (7e-9, 3.2e-7 as rounded), the last coefficient above raised by 2e-7 of the whole, so that the
+limit gives 1.
+"""
 _EXPONENT = {"float": (23, 127), "double": (52, 1023)}
 
 
@@ -51,6 +67,8 @@ def _sigmoid(t: Text, x: str) -> str:
 
 
 def _tanh(t: Text, x: str) -> str:
+    if t.element == "float":
+        return _tanh_quotient(t, x)
     # (1 - e) / (1 + e) with e = exp(-2|x|); below 1/4, where 1 - e loses digits, the Taylor series.
     size = t.call(f"llvm.fabs.{t.suffix}", x)
     e = t.call("weft.exp", t.binary("fmul", size, t.splat(-2.0)))
@@ -60,13 +78,31 @@ def _tanh(t: Text, x: str) -> str:
         t.binary("fadd", t.splat(1.0), e),
     )
     large = t.call(f"llvm.copysign.{t.suffix}", large, x)
+    small = t.binary("fmul", _polynomial(t, t.binary("fmul", x, x), _tanh_series(14)), x)
+    return t.select(t.compare("olt", size, t.splat(0.25)), small, large)
+
+
+def _tanh_quotient(t: Text, x: str) -> str:
+    x = _clamped(t, x, _TANH_LIMIT)
     x2 = t.binary("fmul", x, x)
-    terms = _tanh_series(6 if t.element == "float" else 14)
+    above = t.binary("fmul", _polynomial(t, x2, _TANH_ABOVE), x)
+    y = t.binary("fdiv", above, _polynomial(t, x2, _TANH_BELOW))
+    return _clamped(t, y, 1.0)
+
+
+def _clamped(t: Text, x: str, limit: float) -> str:
+    """x within +-limit; NaN stays."""
+    low, high = t.splat(-limit), t.splat(limit)
+    x = t.select(t.compare("olt", x, low), low, x)
+    return t.select(t.compare("ogt", x, high), high, x)
+
+
+def _polynomial(t: Text, x: str, terms: Sequence[float]) -> str:
+    """The sum of terms[n] x^n."""
     total = t.splat(terms[-1])
     for term in reversed(terms[:-1]):
-        total = t.fma(total, x2, t.splat(term))
-    small = t.binary("fmul", total, x)
-    return t.select(t.compare("olt", size, t.splat(0.25)), small, large)
+        total = t.fma(total, x, t.splat(term))
+    return total
 
 
 def _tanh_series(count: int) -> list[float]:

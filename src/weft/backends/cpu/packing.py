@@ -81,9 +81,7 @@ def _copy_columns(
         value = "poison"
         for lane, pointer in enumerate(lines):
             scalar = t.value(f"load {t.element}, ptr {t.pointer(pointer, k)}")
-            value = t.value(
-                f"insertelement {t.vector} {value}, {t.element} {scalar}, i32 {lane}"
-            )
+            value = t.value(f"insertelement {t.vector} {value}, {t.element} {scalar}, i32 {lane}")
         t.store(value, t.pointer(target[0], t.value(f"mul i64 {k}, {target[1]}")))
 
     loop(t, "0", str(depth), 1, line)

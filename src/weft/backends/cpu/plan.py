@@ -34,10 +34,10 @@ class Modes:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A matrix of an outside value, or one gate's rows of it; `transposed` as it multiplies."""
+    """Rows of an outside value from `row` on; `transposed` as they multiply."""
 
     outer: int
-    part: int | None
+    row: int
     transposed: bool
 
 
@@ -45,13 +45,16 @@ class Matrix:
 class Panel:
     """Matrices that multiply one operand, and the sums that each one's product is added to.
 
+    The operand is `depth` elements of each row of a buffer, from `offset` on.
+
     `form` is how they lie: `packed` as [tile's columns][k][matrix][lane]; `rows`, where they are
     and with k within a row; `columns`, where they are and with k from row to row. A tile of
     registers is `height` rows by `vectors` for each sum; `chunk` is how many k are done for all
     rows before the next ones.
     """
 
-    operand: Node
+    operand: str
+    offset: int
     matrices: tuple[Matrix, ...]
     sums: tuple[int, ...]
     depth: int
@@ -117,7 +120,7 @@ def make_plan(
     sizes: Mapping[str, int],
     element: str,
     target: Target,
-    modes: Modes = Modes(),  # noqa: B008  (frozen)
+    modes: Modes = Modes(),
 ) -> Plan:
     """The plan of a loop for these sizes, this element type and this processor."""
     lanes = target.lanes(4 if element == "float" else 8)
@@ -148,24 +151,44 @@ def _buffers(phase: Phase) -> Iterator[str]:
         yield store.buffer
 
 
-def _tile(
-    phase: Phase, sizes: Mapping[str, int], lanes: int, target: Target, modes: Modes
-) -> Tile:
+def _tile(phase: Phase, sizes: Mapping[str, int], lanes: int, target: Target, modes: Modes) -> Tile:
     columns = phase.size.value(sizes)
     most = -(-columns // lanes)
-    groups: dict[tuple[str, int], list[tuple[int, Node]]] = {}
+    groups: dict[tuple[str, int, int], list[tuple[int, Matrix]]] = {}
     for index, products in enumerate(phase.sums):
         for product in products:
-            groups.setdefault(buffer_of(product.args[1]), []).append((index, product))
+            name, part = buffer_of(product.args[1])
+            depth = product.args[1].shape[0].value(sizes)
+            matrix = _matrix(product.args[0], sizes)
+            groups.setdefault((name, part * depth, depth), []).append((index, matrix))
     if not groups:
         return Tile(phase, (), columns, min(2, most))
     widest = max(len({i for i, _ in group}) for group in groups.values())
     vectors = _shape(widest, most, target.registers)[1]
-    panels = []
-    for group in groups.values():
-        panels += _panels(group, sizes, vectors, target, modes)
+    panels: list[Panel] = []
+    for (name, offset, depth), group in _joined(groups):
+        panels += _panels(name, offset, depth, group, vectors, target, modes)
     tiles = min(-(-_LINE // (vectors * target.register_bytes)), -(-most // vectors))
     return Tile(phase, tuple(panels), columns, vectors * tiles)
+
+
+Group = tuple[tuple[str, int, int], list[tuple[int, Matrix]]]
+
+
+def _joined(groups: Mapping[tuple[str, int, int], list[tuple[int, Matrix]]]) -> list[Group]:
+    """Parts of a buffer beside one another, times rows below one another, are one operand."""
+    found: list[Group] = []
+    for (name, offset, depth), group in sorted(groups.items(), key=lambda g: g[0]):
+        if found:
+            (known, begin, length), others = found[-1]
+            follows = (known, begin + length) == (name, offset)
+            if follows and [(i, m) for i, m in group] == [
+                (i, Matrix(m.outer, m.row + length, True)) for i, m in others if m.transposed
+            ]:
+                found[-1] = ((known, begin, length + depth), others)
+                continue
+        found.append(((name, offset, depth), group))
+    return found
 
 
 def _shape(sums: int, most: int, registers: int) -> tuple[int, int]:
@@ -185,26 +208,26 @@ def _height(accumulators: int, registers: int) -> int:
 
 
 def _panels(
-    group: list[tuple[int, Node]],
-    sizes: Mapping[str, int],
+    operand: str,
+    offset: int,
+    depth: int,
+    group: list[tuple[int, Matrix]],
     vectors: int,
     target: Target,
     modes: Modes,
 ) -> Iterator[Panel]:
     """One packed panel; or, where the weights lie, one for each way that they do."""
-    matrices = [_matrix(product.args[0]) for _, product in group]
-    forms = {m: _form(m, modes) for m in matrices}
-    operand = group[0][1].args[1]
-    depth = operand.shape[0].value(sizes)
+    forms = {m: _form(m, modes) for _, m in group}
     for form in dict.fromkeys(forms.values()):
-        here = [(i, m) for (i, _), m in zip(group, matrices, strict=True) if forms[m] == form]
+        here = [(i, m) for i, m in group if forms[m] == form]
         sums = tuple(i for i, _ in here)
-        registers = len(set(sums)) * vectors
-        height = 3 if form == "rows" else _height(registers, target.registers)
+        height = 3 if form == "rows" else _height(len(set(sums)) * vectors, target.registers)
         width = len(here) * vectors * target.register_bytes
         pieces = max(1, round(depth * width / _NEAREST_CACHE)) if form == "packed" else 1
-        chunk = -(-depth // pieces)
-        yield Panel(operand, tuple(m for _, m in here), sums, depth, form, height, vectors, chunk)
+        matrices = tuple(m for _, m in here)
+        yield Panel(
+            operand, offset, matrices, sums, depth, form, height, vectors, -(-depth // pieces)
+        )
 
 
 def _form(matrix: Matrix, modes: Modes) -> str:
@@ -213,7 +236,8 @@ def _form(matrix: Matrix, modes: Modes) -> str:
     return "columns" if matrix.transposed else "rows"
 
 
-def _matrix(node: Node) -> Matrix:
+def _matrix(node: Node, sizes: Mapping[str, int]) -> Matrix:
     inner = node.args[0] if node.op == "transpose" else node
     assert isinstance(inner.detail, tuple)
-    return Matrix(inner.detail[0], inner.detail[1], node.op == "transpose")
+    outer, part = inner.detail
+    return Matrix(outer, (part or 0) * inner.shape[0].value(sizes), node.op == "transpose")

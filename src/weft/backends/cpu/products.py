@@ -1,15 +1,16 @@
-"""Products over all steps: input products before the loop, gradients of inputs and weights after."""
+"""Products over all steps: those of the input before the loop, gradients after it."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from weft.backends.cpu import threads
+from weft.backends.cpu import threads, workspace
 from weft.backends.cpu.call import Bound, Code, Ragged, Steps, View
 from weft.backends.cpu.gradient import GRADIENT_WORDS, Shape, emit_gradient, shape_for
 from weft.backends.cpu.machine import cached_addresses, host
@@ -55,7 +56,7 @@ class Products:
                 given[vector] = _given(outside[vector]).flatten(0, -2)
             x = _given(given[affine.terms[0][1]])
             width = self.outside[affine.value].node.shape[0].value(sizes)
-            found[affine.value] = x.new_empty(len(x), width)
+            found[affine.value] = workspace.empty(x, len(x), width)
             rows = {f"outer:{v}": (v, _given(given[v]).stride(0)) for _, v in affine.terms}
             whole = tuple(f"outer:{b}" for b in affine.biases)
             self._run("value", affine.value, given, sizes, _given(found[affine.value]), rows, whole)
@@ -169,27 +170,47 @@ def add_gradient(
     if rows <= _FEW:
         _add_few(weight, g, x, offsets, bias)
         return
-    shape = shape_for(ELEMENTS[g.dtype], host())
-    used = max(1, min(torch.get_num_threads(), -(-m // shape.tile)))
-    room = g.new_empty(used, shape.room(n))
+    kernel = _gradient(ELEMENTS[g.dtype], torch.get_num_threads(), m, n)
+    room = g.new_empty(kernel.room)
+    args = type(kernel.template).from_buffer_copy(kernel.template)
+    args[_ROWS_WORD] = rows
+    args[_G], args[_G + 1] = g.data_ptr(), g.stride(0)
+    args[_X], args[_X + 1] = x.data_ptr(), x.stride(0)
+    args[_OFFSETS] = 0 if offsets is None else offsets.data_ptr()
+    args[_W], args[_W + 1] = weight.data_ptr(), weight.stride(0)
+    args[_BIAS] = 0 if bias is None else bias.data_ptr()
+    args[_ROOM] = room.data_ptr()
+    threads.run(kernel.team, kernel.share, args, kernel.threads, kernel.threads)
+
+
+_ROWS_WORD, _G, _X, _OFFSETS, _W, _BIAS, _ROOM = (
+    GRADIENT_WORDS.index(w) for w in ("rows", "g", "x", "row_offsets", "w", "bias", "room")
+)
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    """The product for an m and an n: its functions, its threads, the words that stay the same."""
+
+    team: int
+    share: int
+    threads: int
+    room: int
+    template: ctypes.Array[ctypes.c_int64]
+
+
+@functools.lru_cache(maxsize=256)
+def _gradient(element: str, available: int, m: int, n: int) -> _Kernel:
+    shape = shape_for(element, host())
+    team, share = _entries(shape)
+    used = max(1, min(available, -(-m // shape.tile)))
     number, size, _ = threads.functions()
-    words = {
+    words = dict.fromkeys(GRADIENT_WORDS, 0) | {
         "thread_number": number,
         "team_size": size,
-        "rows": rows,
-        "g": g.data_ptr(),
-        "g_stride": g.stride(0),
         "m": m,
-        "x": x.data_ptr(),
-        "x_stride": x.stride(0),
-        "row_offsets": 0 if offsets is None else offsets.data_ptr(),
         "n": n,
-        "w": weight.data_ptr(),
-        "w_stride": weight.stride(0),
-        "bias": 0 if bias is None else bias.data_ptr(),
-        "room": room.data_ptr(),
-        "room_stride": room.stride(0),
+        "room_stride": shape.room(n),
     }
-    args = (ctypes.c_int64 * len(words))(*(words[name] for name in GRADIENT_WORDS))
-    team, share = _entries(shape)
-    threads.run(team, share, args, used, used)
+    template = (ctypes.c_int64 * len(words))(*(words[name] for name in GRADIENT_WORDS))
+    return _Kernel(team, share, used, used * shape.room(n), template)

@@ -12,7 +12,6 @@ WIDE = '"prefer-vector-width"="512" "min-legal-vector-width"="512"'
 """What functions say so that LLVM takes the widest registers."""
 
 
-
 def literal(value: float, element: str) -> str:
     """A floating-point constant as LLVM reads it: the bits of a double that the type can hold."""
     if element == "float":

@@ -53,6 +53,10 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="weft")
 
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has no threads of its parent
+
+
 _SHARE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 4)
 
 
@@ -73,8 +77,6 @@ def run(team: int, share: int, args: Any, shares: int, threads: int) -> None:
     elif has_teams():
         _openmp().GOMP_parallel(team, pointer, threads, 0)
     else:
-        calls = [
-            _pool().submit(_callable(share), pointer, i, shares, 0, 1) for i in range(shares)
-        ]
+        calls = [_pool().submit(_callable(share), pointer, i, shares, 0, 1) for i in range(shares)]
         for call in calls:
             call.result()

@@ -1,0 +1,79 @@
+"""The autograd function of plain eager code, and the choice between it and the operators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from weft.backends.cpu.engine import Kept
+from weft.operator import library, runs
+from weft.operator.interpreted import interpreted_backward, is_interpreted
+from weft.operator.kernels import LoopKernel, Sequences
+
+__all__ = ["LoopFunction", "run_loop"]
+
+
+def run_loop(
+    kernel: LoopKernel, inputs: Sequence[Tensor], states: Sequence[Tensor], sequences: Sequences
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The first state at every step, (T, B, size) or packed (N, size), and the last states."""
+    tensors = (*inputs, *states)
+    keep = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    if _needs_operator(tensors):
+        return library.call(kernel, inputs, states, sequences, keep=keep)
+    if keep:
+        y, *finals = LoopFunction.apply(  # type: ignore[no-untyped-call]
+            kernel, sequences, len(inputs), *tensors
+        )
+        return y, tuple(finals)
+    y, found_finals, _, _ = runs.forward(kernel, inputs, states, sequences, keep=False)
+    return y, found_finals
+
+
+def _needs_operator(tensors: Sequence[Tensor]) -> bool:
+    """Whether somebody traces, or must see an operator for another reason."""
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0:
+        return True
+    return any(type(t) is not Tensor and type(t) is not torch.nn.Parameter for t in tensors)
+
+
+class LoopFunction(torch.autograd.Function):
+    """A run of a loop in plain eager code."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, kernel: LoopKernel, sequences: Sequences, count: int, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Outputs and last states."""
+        y, finals, kept, run = runs.forward(
+            kernel, tensors[:count], tensors[count:], sequences, keep=True
+        )
+        ctx.kernel, ctx.sequences, ctx.count = kernel, sequences, count
+        ctx.rows = run.rows
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*tensors, *kept.states, kept.saved, *kept.news)
+        ctx.shapes = [(y.shape, y.dtype), *((f.shape, f.dtype) for f in finals)]
+        return y, *finals
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
+        """Gradients of inputs and first states."""
+        kernel, sequences, count = ctx.kernel, ctx.sequences, ctx.count
+        few = len(kernel.loop.states)
+        # Read once: each reading unpacks anew, and a checkpoint computes anew.
+        every = ctx.saved_tensors
+        inputs, states, kept = every[:count], every[count : count + few], every[count + few :]
+        given = [
+            torch.zeros(shape, dtype=dtype) if g is None else g
+            for (shape, dtype), g in zip(ctx.shapes, gradients, strict=True)
+        ]
+        if is_interpreted(given):
+            found = interpreted_backward(kernel, inputs, states, given, sequences)
+            return None, None, None, *found
+        wanted = ctx.needs_input_grad[3 : 3 + count]
+        values = Kept(kept[:few], kept[few], kept[few + 1 :])
+        parts, firsts = runs.backward(kernel, inputs, values, given, sequences, wanted, ctx.rows)
+        return None, None, None, *parts, *firsts

@@ -1,0 +1,142 @@
+"""Runs of compiled loops on tensors as torch's code has them: any layout, any order of lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from weft.backends.cpu.call import Steps
+from weft.backends.cpu.engine import Kept
+from weft.backends.cpu.ragged import Rows, find_rows
+from weft.operator.kernels import LoopKernel, Sequences
+
+__all__ = ["Run", "backward", "forward"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as compiled code has it: tensors laid out, ragged rows found."""
+
+    outside: list[Tensor | None]
+    steps: Steps
+    rows: Rows | None
+    size: int
+
+    @property
+    def before(self) -> Tensor | None:
+        return None if self.rows is None else self.rows.before
+
+
+def _prepare(
+    kernel: LoopKernel,
+    inputs: Sequence[Tensor],
+    batch: int,
+    sequences: Sequences,
+    rows: Rows | None = None,
+) -> Run:
+    marks = sequences.marks
+    steps = Steps(sequences.steps, batch, sequences.reverse)
+    count = sequences.steps * batch
+    if sequences.lengths is not None:
+        rows = rows or find_rows(
+            sequences.lengths, reverse=sequences.reverse, is_packed=sequences.is_packed
+        )
+        marks = None if marks is None else marks.flatten()[rows.padded]
+        steps = Steps(rows.count, batch, ragged=rows.ragged)
+        count = len(rows)
+    if marks is not None:
+        steps = Steps(steps.count, batch, steps.reverse, steps.ragged, marks.contiguous())
+    outside: list[Tensor | None] = [None] * len(kernel.loop.outside)
+    for index, tensor in zip(kernel.inputs, inputs, strict=True):
+        timed = kernel.loop.outside[index].timed
+        outside[index] = _timed(tensor, rows) if timed else tensor.contiguous()
+    return Run(outside, steps, rows, count)
+
+
+def _timed(tensor: Tensor, rows: Rows | None) -> Tensor:
+    """A value of every step as the loop reads it: in place where its elements lie side by side."""
+    if rows is not None and rows.index is not None:
+        return tensor.flatten(0, -2).index_select(0, rows.index)
+    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
+
+
+def forward(
+    kernel: LoopKernel,
+    inputs: Sequence[Tensor],
+    states: Sequence[Tensor],
+    sequences: Sequences,
+    *,
+    keep: bool,
+    rows: int | None = None,
+) -> tuple[Tensor, tuple[Tensor, ...], Kept, Run]:
+    """Outputs, last states, what was kept, and the run. `rows` is how many to allocate, if more."""
+    run = _prepare(kernel, inputs, states[0].shape[0], sequences)
+    order = None if run.rows is None else run.rows.order
+    firsts = [s.contiguous() if order is None else s[order] for s in states]
+    y, finals, kept = kernel.compiled.forward(
+        run.outside, firsts, run.steps, run.size if rows is None else rows, keep=keep
+    )
+    if run.rows is None:
+        shape = (sequences.steps, *states[0].shape)
+        return y[: run.size].view(shape), finals, kept, run
+    return _unsorted(run, y, sequences), tuple(_lasts(run.rows, f) for f in finals), kept, run
+
+
+def _lasts(rows: Rows, kept: Tensor) -> Tensor:
+    last = kept if len(kept) == len(rows.last) else kept[rows.last]
+    return last if rows.back is None else last[rows.back]
+
+
+def _unsorted(run: Run, y: Tensor, sequences: Sequences) -> Tensor:
+    """Outputs where the input's steps were, zeros after the ends."""
+    assert run.rows is not None
+    y, index = y[: run.size], run.rows.index
+    if sequences.is_packed:
+        return y if index is None else torch.empty_like(y).index_copy_(0, index, y)
+    padded = y.new_zeros(sequences.steps * run.steps.batch, y.shape[1])
+    return padded.index_copy_(0, run.rows.padded, y).view(sequences.steps, -1, y.shape[1])
+
+
+def backward(
+    kernel: LoopKernel,
+    inputs: Sequence[Tensor],
+    kept: Kept,
+    gradients: Sequence[Tensor],
+    sequences: Sequences,
+    wanted: Sequence[bool],
+    rows: Rows | None = None,
+) -> tuple[list[Tensor | None], list[Tensor]]:
+    """Gradients of the inputs that are wanted and of the first states."""
+    seed, *finals = gradients
+    run = _prepare(kernel, inputs, finals[0].shape[0], sequences, rows)
+    order = None if run.rows is None else run.rows.order
+    adjoints = [
+        g.clone(memory_format=torch.contiguous_format) if order is None else g[order]
+        for g in finals
+    ]
+    every = [False] * len(run.outside)
+    for index, flag in zip(kernel.inputs, wanted, strict=True):
+        every[index] = flag
+    found, first = kernel.compiled.backward(
+        run.outside, kept, _timed(seed, run.rows), adjoints, run.steps, every, run.before,
+        sequences.bptt_clip,
+    )  # fmt: skip
+    back = None if run.rows is None else run.rows.back
+    given = [
+        _placed(found[i], t, kernel.loop.outside[i].timed, run.rows)
+        for i, t in zip(kernel.inputs, inputs, strict=True)
+    ]
+    return given, [f if back is None else f[back] for f in first]
+
+
+def _placed(g: Tensor | None, like: Tensor, timed: bool, rows: Rows | None) -> Tensor | None:
+    """A gradient in the shape of what it is of."""
+    if g is None or not timed:
+        return g
+    if rows is None or rows.index is None:
+        return g.view(like.shape)
+    flat = g.new_zeros(like.numel() // max(1, like.shape[-1]), like.shape[-1])
+    return flat.index_copy_(0, rows.index, g).view(like.shape)
