@@ -40,7 +40,7 @@ hₜ = (1 - zₜ) ⊙ nₜ + zₜ ⊙ hₜ₋₁""",
 
 def test_list_of_cells_is_complete():
     assert CELLS.keys() == EQUATIONS.keys()
-    own = {k for k in Cell.__subclasses__() if k.__module__.startswith("weft.")}
+    own = {k for k in Cell.__subclasses__() if k.__module__.startswith("weft.cells.")}
     assert {type(cell) for cell in CELLS.values()} == own
 
 

@@ -287,5 +287,6 @@ class _ClipGradient(torch.autograd.Function):
 
 
 def clip_gradient(value: Tensor, limit: float) -> Tensor:
+    """The value itself, whose gradient is limited element by element."""
     clipped: Tensor = _ClipGradient.apply(value, limit)  # type: ignore[no-untyped-call]
     return clipped

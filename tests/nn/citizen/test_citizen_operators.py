@@ -125,7 +125,7 @@ def test_second_gradients_in_a_mode():
 def test_a_program_of_an_unknown_cell_says_so():
     x, w = torch.randn(4, 2, 3), torch.randn(4, 4)
     with pytest.raises(RuntimeError, match="No-such-cell, which this process doesn't know"):
-        torch.ops.weft.loop([x, w], [x[0]], None, None, "No-such-cell", 4, False, False, False)
+        torch.ops.weft.loop([x, w], [x[0]], None, None, "No-such-cell", 4, False, False, None, False)
 
 
 EAGER = """
@@ -140,7 +140,7 @@ RUNS = {
 from weft.operator import loop_kernel
 key = loop_kernel(weft.cells.RNN().graph(bias=False)).key
 torch.ops.weft.loop([torch.randn(4, 4), torch.randn(4, 3, requires_grad=True), x],
-    [torch.zeros(2, 4)], None, None, key, 5, False, False, True)[0].sum().backward()
+    [torch.zeros(2, 4)], None, None, key, 5, False, False, None, True)[0].sum().backward()
 """,
 }
 
