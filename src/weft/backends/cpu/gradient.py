@@ -51,8 +51,8 @@ class Shape:
     element: str
     tile: int
     vectors: int
-    rows: int = 256
-    tiles: int = 24
+    rows: int = 512
+    tiles: int = 12
 
     def room(self, n: int) -> int:
         """Elements that a thread needs for its copies."""
