@@ -269,7 +269,7 @@ DESCRIBE = """
 from weft.backends.cpu.describe import describe
 from weft.cells import CELLS
 from weft.passes import lower
-print(describe(lower(CELLS["gru"].graph())))
+print(describe(lower(CELLS["gru"].graph()).loops))
 """
 
 

@@ -41,6 +41,7 @@ def test_every_pass_keeps_its_promises(name, monkeypatch):
     monkeypatch.setenv("WEFT_DEBUG", "3")
     monkeypatch.setattr(sys.modules["weft.passes.phases"], "fuse", verified_fuse)
     lowered = lower((COMPILED | ODD)[name].graph())
+    assert dict(lowered.schedules).keys() == lowered.loops.keys()  # each is found when asked for
     assert set(ran) >= VERIFIERS.keys() - {"merge", "fuse", "clip"}
     assert ("merge" in ran) == bool(lowered.affine)
 
@@ -209,6 +210,7 @@ def test_fuse():
 
 def scheduled(name, kind):
     lowered = lower((COMPILED | ODD)[name].graph())
+    assert dict(lowered.schedules).keys() == lowered.loops.keys()  # each is found when asked for
     return lowered.loops[kind], lowered.schedules[kind]
 
 
@@ -270,6 +272,7 @@ def test_phases_that_read_what_is_overwritten():
 @pytest.mark.parametrize("name", COMPILED | ODD)
 def test_products_around_the_loop(name):
     lowered = lower((COMPILED | ODD)[name].graph())
+    assert dict(lowered.schedules).keys() == lowered.loops.keys()  # each is found when asked for
     outside = lowered.loops["forward"].outside
     for affine in lowered.affine:
         verify_around(input_product(outside, affine)[1])

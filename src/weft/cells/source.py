@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import linecache
 import sys
 from types import CodeType, FrameType, FunctionType
@@ -14,9 +15,14 @@ __all__ = ["Span", "declaration", "definition", "first_line", "place", "return_l
 Span = tuple[int, int, int, int]
 
 
+@functools.lru_cache(maxsize=64)
+def _positions(code: CodeType) -> tuple[tuple[int | None, int | None, int | None, int | None], ...]:
+    return tuple(code.co_positions())
+
+
 def span(frame: FrameType) -> Span | None:
     """First line, last line, first column, last column of the expression a frame is at."""
-    positions = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+    positions = _positions(frame.f_code)[frame.f_lasti // 2]
     line, end_line, column, end_column = positions
     if line is None or end_line is None or column is None or end_column is None:
         return None

@@ -1,6 +1,6 @@
 """Graph to loop to schedule, one pass a file; `lower` is the order they run in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
 
@@ -48,8 +48,27 @@ class Lowered:
     """
 
     loops: dict[str, Loop]
-    schedules: dict[str, Schedule]
+    schedules: Mapping[str, Schedule]
     affine: tuple[Affine, ...]
+
+
+class _Schedules(Mapping[str, Schedule]):
+    """The phases of each loop, found when they are asked for: few cells need all."""
+
+    def __init__(self, loops: Mapping[str, Loop]) -> None:
+        self.loops = loops
+        self.known: dict[str, Schedule] = {}
+
+    def __getitem__(self, name: str) -> Schedule:
+        if name not in self.known:
+            self.known[name] = _run(phases, self.loops[name])
+        return self.known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.loops)
+
+    def __len__(self) -> int:
+        return len(self.loops)
 
 
 def lower(graph: Graph) -> Lowered:
@@ -64,7 +83,7 @@ def lower(graph: Graph) -> Lowered:
     if affine:
         for name in ("inference", "forward"):
             loops[f"merged {name}"] = _run(merge, loops[name], affine)
-    return Lowered(loops, {name: _run(phases, each) for name, each in loops.items()}, affine)
+    return Lowered(loops, _Schedules(loops), affine)
 
 
 def _run(each: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs) -> Found:

@@ -125,7 +125,9 @@ def test_second_gradients_in_a_mode():
 def test_a_program_of_an_unknown_cell_says_so():
     x, w = torch.randn(4, 2, 3), torch.randn(4, 4)
     with pytest.raises(RuntimeError, match="No-such-cell, which this process doesn't know"):
-        torch.ops.weft.loop([x, w], [x[0]], None, None, "No-such-cell", 4, False, False, None, False)
+        torch.ops.weft.loop(
+            [x, w], [x[0]], None, None, "No-such-cell", 4, False, False, None, False
+        )
 
 
 EAGER = """

@@ -19,6 +19,7 @@ __all__ = ["Bound", "Code", "Ragged", "Steps", "View"]
 
 _SECOND_CACHE = 512 * 1024
 _LEAST_WORK = 200_000  # multiply-adds a step for which threads wait for one another
+_LEAST_ALONE = 1_000_000  # those for which they are woken, where there are hardly any steps
 _LINE = 16  # elements to which packed panels are aligned
 
 _STEPS, _FIRST, _ARRIVED = (WORDS.index(w) for w in ("steps", "first", "arrived"))
@@ -168,7 +169,8 @@ class Bound:
 
 def _by_columns(code: Code, batch: int, available: int) -> bool:
     """Whether threads share the columns: few rows, or more weights than their caches hold."""
-    if not code.plan.panels or batch * code.weights < _LEAST_WORK:
+    least = _LEAST_WORK if code.plan.modes.packed else _LEAST_ALONE
+    if not code.plan.panels or batch * code.weights < least:
         return False
     large = code.weights * (4 if code.plan.element == "float" else 8) > _SECOND_CACHE
     return batch < (8 if large else 2) * available
