@@ -31,7 +31,7 @@ __all__ = ["Compiled", "Kept"]
 _PACKED_FROM = 4  # steps from which re-arranging the weights costs less than it saves
 _LEAST_OUTPUT = 2**24  # bytes from which outputs, too, lie in memory that is kept
 _MERGED_FROM = 8  # rows a thread from which large weights are better read in the loop than outside
-_LARGE = 128 * 1024  # weights that the loop reads at every step without losing time
+_LARGE = 32 * 1024  # weights that the loop reads at every step without losing time
 
 Outside = Sequence[Tensor | None]
 
