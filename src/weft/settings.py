@@ -3,7 +3,8 @@
 | variable    | meaning                                                                      |
 |-------------|------------------------------------------------------------------------------|
 | WEFT_ENGINE | engine of layers built without `engine=`: auto (the default), cpu or interp  |
-| WEFT_DEBUG  | 0 silent; 1 which engine runs and why; 3 also each cell's graph as equations |
+| WEFT_DEBUG  | 0 silent; 1 which engine runs and why; 3 also each cell's graph as equations, |
+|             | and every pass of the compiler is held to its promise                        |
 | WEFT_CACHE  | the folder that keeps compiled code; unset: the user's own; off: none        |
 | WEFT_DATA   | the folder of real data that tests and benchmarks read; unset: they skip     |
 """
