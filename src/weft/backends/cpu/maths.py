@@ -151,7 +151,7 @@ def declarations(element: str, lanes: int) -> str:
     lines = [f"declare {v} @llvm.{f}.{s}({v})" for f in ("rint", "fabs", "log", "sqrt")]
     lines += [
         f"declare {v} @llvm.copysign.{s}({v}, {v})",
-        f"declare {v} @llvm.fma.{s}({v}, {v}, {v})",
+        f"declare {v} @llvm.fmuladd.{s}({v}, {v}, {v})",
         f"declare {v} @llvm.masked.load.{s}.p0(ptr, i32, <{lanes} x i1>, {v})",
         f"declare {element} @llvm.vector.reduce.fadd.{s}({element}, {v})",
         "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",

@@ -66,8 +66,8 @@ class Text:
         return self.value(f"call {result or self.vector} @{name}({given})")
 
     def fma(self, a: str, b: str, c: str) -> str:
-        """a * b + c, rounded once."""
-        return self.call(f"llvm.fma.{self.suffix}", a, b, c)
+        """a * b + c, rounded once where the processor can."""
+        return self.call(f"llvm.fmuladd.{self.suffix}", a, b, c)
 
     def binary(self, op: str, a: str, b: str) -> str:
         """fadd, fsub, fmul or fdiv of two vectors."""
