@@ -64,8 +64,7 @@ def poisoned(monkeypatch):
         real = getattr(torch.Tensor, name)
         monkeypatch.setattr(torch.Tensor, name, _filled(real))
     monkeypatch.setattr(torch, "empty_like", _filled(torch.empty_like))
-    if hasattr(engine, "workspace"):
-        monkeypatch.setattr(engine.workspace, "empty", _filled(engine.workspace.empty))
+    monkeypatch.setattr(engine.workspace, "empty", _filled(engine.workspace.empty))
 
 
 def _filled(make):

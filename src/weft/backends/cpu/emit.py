@@ -77,10 +77,8 @@ def _time_loop(frame: Frame) -> None:
     def body(step: str) -> None:
         moved = t.value(f"mul i64 {step}, {direction}")
         time = t.value(f"add i64 {first}, {moved}")
+        frame.place = frame.before = time
         start, end = _find_step(frame, time) if rows is None else rows
-        frame.place, frame.before = (
-            (time, time) if rows is not None else (frame.place, frame.before)
-        )
         if frame.plan.modes.marked and not frame.plan.backward:
             _clear_marked(frame, start, end)
         panel = 0

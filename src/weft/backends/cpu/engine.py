@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -60,6 +61,20 @@ class _Forward:
     is_merged: bool
 
 
+class _Key(NamedTuple):
+    """All that a bound call depends on; how many steps there are is not among it."""
+
+    modes: Modes
+    single: bool
+    reverse: bool
+    batch: int
+    threads: int
+    dtype: torch.dtype
+    shapes: Shapes
+    strides: Shapes
+    state_sizes: tuple[int, ...]
+
+
 class Compiled:
     """The loops of a cell, compiled for sizes as they come."""
 
@@ -85,8 +100,7 @@ class Compiled:
         loop can't follow. `rows` is R, or more where more must be allocated. Last states of ragged
         rows are given as all of them: who knows the lengths finds them.
         """
-        key = (keep, *self._key(self.loop, outside, states, steps))
-        forward = self._forward(*key)
+        forward = self._forward(keep, self._key(self.loop, outside, states, steps))
         if not forward.is_merged:
             outside = self.products.add_values(outside, dict(forward.layout.sizes))
         like = states[0]
@@ -115,64 +129,43 @@ class Compiled:
         return y, finals, Kept(kept, saved, news)
 
     @staticmethod
-    def _key(
-        loop: Loop, outside: Outside, states: Sequence[Tensor], steps: Steps
-    ) -> tuple[Modes, bool, bool, int, int, torch.dtype, Shapes, Shapes, tuple[int, ...]]:
-        """All that a bound call depends on; how many steps is not among it."""
+    def _key(loop: Loop, outside: Outside, states: Sequence[Tensor], steps: Steps) -> _Key:
         modes = Modes(
             ragged=steps.ragged is not None,
             marked=steps.marks is not None,
             packed=steps.count >= _PACKED_FROM,
         )
-        pairs = list(zip(loop.outside, outside, strict=True))
-        shapes = tuple(
-            [None if t is None else t.shape[-1:] if v.timed else t.shape for v, t in pairs]
-        )
+        pairs = zip(loop.outside, outside, strict=True)
         strides = tuple([t.stride()[:-1] if v.timed and t is not None else None for v, t in pairs])
-        return (
+        return _Key(
             modes,
             _is_single(steps),
             steps.reverse,
             steps.batch,
             torch.get_num_threads(),
             states[0].dtype,
-            shapes,
+            _shapes(loop, outside),
             strides,
             tuple([s.shape[-1] for s in states]),
         )
 
-    def _bind_forward(
-        self,
-        keep: bool,
-        modes: Modes,
-        single: bool,
-        reverse: bool,
-        batch: int,
-        threads: int,
-        dtype: torch.dtype,
-        shapes: Shapes,
-        strides: Shapes,
-        state_sizes: tuple[int, ...],
-    ) -> _Forward:
-        sizes = self._sizes(shapes, state_sizes)
+    def _bind_forward(self, keep: bool, key: _Key) -> _Forward:
+        sizes, modes = self._sizes(key.shapes, key.state_sizes), key.modes
         kind = "forward" if keep else "inference"
-        is_merged = self._is_merged(dict(sizes), batch, threads)
+        is_merged = self._is_merged(dict(sizes), key.batch, key.threads)
         kind = f"merged {kind}" if is_merged and self.lowered.affine else kind
         schedule = self.lowered.schedules[kind]
         brief = tuple(
-            not (keep or single or modes.marked)
+            not (keep or key.single or modes.marked)
             and name != self.states[0]
             and is_replaced_in_place(schedule, name)
             for name in self.states
         )
-        code = self._code(kind, sizes, ELEMENTS[dtype], modes)
         layout = forward_layout(
-            self.lowered.loops[kind], schedule, sizes, batch, strides, modes,
-            single=single, reverse=reverse, brief=brief,
+            self.lowered.loops[kind], schedule, sizes, key.batch, key.strides, modes,
+            single=key.single, reverse=key.reverse, brief=brief,
         )  # fmt: skip
-        bound = Bound(
-            code, layout.views, _widths(shapes), batch, dtype.itemsize, threads, reverse=reverse
-        )
+        bound = self._bind(kind, sizes, key, layout, reverse=key.reverse)
         return _Forward(bound, layout, brief, is_merged)
 
     def _sizes(self, shapes: Shapes, state_sizes: tuple[int, ...]) -> Sizes:
@@ -188,11 +181,8 @@ class Compiled:
 
     def saved_width(self, outside: Outside, states: Sequence[Tensor]) -> int:
         """How wide a row of saved values is."""
-        pairs = zip(self.loop.outside, outside, strict=True)
-        shapes = tuple(
-            None if t is None else t.shape[-1:] if v.timed else t.shape for v, t in pairs
-        )
-        sizes = dict(self._sizes(shapes, tuple(s.shape[-1] for s in states)))
+        state_sizes = tuple(s.shape[-1] for s in states)
+        sizes = dict(self._sizes(_shapes(self.loop, outside), state_sizes))
         return sum(n.shape[0].value(sizes) for n in self.loop.saved)
 
     def _is_merged(self, sizes: Mapping[str, int], batch: int, threads: int) -> bool:
@@ -225,7 +215,7 @@ class Compiled:
             kind, outside = "clipped backward", [*outside, seed.new_tensor(bptt_clip)]
             wanted = [*wanted, False]
         key = self._key(self.lowered.loops[kind], outside, adjoints, steps)
-        bound, layout = self._backward(kind, *key, seed.stride())
+        bound, layout = self._backward(kind, key, seed.stride())
         rows = seed.numel() // max(1, seed.shape[-1])
         block = workspace.empty(seed, rows, layout.block)
         if layout.has_gaps:
@@ -242,29 +232,20 @@ class Compiled:
         return found[: len(self.loop.outside)], list(adjoints)
 
     def _bind_backward(
-        self,
-        kind: str,
-        modes: Modes,
-        single: bool,
-        reverse: bool,
-        batch: int,
-        threads: int,
-        dtype: torch.dtype,
-        shapes: Shapes,
-        strides: Shapes,
-        state_sizes: tuple[int, ...],
-        seed_strides: tuple[int, ...],
+        self, kind: str, key: _Key, seed_strides: tuple[int, ...]
     ) -> tuple[Bound, Layout]:
-        sizes = self._sizes(shapes, state_sizes)
-        code = self._code(kind, sizes, ELEMENTS[dtype], modes)
+        sizes = self._sizes(key.shapes, key.state_sizes)
         layout = backward_layout(
-            self.lowered, kind, sizes, batch, strides, seed_strides, modes,
-            single=single, reverse=reverse,
+            self.lowered, kind, sizes, key.batch, key.strides, seed_strides, key.modes,
+            single=key.single, reverse=key.reverse,
         )  # fmt: skip
-        bound = Bound(
-            code, layout.views, _widths(shapes), batch, dtype.itemsize, threads, reverse=not reverse
-        )
-        return bound, layout
+        return self._bind(kind, sizes, key, layout, reverse=not key.reverse), layout
+
+    def _bind(self, kind: str, sizes: Sizes, key: _Key, layout: Layout, *, reverse: bool) -> Bound:
+        code = self._code(kind, sizes, ELEMENTS[key.dtype], key.modes)
+        widths = {i: shape[-1] for i, shape in enumerate(key.shapes) if shape}
+        size = key.dtype.itemsize
+        return Bound(code, layout.views, widths, key.batch, size, key.threads, reverse=reverse)
 
 
 def _some(like: Tensor, rows: int, width: int) -> Tensor:
@@ -275,8 +256,10 @@ def _some(like: Tensor, rows: int, width: int) -> Tensor:
 _NOTHING = torch.empty(0, 0)
 
 
-def _widths(shapes: Shapes) -> dict[int, int]:
-    return {i: shape[-1] for i, shape in enumerate(shapes) if shape}
+def _shapes(loop: Loop, outside: Outside) -> Shapes:
+    """Shapes of given outside values; those of timed ones for a single step and row."""
+    pairs = zip(loop.outside, outside, strict=True)
+    return tuple([None if t is None else t.shape[-1:] if v.timed else t.shape for v, t in pairs])
 
 
 def _is_single(steps: Steps) -> bool:

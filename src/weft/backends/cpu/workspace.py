@@ -17,7 +17,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor
 
-__all__ = ["empty", "release"]
+__all__ = ["empty"]
 
 _LEAST = 2**20  # bytes below which the C library keeps memory well
 _PAGE = 2**21  # a large page
@@ -30,11 +30,6 @@ def empty(like: Tensor, rows: int, width: int, least: int = _LEAST) -> Tensor:
         return like.new_empty(rows, width)
     flat = torch.frombuffer(_POOL.take(size), dtype=like.dtype, count=rows * width)
     return flat.view(rows, width)
-
-
-def release() -> None:
-    """Give all memory that is kept and unused back to the system."""
-    _POOL.shrink(0)
 
 
 class _Pool:
@@ -63,14 +58,9 @@ class _Pool:
         with self.lock:
             self.free[id(memory)] = memory
             self.kept += len(memory)
-        self.shrink(self.limit)
-
-    def shrink(self, limit: int) -> None:
-        """Drop the oldest until no more than so much is kept."""
-        with self.lock:
-            while self.kept > limit:
-                _, memory = self.free.popitem(last=False)
-                self.kept -= len(memory)
+            while self.kept > self.limit:
+                _, oldest = self.free.popitem(last=False)
+                self.kept -= len(oldest)
 
 
 def _rounded(size: int) -> int:
