@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,11 +13,20 @@ from torch import Tensor
 from weft import settings
 from weft.backends.interp import Interpreter
 from weft.cells import Cell
+from weft.cells.regularised import probed
 from weft.errors import EngineError
 from weft.ir import Graph, Node
-from weft.operator import Kernel, Named, Sequences, loop_kernel, name_kernel, run_loop
+from weft.operator import (
+    Kernel,
+    Named,
+    Sequences,
+    loop_kernel,
+    name_kernel,
+    needs_operator,
+    run_loop,
+)
 
-__all__ = ["ENGINES", "Kernel", "kernel"]
+__all__ = ["ENGINES", "Kernel", "kernel", "segment_starts", "with_probe"]
 
 ENGINES = ("cpu", "interp")
 
@@ -65,14 +75,19 @@ class CpuKernel:
         reverse: bool = False,
         bptt_clip: float | None = None,
         is_packed: bool = False,
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        every: bool = False,
+    ) -> tuple[Any, ...]:
         """All steps of x (T, B, I), from states (B, size): outputs (T, B, size), last states.
 
-        With `is_packed` x is (N, I), the outputs (N, size), and `lengths` are sorted.
+        With `is_packed` x is (N, I), the outputs (N, size), and `lengths` are sorted. With `every`
+        a third value holds each state after each step, (T, B, size), zeros after the ends.
         """
         reason = _reason_to_interpret(x, states, params)
         if reason is not None:
             self._tell(reason)
+        if every and reason is None and needs_operator((x, *states, *params.values())):
+            reason = _RECORDED
+        if reason is not None:
             return self.interp.sequence(
                 x,
                 states,
@@ -82,14 +97,15 @@ class CpuKernel:
                 reverse=reverse,
                 bptt_clip=bptt_clip,
                 is_packed=is_packed,
+                every=every,
             )
-        marks = None if resets is None else _marks(resets, lengths, reverse=reverse)
+        marks = None if resets is None else segment_starts(resets, lengths, reverse=reverse)
         if self._names is None and lengths is not None and not is_packed:
             # What is computed outside the loop is computed in the padding too, where NaN may stand.
             ended = torch.arange(len(x)).unsqueeze(-1) >= lengths
             x = x.masked_fill(ended.unsqueeze(-1), 0)
         steps = int(lengths[0]) if is_packed and lengths is not None else x.shape[0]
-        sequences = Sequences(steps, reverse, lengths, marks, is_packed, bptt_clip)
+        sequences = Sequences(steps, reverse, lengths, marks, is_packed, bptt_clip, every)
         return self._run(x, states, params, sequences)
 
     def _run(
@@ -98,7 +114,7 @@ class CpuKernel:
         states: Sequence[Tensor],
         params: Mapping[str, Tensor],
         sequences: Sequences = Sequences(1),  # noqa: B008  (frozen)
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    ) -> tuple[Any, ...]:
         if self._names is None:
             inputs = self.interp.evaluate(self._nodes, x, params)
         else:
@@ -106,13 +122,14 @@ class CpuKernel:
         return run_loop(self.loop, inputs, states, sequences)
 
     def _tell(self, reason: str) -> None:
-        if self.strict and reason not in _TRANSFORMS:
+        if self.strict and reason not in (*_TRANSFORMS, _RECORDED):
             raise EngineError(
                 f"The cpu engine can't run {self.graph.cell} here: {reason}. The engine interp can."
             )
         _tell_once(f"{self.graph.cell} runs on interp: {reason}")
 
 
+_RECORDED = "states after every step are asked for where operations are recorded"
 _TRANSFORMS = ("a torch.func transform is active", "forward-mode derivatives are asked for")
 
 
@@ -152,8 +169,8 @@ _COMPILED = (torch.float32, torch.float64)
 
 
 def _names_of(nodes: Sequence[Node]) -> list[str | None] | None:
-    """Parameters' names, None for the input, where the values are nothing else."""
-    if any(n.op not in ("input", "param") for n in nodes):
+    """Names of what is learnt or given, None for the input, where the values are nothing else."""
+    if any(n.op not in ("input", "given", "probe", "param") for n in nodes):
         return None
     return [n.detail[0] if isinstance(n.detail, tuple) else None for n in nodes]
 
@@ -162,8 +179,8 @@ def _rows(state: Tensor) -> Tensor:
     return state.reshape(-1, state.shape[-1])
 
 
-def _marks(resets: Tensor, lengths: Tensor | None, *, reverse: bool) -> Tensor:
-    """Where a segment begins in the direction of the run."""
+def segment_starts(resets: Tensor, lengths: Tensor | None, *, reverse: bool) -> Tensor:
+    """Where a segment begins in the direction of the run, (T, B), from marks of first steps."""
     if not reverse:
         return resets
     # Going back, a segment begins one step before the mark of the one after it.
@@ -194,6 +211,19 @@ def _kernel_name(cell: Cell, bias: bool, engine: str | None) -> str:
 
 # What torch.compiler.assume_constant_result does, which loads torch._dynamo to do it.
 _kernel_name._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def with_probe(kernel: Kernel) -> Kernel:
+    """A kernel that also takes zeros `probe`, (T, B, size), whose gradient is dL/dh_t."""
+    strict = kernel.strict if isinstance(kernel, CpuKernel) else None
+    assert isinstance(kernel, CpuKernel | Interpreter)
+    return _with_probe(kernel.graph, strict)
+
+
+@functools.lru_cache(maxsize=256)
+def _with_probe(graph: Graph, strict: bool | None) -> Kernel:
+    changed = probed(graph)
+    return Interpreter(changed) if strict is None else CpuKernel(changed, strict=strict)
 
 
 @functools.lru_cache(maxsize=256)

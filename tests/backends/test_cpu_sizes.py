@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from contract import COMPILED, assert_same, distance, draw, everything, marks, widened
+from contract import COMPILED, CORE, assert_same, distance, draw, everything, marks, widened
 from fresh import guarded_all, hoisted, poisoned, renamed
 from odd_cells import ODD
 
@@ -55,7 +55,7 @@ def test_products_before_the_loop_and_in_it(name, monkeypatch):
 
 
 @pytest.mark.parametrize("steps", [2, 40])
-@pytest.mark.parametrize("name", ["lstm", "gru", "Nested", "MultiplicativeLSTM"])
+@pytest.mark.parametrize("name", ["lstm", "gru", "Nested", "FactoredLSTM"])
 def test_products_before_the_loop_at_other_sizes(name, steps, monkeypatch):
     hoisted(monkeypatch)
     cell = renamed((COMPILED | ODD)[name])
@@ -72,7 +72,7 @@ def test_large_layers_choose_by_their_rows(monkeypatch):
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("name", [*CELLS, "IndRNN", "FastGRNN", "SRU", "Half", "Delay"])
+@pytest.mark.parametrize("name", [*CORE, "indrnn", "fastgrnn_low_rank", "sru", "Half", "Delay"])
 def test_memory_is_written_before_it_is_read(name, masked, monkeypatch):
     cell = (COMPILED | ODD)[name]
     lengths, resets = marks(6, 5) if masked else (None, None)

@@ -13,7 +13,7 @@ from odd_cells import ODD
 from weft.backends.interp import Interpreter
 from weft.cells import CELLS, Cell, maximum, relu, tanh
 from weft.ir import Graph, Node, Size, in_order
-from weft.passes import derive, gates, hoist, phases, simplify, simplify_loop, stash
+from weft.passes import derive, gates, hoist, norms, phases, simplify, simplify_loop, stash
 
 SHAPE = (Size("hidden_size"),)
 SPECIAL = [0.0, -0.0, 1.0, -1.5, 0.1, 3e38, -3e38, 1e-45, float("inf"), -float("inf"), float("nan")]
@@ -147,7 +147,7 @@ def test_a_wordy_cell_is_cut_short():
 
 
 def backward_of(cell):
-    loop = hoist(simplify(gates(cell.graph())))
+    loop = hoist(simplify(gates(norms(cell.graph()))))
     backward = stash(loop, derive(loop))[1]
     return backward, simplify_loop(backward)
 

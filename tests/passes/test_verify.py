@@ -117,11 +117,13 @@ def test_hoist():
     fault((graph,), replace(loop, outside=(*loop.outside[:-1], late)), "needs a state", "hoist")
     untimed = tuple(replace(o, timed=not o.timed) for o in loop.outside)
     fault((graph,), replace(loop, outside=untimed), "what is timed", "hoist")
+    cut = tuple(replace(o, blocks=o.blocks + 1) for o in loop.outside)
+    fault((graph,), replace(loop, outside=cut), "a value of 1 blocks has 2", "hoist")
     param = Node("param", (), ("b", "i"), (SIZE,))
     fault((graph,), with_result(loop, param), "reads `param`", "hoist")
 
 
-@pytest.mark.parametrize("name", ["lstm", "FastRNN", "IndRNN"])
+@pytest.mark.parametrize("name", ["lstm", "fastrnn", "indrnn"])
 def test_derive(name):
     loop, backward = loops(name)
     for index in range(len(backward.emissions)):
@@ -152,7 +154,7 @@ def test_simplify_loop():
     if moved != found.emissions:
         wrong = (replace(found.emissions[0], kind="vector"), *found.emissions[1:])
         fault((backward,), replace(found, emissions=wrong), "aren't what", "simplify_loop")
-    stranger = Node("seed", (), "c", (SIZE,))
+    stranger = Node("saved", (), 99, (SIZE,))
     fault((backward,), with_result(found, stranger), "wasn't read before", "simplify_loop")
 
 
@@ -186,7 +188,7 @@ def test_clip(name):
 def merged(name="lstm"):
     loop, backward = loops(name)
     forward, backward = stash(loop, backward)
-    outside, affine = find_affine(loop.outside, backward)
+    outside, affine = find_affine(loop.outside, backward, CELLS[name].graph().params)
     forward = replace(forward, outside=outside)
     return forward, affine, merge(forward, affine)
 
@@ -228,7 +230,7 @@ def test_phases_that_miss_a_store():
     for index in range(len(stores)):
         fewer = with_phase(schedule, 0, stores=stores[:index] + stores[index + 1 :])
         fault((loop,), fewer, "isn't written", "phases")
-    loop, schedule = scheduled("IndRNN", "backward")
+    loop, schedule = scheduled("indrnn", "backward")
     found = [[s for s in p.stores if not s.buffer.startswith("grad")] for p in schedule.phases]
     fewer = replace(
         schedule,

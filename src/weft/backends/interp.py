@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from weft.ir import Graph, Node, in_order
 
-__all__ = ["RULES", "Interpreter", "clip_gradient"]
+__all__ = ["RULES", "Interpreter", "clip_gradient", "multiply"]
 
 Params = Mapping[str, Tensor]
 Values = dict[Node, Tensor]
@@ -69,12 +69,19 @@ class Interpreter:
         self._timed(values, x, params)
         return self._step(values, states, params)
 
-    def evaluate(self, nodes: Sequence[Node], x: Tensor, params: Params) -> list[Tensor]:
-        """Values of nodes that depend on no state, for x of all steps, (T, B, I), at once."""
+    def evaluate(
+        self, nodes: Sequence[Node], x: Tensor, params: Params, states: Sequence[Tensor] = ()
+    ) -> list[Tensor]:
+        """Values of nodes for x of all steps, (T, B, I), at once.
+
+        Those that depend on a state need what each step reads of it, (T, B, size).
+        """
         values: Values = {}
         for node in in_order(tuple(nodes)):
             if node.op == "input":
                 values[node] = x
+            elif node.op == "state":
+                values[node] = states[self.graph.states.index(str(node.detail))]
             elif node.op == "const":
                 values[node] = x.new_tensor(node.detail)
             else:
@@ -92,11 +99,13 @@ class Interpreter:
         reverse: bool = False,
         bptt_clip: float | None = None,
         is_packed: bool = False,
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        every: bool = False,
+    ) -> tuple[Any, ...]:
         """All steps of x (T, B, I) from states (B, size): outputs (T, B, size), last states.
 
         With `is_packed`, x (N, I) and the outputs (N, size) hold only steps before `lengths`, which
-        are sorted, longest first.
+        are sorted, longest first. With `every` a third value holds each state after each step,
+        (T, B, size), zeros after the ends.
 
         Steps at or after `lengths` (B,) leave a row's state alone and give zeros. Where `resets`
         (T, B) is set a new segment begins: states from the other side of its start are zeros.
@@ -106,15 +115,16 @@ class Interpreter:
         steps = int(lengths[0]) if is_packed and lengths is not None else x.shape[0]
         active = _active(lengths, steps, x.device)
         if is_packed and active is not None:
-            padded = x.new_zeros(*active.shape, x.shape[-1])
-            x = padded.masked_scatter(active.unsqueeze(-1), x)
+            x = _padded(x, active)
+            given = {name: _padded(params[name], active) for name, _ in self.graph.givens}
+            params = {**params, **given}
         if active is not None:
             x = x.masked_fill(~active.unsqueeze(-1), 0)
             resets = None if resets is None else resets & active
         values = self._fixed(params, x)
         self._timed(values, x, params)
         by_step = _split_over_time(values, self.plan, steps)
-        outputs: list[Tensor] = [x] * steps
+        shown: list[tuple[Tensor, ...]] = [()] * steps
         current = tuple(states)
         for t in reversed(range(steps)) if reverse else range(steps):
             mark = _mark(resets, t, steps, reverse)
@@ -123,14 +133,15 @@ class Interpreter:
             new = self._step(by_step[t], current, params)
             if bptt_clip is not None:
                 new = (clip_gradient(new[0], bptt_clip), *new[1:])
-            outputs[t] = new[0]
+            shown[t] = new if every else new[:1]
             if active is not None:
                 now = active[t].unsqueeze(-1)
-                outputs[t] = new[0].masked_fill(~now, 0)
+                shown[t] = tuple(s.masked_fill(~now, 0) for s in shown[t])
                 new = tuple(torch.where(now, n, s) for n, s in zip(new, current, strict=True))
             current = new
-        y = torch.stack(outputs)
-        return (y[active] if is_packed and active is not None else y), current
+        stacked = tuple(torch.stack(s) for s in zip(*shown, strict=True))
+        y = stacked[0][active] if is_packed and active is not None else stacked[0]
+        return (y, current, stacked) if every else (y, current)
 
     def _fixed(self, params: Params, like: Tensor) -> Values:
         values: Values = {
@@ -164,6 +175,9 @@ class Interpreter:
         match node.op:
             case "param":
                 values[node] = self._param(node, params)
+            case "given" | "probe":
+                assert isinstance(node.detail, tuple)
+                values[node] = params[node.detail[0]]
             case "product":
                 self._product(node, values, params)
             case "gate":
@@ -172,8 +186,8 @@ class Interpreter:
                 values[node] = parts[node.detail[0]]
             case "normalize":
                 assert isinstance(node.detail, float)
-                vector = values[node.args[0]]
-                values[node] = F.layer_norm(vector, vector.shape[-1:], eps=node.detail)
+                vector, gain, bias = (values[a] for a in node.args)
+                values[node] = F.layer_norm(vector, gain.shape, gain, bias, node.detail)
             case _:
                 values[node] = RULES[node.op](*(values[a] for a in node.args))
 
@@ -190,10 +204,10 @@ class Interpreter:
         vector = values[node.args[1]]
         if group is None:
             gates = node.args[0].shape[0].times
-            values[node] = _apply(values[node.args[0]], vector, self._blocks(node.args[0]), gates)
+            values[node] = multiply(values[node.args[0]], vector, self._blocks(node.args[0]), gates)
             return
         matrix = params[_param_name(node)]
-        joint = _apply(matrix, vector, self._blocks(node.args[0]), len(group))
+        joint = multiply(matrix, vector, self._blocks(node.args[0]), len(group))
         values.update(zip(group, joint.chunk(len(group), dim=-1), strict=True))
 
     def _blocks(self, matrix: Node) -> int:
@@ -235,13 +249,18 @@ def _param_name_of(param: Node) -> str:
     return str(param.detail[0])
 
 
-def _apply(matrix: Tensor, vector: Tensor, blocks: int, gates: int) -> Tensor:
+def multiply(matrix: Tensor, vector: Tensor, blocks: int, gates: int) -> Tensor:
     """matrix (gates x rows, columns / blocks) times each row of vector (..., columns)."""
     if blocks == 1:
         return F.linear(vector, matrix)
     parts = torch.unflatten(vector, -1, (blocks, -1))
     stacks = torch.unflatten(matrix, 0, (gates, blocks, -1))
     return torch.einsum("...kc,gkrc->...gkr", parts, stacks).flatten(-3)
+
+
+def _padded(packed: Tensor, active: Tensor) -> Tensor:
+    zeros = packed.new_zeros(*active.shape, packed.shape[-1])
+    return zeros.masked_scatter(active.unsqueeze(-1), packed)
 
 
 def _active(lengths: Tensor | None, steps: int, device: torch.device) -> Tensor | None:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from weft.backends.interp import RULES, clip_gradient
+from weft.backends.interp import RULES, clip_gradient, multiply
 from weft.ir import Loop, Node, in_order
 
-__all__ = ["interpret"]
+__all__ = ["interpret", "statistic"]
 
 
 def interpret(
@@ -24,13 +23,13 @@ def interpret(
     lengths: Tensor | None = None,
     marks: Tensor | None = None,
     bptt_clip: float | None = None,
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """All steps from states (B, size): outputs (T, B, size) and the last states.
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """All steps from states (B, size): the states after each, (T, B, size), and the last ones.
 
     `marks` (T, B) tells where a segment begins with this step, in the direction of the run.
     """
     current = tuple(states)
-    outputs: list[Tensor] = [states[0]] * steps
+    shown: list[tuple[Tensor, ...]] = [current] * steps
     for t in reversed(range(steps)) if reverse else range(steps):
         if marks is not None:
             begins = marks[t] if lengths is None else marks[t] & (t < lengths)
@@ -41,13 +40,13 @@ def interpret(
         new = tuple(values[r] for r in loop.results)
         if bptt_clip is not None:
             new = (clip_gradient(new[0], bptt_clip), *new[1:])
-        outputs[t] = new[0]
+        shown[t] = new
         if lengths is not None:
             active = (t < lengths).unsqueeze(-1)
-            outputs[t] = new[0].masked_fill(~active, 0)
+            shown[t] = tuple(n.masked_fill(~active, 0) for n in new)
             new = tuple(torch.where(active, n, s) for n, s in zip(new, current, strict=True))
         current = new
-    return torch.stack(outputs), current
+    return tuple(torch.stack(s) for s in zip(*shown, strict=True)), current
 
 
 def _value(
@@ -66,8 +65,24 @@ def _value(
     if node.op == "outer":
         return _outer(loop, node, outside, t)
     if node.op == "product":
-        return F.linear(values[node.args[1]], values[node.args[0]])
+        matrix, vector = node.args
+        assert isinstance(matrix.detail, tuple)
+        blocks = loop.outside[matrix.detail[0]].blocks
+        return multiply(values[matrix], values[vector], blocks, matrix.shape[0].times)
+    if node.op in ("mean", "rstd"):
+        return statistic(node, [values[a] for a in node.args])
     return RULES[node.op](*(values[a] for a in node.args))
+
+
+def statistic(node: Node, vectors: Sequence[Tensor]) -> Tensor:
+    """The mean over all elements, or the reciprocal of their deviation, in each of one's places."""
+    whole = torch.cat([*vectors], dim=-1)
+    if node.op == "mean":
+        found = whole.mean(dim=-1, keepdim=True)
+    else:
+        assert isinstance(node.detail, float)
+        found = (whole.var(dim=-1, correction=0, keepdim=True) + node.detail).rsqrt()
+    return found.expand_as(vectors[0])
 
 
 def _outer(loop: Loop, node: Node, outside: Sequence[Tensor], t: int) -> Tensor:

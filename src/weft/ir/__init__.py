@@ -2,7 +2,7 @@
 
 from weft.ir.check import verify
 from weft.ir.errors import CellError, WeftError
-from weft.ir.graph import Graph, Node, Param, Size, Where, in_order, rewrite
+from weft.ir.graph import Graph, Init, Node, Param, Size, Where, in_order, rewrite
 from weft.ir.loop import Emission, Loop, Outside, Phase, Schedule, Store
 from weft.ir.ops import OPS, Op
 from weft.ir.shapes import Shapes, infer
@@ -13,6 +13,7 @@ __all__ = [
     "CellError",
     "Emission",
     "Graph",
+    "Init",
     "Loop",
     "Node",
     "Op",

@@ -25,7 +25,7 @@ def _verify_node(graph: Graph, node: Node) -> None:
     op = OPS.get(node.op)
     if op is None:
         raise ValueError(f"{graph.cell}: `{node.op}` is no operation of the language")
-    if len(node.args) != op.arity:
+    if not node.args if op.arity is None else len(node.args) != op.arity:
         raise ValueError(f"{graph.cell}: `{node.op}` takes {op.arity} values, not {len(node.args)}")
     rule = _SHAPE_RULES[op.kind if op.kind != "structure" else node.op]
     if not rule(graph, node):
@@ -41,6 +41,9 @@ def _leaf(graph: Graph, node: Node) -> bool:
         return node.shape == (sizes.get(str(node.detail)),)
     if node.op == "input":
         return len(node.shape) == 1
+    if node.op in ("given", "probe"):
+        name, _ = node.detail if isinstance(node.detail, tuple) else (None, None)
+        return node.shape == (dict(graph.givens).get(name),)
     return _param(graph, node)
 
 
@@ -77,6 +80,10 @@ def _gate(graph: Graph, node: Node) -> bool:
     )
 
 
+def _is_of_equal_vectors(node: Node) -> bool:
+    return len(node.shape) == 1 and {a.shape for a in node.args} == {node.shape}
+
+
 _SHAPE_RULES: dict[str, Callable[[Graph, Node], bool]] = {
     "leaf": _leaf,
     "unary": lambda _, node: node.shape == node.args[0].shape,
@@ -84,5 +91,7 @@ _SHAPE_RULES: dict[str, Callable[[Graph, Node], bool]] = {
     "product": _product,
     "transpose": lambda _, node: node.shape == node.args[0].shape[::-1],
     "gate": _gate,
-    "normalize": lambda _, node: len(node.shape) == 1 and node.shape == node.args[0].shape,
+    "mean": lambda _, node: _is_of_equal_vectors(node),
+    "rstd": lambda _, node: _is_of_equal_vectors(node) and isinstance(node.detail, float),
+    "normalize": lambda _, node: _is_of_equal_vectors(node) and isinstance(node.detail, float),
 }

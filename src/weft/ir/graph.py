@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-__all__ = ["Graph", "Node", "Param", "Size", "Where", "in_order", "rewrite"]
+__all__ = ["Graph", "Init", "Node", "Param", "Size", "Where", "in_order", "rewrite"]
+
+Init = str | float | tuple[float, float] | Callable[[float], float]
+"""How a parameter starts: a word, a number, a uniform range, a function of a draw from (0, 1)."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,13 @@ class Node:
     | op        | detail                                       |
     |-----------|----------------------------------------------|
     | state     | its name                                     |
+    | given     | (its name, None)                             |
+    | probe     | (its name, None)                             |
     | param     | (its name, the gate or None for all of it)   |
     | const     | its number                                   |
     | gate      | (its index, its name)                        |
     | normalize | the eps under the root                       |
+    | rstd      | the eps under the root                       |
     """
 
     op: str
@@ -69,7 +75,7 @@ class Param:
 
     A matrix is stored as (gates x rows, columns), a vector as (gates x rows,), a scalar as ().
     With `blocks` above 1 the matrix is block-diagonal, and a stored row holds only the columns of
-    its own block.
+    its own block. `gate_init` holds the gates that start otherwise than the rest.
     """
 
     name: str
@@ -78,7 +84,8 @@ class Param:
     rows: Size = Size("hidden_size")
     columns: Size | None = None
     blocks: int = 1
-    init: str | float = "uniform"
+    init: Init = "uniform"
+    gate_init: tuple[tuple[str, Init], ...] = ()
 
     def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """The stored shape, given what the size names stand for."""
@@ -92,7 +99,11 @@ class Param:
 
 @dataclass(frozen=True)
 class Graph:
-    """What `step` computes: the new states, the parameters it needs, and every value in order."""
+    """What `step` computes: the new states, the parameters it needs, and every value in order.
+
+    `givens` are the vectors that come with each step beside its input, by name: those of the leaves
+    `given` and `probe`.
+    """
 
     cell: str
     states: tuple[str, ...]
@@ -100,6 +111,7 @@ class Graph:
     state_sizes: tuple[Size, ...]
     params: tuple[Param, ...]
     results: tuple[Node, ...]
+    givens: tuple[tuple[str, Size], ...] = ()
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -120,7 +132,7 @@ class Graph:
         """The nodes that depend on the input or a state; the rest is fixed for a whole sequence."""
         found: set[Node] = set()
         for node in self.nodes:
-            if node.op in ("state", "input") or any(a in found for a in node.args):
+            if node.op in ("state", "input", "given", "probe") or any(a in found for a in node.args):
                 found.add(node)
         return frozenset(found)
 

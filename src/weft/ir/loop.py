@@ -6,11 +6,12 @@ These leaves join those of a cell's graph:
 |---------|--------------------------------------------------------------------------------|
 | outer   | (index, part): a value computed outside the loop, or one gate's part of it     |
 | adjoint | the name of a state: its gradient, as the step after has left it               |
-| seed    | the name of a state: the gradient that comes to its output from above          |
+| seed    | the name of a state: the gradient that comes to it from above, a step          |
 | new     | the name of a state: its forward value after the step                          |
 | saved   | the index of a forward value that was kept for the backward loop               |
 | buffer  | (name, part): a value that an earlier phase of the step has written            |
 | sum     | the index of a sum of products of this phase                                   |
+| statistic | the index of a mean or a reciprocal deviation that this phase begins with    |
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ class Outside:
     """A value that the loop reads: (T, B, size) where it is timed, else shaped as its node.
 
     `node` says how it is computed from the input and the parameters; `parts` how many gates it
-    holds.
+    holds; `blocks` how many blocks a matrix has that is stored without what is outside them.
     """
 
     node: Node
     timed: bool
     parts: int = 1
+    blocks: int = 1
 
 
 @dataclass(frozen=True)
@@ -85,13 +87,15 @@ class Store:
 class Phase:
     """A part of a step that needs no value of itself as an operand of a product.
 
-    First the sums of products, over columns of one size, then the element-wise rest, in which the
-    leaf `sum` with detail i is the i-th of them, then the stores.
+    First the statistics of rows, then the sums of products, over columns of one size, then the
+    element-wise rest, in which the leaf `sum` with detail i is the i-th of them, then the stores.
+    `statistics` are nodes `mean` and `rstd` with their indices; later phases read them, too.
     """
 
     size: Size
     sums: tuple[tuple[Node, ...], ...]
     stores: tuple[Store, ...]
+    statistics: tuple[tuple[int, Node], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,3 +105,8 @@ class Schedule:
     phases: tuple[Phase, ...]
     places: tuple[tuple[str, int], ...]
     temporaries: tuple[Size, ...]
+
+    @property
+    def statistics(self) -> int:
+        """How many statistics all phases have."""
+        return sum(len(p.statistics) for p in self.phases)

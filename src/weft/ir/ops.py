@@ -14,10 +14,10 @@ Kind = Literal["leaf", "unary", "binary", "product", "structure"]
 
 @dataclass(frozen=True)
 class Op:
-    """One operation: its arity, what sort it is, how it is written, and what it does."""
+    """One operation: its arity (None for any), its sort, how it is written, and what it does."""
 
     name: str
-    arity: int
+    arity: int | None
     kind: Kind
     text: str
     meaning: str
@@ -26,6 +26,8 @@ class Op:
 _TABLE = (
     Op("input", 0, "leaf", "x", "the step's input vector"),
     Op("state", 0, "leaf", "h", "a state as the previous step left it"),
+    Op("given", 0, "leaf", "m", "a vector of each step and row that is not learnt, such as a mask"),
+    Op("probe", 0, "leaf", "e", "zeros of each step and row, whose gradient is wanted"),
     Op("param", 0, "leaf", "W", "a learnt matrix, vector or scalar, or one gate's part of it"),
     Op("const", 0, "leaf", "1", "a number"),
     Op("neg", 1, "unary", "-{}", "minus"),
@@ -46,8 +48,14 @@ _TABLE = (
     Op("product", 2, "product", "{} {}", "matrix times vector"),
     Op("transpose", 1, "structure", "{}ᵀ", "transpose of a square matrix"),
     Op("gate", 1, "structure", "{}", "one gate's part of a vector that holds all gates"),
+    Op("mean", None, "structure", "mean({})", "the mean over all elements, in each of them"),
+    Op("rstd", None, "structure", "rstd({})", "1 / sqrt(variance + eps) over all, in each of them"),
     Op(
-        "normalize", 1, "structure", "norm({})", "(a - mean) / sqrt(variance + eps) over the vector"
+        "normalize",
+        3,
+        "structure",
+        "norm({})",
+        "(a - mean) / sqrt(variance + eps) over the vector, times a gain, plus a bias",
     ),
 )
 

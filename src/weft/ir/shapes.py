@@ -155,7 +155,7 @@ class _Inference:
                 return _Type((inner,))
             case "normalize":
                 self.expect(node, args[0], 1, "`norm` needs a vector")
-                return args[0]
+                return self.elementwise(node, self.elementwise(node, *args[:2]), args[2])
         return args[0] if len(args) == 1 else self.elementwise(node, *args)
 
     def state(self, name: str) -> _Type:

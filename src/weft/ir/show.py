@@ -79,4 +79,6 @@ def _leaf(node: Node) -> str:
         return f"{node.detail:g}"
     assert isinstance(node.detail, tuple)
     name, gate = node.detail
+    if node.op in ("given", "probe"):
+        return f"{name}ₜ"
     return name if gate is None else f"{name}_{gate}"

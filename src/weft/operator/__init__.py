@@ -7,7 +7,7 @@ traces or must see an operator for another reason (torch.compile, torch.export, 
 """
 
 from weft.operator.flops import backward_flops, forward_flops
-from weft.operator.function import run_loop
+from weft.operator.function import needs_operator, run_loop
 from weft.operator.kernels import LoopKernel, Sequences, loop_kernel
 from weft.operator.named import Kernel, Named, name_kernel
 
@@ -20,5 +20,6 @@ __all__ = [
     "forward_flops",
     "loop_kernel",
     "name_kernel",
+    "needs_operator",
     "run_loop",
 ]

@@ -13,27 +13,34 @@ from weft.operator import library, runs
 from weft.operator.interpreted import interpreted_backward, is_interpreted
 from weft.operator.kernels import LoopKernel, Sequences
 
-__all__ = ["LoopFunction", "run_loop"]
+__all__ = ["LoopFunction", "needs_operator", "run_loop"]
 
 
 def run_loop(
     kernel: LoopKernel, inputs: Sequence[Tensor], states: Sequence[Tensor], sequences: Sequences
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The first state at every step, (T, B, size) or packed (N, size), and the last states."""
+) -> tuple[Any, ...]:
+    """The first state at every step, (T, B, size) or packed (N, size), and the last states.
+
+    With `sequences.every`, a third value holds each state after each step, (T, B, size).
+    """
     tensors = (*inputs, *states)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    if _needs_operator(tensors):
+    if needs_operator(tensors):
         return library.call(kernel, inputs, states, sequences, keep=keep)
     if keep:
-        y, *finals = LoopFunction.apply(  # type: ignore[no-untyped-call]
+        few = len(states)
+        y, *rest = LoopFunction.apply(  # type: ignore[no-untyped-call]
             kernel, sequences, len(inputs), *tensors
         )
-        return y, tuple(finals)
-    y, found_finals, _, _ = runs.forward(kernel, inputs, states, sequences, keep=False)
-    return y, found_finals
+        after, finals = (y, *rest[few:]), tuple(rest[:few])
+    else:
+        after, finals, _, _ = runs.forward(kernel, inputs, states, sequences, keep=False)
+    if not sequences.every:
+        return after[0], finals
+    return after[0], finals, (runs.padded(after[0], sequences), *after[1:])
 
 
-def _needs_operator(tensors: Sequence[Tensor]) -> bool:
+def needs_operator(tensors: Sequence[Tensor]) -> bool:
     """Whether somebody traces, or must see an operator for another reason."""
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0:
         return True
@@ -47,16 +54,16 @@ class LoopFunction(torch.autograd.Function):
     def forward(
         ctx: Any, kernel: LoopKernel, sequences: Sequences, count: int, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
-        """Outputs and last states."""
-        y, finals, kept, run = runs.forward(
+        """Outputs, last states and, where they are wanted, the other states after each step."""
+        (y, *others), finals, kept, run = runs.forward(
             kernel, tensors[:count], tensors[count:], sequences, keep=True
         )
         ctx.kernel, ctx.sequences, ctx.count = kernel, sequences, count
         ctx.rows = run.rows
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*tensors, *kept.states, kept.saved, *kept.news)
-        ctx.shapes = [(y.shape, y.dtype), *((f.shape, f.dtype) for f in finals)]
-        return y, *finals
+        ctx.shapes = [(t.shape, t.dtype) for t in (y, *finals, *others)]
+        return y, *finals, *others
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from weft.backends.cpu.ragged import find_rows
+from weft.backends.interp import multiply
 from weft.backends.interp_loop import interpret
 from weft.operator.kernels import LoopKernel, Sequences
 
@@ -38,10 +38,10 @@ def interpreted_backward(
     """Gradients of inputs and first states, recorded where torch records now."""
     create_graph, tensors = torch.is_grad_enabled(), (*inputs, *states)
     with torch.enable_grad():
-        y, finals = _interpreted(kernel, kernel.outside(inputs), states, sequences)
+        y, finals, others = _interpreted(kernel, kernel.outside(inputs), states, sequences)
     wanted = [t for t in tensors if t.requires_grad]
     parts = torch.autograd.grad(
-        [y, *finals], wanted, list(gradients), create_graph=create_graph, allow_unused=True
+        [y, *finals, *others][: len(gradients)], wanted, list(gradients), create_graph=create_graph, allow_unused=True
     )
     found = iter(parts)
     every = [next(found) if t.requires_grad else None for t in tensors]
@@ -50,8 +50,11 @@ def interpreted_backward(
 
 def _interpreted(
     kernel: LoopKernel, outside: list[Tensor | None], states: Sequence[Tensor], s: Sequences
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The run as torch operations; packed values are padded and their outputs packed again."""
+) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Outputs, last states, and the other states after each step, by torch operations.
+
+    Packed values are padded, and their outputs packed again.
+    """
     padded = None
     if s.is_packed:
         assert s.lengths is not None
@@ -62,13 +65,16 @@ def _interpreted(
     for affine in kernel.compiled.lowered.affine:
         total: Any = sum(_given(outside[b]) for b in affine.biases)
         for matrix, vector in affine.terms:
-            total = total + F.linear(_given(outside[vector]), _given(outside[matrix]))
+            weights = kernel.loop.outside[matrix]
+            total = total + multiply(
+                _given(outside[matrix]), _given(outside[vector]), weights.blocks, weights.parts
+            )
         outside[affine.value] = total
-    y, finals = interpret(
+    (y, *others), finals = interpret(
         kernel.loop, [_given(v) for v in outside], states, s.steps, reverse=s.reverse,
         lengths=s.lengths, marks=s.marks, bptt_clip=s.bptt_clip,
     )  # fmt: skip
-    return (y if padded is None else y.flatten(0, 1)[padded]), finals
+    return (y if padded is None else y.flatten(0, 1)[padded]), finals, tuple(others)
 
 
 def _zero_past_ends(tensor: Tensor, lengths: Tensor, steps: int, padded: Tensor | None) -> Tensor:

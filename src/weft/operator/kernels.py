@@ -42,7 +42,8 @@ class Sequences:
 
     `lengths` (B,) int64 end rows; with `is_packed` timed values come packed, (N, size), sorted.
     `marks` (T, B) bool tell where a segment begins with a step, in the direction of the run.
-    `bptt_clip` limits each element of dL/dh_t as it flows back through a step.
+    `bptt_clip` limits each element of dL/dh_t as it flows back through a step. With `every` the
+    states after each step are wanted.
     """
 
     steps: int
@@ -51,6 +52,7 @@ class Sequences:
     marks: Tensor | None = None
     is_packed: bool = False
     bptt_clip: float | None = None
+    every: bool = False
 
 
 _KERNELS: dict[str, LoopKernel] = {}

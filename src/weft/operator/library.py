@@ -65,7 +65,7 @@ def _loop(
     """Outputs and last states; with `keep` also kept states, saved values and new states."""
     kernel, sequences = kernel_of(key), Sequences(steps, reverse, lengths, marks, is_packed)
     rows = _most_rows(kernel, inputs, states, steps, is_packed)
-    y, finals, kept, _ = runs.forward(kernel, inputs, states, sequences, keep=keep, rows=rows)
+    (y,), finals, kept, _ = runs.forward(kernel, inputs, states, sequences, keep=keep, rows=rows)
     rest = (*kept.states, kept.saved, *kept.news) if keep else ()
     return _apart([y, *finals, *rest], [*inputs, *states])
 

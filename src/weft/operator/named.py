@@ -6,9 +6,10 @@ takes it for one call, and whoever derives or lowers that graph runs through it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -49,10 +50,12 @@ class Kernel(Protocol):
         reverse: bool = False,
         bptt_clip: float | None = None,
         is_packed: bool = False,
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        every: bool = False,
+    ) -> tuple[Any, ...]:
         """All steps of x (T, B, I), from states (B, size): outputs (T, B, size), last states.
 
-        With `is_packed` x is (N, I), the outputs (N, size), and `lengths` are sorted.
+        With `is_packed` x is (N, I), the outputs (N, size), and `lengths` are sorted. With `every`
+        a third value holds each state after each step, (T, B, size), zeros after the ends.
         """
 
 
@@ -66,7 +69,8 @@ def name_kernel(name: str, kernel: Kernel) -> None:
 
 LIBRARY.define(
     "sequence(Tensor x, Tensor[] states, str[] names, Tensor[] params, Tensor? lengths, "
-    "Tensor? resets, str kernel, bool reverse, float? bptt_clip, bool is_packed) -> Tensor[]"
+    "Tensor? resets, str kernel, bool reverse, float? bptt_clip, bool is_packed, bool every) "
+    "-> Tensor[]"
 )
 
 
@@ -81,17 +85,18 @@ def _sequence(
     reverse: bool,
     bptt_clip: float | None,
     is_packed: bool,
+    every: bool,
 ) -> list[Tensor]:
     if kernel not in _NAMED:
         raise EngineError(
             f"This program runs the cell {kernel}, which this process doesn't know; compile the "
             "program anew where it is to run."
         )
-    y, last = _NAMED[kernel].sequence(
+    y, *states_found = _NAMED[kernel].sequence(
         x, states, dict(zip(names, params, strict=True)), lengths=lengths, resets=resets,
-        reverse=reverse, bptt_clip=bptt_clip, is_packed=is_packed,
+        reverse=reverse, bptt_clip=bptt_clip, is_packed=is_packed, every=every,
     )  # fmt: skip
-    return [y, *last]
+    return [y, *itertools.chain(*states_found)]
 
 
 LIBRARY.impl("sequence", _sequence, "CompositeImplicitAutograd")
@@ -128,16 +133,19 @@ class Named:
         reverse: bool = False,
         bptt_clip: float | None = None,
         is_packed: bool = False,
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        every: bool = False,
+    ) -> tuple[Any, ...]:
         """All steps of x (T, B, I), from states (B, size): outputs (T, B, size), last states.
 
-        With `is_packed` x is (N, I), the outputs (N, size), and `lengths` are sorted.
+        With `is_packed` x is (N, I), the outputs (N, size), and `lengths` are sorted. With `every`
+        a third value holds each state after each step, (T, B, size), zeros after the ends.
         """
-        y, *last = torch.ops.weft.sequence(
+        y, *found = torch.ops.weft.sequence(
             x, list(states), list(params), list(params.values()), lengths, resets, self.name,
-            reverse, bptt_clip, is_packed,
+            reverse, bptt_clip, is_packed, every,
         )  # fmt: skip
-        return y, tuple(last)
+        last, rest = tuple(found[: len(states)]), tuple(found[len(states) :])
+        return (y, last, rest) if every else (y, last)
 
     def step(
         self, x: Tensor, states: Sequence[Tensor], params: Mapping[str, Tensor]

@@ -13,7 +13,7 @@ from weft.backends.cpu.engine import Kept
 from weft.backends.cpu.ragged import Rows, find_rows
 from weft.operator.kernels import LoopKernel, Sequences
 
-__all__ = ["Run", "backward", "forward"]
+__all__ = ["Run", "backward", "forward", "padded"]
 
 
 @dataclass(frozen=True)
@@ -71,18 +71,36 @@ def forward(
     *,
     keep: bool,
     rows: int | None = None,
-) -> tuple[Tensor, tuple[Tensor, ...], Kept, Run]:
-    """Outputs, last states, what was kept, and the run. `rows` is how many to allocate, if more."""
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Kept, Run]:
+    """Outputs, last states, what was kept, and the run. `rows` is how many to allocate, if more.
+
+    After the outputs come, where `every` state is wanted, the other states after each step.
+    """
     run = _prepare(kernel, inputs, states[0].shape[0], sequences)
     order = None if run.rows is None else run.rows.order
     firsts = [s.contiguous() if order is None else s[order] for s in states]
-    y, finals, kept = kernel.compiled.forward(
-        run.outside, firsts, run.steps, run.size if rows is None else rows, keep=keep
-    )
+    after, finals, kept = kernel.compiled.forward(
+        run.outside, firsts, run.steps, run.size if rows is None else rows,
+        keep=keep, every=sequences.every,
+    )  # fmt: skip
+    after = after if sequences.every else after[:1]
     if run.rows is None:
-        shape = (sequences.steps, *states[0].shape)
-        return y[: run.size].view(shape), finals, kept, run
-    return _unsorted(run, y, sequences), tuple(_lasts(run.rows, f) for f in finals), kept, run
+        pairs = zip(after, states, strict=False)
+        found = tuple(y[: run.size].view(sequences.steps, *s.shape) for y, s in pairs)
+        return found, finals, kept, run
+    y, *others = after
+    shown = (_unsorted(run, y, sequences), *(_padded(run, s, sequences) for s in others))
+    return shown, tuple(_lasts(run.rows, f) for f in finals), kept, run
+
+
+def padded(y: Tensor, sequences: Sequences) -> Tensor:
+    """Outputs of every step and row, (T, B, size), zeros after the ends: those of packed ones."""
+    if not sequences.is_packed:
+        return y
+    assert sequences.lengths is not None
+    index = find_rows(sequences.lengths, reverse=False, is_packed=True).padded
+    zeros = y.new_zeros(sequences.steps * len(sequences.lengths), y.shape[1])
+    return zeros.index_copy(0, index, y).view(sequences.steps, -1, y.shape[1])
 
 
 def _lasts(rows: Rows, kept: Tensor) -> Tensor:
@@ -96,8 +114,14 @@ def _unsorted(run: Run, y: Tensor, sequences: Sequences) -> Tensor:
     y, index = y[: run.size], run.rows.index
     if sequences.is_packed:
         return y if index is None else torch.empty_like(y).index_copy_(0, index, y)
+    return _padded(run, y, sequences)
+
+
+def _padded(run: Run, y: Tensor, sequences: Sequences) -> Tensor:
+    assert run.rows is not None
     padded = y.new_zeros(sequences.steps * run.steps.batch, y.shape[1])
-    return padded.index_copy_(0, run.rows.padded, y).view(sequences.steps, -1, y.shape[1])
+    padded.index_copy_(0, run.rows.padded, y[: run.size])
+    return padded.view(sequences.steps, -1, y.shape[1])
 
 
 def backward(
@@ -110,7 +134,8 @@ def backward(
     rows: Rows | None = None,
 ) -> tuple[list[Tensor | None], list[Tensor]]:
     """Gradients of the inputs that are wanted and of the first states."""
-    seed, *finals = gradients
+    few = len(kernel.loop.states)
+    seed, finals, others = gradients[0], gradients[1 : few + 1], gradients[few + 1 :]
     run = _prepare(kernel, inputs, finals[0].shape[0], sequences, rows)
     order = None if run.rows is None else run.rows.order
     adjoints = [
@@ -120,8 +145,13 @@ def backward(
     every = [False] * len(run.outside)
     for index, flag in zip(kernel.inputs, wanted, strict=True):
         every[index] = flag
+    seeds = [_timed(seed, run.rows), *(_seed(g, run, sequences) for g in others)]
+    if not others:
+        # What nobody reads gets nothing: the same zeros for every step and row.
+        zeros = (f.new_zeros(f.shape[-1:]).expand(1, 1, -1) for f in finals[1:])
+        seeds += (z.as_strided((1, 1, z.shape[-1]), (0, 0, 1)) for z in zeros)
     found, first = kernel.compiled.backward(
-        run.outside, kept, _timed(seed, run.rows), adjoints, run.steps, every, run.before,
+        run.outside, kept, seeds, adjoints, run.steps, every, run.before,
         sequences.bptt_clip,
     )  # fmt: skip
     back = None if run.rows is None else run.rows.back
@@ -130,6 +160,13 @@ def backward(
         for i, t in zip(kernel.inputs, inputs, strict=True)
     ]
     return given, [f if back is None else f[back] for f in first]
+
+
+def _seed(gradient: Tensor, run: Run, sequences: Sequences) -> Tensor:
+    """What comes to another state than the output: padded where rows are packed, too."""
+    if run.rows is None or not sequences.is_packed:
+        return _timed(gradient, run.rows)
+    return gradient.flatten(0, 1).index_select(0, run.rows.padded)
 
 
 def _placed(g: Tensor | None, like: Tensor, timed: bool, rows: Rows | None) -> Tensor | None:

@@ -12,6 +12,7 @@ from weft.passes.fuse import fuse
 from weft.passes.gates import gates
 from weft.passes.hoist import hoist
 from weft.passes.merge import Affine, find_affine, merge
+from weft.passes.norms import norms
 from weft.passes.phases import phases
 from weft.passes.simplify import simplify, simplify_loop
 from weft.passes.stash import stash
@@ -28,6 +29,7 @@ __all__ = [
     "hoist",
     "lower",
     "merge",
+    "norms",
     "phases",
     "simplify",
     "simplify_loop",
@@ -73,10 +75,10 @@ class _Schedules(Mapping[str, Schedule]):
 
 def lower(graph: Graph) -> Lowered:
     """From a cell's graph to what an engine emits. With WEFT_DEBUG=3 every pass is verified."""
-    loop = _run(hoist, _run(simplify, _run(gates, graph)))
+    loop = _run(hoist, _run(simplify, _run(gates, _run(norms, graph))))
     forward, backward = _run(stash, loop, _run(derive, loop))
     backward = _run(simplify_loop, backward)
-    outside, affine = find_affine(loop.outside, backward)
+    outside, affine = find_affine(loop.outside, backward, graph.params)
     loop, forward, backward = (replace(x, outside=outside) for x in (loop, forward, backward))
     loops = {"inference": loop, "forward": forward, "backward": backward}
     loops["clipped backward"] = _run(clip, backward)

@@ -57,6 +57,22 @@ def _larger(a: Node, b: Node, g: Node) -> Node:
     return mul(_const(0.5), both)
 
 
+def _mean(y: Node, g: Node) -> tuple[Node, ...]:
+    return (_share(y, g),) * len(y.args)
+
+
+def _share(y: Node, g: Node) -> Node:
+    """What each element of a row's statistic y gives back to each element it was made of."""
+    whole = replace(y, op="mean", args=(g,), detail=None, name=None)
+    return whole if len(y.args) == 1 else mul(_const(1 / len(y.args)), whole)
+
+
+def _rstd(y: Node, g: Node) -> tuple[Node, ...]:
+    mean = replace(y, op="mean", detail=None, name=None)
+    scale = neg(mul(_share(y, g), mul(y, mul(y, y))))
+    return tuple(mul(scale, _node("sub", a, mean)) for a in y.args)
+
+
 RULES: dict[str, Rule] = {
     "neg": lambda y, g: (neg(g),),
     "sigmoid": _sigmoid,
@@ -74,31 +90,31 @@ RULES: dict[str, Rule] = {
         _node("div", g, y.args[1]),
         neg(_node("div", mul(g, y), y.args[1])),
     ),
+    "mean": _mean,
+    "rstd": _rstd,
     "maximum": lambda y, g: (_larger(y.args[0], y.args[1], g), _larger(y.args[1], y.args[0], g)),
     "minimum": lambda y, g: (_larger(y.args[1], y.args[0], g), _larger(y.args[0], y.args[1], g)),
 }
 
 
 def derive(loop: Loop) -> Loop:
-    """The backward loop: states `h` are dL/dh, reading `seed` h where h is the output.
+    """The backward loop: states `h` are dL/dh, reading `seed` h, what comes to it from above.
 
     Forward values appear in it as they are; `stash` decides which are kept. Raises EngineError for
     an operation without a rule.
     """
     gradients: dict[Node, Node] = {}
     emissions: list[Emission] = []
-    for index, (name, result) in enumerate(zip(loop.states, loop.results, strict=True)):
+    for name, result in zip(loop.states, loop.results, strict=True):
         incoming = Node("adjoint", (), name, result.shape, result.where)
-        if index == 0:
-            seed = Node("seed", (), name, result.shape, result.where)
-            incoming = _node("add", incoming, seed)
-        _accumulate(gradients, result, incoming)
+        seed = Node("seed", (), name, result.shape, result.where)
+        _accumulate(gradients, result, _node("add", incoming, seed))
     for node in reversed(in_order(loop.results)):
         gradient = gradients.get(node)
         if gradient is None:
             continue
         if node.op == "outer":
-            emissions.append(_emission(loop, node, gradient))
+            emissions += _emission(loop, node, gradient)
         elif node.op == "product":
             _through_product(node, gradient, gradients, emissions)
         elif node.op not in ("state", "const"):
@@ -138,8 +154,12 @@ def _through_product(
     emissions.append(Emission("matrix", matrix.detail, gradient, vector))
 
 
-def _emission(loop: Loop, node: Node, gradient: Node) -> Emission:
+def _emission(loop: Loop, node: Node, gradient: Node) -> tuple[Emission, ...]:
+    """What a leaf gets; what is given, such as a mask, isn't learnt and gets nothing."""
     assert isinstance(node.detail, tuple)
-    if loop.outside[node.detail[0]].timed:
-        return Emission("timed", node.detail, gradient)
-    return Emission("vector" if node.shape else "scalar", node.detail, gradient)
+    value = loop.outside[node.detail[0]]
+    if value.node.op == "given":
+        return ()
+    if value.timed:
+        return (Emission("timed", node.detail, gradient),)
+    return (Emission("vector" if node.shape else "scalar", node.detail, gradient),)

@@ -36,6 +36,9 @@ def _part(graph: Graph, node: Node, gate: str) -> Node:
     if OPS[node.op].kind in ("unary", "binary"):
         args = tuple(_part(graph, a, gate) for a in node.args)
         return replace(node, args=args, shape=shape, name=None)
+    if node.op in ("mean", "rstd"):
+        args = tuple(_part(graph, a, g) for a in node.args for g in graph.gates)
+        return replace(node, args=args, shape=shape, name=None)
     return Node("gate", (node,), (graph.gates.index(gate), gate), shape, node.where)
 
 

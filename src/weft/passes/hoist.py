@@ -45,7 +45,8 @@ class _Hoisting:
         """Whether a value is fixed for a sequence, changes with the input, or with the state."""
         found = self.kinds.get(node)
         if found is None:
-            own = {"state": STATEFUL, "input": TIMED}.get(node.op, FIXED)
+            timed = node.op in ("input", "given", "probe")
+            own = STATEFUL if node.op == "state" else TIMED if timed else FIXED
             found = self.kinds[node] = max([own, *map(self.kind, node.args)])
         return found
 
@@ -94,12 +95,12 @@ class _Hoisting:
                 continue
             assert isinstance(node.detail, tuple)
             name, gate = node.detail
-            gates = self.graph.param(name).gates
+            param = self.graph.param(name)
             if name not in whole:
                 whole[name] = len(self.outside)
-                stacked = _whole(self.graph, node)
-                self.outside.append(Outside(stacked, timed=False, parts=max(1, len(gates))))
-            self.places[node] = (whole[name], gates.index(gate) if gate else None)
+                stacked, parts = _whole(self.graph, node), max(1, len(param.gates))
+                self.outside.append(Outside(stacked, False, parts, param.blocks))
+            self.places[node] = (whole[name], param.gates.index(gate) if gate else None)
 
     def place_timed(self, nodes: list[Node]) -> None:
         """Values of the same form for every gate become one."""
@@ -165,15 +166,13 @@ def _form(node: Node) -> object:
     if node.op == "param":
         assert isinstance(node.detail, tuple)
         return node.detail[0], node.detail[1] is not None
+    if node.op == "gate":
+        return node.op, node.args
     return node.op, node.detail, tuple(_form(a) for a in node.args)
 
 
 def _gate(node: Node) -> str:
-    return next(
-        str(n.detail[1])
-        for n in in_order((node,))
-        if n.op == "param" and isinstance(n.detail, tuple) and n.detail[1]
-    )
+    return next(str(gate) for gate in _gates_in(node) if gate)
 
 
 def _gates_of(graph: Graph, group: list[Node]) -> tuple[str, ...] | None:
@@ -189,9 +188,12 @@ def _gates_of(graph: Graph, group: list[Node]) -> tuple[str, ...] | None:
     return gates if gates and by_gate == {frozenset({g}) for g in gates} else None
 
 
-def _gates_in(node: Node) -> frozenset[str]:
-    details = [n.detail for n in in_order((node,)) if n.op == "param"]
-    return frozenset(d[1] for d in details if isinstance(d, tuple))
+def _gates_in(node: Node) -> frozenset[object]:
+    """The gates that a value takes of parameters, or of vectors that hold all."""
+    if node.op in ("param", "gate"):
+        assert isinstance(node.detail, tuple)
+        return frozenset({node.detail[1]})
+    return frozenset().union(*map(_gates_in, node.args))
 
 
 def _operands(node: Node) -> Iterable[Node]:
@@ -204,8 +206,8 @@ def _operands(node: Node) -> Iterable[Node]:
 
 
 def _reads_input_alone(node: Node) -> bool:
-    """Whether the input stands anywhere but on the right of a product."""
-    if node.op == "input":
+    """Whether the input, or what comes with it, stands anywhere but on the right of a product."""
+    if node.op in ("input", "given", "probe"):
         return True
     args = node.args[:1] if node.op == "product" else node.args
     return any(_reads_input_alone(a) for a in args)
@@ -220,6 +222,8 @@ def _whole(graph: Graph, node: Node) -> Node:
             return node
         rows = Size(param.rows.name, len(param.gates))
         return replace(node, detail=(param.name, None), shape=(rows, *node.shape[1:]), name=None)
+    if node.op == "gate":
+        return node.args[0]
     if node.op == "product":
         matrix = _whole(graph, node.args[0])
         return replace(node, args=(matrix, node.args[1]), shape=matrix.shape[:1], name=None)

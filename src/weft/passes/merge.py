@@ -6,9 +6,10 @@ touches memory. Where a step has few rows that costs more than it saves: engines
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from weft.ir import Loop, Node, Outside, Size, in_order
+from weft.ir import Loop, Node, Outside, Param, Size, in_order
 
 __all__ = ["Affine", "find_affine", "merge"]
 
@@ -26,13 +27,14 @@ class Affine:
 
 
 def find_affine(
-    outside: tuple[Outside, ...], backward: Loop
+    outside: tuple[Outside, ...], backward: Loop, params: tuple[Param, ...]
 ) -> tuple[tuple[Outside, ...], tuple[Affine, ...]]:
     """The affine ones among outside values, and all of them with what those are made of.
 
-    A value that the backward loop reads again is left alone: it must be there as a whole.
+    `params` are the cell's. A value that the backward loop reads again is left alone: it must be
+    there as a whole.
     """
-    finding = _Finding(outside)
+    finding = _Finding(outside, {p.name: p.blocks for p in params})
     roots = (*backward.results, *(e.node for e in backward.emissions))
     again = {
         n.detail[0] for n in in_order(roots) if n.op == "outer" and isinstance(n.detail, tuple)
@@ -74,8 +76,8 @@ def _is_product(node: Node) -> bool:
 
 
 class _Finding:
-    def __init__(self, outside: tuple[Outside, ...]) -> None:
-        self.outside = list(outside)
+    def __init__(self, outside: tuple[Outside, ...], blocks: Mapping[str, int]) -> None:
+        self.outside, self.blocks = list(outside), blocks
 
     def affine(self, index: int, products: list[Node], biases: list[Node]) -> Affine:
         parts = self.outside[index].parts
@@ -86,7 +88,8 @@ class _Finding:
 
     def place(self, node: Node, parts: int, *, timed: bool = False) -> int:
         """Where a value is, at the end if it wasn't there."""
-        value = Outside(node, timed=timed, parts=parts)
+        name = node.detail[0] if isinstance(node.detail, tuple) else ""
+        value = Outside(node, timed, parts, self.blocks.get(name, 1))
         if value not in self.outside:
             self.outside.append(value)
         return self.outside.index(value)

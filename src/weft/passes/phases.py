@@ -1,6 +1,6 @@
-"""phases: a product of something computed in this same step must wait until all of it is there.
+"""phases: what needs all of a value computed in this same step must wait until it is there.
 
-A step becomes a list of phases; what a later one needs of an earlier one goes through a buffer.
+Products do, and means and deviations of a row. A step becomes a list of phases; what a later one needs of an earlier one goes through a buffer.
 """
 
 from __future__ import annotations
@@ -8,12 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from weft.ir import Loop, Node, Phase, Schedule, Size, Store, in_order
+from weft.ir import Loop, Node, Phase, Schedule, Size, Store, in_order, rewrite
 from weft.passes.fuse import fuse
 
 __all__ = ["phases"]
 
 _LEAVES = ("state", "outer", "const", "adjoint", "seed", "new", "saved", "buffer", "transpose")
+
+_STATISTICS = ("mean", "rstd")
+_WHOLE = ("product", *_STATISTICS)  # operations that need all elements of an operand
+_CHEAP = ("neg", "add", "sub", "mul")
+_LASTING = ("state", "outer", "const", "seed", "new", "saved")
+_FEW = 4  # operations that cost less than a value's way through memory
 
 Place = tuple[str, int]
 
@@ -69,6 +75,8 @@ class _Cutting:
         self.places = places
         self.levels: dict[Node, int] = {}
         self.shared: dict[object, Node] = {}
+        self.costs: dict[Node, int] = {}
+        self.statistics: dict[object, Node] = {}
 
     def level(self, node: Node) -> int:
         """The phase that computes a node."""
@@ -76,8 +84,8 @@ class _Cutting:
         if found is None:
             if node.op in _LEAVES:
                 found = 0
-            elif node.op == "product":
-                found = self.level(node.args[1]) + _is_computed(node.args[1])
+            elif node.op in _WHOLE:
+                found = max(self.level(a) + _is_computed(a) for a in _operands(node))
             else:
                 found = max((self.level(a) for a in node.args), default=0)
             self.levels[node] = found
@@ -86,8 +94,7 @@ class _Cutting:
     def temporaries(self) -> Iterator[Store]:
         """The stores of values that cross and have no place yet."""
         for node in in_order(self.roots):
-            args = node.args[1:] if node.op == "product" else node.args
-            for arg in args:
+            for arg in _operands(node):
                 if arg not in self.places and self.crosses(arg, node):
                     self.places[arg] = (f"temp:{len(self.shared)}", 0)
                     self.shared[arg] = arg
@@ -98,11 +105,27 @@ class _Cutting:
         """Whether a value must go through a buffer to where it is used.
 
         A step back overwrites `adjoint:STATE` in place, so what reads it after that needs a copy.
+        A statistic is a number, which all later phases find; what few operations give is given anew.
         """
-        if arg.op == "adjoint" and node.op != "product":
+        if arg.op in _STATISTICS or (node.op not in _WHOLE and self.cost(arg) <= _FEW):
+            return False
+        if arg.op == "adjoint" and node.op not in _WHOLE:
             return self.level(node) > self.level(self.news[str(arg.detail)])
-        later = self.level(node) > self.level(arg) or node.op == "product"
+        later = self.level(node) > self.level(arg) or node.op in _WHOLE
         return later and _is_computed(arg) and bool(arg.shape)
+
+    def cost(self, node: Node) -> int:
+        """How many operations a value takes from what lasts through the step; too many if none."""
+        found = self.costs.get(node)
+        if found is None:
+            if node.op in _LASTING or node.op in _STATISTICS:
+                found = 0
+            elif node.op in _CHEAP:
+                found = 1 + sum(map(self.cost, node.args))
+            else:
+                found = _FEW + 1
+            self.costs[node] = found
+        return found
 
     def phases(self, stores: Iterable[Store]) -> Iterator[Phase]:
         """The stores sorted into phases, each with its sums of products."""
@@ -113,9 +136,28 @@ class _Cutting:
         for level, size in sorted(found, key=lambda key: key[0]):
             group = found[level, size]
             nodes = tuple(self.within(s.node, level) for s in group)
+            statistics, nodes = self._with_statistics(nodes)
             sums, nodes = fuse(nodes)
             cut = (replace(s, node=n) for s, n in zip(group, nodes, strict=True))
-            yield Phase(size, sums, tuple(cut))
+            yield Phase(size, sums, tuple(cut), statistics)
+
+    def _with_statistics(
+        self, nodes: tuple[Node, ...]
+    ) -> tuple[tuple[tuple[int, Node], ...], tuple[Node, ...]]:
+        """The statistics that no earlier phase has found, by number; the nodes with leaves."""
+        found: list[tuple[int, Node]] = []
+
+        def rule(node: Node) -> Node:
+            if node.op not in _STATISTICS:
+                return node
+            key, index = (node.op, node.detail, node.args), len(self.statistics)
+            if key not in self.statistics:
+                found.append((index, node))
+                self.statistics[key] = Node("statistic", (), index, node.shape, node.where)
+            return self.statistics[key]
+
+        nodes = rewrite(nodes, rule)
+        return tuple(found), nodes
 
     def within(self, node: Node, level: int) -> Node:
         """The node as its own phase sees it: what earlier phases computed is read from buffers."""
@@ -123,10 +165,11 @@ class _Cutting:
             return self._once(node)
         if node in self.places and self.level(node) < level:
             return self._buffer(node)
-        if node.op == "product":
-            matrix, vector = node.args
-            vector = self._buffer(vector) if _is_computed(vector) else self._once(vector)
-            return self._once(replace(node, args=(matrix, vector)))
+        if node.op in _WHOLE:
+            whole = tuple(
+                self._buffer(a) if _is_computed(a) else self._once(a) for a in _operands(node)
+            )
+            return self._once(replace(node, args=(*node.args[: -len(whole)], *whole)))
         return self._once(replace(node, args=tuple(self._read(a, node, level) for a in node.args)))
 
     def _read(self, arg: Node, node: Node, level: int) -> Node:
@@ -141,8 +184,13 @@ class _Cutting:
         return self.shared.setdefault((node.op, node.args, node.detail, node.shape), node)
 
 
+def _operands(node: Node) -> tuple[Node, ...]:
+    """The vectors among a node's arguments."""
+    return node.args[1:] if node.op == "product" else node.args
+
+
 def _is_computed(operand: Node) -> bool:
-    """Whether the operand of a product is written by an earlier phase.
+    """Whether an operand that is needed whole is written by an earlier phase.
 
     An adjoint is too: while the product still reads it, the new one is written in its place.
     """

@@ -1,7 +1,8 @@
 """stash: which forward values are kept for the backward loop, and which are computed again.
 
 States are kept in any case. A value that follows from states and outside values without a product
-is computed again; one that a product took part in is kept.
+is computed again; one that a product took part in is kept. Means and deviations over a row are
+computed again from what they are of.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ class _Stashing:
         self.news = dict(zip(forward.results, forward.states, strict=True))
         self.saved: dict[Node, int] = {}
         self.done: dict[Node, Node] = {}
+        for node in in_order(forward.results):
+            for arg in node.args if node.op in ("mean", "rstd") else ():
+                if arg not in self.news and self._needs_product(arg):
+                    self._save(arg)
 
     def read(self, node: Node) -> Node:
         """How the backward loop comes by a value."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 
 from weft import ir
-from weft.ir import OPS, Emission, Graph, Loop, Node, Phase, Schedule, in_order
+from weft.ir import OPS, Emission, Graph, Loop, Node, Outside, Phase, Schedule, in_order
 from weft.passes.merge import Affine
 
 __all__ = ["VERIFIERS", "verify", "verify_around"]
@@ -49,9 +49,20 @@ def _verify_shape(node: Node) -> None:
         _check(fits, f"a product of {matrix} and {vector} is {node.shape}", node)
     elif node.op == "transpose":
         _check(node.shape == node.args[0].shape[::-1], "a transpose has its matrix's shape", node)
+    elif node.op in ("mean", "rstd"):
+        shapes = {a.shape for a in node.args}
+        _check(shapes == {node.shape}, f"`{node.op}` of {shapes} is {node.shape}", node)
     elif node.args and (node.op in _MASKS or OPS[node.op].kind in ("unary", "binary")):
         shapes = {a.shape for a in node.args} - {()}
         _check(shapes <= {node.shape}, f"`{node.op}` of {shapes} is {node.shape}", node)
+
+
+def _verify_norms(graph: Graph, found: Graph) -> None:
+    """No normalisation needs a state."""
+    _verify_graph(graph, found)
+    for node in found.nodes:
+        inside = node.op == "normalize" and node in found.stateful
+        _check(not inside, "a normalisation stands in the recurrence", node)
 
 
 def _verify_gates(graph: Graph, found: Graph) -> None:
@@ -90,8 +101,9 @@ def _verify_hoist(graph: Graph, loop: Loop) -> None:
     for value in loop.outside:
         inner = in_order((value.node,))
         _check(all(n.op != "state" for n in inner), "what is outside needs a state", value.node)
-        is_timed = any(n.op == "input" for n in inner)
+        is_timed = any(n.op in ("input", "given", "probe") for n in inner)
         _check(value.timed == is_timed, "what is timed needs the input, and only that", value.node)
+        _verify_blocks(graph, value)
     nodes = in_order(loop.results)
     stateful: set[Node] = set()
     for node in nodes:
@@ -99,6 +111,14 @@ def _verify_hoist(graph: Graph, loop: Loop) -> None:
             stateful.add(node)
         _check(not node.args or node in stateful, f"`{node.op}` needs no state", node)
     _verify_read(loop, nodes)
+
+
+def _verify_blocks(graph: Graph, value: Outside) -> None:
+    """A parameter is of as many blocks as the cell says."""
+    blocks = 1
+    if value.node.op == "param":
+        blocks = graph.param(str(_place(value.node)[0])).blocks
+    _check(value.blocks == blocks, f"a value of {blocks} blocks has {value.blocks}", value.node)
 
 
 def _verify_read(loop: Loop, nodes: Iterable[Node]) -> None:
@@ -116,7 +136,8 @@ def _verify_derive(forward: Loop, backward: Loop) -> None:
     read = {a for n in nodes for a in (n.args[1:] if n.op == "product" else n.args)}
     wanted = Counter(("matrix", _place(p.args[0])) for p in products)
     for leaf in nodes:
-        if leaf.op == "outer" and leaf in read | set(forward.results):
+        is_given = leaf.op == "outer" and forward.outside[_place(leaf)[0]].node.op == "given"
+        if leaf.op == "outer" and not is_given and leaf in read | set(forward.results):
             wanted[_kind_of(forward, leaf), _place(leaf)] += 1
     found = Counter((e.kind, e.outer) for e in backward.emissions)
     for kind, outer in (wanted - found) + (found - wanted):
@@ -185,7 +206,8 @@ def _verify_clip(loop: Loop, found: Loop) -> None:
     limits = any(n.op == "outer" and _place(n)[0] == index for n in nodes)
     _check(limits, "the limit isn't read", found.results[0])
     for node in nodes:
-        incoming = [a for a in node.args if {b.op for b in a.args} == {"adjoint", "seed"}]
+        parts = {("adjoint", loop.states[0]), ("seed", loop.states[0])}
+        incoming = [a for a in node.args if {(b.op, b.detail) for b in a.args} == parts]
         _check(not incoming or node.op == "minimum", "a gradient isn't limited", node)
     _verify_sizes(_roots(loop), _roots(found))
 
@@ -233,6 +255,7 @@ def _verify_phases(loop: Loop, schedule: Schedule) -> None:
     written: set[str] = set()
     replaced: set[str] = set()
     for phase in schedule.phases:
+        written |= {f"statistic:{i}" for i, _ in phase.statistics}
         _verify_phase(phase, written, replaced)
         news = {s.buffer.partition(":")[2] for s in phase.stores if s.buffer.startswith("next:")}
         replaced |= news if loop.backward else set()
@@ -260,7 +283,13 @@ def _verify_phase(phase: Phase, written: set[str], replaced: set[str]) -> None:
     for store in phase.stores:
         _check(store.node.shape == (phase.size,), "a store isn't of its phase's size", store.node)
     operands = tuple(p.args[1] for p in chain(*phase.sums))
+    for index, node in phase.statistics:
+        whole = all(not a.args for a in node.args)
+        _check(whole, f"statistic {index} is of what isn't there as a whole", node)
+        operands += node.args
     for node in in_order((*(s.node for s in phase.stores), *operands)):
+        statistic = node.op != "statistic" or f"statistic:{node.detail}" in written
+        _check(statistic, f"there is no statistic {node.detail}", node)
         name = str(_place(node)[0]) if node.op == "buffer" else ""
         _check(node.op != "buffer" or name in written, f"{name} is read before it is written", node)
         late = node.op == "adjoint" and node.detail in replaced
@@ -297,6 +326,7 @@ def _check(holds: bool, problem: str, node: Node) -> None:
 
 
 VERIFIERS: Mapping[str, Callable[..., None]] = {
+    "norms": _verify_norms,
     "gates": _verify_gates,
     "simplify": _verify_simplify,
     "hoist": _verify_hoist,

@@ -14,6 +14,7 @@ from weft.backends.cpu.emit import emit
 from weft.backends.cpu.frame import WORDS
 from weft.backends.cpu.machine import cached_addresses, host
 from weft.backends.cpu.plan import Panel, Plan, Tile
+from weft.backends.cpu.segments import tiles_of
 
 __all__ = ["Bound", "Code", "Ragged", "Steps", "View"]
 
@@ -70,7 +71,7 @@ class Code:
         entries = ("loop", "loop.share", "loop.pack", "loop.pack.share")
         found = cached_addresses(describe(plan), lambda: emit(plan, "loop"), entries, host())
         self.team, self.share, self.pack, self.pack_share = found
-        self.weights = sum(t.columns * p.depth * len(p.matrices) for t, p in plan.panels)
+        self.weights = sum(t.columns * p.operand.depth * len(p.matrices) for t, p in plan.panels)
         self.height = max((p.height for _, p in plan.panels), default=1)
 
 
@@ -177,5 +178,5 @@ def _by_columns(code: Code, batch: int, available: int) -> bool:
 
 
 def _packed_size(tile: Tile, panel: Panel, lanes: int) -> int:
-    wide = panel.vectors * lanes
-    return -(-tile.columns // wide) * wide * panel.depth * len(panel.matrices)
+    columns = tile.segments * tiles_of(tile, lanes) * panel.vectors * lanes
+    return columns * panel.operand.depth * len(panel.matrices)

@@ -2,6 +2,7 @@
 
     for t in time:
       for tile in phases:
+        means and deviations of rows
         for column block:
           for row block:
             for panel: for piece of k:
@@ -18,10 +19,21 @@ from __future__ import annotations
 
 from weft.backends.cpu import maths
 from weft.backends.cpu.equations import equations
-from weft.backends.cpu.frame import WORDS, Frame, address, is_marked, loop, smaller, word
+from weft.backends.cpu.frame import (
+    WORDS,
+    Frame,
+    address,
+    choose,
+    is_marked,
+    loop,
+    smaller,
+    word,
+)
 from weft.backends.cpu.multiply import multiply
 from weft.backends.cpu.packing import packing
 from weft.backends.cpu.plan import BLOCK_ROWS, Plan, Tile
+from weft.backends.cpu.segments import Columns, columns_at, divided
+from weft.backends.cpu.statistics import statistics
 from weft.backends.cpu.team import SIGNATURE, barrier, shares
 from weft.backends.cpu.text import WIDE
 
@@ -49,6 +61,11 @@ def emit(plan: Plan, name: str) -> str:
         for index, tile in enumerate(plan.tiles)
         for columns in _widths(tile, plan.lanes)
     )
+    rest += "".join(
+        statistics(plan, tile, f"statistics.{index}")
+        for index, tile in enumerate(plan.tiles)
+        if tile.statistics
+    )
     zeros = f"@zeros = internal constant {t.vector} zeroinitializer, align 64\n"
     return (
         f"{maths.declarations(plan.element, plan.lanes)}{zeros}{functions}{rest}"
@@ -63,9 +80,9 @@ def _equations_name(tile: int, columns: int) -> str:
 
 
 def _widths(tile: Tile, lanes: int) -> list[int]:
-    """Columns of a tile's blocks: those of the whole ones, and of the rest at the end."""
+    """Columns of a tile's blocks: those of the whole ones, and of the rest of a segment."""
     wide = tile.vectors * lanes
-    full, rest = divmod(tile.columns, wide)
+    full, rest = divmod(tile.width, wide)
     return [wide] * bool(full) + [rest] * bool(rest)
 
 
@@ -84,6 +101,11 @@ def _time_loop(frame: Frame) -> None:
         panel = 0
         for index, tile in enumerate(frame.plan.tiles):
             pointers = frame.panels[panel : panel + len(tile.panels)]
+            if tile.statistics:
+                t.line(
+                    f"call void @statistics.{index}(ptr %args, i64 %share, i64 %shares, "
+                    f"i64 {frame.place}, i64 {frame.before}, i64 {start}, i64 {end})"
+                )
             _columns(frame, tile, index, pointers, (start, end))
             panel += len(tile.panels)
             barrier(frame)
@@ -135,56 +157,55 @@ def _clear_marked(frame: Frame, start: str, end: str) -> None:
 def _columns(
     frame: Frame, tile: Tile, index: int, panels: list[tuple[str, ...]], rows: tuple[str, str]
 ) -> None:
-    """This part's blocks of columns, the last of which may be narrower."""
+    """This part's blocks of columns, the last of which, in each segment, may be narrower."""
     t = frame.text
     wide = tile.vectors * t.lanes
-    full, rest = divmod(tile.columns, wide)
-    blocks = full + bool(rest)
+    full, rest = divmod(tile.width, wide)
+    each = full + bool(rest)
     ends = []
     for part in ("%part", t.value("add i64 %part, 1")):
-        share = t.value(f"mul i64 {part}, {blocks}")
+        share = t.value(f"mul i64 {part}, {each * tile.segments}")
         ends.append(t.value(f"sdiv i64 {share}, %parts"))
-    if full:
-        name = _equations_name(index, wide)
-        end = smaller(t, ends[1], str(full)) if rest else ends[1]
-        loop(t, ends[0], end, 1, lambda j: _row_blocks(frame, tile, panels, j, rows, wide, name))
-    if rest:
-        name = _equations_name(index, rest)
-        inside, done = t.label("last"), t.label("all")
-        mine = t.value(f"icmp eq i64 {ends[1]}, {blocks}")
-        some = t.value(f"icmp slt i64 {ends[0]}, {blocks}")
-        t.line(f"br i1 {t.value(f'and i1 {mine}, {some}')}, label %{inside}, label %{done}")
-        t.begin(inside)
-        _row_blocks(frame, tile, panels, str(full), rows, rest, name)
-        t.line(f"br label %{done}")
-        t.begin(done)
+
+    def block(number: str) -> None:
+        segment, inside = divided(t, number, each)
+        place = columns_at(t, tile, segment, inside)
+
+        def of_width(width: int) -> None:
+            _row_blocks(frame, tile, panels, place, rows, width, _equations_name(index, width))
+
+        if full and rest:
+            is_last = t.value(f"icmp eq i64 {inside}, {full}")
+            choose(t, is_last, lambda: of_width(rest), lambda: of_width(wide))
+        else:
+            of_width(rest or wide)
+
+    loop(t, ends[0], ends[1], 1, block)
 
 
 def _row_blocks(
     frame: Frame,
     tile: Tile,
     panels: list[tuple[str, ...]],
-    block: str,
+    place: Columns,
     rows: tuple[str, str],
     width: int,
     name: str,
 ) -> None:
     """A block of columns, `width` of them: block by block of rows, the sums and then the rest."""
     t = frame.text
-    column = t.value(f"mul i64 {block}, {tile.vectors * t.lanes}")
 
     def body(start: str) -> None:
         end = smaller(t, t.value(f"add i64 {start}, {BLOCK_ROWS}"), rows[1])
         if tile.panels:
-            wide = tile.panels[0].vectors * t.lanes
-            tiles = -(-width // wide)
+            tiles = -(-width // (tile.panels[0].vectors * t.lanes))
             loop(
-                t, "0", str(tiles), 1, lambda i: _sums(frame, tile, panels, column, i, (start, end))
+                t, "0", str(tiles), 1, lambda i: _sums(frame, tile, panels, place, i, (start, end))
             )
         count = t.value(f"sub i64 {end}, {start}")
         t.line(
             f"call void @{name}(ptr %args, i64 %share, i64 %shares, i64 {frame.place}, "
-            f"i64 {frame.before}, i64 {start}, i64 {count}, i64 {column}, ptr %sums)"
+            f"i64 {frame.before}, i64 {start}, i64 {count}, i64 {place.first}, ptr %sums)"
         )
 
     loop(t, rows[0], rows[1], BLOCK_ROWS, body)
@@ -194,12 +215,12 @@ def _sums(
     frame: Frame,
     tile: Tile,
     panels: list[tuple[str, ...]],
-    column: str,
+    place: Columns,
     inside: str,
     rows: tuple[str, str],
 ) -> None:
-    """All sums of the columns of one tile, the `inside`-th from a column on."""
+    """All sums of the columns of one tile, the `inside`-th of the block."""
     seen: set[int] = set()
     for panel, pointers in zip(tile.panels, panels, strict=True):
-        multiply(frame, tile, panel, pointers, (column, inside), rows, seen)
+        multiply(frame, tile, panel, pointers, (place, inside), rows, seen)
         seen |= set(panel.sums)

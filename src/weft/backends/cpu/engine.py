@@ -92,15 +92,23 @@ class Compiled:
         return Code(make_plan(loop, schedule, dict(sizes), element, host(), modes))
 
     def forward(
-        self, outside: Outside, states: Sequence[Tensor], steps: Steps, rows: int, *, keep: bool
-    ) -> tuple[Tensor, tuple[Tensor, ...], Kept]:
-        """Run all steps from states (B, size): outputs (R, size), last states, what was kept.
+        self,
+        outside: Outside,
+        states: Sequence[Tensor],
+        steps: Steps,
+        rows: int,
+        *,
+        keep: bool,
+        every: bool = False,
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Kept]:
+        """Run all steps from states (B, size): states after each (R, size), the last, what is kept.
 
+        Of the former only the first, the output, is there without `every`.
         `outside` has None for affine values. Without `keep` no values are saved, and the backward
         loop can't follow. `rows` is R, or more where more must be allocated. Last states of ragged
         rows are given as all of them: who knows the lengths finds them.
         """
-        forward = self._forward(keep, self._key(self.loop, outside, states, steps))
+        forward = self._forward(keep, every, self._key(self.loop, outside, states, steps))
         if not forward.is_merged:
             outside = self.products.add_values(outside, dict(forward.layout.sizes))
         like = states[0]
@@ -109,7 +117,7 @@ class Compiled:
         if _is_single(steps):
             news = tuple([torch.empty_like(s) for s in states])
             forward.bound((*outside, *states, saved, temporary, *news), steps)
-            return news[0], news, Kept(tuple(states), saved, news)
+            return news, news, Kept(tuple(states), saved, news)
         pairs = zip(states, forward.brief, strict=True)
         kept = tuple(
             s.clone() if brief else _with_first(s, rows, steps, is_output=s is like)
@@ -118,15 +126,15 @@ class Compiled:
         marked = steps.marks is not None
         news = tuple(s.new_empty(rows, s.shape[1]) for s in states) if marked else ()
         forward.bound((*outside, *kept, saved, temporary, *news), steps)
-        if marked:
-            y = news[0]
-        else:
-            y = kept[0][: -steps.batch] if steps.reverse else kept[0][steps.batch :]
+        after = news
+        if not marked:
+            shown = kept if every else kept[:1]
+            after = tuple(k[: -steps.batch] if steps.reverse else k[steps.batch :] for k in shown)
         finals = kept
         if steps.ragged is None:
             pairs = zip(kept, forward.brief, strict=True)
             finals = tuple(k if brief else _last(k, steps) for k, brief in pairs)
-        return y, finals, Kept(kept, saved, news)
+        return after, finals, Kept(kept, saved, news)
 
     @staticmethod
     def _key(loop: Loop, outside: Outside, states: Sequence[Tensor], steps: Steps) -> _Key:
@@ -149,14 +157,14 @@ class Compiled:
             tuple([s.shape[-1] for s in states]),
         )
 
-    def _bind_forward(self, keep: bool, key: _Key) -> _Forward:
+    def _bind_forward(self, keep: bool, every: bool, key: _Key) -> _Forward:
         sizes, modes = self._sizes(key.shapes, key.state_sizes), key.modes
         kind = "forward" if keep else "inference"
         is_merged = self._is_merged(dict(sizes), key.batch, key.threads)
         kind = f"merged {kind}" if is_merged and self.lowered.affine else kind
         schedule = self.lowered.schedules[kind]
         brief = tuple(
-            not (keep or key.single or modes.marked)
+            not (keep or every or key.single or modes.marked)
             and name != self.states[0]
             and is_replaced_in_place(schedule, name)
             for name in self.states
@@ -175,7 +183,9 @@ class Compiled:
             found[size.name] = length
         for value, shape in zip(self.loop.outside, shapes, strict=False):
             if shape is not None:
-                for size, length in zip(value.node.shape, shape, strict=True):
+                # Of a block-diagonal matrix a row holds one block's columns.
+                whole = (*shape[:-1], shape[-1] * value.blocks) if shape else ()
+                for size, length in zip(value.node.shape, whole, strict=True):
                     found[size.name] = length // size.times
         return tuple(sorted(found.items()))
 
@@ -189,15 +199,16 @@ class Compiled:
         elements = 0
         for affine in self.lowered.affine:
             for matrix, _ in affine.terms:
-                rows, columns = self.loop.outside[matrix].node.shape
-                elements += rows.value(sizes) * columns.value(sizes)
+                weights = self.loop.outside[matrix]
+                rows, columns = weights.node.shape
+                elements += rows.value(sizes) * columns.value(sizes) // weights.blocks
         return batch >= _MERGED_FROM * threads or elements <= _LARGE
 
     def backward(
         self,
         outside: Outside,
         kept: Kept,
-        seed: Tensor,
+        seeds: Sequence[Tensor],
         adjoints: Sequence[Tensor],
         steps: Steps,
         wanted: Sequence[bool],
@@ -206,16 +217,16 @@ class Compiled:
     ) -> tuple[list[Tensor | None], list[Tensor]]:
         """Gradients of the outside values that are `wanted`, and of the first states.
 
-        `seed` (R, size) is dL/dy, `adjoints` (B, size) those of the last states; the latter are
-        overwritten. `before` (R,) tells where among the kept states those before a ragged row lie.
+        `seeds` (R, size) come to the states after each step, `adjoints` (B, size) to the last ones;
+        the latter are overwritten. `before` (R,) tells where among the kept states those before a ragged row lie.
         `bptt_clip` limits each element of dL/dh_t as it flows back through a step.
         """
-        kind = "backward"
+        kind, seed = "backward", seeds[0]
         if bptt_clip is not None:
             kind, outside = "clipped backward", [*outside, seed.new_tensor(bptt_clip)]
             wanted = [*wanted, False]
         key = self._key(self.lowered.loops[kind], outside, adjoints, steps)
-        bound, layout = self._backward(kind, key, seed.stride())
+        bound, layout = self._backward(kind, key, tuple([s.stride() for s in seeds]))
         rows = seed.numel() // max(1, seed.shape[-1])
         block = workspace.empty(seed, rows, layout.block)
         if layout.has_gaps:
@@ -223,8 +234,8 @@ class Compiled:
         accumulators = _some(seed, torch.get_num_threads(), layout.accumulators).zero_()
         temporary = _some(seed, steps.batch, layout.temporary)
         bound(
-            (*outside, *kept.states, kept.saved, *kept.news, seed, *adjoints, block, accumulators,
-             temporary),
+            (*outside, *kept.states, kept.saved, *kept.news, *seeds, *adjoints, block,
+             accumulators, temporary),
             steps,
         )  # fmt: skip
         gradients = Gradients(self.lowered, kind, self.products, layout, block, accumulators)
@@ -232,7 +243,7 @@ class Compiled:
         return found[: len(self.loop.outside)], list(adjoints)
 
     def _bind_backward(
-        self, kind: str, key: _Key, seed_strides: tuple[int, ...]
+        self, kind: str, key: _Key, seed_strides: tuple[tuple[int, ...], ...]
     ) -> tuple[Bound, Layout]:
         sizes = self._sizes(key.shapes, key.state_sizes)
         layout = backward_layout(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from weft.backends.cpu.frame import Frame, address, is_marked, loop
-from weft.backends.cpu.plan import Plan, Tile, buffer_of
+from weft.backends.cpu.operands import buffer_of
+from weft.backends.cpu.plan import Plan, Tile
 from weft.backends.cpu.text import Text
 from weft.ir import Node
 
@@ -110,6 +111,9 @@ class _Place:
     def _load(self, node: Node) -> str:
         t = self.frame.text
         name, part = buffer_of(node)
+        if node.op == "statistic":
+            place = address(self.frame, self.frame.buffers[name], self.row, "0")
+            return t.broadcast(t.value(f"load {t.element}, ptr {place}"))
         if not node.shape:
             scalar = t.value(f"load {t.element}, ptr {self.frame.buffers[name].base}")
             return t.broadcast(scalar)

@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 from weft.backends.cpu.plan import Plan
 from weft.backends.cpu.text import Text
 
-__all__ = ["WORDS", "Buffer", "Frame", "address", "is_marked", "loop", "smaller", "word"]
+__all__ = [
+    "WORDS",
+    "Buffer",
+    "Frame",
+    "address",
+    "choose",
+    "is_marked",
+    "loop",
+    "smaller",
+    "word",
+]
 
 WORDS = (
     "thread_number",
@@ -119,6 +129,17 @@ def loop(t: Text, start: str, end: str, by: int | str, body: Callable[[str], Non
     t.begin(latch)
     t.line(f"{following} = add i64 {index}, {by}")
     t.line(f"br label %{head}")
+    t.begin(done)
+
+
+def choose(t: Text, condition: str, one: Callable[[], None], other: Callable[[], None]) -> None:
+    """if condition: one(), else: other()."""
+    yes, no, done = t.label("yes"), t.label("no"), t.label("chosen")
+    t.line(f"br i1 {condition}, label %{yes}, label %{no}")
+    for label, body in ((yes, one), (no, other)):
+        t.begin(label)
+        body()
+        t.line(f"br label %{done}")
     t.begin(done)
 
 

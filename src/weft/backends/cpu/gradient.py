@@ -1,22 +1,26 @@
 """Gradients of weights in emitted code: the products of two tall matrices, summed over their rows.
 
-    for piece of rows:
-      copy X as [column block][row][lane]
-      for some tiles of columns of G:
-        copy them as [tile][row][lane], add up the bias's gradient
-        for column block of X: for tile:      registers: tile x vectors
-          for row in piece: sums += G[row, tile] * X[row, block]
-          W[tile, block] += sums
+    for block:
+      for piece of rows:
+        copy X as [column block][row][lane]
+        for gate: for some tiles of columns of G:
+          copy them as [tile][row][lane], add up the bias's gradient
+          for column block of X: for tile:      registers: tile x vectors
+            for row in piece: sums += G[row, tile] * X[row, block]
+            W[tile, block] += sums
 
 `W += G' X` for G (rows, m) and X (rows, n): every size is an argument, so that one module serves
-all cells. Rows of X lie a stride apart or, where `row_offsets` is given, wherever that says.
+all cells. Rows of X lie a stride apart or, where `row_offsets` is given, wherever that says. Of a
+block-diagonal matrix m and n are a block's; the next block's columns follow in G and X, its rows in
+W, and those of the next gate come `gate` columns and rows later.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from weft.backends.cpu.frame import loop, smaller, word
+from weft.backends.cpu.frame import choose, loop, smaller, word
 from weft.backends.cpu.maths import declarations
 from weft.backends.cpu.target import Target
 from weft.backends.cpu.team import SIGNATURE, each_thread
@@ -40,6 +44,9 @@ GRADIENT_WORDS = (
     "bias",
     "room",
     "room_stride",
+    "blocks",
+    "gates",
+    "gate",
 )
 
 
@@ -77,6 +84,16 @@ def emit_gradient(shape: Shape) -> str:
     )
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where the matrices of a block and a gate begin."""
+
+    g: str
+    x: str
+    w: str
+    bias: str
+
+
 class _Emitter:
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
@@ -87,6 +104,7 @@ class _Emitter:
             pointers = ("g", "x", "row_offsets", "w", "bias", "room")
             words[name] = word(self.t, index, "ptr" if name in pointers else "i64")
         self.words = words
+        self.place = _Place(words["g"], words["x"], words["w"], words["bias"])
         moved = self.t.value(f"mul i64 {words['room_stride']}, %share")
         self.x_copy = self.t.pointer(words["room"], moved)
         self.blocks = self._parts_of(words["n"], self.wide)
@@ -97,20 +115,60 @@ class _Emitter:
         return self.t.value(f"sdiv i64 {self.t.value(f'add i64 {size}, {each - 1}')}, {each}")
 
     def body(self) -> list[str]:
-        """Every piece of rows, for this thread's tiles of columns of G."""
-        t, shape = self.t, self.shape
-        tiles = self._parts_of(self.words["m"], shape.tile)
-        ends = [t.value(f"mul i64 {p}, {tiles}") for p in ("%share", t.value("add i64 %share, 1"))]
-        first, last = (t.value(f"sdiv i64 {e}, %shares") for e in ends)
+        """Every block, each thread its part of all tiles of columns of G."""
+        t, words = self.t, self.words
+        tiles = self._parts_of(words["m"], self.shape.tile)
+        of_block = t.value(f"mul i64 {tiles}, {words['gates']}")
+        every = t.value(f"mul i64 {of_block}, {words['blocks']}")
+        ends = [t.value(f"mul i64 {p}, {every}") for p in ("%share", t.value("add i64 %share, 1"))]
+        mine = [t.value(f"sdiv i64 {e}, %shares") for e in ends]
+
+        def block(number: str) -> None:
+            first, last = self._within(mine, t.value(f"mul i64 {number}, {of_block}"), of_block)
+            some = t.value(f"icmp slt i64 {first}, {last}")
+            self.place = self._of_block(number)
+            choose(t, some, lambda: self._pieces((first, last), tiles), lambda: None)
+
+        loop(t, "0", words["blocks"], 1, block)
+        return t.lines
+
+    def _within(self, ends: Sequence[str], begin: str, count: str) -> tuple[str, str]:
+        """The part of a range that lies in `count` from `begin` on, counted from there."""
+        t = self.t
+        first, last = (t.value(f"sub i64 {e}, {begin}") for e in ends)
+        early = t.value(f"icmp slt i64 {first}, 0")
+        return t.value(f"select i1 {early}, i64 0, i64 {first}"), smaller(t, last, count)
+
+    def _of_block(self, number: str) -> _Place:
+        t, words = self.t, self.words
+        columns = t.value(f"mul i64 {number}, {words['m']}")
+        x = t.pointer(words["x"], t.value(f"mul i64 {number}, {words['n']}"))
+        return self._moved(_Place(words["g"], x, words["w"], words["bias"]), columns)
+
+    def _moved(self, place: _Place, columns: str) -> _Place:
+        """So many columns of G and rows of W later."""
+        t = self.t
+        w = t.pointer(place.w, t.value(f"mul i64 {columns}, {self.words['w_stride']}"))
+        return _Place(t.pointer(place.g, columns), place.x, w, t.pointer(place.bias, columns))
+
+    def _pieces(self, mine: tuple[str, str], tiles: str) -> None:
+        """A block piece by piece of rows, for this thread's tiles."""
+        t, words, of_block = self.t, self.words, self.place
 
         def piece(start: str) -> None:
-            left = t.value(f"sub i64 {self.words['rows']}, {start}")
-            count = smaller(t, left, str(shape.rows))
+            left = t.value(f"sub i64 {words['rows']}, {start}")
+            count = smaller(t, left, str(self.shape.rows))
             self._copy_x(start, count)
-            loop(t, first, last, shape.tiles, lambda i: self._tiles(start, count, i, last))
 
-        loop(t, "0", self.words["rows"], shape.rows, piece)
-        return t.lines
+            def gate(number: str) -> None:
+                first, last = self._within(mine, t.value(f"mul i64 {number}, {tiles}"), tiles)
+                self.place = self._moved(of_block, t.value(f"mul i64 {number}, {words['gate']}"))
+                some = self.shape.tiles
+                loop(t, first, last, some, lambda i: self._tiles(start, count, i, last))
+
+            loop(t, "0", words["gates"], 1, gate)
+
+        loop(t, "0", words["rows"], self.shape.rows, piece)
 
     def _copy_x(self, start: str, count: str) -> None:
         t, words = self.t, self.words
@@ -136,7 +194,7 @@ class _Emitter:
         moved = t.value(f"mul i64 {at}, {words['x_stride']}")
         t.line(f"br label %{found}")
         t.begin(found)
-        return t.pointer(words["x"], t.value(f"phi i64 [{offset}, %{look}], [{moved}, %{plain}]"))
+        return t.pointer(self.place.x, t.value(f"phi i64 [{offset}, %{look}], [{moved}, %{plain}]"))
 
     def _copy_block(self, row: str, to: str, block: str) -> None:
         t = self.t
@@ -155,45 +213,64 @@ class _Emitter:
             inside = t.value(f"sub i64 {tile}, {first}")
             return t.pointer(self.g_copy, t.value(f"mul i64 {inside}, {self.shape.rows * t.lanes}"))
 
-        loop(t, first, end, 1, lambda tile: self._copy_g(start, count, tile, copy_of(tile)))
+        self._copy_g(start, count, first, end, copy_of)
+        loop(t, first, end, 1, lambda tile: self._add_bias(count, tile, copy_of(tile)))
 
         def block(j: str) -> None:
             loop(t, first, end, 1, lambda tile: self._product(start, count, tile, j, copy_of(tile)))
 
         loop(t, "0", self.blocks, 1, block)
 
-    def _copy_g(self, start: str, count: str, tile: str, to: str) -> None:
+    def _copy_g(
+        self, start: str, count: str, first: str, end: str, copy_of: Callable[[str], str]
+    ) -> None:
+        """Row by row, as rows that lie a power of two apart share few places of a cache."""
         t, words = self.t, self.words
-        column = t.value(f"mul i64 {tile}, {self.shape.tile}")
-        before, head, done = t.label("enter"), t.label("copy"), t.label("copied")
+
+        def row(r: str) -> None:
+            at = t.value(f"add i64 {start}, {r}")
+            here = t.pointer(self.place.g, t.value(f"mul i64 {at}, {words['g_stride']}"))
+            line = t.value(f"mul i64 {r}, {t.lanes}")
+
+            def copy(tile: str) -> None:
+                column = t.value(f"mul i64 {tile}, {self.shape.tile}")
+                value = t.load_until(here, column, words["m"])
+                t.store(value, t.pointer(copy_of(tile), line))
+
+            loop(t, first, end, 1, copy)
+
+        loop(t, "0", count, 1, row)
+
+    def _add_bias(self, count: str, tile: str, g_copy: str) -> None:
+        """The sums of a tile's columns, where a bias wants them."""
+        t, words = self.t, self.words
+        given = t.value(f"icmp ne ptr {words['bias']}, null")
+
+        def add() -> None:
+            column = t.value(f"mul i64 {tile}, {self.shape.tile}")
+            end = smaller(t, t.value(f"add i64 {column}, {self.shape.tile}"), words["m"])
+            known = t.load_until(self.place.bias, column, end)
+            total = t.binary("fadd", known, self._sum_columns(count, g_copy))
+            t.store_until(total, self.place.bias, column, end)
+
+        choose(t, given, add, lambda: None)
+
+    def _sum_columns(self, count: str, g_copy: str) -> str:
+        t = self.t
+        before, head, done = t.label("enter"), t.label("add"), t.label("added")
         t.line(f"br label %{before}")
         t.begin(before)
         t.line(f"br label %{head}")
         t.begin(head)
         t.line(f"%{head}.i = phi i64 [0, %{before}], [%{head}.n, %{head}]")
         t.line(f"%{head}.s = phi {t.vector} [zeroinitializer, %{before}], [%{head}.sn, %{head}]")
-        at = t.value(f"add i64 {start}, %{head}.i")
-        row = t.pointer(words["g"], t.value(f"mul i64 {at}, {words['g_stride']}"))
-        value = t.load_until(row, column, words["m"])
-        t.store(value, t.pointer(to, t.value(f"mul i64 %{head}.i, {t.lanes}")))
+        value = t.load(t.pointer(g_copy, t.value(f"mul i64 %{head}.i, {t.lanes}")))
         t.line(f"%{head}.sn = fadd {t.vector} %{head}.s, {value}")
         t.line(f"%{head}.n = add i64 %{head}.i, 1")
         more = t.value(f"icmp slt i64 %{head}.n, {count}")
         t.line(f"br i1 {more}, label %{head}, label %{done}")
         t.begin(done)
-        self._add_bias(column, f"%{head}.sn")
-
-    def _add_bias(self, column: str, sums: str) -> None:
-        t, words = self.t, self.words
-        some, done = t.label("bias"), t.label("biased")
-        given = t.value(f"icmp ne ptr {words['bias']}, null")
-        t.line(f"br i1 {given}, label %{some}, label %{done}")
-        t.begin(some)
-        end = smaller(t, t.value(f"add i64 {column}, {self.shape.tile}"), words["m"])
-        known = t.load_until(words["bias"], column, end)
-        t.store_until(t.binary("fadd", known, sums), words["bias"], column, end)
-        t.line(f"br label %{done}")
-        t.begin(done)
+        return f"%{head}.sn"
 
     def _product(self, start: str, count: str, tile: str, block: str, g_copy: str) -> None:
         t = self.t
@@ -208,7 +285,7 @@ class _Emitter:
             inside = t.value(f"icmp slt i64 {at}, {self.words['m']}")
             t.line(f"br i1 {inside}, label %{here}, label %{skip}")
             t.begin(here)
-            line = t.pointer(self.words["w"], t.value(f"mul i64 {at}, {self.words['w_stride']}"))
+            line = t.pointer(self.place.w, t.value(f"mul i64 {at}, {self.words['w_stride']}"))
             for q in range(self.shape.vectors):
                 column = t.value(f"add i64 {first}, {q * t.lanes}")
                 known = t.load_until(line, column, self.words["n"])

@@ -101,7 +101,8 @@ class Gradients:
                 assert x is not None
                 if wanted[matrix]:
                     gradient = torch.empty_like(weight)
-                    add_gradient(gradient, g, *_rows(x), pending)
+                    given = self.loop.outside[matrix]
+                    add_gradient(gradient, g, *_rows(x), pending, given.blocks, given.parts)
                     _add(found, matrix, gradient)
                     pending = None
             if pending is not None:
@@ -123,13 +124,14 @@ class Gradients:
         total = torch.zeros_like(tensor) if has_gaps else torch.empty_like(tensor)
         done: set[int] = set()
         for first, count, index in runs:
-            g = self._gradient(index, count)
-            size = self.loop.emissions[index].node.shape[0].value(self.sizes)
+            g, whole = self._gradient(index, count), self.loop.emissions[index].node.shape[0]
+            size = whole.value(self.sizes)
             target = total[first * size : (first + count) * size]
             x, offsets = operands.rows(self.loop.emissions[index])
             parts = set(range(first, first + count))
             product = torch.empty_like(target) if parts & done else target
-            add_gradient(product, g, x, offsets, None)
+            blocks = self.loop.outside[outer].blocks
+            add_gradient(product, g, x, offsets, None, blocks, count * whole.times)
             if parts & done:
                 target += product
             done |= parts

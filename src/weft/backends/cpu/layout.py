@@ -1,7 +1,7 @@
 """Where a call's buffers lie in its tensors: worked out once for sizes and strides.
 
 Tensors of a forward call: outside values, kept states, saved values, temporaries, new states where
-segments begin. Of a backward one: outside values, kept states, saved values, new states, dL/dy,
+segments begin. Of a backward one: outside values, kept states, saved values, new states, seeds,
 adjoints, gradients by row, gradients by thread, temporaries.
 """
 
@@ -111,15 +111,17 @@ class _Maker:
         }
 
     def side_by_side(
-        self, slot: int, kind: str, widths: Sequence[Size]
+        self, slot: int, kind: str, widths: Sequence[Size], statistics: int = 0
     ) -> tuple[dict[str, View], int]:
-        """Buffers by number in one tensor, and its width."""
-        total = sum(size.value(self.sizes) for size in widths)
+        """Buffers by number in one tensor, and its width; after them a column a statistic."""
+        total = sum(size.value(self.sizes) for size in widths) + statistics
         found, column = {}, 0
         for index, size in enumerate(widths):
             whole = self.rows(slot, total, column)
             found[f"{kind}:{index}"] = whole if kind == "saved" else View(slot, column, 0, total)
             column += size.value(self.sizes)
+        for index in range(statistics):
+            found[f"statistic:{index}"] = View(slot, column + index, 0, total)
         return found, total
 
 
@@ -142,7 +144,9 @@ def forward_layout(
     if single:
         views |= make.single(slot, slot + count + 2, "next")
     saved, width = make.side_by_side(slot + count, "saved", [n.shape[0] for n in loop.saved])
-    temporary, room = make.side_by_side(slot + count + 1, "temp", schedule.temporaries)
+    temporary, room = make.side_by_side(
+        slot + count + 1, "temp", schedule.temporaries, schedule.statistics
+    )
     views |= saved | temporary | make.news(slot + count + 2)
     return Layout(views, sizes, saved=width, temporary=room)
 
@@ -153,7 +157,7 @@ def backward_layout(
     sizes: Sizes,
     batch: int,
     strides: Shapes,
-    seed_strides: tuple[int, ...],
+    seed_strides: Sequence[tuple[int, ...]],
     modes: Modes,
     *,
     single: bool,
@@ -175,14 +179,15 @@ def backward_layout(
         views |= make.news(slot)
     if single or modes.marked:
         slot += count
-    views[f"seed:{loop.states[0]}"] = make.given(slot, seed_strides[:-1])
-    slot += 1
+    for name, strides_of_seed in zip(loop.states, seed_strides, strict=True):
+        views[f"seed:{name}"] = make.given(slot, strides_of_seed[:-1])
+        slot += 1
     for i, (name, size) in enumerate(zip(loop.states, loop.state_sizes, strict=True)):
         view = View(slot + i, 0, 0, size.value(make.sizes))
         views |= {f"adjoint:{name}": view, f"next:{name}": view}
     slot += count
     gradients = _Gradients(make, schedule, slot)
-    temporary, room = make.side_by_side(slot + 2, "temp", schedule.temporaries)
+    temporary, room = make.side_by_side(slot + 2, "temp", schedule.temporaries, schedule.statistics)
     return Layout(
         views | gradients.views() | temporary,
         sizes,
@@ -243,6 +248,7 @@ def is_replaced_in_place(schedule: Schedule, state: str) -> bool:
     replaced = False
     for phase in schedule.phases:
         operands = [p.args[1] for group in phase.sums for p in group]
+        operands += [arg for _, node in phase.statistics for arg in node.args]
         read = [n for n in in_order(tuple(s.node for s in phase.stores)) if n.op == "state"]
         if any(n.op == "state" and n.detail == state for n in operands):
             return False

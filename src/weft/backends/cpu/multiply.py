@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence, Set
 
 from weft.backends.cpu.frame import Frame, address, loop, smaller
 from weft.backends.cpu.plan import Panel, Tile
+from weft.backends.cpu.segments import Columns, block_at
 from weft.backends.cpu.text import Text
 from weft.backends.cpu.tiles import Form, tile_function
 
@@ -20,22 +21,22 @@ def multiply(
     tile: Tile,
     panel: Panel,
     pointers: Sequence[str],
-    place: tuple[str, str],
+    place: tuple[Columns, str],
     rows: tuple[str, str],
     seen: Set[int],
 ) -> None:
     """Add a panel's products with a block of rows to their sums; those not `seen` start at zero.
 
-    `place` is the first column of the block, and which of its tiles this is.
+    `place` is the block of columns, and which of its tiles this is.
     """
     calls = _Calls(frame, tile, panel, pointers, place, rows[0], seen)
     t = frame.text
 
     def piece(start: str) -> None:
-        end = smaller(t, t.value(f"add i64 {start}, {panel.chunk}"), str(panel.depth))
+        end = smaller(t, t.value(f"add i64 {start}, {panel.chunk}"), str(panel.operand.depth))
         _over_rows(t, panel, rows, lambda row, height: calls.call(row, height, start, end))
 
-    loop(t, "0", str(panel.depth), panel.chunk, piece)
+    loop(t, "0", str(panel.operand.depth), panel.chunk, piece)
 
 
 def _over_rows(
@@ -74,7 +75,7 @@ class _Calls:
         tile: Tile,
         panel: Panel,
         pointers: Sequence[str],
-        place: tuple[str, str],
+        place: tuple[Columns, str],
         start: str,
         seen: Set[int],
     ) -> None:
@@ -82,9 +83,11 @@ class _Calls:
         self.frame, self.tile, self.panel = frame, tile, panel
         self.pointers, self.start = pointers, start
         self.count = len(tile.phase.sums)
-        wide = panel.vectors * t.lanes
-        self.column = t.value(f"add i64 {place[0]}, {t.value(f'mul i64 {place[1]}, {wide}')}")
-        self.sums = t.pointer("%sums", t.value(f"mul i64 {place[1]}, {wide * self.count}"))
+        wide, (columns, inside) = panel.vectors * t.lanes, place
+        column = t.value(f"add i64 {columns.first}, {t.value(f'mul i64 {inside}, {wide}')}")
+        self.block = block_at(t, tile, panel.operand, columns.segment, column)
+        self.number = t.value(f"add i64 {columns.tile}, {inside}")
+        self.sums = t.pointer("%sums", t.value(f"mul i64 {inside}, {wide * self.count}"))
         fresh = [s not in seen for s in panel.sums]
         self.is_fresh = any(fresh)
         # Sums that are all there already differ from new ones by an argument alone.
@@ -93,8 +96,8 @@ class _Calls:
     def call(self, row: str, height: int, start: str, end: str) -> None:
         """One tile: rows from `row` on, k from `start` to `end`."""
         t, panel = self.frame.text, self.panel
-        buffer = self.frame.buffers[panel.operand]
-        offset = t.value(f"add i64 {start}, {panel.offset}")
+        buffer = self.frame.buffers[panel.operand.buffer]
+        offset = t.value(f"add i64 {start}, {self.block.operand}")
         operand = address(self.frame, buffer, self.frame.row(row), offset)
         stride = buffer.row
         if self.frame.plan.modes.ragged:
@@ -106,20 +109,20 @@ class _Calls:
         count = t.value(f"sub i64 {end}, {start}")
         form = Form(
             panel.form, panel.sums, self.fresh, self.count, panel.vectors, each, height,
-            panel.depth, self.tile.columns,
+            panel.operand.depth, self.block.columns,
         )  # fmt: skip
         name = tile_function(self.frame, form)
         weights = ", ".join(f"ptr {w}" for w in self._weights(start))
         t.line(
             f"call void @{name}(ptr {operand}, i64 {stride}, ptr {sums}, i1 {first}, i64 {count}, "
-            f"i64 {self.column}, {weights})"
+            f"i64 {self.block.column}, {weights})"
         )
 
     def _weights(self, start: str) -> list[str]:
-        if self.panel.form != "packed":
-            return list(self.pointers)
         t, panel = self.frame.text, self.panel
+        if panel.form != "packed":
+            return [t.pointer(p, self.block.weights) for p in self.pointers]
         width = len(panel.matrices) * panel.vectors * t.lanes
-        begin = t.value(f"mul i64 {self.column}, {panel.depth * len(panel.matrices)}")
+        begin = t.value(f"mul i64 {self.number}, {panel.operand.depth * width}")
         line = t.value(f"add i64 {begin}, {t.value(f'mul i64 {start}, {width}')}")
         return [t.pointer(self.pointers[0], line)]

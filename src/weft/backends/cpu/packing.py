@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from weft.backends.cpu.frame import WORDS, loop, smaller, word
 from weft.backends.cpu.plan import Panel, Plan, Tile
+from weft.backends.cpu.segments import block_at, divided, tiles_of
 from weft.backends.cpu.team import SIGNATURE, each_thread
 from weft.backends.cpu.text import Text
 
@@ -36,23 +37,27 @@ entry:
 
 
 def _pack(t: Text, tile: Tile, panel: Panel, target: str, matrices: list[str]) -> None:
-    wide = panel.vectors * t.lanes
-    blocks = -(-tile.columns // wide)
-    width = len(matrices) * wide
-    ends = [t.value(f"mul i64 {p}, {blocks}") for p in ("%share", t.value("add i64 %share, 1"))]
+    wide, depth = panel.vectors * t.lanes, panel.operand.depth
+    each = tiles_of(tile, t.lanes)
+    tiles, width = each * tile.segments, len(matrices) * wide
+    ends = [t.value(f"mul i64 {p}, {tiles}") for p in ("%share", t.value("add i64 %share, 1"))]
     first, last = (t.value(f"sdiv i64 {e}, %shares") for e in ends)
 
-    def block(j: str) -> None:
-        begin = t.pointer(target, t.value(f"mul i64 {j}, {panel.depth * width}"))
-        column = t.value(f"mul i64 {j}, {wide}")
+    def one(j: str) -> None:
+        begin = t.pointer(target, t.value(f"mul i64 {j}, {depth * width}"))
+        segment, inside = divided(t, j, each)
+        moved = t.value(f"mul i64 {inside}, {wide}")
+        column = t.value(f"add i64 {t.value(f'mul i64 {segment}, {tile.width}')}, {moved}")
+        block = block_at(t, tile, panel.operand, segment, column)
         for m, (matrix, pointer) in enumerate(zip(panel.matrices, matrices, strict=True)):
+            source = t.pointer(pointer, block.weights)
             for q in range(panel.vectors):
                 at = t.pointer(begin, str((m * panel.vectors + q) * t.lanes))
-                here = t.value(f"add i64 {column}, {q * t.lanes}")
+                here = t.value(f"add i64 {block.column}, {q * t.lanes}")
                 copy = _copy_lines if matrix.transposed else _copy_columns
-                copy(t, tile.columns, panel.depth, (pointer, here), (at, width))
+                copy(t, block.columns, depth, (source, here), (at, width))
 
-    loop(t, first, last, 1, block)
+    loop(t, first, last, 1, one)
 
 
 def _copy_lines(

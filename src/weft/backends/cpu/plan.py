@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from weft.backends.cpu.operands import Matrix, Operand, Term, buffer_of, operands
 from weft.backends.cpu.target import Target
-from weft.ir import Loop, Node, Phase, Schedule, in_order
+from weft.ir import Loop, Outside, Phase, Schedule, in_order
 
-__all__ = ["BLOCK_ROWS", "Matrix", "Modes", "Panel", "Plan", "Tile", "buffer_of", "make_plan"]
+__all__ = [
+    "BLOCK_ROWS",
+    "Modes",
+    "Panel",
+    "Plan",
+    "Statistic",
+    "Tile",
+    "make_plan",
+]
 
 BLOCK_ROWS = 48
 """Rows whose sums are held at once, beside the weights that they are multiplied with."""
@@ -33,19 +43,8 @@ class Modes:
 
 
 @dataclass(frozen=True)
-class Matrix:
-    """Rows of an outside value from `row` on; `transposed` as they multiply."""
-
-    outer: int
-    row: int
-    transposed: bool
-
-
-@dataclass(frozen=True)
 class Panel:
     """Matrices that multiply one operand, and the sums that each one's product is added to.
-
-    The operand is `depth` elements of each row of a buffer, from `offset` on.
 
     `form` is how they lie: `packed` as [tile's columns][k][matrix][lane]; `rows`, where they are
     and with k within a row; `columns`, where they are and with k from row to row. A tile of
@@ -53,11 +52,9 @@ class Panel:
     rows before the next ones.
     """
 
-    operand: str
-    offset: int
+    operand: Operand
     matrices: tuple[Matrix, ...]
     sums: tuple[int, ...]
-    depth: int
     form: str
     height: int
     vectors: int
@@ -73,16 +70,37 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class Statistic:
+    """A mean over a row or, with `eps`, the reciprocal of its deviation.
+
+    `operands` are the buffers that hold the row, and from which column on; each has `size` columns.
+    """
+
+    index: int
+    operands: tuple[tuple[str, int], ...]
+    size: int
+    eps: float | None
+
+
+@dataclass(frozen=True)
 class Tile:
     """A phase cut into blocks of `vectors` registers of columns for each sum of products.
 
-    A block is at least as wide as what memory gives at once, so that stores fill its lines.
+    A block is at least as wide as what memory gives at once, so that stores fill its lines. It ends
+    where one of the `segments` does that block-diagonal matrices cut the columns into.
     """
 
     phase: Phase
     panels: tuple[Panel, ...]
     columns: int
     vectors: int
+    segments: int = 1
+    statistics: tuple[Statistic, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Columns of a segment."""
+        return self.columns // self.segments
 
 
 @dataclass(frozen=True)
@@ -124,20 +142,16 @@ def make_plan(
 ) -> Plan:
     """The plan of a loop for these sizes, this element type and this processor."""
     lanes = target.lanes(4 if element == "float" else 8)
-    tiles = tuple(_tile(p, sizes, lanes, target, modes) for p in schedule.phases)
+    tiles = tuple(
+        replace(
+            _tile(p, loop.outside, sizes, lanes, target, modes), statistics=_statistics(p, sizes)
+        )
+        for p in schedule.phases
+    )
     names = dict.fromkeys(n for phase in schedule.phases for n in _buffers(phase))
     if modes.marked and not loop.backward:
         names |= dict.fromkeys(f"{kind}:{s}" for s in loop.states for kind in ("state", "new"))
     return Plan(tiles, tuple(names), lanes, element, loop.states, modes, loop.backward)
-
-
-def buffer_of(leaf: Node) -> tuple[str, int]:
-    """The buffer that a leaf is read from, and its part."""
-    if leaf.op in ("outer", "buffer"):
-        assert isinstance(leaf.detail, tuple)
-        name, part = leaf.detail
-        return (f"outer:{name}" if leaf.op == "outer" else str(name)), part or 0
-    return f"{leaf.op}:{leaf.detail}", 0
 
 
 def _buffers(phase: Phase) -> Iterator[str]:
@@ -147,48 +161,46 @@ def _buffers(phase: Phase) -> Iterator[str]:
     for products in phase.sums:
         for product in products:
             yield buffer_of(product.args[1])[0]
+    for index, node in phase.statistics:
+        yield f"statistic:{index}"
+        for arg in node.args:
+            yield buffer_of(arg)[0]
     for store in phase.stores:
         yield store.buffer
 
 
-def _tile(phase: Phase, sizes: Mapping[str, int], lanes: int, target: Target, modes: Modes) -> Tile:
+def _statistics(phase: Phase, sizes: Mapping[str, int]) -> tuple[Statistic, ...]:
+    found = []
+    for index, node in phase.statistics:
+        size = node.args[0].shape[0].value(sizes)
+        places = (buffer_of(a) for a in node.args)
+        operands = tuple((name, part * size) for name, part in places)
+        eps = node.detail if isinstance(node.detail, float) else None
+        found.append(Statistic(index, operands, size, eps))
+    return tuple(found)
+
+
+def _tile(
+    phase: Phase,
+    outside: tuple[Outside, ...],
+    sizes: Mapping[str, int],
+    lanes: int,
+    target: Target,
+    modes: Modes,
+) -> Tile:
     columns = phase.size.value(sizes)
-    most = -(-columns // lanes)
-    groups: dict[tuple[str, int, int], list[tuple[int, Matrix]]] = {}
-    for index, products in enumerate(phase.sums):
-        for product in products:
-            name, part = buffer_of(product.args[1])
-            depth = product.args[1].shape[0].value(sizes)
-            matrix = _matrix(product.args[0], sizes)
-            groups.setdefault((name, part * depth, depth), []).append((index, matrix))
+    groups = operands(phase.sums, outside, sizes)
+    segments = math.lcm(*(operand.blocks for operand, _ in groups))
+    most = -(-columns // segments // lanes)
     if not groups:
         return Tile(phase, (), columns, min(2, most))
-    widest = max(len({i for i, _ in group}) for group in groups.values())
+    widest = max(len({i for i, _ in terms}) for _, terms in groups)
     vectors = _shape(widest, most, target.registers)[1]
     panels: list[Panel] = []
-    for (name, offset, depth), group in _joined(groups):
-        panels += _panels(name, offset, depth, group, vectors, target, modes)
+    for operand, terms in groups:
+        panels += _panels(operand, terms, vectors, target, modes)
     tiles = min(-(-_LINE // (vectors * target.register_bytes)), -(-most // vectors))
-    return Tile(phase, tuple(panels), columns, vectors * tiles)
-
-
-Group = tuple[tuple[str, int, int], list[tuple[int, Matrix]]]
-
-
-def _joined(groups: Mapping[tuple[str, int, int], list[tuple[int, Matrix]]]) -> list[Group]:
-    """Parts of a buffer beside one another, times rows below one another, are one operand."""
-    found: list[Group] = []
-    for (name, offset, depth), group in sorted(groups.items(), key=lambda g: g[0]):
-        if found:
-            (known, begin, length), others = found[-1]
-            follows = (known, begin + length) == (name, offset)
-            if follows and [(i, m) for i, m in group] == [
-                (i, Matrix(m.outer, m.row + length, True)) for i, m in others if m.transposed
-            ]:
-                found[-1] = ((known, begin, length + depth), others)
-                continue
-        found.append(((name, offset, depth), group))
-    return found
+    return Tile(phase, tuple(panels), columns, vectors * tiles, segments)
 
 
 def _shape(sums: int, most: int, registers: int) -> tuple[int, int]:
@@ -208,36 +220,21 @@ def _height(accumulators: int, registers: int) -> int:
 
 
 def _panels(
-    operand: str,
-    offset: int,
-    depth: int,
-    group: list[tuple[int, Matrix]],
-    vectors: int,
-    target: Target,
-    modes: Modes,
+    operand: Operand, terms: list[Term], vectors: int, target: Target, modes: Modes
 ) -> Iterator[Panel]:
     """One packed panel; or, where the weights lie, one for each way that they do."""
-    forms = {m: _form(m, modes) for _, m in group}
+    forms = {m: _form(m, modes) for _, m in terms}
     for form in dict.fromkeys(forms.values()):
-        here = [(i, m) for i, m in group if forms[m] == form]
+        here = [(i, m) for i, m in terms if forms[m] == form]
         sums = tuple(i for i, _ in here)
         height = 3 if form == "rows" else _height(len(set(sums)) * vectors, target.registers)
         width = len(here) * vectors * target.register_bytes
-        pieces = max(1, round(depth * width / _NEAREST_CACHE)) if form == "packed" else 1
-        matrices = tuple(m for _, m in here)
-        yield Panel(
-            operand, offset, matrices, sums, depth, form, height, vectors, -(-depth // pieces)
-        )
+        share = operand.depth * width / _NEAREST_CACHE if form == "packed" else 1
+        chunk = -(-operand.depth // max(1, round(share)))
+        yield Panel(operand, tuple(m for _, m in here), sums, form, height, vectors, chunk)
 
 
 def _form(matrix: Matrix, modes: Modes) -> str:
     if modes.packed:
         return "packed"
     return "columns" if matrix.transposed else "rows"
-
-
-def _matrix(node: Node, sizes: Mapping[str, int]) -> Matrix:
-    inner = node.args[0] if node.op == "transpose" else node
-    assert isinstance(inner.detail, tuple)
-    outer, part = inner.detail
-    return Matrix(outer, (part or 0) * inner.shape[0].value(sizes), node.op == "transpose")

@@ -75,8 +75,8 @@ class Products:
         for value in values:
             given[value] = gradients[value]
         like = gradients[values[0]]
-        if len(like) <= _FEW:
-            pairs = [(a.value, m) for a in self.affine for m, v in a.terms if v == vector]
+        pairs = [(a.value, m) for a in self.affine for m, v in a.terms if v == vector]
+        if len(like) <= _FEW and all(self.outside[m].blocks == 1 for _, m in pairs):
             parts = [gradients[value] @ _given(outside[matrix]) for value, matrix in pairs]
             return functools.reduce(torch.add, parts)
         result = like.new_empty(len(like), self.outside[vector].node.shape[0].value(sizes))
@@ -120,7 +120,7 @@ class Products:
         views[kind] = View(len(self.outside), 0, width, width)
         known = dict(sizes)
         widths = {
-            i: value.node.shape[-1].value(known)
+            i: value.node.shape[-1].value(known) // value.blocks
             for i, value in enumerate(self.outside)
             if value.node.shape
         }
@@ -147,30 +147,45 @@ def _entries(shape: Shape) -> tuple[int, ...]:
 
 
 def _add_few(
-    weight: Tensor, g: Tensor, x: Tensor, offsets: Tensor | None, bias: Tensor | None
+    weight: Tensor, g: Tensor, x: Tensor, offsets: Tensor | None, blocks: int, gates: int
 ) -> None:
     """The same for so few rows that copying them would cost more than the product."""
+    columns = weight.shape[1]
     if offsets is not None:
         length = x.untyped_storage().nbytes() // x.element_size() - x.storage_offset()
-        elements = offsets.unsqueeze(1) + torch.arange(weight.shape[1])
+        elements = offsets.unsqueeze(1) + torch.arange(blocks * columns)
         x = x.as_strided((length,), (1,))[elements]
-    torch.mm(g.t(), x, out=weight)
-    if bias is not None:
-        bias += g.sum(0)
+    if blocks == 1:
+        torch.mm(g.t(), x, out=weight)
+        return
+    parts = torch.unflatten(g, 1, (gates, blocks, -1)), torch.unflatten(x, 1, (blocks, columns))
+    weight.copy_(torch.einsum("rgbm,rbn->gbmn", *parts).flatten(0, 2))
 
 
 def add_gradient(
-    weight: Tensor, g: Tensor, x: Tensor, offsets: Tensor | None, bias: Tensor | None
+    weight: Tensor,
+    g: Tensor,
+    x: Tensor,
+    offsets: Tensor | None,
+    bias: Tensor | None,
+    blocks: int = 1,
+    gates: int = 1,
 ) -> None:
     """weight (m, n) becomes g' x of g (R, m) and x (R, n); bias (m,) grows by g's sum over rows.
 
-    `offsets` (R,) int64 tells how many elements behind the first one a row of x begins.
+    `offsets` (R,) int64 tells how many elements behind the first one a row of x begins. With
+    `blocks` each of the `gates` has a block-diagonal matrix, and weight is (m, n / blocks).
     """
     rows, (m, n) = len(g), weight.shape
     if rows <= _FEW:
-        _add_few(weight, g, x, offsets, bias)
+        _add_few(weight, g, x, offsets, blocks, gates)
+        if bias is not None:
+            bias += g.sum(0)
         return
-    kernel = _gradient(ELEMENTS[g.dtype], torch.get_num_threads(), m, n)
+    if blocks == 1:
+        gates = 1  # without blocks all gates are one matrix
+    m //= blocks * gates
+    kernel = _gradient(ELEMENTS[g.dtype], torch.get_num_threads(), m, n, blocks, gates)
     room = g.new_empty(kernel.room)
     args = type(kernel.template).from_buffer_copy(kernel.template)
     args[_ROWS_WORD] = rows
@@ -200,10 +215,10 @@ class _Kernel:
 
 
 @functools.lru_cache(maxsize=256)
-def _gradient(element: str, available: int, m: int, n: int) -> _Kernel:
+def _gradient(element: str, available: int, m: int, n: int, blocks: int, gates: int) -> _Kernel:
     shape = shape_for(element, host())
     team, share = _entries(shape)
-    used = max(1, min(available, -(-m // shape.tile)))
+    used = max(1, min(available, -(-m // shape.tile) * blocks * gates))
     number, size, _ = threads.functions()
     words = dict.fromkeys(GRADIENT_WORDS, 0) | {
         "thread_number": number,
@@ -211,6 +226,9 @@ def _gradient(element: str, available: int, m: int, n: int) -> _Kernel:
         "m": m,
         "n": n,
         "room_stride": shape.room(n),
+        "blocks": blocks,
+        "gates": gates,
+        "gate": m * blocks,
     }
     template = (ctypes.c_int64 * len(words))(*(words[name] for name in GRADIENT_WORDS))
     return _Kernel(team, share, used, used * shape.room(n), template)

@@ -2,7 +2,7 @@
 
 from weft.backends.cpu.equations import RULES
 from weft.errors import EngineError
-from weft.ir import OPS, Graph, Node, in_order
+from weft.ir import OPS, Graph, Node
 
 __all__ = ["refuse"]
 
@@ -15,17 +15,7 @@ def refuse(graph: Graph) -> None:
                 f"The cpu engine has no rule for `{node.op}` ({node.where}); engines that have: "
                 "interp."
             )
-        if node in graph.stateful and node.op == "product" and _has_blocks(graph, node.args[0]):
-            raise EngineError(
-                f"The cpu engine has no rule for block-diagonal matrices ({node.where}); engines "
-                "that have: interp."
-            )
-
-
-def _has_blocks(graph: Graph, matrix: Node) -> bool:
-    names = [n.detail[0] for n in in_order((matrix,)) if isinstance(n.detail, tuple)]
-    return any(graph.param(name).blocks > 1 for name in names)
 
 
 def _has_rule(node: Node) -> bool:
-    return OPS[node.op].kind in ("leaf", "product") or node.op in RULES or node.op == "gate"
+    return OPS[node.op].kind in ("leaf", "product", "structure") or node.op in RULES
