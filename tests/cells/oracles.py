@@ -1,7 +1,9 @@
-"""The same cells as plain torch, one step each, written from the formulas and not from Weft.
+"""Every cell as plain torch, one step each, written from the formulas and not from Weft.
 
 `p` holds the stored parameters: gates stacked along the rows, in the order the cell lists them.
 """
+
+from functools import partial
 
 import torch
 from torch import sigmoid, tanh
@@ -31,8 +33,35 @@ def dense(stored, gates, heads):
     return torch.cat([torch.block_diag(*gate.chunk(heads)) for gate in stored.chunk(gates)])
 
 
-def plain_rnn(p, x, h):
-    return (F.relu(x @ p["W"].mT + h @ p["U"].mT + p["b"]),)
+def rnn(p, x, h, f=tanh):
+    return (f(x @ p["W"].mT + h @ p["U"].mT + p["b"]),)
+
+
+def ornn(p, x, h):
+    """modReLU by cases; the two branches of a positive b overlap about zero."""
+    a, b = x @ p["W"].mT + h @ p["U"].mT, p["b"].expand(len(x), -1)
+    shrunk = torch.where(a.abs() > -b, a + a.sign() * b, torch.zeros_like(a))
+    inner = (b > 0) & (a.abs() < b)
+    return (torch.where(inner, 2 * a, shrunk),)
+
+
+def lstm(p, x, h, c):
+    o, c = lstm_from(both(p, x, h, 4), c)
+    return o * tanh(c), c
+
+
+def gru(p, x, h):
+    W, U, b = (p[k].chunk(3) for k in "WUb")
+    r, z = (sigmoid(x @ W[k].mT + h @ U[k].mT + b[k]) for k in (0, 1))
+    n = tanh(x @ W[2].mT + b[2] + r * (h @ U[2].mT + p["b_h"]))
+    return (n + z * (h - n),)
+
+
+def gru_original(p, x, h):
+    W, U, b = (p[k].chunk(3) for k in "WUb")
+    r, z = (sigmoid(x @ W[k].mT + h @ U[k].mT + b[k]) for k in (0, 1))
+    n = tanh(x @ W[2].mT + (r * h) @ U[2].mT + b[2])
+    return (n + z * (h - n),)
 
 
 def lstm_1997(p, x, h, c):
@@ -78,7 +107,7 @@ def gate_norm(p, x, h, c):
         for k, (W, U, b) in enumerate(rows)
     ]
     o, c = lstm_from(a, c)
-    return o * tanh(normed(p, c, "norm_c")), c
+    return o * tanh(normed(p, c, "norm9")), c
 
 
 def joint_norm(p, x, h, c):
@@ -122,7 +151,7 @@ def sru(p, x, h, c):
     (vf, vr), (bf, br) = p["v"].chunk(2), p["b"].chunk(2)
     f, r = sigmoid(f + vf * c + bf), sigmoid(r + vr * c + br)
     c = f * c + (1 - f) * z
-    return r * c + 1.5 * (1 - r) * x, c
+    return r * c + 3**0.5 * (1 - r) * x, c
 
 
 def qrnn_f(p, x, h):
@@ -136,7 +165,13 @@ def qrnn_fo(p, x, h, c):
     return sigmoid(o) * c, c
 
 
-def qrnn_ifo(p, x, h, c, last):
+def qrnn_ifo(p, x, h, c):
+    z, i, f, o = linear(p, x).chunk(4, -1)
+    c = sigmoid(f) * c + sigmoid(i) * tanh(z)
+    return sigmoid(o) * c, c
+
+
+def wide_qrnn(p, x, h, c, last):
     z, i, f, o = (linear(p, x) + last @ p["V"].mT).chunk(4, -1)
     c = sigmoid(f) * c + sigmoid(i) * tanh(z)
     return sigmoid(o) * c, c, x
@@ -147,21 +182,30 @@ def fast_rnn(p, x, h):
     return (sigmoid(p["alpha"]) * candidate + sigmoid(p["beta"]) * h,)
 
 
+def low_rank(p, x, h):
+    return fast_grnn(p | {"W": p["W1"] @ p["W2"], "U": p["U1"] @ p["U2"]}, x, h)
+
+
 def fast_grnn(p, x, h):
-    a = x @ (p["W1"] @ p["W2"]).mT + h @ (p["U1"] @ p["U2"]).mT
+    a = x @ p["W"].mT + h @ p["U"].mT
     bz, bn = p["b"].chunk(2)
     z = sigmoid(a + bz)
     return ((sigmoid(p["zeta"]) * (1 - z) + sigmoid(p["nu"])) * tanh(a + bn) + z * h,)
 
 
 def antisymmetric(p, x, h):
+    stable = p["U"] - p["U"].mT - 0.01 * torch.eye(len(p["U"]), dtype=x.dtype)
+    return (h + 0.1 * tanh(linear(p, x) + h @ stable.mT),)
+
+
+def antisymmetric_gated(p, x, h):
     a = h @ (p["U"] - p["U"].mT).mT - 0.01 * h
     z, n = linear(p, x).chunk(2, -1)
     return (h + 0.1 * sigmoid(a + z) * tanh(a + n),)
 
 
-def slstm(p, x, h, c, n, m):
-    a = x @ p["W"].mT + h @ dense(p["U"], 4, 2).mT + p["b"]
+def slstm(p, x, h, c, n, m, heads=1):
+    a = x @ p["W"].mT + h @ dense(p["U"], 4, heads).mT + p["b"]
     i, f, z, o = a.chunk(4, -1)
     log_f = F.logsigmoid(f)
     top = torch.maximum(log_f + m, i)
@@ -181,9 +225,9 @@ def min_lstm(p, x, h):
     return ((f * h + i * n) / (f + i),)
 
 
-def rg_lru(p, x, h):
-    r, i = (x @ dense(p["W"], 2, 2).mT + p["b"]).chunk(2, -1)
-    a = torch.exp(-8.0 * F.softplus(p["decay"]) * sigmoid(r))
+def rg_lru(p, x, h, heads=1):
+    r, i = (x @ dense(p["W"], 2, heads).mT + p["b"]).chunk(2, -1)
+    a = sigmoid(p["decay"]) ** (8 * sigmoid(r))
     return (a * h + torch.sqrt(1 - a**2) * sigmoid(i) * x,)
 
 
@@ -199,32 +243,44 @@ def log_space(p, x, h):
 
 
 ORACLES = {
-    "PlainRNN": plain_rnn,
-    "LSTM1997": lstm_1997,
-    "PeepholeLSTM": peephole,
-    "CoupledLSTM": coupled,
-    "JANET": janet,
-    "Projected": projected,
-    "GateNormLSTM": gate_norm,
-    "JointNormLSTM": joint_norm,
-    "MultiplicativeLSTM": multiplicative,
-    "MGU": mgu,
-    "LiGRU": li_gru,
-    "UGRNN": ugrnn,
-    "IndRNN": ind_rnn,
-    "SRU": sru,
-    "QRNNf": qrnn_f,
-    "QRNNfo": qrnn_fo,
-    "QRNNifo": qrnn_ifo,
-    "FastRNN": fast_rnn,
-    "FastGRNN": fast_grnn,
-    "AntisymmetricRNN": antisymmetric,
-    "sLSTM": slstm,
-    "MinGRU": min_gru,
-    "MinLSTM": min_lstm,
-    "RGLRU": rg_lru,
+    "rnn": rnn,
+    "rnn_relu": partial(rnn, f=F.relu),
+    "irnn": partial(rnn, f=F.relu),
+    "ornn": ornn,
+    "antisymmetric": antisymmetric,
+    "antisymmetric_gated": antisymmetric_gated,
+    "indrnn": ind_rnn,
+    "fastrnn": fast_rnn,
+    "fastgrnn": fast_grnn,
+    "fastgrnn_low_rank": low_rank,
+    "lstm": lstm,
+    "lstm_1997": lstm_1997,
+    "lstm_peephole": peephole,
+    "lstm_coupled": coupled,
+    "lstm_projected": projected,
+    "lstm_layernorm": gate_norm,
+    "lstm_layernorm_joint": joint_norm,
+    "lstm_multiplicative": multiplicative,
+    "janet": janet,
+    "slstm": slstm,
+    "minlstm": min_lstm,
+    "gru": gru,
+    "gru_original": gru_original,
+    "mgu": mgu,
+    "ligru": li_gru,
+    "ugrnn": ugrnn,
+    "mingru": min_gru,
+    "sru": sru,
+    "qrnn_f": qrnn_f,
+    "qrnn_fo": qrnn_fo,
+    "qrnn_ifo": qrnn_ifo,
+    "rglru": rg_lru,
     "HeadsLSTM": heads_lstm,
+    "FactoredLSTM": multiplicative,
+    "WideQRNN": wide_qrnn,
     "LogSpaceLSTM": log_space,
+    "slstm of 2 heads": partial(slstm, heads=2),
+    "rglru of 2 heads": partial(rg_lru, heads=2),
 }
 
 

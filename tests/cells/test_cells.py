@@ -1,10 +1,13 @@
 """What holds for every built-in cell, and how a cell is shown, hashed and made."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 import torch
 
+import weft.cells
 from weft.cells import CELLS, GRU, LSTM, RNN, Cell, ProjectedLSTM, exp, load, norm, sigmoid, tanh
 from weft.ir import CellError, Size, parameters, verify
 
@@ -38,13 +41,25 @@ hₜ = (1 - zₜ) ⊙ nₜ + zₜ ⊙ hₜ₋₁""",
 }
 
 
+def kinds(base):
+    for kind in base.__subclasses__():
+        yield from (kind, *kinds(kind))
+
+
 def test_list_of_cells_is_complete():
-    assert CELLS.keys() == EQUATIONS.keys()
-    own = {k for k in Cell.__subclasses__() if k.__module__.startswith("weft.cells.")}
+    own = {k for k in kinds(Cell) if k.__module__.startswith("weft.cells.")}
     assert {type(cell) for cell in CELLS.values()} == own
+    assert {kind.__name__ for kind in own} <= set(weft.cells.__all__)
 
 
-@pytest.mark.parametrize("name", CELLS)
+def test_the_document_lists_every_cell():
+    text = (Path(__file__).parents[2] / "docs" / "cells.md").read_text(encoding="utf-8")
+    table = text.partition("## Cells that are there")[2]
+    rows = re.findall(r"^\| (`.*?) \|", table, re.M)
+    assert [name for row in rows for name in re.findall(r"`(\w+)`", row)] == list(CELLS)
+
+
+@pytest.mark.parametrize("name", EQUATIONS)
 def test_equations(name):
     assert CELLS[name].show() == EQUATIONS[name]
 
@@ -62,17 +77,30 @@ def test_contract(name, bias):
     assert cell.source
 
 
+SQUARE = {"W": (7, 5), "U": (7, 7), "b": (7,)}
+INPUT_ALONE = {"W": (7, 5), "b": (7,)}
+SHAPES = {  # of one gate, where it is not as in the simple network
+    "indrnn": INPUT_ALONE | {"u": (7,)},
+    "fastgrnn_low_rank": {"W1": (7, 16), "W2": (16, 5), "U1": (7, 16), "U2": (16, 7), "b": (7,)},
+    "lstm_peephole": SQUARE | {"p": (7,)},
+    "lstm_projected": {"W": (7, 5), "U": (7, 64), "b": (7,), "R": (64, 7)},
+    "lstm_multiplicative": SQUARE | {"V": (7, 5), "R": (7, 7)},
+    "gru": SQUARE | {"b_h": (7,)},
+    "ligru": {"W": (7, 5), "U": (7, 7)},
+    "sru": {"W": (7, 7), "v": (7,), "b": (7,)},
+    "rglru": {"W": (7, 7), "b": (7,), "decay": (7,)},
+} | dict.fromkeys(("minlstm", "mingru", "qrnn_f", "qrnn_fo", "qrnn_ifo"), INPUT_ALONE)
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_shapes_of_parameters(name):
-    cell = CELLS[name]
-    sizes = cell.bind(5, 7)
-    shapes = {p.name: p.shape(sizes) for p in cell.graph().params}
-    rows = 7 * max(1, len(cell.gates))
-    out = 64 if name == "lstm_projected" else 7
-    assert shapes["W"] == (rows, 5)
-    assert shapes["U"] == (rows, out)
-    assert shapes["b"] == (rows,)
-    assert shapes.keys() - {"W", "U", "b"} <= {"R", "b_h"}
+    inputs = 7 if CELLS[name].sizes.get("x") == "hidden_size" else 5
+    sizes = CELLS[name].bind(inputs, 7)
+    params = {p.name: p for p in CELLS[name].graph().params}
+    wanted = SHAPES.get(name, {"W": (7, inputs), "U": (7, 7), "b": (7,)})
+    found = {k: params[k].shape(sizes) for k in params if not k.startswith("norm")}
+    stacked = {k: (max(1, len(params[k].gates)) * rows, *v) for k, (rows, *v) in wanted.items()}
+    assert found == stacked | dict.fromkeys(CELLS[name].scalars, ())
 
 
 def test_shapes_of_states():
@@ -134,7 +162,9 @@ def test_only_biases_are_left_out():
 
 
 def test_digests_differ():
-    assert len({cell.digest() for cell in CELLS.values()}) == len(CELLS)
+    digests = {name: cell.digest() for name, cell in CELLS.items()}
+    assert digests.pop("irnn") == digests["rnn_relu"]  # what sets them apart is how they start
+    assert len(set(digests.values())) == len(digests)
 
 
 def make(equation, **names):

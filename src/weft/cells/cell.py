@@ -9,10 +9,11 @@ import keyword
 from collections.abc import Mapping
 from typing import Any, ClassVar, dataclass_transform
 
+from weft.cells.roles import check_roles
 from weft.cells.source import declaration
 from weft.cells.symbols import Symbol
 from weft.cells.trace import Declaration, trace
-from weft.ir import CellError, Graph, equations, verify
+from weft.ir import CellError, Graph, Init, equations, verify
 
 __all__ = ["Cell"]
 
@@ -37,7 +38,13 @@ class Cell:
     |           | words or the name of an option that holds the number                           |
     | scalars   | parameters that are one learnt number, with the value each starts from         |
     | blocks    | matrices that are block-diagonal, with the option that holds the block count   |
-    | init      | how a parameter starts: "uniform" (the default), "zeros", "ones" or a number   |
+    | init      | how a parameter, or a gate's part of it ("b.f"), starts: "uniform" (±1 /       |
+    |           | sqrt(hidden_size), the default), "zeros", "ones", "identity", "orthogonal", a  |
+    |           | number, a uniform range (low, high), or a function that makes the value from a |
+    |           | draw between 0 and 1 (a distribution's quantile function); matrices start gate |
+    |           | by gate, block by block                                                        |
+    | candidate | the name that `step` gives the candidate: what is offered to the state         |
+    | forget    | the gate that multiplies the old state: "f", or "1 - f" where it takes away    |
     | source    | where the equations come from                                                  |
 
     Example:
@@ -58,7 +65,9 @@ class Cell:
     sizes: ClassVar[Mapping[str, str]] = {}
     scalars: ClassVar[Mapping[str, float]] = {}
     blocks: ClassVar[Mapping[str, str]] = {}
-    init: ClassVar[Mapping[str, str | float]] = {}
+    init: ClassVar[Mapping[str, Init]] = {}
+    candidate: ClassVar[str] = ""
+    forget: ClassVar[str] = ""
     source: ClassVar[str] = ""
 
     # `step` is declared in no signature: every cell has states and parameters of its own.
@@ -134,6 +143,7 @@ def _graph(cell: Cell, bias: bool) -> Graph:
         cell.step,
     )
     verify(graph)
+    check_roles(kind, graph, init=kind.init, candidate=kind.candidate, forget=kind.forget)
     return graph
 
 

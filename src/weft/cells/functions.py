@@ -91,4 +91,4 @@ def norm(v: Symbol, name: str | None = None, eps: float = 1e-5) -> Symbol:
     name = name or f"norm{tape.norms}"
     gain = v.make("param", detail=(f"{name}_gain", None))
     bias = v.make("param", detail=(f"{name}_bias", None))
-    return v.make("normalize", v, detail=float(eps)) * gain + bias
+    return v.make("normalize", v, gain, bias, detail=float(eps))

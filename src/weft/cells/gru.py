@@ -12,6 +12,8 @@ class GRU(Cell):
 
     states = ("h",)
     gates = ("r", "z", "n")
+    candidate = "n"
+    forget = "z"
     source = "K. Cho et al., Learning phrase representations, arXiv:1406.1078v1; the form cuDNN has"
 
     def step(self, x: Symbol, h: Symbol, W: Symbol, U: Symbol, b: Symbol, b_h: Symbol) -> Symbol:

@@ -12,6 +12,8 @@ class OriginalGRU(Cell):
 
     states = ("h",)
     gates = ("r", "z", "n")
+    candidate = "n"
+    forget = "z"
     source = "K. Cho et al., Learning phrase representations, arXiv:1406.1078v3"
 
     def step(self, x: Symbol, h: Symbol, W: Symbol, U: Symbol, b: Symbol) -> Symbol:

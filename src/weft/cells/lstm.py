@@ -12,6 +12,8 @@ class LSTM(Cell):
 
     states = ("h", "c")
     gates = ("i", "f", "g", "o")
+    candidate = "g"
+    forget = "f"
     source = (
         "F. Gers, J. Schmidhuber, F. Cummins, Learning to forget, Neural Computation 12(10), 2000"
     )

@@ -12,6 +12,8 @@ class ProjectedLSTM(Cell):
 
     states = ("h", "c")
     gates = ("i", "f", "g", "o")
+    candidate = "g"
+    forget = "f"
     sizes = {"h": "proj_size"}
     source = "H. Sak et al., Long short-term memory based architectures, arXiv:1402.1128"
 

@@ -3,12 +3,36 @@
 import difflib
 import importlib
 
+from weft.cells.antisymmetric import AntisymmetricRNN
+from weft.cells.antisymmetric_gated import GatedAntisymmetricRNN
 from weft.cells.cell import Cell
+from weft.cells.fastgrnn import FastGRNN
+from weft.cells.fastgrnn_low_rank import LowRankFastGRNN
+from weft.cells.fastrnn import FastRNN
 from weft.cells.gru import GRU
 from weft.cells.gru_original import OriginalGRU
+from weft.cells.indrnn import IndRNN
+from weft.cells.irnn import IRNN
+from weft.cells.janet import JANET
+from weft.cells.ligru import LiGRU
 from weft.cells.lstm import LSTM
+from weft.cells.lstm_1997 import LSTM1997
+from weft.cells.lstm_coupled import CoupledLSTM
+from weft.cells.lstm_layernorm import LayerNormLSTM
+from weft.cells.lstm_layernorm_joint import JointLayerNormLSTM
+from weft.cells.lstm_multiplicative import MultiplicativeLSTM
+from weft.cells.lstm_peephole import PeepholeLSTM
 from weft.cells.lstm_projected import ProjectedLSTM
+from weft.cells.mgu import MGU
+from weft.cells.mingru import MinGRU
+from weft.cells.minlstm import MinLSTM
+from weft.cells.ornn import OrthogonalRNN
+from weft.cells.qrnn import QRNNf, QRNNfo, QRNNifo
+from weft.cells.rglru import RGLRU
 from weft.cells.rnn import RNN
+from weft.cells.slstm import sLSTM
+from weft.cells.sru import SRU
+from weft.cells.ugrnn import UGRNN
 from weft.errors import ConfigError
 
 __all__ = ["CELLS", "load"]
@@ -16,10 +40,36 @@ __all__ = ["CELLS", "load"]
 CELLS: dict[str, Cell] = {
     "rnn": RNN(),
     "rnn_relu": RNN(nonlinearity="relu"),
+    "irnn": IRNN(),
+    "ornn": OrthogonalRNN(),
+    "antisymmetric": AntisymmetricRNN(),
+    "antisymmetric_gated": GatedAntisymmetricRNN(),
+    "indrnn": IndRNN(),
+    "fastrnn": FastRNN(),
+    "fastgrnn": FastGRNN(),
+    "fastgrnn_low_rank": LowRankFastGRNN(),
     "lstm": LSTM(),
+    "lstm_1997": LSTM1997(),
+    "lstm_peephole": PeepholeLSTM(),
+    "lstm_coupled": CoupledLSTM(),
     "lstm_projected": ProjectedLSTM(),
+    "lstm_layernorm": LayerNormLSTM(),
+    "lstm_layernorm_joint": JointLayerNormLSTM(),
+    "lstm_multiplicative": MultiplicativeLSTM(),
+    "janet": JANET(),
+    "slstm": sLSTM(),
+    "minlstm": MinLSTM(),
     "gru": GRU(),
     "gru_original": OriginalGRU(),
+    "mgu": MGU(),
+    "ligru": LiGRU(),
+    "ugrnn": UGRNN(),
+    "mingru": MinGRU(),
+    "sru": SRU(),
+    "qrnn_f": QRNNf(),
+    "qrnn_fo": QRNNfo(),
+    "qrnn_ifo": QRNNifo(),
+    "rglru": RGLRU(),
 }
 
 

@@ -12,9 +12,21 @@ from types import FunctionType
 
 from weft.cells.source import definition, first_line, return_line
 from weft.cells.symbols import Symbol, Tape
-from weft.ir import CellError, Graph, Node, Param, Shapes, Size, Where, in_order, infer, rewrite
+from weft.ir import (
+    CellError,
+    Graph,
+    Init,
+    Node,
+    Param,
+    Shapes,
+    Size,
+    Where,
+    in_order,
+    infer,
+    rewrite,
+)
 
-__all__ = ["Declaration", "trace"]
+__all__ = ["Declaration", "is_bias", "trace"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +39,7 @@ class Declaration:
     sizes: Mapping[str, str] = field(default_factory=dict)
     scalars: Mapping[str, float] = field(default_factory=dict)
     blocks: Mapping[str, int] = field(default_factory=dict)
-    init: Mapping[str, str | float] = field(default_factory=dict)
+    init: Mapping[str, Init] = field(default_factory=dict)
     bias: bool = True
 
 
@@ -169,7 +181,7 @@ def _refuse_unused(
             )
     for table in ("sizes", "scalars", "blocks", "init"):
         known = used | {"x", *declared.states} if table == "sizes" else used
-        for name in getattr(declared, table).keys() - known:
+        for name in {key.partition(".")[0] for key in getattr(declared, table)} - known:
             raise CellError(
                 f"{where}: `{table}` of {declared.name} names `{name}`, which is no parameter "
                 f"of step{' and no state' if table == 'sizes' else ''}."
@@ -249,15 +261,17 @@ def _param(declared: Declaration, name: str, shapes: Shapes) -> Param:
     if name in declared.scalars:
         return Param(name, "scalar", init=declared.scalars[name])
     rows, *rest = shapes.params[name]
-    default = "ones" if name.endswith("_gain") else "uniform"
+    gates = shapes.gates[name]
+    default: Init = "ones" if name.endswith("_gain") else "uniform"
     if name.startswith("norm") and name.endswith("_bias"):
         default = "zeros"
     return Param(
         name,
         "matrix" if rest else "vector",
-        shapes.gates[name],
+        gates,
         rows,
         rest[0] if rest else None,
         declared.blocks.get(name, 1),
         declared.init.get(name, default),
+        tuple((g, declared.init[f"{name}.{g}"]) for g in gates if f"{name}.{g}" in declared.init),
     )

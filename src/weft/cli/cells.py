@@ -1,6 +1,7 @@
 """`weft cells [CELL]`."""
 
 import dataclasses
+import inspect
 import textwrap
 
 import click
@@ -22,20 +23,35 @@ def command(cell: str | None) -> None:
 
 
 def _show_all() -> None:
+    width = max(map(len, CELLS))
     for name, cell in CELLS.items():
-        _show_one(name, cell)
-        click.echo()
+        click.echo(f"{click.style(f'{name:<{width}}', bold=True)}  {_summary(cell)}")
+    click.echo("\n`weft cells NAME` shows a cell's equations, parameters and source.")
     click.echo("One of your own is named package.module:Class wherever a cell is asked for.")
 
 
 def _show_one(name: str, cell: Cell) -> None:
     click.echo(f"{click.style(name, bold=True)}: {_summary(cell)}\n")
+    remarks = inspect.cleandoc(type(cell).__doc__ or "").partition("\n")[2].strip()
+    if remarks:
+        click.echo(textwrap.indent(remarks, "  ") + "\n")
     click.echo(textwrap.indent(cell.show(), "    "))
     click.echo("\n  Parameters")
-    for param, gates, shape in parameters(cell.graph()):
-        click.echo(f"    {param:<4} {shape:<28} {f'for each of {gates}' if gates else ''}".rstrip())
+    rows = sorted(parameters(cell.graph()), key=_place)
+    width = max([4, *(len(param) for param, _, _ in rows)])
+    for param, gates, shape in rows:
+        of_gates = f"for each of {gates}" if gates else ""
+        click.echo(f"    {param:<{width}} {shape:<28} {of_gates}".rstrip())
+    if cell.options():
+        options = ", ".join(f"{key} = {value!r}" for key, value in cell.options().items())
+        click.echo(f"\n  Options: {options}")
     if cell.source:
         click.echo(f"\n  {cell.source}")
+
+
+def _place(row: tuple[str, str, str]) -> tuple[int, str]:
+    """Parameters in the order of `step`, then those of the norms, which it doesn't name."""
+    return (len(row[0]), row[0]) if row[0].startswith("norm") else (0, "")
 
 
 def _summary(cell: Cell) -> str:
