@@ -9,6 +9,8 @@ from weft.cells import CELLS, Cell, sigmoid, tanh
 from weft.errors import CellError, ConfigError, EngineError
 from weft.nn import Recurrent
 
+CLASSIC = ("rnn", "rnn_relu", "lstm", "lstm_projected", "gru", "gru_original")
+
 
 class Peephole(Cell):
     """LSTM with peepholes, as a user would write it."""
@@ -25,7 +27,7 @@ class Peephole(Cell):
         return o * tanh(c), c
 
 
-@pytest.mark.parametrize("name", [*CELLS, "user"])
+@pytest.mark.parametrize("name", [*CLASSIC, "user"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("batch_first", [False, True])
 def test_shapes_and_gradients(name, bidirectional, batch_first):
@@ -61,9 +63,20 @@ def test_equals_the_drop_in(cell, drop_in, kwargs):
     torch.testing.assert_close(ours(x)[0], theirs(x)[0])
 
 
-@pytest.mark.parametrize("name", list(CELLS))
+@pytest.mark.parametrize("name", CELLS)
+def test_every_cell_is_a_layer(name):
+    module = Recurrent(name, 6, 6, 2, engine="interp")
+    y, states = module(torch.randn(3, 7, 6))
+    assert y.shape == (3, 7, module.output_size)
+    assert [tuple(s.shape) for s in states] == [(2, 7, n) for n in module.state_sizes]
+    (y * torch.randn_like(y)).sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters())
+
+
+@pytest.mark.parametrize("name", CELLS)
 def test_one_call_equals_two_with_the_state_carried(name):
-    module, x = Recurrent(name, 5, 6, 2), torch.randn(9, 3, 5)
+    engine = None if name in CLASSIC else "interp"
+    module, x = Recurrent(name, 6, 6, 2, engine=engine), torch.randn(9, 3, 6)
     whole, last = module(x)
     first, between = module(x[:4])
     second, end = module(x[4:], between)

@@ -25,7 +25,8 @@ from weft.nn.checks import (
     check_steps,
 )
 from weft.nn.parameters import as_cell_parameters
-from weft.nn.stack import Kernel, kernel, pack_like, run_stack, unpack
+from weft.nn.stack import Kernel, kernel, pack_like, run_stack, unpack, wants_every
+from weft.nn.trace import Trace, trace_layers
 
 __all__ = ["RNNBase"]
 
@@ -210,15 +211,19 @@ class RNNBase(nn.Module):
         *,
         lengths: Tensor | Sequence[int] | None = None,
         resets: Tensor | None = None,
+        return_states: str = "last",
     ) -> tuple[Any, Any]:
         """Run whole sequences, as torch's layer of the same name does.
 
         Beyond torch's arguments: `lengths` (B,) stops each row at its own length (outputs zero
         after it, 0 allowed), and `resets`, bool in the shape of the input's steps, marks the first
         step of a new segment, before which the state goes to zeros and the gradient is cut.
+        With `return_states` "all" the states after every step come in the place of the last ones,
+        (L*D, T, B, size), or (L*D, B, T, size) with batch_first, zeros after the ends.
         """
+        every = wants_every(return_states)
         if isinstance(input, PackedSequence):
-            return self._forward_packed(input, hx, lengths, resets)
+            return self._forward_packed(input, hx, lengths, resets, every)
         if input.dim() not in (2, 3):
             raise ValueError(
                 f"{self._name}: Expected input to be 2D or 3D, got {input.dim()}D"
@@ -240,14 +245,31 @@ class RNNBase(nn.Module):
             lengths = check_lengths(lengths, steps, batch)
         if resets is not None:
             resets = check_resets(resets, steps, batch, self.batch_first and is_batched)
-        y, last = self._run(weights, x, hx, lengths, resets)
-        y = y.transpose(0, 1) if self.batch_first else y
+        y, found = self._run(weights, x, hx, lengths, resets, every=every)
         if not is_batched:
-            return y.squeeze(batch_dim), self._from_states([s.squeeze(1) for s in last])
-        return y, self._from_states(last)
+            return y.squeeze(1), self._from_states([s.squeeze(-2) for s in found])
+        if self.batch_first:
+            y = y.transpose(0, 1)
+            found = tuple(s.transpose(1, 2) for s in found) if every else found
+        return y, self._from_states(found)
+
+    def trace(
+        self,
+        input: Tensor,
+        hx: Any = None,
+        lengths: Tensor | Sequence[int] | None = None,
+        resets: Tensor | None = None,
+    ) -> Trace:
+        """Every named value of the equations (`cell.show()`) at every step, without gradients."""
+        return trace_layers(self, [self], input, hx, lengths, resets)
 
     def _forward_packed(
-        self, packed: PackedSequence, hx: Any, lengths: object, resets: Tensor | None
+        self,
+        packed: PackedSequence,
+        hx: Any,
+        lengths: object,
+        resets: Tensor | None,
+        every: bool,
     ) -> tuple[PackedSequence, Any]:
         if hx is None:
             hx = self._zeros(packed.data, int(packed.batch_sizes[0]))
@@ -256,9 +278,16 @@ class RNNBase(nn.Module):
         weights = self._checked_weights(packed.data)
         self.check_forward_args(packed.data, hx, packed.batch_sizes)
         own_lengths, resets = unpack(packed, lengths, resets, self.batch_first)
-        y, last = self._run(weights, packed.data, hx, own_lengths, resets, is_packed=True)
-        final = self.permute_hidden(self._from_states(last), packed.unsorted_indices)
-        return pack_like(packed, y), final
+        y, found = self._run(
+            weights, packed.data, hx, own_lengths, resets, is_packed=True, every=every
+        )
+        if not every:
+            final = self.permute_hidden(self._from_states(found), packed.unsorted_indices)
+            return pack_like(packed, y), final
+        if packed.unsorted_indices is not None:
+            found = tuple(s.index_select(2, packed.unsorted_indices) for s in found)
+        found = tuple(s.transpose(1, 2) for s in found) if self.batch_first else found
+        return pack_like(packed, y), self._from_states(found)
 
     @property
     def _name(self) -> str:
@@ -279,6 +308,7 @@ class RNNBase(nn.Module):
         resets: Tensor | None,
         *,
         is_packed: bool = False,
+        every: bool,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         check_steps(x)
         return run_stack(
@@ -292,6 +322,7 @@ class RNNBase(nn.Module):
             dropout=lambda y: F.dropout(y, self.dropout, self.training) if self.dropout else y,
             bptt_clip=self.bptt_clip,
             is_packed=is_packed,
+            every=every,
         )
 
     def extra_repr(self) -> str:

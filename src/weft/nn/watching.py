@@ -1,0 +1,78 @@
+"""The gradient of the output state at every step, as back-propagation through time has it anyway.
+
+A probe of zeros is added to each new state: its gradient is dL/dh_t, which the compiled loop writes
+as it goes. Nothing runs a second time.
+"""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from weft.nn.seam import Onlooker, looking, named
+
+__all__ = ["Watch", "watch"]
+
+
+@dataclass(eq=False)
+class Watch(Onlooker):
+    """Norms of dL/dh_t, (T,), by layer and direction, once a loss of the watched run went back."""
+
+    norms: dict[str, Tensor] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+
+    def sequence(
+        self,
+        run: Callable[..., tuple[Any, ...]],
+        width: int,
+        x: Tensor,
+        states: Sequence[Tensor],
+        params: Mapping[str, Tensor],
+        *,
+        label: str,
+        lengths: Tensor | None,
+        is_packed: bool,
+        **rest: Any,
+    ) -> tuple[Any, ...]:
+        """Run what a kernel with a probe runs; `label` goes after the module's name."""
+        name = self.name(label, self.names)
+        self.names.append(name)
+        probe = x.new_zeros(1, width).expand(*x.shape[:-1], width).detach().requires_grad_()
+        keep = functools.partial(self._keep, name, lengths=lengths, is_packed=is_packed)
+        probe.register_hook(keep)  # type: ignore[no-untyped-call]
+        given = {**params, "probe": probe}
+        return run(x, states, given, lengths=lengths, is_packed=is_packed, **rest)
+
+    def _keep(
+        self, name: str, gradient: Tensor, *, lengths: Tensor | None, is_packed: bool
+    ) -> None:
+        squares = gradient.detach().square().sum(-1)
+        if is_packed:
+            assert lengths is not None
+            active = torch.arange(int(lengths[0])).unsqueeze(-1) < lengths
+            padded = squares.new_zeros(active.shape)
+            squares = padded.masked_scatter(active.to(squares.device), squares)
+        self.norms[name] = squares.sum(-1).sqrt()
+
+
+@contextlib.contextmanager
+def watch(model: nn.Module) -> Iterator[Watch]:
+    """Keep the norm of dL/dh_t at every step of what runs, and goes back, in this context.
+
+    The norm is over all rows and units of a layer's output state, those of the sequences that have
+    ended left out. Under torch.compile nothing is watched.
+
+    Example:
+        >>> layer = weft.nn.Recurrent("gru", 3, 8)
+        >>> with watch(layer) as watched:
+        ...     layer(torch.randn(20, 4, 3))[0][-1].sum().backward()
+        >>> watched.norms["layer"].shape
+        torch.Size([20])
+    """
+    found = Watch()
+    with looking(found), named(model, found):
+        yield found
