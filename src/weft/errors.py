@@ -6,6 +6,7 @@
     ├── ConfigError     (ValueError)    an option or a key of a configuration is wrong
     ├── DataError       (ValueError)    the data given can't be read or used
     ├── RunError        (RuntimeError)  a run directory is missing, foreign or damaged
+    ├── InsightError    (ValueError)    a model or a loss can't be analysed; names the layer
     ├── TrainingError   (RuntimeError)  training can't go on: a loss that is not finite, say
     └── MissingExtra    (ImportError)   an optional package is absent; names the remedy
 
@@ -20,6 +21,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "EngineError",
+    "InsightError",
     "MissingExtra",
     "RunError",
     "TrainingError",
@@ -41,6 +43,10 @@ class DataError(WeftError, ValueError):
 
 class RunError(WeftError, RuntimeError):
     """A run directory is missing, holds something else, or is damaged."""
+
+
+class InsightError(WeftError, ValueError):
+    """A model, its input or a loss can't be analysed; the message names the layer or the state."""
 
 
 class TrainingError(WeftError, RuntimeError):

@@ -1,5 +1,40 @@
-"""What a run tells about itself: its report."""
+"""What models and runs tell about themselves: gradients in time, dynamics, verdicts, a report."""
 
-from weft.insight.report import Section, report
+from weft.insight.flow import GradientFlow, LayerFlow, StateFlow, gradient_flow
+from weft.insight.horizon import Horizon, find_horizon
+from weft.insight.inspection import Inspection, clipped_share, inspect_model
+from weft.insight.jacobians import LayerDynamics, jacobians
+from weft.insight.lyapunov import Spectrum
+from weft.insight.page import COLUMNS, inspection_sections, layer_row
+from weft.insight.report import Picture, Section, Table, amended, report
+from weft.insight.saturation import LayerActivity, Saturation, Units
+from weft.insight.verdicts import LayerInsight, Verdict, verdicts
 
-__all__ = ["Section", "report"]
+__all__ = [
+    "COLUMNS",
+    "GradientFlow",
+    "Horizon",
+    "Inspection",
+    "LayerActivity",
+    "LayerDynamics",
+    "LayerFlow",
+    "LayerInsight",
+    "Picture",
+    "Saturation",
+    "Section",
+    "Spectrum",
+    "StateFlow",
+    "Table",
+    "Units",
+    "Verdict",
+    "amended",
+    "clipped_share",
+    "find_horizon",
+    "gradient_flow",
+    "inspect_model",
+    "inspection_sections",
+    "jacobians",
+    "layer_row",
+    "report",
+    "verdicts",
+]

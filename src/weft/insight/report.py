@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from weft.errors import MissingExtra
+from weft.errors import MissingExtra, RunError
 from weft.insight.curves import curves_svg
 
-__all__ = ["Section", "report"]
+__all__ = ["Picture", "Section", "Table", "amended", "report"]
+
+_END = "</body></html>\n"
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff;
@@ -23,11 +25,29 @@ svg { max-width: 100%; height: auto; }
 
 
 @dataclass(frozen=True)
+class Picture:
+    """An SVG element with a sentence under it."""
+
+    svg: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a heading for each column."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
 class Section:
-    """A titled part of the page: facts by name, a text shown as it is, or metrics as curves."""
+    """A titled part of the page: facts by name, a text shown as it is, a table, a picture, or
+    metrics as curves.
+    """
 
     title: str
-    content: Mapping[str, object] | str | Sequence[Mapping[str, Any]]
+    content: Mapping[str, object] | str | Table | Picture | Sequence[Mapping[str, Any]]
 
 
 def report(title: str, sections: Sequence[Section]) -> str:
@@ -45,14 +65,34 @@ def report(title: str, sections: Sequence[Section]) -> str:
         f"<title>{escape(title)}</title><meta name='viewport' content='width=device-width'>"
         f"<style>{_STYLE}</style></head>\n<body><h1>{escape(title)}</h1>\n"
         + "\n".join(map(_section, sections))
-        + "\n</body></html>\n"
+        + f"\n{_END}"
     )
+
+
+def amended(page: str, name: str, sections: Sequence[Section]) -> str:
+    """A page of `report` with sections at its end, in place of those of that name.
+
+    Raises RunError for a page that has no end, or whose sections of that name have none.
+    """
+    start, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->\n"
+    before, found, after = page.partition(start)
+    _, ended, rest = after.partition(end)
+    if not page.endswith(_END) or bool(found) != bool(ended):
+        raise RunError("report.html is not whole; delete it, and a new one is made.")
+    if not found:
+        before, rest = page.removesuffix(_END), _END
+    return before + start + "\n".join(map(_section, sections)) + end + rest
 
 
 def _section(section: Section) -> str:
     heading = f"<h2>{escape(section.title)}</h2>"
     if isinstance(section.content, str):
         return f"{heading}<pre>{escape(section.content)}</pre>"
+    if isinstance(section.content, Picture):
+        caption = f"<p>{escape(section.content.caption)}</p>" if section.content.caption else ""
+        return f"{heading}{section.content.svg}{caption}"
+    if isinstance(section.content, Table):
+        return heading + _table(section.content)
     if not isinstance(section.content, Mapping):
         return f"{heading}{_curves(section.content)}"
     rows = (
@@ -60,6 +100,14 @@ def _section(section: Section) -> str:
         for name, value in section.content.items()
     )
     return f"{heading}<table>{''.join(rows)}</table>"
+
+
+def _table(table: Table) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in table.columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
 
 
 def _curves(metrics: Sequence[Mapping[str, Any]]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from weft.tasks.language.remedies import RemedyConfig
 from weft.training.config import TrainingConfig, config_from_mapping, option
 
 __all__ = ["LanguageConfig", "language_config"]
@@ -18,7 +19,7 @@ def _default(name: str, value: Any) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageConfig(TrainingConfig):
+class LanguageConfig(RemedyConfig):
     """A language model and its training, in one flat table: each field is an option and a key.
 
     Raises ConfigError for a value that can't be.

@@ -5,8 +5,10 @@ from torch.nn import functional
 
 from weft.data.streams import Window
 from weft.errors import ConfigError
-from weft.nn import Recurrent
+from weft.nn import Recurrent, init
+from weft.nn.penalties import activation_penalty, temporal_activation_penalty
 from weft.tasks.language.config import LanguageConfig
+from weft.tasks.language.remedies import Start
 from weft.training import State
 
 __all__ = ["LanguageNet", "States", "next_token_loss"]
@@ -18,7 +20,10 @@ class LanguageNet(nn.Module):
     """Logits of the next token from the tokens so far.
 
     `logits, states = net(tokens, states)` with tokens (T, B), logits (T, B, V) and one tensor
-    (L, B, H) for each state of the cell; `states=None` starts from zeros.
+    (L, B, H) for each state of the cell; `states=None` starts from zeros, or what is learnt. With
+    `with_penalty` the penalties on activations come third, weighted and summed.
+
+    Raises ConfigError or CellError where the cell can't have a remedy that is asked for.
     """
 
     def __init__(self, config: LanguageConfig, vocabulary_size: int) -> None:
@@ -32,13 +37,17 @@ class LanguageNet(nn.Module):
             config.hidden,
             config.layers,
             dropout=config.dropout if config.layers > 1 else 0.0,
+            **config.layer_options,
         )
+        self.penalties = (config.activation_penalty, config.temporal_activation_penalty)
         self.head = nn.Linear(self.recurrent.output_size, vocabulary_size)
         # Small and uniform, so that the first predictions are nearly uniform even where one matrix
         # is both embedding and output layer.
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         nn.init.uniform_(self.head.weight, -0.1, 0.1)
         nn.init.zeros_(self.head.bias)
+        for start in config.starts:
+            _begin(self.recurrent, start)
         if config.tie_embeddings:
             self._tie()
 
@@ -51,18 +60,47 @@ class LanguageNet(nn.Module):
             )
         self.head.weight = self.embedding.weight
 
-    def forward(self, tokens: Tensor, states: States | None = None) -> tuple[Tensor, States]:
+    def forward(
+        self, tokens: Tensor, states: States | None = None, *, with_penalty: bool = False
+    ) -> tuple[Tensor, States] | tuple[Tensor, States, Tensor]:
         outputs, states = self.recurrent(self.dropout(self.embedding(tokens)), states)
-        logits: Tensor = self.head(self.dropout(outputs))
-        return logits, states
+        kept = self.dropout(outputs)
+        logits: Tensor = self.head(kept)
+        return (logits, states, self._penalty(kept, outputs)) if with_penalty else (logits, states)
+
+    def _penalty(self, kept: Tensor, outputs: Tensor) -> Tensor:
+        """On size of what dropout keeps, and on changes of what it is made of, as in the paper."""
+        size, change = self.penalties
+        penalty = outputs.new_zeros(())
+        if size:
+            penalty = penalty + size * activation_penalty(kept)
+        if change:
+            penalty = penalty + change * temporal_activation_penalty(outputs)
+        return penalty
 
     def parameter_count(self) -> int:
         """Learnt numbers; a matrix that is tied counts once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
 
+def _begin(recurrent: Recurrent, start: Start) -> None:
+    match start.name:
+        case "chrono":
+            init.chrono_(recurrent, int(start.value))
+        case "orthogonal":
+            init.orthogonal_(recurrent, start.value)
+        case "identity":
+            init.identity_(recurrent, start.value)
+        case "forget-bias":
+            init.forget_bias_(recurrent, start.value)
+
+
 def next_token_loss(net: nn.Module, batch: Window, states: State) -> tuple[Tensor, int, State]:
-    """Mean loss in nats of one window, how many tokens it is the mean of, and the states after."""
-    logits, states = net(batch.inputs, states)
+    """Mean loss in nats of one window, how many tokens it is the mean of, and the states after.
+
+    Its gradient is that of the loss with the model's penalties, its value that without.
+    """
+    logits, states, penalty = net(batch.inputs, states, with_penalty=True)
     loss = functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
-    return loss, batch.targets.numel(), states
+    # Adds nothing but a gradient, so that losses compare whatever the penalties weigh.
+    return loss + (penalty - penalty.detach()), batch.targets.numel(), states

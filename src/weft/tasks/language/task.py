@@ -13,12 +13,14 @@ import torch
 from weft.data.text import read_text
 from weft.data.vocabulary import Vocabulary, vocabulary_from
 from weft.errors import ConfigError, DataError, RunError
+from weft.insight import Inspection
 from weft.tasks.language import record
 from weft.tasks.language.card import model_card
 from weft.tasks.language.config import LanguageConfig, language_config
 from weft.tasks.language.corpus import Corpus, Tokens, encode_corpus, encode_text, read_texts
 from weft.tasks.language.evaluate import Evaluation, evaluate_text, mean_nats
 from weft.tasks.language.generate import Sampling, stream_text
+from weft.tasks.language.inspect import inspect_text, write_inspection
 from weft.tasks.language.model import LanguageNet, next_token_loss
 from weft.tasks.language.page import page
 from weft.training import Progress, RichProgress, Run, TrainingResult, Validate, fit
@@ -155,6 +157,26 @@ class LanguageModel:
         """
         net, vocabulary, _ = self._ready()
         return stream_text(net, vocabulary, prompt, **how)
+
+    def inspect(
+        self,
+        file: str | os.PathLike[str] | None = None,
+        *,
+        rows: int = 4,
+        steps: int = 100,
+        out: str | os.PathLike[str] | None = None,
+    ) -> tuple[Inspection, Path]:
+        """How gradients flow through the model over a text, with verdicts; and where pictures are.
+
+        The text is a file, or without one the run's validation text, of which `rows` windows of
+        `steps` tokens are read. The pictures go to the run's report.html, or to the page `out`.
+        """
+        net, vocabulary, run = self._ready()
+        content = None if file is None else read_text([os.fspath(file)]).content
+        text = self._validation_text() if content is None else encode_text(vocabulary, content)
+        found = inspect_text(net, vocabulary, text.ids, run.metrics(), rows=rows, steps=steps)
+        page = write_inspection(run, None if out is None else Path(out), found)
+        return found.inspection, page
 
     def sample(self) -> Iterator[str]:
         """Yield the text that a training ends with: the same for the same weights."""

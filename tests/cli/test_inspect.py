@@ -1,0 +1,49 @@
+"""`weft inspect` as a user calls it."""
+
+from weft import LanguageModel
+
+
+def test_it_prints_layers_and_verdicts_and_adds_pictures(weft, run):
+    result = weft("inspect", run, "--steps", 20, "--rows", 2)
+    assert result.exit_code == 0, result.output
+    for word in (
+        "horizon",
+        "radius",
+        "exponent",
+        "LSTM",
+        "near their limits",
+        "steps were clipped",
+    ):
+        assert word in result.stdout
+    page = (run / "report.html").read_text()
+    assert page.count("<h2>Gradient flow</h2>") == 1
+    assert "<h2>Curves</h2>" in page
+
+
+def test_another_text_and_another_page(weft, run, here):
+    before = (run / "report.html").read_bytes()
+    result = weft("inspect", run, "cats.txt", "--steps", 15, "--out", "page.html")
+    assert result.exit_code == 0, result.output
+    assert "Pictures: page.html" in result.stdout
+    assert "<h2>Dynamics</h2>" in (here / "page.html").read_text()
+    assert (run / "report.html").read_bytes() == before
+
+
+def test_from_python_it_gives_what_it_prints(run):
+    found, page = LanguageModel.load(run).inspect(rows=2, steps=20)
+    assert page == run / "report.html"
+    assert [layer.name for layer in found.layers] == ["recurrent"]
+    assert found.verdicts
+
+
+def test_mistakes_are_told_in_a_line(weft, run, here):
+    (here / "short.txt").write_text("the cat")
+    for words, told in [
+        ((run, "short.txt"), "has 7 tokens, and 100 steps need 101; give a longer text"),
+        ((run, "--rows", 0), "rows = 0, steps = 100; give 1 row or more"),
+        (("nowhere",), "does not exist"),
+    ]:
+        result = weft("inspect", *words)
+        assert result.exit_code == 2
+        assert told in result.stderr
+        assert result.stderr.count("\n") == 1
