@@ -29,6 +29,7 @@ LAYERS = {
     "data": set(),
     "decoding": set(),
     "tasks": {"training", "insight", "data", "decoding", "nn", "cells"},
+    "compare": {"tasks", "training", "insight", "nn"},
     "deploy": {"nn", "compile", "ir", "tasks"},
 }
 ALL = set(LAYERS) | {"cli"}
@@ -46,6 +47,7 @@ OUTSIDE = {
         "training",
         "decoding",
         "tasks",
+        "compare",
         "deploy",
     },
     "numpy": {"nn", "insight", "training", "data", "decoding", "tasks", "deploy"},
@@ -53,7 +55,7 @@ OUTSIDE = {
     "click": {"cli"},
     "rich": {"cli", "training/progress.py"},
     "tensorboard": {"training"},
-    "matplotlib": {"insight", "bench"},
+    "matplotlib": {"insight", "bench", "compare"},
     "llvmlite": {"backends/cpu/machine.py"},
     "triton": {"backends"},
 }
@@ -162,7 +164,12 @@ NEVER = {
     "torch.set_num_threads": {"bench/machine.py"},  # a benchmark is asked to
     "torch.load": set(),
     "torch.save": set(),
-    "torch.manual_seed": {"training/loop.py", "tasks/language/task.py"},  # a run is asked to
+    "torch.manual_seed": {  # a run is asked to
+        "training/loop.py",
+        "tasks/language/task.py",
+        "tasks/long_range/task.py",
+        "compare/language.py",
+    },
 }
 
 

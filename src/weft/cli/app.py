@@ -14,6 +14,8 @@ VERBS = {
     "train": ("weft.cli.train", "Train a model of a task."),
     "evaluate": ("weft.cli.evaluate", "Measure how well a run's model predicts a text."),
     "generate": ("weft.cli.generate", "Write new text with a run's model."),
+    "inspect": ("weft.cli.inspect", "Show how gradients flow through a run, with remedies."),
+    "compare": ("weft.cli.compare", "Train several cells on one problem, side by side."),
     "bench": ("weft.cli.bench", "Measure Weft against torch.nn on this machine."),
     "cells": ("weft.cli.cells", "List the cells, or show one's equations."),
 }

@@ -1,0 +1,157 @@
+"""Outcomes, the table of them, the pictures and the page."""
+
+import io
+import json
+from dataclasses import asdict
+
+import pytest
+from compare_toys import findings, outcome, tiny
+
+from weft.compare.child import Lines, carry_out
+from weft.compare.config import comparison_from
+from weft.compare.folder import Folder
+from weft.compare.plan import plan
+from weft.compare.plot import curves_figure, image, table_figure
+from weft.compare.report import write_findings
+from weft.compare.results import outcome_from
+from weft.compare.table import table_of
+
+
+def quiet():
+    return Lines(io.StringIO())
+
+
+def test_an_outcome_is_kept_as_json():
+    found = outcome(plan(tiny())[0].trials[1])
+    assert outcome_from(json.loads(json.dumps(asdict(found)))) == found
+
+
+def test_the_table_has_mean_and_spread_over_seeds():
+    table = table_of(findings(tiny()))
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    assert (row["cell"], row["H"], row["test loss"]) == ("rnn", "3", "0.150 ± 0.071")
+    assert (row["best seed"], row["steps/s"], row["memory, MiB"]) == ("0.100", "2.5", "6")
+    assert (row["minutes"], row["horizon"]) == ("1.0", "3 → ≥ 7")
+    assert (table.others[0][0], table.others[0][3]) == ("by chance", "0.167")
+
+
+def test_published_figures_stand_below():
+    table = table_of(findings(tiny(length=600)))
+    shown = {line[0].partition(" ")[0]: line[3] for line in table.others}
+    assert shown == {
+        "by": "0.167",
+        "LSTM": "0.164",
+        "GRU": "5.3e-05",
+        "RNN": "0.177",
+        "TCN": "5.8e-05",
+    }
+
+
+def test_a_problem_of_classes_is_told_in_shares():
+    table = table_of(findings(tiny(problem="temporal-order", length=10)))
+    assert table.columns[3] == "test accuracy"
+    assert table.rows[0][3] == "50.0% ± 0.0%"
+    assert table.others[0][3] == "25.0%"
+
+
+def test_what_diverged_is_told_and_takes_no_part_in_the_mean():
+    table = table_of(findings(tiny(), bad=("rnn-1", "gru-0", "gru-1")))
+    assert table.rows[0][3] == "0.100 (1 of 2 diverged)"
+    assert table.rows[1][3:5] == ("2 of 2 diverged", "-")
+
+
+def test_what_has_not_ended_is_told():
+    table = table_of(findings(tiny(), missing=("rnn-0", "rnn-1")))
+    assert "2 trainings have not ended yet" in table.notes
+    assert table.rows[0][3:] == ("-",) * 6
+
+
+def test_markdown_has_every_row():
+    found = findings(tiny())
+    lines = table_of(found).markdown().splitlines()
+    assert lines[2].startswith("| rnn | 3 |")
+    assert len({line.count("|") for line in lines[:5]}) == 1
+
+
+@pytest.mark.parametrize("bad", [(), ("rnn-0", "rnn-1", "gru-0", "gru-1")])
+def test_everything_is_written(tmp_path, bad):
+    folder, found = Folder(tmp_path / "c"), findings(tiny(length=600), bad=bad)
+    folder.begin({}, resume=False, overwrite=False)
+    write_findings(folder, found)
+    names = {path.name for path in folder.path.iterdir() if path.is_file()}
+    made = {"table.json", "table.md", "report.html", "curves.png", "curves.svg", "table.png"}
+    assert names == {*made, "comparison.json"}
+    page = (folder.path / "report.html").read_text()
+    assert "<svg" in page
+    assert ("<h2>Diverged</h2>" in page) == bool(bad)
+    assert json.loads((folder.path / "table.json").read_text())["rows"][0]["diverged"] == sum(
+        name.startswith("rnn") for name in bad
+    )
+
+
+def test_the_curves_have_a_line_for_each_cell_and_each_level():
+    axes = curves_figure(findings(tiny(length=600))).axes[0]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["rnn", "gru"]
+    solid = [line for line in axes.lines if line.get_linestyle() == "-"]
+    assert [list(line.get_ydata()) for line in solid] == [[0.2, pytest.approx(0.15)]] * 2
+    assert len([line for line in axes.lines if line.get_linestyle() == "--"]) == 5
+
+
+def test_the_picture_of_the_table_has_its_texts():
+    found = findings(tiny())
+    figure = table_figure(found)
+    shown = {text.get_text() for text in figure.axes[0].texts}
+    table = table_of(found)
+    assert {*table.columns, *table.rows[0], *table.rows[1]} <= shown
+    assert image(figure, "png").startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_the_page_says_how_to_have_pictures(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    folder = Folder(tmp_path / "c")
+    folder.begin({}, resume=False, overwrite=False)
+    write_findings(folder, findings(tiny()))
+    assert "pip install" in (folder.path / "report.html").read_text()
+    assert not (folder.path / "curves.png").exists()
+
+
+def test_a_training_and_its_outcome(tmp_path):
+    trial = plan(tiny(cells=["gru"]))[0].trials[0]
+    found = carry_out(trial, tmp_path / "run", quiet())
+    assert (found.name, found.key, found.steps, found.diverged) == ("gru-0", trial.key(), 2, None)
+    assert found.test.keys() == {"loss"}
+    assert found.curve[-1] == (2, pytest.approx(found.curve[-1][1]))
+    assert found.horizon_at_start.steps <= 7
+    assert found.bytes > 0
+    assert found.steps_per_second > 0
+
+
+def test_a_training_that_diverges_is_an_outcome(tmp_path):
+    wild = {"learning_rate": 1e30, "clip_norm": "none", "steps": 5}
+    trial = plan(tiny(cells=["rnn_relu"], **wild))[0].trials[0]
+    found = carry_out(trial, tmp_path / "run", quiet())
+    assert "the loss is" in found.diverged
+    assert found.test == {}
+    assert 0 < found.steps < 5
+    assert found.horizon is None
+
+
+def test_a_language_model_and_its_outcome(tmp_path):
+    (tmp_path / "a.txt").write_text("to be or not to be, that is the question\n" * 20)
+    settings = {"problem": "language", "files": [str(tmp_path / "a.txt")], "window": 4, "steps": 2}
+    settings |= {"cells": ["rnn"], "hidden": 3, "batch_size": 2, "seeds": 1}
+    trial = plan(comparison_from(settings))[0].trials[0]
+    found = carry_out(trial, tmp_path / "run", quiet())
+    assert 2 < found.test["loss"] < 5
+    assert found.horizon.steps <= 3
+
+
+def test_progress_is_lines_of_json_a_few_a_second():
+    out = io.StringIO()
+    lines = Lines(out)
+    lines.start(10, 3)
+    for step in range(4, 10):
+        lines.update(step, 1, 0.5, 100.0, validation_loss=0.25)
+    told = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert told == [{"step": 3}, {"step": 4, "loss": 0.5, "validation": 0.25}]
+    assert lines.step == 9
