@@ -42,3 +42,11 @@ def compiling():
     suite = SUITES["compile"]
     rows = [Row(Point("GRU", "first call", 1, 1, 4), {"compiled": spread(0.25)})]
     return Result(suite, GRID, rows, 4e9, 4e9)
+
+
+@pytest.fixture
+def remedies():
+    """One that costs half, and one that costs a tenth less than nothing."""
+    suite = SUITES["remedies"]
+    rows = [row(suite, 4, 1.5, 1.0, work="zoneout"), row(suite, 4, 0.9, 1.0, work="dropout")]
+    return Result(suite, GRID, rows, 4e9, 4e9)

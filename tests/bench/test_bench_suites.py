@@ -9,12 +9,15 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from weft.bench import SUITES, Grid, processes
 from weft.bench import layers as layers_module
+from weft.bench import remedies as remedies_module
 from weft.bench import run as run_module
 from weft.bench.catalogue import TORCH, WEFT
 from weft.bench.layers import pair, ragged_lengths
 from weft.bench.peak import SUMS, _text, peak
 from weft.bench.peephole import EagerPeephole, PeepholeLSTM
 from weft.bench.processes import _answer, _child, compiling
+from weft.bench.remedies import BASES, REMEDIES, Contender
+from weft.bench.remedies import _run as remedy_run
 from weft.bench.results import Point
 from weft.bench.run import chosen, measure
 from weft.bench.work import Plan, operations
@@ -170,3 +173,57 @@ def test_suites_are_chosen_by_layer():
 def test_a_process_that_fails_says_how():
     with pytest.raises(EngineError, match=r"GRU with B = 1.*code 3 \(out of it\); try smaller"):
         _answer(["sh", "-c", "echo out of it >&2; exit 3"], Point("GRU", "training", 1, 2, 3))
+
+
+def test_the_suite_of_remedies_has_a_row_for_each():
+    rows = rows_of("remedies", "LSTM")
+    points = [(row.point.work, row.point.size) for row in rows]
+    assert points == [(name, size) for size in (4, 5) for name in REMEDIES]
+    assert {row.point.work for row in rows_of("remedies", "GRU")} == (
+        {name for name in REMEDIES if not name.startswith("norm")}
+    )
+    assert all(list(row.spreads) == ["without", "with"] for row in rows)
+
+
+def test_a_remedy_is_measured_against_the_same_layer_without_it(monkeypatch):
+    made = []
+
+    class Noted(Recurrent):
+        def __init__(self, *args, **options):
+            made.append(options)
+            super().__init__(*args, **options)
+
+    monkeypatch.setattr(remedies_module, "Recurrent", Noted)
+    rows_of("remedies", "GRU")
+    pairs = list(zip(made[::2], made[1::2], strict=True))
+    assert pairs[0] == ({"num_layers": 2}, {"num_layers": 2, "dropout": 0.3})
+    assert pairs[1] == ({}, {"input_dropout": 0.3})
+
+
+@pytest.mark.parametrize("name", [*BASES, *REMEDIES])
+def test_a_run_of_a_remedy_is_a_training_step(name, monkeypatch):
+    found = []
+    zero_grad = Recurrent.zero_grad
+
+    def noting(module, **named):
+        found.append(
+            [p.grad is not None for n, p in module.named_parameters() if "initial" not in n]
+        )
+        zero_grad(module, **named)
+
+    monkeypatch.setattr(Recurrent, "zero_grad", noting)
+    remedy_run((BASES | REMEDIES)[name], Point("LSTM", "training", 2, 3, 4), torch.randn(3, 2, 4))()
+    assert len(found) == 1
+    assert all(found[0])
+
+
+def test_a_penalty_is_part_of_the_step():
+    seen = []
+
+    def penalty(y):
+        seen.append(y)
+        return y.sum()
+
+    run = remedy_run(Contender(penalty=penalty), Point("GRU", "", 2, 3, 4), torch.randn(3, 2, 4))
+    run()
+    assert seen[0].shape == (3, 2, 4)

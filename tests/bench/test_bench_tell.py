@@ -61,6 +61,13 @@ def test_table_without_a_ratio(compiling):
     assert not any("mean" in line for line in lines)
 
 
+def test_table_of_costs(remedies):
+    lines = shown(remedies)
+    assert ["LSTM", "zoneout", "2", "3", "4", "1500", "1000", "+50%"] in lines
+    assert ["LSTM", "dropout", "2", "3", "4", "900", "1000", "-10%"] in lines
+    assert not any("mean" in line for line in lines)
+
+
 MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
 
 
@@ -77,6 +84,13 @@ def test_picture_shows_ratios_and_shares(layers):
     assert [bar.get_height() for bar in ratio.patches] == pytest.approx([2, 8, 3])
     assert [bar.get_height() for bar in share.patches] == pytest.approx([25, 50, 25])
     assert "LSTM" in ratio.get_title(loc="left")
+
+
+def test_picture_of_costs(layers, remedies):
+    pytest.importorskip("matplotlib")
+    *_, costs = plot.figure_of([layers, remedies], "made up").axes
+    assert [bar.get_width() for bar in costs.patches] == pytest.approx([50, -10])
+    assert [label.get_text() for label in costs.get_yticklabels()] == ["zoneout", "dropout"]
 
 
 def test_a_plot_that_cannot_be(monkeypatch):

@@ -45,6 +45,14 @@ def ornn(p, x, h):
     return (torch.where(inner, 2 * a, shrunk),)
 
 
+def rotation(p, x, h, g):
+    """Complex numbers, turned by their angles on the unit circle."""
+    turn = torch.polar(torch.ones_like(p["a"]), 2 * torch.atan(p["a"] / 100))
+    real, imaginary = (x @ p["W"].mT).chunk(2, dim=-1)
+    z = turn * torch.complex(h, g) + torch.complex(real, imaginary)
+    return z.real, z.imag
+
+
 def lstm(p, x, h, c):
     o, c = lstm_from(both(p, x, h, 4), c)
     return o * tanh(c), c
@@ -247,6 +255,7 @@ ORACLES = {
     "rnn_relu": partial(rnn, f=F.relu),
     "irnn": partial(rnn, f=F.relu),
     "ornn": ornn,
+    "rotation": rotation,
     "antisymmetric": antisymmetric,
     "antisymmetric_gated": antisymmetric_gated,
     "indrnn": ind_rnn,

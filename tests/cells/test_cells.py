@@ -89,6 +89,7 @@ SHAPES = {  # of one gate, where it is not as in the simple network
     "ligru": {"W": (7, 5), "U": (7, 7)},
     "sru": {"W": (7, 7), "v": (7,), "b": (7,)},
     "rglru": {"W": (7, 7), "b": (7,), "decay": (7,)},
+    "rotation": {"W": (7, 5), "a": (7,)},
 } | dict.fromkeys(("minlstm", "mingru", "qrnn_f", "qrnn_fo", "qrnn_ifo"), INPUT_ALONE)
 
 

@@ -8,7 +8,7 @@ from weft.cells.roles import forget_gate
 from weft.compile import kernel
 from weft.errors import CellError
 
-WITHOUT_CANDIDATE = {"rnn", "rnn_relu", "irnn", "ornn", "indrnn"}
+WITHOUT_CANDIDATE = {"rnn", "rnn_relu", "irnn", "ornn", "rotation", "indrnn"}
 WITHOUT_FORGETTING = WITHOUT_CANDIDATE | {
     *("antisymmetric", "antisymmetric_gated", "fastrnn", "lstm_1997", "rglru")
 }

@@ -49,6 +49,39 @@ def test_options_take_none_and_switches(weft, here):
     assert (config.clip_norm, config.tie_embeddings, config.weight_decay) == (None, True, 0.1)
 
 
+def test_remedies_from_the_command_line(weft, here):
+    words = ("--zoneout", 0.1, "--weight-drop", 0.5, "--activation-penalty", 2)
+    words += ("--learn-initial-state", "--init", "orthogonal, forget-bias:2")
+    assert weft("train", "language", "cats.txt", *SMALL, *words, "--out", "r").exit_code == 0
+    config = LanguageModel.load(here / "r").config
+    assert (config.zoneout, config.weight_drop, config.activation_penalty) == (0.1, 0.5, 2.0)
+    assert (config.learn_initial_state, config.init) == (True, "orthogonal, forget-bias:2")
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("--init", "chrono"), "'chrono' is no way to start; allowed"),
+        (("--zoneout", 2), "zoneout = 2.0; it must be a number at least 0 and at most 0.95"),
+        (("--cell", "rnn", "--init", "chrono:9"), "RNN has no gate that forgets"),
+        (("--cell", "rnn", "--recurrent-dropout", 0.1), "RNN has no candidate"),
+    ],
+)
+def test_a_remedy_that_cannot_be(weft, words, part):
+    result = weft("train", "language", "cats.txt", *SMALL, *words, "--out", "r")
+    assert result.exit_code == 2
+    assert part in " ".join(result.stderr.split())
+
+
+def test_options_are_listed_by_what_they_are_of(weft):
+    text = weft("train", "language", "--help").stdout
+    titles = ("Options:", "Data and model:", "Remedies in the recurrent layers:", "Training:")
+    places = [text.index(title) for title in titles]
+    assert places == sorted(places)
+    assert places[2] < text.index("--zoneout") < places[3] < text.index("--clip-norm")
+    assert places[0] < text.index("--out RUN") < places[1] < text.index("--cell")
+
+
 def test_the_text_may_be_left_out(weft, here):
     words = ("--max-steps", 1, "--hidden", 4, "--valid-fraction", 0.0005)
     assert weft("train", "language", *words, "--out", "r").exit_code == 0

@@ -1,10 +1,25 @@
 """`weft inspect` as a user calls it."""
 
+import importlib
+import shutil
+
+import pytest
+
 from weft import LanguageModel
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pictures that take no time; one test draws them."""
+    for place in ("weft.insight.page.svg", "weft.insight.watched.svg"):
+        monkeypatch.setattr(place, lambda figure: "<svg></svg>")
+    # By its full name: the package has a function `report` as well.
+    report = importlib.import_module("weft.insight.report")
+    monkeypatch.setattr(report, "curves_svg", lambda rows: "<svg></svg>")
+
+
 def test_it_prints_layers_and_verdicts_and_adds_pictures(weft, run):
-    result = weft("inspect", run, "--steps", 20, "--rows", 2)
+    result = weft("inspect", run, "--steps", 12, "--rows", 2)
     assert result.exit_code == 0, result.output
     for word in (
         "horizon",
@@ -20,7 +35,7 @@ def test_it_prints_layers_and_verdicts_and_adds_pictures(weft, run):
     assert "<h2>Curves</h2>" in page
 
 
-def test_another_text_and_another_page(weft, run, here):
+def test_another_text_and_another_page(weft, run, here, undrawn):
     before = (run / "report.html").read_bytes()
     result = weft("inspect", run, "cats.txt", "--steps", 15, "--out", "page.html")
     assert result.exit_code == 0, result.output
@@ -29,11 +44,25 @@ def test_another_text_and_another_page(weft, run, here):
     assert (run / "report.html").read_bytes() == before
 
 
-def test_from_python_it_gives_what_it_prints(run):
-    found, page = LanguageModel.load(run).inspect(rows=2, steps=20)
+def test_from_python_it_gives_what_it_prints(run, undrawn):
+    found, page = LanguageModel.load(run).inspect(rows=2, steps=12)
     assert page == run / "report.html"
     assert [layer.name for layer in found.layers] == ["recurrent"]
     assert found.verdicts
+
+
+def test_going_on_with_the_training_keeps_the_inspection(run, tmp_path, undrawn):
+    out = shutil.copytree(run, tmp_path / "copy")
+    (out / "report.html").write_text("cut sh")
+    LanguageModel().fit(out=out, resume=True)
+    LanguageModel.load(out).inspect(rows=1, steps=12)
+    for steps in (22, 24):
+        LanguageModel(max_steps=steps).fit(out=out, resume=True)
+    page = (out / "report.html").read_text()
+    assert f"<td>{steps}</td>" in page
+    assert page.count("<h2>Verdicts</h2>") == 1
+    assert "<td>20 steps of training</td>" in page
+    assert page.count("<h2>Gradient flow while training</h2>") == 1
 
 
 def test_mistakes_are_told_in_a_line(weft, run, here):

@@ -9,8 +9,26 @@ import torch
 from networks import lstm
 
 from weft.errors import MissingExtra, RunError
-from weft.insight import Picture, Section, amended, inspect_model, inspection_sections, report
-from weft.insight.plot import Row, plot_dynamics, plot_flow, plot_gates, plot_unfolded, png, svg
+from weft.insight import (
+    Picture,
+    Section,
+    amended,
+    carried_over,
+    inspect_model,
+    inspection_sections,
+    report,
+    watched_sections,
+)
+from weft.insight.plot import (
+    Row,
+    plot_dynamics,
+    plot_flow,
+    plot_gates,
+    plot_heat,
+    plot_unfolded,
+    png,
+    svg,
+)
 
 CURVES = {"a": [0.5**d for d in range(20)], "b": [0.99**d for d in range(20)]}
 
@@ -60,20 +78,67 @@ def test_dynamics_leave_out_what_is_not_finite():
 
 
 def test_svg_is_the_same_for_the_same_picture_and_loads_nothing():
-    first, second = svg(plot_flow(CURVES)), svg(plot_flow(CURVES))
+    figure = plot_flow(CURVES)
+    first, second = svg(figure), svg(plot_flow(CURVES))
     assert first.startswith("<svg")
     assert first == second
     assert not re.search(r'href="(?!#|data:)', first)
-    assert png(plot_flow(CURVES)).startswith(b"\x89PNG")
+    assert png(figure, dpi=20).startswith(b"\x89PNG")
+
+
+def falling(factor, steps=(0, 50, 100), layer="layer", count=20):
+    norms = [3 * factor**d for d in range(count)]
+    line = {"layer": layer, "distances": list(range(count)), "norms": norms}
+    return [{"step": step, **line} for step in steps]
+
+
+def horizon_of(axes):
+    (line,) = axes.lines
+    return line.get_ydata().tolist()
+
+
+def test_the_heat_map_is_relative_and_has_its_horizon():
+    axes = plot_heat(falling(0.1**0.5) + falling(0.99, layer="other")).axes
+    assert [a.get_title(loc="left") for a in axes[:2]] == ["layer", "other"]
+    shares = np.asarray(axes[0].collections[0].get_array())
+    np.testing.assert_allclose(shares[:8, 0], [-0.5 * d for d in range(1, 9)])
+    assert shares.min() == -4
+    assert horizon_of(axes[0]) == pytest.approx([4.0] * 3)
+    assert horizon_of(axes[1]) == [19] * 3
+    assert [a.texts[0].get_text() for a in axes[:2]] == ["1 % after 4", "1 % after ≥ 19"]
+
+
+def test_a_heat_map_of_gradients_that_grow_has_colours_for_that():
+    (panel, bar) = plot_heat(falling(1.5)).axes
+    assert panel.collections[0].get_clim() == (-4, 2)
+    assert [t.get_text() for t in bar.get_yticklabels()][-2:] == ["× 10", "≥ × 100"]
+    assert plot_heat(falling(0.5)).axes[0].collections[0].get_clim() == (-4, 0)
+
+
+def test_windows_of_several_lengths_share_a_heat_map():
+    lines = falling(0.5) + falling(0.5, steps=(150,), count=6)
+    shares = plot_heat(lines).axes[0].collections[0].get_array()
+    assert np.isfinite(np.asarray(shares)[:5, 3]).all()
+    assert np.ma.getmaskarray(shares)[5:, 3].all()
+
+
+def test_a_training_as_a_section():
+    (section,) = watched_sections(falling(0.5))
+    assert section.title == "Gradient flow while training"
+    assert section.content.svg.startswith("<svg")
+    assert not re.search(r'href="(?!#|data:)', section.content.svg)
+    assert watched_sections([]) == watched_sections(falling(0.5, count=1)) == []
+    with pytest.raises(ValueError, match="no layer to draw"):
+        plot_heat([])
 
 
 @pytest.fixture(scope="module")
 def found():
-    return inspect_model(lstm(-1.0), torch.randn(20, 2, 3, dtype=torch.double))
+    return inspect_model(lstm(-1.0, size=4), torch.randn(16, 2, 3, dtype=torch.double))
 
 
 def test_an_inspection_as_sections(found):
-    sections = inspection_sections(found, list("abcdefghijklmnopqrst"), torch.rand(20, 5))
+    sections = inspection_sections(found, list("abcdefghijklmnop"), torch.rand(16, 2))
     titles = [s.title for s in sections]
     assert titles[:2] == ["Verdicts", "Layers"]
     assert titles[2:] == [
@@ -87,9 +152,9 @@ def test_without_matplotlib_a_sentence_stands_there(found, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match="Drawing a network needs matplotlib"):
         plot_flow(CURVES)
-    page = report("x", inspection_sections(found))
+    page = report("x", inspection_sections(found) + watched_sections(falling(0.5)))
     assert "<svg" not in page
-    assert "pip install &#x27;weft[plot]&#x27;" in page
+    assert page.count("pip install &#x27;weft[plot]&#x27;") == 2
 
 
 def test_a_page_is_amended_and_amended_again():
@@ -103,6 +168,15 @@ def test_a_page_is_amended_and_amended_again():
     assert twice.endswith("</body></html>\n")
 
 
+def test_what_a_page_was_amended_with_is_carried_over():
+    old, new = report("Old", []), report("New", [])
+    assert carried_over(old, new, "inspection") == new
+    block = [Section("Kept", "as it was")]
+    assert carried_over(amended(old, "i", block), new, "i") == amended(new, "i", block)
+
+
 def test_a_page_that_is_not_whole_is_refused():
     with pytest.raises(RunError, match=r"report\.html is not whole; delete it"):
         amended("<html>", "inspection", [])
+    with pytest.raises(RunError, match=r"report\.html is not whole; delete it"):
+        carried_over("<html>", report("New", []), "inspection")

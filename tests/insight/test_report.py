@@ -32,29 +32,33 @@ class Parser(HTMLParser):
         assert self.open.pop() == tag
 
 
-def page():
+def new_page():
     facts, text = Section("Data", {"<file>": "a & b"}), Section("Text", "<x>\n")
     return report("A run", [facts, text, Section("Curves", ROWS)])
 
 
-def test_the_page_is_whole_and_loads_nothing():
+@pytest.fixture(scope="module")
+def page():
+    """Drawn once: drawing takes longer than all that is asked of it."""
+    return new_page()
+
+
+def test_the_page_is_whole_and_loads_nothing(page):
     parser = Parser()
-    parser.feed(re.sub(r"<svg.*</svg>", "", page(), flags=re.S))
+    parser.feed(re.sub(r"<svg.*</svg>", "", page, flags=re.S))
     assert parser.open == []
     assert parser.loaded == []
-    assert "url(http" not in page()
+    assert "url(http" not in page
 
 
-def test_what_it_shows_is_escaped():
-    assert "<th>&lt;file&gt;</th><td>a &amp; b</td>" in page()
-    assert "<pre>&lt;x&gt;\n</pre>" in page()
+def test_what_it_shows_is_escaped(page):
+    assert "<th>&lt;file&gt;</th><td>a &amp; b</td>" in page
+    assert "<pre>&lt;x&gt;\n</pre>" in page
 
 
-def test_curves_are_drawn_with_their_labels():
-    svg = curves_svg(ROWS)
-    assert svg.startswith("<svg")
+def test_curves_are_drawn_with_their_labels(page):
     for label in ("training", "validation", "loss (nats)", "learning rate", "gradient norm"):
-        assert f"<!-- {label} -->" in svg
+        assert f"<!-- {label} -->" in page
     assert curves_svg(ROWS[:-1]).count("<!-- validation -->") == 0
 
 
@@ -62,8 +66,8 @@ def test_without_matplotlib_a_sentence_stands_there(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"pip install 'weft\[plot\]'"):
         curves_svg(ROWS)
-    assert "<svg" not in page()
-    assert "pip install &#x27;weft[plot]&#x27;" in page()
+    assert "<svg" not in new_page()
+    assert "pip install &#x27;weft[plot]&#x27;" in new_page()
 
 
 def test_a_run_without_metrics_has_no_curves():

@@ -1,9 +1,6 @@
 """Layers with remedies as plain loops in torch, with the masks that a layer drew."""
 
-from types import SimpleNamespace
-
 import torch
-from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from weft.nn import remedies
@@ -13,9 +10,8 @@ class Draws(list):
     """What a layer draws, in that order, as (name, mask), once it is told to watch."""
 
     def watch(self, monkeypatch):
-        for name in ("mask", "masks", "held"):
+        for name in ("mask", "masks", "held", "elements"):
             monkeypatch.setattr(remedies.Rows, name, self._noting(name))
-        monkeypatch.setattr(remedies, "F", SimpleNamespace(dropout=self._dropout))
         return self
 
     def _noting(self, name):
@@ -27,15 +23,10 @@ class Draws(list):
 
         return noting
 
-    def _dropout(self, weight, share):
-        dropped = F.dropout(weight, share)
-        self.append(("dropout", (dropped / weight).detach()))
-        return dropped
-
     def padded(self, packed):
         """The same of a packed sequence (sorted) as of a padded one."""
         return [
-            (name, m if name == "dropout" else pad_packed_sequence(like(packed, m))[0])
+            (name, m if name == "elements" else pad_packed_sequence(like(packed, m))[0])
             for name, m in self
         ]
 

@@ -264,3 +264,10 @@ def test_a_subclass_of_a_cell_keeps_its_roles():
     layer = Recurrent(Mine, 3, 4)
     assert torch.equal(layer.b_l0[4:8], torch.ones(4))
     assert torch.equal(init.forget_bias_(layer, -1.0).b_l0[4:8], -torch.ones(4))
+
+
+def test_chrono_without_spread_is_the_same_for_all_units():
+    layer = init.chrono_(Recurrent("lstm", 3, 8), 101, spread=False)
+    i, f, _, _ = layer.b_l0.chunk(4)
+    torch.testing.assert_close(f, torch.full((8,), math.log(100)))
+    assert torch.equal(i, -f)

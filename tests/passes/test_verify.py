@@ -188,7 +188,7 @@ def test_clip(name):
 def merged(name="lstm"):
     loop, backward = loops(name)
     forward, backward = stash(loop, backward)
-    outside, affine = find_affine(loop.outside, backward, CELLS[name].graph().params)
+    outside, affine = find_affine(loop.outside, CELLS[name].graph().params)
     forward = replace(forward, outside=outside)
     return forward, affine, merge(forward, affine)
 

@@ -30,6 +30,11 @@ def test_an_unknown_setting_suggests_the_nearest():
         ("min_count", 0),
         ("epochs", "many"),
         ("tie_embeddings", 1),
+        ("zoneout", 0.96),
+        ("weight_drop", -0.1),
+        ("activation_penalty", -1.0),
+        ("learn_initial_state", 0.5),
+        ("init", 3),
     ],
 )
 def test_a_value_that_cannot_be_is_named(name, value):
@@ -43,5 +48,39 @@ def test_none_takes_a_setting_away():
 
 def test_settings_survive_json():
     config = LanguageConfig(files=("a", "b"), clip_value=0.5, level="word")
+    settings = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(config).items()}
+    assert language_config(settings) == config
+
+
+def test_ways_to_start():
+    starts = LanguageConfig(init="orthogonal, forget-bias:2.5").starts
+    assert starts == (("orthogonal", 1.0), ("forget-bias", 2.5))
+    assert LanguageConfig(init="chrono:150,identity:0.5").starts == (
+        (("chrono", 150.0), ("identity", 0.5))
+    )
+    assert LanguageConfig().starts == ()
+
+
+@pytest.mark.parametrize(
+    ("init", "text"),
+    [
+        ("chrono", "'chrono' is no way to start; allowed, .* chrono:STEPS"),
+        ("chrono:2", "with STEPS a whole number above 2"),
+        ("chrono:3.5", "'chrono:3.5'"),
+        ("orthogonal:", "'orthogonal:'"),
+        ("identity:inf", "'identity:inf'"),
+        ("forget_bias:1", "'forget_bias:1'"),
+        ("orthogonal,", "'' is no way"),
+        ("orthogonal, identity", "orthogonal and identity set the same weights"),
+        ("chrono:9, forget-bias", "chrono and forget-bias set the same weights"),
+    ],
+)
+def test_a_way_to_start_that_cannot_be(init, text):
+    with pytest.raises(ConfigError, match=f"init = '{init}': .*{text}"):
+        language_config({"init": init})
+
+
+def test_remedies_survive_json():
+    config = LanguageConfig(zoneout=0.1, learn_initial_state=True, init="chrono:9")
     settings = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(config).items()}
     assert language_config(settings) == config

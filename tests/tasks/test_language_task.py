@@ -194,3 +194,46 @@ def test_a_loaded_model_trains_anew_as_it_was_set(text_file, tmp_path):
     model = weft.LanguageModel.load(tmp_path / "run")
     model.fit(out=tmp_path / "again")
     assert weights(tmp_path / "again") == weights(tmp_path / "run")
+
+
+REMEDIES = {
+    "layers": 2,
+    "input_dropout": 0.1,
+    "state_dropout": 0.1,
+    "output_dropout": 0.1,
+    "recurrent_dropout": 0.1,
+    "weight_drop": 0.2,
+    "zoneout": 0.1,
+    "activation_penalty": 2.0,
+    "temporal_activation_penalty": 1.0,
+    "learn_initial_state": True,
+    "init": "orthogonal, forget-bias:1",
+}
+
+
+def test_a_run_with_every_remedy_is_saved_and_loaded(text_file, tmp_path):
+    model = tiny(**REMEDIES)
+    model.fit(text_file, out=tmp_path / "run")
+    again = weft.LanguageModel.load(tmp_path / "run")
+    assert again.config == model.config
+    assert again.evaluate() == model.validation
+    net = again._trained.net
+    assert net.recurrent.initial_h_l1.abs().sum() > 0
+
+
+def test_a_run_with_remedies_goes_on_as_if_it_had_never_stopped(text_file, tmp_path):
+    settings = {**REMEDIES, "schedule": "constant", "validate_every": 1000, "epochs": 1}
+    tiny(**settings).fit(text_file, out=tmp_path / "whole")
+    tiny(**settings, max_steps=5).fit(text_file, out=tmp_path / "parts")
+    weft.LanguageModel(max_steps="none").fit(out=tmp_path / "parts", resume=True)
+    assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
+
+
+def test_a_run_tells_the_loss_without_penalties(text_file, tmp_path):
+    losses = []
+    for name, weight in (("without", 0.0), ("with", 50.0)):
+        model = tiny(activation_penalty=weight, max_steps=1, log_every=1, dropout=0.0)
+        model.fit(text_file, out=tmp_path / name)
+        losses.append(Run.open(tmp_path / name).metrics()[0]["loss"])
+    assert losses[0] == losses[1]
+    assert weights(tmp_path / "without") != weights(tmp_path / "with")

@@ -168,14 +168,14 @@ def test_metrics_that_are_not_json(run):
 
 def test_metrics_are_cut_back(run):
     run.log({"step": 1})
-    size = run.sync_metrics()
+    sizes = run.sync_lines()
     run.log({"step": 2})
-    run.truncate_metrics(size)
+    run.truncate_lines(sizes)
     assert run.metrics() == [{"step": 1}]
 
 
 def test_metrics_shorter_than_at_the_checkpoint_are_told(run, caplog):
-    run.truncate_metrics(100)
+    run.truncate_lines({"metrics.jsonl": 100})
     assert "lines are lost" in caplog.text
     assert run.metrics() == []
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-__all__ = ["LAYERS", "SUITES", "TORCH", "WEFT", "Grid", "Ratio", "Suite"]
+__all__ = ["LAYERS", "SUITES", "TORCH", "WEFT", "WITH", "WITHOUT", "Grid", "Ratio", "Suite"]
 
 LAYERS = ("LSTM", "GRU", "RNN")
 TORCH, WEFT = "torch.nn", "Weft"
+WITH, WITHOUT = "with", "without"
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,19 @@ class Grid:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times less `ours` takes than `theirs`; above 1 is good."""
+    """How many times less `ours` takes than `theirs`; above 1 is good.
+
+    A cost is shown as what `theirs` takes beyond `ours`, in per cent: there 1 is good.
+    """
 
     label: str
     theirs: str
     ours: str
+    is_cost: bool = False
 
 
 FASTER = Ratio("faster", TORCH, WEFT)
+COST = Ratio("cost", WITH, WITHOUT, is_cost=True)
 SIZES = (64, 128, 256, 512)
 WHOLE, BRIEF = Grid((8, 32, 64), (64, 256), SIZES), Grid((8, 64), (64,), (64, 256))
 
@@ -53,6 +59,11 @@ class Suite:
     ratios: tuple[Ratio, ...] = (FASTER,)
     unit: str = "seconds"
     has_share: bool = True
+
+    @property
+    def is_of_costs(self) -> bool:
+        """Whether it tells what things cost, each by itself: a mean over them says nothing."""
+        return any(ratio.is_cost for ratio in self.ratios)
 
 
 _ALL = (
@@ -82,6 +93,15 @@ _ALL = (
         LAYERS,
         Grid((1, 32), (64,), (64, 256)),
         Grid((1, 32), (64,), SIZES),
+    ),
+    Suite(
+        "remedies",
+        "what each remedy adds to a training step of the layer without it",
+        ("LSTM", "GRU"),
+        Grid((32,), (128,), (64, 256)),
+        Grid((32,), (128,), SIZES),
+        ratios=(COST,),
+        has_share=False,
     ),
     Suite(
         "memory",

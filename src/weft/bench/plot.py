@@ -1,4 +1,4 @@
-"""One picture of what was measured: how many times faster, and below it the share of the peak."""
+"""One picture of what was measured: times faster, below it the share of the peak; and costs."""
 
 import importlib.util
 import io
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from weft.bench.catalogue import WEFT, Suite
+from weft.bench.plot_costs import costs_height, draw_costs
 from weft.bench.results import Result, Row
 from weft.errors import ConfigError, MissingExtra
 
@@ -35,8 +36,8 @@ class Panel:
 
     @property
     def points(self) -> int:
-        """How many there are on the axis; each work has all of them."""
-        return len(next(iter(self.groups.values())))
+        """How many there are on the axis, which of costs is another; each work has all of them."""
+        return 0 if self.result.suite.is_of_costs else len(next(iter(self.groups.values())))
 
 
 def check_plot(path: Path, suites: Sequence[Suite]) -> None:
@@ -91,11 +92,17 @@ def _panels(result: Result) -> list[Panel]:
 
 
 def _heights(panel: Panel) -> tuple[float, ...]:
+    if panel.result.suite.is_of_costs:
+        return (costs_height(panel.groups),)
     return (RATIO_HEIGHT, SHARE_HEIGHT) if panel.result.suite.has_share else (RATIO_HEIGHT,)
 
 
 def _draw(panel: Panel, places: Sequence["Axes"], widest: int) -> None:
     suite = panel.result.suite
+    if suite.is_of_costs:
+        title = f"{suite.name}: {panel.layer}, cost in training"
+        draw_costs(panel.groups, suite.ratios[0], title, places[0])
+        return
     _draw_ratio(panel, places[0])
     if suite.has_share:
         _draw_share(panel, places[1])

@@ -8,6 +8,7 @@ from weft.bench.layers import inference, layers, packed
 from weft.bench.own import own
 from weft.bench.peak import peak
 from weft.bench.processes import compiling, memory
+from weft.bench.remedies import remedies
 from weft.bench.results import Result, Row
 from weft.bench.steps import steps
 from weft.bench.work import Plan
@@ -21,6 +22,7 @@ _SOURCES: dict[str, Callable[[Plan], Iterator[Row]]] = {
     "own": own,
     "inference": inference,
     "steps": steps,
+    "remedies": remedies,
     "memory": memory,
     "compile": compiling,
 }

@@ -44,6 +44,7 @@ from weft.cells.qrnn import QRNNf, QRNNfo, QRNNifo
 from weft.cells.registry import CELLS, load
 from weft.cells.rglru import RGLRU
 from weft.cells.rnn import RNN
+from weft.cells.rotation import RotationRNN
 from weft.cells.slstm import sLSTM
 from weft.cells.sru import SRU
 from weft.cells.symbols import Symbol
@@ -82,6 +83,7 @@ __all__ = [
     "QRNNf",
     "QRNNfo",
     "QRNNifo",
+    "RotationRNN",
     "Symbol",
     "exp",
     "load",

@@ -30,6 +30,7 @@ from weft.cells.ornn import OrthogonalRNN
 from weft.cells.qrnn import QRNNf, QRNNfo, QRNNifo
 from weft.cells.rglru import RGLRU
 from weft.cells.rnn import RNN
+from weft.cells.rotation import RotationRNN
 from weft.cells.slstm import sLSTM
 from weft.cells.sru import SRU
 from weft.cells.ugrnn import UGRNN
@@ -42,6 +43,7 @@ CELLS: dict[str, Cell] = {
     "rnn_relu": RNN(nonlinearity="relu"),
     "irnn": IRNN(),
     "ornn": OrthogonalRNN(),
+    "rotation": RotationRNN(),
     "antisymmetric": AntisymmetricRNN(),
     "antisymmetric_gated": GatedAntisymmetricRNN(),
     "indrnn": IndRNN(),

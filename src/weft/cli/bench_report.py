@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from weft.bench.catalogue import Suite
+from weft.bench.catalogue import Ratio, Suite
 from weft.bench.plot import picture
 from weft.bench.report import as_json
 from weft.bench.results import Result, Row, Summary
@@ -82,7 +82,9 @@ def show_result(result: Result) -> None:
 
 def _legend(result: Result) -> str:
     words = f"{_UNITS[result.suite.unit][0]}, medians"
-    if result.suite.ratios:
+    if result.suite.is_of_costs:
+        words += "; cost: what it takes beyond the same layer without"
+    elif result.suite.ratios:
         words += "; mean: geometric"
     if result.suite.has_share:
         peaks = (result.peak_before / 1e9, result.peak_after / 1e9)
@@ -91,7 +93,9 @@ def _legend(result: Result) -> str:
 
 
 def table(result: Result) -> Table:
-    """A row for each point; after each layer's work the geometric mean and the lowest ratio."""
+    """A row for each point; after each layer's work the geometric mean and the lowest ratio, where
+    those say something.
+    """
     suite = result.suite
     made = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in ("layer", "work"):
@@ -110,9 +114,11 @@ def _add_group(made: Table, result: Result, rows: Sequence[Row], summary: Summar
         point = row.point
         sizes = (point.batch, point.steps, point.size)
         values = (_value(s.median, result.suite.unit) for s in row.spreads.values())
-        ratios = (f"{row.ratio(r):.2f}" for r in result.suite.ratios)
+        ratios = (_ratio(row, r) for r in result.suite.ratios)
         cells = [point.layer, point.work, *map(str, sizes), *values, *ratios]
         made.add_row(*cells, _percent(result.share(row)))
+    if result.suite.is_of_costs:
+        return
     if result.suite.ratios:
         gap = [""] * (3 + len(rows[0].spreads))
         means = (f"{mean:.2f}" for mean in summary.means.values())
@@ -121,6 +127,11 @@ def _add_group(made: Table, result: Result, rows: Sequence[Row], summary: Summar
         made.add_row("", "lowest", *gap, *minima, style="bold", end_section=True)
     else:
         made.add_section()
+
+
+def _ratio(row: Row, ratio: Ratio) -> str:
+    value = row.ratio(ratio)
+    return f"{value - 1:+.0%}" if ratio.is_cost else f"{value:.2f}"
 
 
 def _value(value: float, unit: str) -> str:

@@ -3,12 +3,12 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import click
 
-__all__ = ["Field", "given", "options_for"]
+__all__ = ["Field", "Sectioned", "given", "options_for"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Field = dataclasses.Field[Any]
@@ -17,6 +17,30 @@ NONE = "none"
 """What stands for None on the command line, as in a TOML file, which has no word for it."""
 
 _WORDS = {int: ("NUMBER", "a whole number"), float: ("NUMBER", "a number"), str: ("TEXT", "a text")}
+
+
+class Sectioned(click.Command):
+    """A command whose help lists options in sections: a title each, and the names in it.
+
+    What is in no section stands first.
+    """
+
+    def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._titles = {name: title for title, names in sections.items() for name in names}
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each section."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and isinstance(param, click.Option):
+                title = self._titles.get(param.name or "", "Options")
+                sections.setdefault(title, []).append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
 
 
 def options_for(config: type, fields: Iterable[Field]) -> Callable[[Command], Command]:

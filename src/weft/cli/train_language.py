@@ -2,34 +2,52 @@
 
 import dataclasses
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from weft.cli.configuration import read_settings
 from weft.cli.failures import INTERRUPTED
-from weft.cli.options import Field, given, options_for
+from weft.cli.options import Field, Sectioned, given, options_for
 from weft.tasks.language.config import LanguageConfig, language_config
+from weft.tasks.language.remedies import RemedyConfig
 from weft.training.config import TrainingConfig
 
 __all__ = ["command"]
 
 
-def _fields() -> Iterator[Field]:
-    """The task's own settings, then those of any training; the files are arguments."""
-    general = {field.name for field in dataclasses.fields(TrainingConfig)}
-    fields = sorted(dataclasses.fields(LanguageConfig), key=lambda field: field.name in general)
-    return (field for field in fields if field.name != "files")
+def _sections() -> dict[str, list[Field]]:
+    """The settings by what they are of; the files are arguments."""
+    sections: dict[str, list[Field]] = {"Data and model": [], _REMEDIES: [], "Training": []}
+    general, remedies = (
+        {field.name for field in dataclasses.fields(config)}
+        for config in (TrainingConfig, RemedyConfig)
+    )
+    for field in dataclasses.fields(LanguageConfig):
+        if field.name in general:
+            sections["Training"].append(field)
+        elif field.name in remedies:
+            sections[_REMEDIES].append(field)
+        elif field.name != "files":
+            sections["Data and model"].append(field)
+    return sections
 
 
-@click.command(name="language")
+_REMEDIES = "Remedies in the recurrent layers"
+_SECTIONS = _sections()
+
+
+@click.command(
+    name="language",
+    cls=Sectioned,
+    sections={title: [field.name for field in fields] for title, fields in _SECTIONS.items()},
+)
 @click.argument("files", nargs=-1, metavar="[FILE...]")
 @click.option("--out", required=True, metavar="RUN", help="directory of the run")
 @click.option("--config", metavar="FILE.toml", help="settings from a file; options here win")
 @click.option("--resume", is_flag=True, help="go on with the run from its last checkpoint")
 @click.option("--overwrite", is_flag=True, help="replace the run that is there")
-@options_for(LanguageConfig, _fields())
+@options_for(LanguageConfig, [field for fields in _SECTIONS.values() for field in fields])
 def command(
     files: tuple[str, ...],
     out: str,

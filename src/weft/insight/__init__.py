@@ -6,9 +6,10 @@ from weft.insight.inspection import Inspection, clipped_share, inspect_model
 from weft.insight.jacobians import LayerDynamics, jacobians
 from weft.insight.lyapunov import Spectrum
 from weft.insight.page import COLUMNS, inspection_sections, layer_row
-from weft.insight.report import Picture, Section, Table, amended, report
+from weft.insight.report import Picture, Section, Table, amended, carried_over, report
 from weft.insight.saturation import LayerActivity, Saturation, Units
 from weft.insight.verdicts import LayerInsight, Verdict, verdicts
+from weft.insight.watched import watched_sections
 
 __all__ = [
     "COLUMNS",
@@ -28,6 +29,7 @@ __all__ = [
     "Units",
     "Verdict",
     "amended",
+    "carried_over",
     "clipped_share",
     "find_horizon",
     "gradient_flow",
@@ -37,4 +39,5 @@ __all__ = [
     "layer_row",
     "report",
     "verdicts",
+    "watched_sections",
 ]

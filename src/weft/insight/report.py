@@ -74,14 +74,30 @@ def amended(page: str, name: str, sections: Sequence[Section]) -> str:
 
     Raises RunError for a page that has no end, or whose sections of that name have none.
     """
-    start, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->\n"
-    before, found, after = page.partition(start)
-    _, ended, rest = after.partition(end)
+    return _with_block(page, name, "\n".join(map(_section, sections)))
+
+
+def carried_over(old: str, new: str, name: str) -> str:
+    """The page `new` with what the page `old` was amended with under that name, if it was.
+
+    Raises RunError as `amended` does, for either page.
+    """
+    _, block, _ = _parts(old, name)
+    return new if block is None else _with_block(new, name, block)
+
+
+def _with_block(page: str, name: str, block: str) -> str:
+    before, _, rest = _parts(page, name)
+    return f"{before}<!-- {name} -->\n{block}\n<!-- end of {name} -->\n{rest}"
+
+
+def _parts(page: str, name: str) -> tuple[str, str | None, str]:
+    """What stands before the block of that name, the block, and what stands after it."""
+    before, found, after = page.partition(f"<!-- {name} -->\n")
+    block, ended, rest = after.partition(f"\n<!-- end of {name} -->\n")
     if not page.endswith(_END) or bool(found) != bool(ended):
         raise RunError("report.html is not whole; delete it, and a new one is made.")
-    if not found:
-        before, rest = page.removesuffix(_END), _END
-    return before + start + "\n".join(map(_section, sections)) + end + rest
+    return (before, block, rest) if found else (page.removesuffix(_END), None, _END)
 
 
 def _section(section: Section) -> str:

@@ -132,7 +132,8 @@ class Graph:
         """The nodes that depend on the input or a state; the rest is fixed for a whole sequence."""
         found: set[Node] = set()
         for node in self.nodes:
-            if node.op in ("state", "input", "given", "probe") or any(a in found for a in node.args):
+            comes = node.op in ("state", "input", "given", "probe")
+            if comes or any(a in found for a in node.args):
                 found.add(node)
         return frozenset(found)
 

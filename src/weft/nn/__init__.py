@@ -4,6 +4,7 @@ from weft.nn import init
 from weft.nn.base import RNNBase
 from weft.nn.cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from weft.nn.layer import Layer
+from weft.nn.penalties import activation_penalty, temporal_activation_penalty
 from weft.nn.recurrent import Recurrent
 from weft.nn.rnn import GRU, LSTM, RNN
 from weft.nn.stacked import Stack
@@ -25,5 +26,7 @@ __all__ = [
     "Swaps",
     "Trace",
     "accelerate",
+    "activation_penalty",
     "init",
+    "temporal_activation_penalty",
 ]

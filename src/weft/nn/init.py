@@ -46,13 +46,20 @@ def forget_bias_(module: M, value: float = 1.0) -> M:
     return module
 
 
-def chrono_(module: M, max_steps: int, *, generator: torch.Generator | None = None) -> M:
+def chrono_(
+    module: M,
+    max_steps: int,
+    *,
+    spread: bool = True,
+    generator: torch.Generator | None = None,
+) -> M:
     """Spread the units' memories over up to `max_steps` steps: chrono initialisation.
 
     The forget gate's bias becomes log(u), u uniform between 1 and max_steps - 1, so that a unit
     keeps what it holds for about u steps; that of an input gate (one called `i`) becomes -log(u).
-    A GRU's is its update gate's, and coupled gates have the one. After C. Tallec, Y. Ollivier, Can
-    recurrent neural networks warp time?, arXiv:1804.11188.
+    A GRU's is its update gate's, and coupled gates have the one. Without `spread` u is max_steps -
+    1 for all units, so that each keeps what it holds for as long as may be. After C. Tallec, Y.
+    Ollivier, Can recurrent neural networks warp time?, arXiv:1804.11188.
 
     Raises ConfigError where a cell has no gate that forgets, or a layer no biases.
 
@@ -71,7 +78,9 @@ def chrono_(module: M, max_steps: int, *, generator: torch.Generator | None = No
     inputs = [_gate(layer, "i") if "i" in layer.cell.gates else [] for layer, _, _ in found]
     with torch.no_grad():
         for (_, sign, parts), opening in zip(found, inputs, strict=True):
-            steps = torch.empty_like(parts[0]).uniform_(1, max_steps - 1, generator=generator)
+            steps = torch.full_like(parts[0], max_steps - 1)
+            if spread:
+                steps.uniform_(1, max_steps - 1, generator=generator)
             keeps = steps.log()
             _set_total(parts, sign * keeps)
             if opening:

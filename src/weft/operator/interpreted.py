@@ -40,8 +40,9 @@ def interpreted_backward(
     with torch.enable_grad():
         y, finals, others = _interpreted(kernel, kernel.outside(inputs), states, sequences)
     wanted = [t for t in tensors if t.requires_grad]
+    outputs = [y, *finals, *others][: len(gradients)]
     parts = torch.autograd.grad(
-        [y, *finals, *others][: len(gradients)], wanted, list(gradients), create_graph=create_graph, allow_unused=True
+        outputs, wanted, list(gradients), create_graph=create_graph, allow_unused=True
     )
     found = iter(parts)
     every = [next(found) if t.requires_grad else None for t in tensors]

@@ -78,7 +78,7 @@ def lower(graph: Graph) -> Lowered:
     loop = _run(hoist, _run(simplify, _run(gates, _run(norms, graph))))
     forward, backward = _run(stash, loop, _run(derive, loop))
     backward = _run(simplify_loop, backward)
-    outside, affine = find_affine(loop.outside, backward, graph.params)
+    outside, affine = find_affine(loop.outside, graph.params)
     loop, forward, backward = (replace(x, outside=outside) for x in (loop, forward, backward))
     loops = {"inference": loop, "forward": forward, "backward": backward}
     loops["clipped backward"] = _run(clip, backward)

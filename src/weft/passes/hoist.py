@@ -1,4 +1,4 @@
-"""hoist: what doesn't depend on a state leaves the loop over time.
+"""hoist: what doesn't depend on a state leaves the loop over time, but for statistics of rows.
 
 Sums are ordered so that their terms without a state come first: `W @ x + U @ h + b` becomes
 `(W @ x + b) + U @ h`, and the bracket is computed for all steps at once. Where every gate has such
@@ -37,6 +37,9 @@ class _Hoisting:
         self.places: dict[Node, Place] = {}
         self.kinds: dict[Node, int] = {}
         self.ordered: dict[Node, Node] = {}
+        self.whole = {*graph.results}
+        for node in graph.nodes:
+            self.whole |= {*node.args} if node.op in ("mean", "rstd") else set()
         self.leaved: dict[Node, Node] = {}
         self.leaves: dict[Place, Node] = {}
         self.scalars: dict[tuple[Place, tuple[Size, ...]], Place] = {}
@@ -46,7 +49,8 @@ class _Hoisting:
         found = self.kinds.get(node)
         if found is None:
             timed = node.op in ("input", "given", "probe")
-            own = STATEFUL if node.op == "state" else TIMED if timed else FIXED
+            inside = node.op in ("state", "mean", "rstd")
+            own = STATEFUL if inside else TIMED if timed else FIXED
             found = self.kinds[node] = max([own, *map(self.kind, node.args)])
         return found
 
@@ -60,10 +64,11 @@ class _Hoisting:
             if found.op in ("add", "sub") and self.kind(found) == STATEFUL:
                 found = self._ordered_sum(found)
             self.ordered[node] = found
+            self.whole |= {found} if node in self.whole else set()
         return found
 
     def _ordered_sum(self, node: Node) -> Node:
-        terms = sorted(_terms(node), key=lambda term: self.kind(term[1]) == STATEFUL)
+        terms = sorted(self._terms(node), key=lambda term: self.kind(term[1]) == STATEFUL)
         if terms[0][0] < 0 and any(sign > 0 for sign, _ in terms):
             return node  # it would begin with a minus
         total: Node | None = None
@@ -76,6 +81,14 @@ class _Hoisting:
                 total = Node(op, (total, term), None, shape, node.where)
         assert total is not None
         return replace(total, name=node.name)
+
+    def _terms(self, node: Node, sign: int = 1, *, inner: bool = False) -> list[tuple[int, Node]]:
+        """The terms of a sum with their signs; one that must be there as a whole is a term."""
+        if node.op not in ("add", "sub") or (inner and node in self.whole):
+            return [(sign, node)]
+        left, right = node.args
+        other = sign if node.op == "add" else -sign
+        return self._terms(left, sign, inner=True) + self._terms(right, other, inner=True)
 
     def read(self, results: tuple[Node, ...]) -> Iterable[Node]:
         """What stays outside and is read by what stays inside."""
@@ -152,13 +165,6 @@ class _Hoisting:
                 self.outside.append(self.outside[first[0]])
             self.scalars[first, node.shape] = place
         return self._leaf(arg, place)
-
-
-def _terms(node: Node, sign: int = 1) -> list[tuple[int, Node]]:
-    if node.op not in ("add", "sub"):
-        return [(sign, node)]
-    left, right = node.args
-    return _terms(left, sign) + _terms(right, sign if node.op == "add" else -sign)
 
 
 def _form(node: Node) -> object:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from weft.ir import Loop, Node, Outside, Param, Size, in_order
 
-__all__ = ["Affine", "find_affine", "merge"]
+__all__ = ["Affine", "find_affine", "is_affine", "merge"]
 
 
 @dataclass(frozen=True)
@@ -27,24 +27,24 @@ class Affine:
 
 
 def find_affine(
-    outside: tuple[Outside, ...], backward: Loop, params: tuple[Param, ...]
+    outside: tuple[Outside, ...], params: tuple[Param, ...]
 ) -> tuple[tuple[Outside, ...], tuple[Affine, ...]]:
     """The affine ones among outside values, and all of them with what those are made of.
 
-    `params` are the cell's. A value that the backward loop reads again is left alone: it must be
-    there as a whole.
+    `params` are the cell's. What the backward loop reads of such values is kept by the forward one.
     """
     finding = _Finding(outside, {p.name: p.blocks for p in params})
-    roots = (*backward.results, *(e.node for e in backward.emissions))
-    again = {
-        n.detail[0] for n in in_order(roots) if n.op == "outer" and isinstance(n.detail, tuple)
-    }
     found = []
     for index, value in enumerate(outside):
-        parts = _parts(value.node) if value.timed and index not in again else None
+        parts = _parts(value.node) if value.timed else None
         if parts is not None:
             found.append(finding.affine(index, *parts))
     return tuple(finding.outside), tuple(found)
+
+
+def is_affine(value: Outside) -> bool:
+    """Whether an outside value is a sum of products with the input, and of biases."""
+    return value.timed and _parts(value.node) is not None
 
 
 def merge(loop: Loop, affine: tuple[Affine, ...]) -> Loop:

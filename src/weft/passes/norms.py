@@ -1,23 +1,22 @@
-"""norms: a normalisation of what depends on a state gives way to the row's mean and deviation.
+"""norms: a normalisation gives way to the row's mean and deviation.
 
-`norm(v)` becomes `(v - mean(v)) * rstd(v) * gain + bias`; `rstd(v)` is 1 / sqrt(variance + eps). Those of
-the input alone stay: they leave the loop as they are.
+`norm(v)` becomes `(v - mean(v)) * rstd(v) * gain + bias`; `rstd(v)` is 1 / sqrt(variance + eps).
 """
 
 from dataclasses import replace
 
-from weft.ir import Graph, Node, in_order, rewrite
+from weft.ir import Graph, Node, rewrite
 
 __all__ = ["norms"]
 
 
 def norms(graph: Graph) -> Graph:
-    """The same graph with every normalisation inside the recurrence spelt out."""
+    """The same graph with every normalisation spelt out."""
     return replace(graph, results=rewrite(graph.results, _rule))
 
 
 def _rule(node: Node) -> Node:
-    if node.op != "normalize" or all(n.op != "state" for n in in_order(node.args)):
+    if node.op != "normalize":
         return node
     vector, gain, bias = node.args
 

@@ -1,6 +1,7 @@
 """phases: what needs all of a value computed in this same step must wait until it is there.
 
-Products do, and means and deviations of a row. A step becomes a list of phases; what a later one needs of an earlier one goes through a buffer.
+Products do, and means and deviations of a row. A step becomes a list of phases; what a later one
+needs of an earlier one goes through a buffer.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ class _Cutting:
         """Whether a value must go through a buffer to where it is used.
 
         A step back overwrites `adjoint:STATE` in place, so what reads it after that needs a copy.
-        A statistic is a number, which all later phases find; what few operations give is given anew.
+        A statistic is a number that all later phases find; what few operations give, they repeat.
         """
         if arg.op in _STATISTICS or (node.op not in _WHOLE and self.cost(arg) <= _FEW):
             return False

@@ -2,7 +2,8 @@
 
 States are kept in any case. A value that follows from states and outside values without a product
 is computed again; one that a product took part in is kept. Means and deviations over a row are
-computed again from what they are of.
+computed again from what they are of. A sum of products with the input, which an engine may compute in the
+loop, is kept where it is read again.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from weft.ir import Emission, Loop, Node, in_order
+from weft.passes.merge import is_affine
 
 __all__ = ["stash"]
 
 _LEAVES = ("state", "outer", "const")
+_COSTLY = ("sigmoid", "tanh", "exp", "log", "softplus")
 
 
 def stash(forward: Loop, backward: Loop) -> tuple[Loop, Loop]:
@@ -27,6 +30,7 @@ def stash(forward: Loop, backward: Loop) -> tuple[Loop, Loop]:
 
 class _Stashing:
     def __init__(self, forward: Loop) -> None:
+        self.outside = forward.outside
         self.nodes = set(in_order(forward.results))
         self.news = dict(zip(forward.results, forward.states, strict=True))
         self.saved: dict[Node, int] = {}
@@ -40,7 +44,9 @@ class _Stashing:
         """How the backward loop comes by a value."""
         found = self.done.get(node)
         if found is None:
-            if node in self.nodes and node.op not in _LEAVES:
+            if node in self.nodes and self._is_affine(node):
+                found = self._save(node)
+            elif node in self.nodes and node.op not in _LEAVES:
                 found = self._forward_value(node)
             else:
                 found = replace(node, args=tuple(self.read(a) for a in node.args))
@@ -57,18 +63,31 @@ class _Stashing:
             operand = self._save(operand)
         return replace(emission, node=self.read(emission.node), operand=operand)
 
+    def _is_affine(self, node: Node) -> bool:
+        if node.op != "outer" or not isinstance(node.detail, tuple):
+            return False
+        return is_affine(self.outside[node.detail[0]])
+
     def _forward_value(self, node: Node) -> Node:
         if node in self.news:
             return Node("new", (), self.news[node], node.shape, node.where)
-        if node in self.saved or self._needs_product(node):
+        if node in self.saved or self._needs_product(node) or self._is_costly(node):
             return self._save(node)
         return replace(node, args=tuple(self.read(a) for a in node.args))
 
+    def _is_costly(self, node: Node) -> bool:
+        """Whether a value is computed from a product by more than what its way in memory costs."""
+        return node.op in _COSTLY and self._follows_product(node, to_kept=False)
+
     def _needs_product(self, node: Node) -> bool:
+        return self._follows_product(node, to_kept=True)
+
+    def _follows_product(self, node: Node, *, to_kept: bool) -> bool:
+        """Whether a product lies between a value and new states or, if so asked, what is kept."""
         if node.op == "product":
             return True
-        inner = (a for a in node.args if a not in self.news and a not in self.saved)
-        return any(self._needs_product(a) for a in inner)
+        inner = (a for a in node.args if not (a in self.news or (to_kept and a in self.saved)))
+        return any(self._follows_product(a, to_kept=to_kept) for a in inner)
 
     def _save(self, node: Node) -> Node:
         index = self.saved.setdefault(node, len(self.saved))

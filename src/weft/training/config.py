@@ -59,6 +59,11 @@ class TrainingConfig:
         500, "steps between checkpoints; each epoch ends with one too", minimum=1
     )
     log_every: int = option(50, "steps between lines of metrics.jsonl", minimum=1)
+    watch_every: int = option(
+        50,
+        "steps between those whose gradient through time is kept in gradients.jsonl; 0: none",
+        minimum=0,
+    )
     seed: int = option(0, "the seed of torch's random numbers", minimum=0, maximum=2**63 - 1)
     tensorboard: bool = option(False, "write TensorBoard events into the run as well")
 

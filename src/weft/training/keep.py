@@ -1,5 +1,7 @@
 """What a training keeps in its run: checkpoints, and the best weights as model.safetensors."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -34,7 +36,7 @@ class Keeper:
         """
         found = checkpoints.newest(self._folder)
         if found is None:
-            self._run.truncate_metrics(0)
+            self._run.truncate_lines({})
             return None
         if not resume:
             raise RunError(
@@ -43,7 +45,7 @@ class Keeper:
             )
         state = restore(found, self._model, self._optimizer, windows=self._windows)
         self._best, self._saved_at = found.best, found.step
-        self._run.truncate_metrics(found.state["metrics_bytes"])
+        self._run.truncate_lines(_sizes(found.state))
         self._run.save_model(found.best or found.model)
         return state
 
@@ -53,7 +55,7 @@ class Keeper:
             return
         others = [*optim.tensors(self._optimizer).values(), *tensors_of(state.carried)]
         require_finite(self._model, others, state.step)
-        numbers = {"windows": self._windows, "metrics_bytes": self._run.sync_metrics()}
+        numbers = {"windows": self._windows, "lines_bytes": self._run.sync_lines()}
         checkpoint = take(self._model, self._optimizer, state, self._best, **numbers)
         with saving(f"The checkpoint of step {state.step}", self._run.path):
             checkpoints.save(self._folder, checkpoint)
@@ -67,3 +69,9 @@ class Keeper:
         weights = self._model.state_dict().items()
         self._best = {name: tensor.detach().cpu().clone() for name, tensor in weights}
         self._run.save_model(self._best)
+
+
+def _sizes(state: dict[str, Any]) -> dict[str, int]:
+    """The sizes of the files of lines at a checkpoint; older ones know of metrics.jsonl alone."""
+    sizes: dict[str, int] = state.get("lines_bytes") or {"metrics.jsonl": state["metrics_bytes"]}
+    return sizes

@@ -184,6 +184,8 @@ class _Loop:
     def _step(self) -> None:
         state = self.state
         stepped = self.stepper.step(state)
+        for line in stepped.flow:
+            self.run.log_gradients(line)
         state.add(stepped, len(self.stepper.windows))
         state.seconds = time.monotonic() - self.clock
         self.progress.update(

@@ -1,5 +1,6 @@
 """The lines of metrics.jsonl and the same numbers as TensorBoard events."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +13,10 @@ __all__ = ["Meter", "Recorder", "Stepped", "summary_writer"]
 
 @dataclass(frozen=True)
 class Stepped:
-    """What one step came to; the loss is its tokens' mean, the norm that before clipping."""
+    """What one step came to; the loss is its tokens' mean, the norm that before clipping.
+
+    `flow` are lines for gradients.jsonl, empty where the step wasn't watched.
+    """
 
     loss: float
     tokens: int
@@ -21,6 +25,7 @@ class Stepped:
     learning_rate: float
     seconds: float
     carried: State
+    flow: Sequence[dict[str, Any]] = ()
 
 
 @dataclass

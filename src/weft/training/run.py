@@ -1,9 +1,9 @@
 """A run: the directory that holds everything one training produced."""
 
 import json
-import logging
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,18 @@ from torch import Tensor
 from weft.errors import RunError
 from weft.files import digest, write_atomic
 from weft.training.files import saving
+from weft.training.lines import Lines
 from weft.training.tensors import from_bytes, to_bytes
 
 __all__ = ["Run"]
 
 _FORMAT = "weft run 1"
+_LINES = ("metrics.jsonl", "gradients.jsonl")
 _CONTENTS = (
     "checkpoints",
     "tensorboard",
     "model.safetensors",
-    "metrics.jsonl",
+    *_LINES,
     "README.md",
     "report.html",
     "config.json",
@@ -94,43 +96,34 @@ class Run:
 
     def log(self, line: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
-        data = (json.dumps(line) + "\n").encode()
-        with (
-            saving("metrics.jsonl", self.path),
-            (self.path / "metrics.jsonl").open("ab", buffering=0) as file,
-        ):
-            file.write(data)
+        self._lines("metrics.jsonl").append(line)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl so far, in order; one still being written is left out."""
-        path = self.path / "metrics.jsonl"
-        text = path.read_text("utf-8") if path.exists() else ""
-        try:
-            return [json.loads(line) for line in text.split("\n")[:-1]]
-        except ValueError as error:
-            raise RunError(f"metrics.jsonl of {self.path} is damaged: {error}.") from error
+        return self._lines("metrics.jsonl").read()
 
-    def sync_metrics(self) -> int:
-        """Wait until the disk has metrics.jsonl; its size in bytes."""
-        with (
-            saving("metrics.jsonl", self.path),
-            (self.path / "metrics.jsonl").open("ab") as file,
-        ):
-            os.fsync(file.fileno())
-            return file.tell()
+    def log_gradients(self, line: dict[str, Any]) -> None:
+        """Append one line to gradients.jsonl, which is there from the first such line."""
+        self._lines("gradients.jsonl").append(line)
 
-    def truncate_metrics(self, size: int) -> None:
-        """Cut metrics.jsonl back to `size` bytes, as it was when a checkpoint was saved."""
-        with (
-            saving("metrics.jsonl", self.path),
-            (self.path / "metrics.jsonl").open("ab") as file,
-        ):
-            if file.tell() < size:
-                logging.getLogger("weft").warning(
-                    "metrics.jsonl of %s is shorter than at its checkpoint: lines are lost.",
-                    self.path,
-                )
-            file.truncate(min(size, file.tell()))
+    def gradients(self) -> list[dict[str, Any]]:
+        """The lines of gradients.jsonl: norms of dL/dh_t by layer and watched step."""
+        return self._lines("gradients.jsonl").read()
+
+    def sync_lines(self) -> dict[str, int]:
+        """Wait until the disk has the files of lines; their sizes in bytes by name."""
+        # Whoever follows a training finds its metrics from the first checkpoint on.
+        with saving("metrics.jsonl", self.path):
+            (self.path / "metrics.jsonl").touch()
+        return {name: self._lines(name).sync() for name in _LINES}
+
+    def truncate_lines(self, sizes: Mapping[str, int]) -> None:
+        """Cut the files of lines back to those sizes, by name; the others to nothing."""
+        for name in _LINES:
+            self._lines(name).truncate(sizes.get(name, 0))
+
+    def _lines(self, name: str) -> Lines:
+        return Lines(self.path, name)
 
     def _replace(self, name: str, data: bytes) -> None:
         with saving(name, self.path):

@@ -1,6 +1,7 @@
 """The state of the loop: where it is, what it has counted, and how that goes into a checkpoint."""
 
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,9 +64,9 @@ def take(
     optimizer: torch.optim.Optimizer,
     state: LoopState,
     best: dict[str, Tensor] | None,
-    **more: int,
+    **more: Any,
 ) -> Checkpoint:
-    """A checkpoint of all that; `more` are numbers kept beside it."""
+    """A checkpoint of all that; `more` is JSON kept beside it."""
     shape, carried = flatten(state.carried)
     training = (
         _under("optimizer", optim.tensors(optimizer))

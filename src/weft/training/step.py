@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,7 @@ from weft.training.optim import learning_rate, set_learning_rate
 from weft.training.protocols import Loss, Windows
 from weft.training.randomness import Before
 from weft.training.state import LoopState
+from weft.training.watched import Flow, flowing
 
 __all__ = ["Stepper"]
 
@@ -41,8 +43,9 @@ class Stepper:
         before = Before(self.model)
         try:
             batch = self.windows.window(state.epoch, state.index)
-            loss, tokens, carried = self.loss(self.model, batch, state.carried)
-            loss.backward()  # type: ignore[no-untyped-call]
+            with self._watching(state.step) as flow:
+                loss, tokens, carried = self.loss(self.model, batch, state.carried)
+                loss.backward()  # type: ignore[no-untyped-call]
         except KeyboardInterrupt:
             before.restore()
             raise
@@ -56,8 +59,13 @@ class Stepper:
             raise self._error(state.step, measured, bad)
         clipped = clip(gradients, measured, self.config)
         self.optimizer.step()
+        lines = flow.lines(state.step) if flow else []
         seconds = time.perf_counter() - began
-        return Stepped(measured.loss, tokens, measured.norm, clipped, rate, seconds, kept)
+        return Stepped(measured.loss, tokens, measured.norm, clipped, rate, seconds, kept, lines)
+
+    def _watching(self, step: int) -> AbstractContextManager[Flow | None]:
+        every = self.config.watch_every
+        return flowing(self.model) if every and step % every == 0 else nullcontext()
 
     def _error(self, step: int, measured: Measured, bad: str | None) -> TrainingError:
         bad_loss = not math.isfinite(measured.loss)

@@ -218,7 +218,8 @@ class Compiled:
         """Gradients of the outside values that are `wanted`, and of the first states.
 
         `seeds` (R, size) come to the states after each step, `adjoints` (B, size) to the last ones;
-        the latter are overwritten. `before` (R,) tells where among the kept states those before a ragged row lie.
+        the latter are overwritten. `before` (R,) tells where among the kept states those before a
+        ragged row lie.
         `bptt_clip` limits each element of dL/dh_t as it flows back through a step.
         """
         kind, seed = "backward", seeds[0]

@@ -9,13 +9,23 @@ from torch import Tensor
 from torch.nn import functional
 
 from weft.data.vocabulary import Vocabulary
-from weft.errors import ConfigError, DataError
+from weft.errors import ConfigError, DataError, RunError
 from weft.files import write_atomic
-from weft.insight import Inspection, amended, inspect_model, inspection_sections, report
+from weft.insight import (
+    Inspection,
+    Section,
+    amended,
+    carried_over,
+    inspect_model,
+    inspection_sections,
+    report,
+)
 from weft.tasks.language.model import LanguageNet, States
 from weft.training import Run
 
-__all__ = ["Inspected", "inspect_text", "write_inspection"]
+__all__ = ["Inspected", "inspect_text", "keep_inspection", "write_inspection"]
+
+_BLOCK = "inspection"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +88,25 @@ def write_inspection(run: Run, out: Path | None, inspected: Inspected) -> Path:
         return out
     path = run.path / "report.html"
     page = path.read_text("utf-8") if path.exists() else report(f"Run {run.path}", [])
-    run.write_text("report.html", amended(page, "inspection", sections))
+    run.write_text("report.html", amended(page, _BLOCK, [_stand(run), *sections]))
     return path
+
+
+def keep_inspection(run: Run, page: str) -> str:
+    """A new page for the run, with the inspection that its report.html has, if it has one."""
+    path = run.path / "report.html"
+    if not path.exists():
+        return page
+    try:
+        return carried_over(path.read_text("utf-8", "replace"), page, _BLOCK)
+    except RunError:  # the old page is not whole: the new one replaces it
+        return page
+
+
+def _stand(run: Run) -> Section:
+    """How far training had come: the page may outlive the weights that were inspected."""
+    steps = max((line["step"] for line in run.metrics()), default=0)
+    return Section("Inspection", {"the best weights after": f"{steps:,} steps of training"})
 
 
 def _windows(ids: Tensor, rows: int, steps: int) -> Tensor:

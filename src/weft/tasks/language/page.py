@@ -1,6 +1,6 @@
 """report.html of a language model: what it is, how it trained, what it writes."""
 
-from weft.insight import Section, report
+from weft.insight import Section, report, watched_sections
 from weft.tasks.language.config import LanguageConfig
 from weft.tasks.language.evaluate import Evaluation
 from weft.training import Run, TrainingResult
@@ -36,6 +36,7 @@ def page(
         *([Section("Validation", _figures(validation))] if validation is not None else ()),
         Section("Training", training),
         Section("Curves", run.metrics()),
+        *watched_sections(run.gradients()),
         *([Section("A sample", sample)] if sample else ()),
     ]
     return report(f"Language model, level {config.level}", sections)

@@ -48,17 +48,21 @@ class RemedyConfig(TrainingConfig):
     (Start(name='orthogonal', value=1.0), Start(name='forget-bias', value=2.0))
     """
 
-    input_dropout: float = _share("share of each layer's input dropped, the same for a window")
-    state_dropout: float = _share("share of the state dropped on its way into products, the same")
-    output_dropout: float = _share("share of the last layer's output dropped, the same")
-    recurrent_dropout: float = _share("share of the candidate dropped, anew at each step")
+    input_dropout: float = _share("share of each layer's input dropped, the same at all steps")
+    state_dropout: float = _share(
+        "share of the state dropped where recurrent weights read it, the same"
+    )
+    output_dropout: float = _share(
+        "share of the last layer's output dropped, the same at all steps"
+    )
+    recurrent_dropout: float = _share("share of the candidate's values dropped, anew at each step")
     weight_drop: float = _share("share of the recurrent matrices' elements dropped")
-    zoneout: float = _share("share of the states' values that stay as they were at a step")
+    zoneout: float = _share("share of the states' values that a step leaves as they were")
     activation_penalty: float = option(
-        0.0, "weight of the outputs' mean square in what is minimised", minimum=0
+        0.0, "how much the outputs' mean square weighs beside the loss", minimum=0
     )
     temporal_activation_penalty: float = option(
-        0.0, "weight of the mean square of the outputs' changes there", minimum=0
+        0.0, "the same of their changes from step to step", minimum=0
     )
     learn_initial_state: bool = option(False, "learn what the states start from, else zeros")
     init: str | None = option(None, f"how weights start, with commas between: {_FORMS}")

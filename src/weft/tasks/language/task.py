@@ -20,7 +20,7 @@ from weft.tasks.language.config import LanguageConfig, language_config
 from weft.tasks.language.corpus import Corpus, Tokens, encode_corpus, encode_text, read_texts
 from weft.tasks.language.evaluate import Evaluation, evaluate_text, mean_nats
 from weft.tasks.language.generate import Sampling, stream_text
-from weft.tasks.language.inspect import inspect_text, write_inspection
+from weft.tasks.language.inspect import inspect_text, keep_inspection, write_inspection
 from weft.tasks.language.model import LanguageNet, next_token_loss
 from weft.tasks.language.page import page
 from weft.training import Progress, RichProgress, Run, TrainingResult, Validate, fit
@@ -220,7 +220,7 @@ class LanguageModel:
         run.write_text("README.md", card)
         sample = "" if result.stopped == "interrupted" else "".join(self.sample())
         shown = page(self.config, run, sizes, result, self.validation, sample)
-        run.write_text("report.html", shown)
+        run.write_text("report.html", keep_inspection(run, shown))
 
     def _validation_text(self) -> Tokens:
         _, vocabulary, run = self._ready()

@@ -11,7 +11,7 @@ from weft.training.config import TrainingConfig, config_from_mapping, option
 
 __all__ = ["INITIALISERS", "LongRangeConfig", "long_range_config"]
 
-INITIALISERS = ("chrono", "orthogonal", "identity")
+INITIALISERS = ("chrono", "chrono-constant", "orthogonal", "identity")
 
 _TRAINING = {field.name: field for field in dataclasses.fields(TrainingConfig)}
 
@@ -108,11 +108,12 @@ class LongRangeConfig(TrainingConfig):
                     f"init = {self.init!r}: there is no {name!r}; allowed, with commas between, "
                     f"are {', '.join(INITIALISERS)}."
                 )
-        if {"orthogonal", "identity"} <= set(self.initialisers):
-            raise ConfigError(
-                f"init = {self.init!r}: recurrent matrices start orthogonal or as the identity; "
-                "give one of the two."
-            )
+        for pair in (("orthogonal", "identity"), ("chrono", "chrono-constant")):
+            if set(pair) <= set(self.initialisers):
+                raise ConfigError(
+                    f"init = {self.init!r}: {pair[0]} and {pair[1]} start the same weights; give "
+                    "one of the two."
+                )
 
 
 def long_range_config(settings: Mapping[str, Any]) -> LongRangeConfig:

@@ -18,6 +18,8 @@ def initialise(recurrent: nn.Module, config: LongRangeConfig) -> None:
         init.identity_(recurrent)
     if "chrono" in config.initialisers:
         init.chrono_(recurrent, config.steps)
+    if "chrono-constant" in config.initialisers:
+        init.chrono_(recurrent, config.steps, spread=False)
     if config.forget_bias is not None:
         init.forget_bias_(recurrent, config.forget_bias)
 

@@ -5,7 +5,7 @@ import platform
 import torch
 
 from weft import __version__
-from weft.insight import Section, report
+from weft.insight import Section, report, watched_sections
 from weft.tasks.long_range.config import LongRangeConfig
 from weft.tasks.long_range.model import Measured
 from weft.training import Run, TrainingResult
@@ -35,6 +35,7 @@ def page(config: LongRangeConfig, run: Run, result: TrainingResult, test: Measur
         Section("Test", _test(config, test)),
         Section("Training", _training(result)),
         Section("Curves", run.metrics()),
+        *watched_sections(run.gradients()),
     ]
     return report(f"{config.problem}, T = {config.length}: {config.cell}", sections)
 
