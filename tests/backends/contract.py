@@ -15,6 +15,21 @@ B, I, H, T = 5, 3, 7, 6
 BUILT_IN = dict(CELLS)
 CORE = ("rnn", "rnn_relu", "lstm", "lstm_projected", "gru", "gru_original")
 COMPILED = EVERY
+VARIED = {
+    name: EVERY[name]
+    for name in (
+        *CORE,
+        "lstm_layernorm_joint",
+        "lstm_multiplicative",
+        "antisymmetric_gated",
+        "fastgrnn_low_rank",
+        "rglru",
+        "sru",
+        "slstm of 2 heads",
+        "WideQRNN",
+    )
+}
+"""Cells that differ in what an engine has to do for them; the rest are variations of these."""
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from contract import COMPILED, CORE, assert_same, distance, draw, everything, marks, widened
+from contract import COMPILED, CORE, VARIED, assert_same, distance, draw, everything, marks, widened
 from fresh import guarded_all, hoisted, poisoned, renamed
 from odd_cells import ODD
 
@@ -41,7 +41,7 @@ def test_panels_in_pieces(name, cache, monkeypatch):
     assert_same(cell, draw(cell, hidden=21, inputs=11, batch=7, scale=0.3))
 
 
-@pytest.mark.parametrize("name", COMPILED | ODD)
+@pytest.mark.parametrize("name", VARIED | ODD)
 def test_products_before_the_loop_and_in_it(name, monkeypatch):
     cell = (COMPILED | ODD)[name]
     lengths, resets = marks(6, 5)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 import torch
-from contract import COMPILED, distance, draw, everything, marks
+from contract import COMPILED, VARIED, distance, draw, everything, marks
 from fresh import by_columns, hoisted, renamed, threads
 from odd_cells import ODD
 
@@ -32,7 +32,7 @@ def test_rows_are_shared(number, batch, masked):
     assert distance(many, one) < 1e-13
 
 
-@pytest.mark.parametrize("name", COMPILED | ODD)
+@pytest.mark.parametrize("name", VARIED | ODD)
 def test_columns_are_shared(name, monkeypatch):
     cell, options = (COMPILED | ODD)[name], options_of(True, 6, 5)
     drawn = draw(cell, hidden=38, scale=0.1)

@@ -48,7 +48,7 @@ def relative(actual, wanted):
     return ((actual.double() - wanted).norm() / wanted.norm()).item()
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", FORMULAS)
 def test_long_sequences_keep_their_gradients(name):
     exact = draw(name, steps=LONG, batch=1, scale=0.35)
     single = [v.detach().float().requires_grad_() for v in leaves(exact)]
@@ -60,7 +60,7 @@ def test_long_sequences_keep_their_gradients(name):
     assert max(map(relative, gradients(y, last, single), wanted)) < 1e-5
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", FORMULAS)
 def test_gradient_reaches_every_step_before(name):
     p, x, states = draw(name, steps=40, batch=1, scale=0.8, seed=3)
     y, _ = interp(name).sequence(x, states, p)
@@ -71,7 +71,7 @@ def test_gradient_reaches_every_step_before(name):
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", FORMULAS)
 def test_gradcheck_to_second_order(name, masked):
     options = {
         "lengths": torch.tensor([3, 2]),
@@ -95,7 +95,7 @@ def clipped_by_hooks(name, drawn, limit):
 
 
 @pytest.mark.parametrize("limit", [0.05, 0.5])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", FORMULAS)
 def test_bptt_clip_is_a_hook_on_every_h(name, limit):
     drawn = draw(name)
     p, x, states = drawn
@@ -115,7 +115,7 @@ def test_wide_bptt_clip_changes_nothing():
 
 
 @pytest.mark.parametrize("clip", [None, 0.1])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", FORMULAS)
 def test_func_grad(name, clip):
     values = leaves(draw(name))
     run = flat(name, bptt_clip=clip, **masks())
@@ -130,7 +130,7 @@ def _split(outcome):
 
 
 @pytest.mark.parametrize("clip", [None, 0.1])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", FORMULAS)
 def test_func_jvp(name, clip):
     values = [v.detach() for v in leaves(draw(name))]
     tangents = [torch.randn_like(v) for v in values]
@@ -144,7 +144,7 @@ def test_func_jvp(name, clip):
 
 
 @pytest.mark.parametrize("clip", [None, 0.1])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", FORMULAS)
 def test_func_vmap_of_grad(name, clip):
     """Gradients of each of three sequences apart, the weights shared."""
     p, x, states = draw(name, batch=3)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 import weft.cells
 from weft.cells import CELLS, GRU, LSTM, RNN, Cell, ProjectedLSTM, exp, load, norm, sigmoid, tanh
+from weft.cells.regularised import Regularised
 from weft.ir import CellError, Size, parameters, verify
 
 EQUATIONS = {
@@ -47,7 +49,9 @@ def kinds(base):
 
 
 def test_list_of_cells_is_complete():
-    own = {k for k in kinds(Cell) if k.__module__.startswith("weft.cells.")}
+    found = [k for k in kinds(Cell) if k.__module__.startswith("weft.cells.")]
+    # An example of a docstring makes a class, too.
+    own = {k for k in found if hasattr(sys.modules[k.__module__], k.__name__)} - {Regularised}
     assert {type(cell) for cell in CELLS.values()} == own
     assert {kind.__name__ for kind in own} <= set(weft.cells.__all__)
 

@@ -67,7 +67,8 @@ def watch(model: nn.Module) -> Iterator[Watch]:
     ended left out. Under torch.compile nothing is watched.
 
     Example:
-        >>> layer = weft.nn.Recurrent("gru", 3, 8)
+        >>> from weft.nn import Recurrent
+        >>> layer = Recurrent("gru", 3, 8)
         >>> with watch(layer) as watched:
         ...     layer(torch.randn(20, 4, 3))[0][-1].sum().backward()
         >>> watched.norms["layer"].shape

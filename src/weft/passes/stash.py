@@ -2,8 +2,8 @@
 
 States are kept in any case. A value that follows from states and outside values without a product
 is computed again; one that a product took part in is kept. Means and deviations over a row are
-computed again from what they are of. A sum of products with the input, which an engine may compute in the
-loop, is kept where it is read again.
+computed again from what they are of. A sum of products with the input, which an engine may compute
+in the loop, is kept where it is read again.
 """
 
 from __future__ import annotations
