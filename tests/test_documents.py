@@ -66,7 +66,7 @@ def test_commands_of_the_readme(desk, briefly):
     (desk / "mycell.py").write_text(own.lstrip("\n"))
     commands = [line for code in blocks(readme, "sh") for line in code.splitlines()]
     commands = [line for line in commands if line.startswith("weft ")]
-    assert len(commands) == 5
+    assert len(commands) == 6
     for line in commands:
         result = CliRunner().invoke(main, shlex.split(line)[1:])
         assert result.exit_code == 0, f"{line}\n{result.output}"
