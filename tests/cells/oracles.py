@@ -128,7 +128,7 @@ def multiplicative(p, x, h, c):
     m = (x @ p["V"].mT) * (h @ p["R"].mT)
     i, f, g, o = both(p, x, m, 4)
     c = sigmoid(f) * c + sigmoid(i) * g
-    return sigmoid(o) * tanh(c), c
+    return tanh(c * sigmoid(o)), c
 
 
 def mgu(p, x, h):

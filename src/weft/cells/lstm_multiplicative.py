@@ -10,8 +10,9 @@ __all__ = ["MultiplicativeLSTM"]
 class MultiplicativeLSTM(Cell):
     """Multiplicative LSTM, mLSTM (Krause et al. 2016): the gates see m, made of input and state.
 
-    Not the matrix memory that Beck et al. 2024 call mLSTM. The candidate g is linear, without a
-    tanh of its own; Radford et al. 2017 put one there. m has `hidden_size` values, as in the paper.
+    Not the matrix memory that Beck et al. 2024 call mLSTM. As in the paper the candidate g is
+    linear, and the output gate stands inside the tanh; others (Radford et al. 2017) have tanh(g)
+    and o * tanh(c). m has `hidden_size` values.
     """
 
     states = ("h", "c")
@@ -38,5 +39,5 @@ class MultiplicativeLSTM(Cell):
         g = W.g @ x + U.g @ m + b.g
         o = sigmoid(W.o @ x + U.o @ m + b.o)
         c = f * c + i * g
-        h = o * tanh(c)
+        h = tanh(c * o)
         return h, c
