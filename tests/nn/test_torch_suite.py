@@ -69,8 +69,19 @@ def test_forward(name, dtype, training):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("check", [torch.autograd.gradcheck, torch.autograd.gradgradcheck])
-def test_gradients(name, check):
+def test_gradients(name):
+    check_gradients(name, torch.autograd.gradcheck)
+
+
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("LSTM", "GRU")]
+
+
+@pytest.mark.parametrize("name", [*(n for n in NAMES if n not in ("LSTM", "GRU")), *SLOW])
+def test_second_gradients(name):
+    check_gradients(name, torch.autograd.gradgradcheck)
+
+
+def check_gradients(name, check):
     for sample in samples(name, requires_grad=True):
         module = build(name, sample)
         inputs = tensors(sample.forward_input.args)
