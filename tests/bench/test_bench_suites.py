@@ -14,13 +14,14 @@ from weft.bench import run as run_module
 from weft.bench.catalogue import TORCH, WEFT
 from weft.bench.layers import pair, ragged_lengths
 from weft.bench.peak import SUMS, _text, peak
-from weft.bench.peephole import EagerPeephole, PeepholeLSTM
+from weft.bench.peephole import EagerPeephole
 from weft.bench.processes import _answer, _child, compiling
 from weft.bench.remedies import BASES, REMEDIES, Contender
 from weft.bench.remedies import _run as remedy_run
 from weft.bench.results import Point
 from weft.bench.run import chosen, measure
 from weft.bench.work import Plan, operations
+from weft.cells import PeepholeLSTM
 from weft.errors import ConfigError, EngineError
 from weft.nn import Recurrent
 

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from weft.bench.catalogue import WEFT
-from weft.bench.peephole import EagerPeephole, PeepholeLSTM
+from weft.bench.peephole import EagerPeephole
 from weft.bench.results import Point, Row
 from weft.bench.work import FORWARD, Plan, forward_run, leaf, operations, timed, training_run
+from weft.cells import PeepholeLSTM
 from weft.nn import LSTM, Recurrent
 
 __all__ = ["own"]

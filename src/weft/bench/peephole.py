@@ -1,31 +1,11 @@
-"""A cell of a user's own, an LSTM with peepholes: its equations, and a loop of torch operations."""
+"""An LSTM with peepholes, which torch has no layer of, as a loop of torch operations."""
 
 import torch
 from torch import Tensor, nn
 
-from weft.cells import Cell, Symbol, sigmoid, tanh
 from weft.nn import Recurrent
 
-__all__ = ["EagerPeephole", "PeepholeLSTM"]
-
-
-class PeepholeLSTM(Cell):
-    """Long short-term memory with peepholes."""
-
-    states = ("h", "c")
-    gates = ("i", "f", "g", "o")
-    source = "F. Gers, J. Schmidhuber, Recurrent nets that time and count, IJCNN, 2000"
-
-    def step(
-        self, x: Symbol, h: Symbol, c: Symbol, W: Symbol, U: Symbol, b: Symbol, p: Symbol
-    ) -> tuple[Symbol, Symbol]:
-        i = sigmoid(W.i @ x + U.i @ h + p.i * c + b.i)
-        f = sigmoid(W.f @ x + U.f @ h + p.f * c + b.f)
-        g = tanh(W.g @ x + U.g @ h + b.g)
-        c = f * c + i * g
-        o = sigmoid(W.o @ x + U.o @ h + p.o * c + b.o)
-        h = o * tanh(c)
-        return h, c
+__all__ = ["EagerPeephole"]
 
 
 class EagerPeephole(nn.Module):

@@ -67,9 +67,9 @@ def _graph(remedy: Regularised, bias: bool) -> Graph:
     return _with_starts(graph) if remedy.starts else graph
 
 
-def _given(graph: Graph, name: str, like: Node) -> tuple[Graph, Node]:
+def _given(graph: Graph, name: str, like: Node, op: str = "given") -> tuple[Graph, Node]:
     """A graph that is given one more vector, and its leaf."""
-    leaf = Node("given", (), (name, None), like.shape, like.where)
+    leaf = Node(op, (), (name, None), like.shape, like.where)
     return dataclasses.replace(graph, givens=(*graph.givens, (name, like.shape[0]))), leaf
 
 
@@ -80,9 +80,8 @@ def _made(op: str, *args: Node, name: str | None = None) -> Node:
 def probed(graph: Graph) -> Graph:
     """A graph whose new output state has the probe `probe` added: its gradient is dL/dh_t."""
     new, *others = graph.results
-    leaf = Node("probe", (), ("probe", None), new.shape, new.where)
-    givens = (*graph.givens, ("probe", new.shape[0]))
-    return dataclasses.replace(graph, results=(_made("add", new, leaf), *others), givens=givens)
+    graph, leaf = _given(graph, "probe", new, op="probe")
+    return dataclasses.replace(graph, results=(_made("add", new, leaf), *others))
 
 
 def _changed(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
@@ -106,9 +105,9 @@ def _with_inner_masks(graph: Graph, cell: Cell) -> Graph:
 
 def _with_zoneout(graph: Graph, states: tuple[str, ...]) -> Graph:
     results = []
-    for state, size, new in zip(graph.states, graph.state_sizes, graph.results, strict=True):
+    for state, new in zip(graph.states, graph.results, strict=True):
         if state in states:
-            old = _state(graph, state, (size,), new)
+            old = _state(graph, state, new)
             graph, mask = _given(graph, f"zone_{state}", old)
             one = Node("const", (), 1.0, (), new.where)
             kept = _made("mul", mask, old)
@@ -117,7 +116,7 @@ def _with_zoneout(graph: Graph, states: tuple[str, ...]) -> Graph:
     return dataclasses.replace(graph, results=tuple(results))
 
 
-def _state(graph: Graph, name: str, shape: object, like: Node) -> Node:
+def _state(graph: Graph, name: str, like: Node) -> Node:
     """The leaf of a state, the one that the equations have where they read it."""
     leaves = (n for n in graph.nodes if n.op == "state" and n.detail == name)
     fresh = Node("state", (), name, (graph.state_sizes[graph.states.index(name)],), like.where)
@@ -170,7 +169,7 @@ def _with_starts(graph: Graph) -> Graph:
     begun: dict[str, Node] = {}
     params = list(graph.params)
     for state, size in zip(graph.states, graph.state_sizes, strict=True):
-        leaf = _state(graph, state, (size,), graph.results[0])
+        leaf = _state(graph, state, graph.results[0])
         graph, mark = _given(graph, f"begin_{state}", leaf)
         start = Node("param", (), (f"initial_{state}", None), leaf.shape, leaf.where)
         begun[state] = _made("add", leaf, _made("mul", mark, start))

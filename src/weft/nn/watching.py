@@ -36,16 +36,33 @@ class Watch(Onlooker):
         label: str,
         lengths: Tensor | None,
         is_packed: bool,
+        reverse: bool = False,
         **rest: Any,
     ) -> tuple[Any, ...]:
         """Run what a kernel with a probe runs; `label` goes after the module's name."""
         name = self.name(label, self.names)
         self.names.append(name)
         probe = x.new_zeros(1, width).expand(*x.shape[:-1], width).detach().requires_grad_()
-        keep = functools.partial(self._keep, name, lengths=lengths, is_packed=is_packed)
-        probe.register_hook(keep)  # type: ignore[no-untyped-call]
         given = {**params, "probe": probe}
-        return run(x, states, given, lengths=lengths, is_packed=is_packed, **rest)
+        how = {"lengths": lengths, "is_packed": is_packed, "reverse": reverse}
+        y, *others = run(x, states, given, **how, **rest)
+        return self.follow(name, x, probe, y, lengths, is_packed, reverse), *others
+
+    def follow(
+        self,
+        name: str,
+        x: Tensor,
+        probe: Tensor,
+        y: Tensor,
+        lengths: Tensor | None,
+        is_packed: bool,
+        reverse: bool,
+    ) -> Tensor:
+        """Have what goes back through a run noted; the outputs that the model is to have."""
+        if y.requires_grad:
+            keep = functools.partial(self._keep, name, lengths=lengths, is_packed=is_packed)
+            probe.register_hook(keep)  # type: ignore[no-untyped-call]
+        return y
 
     def _keep(
         self, name: str, gradient: Tensor, *, lengths: Tensor | None, is_packed: bool

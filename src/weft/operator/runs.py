@@ -148,8 +148,8 @@ def backward(
     seeds = [_timed(seed, run.rows), *(_seed(g, run, sequences) for g in others)]
     if not others:
         # What nobody reads gets nothing: the same zeros for every step and row.
-        zeros = (f.new_zeros(f.shape[-1:]).expand(1, 1, -1) for f in finals[1:])
-        seeds += (z.as_strided((1, 1, z.shape[-1]), (0, 0, 1)) for z in zeros)
+        zeros = (f.new_zeros(f.shape[-1]) for f in finals[1:])
+        seeds += (z.as_strided((1, 1, len(z)), (0, 0, 1)) for z in zeros)
     found, first = kernel.compiled.backward(
         run.outside, kept, seeds, adjoints, run.steps, every, run.before,
         sequences.bptt_clip,

@@ -84,10 +84,16 @@ class _Stashing:
 
     def _follows_product(self, node: Node, *, to_kept: bool) -> bool:
         """Whether a product lies between a value and new states or, if so asked, what is kept."""
-        if node.op == "product":
-            return True
-        inner = (a for a in node.args if not (a in self.news or (to_kept and a in self.saved)))
-        return any(self._follows_product(a, to_kept=to_kept) for a in inner)
+        ends = {*self.news, *(self.saved if to_kept else ())}
+        todo, seen = [node], {node}
+        while todo:
+            value = todo.pop()
+            if value.op == "product":
+                return True
+            inner = {*value.args} - ends - seen
+            seen |= inner
+            todo += inner
+        return False
 
     def _save(self, node: Node) -> Node:
         index = self.saved.setdefault(node, len(self.saved))

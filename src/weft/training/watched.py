@@ -7,7 +7,8 @@ is why only some steps are watched.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,37 +73,28 @@ class Flow(Watch):
     whole: dict[str, Tensor] = field(default_factory=dict)
     ends: dict[str, Tensor] = field(default_factory=dict)
 
-    def sequence(
+    def follow(
         self,
-        run: Callable[..., tuple[Any, ...]],
-        width: int,
+        name: str,
         x: Tensor,
-        states: Sequence[Tensor],
-        params: Mapping[str, Tensor],
-        *,
-        label: str,
+        probe: Tensor,
+        y: Tensor,
         lengths: Tensor | None,
         is_packed: bool,
-        reverse: bool = False,
-        **rest: Any,
-    ) -> tuple[Any, ...]:
-        """Run what a kernel with a probe runs, and note what comes back."""
-        name = self.name(label, self.names)
-        self.names.append(name)
-        steps = _Steps.of(x, lengths, is_packed, reverse)
-        probe = x.new_zeros(1, width).expand(*x.shape[:-1], width).detach().requires_grad_()
-        given = {**params, "probe": probe}
-        how = {"lengths": lengths, "is_packed": is_packed, "reverse": reverse}
-        y, *others = run(x, states, given, **how, **rest)
+        reverse: bool,
+    ) -> Tensor:
+        """Have both norms noted; the outputs are a view."""
         if not y.requires_grad:
-            return y, *others
+            return y
+        steps = _Steps.of(x, lengths, is_packed, reverse)
         probe.register_hook(  # type: ignore[no-untyped-call]
             lambda gradient: self.whole.update({name: steps.norms(gradient)})
         )
         # A view, since a gradient can't set out from a node while autograd is at that node.
         shown = y.view_as(y)
-        shown.register_hook(lambda gradient: self._end(name, steps, y, probe, gradient))
-        return shown, *others
+        end = functools.partial(self._end, name, steps, y, probe)
+        shown.register_hook(end)  # type: ignore[no-untyped-call]
+        return shown
 
     def _end(self, name: str, steps: _Steps, y: Tensor, probe: Tensor, gradient: Tensor) -> None:
         alone = steps.last(gradient)
