@@ -35,8 +35,8 @@ def outcome(trial, loss=0.1, diverged=None, **more):
         "clipped_share": 0.0,
         "best_step": 2,
         "test": {} if diverged else {"loss": loss, "accuracy": 0.5},
-        "horizon": None if diverged else Reach(7, False),
-        "horizon_at_start": Reach(3 + trial.seed, True),
+        "horizon": None if diverged else Reach(7, False, (1.0, 0.5), 7),
+        "horizon_at_start": Reach(3 + trial.seed, True, (1.0, 0.001), 3 + trial.seed),
         "diverged": diverged,
         "curve": [(1, 0.2), (2, loss)],
     }

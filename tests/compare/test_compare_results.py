@@ -11,7 +11,7 @@ from weft.compare.child import Lines, carry_out
 from weft.compare.config import comparison_from
 from weft.compare.folder import Folder
 from weft.compare.plan import plan
-from weft.compare.plot import curves_figure, image, table_figure
+from weft.compare.plot import curves_figure, flow_figure, image, table_figure
 from weft.compare.report import write_findings
 from weft.compare.results import outcome_from
 from weft.compare.table import table_of
@@ -80,9 +80,10 @@ def test_everything_is_written(tmp_path, bad):
     write_findings(folder, found)
     names = {path.name for path in folder.path.iterdir() if path.is_file()}
     made = {"table.json", "table.md", "report.html", "curves.png", "curves.svg", "table.png"}
+    made |= {"flow_at_start.png"} if bad else {"flow_at_start.png", "flow.png"}
     assert names == {*made, "comparison.json"}
     page = (folder.path / "report.html").read_text()
-    assert "<svg" in page
+    assert page.count("<svg") == (2 if bad else 3)
     assert ("<h2>Diverged</h2>" in page) == bool(bad)
     assert json.loads((folder.path / "table.json").read_text())["rows"][0]["diverged"] == sum(
         name.startswith("rnn") for name in bad
@@ -95,6 +96,16 @@ def test_the_curves_have_a_line_for_each_cell_and_each_level():
     solid = [line for line in axes.lines if line.get_linestyle() == "-"]
     assert [list(line.get_ydata()) for line in solid] == [[0.2, pytest.approx(0.15)]] * 2
     assert len([line for line in axes.lines if line.get_linestyle() == "--"]) == 5
+
+
+def test_the_flow_has_the_middle_seed_of_each_cell_in_its_colour():
+    found = findings(tiny())
+    curves, flow = curves_figure(found).axes[0], flow_figure(found, trained=False).axes[0]
+    lines = {line.get_label(): line for line in flow.lines if line.get_label() in ("rnn", "gru")}
+    assert list(lines["rnn"].get_xdata()) == [0, 3]
+    assert list(lines["gru"].get_ydata()) == [1.0, 0.001]
+    colours = {line.get_label(): line.get_color() for line in curves.lines}
+    assert {name: line.get_color() for name, line in lines.items()}.items() <= colours.items()
 
 
 def test_the_picture_of_the_table_has_its_texts():
@@ -122,6 +133,7 @@ def test_a_training_and_its_outcome(tmp_path):
     assert found.test.keys() == {"loss"}
     assert found.curve[-1] == (2, pytest.approx(found.curve[-1][1]))
     assert found.horizon_at_start.steps <= 7
+    assert len(found.horizon_at_start.norms) == 8
     assert found.bytes > 0
     assert found.steps_per_second > 0
 

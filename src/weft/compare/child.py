@@ -132,10 +132,11 @@ def _diverged(trial: Trial, folder: Path, steps: int, most: int, how: str) -> Ou
 def _reach(trial: Trial, weights: Weights | None) -> Reach | None:
     """The horizon of a model, None where it has none: of a loss that is not finite, say."""
     try:
-        found = CONTESTS[trial.task].horizon(trial.settings, weights)
+        found = CONTESTS[trial.task].flow(trial.settings, weights)
     except InsightError:
         return None
-    return Reach(found.steps, found.reached)
+    norms = tuple(found.by_distance[-1].tolist())
+    return Reach(found.horizon.steps, found.horizon.reached, norms, found.stride)
 
 
 def _curve(lines: list[dict[str, Any]]) -> list[tuple[int, float]]:

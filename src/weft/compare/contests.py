@@ -7,12 +7,11 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
-from weft.insight.flow import GradientFlow
-from weft.insight.horizon import Horizon
+from weft.insight.flow import GradientFlow, StateFlow
 from weft.tasks.long_range.problems import Published
 from weft.training import Progress, TrainingResult
 
-__all__ = ["Contest", "Facts", "Settings", "Trained", "Weights", "longest_horizon"]
+__all__ = ["Contest", "Facts", "Settings", "Trained", "Weights", "farthest"]
 
 Settings = Mapping[str, Any]
 Weights = dict[str, Tensor]
@@ -62,10 +61,11 @@ class Contest(Protocol):
     def train(self, settings: Settings, out: Path, resume: bool, progress: Progress) -> Trained:
         """Train into the run `out`, and test."""
 
-    def horizon(self, settings: Settings, weights: Weights | None) -> Horizon:
-        """How far back the loss's gradient reaches, with weights of a run or those of the start."""
+    def flow(self, settings: Settings, weights: Weights | None) -> StateFlow:
+        """The loss's gradient on its way back, with weights of a run or those of the start."""
 
 
-def longest_horizon(flow: GradientFlow) -> Horizon:
-    """That of the layer whose gradient reaches farthest."""
-    return max((layer.horizon for layer in flow.layers), key=lambda h: (h.steps, not h.reached))
+def farthest(flow: GradientFlow) -> StateFlow:
+    """That of the layer, and its state, through which the gradient reaches farthest."""
+    states = (layer.longest for layer in flow.layers)
+    return max(states, key=lambda s: (s.horizon.steps, not s.horizon.reached))

@@ -3,7 +3,7 @@
 comparison.json    what is compared
 runs/              a run for each training
 outcomes/          a JSON file for each training that has ended
-table.json, table.md, curves.png, curves.svg, table.png, report.html
+table.json, table.md, curves.png, curves.svg, flow.png, flow_at_start.png, table.png, report.html
 """
 
 import json
@@ -22,7 +22,7 @@ from weft.files import write_atomic
 __all__ = ["PICTURES", "Folder"]
 
 _FORMAT = "weft comparison 1"
-PICTURES = ("curves.png", "curves.svg", "table.png")
+PICTURES = ("curves.png", "curves.svg", "flow.png", "flow_at_start.png", "table.png")
 _FILES = ("table.json", "table.md", "report.html", *PICTURES, FILE)
 
 

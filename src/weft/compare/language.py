@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from weft.compare.contests import Facts, Settings, Trained, Weights, longest_horizon
+from weft.compare.contests import Facts, Settings, Trained, Weights, farthest
 from weft.errors import CellError
-from weft.insight.flow import gradient_flow
-from weft.insight.horizon import Horizon
+from weft.insight.flow import StateFlow, gradient_flow
 from weft.tasks.language import LanguageModel
 from weft.tasks.language.config import LanguageConfig, language_config
 from weft.tasks.language.corpus import Corpus, encode_corpus, read_texts
@@ -71,8 +70,8 @@ class LanguageContest:
         test = {} if model.validation is None else {"loss": model.validation["nats"]}
         return Trained(result, test, model.config.batch_size * model.config.window)
 
-    def horizon(self, settings: Settings, weights: Weights | None) -> Horizon:
-        """How far back the gradient of the last token's loss reaches in one window."""
+    def flow(self, settings: Settings, weights: Weights | None) -> StateFlow:
+        """The gradient of the last token's loss in one window."""
         config = language_config(settings)
         net, corpus = _begun(config)
         if weights is not None:
@@ -82,7 +81,7 @@ class LanguageContest:
         def loss(outputs: tuple[Tensor, States]) -> Tensor:
             return functional.cross_entropy(outputs[0][-1], targets[-1])
 
-        return longest_horizon(gradient_flow(net.eval(), inputs, loss=loss))
+        return farthest(gradient_flow(net.eval(), inputs, loss=loss))
 
 
 def _begun(config: LanguageConfig) -> tuple[LanguageNet, Corpus]:

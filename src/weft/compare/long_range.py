@@ -7,10 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from weft.compare.contests import Facts, Settings, Trained, Weights, longest_horizon
+from weft.compare.contests import Facts, Settings, Trained, Weights, farthest
 from weft.errors import CellError
-from weft.insight.flow import gradient_flow
-from weft.insight.horizon import Horizon
+from weft.insight.flow import StateFlow, gradient_flow
 from weft.tasks.long_range import LongRange
 from weft.tasks.long_range.config import long_range_config
 from weft.tasks.long_range.model import LongRangeNet, loss_of, training_loss
@@ -74,8 +73,8 @@ class LongRangeContest:
         config = model.config
         return Trained(result, test, config.batch_size * config.steps)
 
-    def horizon(self, settings: Settings, weights: Weights | None) -> Horizon:
-        """How far back the gradient of the loss reaches: of the last step, where all have one."""
+    def flow(self, settings: Settings, weights: Weights | None) -> StateFlow:
+        """The gradient of the loss: of that of the last step, where all have one."""
         config = long_range_config(settings)
         net = new_model(config)
         if weights is not None:
@@ -87,4 +86,4 @@ class LongRangeContest:
                 return loss_of(outputs[-1], batch.targets[-1])
             return loss_of(outputs, batch.targets)
 
-        return longest_horizon(gradient_flow(net, batch.inputs, loss=loss))
+        return farthest(gradient_flow(net, batch.inputs, loss=loss))

@@ -11,12 +11,20 @@ from typing import TYPE_CHECKING
 from weft.compare.results import Outcome, Row
 from weft.compare.table import Findings, table_of
 from weft.errors import MissingExtra
+from weft.insight.plot.flow import plot_flow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "curves_figure", "image", "require_matplotlib", "table_figure"]
+__all__ = [
+    "COLOURS",
+    "curves_figure",
+    "flow_figure",
+    "image",
+    "require_matplotlib",
+    "table_figure",
+]
 
 COLOURS = (
     "#2f6db5",
@@ -193,6 +201,26 @@ def _spread(group: Sequence[float]) -> list[float]:
 
 def _last(group: Sequence[float]) -> float:
     return _spread(group)[-1]
+
+
+def flow_figure(findings: Findings, *, trained: bool) -> "Figure | None":
+    """The gradient's norm by steps back from the loss, of the seed in the middle of each cell.
+
+    None where no cell has one yet.
+    """
+    found = {
+        row.entry.label: (row.horizon if trained else row.horizon_at_start, colour)
+        for row, colour in zip(findings.rows, _colours(findings), strict=True)
+    }
+    known = {label: (reach, colour) for label, (reach, colour) in found.items() if reach}
+    if not known:
+        return None
+    return plot_flow(
+        {label: reach.norms for label, (reach, _) in known.items()},
+        f"{findings.facts.title}, {'after' if trained else 'before'} training",
+        strides={label: reach.stride for label, (reach, _) in known.items()},
+        colours=[colour for _, colour in known.values()],
+    )
 
 
 def table_figure(findings: Findings) -> "Figure":

@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from html import escape
 
 from weft.compare.folder import Folder
-from weft.compare.plot import curves_figure, image, require_matplotlib, table_figure
+from weft.compare.plot import (
+    curves_figure,
+    flow_figure,
+    image,
+    require_matplotlib,
+    table_figure,
+)
 from weft.compare.results import Outcome
 from weft.compare.table import Findings, Table, table_of
 from weft.errors import MissingExtra
@@ -38,21 +44,31 @@ def write_findings(folder: Folder, findings: Findings) -> None:
 
 
 def _pictures(folder: Folder, findings: Findings) -> str:
-    """Write the pictures; the curves as an SVG element, or the sentence about matplotlib."""
+    """Write the pictures; those of the page as SVG, or the sentence about matplotlib."""
     try:
         require_matplotlib()
     except MissingExtra as absent:
-        return f"<p>{escape(str(absent))}</p>"
+        return f"<h2>Pictures</h2>\n<p>{escape(str(absent))}</p>"
     curves = curves_figure(findings)
     drawn = image(curves, "svg")
     folder.write("curves.svg", drawn)
     folder.write("curves.png", image(curves, "png"))
     folder.write("table.png", image(table_figure(findings), "png"))
+    page = f"<h2>Learning curves</h2>\n{_element(drawn)}\n"
+    flows = [flow_figure(findings, trained=trained) for trained in (False, True)]
+    for name, figure in zip(("flow_at_start.png", "flow.png"), flows, strict=True):
+        if figure is not None:
+            folder.write(name, image(figure, "png"))
+    drawings = [_element(image(figure, "svg")) for figure in flows if figure is not None]
+    return page + (f"<h2>Gradient flow</h2>\n{''.join(drawings)}" if drawings else "")
+
+
+def _element(drawn: bytes) -> str:
     text = drawn.decode()
     return text[text.index("<svg") :]
 
 
-def _page(findings: Findings, table: Table, curves: str) -> str:
+def _page(findings: Findings, table: Table, pictures: str) -> str:
     title = f"{findings.facts.title}: {', '.join(row.entry.label for row in findings.rows)}"
     diverged = [outcome for row in findings.rows for outcome in row.outcomes if outcome.diverged]
     return (
@@ -60,7 +76,7 @@ def _page(findings: Findings, table: Table, curves: str) -> str:
         f"<title>{escape(title)}</title><meta name='viewport' content='width=device-width'>"
         f"<style>{_STYLE}</style></head>\n<body><h1>{escape(title)}</h1>\n"
         f"{_html_table(table)}\n<ul>{''.join(f'<li>{escape(n)}</li>' for n in table.notes)}</ul>\n"
-        f"<h2>Learning curves</h2>\n{curves}\n{_told(diverged)}</body></html>\n"
+        f"{pictures}\n{_told(diverged)}</body></html>\n"
     )
 
 

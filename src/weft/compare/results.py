@@ -12,10 +12,15 @@ __all__ = ["Outcome", "Reach", "Row", "mean", "outcome_from", "rows_of", "spread
 
 
 class Reach(NamedTuple):
-    """How many steps back a gradient reaches; at least so many, where its end is not `reached`."""
+    """How many steps back a gradient reaches; at least so many, where its end is not `reached`.
+
+    `norms` are the gradient's by distance, `stride` steps apart.
+    """
 
     steps: int
     reached: bool
+    norms: tuple[float, ...] = ()
+    stride: int = 1
 
     def __str__(self) -> str:
         return f"{self.steps}" if self.reached else f"≥ {self.steps}"
@@ -104,21 +109,27 @@ class Row:
             "steps_per_second": self.steps_per_second,
             "minutes": self.minutes,
             "bytes": self.bytes,
-            "horizon": None if self.horizon is None else self.horizon._asdict(),
-            "horizon_at_start": (
-                None if self.horizon_at_start is None else self.horizon_at_start._asdict()
-            ),
+            "horizon": _as_json(self.horizon),
+            "horizon_at_start": _as_json(self.horizon_at_start),
         }
 
 
 def outcome_from(kept: dict[str, Any]) -> Outcome:
     """The outcome that was kept as JSON; KeyError or TypeError where it can't be one."""
     reaches = {
-        name: None if kept[name] is None else Reach(*kept[name])
+        name: None if kept[name] is None else _reach(*kept[name])
         for name in ("horizon", "horizon_at_start")
     }
     curve = [(step, loss) for step, loss in kept["curve"]]
     return Outcome(**{**kept, **reaches, "curve": curve})
+
+
+def _reach(steps: int, reached: bool, norms: Sequence[float], stride: int) -> Reach:
+    return Reach(steps, reached, tuple(norms), stride)
+
+
+def _as_json(reach: Reach | None) -> dict[str, Any] | None:
+    return None if reach is None else {"steps": reach.steps, "reached": reach.reached}
 
 
 def rows_of(entries: Sequence[Entry], outcomes: dict[str, Outcome]) -> list[Row]:

@@ -25,20 +25,24 @@ def plot_flow(
     title: str = "Gradient flow",
     *,
     strides: Mapping[str, int] = MappingProxyType({}),
+    colours: Sequence[str] = COLOURS,
 ) -> Figure:
     """One line a layer: norm of dL/ds_t relative to its start, by steps back from the loss.
 
     `curves` are norms (N,) by name, distance 0 first. A dot marks the horizon, where a line falls
-    to 1 %. `strides` are how many steps apart the norms of dilated layers are.
+    to 1 %, and the legend says at which step. `strides` are how many steps apart the norms of
+    dilated layers are.
     """
     figure = new_figure(8.6, 4.2)
     axes = figure.subplots()
     lowest, highest = SHARE / 10, 1.0
+    told = []
     for index, (name, norms) in enumerate(curves.items()):
         shares = _shares(norms)
         seen = [s for s in shares if s >= FLOOR]
         lowest, highest = min([lowest, *seen]), max([highest, *seen])
-        _line(axes, name, shares, COLOURS[index % len(COLOURS)], strides.get(name, 1))
+        colour, stride = colours[index % len(colours)], strides.get(name, 1)
+        told.append(f"{name}: {_line(axes, name, shares, colour, stride)}")
     axes.axhline(SHARE, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
     steps = max((1 + (len(c) - 1) * strides.get(n, 1) for n, c in curves.items()), default=1)
     axes.set_xlim(-0.01 * steps, max(1, steps - 1) * 1.02)
@@ -51,12 +55,17 @@ def plot_flow(
     axes.set_title(title, loc="left", fontsize=11, color=INK)
     axes.grid(axis="y", color="#eeeeee", linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, fontsize=9, loc="upper right", ncols=1 + (len(curves) > 6))
+    lines = [line for line in axes.lines if line.get_label() in curves]
+    axes.legend(
+        lines, told, title="horizon, in steps", title_fontsize=9, alignment="left",
+        frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.01, 1),
+    )  # fmt: skip
     clean(axes)
     return figure
 
 
-def _line(axes: Axes, name: str, shares: Sequence[float], colour: str, stride: int) -> None:
+def _line(axes: Axes, name: str, shares: Sequence[float], colour: str, stride: int) -> str:
+    """Draw a line; its horizon in words."""
     axes.semilogy(
         range(0, len(shares) * stride, stride),
         [s if s >= FLOOR else math.nan for s in shares],
@@ -66,21 +75,11 @@ def _line(axes: Axes, name: str, shares: Sequence[float], colour: str, stride: i
     )
     first = next((d for d, s in enumerate(shares) if s > 0), 0)
     horizon = next((d for d, s in enumerate(shares) if d >= first and s <= SHARE), None)
-    if horizon is not None:
-        place = max(shares[horizon], FLOOR)
-        axes.plot(
-            [horizon * stride], [place], "o", color=colour, markersize=6, markeredgecolor="white"
-        )
-        axes.annotate(
-            str(horizon * stride),
-            (horizon * stride, place),
-            xytext=(6, 5),
-            textcoords="offset points",
-            color=colour,
-            fontsize=9,
-            fontweight="bold",
-            bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none"},
-        )
+    if horizon is None:
+        return f"≥ {(len(shares) - 1) * stride}"
+    place, steps = max(shares[horizon], FLOOR), horizon * stride
+    axes.plot([steps], [place], "o", color=colour, markersize=6, markeredgecolor="white")
+    return str(steps)
 
 
 def _shares(norms: Sequence[float]) -> list[float]:
