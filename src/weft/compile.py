@@ -172,7 +172,10 @@ def _names_of(nodes: Sequence[Node]) -> list[str | None] | None:
     """Names of what is learnt or given, None for the input, where the values are nothing else."""
     if any(n.op not in ("input", "given", "probe", "param") for n in nodes):
         return None
-    return [n.detail[0] if isinstance(n.detail, tuple) else None for n in nodes]
+    details = [n.detail if isinstance(n.detail, tuple) else (None, None) for n in nodes]
+    if any(gate is not None for _, gate in details):
+        return None  # a part of a parameter
+    return [name for name, _ in details]
 
 
 def _rows(state: Tensor) -> Tensor:

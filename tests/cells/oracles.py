@@ -245,6 +245,13 @@ def heads_lstm(p, x, h, c):
     return o * tanh(c), c
 
 
+def state_norm_gru(p, x, h):
+    inner, outer = (x @ p["W"].mT + p["b"]).chunk(2, -1), (h @ p["U"].mT).chunk(2, -1)
+    z = sigmoid(inner[0] + normed(p, outer[0], "norm1"))
+    n = tanh(inner[1] + normed(p, outer[1], "norm2"))
+    return ((1 - z) * h + z * n,)
+
+
 def log_space(p, x, h):
     a = linear(p, x).abs()
     return (torch.log1p(a * a) + torch.sqrt(a + 1) - 0.5 * h,)
@@ -284,6 +291,7 @@ ORACLES = {
     "qrnn_fo": qrnn_fo,
     "qrnn_ifo": qrnn_ifo,
     "rglru": rg_lru,
+    "StateNormGRU": state_norm_gru,
     "HeadsLSTM": heads_lstm,
     "FactoredLSTM": multiplicative,
     "WideQRNN": wide_qrnn,

@@ -2,7 +2,18 @@
 has, as users may write them.
 """
 
-from weft.cells import CELLS, LSTM, RGLRU, Cell, MultiplicativeLSTM, log, sigmoid, sLSTM, tanh
+from weft.cells import (
+    CELLS,
+    LSTM,
+    RGLRU,
+    Cell,
+    MultiplicativeLSTM,
+    log,
+    norm,
+    sigmoid,
+    sLSTM,
+    tanh,
+)
 
 
 class HeadsLSTM(LSTM):
@@ -42,7 +53,20 @@ class LogSpaceLSTM(Cell):
         return log(1 + a**2) + (a + 1) ** 0.5 - h / 2
 
 
+class StateNormGRU(Cell):
+    """Norms of the recurrent products alone: their parameters are not stacked as the gates' are."""
+
+    states = ("h",)
+    gates = ("z", "n")
+
+    def step(self, x, h, W, U, b):
+        z = sigmoid(W.z @ x + norm(U.z @ h) + b.z)
+        n = tanh(W.n @ x + norm(U.n @ h) + b.n)
+        return (1 - z) * h + z * n
+
+
 OWN = {
+    "StateNormGRU": StateNormGRU(),
     "HeadsLSTM": HeadsLSTM(),
     "FactoredLSTM": FactoredLSTM(),
     "WideQRNN": WideQRNN(),
