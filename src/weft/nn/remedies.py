@@ -83,7 +83,8 @@ def _drawn(empty: Tensor, share: float) -> Tensor:
     count, places = min(round(share * 2**16), 2**16 - 1), empty.numel()
     bits = torch.randint(-(2**63), 2**63 - 1, (-(-places // 4),), device=empty.device)
     words = bits.view(torch.int16)[:places]
-    return empty.copy_((words < count - 2**15).view_as(empty))
+    torch.lt(words, count - 2**15, out=empty.view(-1))
+    return empty
 
 
 @dataclass(frozen=True)

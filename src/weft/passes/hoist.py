@@ -49,7 +49,7 @@ class _Hoisting:
         found = self.kinds.get(node)
         if found is None:
             timed = node.op in ("input", "given", "probe")
-            inside = node.op in ("state", "mean", "rstd")
+            inside = node.op in ("state", "mean", "rstd") or _is_made_of_given(node)
             own = STATEFUL if inside else TIMED if timed else FIXED
             found = self.kinds[node] = max([own, *map(self.kind, node.args)])
         return found
@@ -165,6 +165,13 @@ class _Hoisting:
                 self.outside.append(self.outside[first[0]])
             self.scalars[first, node.shape] = place
         return self._leaf(arg, place)
+
+
+def _is_made_of_given(node: Node) -> bool:
+    """Whether a value is cheaper made of a given vector at every step than read from memory."""
+    leaves = {a.op for a in node.args}
+    cheap = node.op in ("add", "sub", "mul", "neg")
+    return cheap and "given" in leaves and leaves <= {"given", "const", "param"}
 
 
 def _form(node: Node) -> object:

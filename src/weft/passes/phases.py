@@ -29,14 +29,13 @@ def phases(loop: Loop) -> Schedule:
     """The phases of a step, in order.
 
     Buffers written are `next:STATE`, `saved:I`, `grad:I` (an outside value's gradient),
-    `matrix:I` (an emission's), and `temp:I`.
+    `matrix:I` (what parts of one matrix are multiplied with the same operand for), and `temp:I`.
     """
     stores = [*_result_stores(loop), *_emission_stores(loop)]
     places = {s.node: (s.buffer, s.part) for s in reversed(stores) if _is_readable(s)}
-    for index, emission in enumerate(loop.emissions):
-        if emission.kind == "matrix" and emission.node not in places:
-            places[emission.node] = (f"matrix:{index}", 0)
-            stores.append(Store(f"matrix:{index}", 0, emission.node))
+    for store in _matrix_stores(loop, places):
+        places[store.node] = (store.buffer, store.part)
+        stores.append(store)
     cutting = _Cutting(stores, places)
     temporaries = list(cutting.temporaries())
     stores += temporaries
@@ -67,6 +66,22 @@ def _emission_stores(loop: Loop) -> Iterator[Store]:
             yield Store(buffer, part, emission.node, add=emission.kind != "timed")
 
 
+def _matrix_stores(loop: Loop, known: dict[Node, Place]) -> Iterator[Store]:
+    """What matrices' gradients need and no other store has, parts in order: one product does all.
+
+    They lie side by side where they belong to one matrix and one operand.
+    """
+    groups: dict[object, list[Node]] = {}
+    for emission in sorted(loop.emissions, key=lambda e: e.outer[1] or 0):
+        if emission.kind == "matrix" and emission.node not in known:
+            group = groups.setdefault((emission.outer[0], emission.operand), [])
+            if all(emission.node not in nodes for nodes in groups.values()):
+                group.append(emission.node)
+    for index, nodes in enumerate(groups.values()):
+        for part, node in enumerate(nodes):
+            yield Store(f"matrix:{index}", part, node)
+
+
 class _Cutting:
     """Levels of nodes, and the values that cross from one to a later one."""
 
@@ -78,6 +93,21 @@ class _Cutting:
         self.shared: dict[object, Node] = {}
         self.costs: dict[Node, int] = {}
         self.statistics: dict[object, Node] = {}
+        self._gather_products()
+
+    def _gather_products(self) -> None:
+        """Products that are only terms of one sum wait for the last of them: they are one then."""
+        users: dict[Node, list[Node]] = {}
+        for node in in_order(self.roots):
+            for arg in node.args:
+                users.setdefault(arg, []).append(node)
+        for node in in_order(self.roots):
+            is_inner = any(user.op == "add" for user in users.get(node, ()))
+            if node.op != "add" or is_inner:
+                continue
+            terms = [t for t in _terms(node) if t.op == "product" and len(users[t]) == 1]
+            last = max(map(self.level, terms), default=0)
+            self.levels.update(dict.fromkeys(terms, last))
 
     def level(self, node: Node) -> int:
         """The phase that computes a node."""
@@ -183,6 +213,14 @@ class _Cutting:
 
     def _once(self, node: Node) -> Node:
         return self.shared.setdefault((node.op, node.args, node.detail, node.shape), node)
+
+
+def _terms(node: Node) -> Iterator[Node]:
+    for arg in node.args:
+        if arg.op == "add":
+            yield from _terms(arg)
+        else:
+            yield arg
 
 
 def _operands(node: Node) -> tuple[Node, ...]:

@@ -166,6 +166,9 @@ def _columns(
     for part in ("%part", t.value("add i64 %part, 1")):
         share = t.value(f"mul i64 {part}, {each * tile.segments}")
         ends.append(t.value(f"sdiv i64 {share}, %parts"))
+    if not tile.panels:
+        _whole_rows(frame, tile, index, (ends[0], ends[1]), rows)
+        return
 
     def block(number: str) -> None:
         segment, inside = divided(t, number, each)
@@ -197,18 +200,40 @@ def _row_blocks(
 
     def body(start: str) -> None:
         end = smaller(t, t.value(f"add i64 {start}, {BLOCK_ROWS}"), rows[1])
-        if tile.panels:
-            tiles = -(-width // (tile.panels[0].vectors * t.lanes))
-            loop(
-                t, "0", str(tiles), 1, lambda i: _sums(frame, tile, panels, place, i, (start, end))
-            )
-        count = t.value(f"sub i64 {end}, {start}")
-        t.line(
-            f"call void @{name}(ptr %args, i64 %share, i64 %shares, i64 {frame.place}, "
-            f"i64 {frame.before}, i64 {start}, i64 {count}, i64 {place.first}, ptr %sums)"
-        )
+        tiles = -(-width // (tile.panels[0].vectors * t.lanes))
+        loop(t, "0", str(tiles), 1, lambda i: _sums(frame, tile, panels, place, i, (start, end)))
+        _equations(frame, name, (start, end), (place.first, "0"))
 
     loop(t, rows[0], rows[1], BLOCK_ROWS, body)
+
+
+def _whole_rows(
+    frame: Frame, tile: Tile, index: int, blocks: tuple[str, str], rows: tuple[str, str]
+) -> None:
+    """The same for a phase without products: row by row, all of this part's columns."""
+    t = frame.text
+    wide = tile.vectors * t.lanes
+    first = t.value(f"mul i64 {blocks[0]}, {wide}")
+    for width in _widths(tile, t.lanes):
+        end = smaller(t, t.value(f"mul i64 {blocks[1]}, {wide}"), str(tile.width))
+        if width == wide:
+            end = smaller(t, end, str(tile.width // wide * wide))
+        else:
+            # The rest is one narrow block, which a part with earlier blocks alone doesn't reach.
+            whole = str(tile.width - width)
+            is_earlier = t.value(f"icmp slt i64 {first}, {whole}")
+            first = t.value(f"select i1 {is_earlier}, i64 {whole}, i64 {first}")
+        _equations(frame, _equations_name(index, width), rows, (first, end))
+
+
+def _equations(frame: Frame, name: str, rows: tuple[str, str], columns: tuple[str, str]) -> None:
+    t = frame.text
+    count = t.value(f"sub i64 {rows[1]}, {rows[0]}")
+    t.line(
+        f"call void @{name}(ptr %args, i64 %share, i64 %shares, i64 {frame.place}, "
+        f"i64 {frame.before}, i64 {rows[0]}, i64 {count}, i64 {columns[0]}, i64 {columns[1]}, "
+        "ptr %sums)"
+    )
 
 
 def _sums(

@@ -186,7 +186,9 @@ class Compiled:
                 # Of a block-diagonal matrix a row holds one block's columns.
                 whole = (*shape[:-1], shape[-1] * value.blocks) if shape else ()
                 for size, length in zip(value.node.shape, whole, strict=True):
-                    found[size.name] = length // size.times
+                    known = found.setdefault(size.name, length // size.times)
+                    # Code for other sizes would read past the end of a tensor.
+                    assert known * size.times == length, f"{size.name} is {known} and {length}"
         return tuple(sorted(found.items()))
 
     def saved_width(self, outside: Outside, states: Sequence[Tensor]) -> int:

@@ -40,23 +40,35 @@ def _extreme(t: Text, how: str, a: str, b: str) -> str:
 
 
 def equations(plan: Plan, tile: Tile, name: str, columns: int) -> str:
-    """The definition of `@NAME(args, share, shares, place, before, row, rows, column, sums)`.
+    """The definition of `@NAME(args, share, shares, place, before, row, rows, column, end, sums)`.
 
-    It works from a row and a column on, for `columns` columns, as many as the tile has or, at the
-    end, fewer; `sums` are vectors, for each row those of each register beside one another.
+    It works from a row and a column on, `columns` columns at a time, as many as the tile has or, at
+    the end, fewer; `sums` are vectors, for each row those of each register beside one another.
+    Where there are none a row is done up to the column `end` before the next one, since what lies
+    side by side is read fastest so.
     """
     frame = Frame.begin(plan)
-    loop(frame.text, "0", "%rows", 1, lambda r: _row(frame, tile, columns, r))
+
+    def row(index: str) -> None:
+        if tile.panels:
+            _row(frame, tile, columns, index, "%column")
+        else:
+            loop(
+                frame.text, "%column", "%end", columns,
+                lambda c: _row(frame, tile, columns, index, c),
+            )  # fmt: skip
+
+    loop(frame.text, "0", "%rows", 1, row)
     body = "\n".join(frame.text.lines)
     return (
         f"define internal void @{name}(ptr %args, i64 %share, i64 %shares, i64 %place, "
-        f"i64 %before, i64 %row, i64 %rows, i64 %column, ptr %sums) #1 {{\n"
+        f"i64 %before, i64 %row, i64 %rows, i64 %column, i64 %end, ptr %sums) #1 {{\n"
         f"entry:\n{body}\n  ret void\n}}\n"
     )
 
 
-def _row(frame: Frame, tile: Tile, columns: int, index: str) -> None:
-    """One row: vector by vector, all loads of one before its stores."""
+def _row(frame: Frame, tile: Tile, columns: int, index: str, begin: str) -> None:
+    """One row from a column on: vector by vector, all loads of one before its stores."""
     t = frame.text
     row = frame.row(t.value(f"add i64 %row, {index}"))
     sums = len(tile.phase.sums)
@@ -65,7 +77,7 @@ def _row(frame: Frame, tile: Tile, columns: int, index: str) -> None:
     for q in range(-(-columns // t.lanes)):
         lanes = min(t.lanes, columns - q * t.lanes)
         mask = None if lanes == t.lanes else [i < lanes for i in range(t.lanes)]
-        column = t.value(f"add i64 %column, {q * t.lanes}")
+        column = t.value(f"add i64 {begin}, {q * t.lanes}")
         place = _Place(frame, tile.columns, row, column, mask)
         known = {s: t.load(t.pointer(first, str((q * sums + s) * t.lanes))) for s in range(sums)}
         values = [place.value(s.node, known) for s in tile.phase.stores]

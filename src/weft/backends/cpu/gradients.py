@@ -67,12 +67,8 @@ class Gradients:
 
     def _buffer(self, name: str) -> Tensor:
         """The gradient of a value of every step, (R, size)."""
-        kind, _, index = name.partition(":")
         begin = self.layout.columns[name]
-        if kind == "grad":
-            size = self.loop.outside[int(index)].node.shape[0]
-        else:
-            size = self.loop.emissions[int(index)].node.shape[0]
+        size = self.loop.outside[int(name.removeprefix("grad:"))].node.shape[0]
         return self.block[:, begin : begin + size.value(self.sizes)]
 
     def _folded(self, name: str, like: Tensor) -> Tensor:

@@ -207,23 +207,23 @@ class _Gradients:
         self.block = self.accumulators = 0
         self.columns: dict[str, int] = {}
         self.by_row: set[str] = set()
-        for index, emission in enumerate(make.loop.emissions):
-            self._place(index, emission, schedule)
-        written = sum(
-            e.node.shape[0].value(make.sizes)
-            for i, e in enumerate(make.loop.emissions)
-            if e.kind == "timed" or f"matrix:{i}" in self.by_row
-        )
-        self.has_gaps = written < self.block
+        stores = [s for phase in schedule.phases for s in phase.stores]
+        parts: dict[str, int] = {}
+        for store in stores:
+            parts[store.buffer] = max(store.part + 1, parts.get(store.buffer, 0))
+        for emission, (buffer, _) in zip(make.loop.emissions, schedule.places, strict=True):
+            self._place(emission, buffer, parts)
+        written = (s.node.shape[0].value(make.sizes) for s in stores if s.buffer in self.by_row)
+        self.has_gaps = sum(written) < self.block
 
-    def _place(self, index: int, emission: Emission, schedule: Schedule) -> None:
+    def _place(self, emission: Emission, buffer: str, parts: Mapping[str, int]) -> None:
         size = emission.node.shape[0].value(self.make.sizes)
         name = f"grad:{emission.outer[0]}"
         wide = size * self.make.loop.outside[emission.outer[0]].parts
         if emission.kind == "matrix":
-            name, wide = f"matrix:{index}", size
-            if schedule.places[index][0] != name:
+            if not buffer.startswith("matrix:"):
                 return
+            name, wide = buffer, size * parts[buffer]
         if name in self.columns:
             return
         if emission.kind in ("matrix", "timed"):

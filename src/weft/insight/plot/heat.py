@@ -85,6 +85,7 @@ def _panel(axes: Axes, name: str, steps: Any, distances: Any, shares: Any, *, gr
         rasterized=True,
     )
     axes.set_yscale("log")
+    axes.set_xlim(left=max(0, _edges(steps)[0]))  # the first cell begins before the training
     ticks = [t for t in TICKS if t <= distances[-1]]
     axes.set_yticks(ticks, [str(t) for t in ticks])
     axes.set_yticks([], minor=True)
