@@ -56,8 +56,9 @@ def test_every_module_has_its_samples():
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("dtype", [torch.float, torch.double])
-@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    ("dtype", "training"), [(torch.float, True), (torch.double, True), (torch.float, False)]
+)
 def test_forward(name, dtype, training):
     for sample in samples(name, dtype, training=training):
         ours, theirs = build_pair(name, sample, dtype)
@@ -73,10 +74,11 @@ def test_gradients(name):
     check_gradients(name, torch.autograd.gradcheck)
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("LSTM", "GRU")]
+LAYERS = ("LSTM", "GRU", "RNN")
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in LAYERS]
 
 
-@pytest.mark.parametrize("name", [*(n for n in NAMES if n not in ("LSTM", "GRU")), *SLOW])
+@pytest.mark.parametrize("name", [*(n for n in NAMES if n not in LAYERS), *SLOW])
 def test_second_gradients(name):
     check_gradients(name, torch.autograd.gradgradcheck)
 
