@@ -9,7 +9,7 @@ import pytest
 import weft
 
 ROOT = Path(weft.__file__).parent
-LEAVES = {"errors", "files", "settings"}
+LEAVES = {"errors", "files", "ragged", "settings"}
 
 # A layer may import these layers, the leaves and itself; `__version__` is free to all.
 LAYERS = {
@@ -17,6 +17,7 @@ LAYERS = {
     "errors": {"ir"},
     "settings": set(),
     "files": set(),
+    "ragged": set(),
     "cells": {"ir"},
     "passes": {"ir"},
     "backends": {"passes", "ir"},
@@ -38,6 +39,7 @@ LAYERS |= {"cli": ALL, "__main__": {"cli"}, "__init__": ALL}
 # A package from outside is imported in these layers and files alone.
 OUTSIDE = {
     "torch": {
+        "ragged",
         "backends",
         "operator",
         "compile",

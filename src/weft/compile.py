@@ -25,6 +25,7 @@ from weft.operator import (
     needs_operator,
     run_loop,
 )
+from weft.ragged import within
 
 __all__ = ["ENGINES", "Kernel", "kernel", "segment_starts", "with_probe"]
 
@@ -102,8 +103,7 @@ class CpuKernel:
         marks = None if resets is None else segment_starts(resets, lengths, reverse=reverse)
         if self._names is None and lengths is not None and not is_packed:
             # What is computed outside the loop is computed in the padding too, where NaN may stand.
-            ended = torch.arange(len(x)).unsqueeze(-1) >= lengths
-            x = x.masked_fill(ended.unsqueeze(-1), 0)
+            x = x.masked_fill(~within(lengths, len(x)).unsqueeze(-1), 0)
         steps = int(lengths[0]) if is_packed and lengths is not None else x.shape[0]
         sequences = Sequences(steps, reverse, lengths, marks, is_packed, bptt_clip, every)
         return self._run(x, states, params, sequences)
@@ -188,7 +188,7 @@ def segment_starts(resets: Tensor, lengths: Tensor | None, *, reverse: bool) -> 
         return resets
     # Going back, a segment begins one step before the mark of the one after it.
     if lengths is not None:
-        resets = resets & (torch.arange(len(resets)).unsqueeze(-1) < lengths)
+        resets = resets & within(lengths, len(resets))
     return torch.cat([resets[1:], torch.zeros_like(resets[:1])])
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from weft.ir import Graph, Node, in_order
+from weft.ragged import padded, within
 
 __all__ = ["RULES", "Interpreter", "clip_gradient", "multiply"]
 
@@ -113,10 +114,10 @@ class Interpreter:
         `bptt_clip` limits each element of dL/dh_t as it flows back through a step.
         """
         steps = int(lengths[0]) if is_packed and lengths is not None else x.shape[0]
-        active = _active(lengths, steps, x.device)
+        active = None if lengths is None else within(lengths, steps, x.device)
         if is_packed and active is not None:
-            x = _padded(x, active)
-            given = {name: _padded(params[name], active) for name, _ in self.graph.givens}
+            x = padded(x, active)
+            given = {name: padded(params[name], active) for name, _ in self.graph.givens}
             params = {**params, **given}
         if active is not None:
             x = x.masked_fill(~active.unsqueeze(-1), 0)
@@ -256,17 +257,6 @@ def multiply(matrix: Tensor, vector: Tensor, blocks: int, gates: int) -> Tensor:
     parts = torch.unflatten(vector, -1, (blocks, -1))
     stacks = torch.unflatten(matrix, 0, (gates, blocks, -1))
     return torch.einsum("...kc,gkrc->...gkr", parts, stacks).flatten(-3)
-
-
-def _padded(packed: Tensor, active: Tensor) -> Tensor:
-    zeros = packed.new_zeros(*active.shape, packed.shape[-1])
-    return zeros.masked_scatter(active.unsqueeze(-1), packed)
-
-
-def _active(lengths: Tensor | None, steps: int, device: torch.device) -> Tensor | None:
-    if lengths is None:
-        return None
-    return torch.arange(steps, device=device).unsqueeze(-1) < lengths.to(device)
 
 
 def _mark(resets: Tensor | None, t: int, steps: int, reverse: bool) -> Tensor | None:

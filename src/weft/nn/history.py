@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from weft.ragged import within
+
 __all__ = ["crossings", "rows_to_come", "take", "turn"]
 
 
@@ -22,7 +24,7 @@ def crossings(resets: Tensor | None, lengths: Tensor | None, reach: int) -> Tens
         return None
     steps = resets.shape[0]
     if lengths is not None:
-        resets = resets & (torch.arange(steps, device=resets.device).unsqueeze(1) < lengths)
+        resets = resets & within(lengths, steps, resets.device)
     padded = F.pad(resets, (0, 0, reach - 1, reach))
     return padded.unfold(0, reach, 1).any(-1)
 

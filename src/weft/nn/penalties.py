@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from weft.nn.checks import check_lengths
+from weft.ragged import within
 
 __all__ = ["activation_penalty", "temporal_activation_penalty"]
 
@@ -85,7 +86,7 @@ def _by_steps(y: Tensor, batch_first: bool) -> Tensor:
 def _there(y: Tensor, lengths: Tensor | Sequence[int]) -> Tensor:
     """The steps (T, B) before each sequence's end."""
     ends = check_lengths(lengths, y.shape[0], y.shape[1]).to(y.device)
-    return torch.arange(y.shape[0], device=y.device).unsqueeze(-1) < ends
+    return within(ends, y.shape[0])
 
 
 def _refuse_lengths(lengths: Lengths) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from weft.ir import Graph, Node
 from weft.nn.seam import Onlooker, looking
 from weft.nn.values import Named, named_values
+from weft.ragged import padded, within
 
 __all__ = ["LayerRun", "Recorder", "Reference", "recording"]
 
@@ -117,8 +118,8 @@ class Recorder(Onlooker):
         """
         active = _active(x, lengths, is_packed)
         if is_packed:
-            given = {name: _padded(params[name], active) for name, _ in cell.graph.givens}
-            x, params = _padded(x, active), {**params, **given}
+            given = {name: padded(params[name], active) for name, _ in cell.graph.givens}
+            x, params = padded(x, active), {**params, **given}
         x = x.masked_fill(~active.unsqueeze(-1), 0)
         run = LayerRun(
             name=self.name(label, [run.name for run in self.runs]),
@@ -169,16 +170,11 @@ def _node(state: Tensor) -> Tensor:
     return state.detach().requires_grad_()
 
 
-def _padded(packed: Tensor, active: Tensor) -> Tensor:
-    zeros = packed.new_zeros(*active.shape, packed.shape[-1])
-    return zeros.masked_scatter(active.unsqueeze(-1), packed)
-
-
 def _active(x: Tensor, lengths: Tensor | None, is_packed: bool) -> Tensor:
     if lengths is None:
         return x.new_ones(x.shape[:2], dtype=torch.bool)
     steps = int(lengths[0]) if is_packed else len(x)
-    return torch.arange(steps, device=x.device).unsqueeze(-1) < lengths.to(x.device)
+    return within(lengths, steps, x.device)
 
 
 def _begins(active: Tensor, resets: Tensor | None, reverse: bool) -> Tensor:

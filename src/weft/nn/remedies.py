@@ -17,6 +17,7 @@ from torch import Tensor
 from weft.cells import Cell
 from weft.cells.regularised import Regularised, recurrent_matrices
 from weft.errors import ConfigError
+from weft.ragged import within
 
 __all__ = ["Plan", "Remedies", "Rows"]
 
@@ -39,8 +40,7 @@ class Rows:
         if packed_batch is None or lengths is None:
             return cls(x, x.shape[0], x.shape[1])
         steps = int(lengths[0])
-        active = torch.arange(steps, device=x.device).unsqueeze(-1) < lengths.to(x.device)
-        return cls(x, steps, packed_batch, active)
+        return cls(x, steps, packed_batch, within(lengths, steps, x.device))
 
     def once(self, value: Tensor) -> Tensor:
         """A value (B, size) for every step."""

@@ -23,6 +23,7 @@ from weft.nn.layer import InStack, Layer
 from weft.nn.recurrent import Recurrent
 from weft.nn.stack import pack_like, unpack, wants_every
 from weft.nn.trace import Trace, trace_layers
+from weft.ragged import within
 
 __all__ = ["Stack"]
 
@@ -191,7 +192,7 @@ class Stack(nn.Module):
         every: bool,
     ) -> tuple[PackedSequence, tuple[States, ...]]:
         own, resets = unpack(packed, lengths, resets, self.batch_first)
-        is_step = _ended(own, len(packed.batch_sizes)).logical_not()
+        is_step = within(own, len(packed.batch_sizes))
         x = packed.data.new_zeros(*is_step.shape, packed.data.shape[-1])
         x = x.masked_scatter(is_step.unsqueeze(-1), packed.data)
         check_input_size(x, self.input_size)
@@ -217,7 +218,7 @@ class Stack(nn.Module):
         every: bool,
     ) -> tuple[Tensor, tuple[States, ...]]:
         """Run x (T, B, I) with checked arguments."""
-        ended = None if lengths is None else _ended(lengths, x.shape[0]).unsqueeze(-1)
+        ended = None if lengths is None else ~within(lengths, x.shape[0]).unsqueeze(-1)
         # NaN may stand in the padding, and a skip connection would carry it on.
         x = x if ended is None else x.masked_fill(ended, 0)
         found = []
@@ -255,11 +256,6 @@ class Stack(nn.Module):
         names = ("skip", "norm", "dropout", "batch_first")
         words = [f"{name}={getattr(self, name)!r}" for name in names if getattr(self, name)]
         return ", ".join([str(self.input_size), *words])
-
-
-def _ended(lengths: Tensor, steps: int) -> Tensor:
-    """The steps (T, B) at or after each sequence's end."""
-    return torch.arange(steps, device=lengths.device).unsqueeze(-1) >= lengths
 
 
 def _mapped(states: Sequence[States], change: Callable[[Tensor], Tensor]) -> tuple[States, ...]:

@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from weft.ir import Graph, Node, in_order
 from weft.nn.recording import LayerRun, recording
+from weft.ragged import within
 
 __all__ = ["Trace", "Values", "trace_layers", "traced"]
 
@@ -100,8 +101,8 @@ def trace_layers(
 
     def shown(value: Tensor) -> Tensor:
         if ends is not None:
-            ended = torch.arange(steps).unsqueeze(-1) >= ends.cpu()
-            value = value.masked_fill(ended.unsqueeze(-1).to(value.device), torch.nan)
+            ended = ~within(ends, steps, value.device)
+            value = value.masked_fill(ended.unsqueeze(-1), torch.nan)
         value = value.transpose(0, 1) if is_turned else value
         return value if is_batched else value.squeeze(1)
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from weft.nn.seam import Onlooker, looking, named
+from weft.ragged import padded, within
 
 __all__ = ["Watch", "watch"]
 
@@ -70,9 +70,7 @@ class Watch(Onlooker):
         squares = gradient.detach().square().sum(-1)
         if is_packed:
             assert lengths is not None
-            active = torch.arange(int(lengths[0])).unsqueeze(-1) < lengths
-            padded = squares.new_zeros(active.shape)
-            squares = padded.masked_scatter(active.to(squares.device), squares)
+            squares = padded(squares, within(lengths, int(lengths[0])))
         self.norms[name] = squares.sum(-1).sqrt()
 
 

@@ -12,6 +12,7 @@ from weft.backends.cpu.ragged import find_rows
 from weft.backends.interp import multiply
 from weft.backends.interp_loop import interpret
 from weft.operator.kernels import LoopKernel, Sequences
+from weft.ragged import within
 
 __all__ = ["interpreted_backward", "is_interpreted"]
 
@@ -81,8 +82,7 @@ def _interpreted(
 def _zero_past_ends(tensor: Tensor, lengths: Tensor, steps: int, padded: Tensor | None) -> Tensor:
     """A timed value (T, B, size), zeros past the ends; `padded` says where packed rows lie."""
     if padded is None:
-        ended = (torch.arange(steps).unsqueeze(-1) >= lengths).unsqueeze(-1)
-        return tensor.masked_fill(ended, 0)
+        return tensor.masked_fill(~within(lengths, steps).unsqueeze(-1), 0)
     flat = tensor.new_zeros(steps * len(lengths), tensor.shape[1])
     return flat.index_copy(0, padded, tensor).view(steps, -1, tensor.shape[1])
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from weft.nn.seam import looking, named
 from weft.nn.watching import Watch
+from weft.ragged import padded, within
 
 __all__ = ["DISTANCES", "Flow", "distances", "flowing"]
 
@@ -43,7 +44,7 @@ class _Steps:
         place = torch.arange(steps, device=x.device).unsqueeze(-1)
         lengths = lengths.to(x.device)
         back = place.expand(steps, len(lengths)) if reverse else (lengths - 1 - place) % steps
-        return cls(place < lengths, back, is_packed)
+        return cls(within(lengths, steps), back, is_packed)
 
     def norms(self, gradient: Tensor) -> Tensor:
         """Norms by distance, (T,), of a gradient (T, B, size) or (N, size)."""
@@ -51,7 +52,7 @@ class _Steps:
         norms = torch.linalg.vector_norm(gradient.detach(), dim=-1, dtype=torch.double)
         squares = norms.square()
         if self.is_packed:
-            squares = squares.new_zeros(self.active.shape).masked_scatter(self.active, squares)
+            squares = padded(squares, self.active)
         squares = squares.masked_fill(~self.active, 0)
         return torch.zeros_like(squares).scatter(0, self.back, squares).sum(-1).sqrt()
 
