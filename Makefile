@@ -23,7 +23,7 @@ demo: $(VENV)/.installed
 	$(BIN)/weft train language --config configs/demo.toml --out runs/demo --overwrite
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 bench: $(VENV)/.installed
 	mkdir -p runs

@@ -37,8 +37,10 @@ def test_contract(name, dtype, masked):
 @pytest.mark.parametrize("name", [*OTHERS, *ODD])
 def test_contract_of_other_cells(name):
     cell = (COMPILED | ODD)[name]
+    # 38 ends in columns that fill no block; that is the same code for all cells.
+    hidden = 38 if name in VARIED or name in ODD else 16
     for reverse in (False, True):
-        assert_same(cell, draw(cell, hidden=38, scale=0.1), **options_of(True, reverse))
+        assert_same(cell, draw(cell, hidden=hidden, scale=0.1), **options_of(True, reverse))
 
 
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in OTHERS if name not in VARIED]
