@@ -23,7 +23,7 @@ from weft.nn.layer import InStack, Layer
 from weft.nn.recurrent import Recurrent
 from weft.nn.stack import pack_like, unpack, wants_every
 from weft.nn.trace import Trace, trace_layers
-from weft.ragged import within
+from weft.ragged import padded, within
 
 __all__ = ["Stack"]
 
@@ -193,8 +193,7 @@ class Stack(nn.Module):
     ) -> tuple[PackedSequence, tuple[States, ...]]:
         own, resets = unpack(packed, lengths, resets, self.batch_first)
         is_step = within(own, len(packed.batch_sizes))
-        x = packed.data.new_zeros(*is_step.shape, packed.data.shape[-1])
-        x = x.masked_scatter(is_step.unsqueeze(-1), packed.data)
+        x = padded(packed.data, is_step)
         check_input_size(x, self.input_size)
         order, back = packed.sorted_indices, packed.unsorted_indices
         if states is not None:
