@@ -292,3 +292,20 @@ NEVER = torch.tensor([1.0, 1.0, 1.0, 0.0, 1.0])
 def test_what_is_no_loss(loss):
     with pytest.raises(InsightError, match=r"it must be one number, or one for each step"):
         gradient_flow(RNN(3, 4), torch.randn(5, 2, 3), loss=loss)
+
+
+def nodes_behind(value):
+    """Names of everything autograd recorded on the way to a value."""
+    found, waiting = {}, [value.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in found:
+            found[node] = node.name()
+            waiting += [behind for behind, _ in node.next_functions]
+    return list(found.values())
+
+
+def test_that_a_step_is_cut_from_a_sequence_with_all_others():
+    """Cut alone, each would send a gradient as large as the whole sequence back: T² in all."""
+    recorded = record(Recurrent("indrnn", 2, 3, num_layers=2), torch.randn(20, 2, 2))
+    assert nodes_behind(recorded.output[0]).count("SelectBackward0") == 0

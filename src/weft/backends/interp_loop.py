@@ -29,6 +29,11 @@ def interpret(
     `marks` (T, B) tells where a segment begins with this step, in the direction of the run.
     """
     current = tuple(states)
+    # Cut at once: back from each step cut alone comes a gradient as large as all steps together.
+    by_step = [
+        value.unbind() if given.timed else (value,) * steps
+        for given, value in zip(loop.outside, outside, strict=True)
+    ]
     shown: list[tuple[Tensor, ...]] = [current] * steps
     for t in reversed(range(steps)) if reverse else range(steps):
         if marks is not None:
@@ -36,7 +41,7 @@ def interpret(
             current = tuple(s.masked_fill(begins.unsqueeze(-1), 0) for s in current)
         values: dict[Node, Tensor] = {}
         for node in in_order(loop.results):
-            values[node] = _value(loop, node, values, outside, current, t)
+            values[node] = _value(loop, node, values, [v[t] for v in by_step], current)
         new = tuple(values[r] for r in loop.results)
         if bptt_clip is not None:
             new = (clip_gradient(new[0], bptt_clip), *new[1:])
@@ -55,7 +60,6 @@ def _value(
     values: dict[Node, Tensor],
     outside: Sequence[Tensor],
     states: Sequence[Tensor],
-    t: int,
 ) -> Tensor:
     if node.op == "state":
         return states[loop.states.index(str(node.detail))]
@@ -63,7 +67,7 @@ def _value(
         assert isinstance(node.detail, float)
         return states[0].new_tensor(node.detail)
     if node.op == "outer":
-        return _outer(loop, node, outside, t)
+        return _outer(loop, node, outside)
     if node.op == "product":
         matrix, vector = node.args
         assert isinstance(matrix.detail, tuple)
@@ -85,10 +89,10 @@ def statistic(node: Node, vectors: Sequence[Tensor]) -> Tensor:
     return found.expand_as(vectors[0])
 
 
-def _outer(loop: Loop, node: Node, outside: Sequence[Tensor], t: int) -> Tensor:
+def _outer(loop: Loop, node: Node, outside: Sequence[Tensor]) -> Tensor:
     assert isinstance(node.detail, tuple)
     index, part = node.detail
-    value = outside[index][t] if loop.outside[index].timed else outside[index]
+    value = outside[index]
     if part is None:
         return value
     axis = -1 if loop.outside[index].timed else 0

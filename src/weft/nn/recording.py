@@ -148,14 +148,17 @@ def recording() -> Iterator[Recorder]:
 
 def _run(run: LayerRun, x: Tensor, states: States, params: Mapping[str, Tensor]) -> States:
     """Every step; fills `before` and `after`, and returns the last states."""
+    # Cut at once: back from each step cut alone comes a gradient as large as all steps together.
+    inputs = x.unbind()
+    given = {name: params[name].unbind() for name, _ in run.graph.givens}
     for t in run.order:
         states = tuple(s.masked_fill(run.begins[t].unsqueeze(-1), 0) for s in states)
-        given = {name: params[name][t] for name, _ in run.graph.givens}
-        new = tuple(map(_node, run.cell.step(x[t], states, {**params, **given})))
+        now = {name: steps[t] for name, steps in given.items()}
+        new = tuple(map(_node, run.cell.step(inputs[t], states, {**params, **now})))
         run.before.append(states)
         run.after.append(new)
-        now = run.active[t].unsqueeze(-1)
-        states = tuple(torch.where(now, n, s) for n, s in zip(new, states, strict=True))
+        goes_on = run.active[t].unsqueeze(-1)
+        states = tuple(torch.where(goes_on, n, s) for n, s in zip(new, states, strict=True))
     if run.reverse:
         run.before.reverse()
         run.after.reverse()
