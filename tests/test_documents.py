@@ -7,6 +7,7 @@ import pkgutil
 import re
 import shlex
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -31,12 +32,20 @@ def blocks(document, language):
         yield "\n" * text[: match.start(1)].count("\n") + match[1]
 
 
+def sales():
+    """Hourly sales of two shops over three weeks."""
+    hours = [datetime(2025, 1, 1) + timedelta(hours=h) for h in range(500)]
+    rows = [f"{s},{t},{8 + t.hour % 12 + s}" for s in range(2) for t in hours]
+    return "\n".join(["unique_id,ds,y", *rows]) + "\n"
+
+
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
     """An empty directory to work in, with the file that documents speak of."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "book.txt").write_text(BOOK)
+    (tmp_path / "sales.csv").write_text(sales())
     yield tmp_path
     sys.modules.pop("mycell", None)
 
@@ -44,10 +53,16 @@ def desk(tmp_path, monkeypatch):
 @pytest.fixture
 def briefly(monkeypatch):
     """Trainings are small and end after two steps, whatever a document asks for."""
-    made = weft.LanguageModel.__init__
-    small = {"max_steps": 2, "window": 16, "batch_size": 4, "hidden": 16}
+    small = {"max_steps": 2, "batch_size": 4, "hidden": 16}
+    shorten(monkeypatch, weft.LanguageModel, {**small, "window": 16})
+    shorten(monkeypatch, weft.Forecaster, {**small, "samples": 10})
+
+
+def shorten(monkeypatch, model, small):
+    """Have a task's model take these settings, whatever it is given."""
+    made = model.__init__
     monkeypatch.setattr(
-        weft.LanguageModel, "__init__", lambda self, **settings: made(self, **{**settings, **small})
+        model, "__init__", lambda self, **settings: made(self, **{**settings, **small})
     )
 
 
@@ -66,7 +81,7 @@ def test_commands_of_the_readme(desk, briefly):
     (desk / "mycell.py").write_text(own.lstrip("\n"))
     commands = [line for code in blocks(readme, "sh") for line in code.splitlines()]
     commands = [line for line in commands if line.startswith("weft ")]
-    assert len(commands) == 6
+    assert len(commands) == 9
     for line in commands:
         result = CliRunner().invoke(main, shlex.split(line)[1:])
         assert result.exit_code == 0, f"{line}\n{result.output}"

@@ -58,6 +58,8 @@ OUTSIDE = {
     "rich": {"cli", "training/progress.py"},
     "tensorboard": {"training"},
     "matplotlib": {"insight", "bench", "compare"},
+    "pandas": {"data/grids.py", "tasks/forecast/frames.py", "tasks/forecast/task.py"},
+    "utilsforecast": {"tasks/forecast/scores.py"},
     "llvmlite": {"backends/cpu/machine.py"},
     "triton": {"backends"},
 }
@@ -170,6 +172,8 @@ NEVER = {
         "training/loop.py",
         "tasks/language/task.py",
         "tasks/long_range/task.py",
+        "tasks/forecast/members.py",
+        "tasks/forecast/predict.py",  # what it draws, and torch's own numbers are put back
         "compare/language.py",
     },
 }

@@ -64,7 +64,7 @@ def test_root_is_what_it_says():
     assert set(weft._LAZY) | {"__version__"} == set(weft.__all__)
     for name in weft.__all__:
         assert getattr(weft, name) is not None
-    with pytest.raises(AttributeError, match="it has LanguageModel, "):
+    with pytest.raises(AttributeError, match="it has Forecaster, LanguageModel, "):
         weft.nothing  # noqa: B018
 
 

@@ -11,9 +11,11 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from weft import cells, errors, nn, training
     from weft.nn import accelerate
+    from weft.tasks.forecast import Forecaster
     from weft.tasks.language import LanguageModel
 
 _LAZY = {
+    "Forecaster": ("weft.tasks.forecast", "Forecaster"),
     "LanguageModel": ("weft.tasks.language", "LanguageModel"),
     "accelerate": ("weft.nn", "accelerate"),
     "cells": ("weft.cells", None),
@@ -23,6 +25,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "Forecaster",
     "LanguageModel",
     "__version__",
     "accelerate",

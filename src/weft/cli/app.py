@@ -12,7 +12,8 @@ __all__ = ["main"]
 
 VERBS = {
     "train": ("weft.cli.train", "Train a model of a task."),
-    "evaluate": ("weft.cli.evaluate", "Measure how well a run's model predicts a text."),
+    "evaluate": ("weft.cli.evaluate", "Measure how well a run's model predicts."),
+    "forecast": ("weft.cli.forecast", "Forecast what comes next with a run's model."),
     "generate": ("weft.cli.generate", "Write new text with a run's model."),
     "inspect": ("weft.cli.inspect", "Show how gradients flow through a run, with remedies."),
     "compare": ("weft.cli.compare", "Train several cells on one problem, side by side."),
@@ -29,6 +30,7 @@ def main() -> None:
     \b
     weft train language --out runs/first      train on Python's own documentation
     weft generate runs/first --prompt "The"   and let it write
+    weft train forecast sales.csv --horizon 28 --freq D --out runs/sales
     """
     # So that `--cell mypkg.mycell:MyCell` finds the user's module; last, so that it hides none.
     if os.getcwd() not in sys.path:

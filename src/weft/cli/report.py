@@ -58,10 +58,10 @@ def show_text(pieces: Iterable[str]) -> None:
     click.echo()
 
 
-def show_interrupted(result: "TrainingResult", out: str) -> None:
+def show_interrupted(result: "TrainingResult", out: str, task: str = "language") -> None:
     """Where training stands and how to go on."""
     click.echo(f"Saved after {result.steps:,} steps. Go on with:")
-    click.echo(f"  weft train language --resume --out {shlex.quote(out)}")
+    click.echo(f"  weft train {task} --resume --out {shlex.quote(out)}")
 
 
 def show_next(out: str) -> None:

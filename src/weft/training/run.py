@@ -21,6 +21,7 @@ _FORMAT = "weft run 1"
 _LINES = ("metrics.jsonl", "gradients.jsonl")
 _CONTENTS = (
     "checkpoints",
+    "members",
     "tensorboard",
     "model.safetensors",
     *_LINES,

@@ -1,0 +1,67 @@
+"""ETTh1, the standard split: mean squared error of all test windows, on standardised values.
+
+    python benchmarks/forecast/etth1.py [--config FILE.toml] [--horizons 96,192,336,720] [--seeds 1]
+
+Rows 0 to 8,639 are trained on, 8,640 to 11,519 choose the weights, 11,520 to 14,399 are the test;
+each variable is standardised by its training rows. WEFT_DATA names the folder with etth1.
+"""
+
+import argparse
+import time
+import tomllib
+from pathlib import Path
+
+import pandas
+
+from weft import Forecaster
+from weft.settings import data_folder
+
+TRAIN, VALID, TEST = 8640, 11520, 14400
+PUBLISHED = {96: 0.375, 192: 0.405, 336: 0.439, 720: 0.472}
+"""DLinear: Zeng, Chen, Zhang and Xu 2023, arXiv:2205.13504, table 2."""
+
+
+def standardised() -> pandas.DataFrame:
+    """The seven variables, each by the mean and deviation of its training rows."""
+    folder = data_folder()
+    if folder is None:
+        raise SystemExit("Set WEFT_DATA to the folder with etth1.")
+    table = pandas.read_csv(folder / "etth1" / "ETTh1.csv")[:TEST]
+    values = table.drop(columns="date")
+    return table[["date"]].join((values - values[:TRAIN].mean()) / values[:TRAIN].std(ddof=0))
+
+
+def tested(model: Forecaster, table: pandas.DataFrame) -> dict[str, float]:
+    """The metrics over all windows of the test."""
+    windows = TEST - VALID - model.config.horizon + 1
+    found = model.evaluate(table, windows=windows, step=1, baselines=False)
+    return dict(found.judgement.table["weft"])
+
+
+def main() -> None:
+    """Train and test for each horizon and seed, a line each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", default=Path(__file__).with_suffix(".toml"), type=Path)
+    parser.add_argument("--horizons", default="96,192,336,720")
+    parser.add_argument("--seeds", default=1, type=int)
+    given = parser.parse_args()
+    settings = tomllib.loads(given.config.read_text("utf-8"))
+    table = standardised()
+    for horizon in map(int, given.horizons.split(",")):
+        for seed in range(given.seeds):
+            model = Forecaster(**settings, horizon=horizon, seed=seed, holdback=VALID - TRAIN)
+            began = time.perf_counter()
+            model.fit(table[:VALID])
+            minutes = (time.perf_counter() - began) / 60
+            found = tested(model, table)
+            print(
+                f"horizon {horizon}, seed {seed}: MSE {found['MSE']:.3f} "
+                f"(DLinear {PUBLISHED[horizon]}), MAE {found['MAE']:.3f}, "
+                f"within 80 %: {found['coverage80']:.3f}, within 95 %: {found['coverage95']:.3f}, "
+                f"{model.results[0].steps} steps, {minutes:.1f} minutes",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

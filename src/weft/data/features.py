@@ -1,0 +1,105 @@
+"""Where a panel's covariates stand: along time, or once a series."""
+
+import numpy as np
+
+from weft.data.arrange import Arranged
+from weft.data.columns import Columns
+from weft.data.covariates import Encoding, Floats, Schema, encode_all, fit_encodings
+from weft.data.observations import Observations, series_of
+from weft.data.stamps import show
+from weft.data.table import Codes, Table
+from weft.errors import DataError
+
+__all__ = ["along_time", "fit_schema", "static_of"]
+
+
+def fit_schema(
+    columns: Columns,
+    found: Observations,
+    placed: Arranged,
+    table: Table | None,
+    side: Table | None,
+) -> Schema:
+    """The encodings of all covariates, learnt from the tables that hold them."""
+    source, rows = _static_source(columns, found, placed, table, side)
+    return Schema(
+        columns=columns,
+        frequency=placed.frequency.name,
+        past=() if table is None else fit_encodings(table, columns.past),
+        future=() if table is None else fit_encodings(table, columns.future),
+        static=() if source is None else fit_encodings(source, columns.static, rows),
+    )
+
+
+def along_time(
+    table: Table | None, found: Observations, placed: Arranged, encodings: tuple[Encoding, ...]
+) -> Floats:
+    """The columns (M, width) of covariates on the panel's grid; in its gaps they are missing."""
+    absent = np.concatenate([np.zeros(0, dtype=np.float32), *(e.absent for e in encodings)])
+    columns = np.empty((placed.offsets[-1], len(absent)), dtype=np.float32)
+    if table is None or not encodings:
+        return columns
+    columns[:] = absent
+    columns[placed.slots] = encode_all(table, encodings)[found.rows[placed.order]]
+    return columns
+
+
+def static_of(
+    table: Table | None,
+    found: Observations,
+    placed: Arranged,
+    side: Table | None,
+    schema: Schema,
+) -> Floats:
+    """The columns (N, width) of static covariates."""
+    source, rows = _static_source(schema.columns, found, placed, table, side)
+    if source is None or not schema.static:
+        return np.zeros((len(found.ids), 0), dtype=np.float32)
+    if side is None:
+        _refuse_changing(source, found, schema, rows)
+    return encode_all(source, schema.static, rows)
+
+
+def _static_source(
+    columns: Columns,
+    found: Observations,
+    placed: Arranged,
+    table: Table | None,
+    side: Table | None,
+) -> tuple[Table | None, Codes]:
+    """The table that holds the static covariates, and its row for each series."""
+    if side is not None:
+        return side, _rows_of_ids(side, columns.id, found)
+    return table, found.rows[placed.order[placed.heads]]
+
+
+def _rows_of_ids(side: Table, name: str, found: Observations) -> Codes:
+    ids, codes = series_of(side, name)
+    if len(ids) < len(codes):
+        twice = int(np.flatnonzero(np.bincount(codes) > 1)[0])
+        first, second = np.flatnonzero(codes == twice)[:2]
+        raise DataError(
+            f"{side.name}: {side.row(first)} and {side.row(second)} are both series "
+            f"{ids[twice]!r}; a table of static covariates has one row a series."
+        )
+    place = {series: row for row, series in enumerate(ids)}
+    lacking = [series for series in found.ids if series not in place]
+    if lacking:
+        more = f" (one of {len(lacking):,})" if len(lacking) > 1 else ""
+        raise DataError(
+            f"{side.name}: series {lacking[0]!r} of {found.name} is not in it{more}; it has "
+            f"{ids[0]!r}, ...; give a row for every series."
+        )
+    return np.array([place[series] for series in found.ids])
+
+
+def _refuse_changing(table: Table, found: Observations, schema: Schema, rows: Codes) -> None:
+    for encoding in schema.static:
+        values = encode_all(table, (encoding,))
+        changed = np.flatnonzero((values != values[rows][found.codes]).any(axis=1))
+        if len(changed):
+            index = int(changed[0])
+            raise DataError(
+                f"{found.where(index)}: static covariate {encoding.name!r} changes within the "
+                f"series at {show(found.stamps[index])}; correct it, or name it in past or future."
+            )

@@ -1,0 +1,143 @@
+"""Grids of time: which stamps follow one another, in arithmetic of numpy on whole arrays."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+__all__ = [
+    "DAY",
+    "Business",
+    "Even",
+    "Grid",
+    "Months",
+    "Stamps",
+    "Steps",
+    "day_of_month",
+    "weekdays",
+]
+
+Stamps = np.ndarray[Any, np.dtype[Any]]
+"""datetime64[ns], or int64 where stamps are whole numbers."""
+Steps = np.ndarray[Any, np.dtype[np.int64]]
+
+DAY = 86_400_000_000_000
+"""Nanoseconds."""
+_MONTH = 2_629_746_000_000_000  # a twelfth of the Gregorian year
+
+
+class Grid(Protocol):
+    """What a frequency counts in."""
+
+    @property
+    def nominal(self) -> int:
+        """About how long a step is, in nanoseconds (or units, of whole numbers)."""
+
+    def shift(self, stamps: Stamps, by: Steps) -> Stamps:
+        """The stamps so many steps later; the two broadcast."""
+
+    def positions(self, stamps: Stamps, starts: Stamps) -> Steps:
+        """Steps from the starts, -1 where a stamp is not on the grid or lies before the start."""
+
+
+@dataclass(frozen=True)
+class Even:
+    """Steps of equal length: nanoseconds, or units where `whole`; on one weekday if it is given."""
+
+    nominal: int
+    whole: bool = False
+    weekday: int | None = None
+
+    def shift(self, stamps: Stamps, by: Steps) -> Stamps:
+        moved: Stamps = stamps.view(np.int64) + by * self.nominal
+        return moved if self.whole else moved.view("datetime64[ns]")
+
+    def positions(self, stamps: Stamps, starts: Stamps) -> Steps:
+        steps, rest = np.divmod(stamps.view(np.int64) - starts.view(np.int64), self.nominal)
+        off = (rest != 0) | (steps < 0)
+        if self.weekday is not None:
+            off |= weekdays(stamps) != self.weekday
+        steps[off] = -1
+        return steps
+
+
+@dataclass(frozen=True)
+class Business:
+    """Days from Monday to Friday, every `count`-th of them."""
+
+    count: int
+
+    @property
+    def nominal(self) -> int:
+        return DAY * 7 // 5 * self.count
+
+    def shift(self, stamps: Stamps, by: Steps) -> Stamps:
+        days, time = _split(stamps)
+        moved: Stamps = np.busday_offset(days, by * self.count, roll="backward") + time
+        return moved
+
+    def positions(self, stamps: Stamps, starts: Stamps) -> Steps:
+        days, time = _split(stamps)
+        first, start_time = _split(starts)
+        steps, rest = np.divmod(np.busday_count(first, days), self.count)
+        on = np.is_busday(days) & np.is_busday(first) & (time == start_time)
+        steps = steps.astype(np.int64)
+        steps[~on | (rest != 0) | (days < first)] = -1
+        return steps
+
+
+@dataclass(frozen=True)
+class Months:
+    """Every `count`-th month: its first or last day, or its first or last from Monday to Friday.
+
+    `phase` (month, period) asks that months since January be `month` modulo `period`.
+    """
+
+    count: int
+    day: str
+    phase: tuple[int, int] | None = None
+
+    @property
+    def nominal(self) -> int:
+        return _MONTH * self.count
+
+    def shift(self, stamps: Stamps, by: Steps) -> Stamps:
+        months = stamps.astype("datetime64[M]") + by * self.count
+        moved: Stamps = day_of_month(months, self.day) + _split(stamps)[1]
+        return moved
+
+    def positions(self, stamps: Stamps, starts: Stamps) -> Steps:
+        months, first = stamps.astype("datetime64[M]"), starts.astype("datetime64[M]")
+        steps, rest = np.divmod((months - first).astype(np.int64), self.count)
+        days, time = _split(stamps)
+        off = (rest != 0) | (steps < 0) | (time != _split(starts)[1])
+        off |= day_of_month(months, self.day) != days
+        if self.phase is not None:
+            month, period = self.phase
+            off |= (months.astype(np.int64) - month) % period != 0
+        placed: Steps = np.where(off, -1, steps)
+        return placed
+
+
+def day_of_month(months: Stamps, day: str) -> Stamps:
+    """That day of each month (datetime64[M]): MS, ME, BMS or BME as pandas calls them."""
+    first = months.astype("datetime64[D]")
+    last = (months + 1).astype("datetime64[D]") - 1
+    if day in ("MS", "ME"):
+        plain: Stamps = first if day == "MS" else last
+        return plain
+    start, roll = (first, "forward") if day == "BMS" else (last, "backward")
+    days: Stamps = np.busday_offset(start, 0, roll=roll)  # type: ignore[call-overload]
+    return days
+
+
+def weekdays(stamps: Stamps) -> Steps:
+    """0 for Monday to 6 for Sunday."""
+    days: Steps = (stamps.astype("datetime64[D]").astype(np.int64) + 3) % 7
+    return days
+
+
+def _split(stamps: Stamps) -> tuple[Stamps, Stamps]:
+    """The day, and the time since it began."""
+    days = stamps.astype("datetime64[D]")
+    return days, stamps - days

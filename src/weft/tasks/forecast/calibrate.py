@@ -1,0 +1,126 @@
+"""Quantiles made to hold what they say, by how often they did on a held-back part (conformal).
+
+Romano, Patterson and Candès 2019, "Conformalized Quantile Regression" (arXiv:1905.03222), for each
+quantile by itself: what has to be added, on the scale of the window, for the wanted share of the
+held-back truths to lie below. Where a network gives one number a step, this makes quantiles of it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["Calibration", "calibrate", "quantiles_at", "uncalibrated"]
+
+Floats = NDArray[np.float64]
+
+_ENOUGH = 200
+"""Truths that a step's quantiles are set by; where a step has fewer, its neighbours' help."""
+
+_PATTERNS = 500
+"""Held-back windows whose ranks are kept, to draw paths that go up and down as those did."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What is added to each quantile, (H, Q), scaled; and ranks (K, H) of truths between 0 and 1.
+
+    `levels` are those of the quantiles.
+    """
+
+    levels: tuple[float, ...]
+    offsets: Floats
+    ranks: Floats
+
+    def __call__(self, given: Floats) -> Floats:
+        """Quantiles (W, H, Q), ascending, from a network's (W, H, Q) or (W, H, 1)."""
+        return np.sort(given + self.offsets, axis=-1)
+
+    def paths(self, quantiles: Floats, count: int, generator: np.random.Generator) -> Floats:
+        """Paths (W, count, H) through quantiles (W, H, Q), each ranked like a held-back window.
+
+        Clark, Gangopadhyay, Hay, Rajagopalan and Wilby 2004, "The Schaake shuffle".
+        """
+        drawn = self.ranks[generator.integers(len(self.ranks), size=count)]
+        # A rank among K stands for the share of 1 / K about it.
+        drawn = drawn + (generator.random((count, 1)) - 0.5) / len(self.ranks)
+        return np.stack([quantiles_at(window, self.levels, drawn) for window in quantiles])
+
+    def moved(self, drawn: Floats) -> Floats:
+        """Sampled paths (W, S, H), each value moved as the quantile at its rank among them is."""
+        ranks = (drawn.argsort(1).argsort(1) + 0.5) / drawn.shape[1]
+        added = [np.interp(ranks[..., h], self.levels, o) for h, o in enumerate(self.offsets)]
+        moved: Floats = drawn + np.stack(added, -1)
+        return moved
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What is kept of it in a run."""
+        return {"offsets": torch.from_numpy(self.offsets), "ranks": torch.from_numpy(self.ranks)}
+
+    @classmethod
+    def from_tensors(cls, levels: tuple[float, ...], tensors: dict[str, Tensor]) -> "Calibration":
+        """The one that was kept."""
+        return cls(levels, tensors["offsets"].numpy(), tensors["ranks"].numpy())
+
+
+def uncalibrated(levels: tuple[float, ...], horizon: int) -> Calibration:
+    """Nothing added, and ranks that stay where they are all along a path."""
+    ranks = np.linspace(0, 1, 2 * _PATTERNS + 1)[1::2, None]
+    return Calibration(levels, np.zeros((horizon, len(levels))), np.repeat(ranks, horizon, 1))
+
+
+def calibrate(given: Floats, truth: Floats, levels: tuple[float, ...]) -> Calibration:
+    """From forecasts (W, H, Q or 1) of a held-back part and its truths (W, H), NaN where unknown.
+
+    Both scaled. W may be 0: nothing is added then.
+    """
+    horizon = truth.shape[1]
+    if not np.isfinite(truth).any():
+        return uncalibrated(levels, horizon)
+    errors = np.broadcast_to(truth[..., None] - given, (*truth.shape, len(levels)))
+    offsets = np.stack([_offsets(errors, h, levels) for h in range(horizon)])
+    complete = errors[np.isfinite(errors).all((1, 2))]
+    middle = complete[..., levels.index(0.5)]
+    ranks = _ranks(middle) if len(middle) > 1 else uncalibrated(levels, horizon).ranks
+    return Calibration(levels, offsets, ranks)
+
+
+def _offsets(errors: Floats, step: int, levels: tuple[float, ...]) -> Floats:
+    """The quantile of each level's own errors at a step, and at its neighbours if need be."""
+    for reach in range(errors.shape[1]):
+        near = errors[:, max(step - reach, 0) : step + reach + 1]
+        near = near[np.isfinite(near).all(-1)]
+        if len(near) >= _ENOUGH:
+            break
+    # The next truth is one more than these, so each rank is of one more, whichever tail it is in.
+    places = (np.array(levels) * (len(near) + 1) - 1) / max(len(near) - 1, 1)
+    columns = zip(near.T, np.clip(places, 0, 1), strict=True)
+    return np.array([np.quantile(column, place) for column, place in columns])
+
+
+def _ranks(errors: Floats) -> Floats:
+    """Where each error (K, H) stands among those of its step, between 0 and 1."""
+    kept = errors[:: max(1, len(errors) // _PATTERNS)]
+    order = kept.argsort(0).argsort(0)
+    ranks: Floats = (order + 0.5) / len(kept)
+    return ranks
+
+
+def quantiles_at(quantiles: Floats, levels: tuple[float, ...], wanted: Floats) -> Floats:
+    """Values (S, H) at levels `wanted` (S, H), between and beyond quantiles (H, Q).
+
+    Linear in the normal score of the level, beyond the outermost ones with the last slope.
+    """
+    score = torch.special.ndtri
+    known = score(torch.tensor(levels, dtype=torch.double)).numpy()
+    asked = score(torch.from_numpy(np.ascontiguousarray(wanted))).numpy()
+    if len(known) == 1:
+        return np.broadcast_to(quantiles[:, 0], wanted.shape).copy()
+    right = np.clip(np.searchsorted(known, asked), 1, len(known) - 1)
+    share = (asked - known[right - 1]) / (known[right] - known[right - 1])
+    steps = np.arange(len(quantiles))
+    low, high = quantiles[steps, right - 1], quantiles[steps, right]
+    found: Floats = low + share * (high - low)
+    return found

@@ -1,0 +1,86 @@
+"""Forecasts of the past: rolling origins, judged beside the baselines."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weft.data.panel import Panel
+from weft.errors import DataError
+from weft.tasks.forecast.frames import NAME
+from weft.tasks.forecast.judge import Forecasts, Judgement, baseline_forecasts, judge
+from weft.tasks.forecast.model import Model
+from weft.tasks.forecast.predict import Predicted
+from weft.tasks.forecast.store import Kept
+from weft.tasks.forecast.windows import Origins
+
+__all__ = ["Backtest", "judged", "rolling"]
+
+
+@dataclass(frozen=True, eq=False)
+class Backtest:
+    """W forecasts of the past: where they began, what was said, what came, and the judgement.
+
+    Attributes:
+        panel: the series.
+        origins: (W,) series, and how many of its steps were known.
+        predicted: the forecasts.
+        truth: (W, H), NaN where it is missing.
+        judgement: the metrics of the model, named `weft`, and of the baselines.
+        levels: those of the quantiles.
+    """
+
+    panel: Panel
+    origins: Origins
+    predicted: Predicted
+    truth: NDArray[np.float64]
+    judgement: Judgement
+    levels: tuple[float, ...]
+
+    def __str__(self) -> str:
+        return "\n".join([self.judgement.verdict(NAME), *self.judgement.notes()])
+
+
+def rolling(panel: Panel, horizon: int, windows: int, step: int) -> Origins:
+    """The last `windows` origins of each series, `step` steps apart, that are followed by a horizon
+    and preceded by something; DataError where there is none.
+    """
+    back = horizon + step * np.arange(windows)[::-1]
+    known = panel.lengths[:, None] - back
+    series, place = np.nonzero(known >= 1)
+    if not len(series):
+        raise DataError(
+            f"No series has a step before the last {horizon}: the longest has "
+            f"{panel.lengths.max(initial=0)}; give longer series."
+        )
+    return Origins(series, known[series, place])
+
+
+def judged(
+    model: Model,
+    kept: Kept,
+    origins: Origins,
+    *,
+    given: Predicted | None = None,
+    baselines: bool = True,
+    seed: int = 0,
+) -> Backtest:
+    """Forecast from these origins, each by what came before (or take what is given), and judge."""
+    config, panel = model.config, kept.panel
+    cutter = model.cutter(kept)
+    found = given or model.forecast(cutter, origins, seed=seed)
+    truth = cutter.truth(origins)
+    histories = [panel.values(n)[:known] for n, known in zip(*origins, strict=True)]
+    forecasts = [Forecasts(NAME, found.point, found.quantiles, config.levels)]
+    if baselines:
+        season, levels = model.sizes.season, config.levels
+        forecasts += baseline_forecasts(histories, season, config.horizon, levels)
+    judgement = judge(
+        truth,
+        forecasts,
+        histories=histories,
+        season=model.sizes.season,
+        series=list(panel.ids[origins.series]),
+        intervals=[int(width) for width in config.widths if width == int(width)],
+    )
+    return Backtest(panel, origins, found, truth, judgement, config.levels)

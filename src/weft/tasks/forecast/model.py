@@ -1,0 +1,213 @@
+"""A trained forecaster: networks, calibration, and the ends of the series; what makes forecasts."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from weft.data.panel import Panel, future_of
+from weft.errors import ConfigError
+from weft.tasks.forecast.calibrate import Calibration, calibrate, uncalibrated
+from weft.tasks.forecast.config import ForecastConfig
+from weft.tasks.forecast.members import build
+from weft.tasks.forecast.nets import ForecastNet, Sizes
+from weft.tasks.forecast.notes import named
+from weft.tasks.forecast.predict import Predicted, Scaled, scaled_forecasts
+from weft.tasks.forecast.scaling import Usual, transformed, untransformed
+from weft.tasks.forecast.setup import cutter_for, usual_of
+from weft.tasks.forecast.store import Kept, keep, restore, to_parts
+from weft.tasks.forecast.windows import Cutter, Origins
+
+__all__ = ["Model"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """Networks that are averaged, what was measured on the held-back part, and what is known.
+
+    `starts` (N,) are when each trained series began: new data of it are placed in its season so.
+    What is `usual` of each is so in training: a forecast from the past knows nothing later.
+    """
+
+    config: ForecastConfig
+    sizes: Sizes
+    nets: tuple[ForecastNet, ...]
+    calibration: Calibration
+    known: Kept
+    starts: NDArray[Any]
+    usual: Usual
+
+    def cutter(self, kept: Kept, ahead: NDArray[np.float32] | None = None) -> Cutter:
+        """What cuts windows out of these series."""
+        numbers = self.numbers(kept.panel)
+        return cutter_for(
+            self.config,
+            kept.panel,
+            self.nets[0].lookback,
+            numbers=numbers,
+            begun=kept.begun,
+            usual=self._usual(kept.panel, numbers),
+            ahead=ahead,
+        )
+
+    def _usual(self, panel: Panel, numbers: NDArray[np.int64]) -> Usual:
+        """What training found usual of each series; of one that had no value there, its own."""
+        own, trained = usual_of(panel, self.config.transform), self.usual.of(numbers)
+        known = (numbers >= 0) & np.isfinite(trained.centre)
+        return Usual(*(np.where(known, *parts) for parts in zip(trained, own, strict=True)))
+
+    def numbers(self, panel: Panel) -> NDArray[np.int64]:
+        """Which of the trained series each is; -1 for one that was not."""
+        place = {series: n for n, series in enumerate(self.known.panel.ids)}
+        return np.array([place.get(series, -1) for series in panel.ids], dtype=np.int64)
+
+    def placed(self, panel: Panel) -> Kept:
+        """New data of known series, at their place in time; series that are new begin here."""
+        numbers = self.numbers(panel)
+        known = numbers >= 0
+        begun = np.zeros(len(panel), np.int64)
+        new, old = panel.starts[known], self.starts[numbers[known]]
+        later, earlier = (panel.frequency.positions(*p) for p in ((new, old), (old, new)))
+        begun[known] = np.maximum(later, 0) - np.maximum(earlier, 0)
+        return Kept(panel, begun)
+
+    def unknown(self, panel: Panel) -> list[str]:
+        """A note on series that were not trained on."""
+        new = self.numbers(panel) < 0
+        if not new.any():
+            return []
+        return [
+            f"{named(panel, new)} were not in training, and are forecast by what the others taught."
+        ]
+
+    def ahead_of(self, kept: Kept, future: Any) -> NDArray[np.float32] | None:
+        """Future-known covariates of the steps to forecast; ConfigError where they are missing."""
+        names = kept.panel.schema.columns.future
+        if future is not None and not names:
+            raise ConfigError(
+                "The model reads no covariates ahead; leave future out, or train one that does: "
+                "future = 'column'."
+            )
+        if names and future is None:
+            raise ConfigError(
+                f"The model reads {', '.join(names)} ahead; give a table of the next "
+                f"{self.config.horizon} steps with these columns as future (--future-data)."
+            )
+        return future_of(kept.panel, future, self.config.horizon) if names else None
+
+    def forecast(
+        self, cutter: Cutter, origins: Origins, *, paths: int = 0, seed: int = 0
+    ) -> Predicted:
+        """Forecasts from any origins; `paths` sample paths of each."""
+        scaled = scaled_forecasts(self.nets, cutter, origins, paths=paths, seed=seed)
+        found = self.on_data(scaled)
+        if paths:
+            quantiles = self.calibration(scaled.quantiles)
+            drawn = scaled.to_data(
+                self._paths(scaled, quantiles, paths, seed), self.config.transform
+            )
+            found = found._replace(paths=drawn)
+        return _told(found, cutter, origins)
+
+    def on_data(self, scaled: Scaled) -> Predicted:
+        """Calibrated quantiles on the scale of the data, and points: the mean of a network that was
+        trained for it, else the median.
+        """
+        how, calibrated = self.config.transform, self.calibration(scaled.quantiles)
+        quantiles = scaled.to_data(calibrated, how)
+        if self.nets[0].kind == "mse":
+            return Predicted(scaled.to_data(scaled.quantiles[..., 0], how), quantiles, None)
+        return Predicted(quantiles[..., self.config.levels.index(0.5)], quantiles, None)
+
+    def _paths(self, scaled: Scaled, quantiles: Floats, count: int, seed: int) -> Floats:
+        """A sampling network's own paths, calibrated, else paths ranked as held-back windows."""
+        if scaled.paths is None:
+            return self.calibration.paths(quantiles, count, np.random.default_rng(seed))
+        drawn = self.calibration.moved(scaled.paths)
+        generator = np.random.default_rng(seed)
+        return drawn[:, generator.permutation(drawn.shape[1])[:count]]
+
+    def to_parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """As tensors, and what is told in JSON; the networks' weights are their members' own."""
+        tensors, told = to_parts(self.known)
+        parts = {f"known.{name}": value for name, value in tensors.items()}
+        parts |= {f"calibration.{n}": value for n, value in self.calibration.tensors().items()}
+        parts["starts"] = torch.from_numpy(self.starts.view(np.int64).copy())
+        parts |= {name: torch.from_numpy(v) for name, v in self.usual._asdict().items()}
+        for number, net in enumerate(self.nets):
+            parts |= {f"net{number}.{n}": value for n, value in net.state_dict().items()}
+        return parts, {"known": told, "sizes": self.sizes._asdict()}
+
+    @classmethod
+    def from_parts(
+        cls, config: ForecastConfig, tensors: dict[str, Tensor], told: dict[str, Any]
+    ) -> "Model":
+        """The model that was kept."""
+        kept = restore(_below("known", tensors), told["known"])
+        sizes = Sizes(**told["sizes"])
+        with torch.random.fork_rng(devices=[]):
+            nets = tuple(build(config, sizes) for _ in range(config.ensemble))
+        for number, net in enumerate(nets):
+            net.load_state_dict(_below(f"net{number}", tensors))
+            net.eval()
+        calibration = Calibration.from_tensors(config.levels, _below("calibration", tensors))
+        starts = tensors["starts"].numpy().view(kept.panel.starts.dtype)
+        usual = Usual(*(tensors[name].numpy() for name in Usual._fields))
+        return cls(config, sizes, nets, calibration, kept, starts, usual)
+
+    @classmethod
+    def trained(
+        cls,
+        config: ForecastConfig,
+        sizes: Sizes,
+        nets: tuple[ForecastNet, ...],
+        cutter: Cutter,
+        held: Origins,
+    ) -> "Model":
+        """The model of trained networks: calibrated, and with the end of each series."""
+        panel = cutter.panel
+        if config.calibrate or not nets[0].levels:
+            scaled = scaled_forecasts(nets, cutter, held, seed=config.seed)
+            truth = scaled.to_scaled(transformed(cutter.truth(held), config.transform))
+            calibration = calibrate(scaled.quantiles, truth, config.levels)
+        else:
+            calibration = uncalibrated(config.levels, config.horizon)
+        known = keep(panel, cutter.begun, nets[0].lookback)
+        return cls(config, sizes, nets, calibration, known, panel.starts, cutter.usual)
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix.`, by the rest of their names."""
+    start = f"{prefix}."
+    return {n.removeprefix(start): value for n, value in tensors.items() if n.startswith(start)}
+
+
+def _told(found: Predicted, cutter: Cutter, origins: Origins) -> Predicted:
+    """Forecasts as they are, but where there is nothing to model: NaN for a series without any
+    value, and the constant itself for one that is constant.
+    """
+    plain, constant = _plain(cutter, origins)
+
+    def replaced(values: Floats) -> Floats:
+        shape = (-1, *[1] * (values.ndim - 1))
+        return np.where(plain.reshape(shape), constant.reshape(shape), values)
+
+    paths = None if found.paths is None else replaced(found.paths)
+    return Predicted(replaced(found.point), replaced(found.quantiles), paths)
+
+
+def _plain(cutter: Cutter, origins: Origins) -> tuple[NDArray[np.bool_], Floats]:
+    """Which windows have one forecast only (W,), and what it is: NaN where no value is known."""
+    panel, usual = cutter.panel, cutter.usual.of(origins.series)
+    plain, constant = usual.spread == 0, untransformed(usual.centre, cutter.transform)
+    for w in np.flatnonzero(plain):
+        values = panel.values(origins.series[w])[: origins.known[w]]
+        values = values[np.isfinite(values)]
+        if len(values):
+            plain[w], constant[w] = values.min() == values.max(), values[0]
+    return plain, constant

@@ -1,0 +1,104 @@
+"""Forecasts of trained networks from any origins, in batches, back on the scale of the data."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from weft.tasks.forecast.nets import ForecastNet
+from weft.tasks.forecast.scaling import untransformed
+from weft.tasks.forecast.windows import Batch, Cutter, Origins
+
+__all__ = ["Predicted", "Scaled", "batches", "drawing", "scaled_forecasts"]
+
+Floats = NDArray[np.float64]
+
+_STEPS = 200_000
+"""Steps of look-back, all windows together, that are read at once."""
+
+
+class Predicted(NamedTuple):
+    """Forecasts on the scale of the data: point (W, H), quantiles (W, H, Q), paths (W, S, H)."""
+
+    point: Floats
+    quantiles: Floats
+    paths: Floats | None
+
+
+class Scaled(NamedTuple):
+    """Forecasts (W, H, Q) as the networks give them, with location and scale (W,) of each window.
+
+    Q = 1 for networks trained for one number a step. `paths` (W, S, H) where any were drawn.
+    """
+
+    quantiles: Floats
+    location: Floats
+    scale: Floats
+    paths: Floats | None
+
+    def to_data(self, values: Floats, transform: str) -> Floats:
+        """Values (W, ...) on the scale of the data."""
+        shape = (-1, *[1] * (values.ndim - 1))
+        return untransformed(
+            self.location.reshape(shape) + self.scale.reshape(shape) * values, transform
+        )
+
+    def to_scaled(self, truth: Floats) -> Floats:
+        """Transformed truths (W, H) on the networks' scale."""
+        return (truth - self.location[:, None]) / self.scale[:, None]
+
+
+def batches(
+    cutter: Cutter, origins: Origins, *, rows: int | None = None, with_truth: bool = False
+) -> Iterator[Batch]:
+    """The windows of `origins` in order, as many at once as fit."""
+    size = rows or max(1, _STEPS // (cutter.lookback + cutter.horizon))
+    for low in range(0, len(origins.series), size):
+        yield cutter.cut(origins.part(low, low + size), with_truth=with_truth)
+
+
+@contextlib.contextmanager
+def drawing(seed: int) -> Iterator[None]:
+    """What is drawn inside depends on `seed` alone, and torch's random numbers stay as they were;
+    nothing is recorded for gradients.
+    """
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        torch.manual_seed(seed)
+        yield
+
+
+def scaled_forecasts(
+    nets: Sequence[ForecastNet], cutter: Cutter, origins: Origins, *, paths: int = 0, seed: int = 0
+) -> Scaled:
+    """What the networks, averaged, say ahead of each origin; `paths` of each where they sample."""
+    with drawing(seed):
+        return _scaled(nets, cutter, origins, paths)
+
+
+def _scaled(nets: Sequence[ForecastNet], cutter: Cutter, origins: Origins, paths: int) -> Scaled:
+    parts = []
+    for batch in batches(cutter, origins, rows=_rows(nets[0], paths)):
+        members = [net.eval().ahead(batch, paths) for net in nets]
+        quantiles = torch.stack([member.quantiles for member in members]).double().mean(0)
+        drawn = [m.paths for m in members if m.paths is not None]
+        together = torch.cat(drawn).double().transpose(0, 1) if paths and drawn else None
+        parts.append((quantiles.numpy(), batch.location.numpy(), batch.scale.numpy(), together))
+    if not parts:
+        return Scaled(np.zeros((0, cutter.horizon, 1)), np.zeros(0), np.zeros(0), None)
+    found, location, scale = (np.concatenate([p[k] for p in parts]) for k in range(3))
+    return Scaled(found, location, scale, _joined([p[3] for p in parts]))
+
+
+def _joined(parts: list[Tensor | None]) -> Floats | None:
+    there = [part.numpy() for part in parts if part is not None]
+    return np.concatenate(there) if there else None
+
+
+def _rows(net: ForecastNet, paths: int) -> int | None:
+    """A network that samples has as many rows for each window as it draws paths."""
+    samples = max(net.samples, paths) if net.samples else 0
+    return max(1, 20_000 // samples) if samples else None

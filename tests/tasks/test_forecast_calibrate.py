@@ -1,0 +1,111 @@
+"""Calibrated quantiles: their coverage of what was not calibrated on, and paths through them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from weft.tasks.forecast.calibrate import Calibration, calibrate, quantiles_at, uncalibrated
+
+LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
+NORMAL = torch.special.ndtri(torch.tensor(LEVELS, dtype=torch.double)).numpy()
+
+
+def skewed(random, windows, horizon=3):
+    """Truths whose spread grows along the horizon, and forecasts that are too narrow and low."""
+    level = random.normal(size=(windows, 1))
+    truth = level + random.gamma(2.0, size=(windows, horizon)) * np.arange(1, horizon + 1)
+    return np.repeat(level[..., None] + 0.2 * NORMAL, horizon, 1), truth
+
+
+@pytest.mark.parametrize("given", [slice(None), slice(2, 3)])
+def test_quantiles_cover_new_truths_as_often_as_they_say(given):
+    random = np.random.default_rng(0)
+    forecasts, truth = skewed(random, 1000)
+    calibration = calibrate(forecasts[..., given], truth, LEVELS)
+    forecasts, truth = skewed(random, 4000)
+    below = (truth[..., None] <= calibration(forecasts[..., given])).mean(0)
+    for level, shares in zip(LEVELS, below.T, strict=True):
+        # Four deviations: of the share counted here, and of what 1000 truths can tell.
+        bound = 4 * math.sqrt(level * (1 - level) * (1 / 4000 + 1 / 1000))
+        assert np.abs(shares - level).max() < bound
+
+
+def test_a_small_sample_covers_a_new_truth_as_often_as_it_says_on_average():
+    random = np.random.default_rng(1)
+    levels, covered = (0.1, 0.5, 0.9), []
+    for _ in range(600):
+        truth = random.normal(size=(20, 1))
+        found = calibrate(np.zeros((19, 1, 3)), truth[1:], levels)(np.zeros((1, 1, 3)))
+        covered.append(truth[0, 0] <= found[0, 0])
+    shares = np.mean(covered, 0)
+    assert np.abs(shares - levels).max() < 4 * math.sqrt(0.25 / 600)
+    assert shares[2] - shares[0] == pytest.approx(0.8, abs=4 * math.sqrt(0.16 / 600))
+
+
+def test_quantiles_ascend_even_where_the_network_crosses_them():
+    crossed = np.array([[[3.0, 1.0, 2.0]]])
+    calibration = Calibration((0.1, 0.5, 0.9), np.array([[0.0, 5.0, 0.0]]), np.full((1, 1), 0.5))
+    assert calibration(crossed).tolist() == [[[2.0, 3.0, 6.0]]]
+
+
+def test_missing_truths_are_left_out():
+    random = np.random.default_rng(2)
+    forecasts, truth = skewed(random, 900)
+    gaps = truth.copy()
+    gaps[::3] = np.nan
+    kept = np.arange(900) % 3 > 0
+    wanted = calibrate(forecasts[kept], truth[kept], LEVELS)
+    np.testing.assert_array_equal(calibrate(forecasts, gaps, LEVELS).offsets, wanted.offsets)
+
+
+@pytest.mark.parametrize("windows", [0, 3])
+def test_without_a_truth_nothing_is_added(windows):
+    nothing = np.full((windows, 2, len(LEVELS)), np.nan)
+    found = calibrate(nothing, nothing[..., 0], LEVELS)
+    assert (found.offsets == 0).all()
+    assert found.ranks.shape == uncalibrated(LEVELS, 2).ranks.shape
+
+
+def test_steps_with_few_truths_learn_from_their_neighbours():
+    truth = np.zeros((150, 5))
+    truth[:, 4] = 1.0
+    offsets = calibrate(np.zeros((150, 5, 1)), truth, (0.5,)).offsets[:, 0]
+    assert offsets.tolist() == [0, 0, 0, 0, 0.5]
+
+
+def test_values_at_levels_lie_on_the_normal_line_between_and_beyond_quantiles():
+    levels = (0.1, 0.5, 0.9)
+    quantiles = 5 + 2 * torch.special.ndtri(torch.tensor(levels, dtype=torch.double)).numpy()
+    wanted = np.array([[0.001], [0.3], [0.7], [0.9999]])
+    found = quantiles_at(quantiles[None], levels, wanted)
+    line = 5 + 2 * torch.special.ndtri(torch.from_numpy(wanted)).numpy()
+    np.testing.assert_allclose(found, line)
+    np.testing.assert_allclose(
+        quantiles_at(quantiles[None], levels, np.array([levels]).T).T[0], quantiles
+    )
+
+
+def test_paths_go_up_and_down_as_held_back_windows_did():
+    random = np.random.default_rng(3)
+    truth = random.normal(size=(400, 1)) * np.array([1.0, 1.0, -1.0])
+    calibration = calibrate(np.zeros((400, 3, 5)), truth, LEVELS)
+    paths = calibration.paths(np.tile(NORMAL, (2, 3, 1)), 3000, np.random.default_rng(0))
+    rank = np.corrcoef(paths[1].T)
+    np.testing.assert_allclose(rank, [[1, 1, -1], [1, 1, -1], [-1, -1, 1]], atol=0.02)
+
+
+def test_paths_have_the_quantiles_that_they_are_drawn_through():
+    calibration = uncalibrated(LEVELS, 2)
+    quantiles = np.stack([NORMAL, 3 * NORMAL + 1])[None]
+    paths = calibration.paths(quantiles, 20_000, np.random.default_rng(0))[0]
+    found = np.quantile(paths, LEVELS, axis=0).T
+    np.testing.assert_allclose(found, quantiles[0], atol=0.15)
+
+
+def test_a_calibration_is_kept_bit_for_bit():
+    found = calibrate(*skewed(np.random.default_rng(4), 60), LEVELS)
+    again = Calibration.from_tensors(LEVELS, found.tensors())
+    np.testing.assert_array_equal(again.offsets, found.offsets)
+    np.testing.assert_array_equal(again.ranks, found.ranks)

@@ -1,0 +1,114 @@
+"""Streams: what is carried from step to step is what a longer look-back would have given."""
+
+import numpy as np
+import pandas
+import pytest
+import torch
+
+from weft.errors import ConfigError, DataError
+from weft.tasks.forecast import Forecaster
+from weft.tasks.forecast.config import forecast_config
+from weft.tasks.forecast.nets import Now, Sizes, new_net
+from weft.tasks.forecast.windows import Batch
+
+STREAMED = ("direct", "autoregressive", "smoothing")
+SIZES = Sizes(series=2, past=1, future=2, static=1, season=4, gaps=True)
+
+
+def net_of(model, **settings):
+    torch.manual_seed(0)
+    config = forecast_config(
+        {"horizon": 3, "model": model, "hidden": 5, "lookback": 12, "embedding": 2, **settings}
+        | ({"past": "wind"} if model != "autoregressive" else {})
+    )
+    return new_net(config, SIZES).eval()
+
+
+def batch_of(steps):
+    torch.manual_seed(1)
+    seen = torch.rand(steps, 2) > 0.2
+    return Batch(
+        values=torch.where(seen, torch.randn(steps, 2), 0),
+        seen=seen,
+        past=torch.randn(steps, 2, 1),
+        future=torch.randn(steps, 2, 2),
+        static=torch.randn(2, 1),
+        series=torch.tensor([0, -1]),
+        age=torch.arange(steps).unsqueeze(1).expand(-1, 2),
+        location=torch.zeros(2, dtype=torch.double),
+        scale=torch.ones(2, dtype=torch.double),
+    )
+
+
+@pytest.mark.parametrize("model", STREAMED)
+@pytest.mark.parametrize("settings", [{}, {"layers": 2, "dilation": 2}, {"cell": "lstm"}])
+def test_advancing_is_reading_a_longer_lookback(model, settings):
+    net, further = net_of(model, **settings), 8
+    batch = batch_of(net.lookback + further + net.horizon)
+    with torch.inference_mode():
+        carried = net.begin(batch)
+        for t in range(net.lookback, net.lookback + further):
+            now = Now(batch.values[t], batch.seen[t], batch.past[t], batch.future[t])
+            carried = net.advance(carried, now)
+        net.lookback += further
+        longer = net.begin(batch)
+    assert carried.keys() == longer.keys()
+    for name in carried:
+        torch.testing.assert_close(carried[name], longer[name], rtol=1e-4, atol=1e-5, msg=name)
+
+
+def table(steps=120):
+    hours = pandas.date_range("2025-01-01", periods=steps, freq="h")
+    wave = np.sin(np.arange(steps) * np.pi / 12)
+    parts = [pandas.DataFrame({"unique_id": n, "ds": hours, "y": wave + n}) for n in range(2)]
+    return pandas.concat(parts)
+
+
+@pytest.fixture(scope="module")
+def live_models():
+    small = {"horizon": 4, "freq": "h", "hidden": 4, "max_steps": 2, "samples": 20}
+    return {m: Forecaster(model=m, **small).fit(table()) for m in (*STREAMED, "segments")}
+
+
+@pytest.mark.parametrize("model", STREAMED)
+def test_a_stream_begins_where_the_forecast_does(live_models, model):
+    forecaster = live_models[model]
+    pandas.testing.assert_frame_equal(
+        forecaster.stream(seed=3).predict(), forecaster.predict(seed=3)
+    )
+
+
+def test_stamps_move_with_the_updates(live_models):
+    live = live_models["direct"].stream()
+    live.update({0: 0.5, 1: 1.5})
+    live.update({0: float("nan")})
+    assert live.predict()["ds"].iloc[0] == pandas.Timestamp("2025-01-06 02:00")
+
+
+def test_scores_tell_a_jump_from_what_was_to_come(live_models):
+    live = live_models["smoothing"].stream()
+    expected = live.predict().groupby("unique_id")["weft"].first()
+    scores = live.update({0: expected[0], 1: expected[1] + 50})
+    assert scores[0] < 3 < scores[1]
+
+
+def test_a_missing_value_has_no_score(live_models):
+    assert np.isnan(live_models["direct"].stream().update({0: float("nan")})[0])
+
+
+@pytest.mark.parametrize(("values", "match"), [({7: 1.0}, "no series 7"), ({0: np.inf}, "is inf")])
+def test_wrong_values(live_models, values, match):
+    with pytest.raises(DataError, match=match):
+        live_models["direct"].stream().update(values)
+
+
+def test_segments_are_not_streamed(live_models):
+    with pytest.raises(ConfigError, match="choose model = 'direct'"):
+        live_models["segments"].stream()
+
+
+def test_covariates_are_not_streamed():
+    data = table().assign(wind=1.0)
+    model = Forecaster(horizon=4, model="direct", past="wind", hidden=4, max_steps=1).fit(data)
+    with pytest.raises(ConfigError, match="wind"):
+        model.stream()
