@@ -10,8 +10,8 @@ import pytest
 from weft.errors import ConfigError
 from weft.tasks.forecast import baselines
 from weft.tasks.forecast.baselines import BASELINES, MEANINGS, baseline_quantiles
+from weft.tasks.forecast.exponential import smooth
 from weft.tasks.forecast.seasonality import adjusted, is_seasonal
-from weft.tasks.forecast.smoothing import smooth
 
 NAN = math.nan
 ABOVE = 0.8413447460685429  # the level one standard deviation above the median

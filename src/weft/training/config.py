@@ -74,3 +74,13 @@ class TrainingConfig:
                 f"momentum = {self.momentum} with optimizer = {self.optimizer!r}; only 'sgd' has "
                 "momentum: leave it out, or choose optimizer = 'sgd'."
             )
+
+    def check_end(self) -> None:
+        """Raise ConfigError where only epochs bound the training: for tasks whose epochs don't."""
+        if self.max_steps is None and self.max_minutes is None:
+            raise ConfigError("Training has no end; give max_steps or max_minutes.")
+        if self.max_steps is None and self.schedule != "constant":
+            raise ConfigError(
+                f"schedule = {self.schedule!r} runs over max_steps, which is none; give max_steps "
+                "as well, or schedule = 'constant'."
+            )

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from weft.errors import ConfigError
+from weft.tasks.forecast.exponential import smooth
 from weft.tasks.forecast.seasonality import Vector, adjusted
-from weft.tasks.forecast.smoothing import smooth
 
 __all__ = ["BASELINES", "MEANINGS", "Baseline", "baseline_quantiles"]
 

@@ -114,7 +114,7 @@ class ForecastConfig(TrainingConfig):
                 f"window = {self.window}; forecasters are trained on whole look-backs: "
                 "set lookback, and leave window out."
             )
-        self._check_end()
+        self.check_end()
         if self.held_steps < self.horizon:
             raise ConfigError(
                 f"holdback = {self.holdback}: fewer than the {self.horizon} steps of a forecast; "
@@ -128,15 +128,6 @@ class ForecastConfig(TrainingConfig):
             raise ConfigError(
                 f"past = {self.past!r}: the autoregressive model feeds its own forecasts back and "
                 "reads only what is known ahead; give these as future, or choose another model."
-            )
-
-    def _check_end(self) -> None:
-        if self.max_steps is None and self.max_minutes is None:
-            raise ConfigError("Training has no end; give max_steps or max_minutes.")
-        if self.max_steps is None and self.schedule != "constant":
-            raise ConfigError(
-                f"schedule = {self.schedule!r} runs over max_steps, which is none; give max_steps "
-                "as well, or schedule = 'constant'."
             )
 
     @property

@@ -93,13 +93,7 @@ class LongRangeConfig(TrainingConfig):
                 f"window = {self.window}; long-range problems are trained by full BPTT: leave "
                 "window out."
             )
-        if self.max_steps is None and self.max_minutes is None:
-            raise ConfigError("Training has no end; give max_steps or max_minutes.")
-        if self.max_steps is None and self.schedule != "constant":
-            raise ConfigError(
-                f"schedule = {self.schedule!r} runs over max_steps, which is none; give max_steps "
-                "as well, or schedule = 'constant'."
-            )
+        self.check_end()
 
     def _check_init(self) -> None:
         for name in self.initialisers:
