@@ -156,7 +156,18 @@ def test_pinball_is_the_textbooks_and_twice_the_medians_is_the_absolute_error():
     truth, seen = torch.tensor([3.0, 8.0, 9.0]), torch.tensor([True, True, False])
     outputs = torch.tensor([[1.0], [2.0], [0.0]])
     for kind, levels, wanted in (("quantiles", (0.5,), 4.0), ("mae", (), 4.0), ("mse", (), 20.0)):
-        assert float(target_loss(outputs, truth, seen, kind, levels)) == pytest.approx(wanted)
+        found = target_loss(outputs, truth, seen, kind, levels)
+        assert found[2] == 0
+        assert float(found.sum() / 2) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("kind", "wanted"), [("mae", 10 / 4), ("mse", 82 / 10)])
+def test_errors_may_count_as_they_are_in_the_data(kind, wanted):
+    """Rows of scale 1 and 3 with scaled errors of 1 and 3."""
+    net = net_of("direct", loss=kind, errors="data")
+    batch = batch_for(net)._replace(scale=torch.tensor([1.0, 3.0], dtype=torch.double))
+    outputs, seen = torch.tensor([[[1.0], [3.0]]]), torch.ones(1, 2, dtype=torch.bool)
+    assert float(net.loss_of(outputs, torch.zeros(1, 2), seen, batch)) == pytest.approx(wanted)
 
 
 def test_a_series_that_was_not_trained_on_has_the_mean_of_all_vectors():

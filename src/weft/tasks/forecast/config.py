@@ -83,6 +83,11 @@ class ForecastConfig(TrainingConfig):
     loss: Literal["quantiles", "mae", "mse"] = option(
         "quantiles", "what is trained for, but for the autoregressive model: that is its likelihood"
     )
+    errors: Literal["scaled", "data"] = option(
+        "scaled",
+        "what the loss counts: errors as scaled, so that all series weigh alike, or as they are in "
+        "the data, transformed: with a log, relative ones",
+    )
     intervals: str = option("80,95", "prediction intervals, in percent")
     quantiles: str = option("", "further quantiles to forecast, between 0 and 1")
     samples: int = option(200, "paths drawn for quantiles of the autoregressive model", minimum=10)
@@ -124,6 +129,11 @@ class ForecastConfig(TrainingConfig):
         _check_numbers("quantiles", self.quantiles, 0, 1)
         if any(lag < 1 or lag != int(lag) for lag in _numbers("lags", self.lags)):
             raise ConfigError(f"lags = {self.lags!r}; they must be whole numbers from 1 on.")
+        if self.errors == "data" and self.model == "autoregressive":
+            raise ConfigError(
+                "errors = 'data': the autoregressive model is trained by its likelihood, which has "
+                "no errors to weigh; leave errors out, or choose another model."
+            )
         if self.past and self.model == "autoregressive":
             raise ConfigError(
                 f"past = {self.past!r}: the autoregressive model feeds its own forecasts back and "

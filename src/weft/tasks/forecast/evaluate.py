@@ -63,11 +63,17 @@ def judged(
     *,
     given: Predicted | None = None,
     baselines: bool = True,
+    adapt: float = 0.0,
     seed: int = 0,
 ) -> Backtest:
-    """Forecast from these origins, each by what came before (or take what is given), and judge."""
+    """Forecast from these origins, each by what came before (or take what is given), and judge.
+
+    With `adapt` quantiles follow the truths that are known by then, at that rate.
+    """
     config, panel = model.config, kept.panel
     cutter = model.cutter(kept)
+    if given is None and adapt:
+        given = model.rolled(cutter, origins, adapt, seed=seed)
     found = given or model.forecast(cutter, origins, seed=seed)
     truth = cutter.truth(origins)
     histories = [panel.values(n)[:known] for n, known in zip(*origins, strict=True)]

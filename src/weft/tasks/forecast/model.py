@@ -10,6 +10,7 @@ from torch import Tensor
 
 from weft.data.panel import Panel, future_of
 from weft.errors import ConfigError
+from weft.tasks.forecast.adapt import adapted
 from weft.tasks.forecast.calibrate import Calibration, calibrate, uncalibrated
 from weft.tasks.forecast.config import ForecastConfig
 from weft.tasks.forecast.members import build
@@ -114,11 +115,22 @@ class Model:
             found = found._replace(paths=drawn)
         return _told(found, cutter, origins)
 
+    def rolled(self, cutter: Cutter, origins: Origins, rate: float, *, seed: int = 0) -> Predicted:
+        """Forecasts from rolling origins, whose quantiles follow the truths known by then."""
+        scaled = scaled_forecasts(self.nets, cutter, origins, seed=seed)
+        truth = scaled.to_scaled(transformed(cutter.truth(origins), self.config.transform))
+        calibrated = self.calibration(scaled.quantiles)
+        followed = adapted(calibrated, truth, origins, self.config.levels, rate)
+        return _told(self._on_data(scaled, followed), cutter, origins)
+
     def on_data(self, scaled: Scaled) -> Predicted:
         """Calibrated quantiles on the scale of the data, and points: the mean of a network that was
         trained for it, else the median.
         """
-        how, calibrated = self.config.transform, self.calibration(scaled.quantiles)
+        return self._on_data(scaled, self.calibration(scaled.quantiles))
+
+    def _on_data(self, scaled: Scaled, calibrated: Floats) -> Predicted:
+        how = self.config.transform
         quantiles = scaled.to_data(calibrated, how)
         if self.nets[0].kind == "mse":
             return Predicted(scaled.to_data(scaled.quantiles[..., 0], how), quantiles, None)

@@ -31,7 +31,7 @@ class AutoregressiveNet(ForecastNet):
     def __init__(self, config: ForecastConfig, sizes: Sizes) -> None:
         super().__init__()
         self.horizon, self.samples = config.horizon, config.samples
-        self.kind, self.levels = "likelihood", config.levels
+        self.kind, self.errors, self.levels = "likelihood", "scaled", config.levels
         self.family = FAMILIES[config.distribution](config.components)
         self.family.check(config)
         self.lags = (1, *(lag for lag in config.lag_steps(sizes.season) if lag > 1))

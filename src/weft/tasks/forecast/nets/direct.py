@@ -18,7 +18,6 @@ from weft.tasks.forecast.nets.parts import (
     Sizes,
     layers_of,
     stepped,
-    target_loss,
 )
 from weft.tasks.forecast.windows import Batch
 
@@ -36,7 +35,7 @@ class DirectNet(ForecastNet):
 
     def __init__(self, config: ForecastConfig, sizes: Sizes) -> None:
         super().__init__()
-        self.kind, self.horizon = config.loss, config.horizon
+        self.kind, self.errors, self.horizon = config.loss, config.errors, config.horizon
         self.levels = config.levels if config.loss == "quantiles" else ()
         self.lookback = config.lookback_steps(sizes.season)
         self.vectors = SeriesVectors(sizes.series, config.embedding)
@@ -59,7 +58,7 @@ class DirectNet(ForecastNet):
             for part in (batch.future, batch.values, batch.seen)
         )
         found = self._decoded(outputs[forks], future, fixed)
-        return target_loss(found, truth, seen, self.kind, self.levels)
+        return self.loss_of(found, truth, seen, batch)
 
     def begin(self, batch: Batch) -> Carried:
         fixed = self._fixed(batch)

@@ -64,13 +64,15 @@ class ForecastNet(nn.Module):
     """A model of what comes after a look-back.
 
     `lookback` is how many steps it reads, `levels` those of the quantiles it gives: none where it
-    is trained for the mean or for the median alone; `kind` is what it is trained for, `samples`
-    how many paths its quantiles are made of, 0 where it doesn't sample.
+    is trained for the mean or for the median alone; `kind` is what it is trained for, `errors`
+    how they are counted, `samples` how many paths its quantiles are made of, 0 where it doesn't
+    sample.
     """
 
     lookback: int
     levels: tuple[float, ...]
     kind: str
+    errors: str
     samples = 0
 
     def loss(self, batch: Batch) -> Tensor:
@@ -95,10 +97,19 @@ class ForecastNet(nn.Module):
 
     def judge(self, batch: Batch) -> Tensor:
         """Mean loss of the forecast alone, of what was seen, a scalar."""
-        truth, seen = (part[self.lookback :].t() for part in (batch.values, batch.seen))
+        truth, seen = (part[self.lookback :] for part in (batch.values, batch.seen))
         hidden = batch._replace(seen=batch.seen.clone(), values=batch.values.clone())
         hidden.values[self.lookback :], hidden.seen[self.lookback :] = 0, False
-        return target_loss(self.ahead(hidden).quantiles, truth, seen, self.kind, self.levels)
+        found = self.ahead(hidden).quantiles.transpose(0, 1)
+        return self.loss_of(found, truth, seen, batch)
+
+    def loss_of(self, outputs: Tensor, truth: Tensor, seen: Tensor, batch: Batch) -> Tensor:
+        """Mean loss of outputs (..., B, Q) over the truths (..., B) of a batch that were seen."""
+        loss = target_loss(outputs, truth, seen, self.kind, self.levels)
+        if self.errors == "scaled":
+            return loss.sum() / seen.sum().clamp(min=1)
+        weight = batch.scale.float() ** (2 if self.kind == "mse" else 1)
+        return (loss * weight).sum() / (seen * weight).sum().clamp(min=torch.finfo().tiny)
 
     def parameter_count(self) -> int:
         """Learnt numbers."""
@@ -159,7 +170,7 @@ def pinball(quantiles: Tensor, truth: Tensor, levels: Tensor) -> Tensor:
 def target_loss(
     outputs: Tensor, truth: Tensor, seen: Tensor, kind: str, levels: tuple[float, ...]
 ) -> Tensor:
-    """Mean loss of outputs (..., Q) over the truths (...) that were seen.
+    """The loss (...) of outputs (..., Q) at each truth (...), 0 where that was not seen.
 
     Twice the pinball loss, so that at the median it is the absolute error.
     """
@@ -169,4 +180,4 @@ def target_loss(
         loss = (outputs.squeeze(-1) - truth).abs()
     else:
         loss = (outputs.squeeze(-1) - truth).square()
-    return torch.where(seen, loss, 0).sum() / seen.sum().clamp(min=1)
+    return torch.where(seen, loss, 0)

@@ -20,7 +20,6 @@ from weft.tasks.forecast.nets.parts import (
     SeriesVectors,
     Sizes,
     stepped,
-    target_loss,
 )
 from weft.tasks.forecast.windows import Batch
 
@@ -32,7 +31,7 @@ class SegmentsNet(ForecastNet):
 
     def __init__(self, config: ForecastConfig, sizes: Sizes) -> None:
         super().__init__()
-        self.kind, self.horizon = config.loss, config.horizon
+        self.kind, self.errors, self.horizon = config.loss, config.errors, config.horizon
         self.levels = config.levels if config.loss == "quantiles" else ()
         lookback = config.lookback_steps(sizes.season)
         self.segment = config.segment or _divisor(sizes.season, config.horizon)
@@ -58,7 +57,7 @@ class SegmentsNet(ForecastNet):
     def loss(self, batch: Batch) -> Tensor:
         outputs = self.ahead(batch).quantiles.transpose(0, 1)
         truth, seen = batch.values[-self.horizon :], batch.seen[-self.horizon :]
-        return target_loss(outputs, truth, seen, self.kind, self.levels)
+        return self.loss_of(outputs, truth, seen, batch)
 
     def begin(self, batch: Batch) -> Carried:
         _, states = stepped(self.recurrent, torch.relu(self.read(self._segments(batch))))

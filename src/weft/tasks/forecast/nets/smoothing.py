@@ -20,7 +20,6 @@ from weft.tasks.forecast.nets.parts import (
     Sizes,
     layers_of,
     stepped,
-    target_loss,
 )
 from weft.tasks.forecast.windows import Batch
 
@@ -38,7 +37,7 @@ class SmoothingNet(ForecastNet):
 
     def __init__(self, config: ForecastConfig, sizes: Sizes) -> None:
         super().__init__()
-        self.kind, self.horizon = config.loss, config.horizon
+        self.kind, self.errors, self.horizon = config.loss, config.errors, config.horizon
         self.levels = config.levels if config.loss == "quantiles" else ()
         self.seasonal = sizes.season > 1
         self.block = sizes.season if self.seasonal else _BLOCK
@@ -75,7 +74,7 @@ class SmoothingNet(ForecastNet):
             future,
             self._fixed(batch),
         )
-        return target_loss(found, truth, seen, self.kind, self.levels)
+        return self.loss_of(found, truth, seen, batch)
 
     def begin(self, batch: Batch) -> Carried:
         """Level, season from the next step on, and the last window without it."""
