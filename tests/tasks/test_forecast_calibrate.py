@@ -109,3 +109,12 @@ def test_a_calibration_is_kept_bit_for_bit():
     again = Calibration.from_tensors(LEVELS, found.tensors())
     np.testing.assert_array_equal(again.offsets, found.offsets)
     np.testing.assert_array_equal(again.ranks, found.ranks)
+
+
+def test_windows_that_overlap_are_no_evidence_of_how_far_errors_go():
+    """Two windows apart: the outer quantiles are set by the largest errors, not by a rank of 40."""
+    truth = np.random.default_rng(5).normal(size=(40, 1))
+    found = calibrate(np.zeros((40, 1, 1)), truth, (0.1, 0.5, 0.9), apart=2).offsets[0]
+    np.testing.assert_allclose(found, [truth.min(), np.median(truth), truth.max()])
+    many = calibrate(np.zeros((40, 1, 1)), truth, (0.1, 0.5, 0.9)).offsets[0]
+    assert found[0] < many[0] < many[2] < found[2]

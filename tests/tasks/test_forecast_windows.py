@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from weft.data.calendar import calendar_features
 from weft.tasks.forecast.calendar import calendar_table
 from weft.tasks.forecast.setup import cutter_for, held_back, split
-from weft.tasks.forecast.windows import Origins, TrainingWindows, origins_between
+from weft.tasks.forecast.windows import Origins, TrainingWindows, apart_of, origins_between
 
 COVARIATES = {"past": "wind", "future": "price", "static": "kind,size"}
 PANEL = panel_of(with_covariates(table((30, 9, 2))), **COVARIATES)
@@ -150,3 +150,9 @@ def test_what_is_usual_is_of_the_values_that_were_seen():
 
 def wavy(steps):
     return [float(n % 3) for n in range(steps)]
+
+
+def test_windows_apart_are_counted_by_series():
+    origins = Origins(np.array([0, 0, 0, 2, 2]), np.array([10, 12, 18, 7, 10]))
+    assert apart_of(origins, 4) == 3 + 1
+    assert apart_of(Origins(*(part[:0] for part in origins)), 4) == 0

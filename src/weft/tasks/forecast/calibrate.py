@@ -71,31 +71,39 @@ def uncalibrated(levels: tuple[float, ...], horizon: int) -> Calibration:
     return Calibration(levels, np.zeros((horizon, len(levels))), np.repeat(ranks, horizon, 1))
 
 
-def calibrate(given: Floats, truth: Floats, levels: tuple[float, ...]) -> Calibration:
+def calibrate(
+    given: Floats, truth: Floats, levels: tuple[float, ...], apart: int | None = None
+) -> Calibration:
     """From forecasts (W, H, Q or 1) of a held-back part and its truths (W, H), NaN where unknown.
 
-    Both scaled. W may be 0: nothing is added then.
+    Both scaled. W may be 0: nothing is added then. `apart` says how many of the windows don't
+    overlap, all if left out: windows that do are no further evidence of how far errors may go.
     """
     horizon = truth.shape[1]
     if not np.isfinite(truth).any():
         return uncalibrated(levels, horizon)
+    share = 1.0 if apart is None else min(apart / len(truth), 1.0)
     errors = np.broadcast_to(truth[..., None] - given, (*truth.shape, len(levels)))
-    offsets = np.stack([_offsets(errors, h, levels) for h in range(horizon)])
+    offsets = np.stack([_offsets(errors, h, levels, share) for h in range(horizon)])
     complete = errors[np.isfinite(errors).all((1, 2))]
     middle = complete[..., levels.index(0.5)]
     ranks = _ranks(middle) if len(middle) > 1 else uncalibrated(levels, horizon).ranks
     return Calibration(levels, offsets, ranks)
 
 
-def _offsets(errors: Floats, step: int, levels: tuple[float, ...]) -> Floats:
-    """The quantile of each level's own errors at a step, and at its neighbours if need be."""
+def _offsets(errors: Floats, step: int, levels: tuple[float, ...], share: float) -> Floats:
+    """The quantile of each level's own errors at a step, and at its neighbours if need be.
+
+    Ranks are those among the windows of the step alone, of the `share` of them that counts.
+    """
     for reach in range(errors.shape[1]):
         near = errors[:, max(step - reach, 0) : step + reach + 1]
         near = near[np.isfinite(near).all(-1)]
         if len(near) >= _ENOUGH:
             break
+    count = share * np.isfinite(errors[:, step]).all(-1).sum()
     # The next truth is one more than these, so each rank is of one more, whichever tail it is in.
-    places = (np.array(levels) * (len(near) + 1) - 1) / max(len(near) - 1, 1)
+    places = (np.array(levels) * (count + 1) - 1) / max(count - 1, 1)
     columns = zip(near.T, np.clip(places, 0, 1), strict=True)
     return np.array([np.quantile(column, place) for column, place in columns])
 

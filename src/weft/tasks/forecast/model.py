@@ -20,7 +20,7 @@ from weft.tasks.forecast.predict import Predicted, Scaled, scaled_forecasts
 from weft.tasks.forecast.scaling import Usual, transformed, untransformed
 from weft.tasks.forecast.setup import cutter_for, usual_of
 from weft.tasks.forecast.store import Kept, keep, restore, to_parts
-from weft.tasks.forecast.windows import Cutter, Origins
+from weft.tasks.forecast.windows import Cutter, Origins, apart_of
 
 __all__ = ["Model"]
 
@@ -186,7 +186,9 @@ class Model:
         if config.calibrate or not nets[0].levels:
             scaled = scaled_forecasts(nets, cutter, held, seed=config.seed)
             truth = scaled.to_scaled(transformed(cutter.truth(held), config.transform))
-            calibration = calibrate(scaled.quantiles, truth, config.levels)
+            calibration = calibrate(
+                scaled.quantiles, truth, config.levels, apart_of(held, config.horizon)
+            )
         else:
             calibration = uncalibrated(config.levels, config.horizon)
         known = keep(panel, cutter.begun, nets[0].lookback)

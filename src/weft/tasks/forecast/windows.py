@@ -13,7 +13,7 @@ from weft.data.panel import Panel
 from weft.tasks.forecast.calendar import CalendarTable
 from weft.tasks.forecast.scaling import Usual, scale_of, transformed
 
-__all__ = ["Batch", "Cutter", "Origins", "TrainingWindows", "origins_between"]
+__all__ = ["Batch", "Cutter", "Origins", "TrainingWindows", "apart_of", "origins_between"]
 
 Ints = NDArray[np.int64]
 
@@ -151,6 +151,18 @@ class TrainingWindows:
         return self._cutter.cut(
             Origins(series, self._first[series] + drawn - before), with_truth=True
         )
+
+
+def apart_of(origins: Origins, horizon: int) -> int:
+    """How many windows of a horizon there are that don't overlap, from the first of each series."""
+    if not len(origins.series):
+        return 0
+    series = np.unique(origins.series, return_inverse=True)[1]
+    low = np.full(series.max() + 1, np.iinfo(np.int64).max)
+    high = np.zeros(len(low), np.int64)
+    np.minimum.at(low, series, origins.known)
+    np.maximum.at(high, series, origins.known)
+    return int(((high - low) // horizon + 1).sum())
 
 
 def origins_between(first: Ints, last: Ints, stride: int) -> Origins:
