@@ -17,7 +17,7 @@ from weft import Forecaster
 from weft.settings import data_folder
 
 TRAIN, VALID, TEST = 8640, 11520, 14400
-ADAPT = 0.05
+ADAPT = 0.02
 """The rate at which intervals follow the truths, as they become known."""
 
 PUBLISHED = {96: 0.375, 192: 0.405, 336: 0.439, 720: 0.472}

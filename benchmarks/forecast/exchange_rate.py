@@ -20,7 +20,7 @@ from weft import Forecaster
 from weft.settings import data_folder
 
 HORIZON, AHEAD = 24, (3, 6, 12, 24)
-ADAPT = 0.05
+ADAPT = 0.02
 """The rate at which intervals follow the truths, as they become known."""
 
 PUBLISHED = {

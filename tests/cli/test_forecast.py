@@ -213,6 +213,8 @@ TRAIN = ("train", "forecast")
         (("forecast", "RUN", "--future-data", "sales.csv"), ("--future-data",)),
         (("evaluate", "RUN", "--windows", 0), ("--windows",)),
         (("evaluate", "RUN", "--refit"), ("--backtest",)),
+        (("evaluate", "RUN", "--adapt", 0.1, "--backtest", 2), ("--adapt", "give one")),
+        (("evaluate", "RUN", "--adapt", 2), ("from 0", "below 1")),
         (("evaluate", "RUN", "--windows", 2, "--backtest", 2), ("give one",)),
         (("generate", "RUN"), ("'forecast'",)),
     ],

@@ -31,7 +31,7 @@ def adapted(
         moved[rows] = _of_series(
             quantiles[rows], truth[rows], origins.known[rows], np.array(levels), rate
         )
-    return np.sort(moved, axis=-1)
+    return moved
 
 
 def _of_series(
@@ -49,5 +49,6 @@ def _of_series(
                     below = truth[earlier, step] <= moved[earlier, step]
                     offset[step] += rate * width[step] * (levels - below)
         told = ready
-        moved[window] = quantiles[window] + offset
+        # Sorted, so that what is judged is what is told, where two quantiles would cross.
+        moved[window] = np.sort(quantiles[window] + offset, axis=-1)
     return moved

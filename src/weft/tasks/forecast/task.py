@@ -208,7 +208,7 @@ class Forecaster:
         """Judge forecasts of the last `windows` origins of each series, `step` apart, a horizon if
         left out: without training, and beside the baselines unless they are not wanted.
 
-        With `adapt`, 0.05 say, the quantiles of each series follow the truths of its earlier
+        With `adapt`, 0.02 say, the quantiles of each series follow the truths of its earlier
         windows, at that rate, as far as they are known by then.
 
         Of the training data the last `holdback` steps were not trained on, though the weights
