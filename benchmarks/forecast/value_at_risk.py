@@ -6,8 +6,8 @@ The forecast is of the next day's log return: its 5 % and 1 % quantiles are the 
 Beside it historical simulation (the quantile of the last 500 returns) and the exponentially
 weighted variance of RiskMetrics (J.P. Morgan 1996: 0.94, normal). The first 60 % of the days are
 trained on, the next 20 % choose weights and calibrate, the last 20 % are the test. A currency that
-is pegged (more than half its returns zero) is left out, and named. WEFT_DATA names the folder with
-exchange_rate.
+is pegged (a fifth of its returns or more are zero) is left out, and named. WEFT_DATA names the
+folder with exchange_rate.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def returns() -> pandas.DataFrame:
         raise SystemExit("Set WEFT_DATA to the folder with exchange_rate.")
     table = pandas.read_csv(folder / "exchange_rate" / "exchange_rate.txt", header=None)
     values = 100 * np.log(table.to_numpy())[1:] - 100 * np.log(table.to_numpy())[:-1]
-    pegged = (values == 0).mean(0) > 0.5
+    pegged = (values == 0).mean(0) >= 0.2
     print("left out as pegged:", [f"currency {k}" for k in np.flatnonzero(pegged)])
     names = [f"currency {k}" for k in np.flatnonzero(~pegged)]
     return pandas.DataFrame(values[:, ~pegged], columns=names).assign(day=np.arange(len(values)))
