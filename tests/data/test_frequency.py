@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from weft.data.calendar import calendar_features
 from weft.data.frequency import infer_frequency, parse_frequency
 from weft.errors import ConfigError, DataError
 
@@ -145,3 +146,15 @@ def test_beyond_what_nanoseconds_can_say():
     last = np.array(["2024-01-01"], dtype="datetime64[ns]")
     with pytest.raises(DataError, match=r"500 steps of 'YS' .* leave the years 1678 to 2261"):
         parse_frequency("YS").after(last, 500)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+def test_the_unit_of_stamps_does_not_matter(unit):
+    """pandas 3 makes microseconds of most dates, and numpy any unit."""
+    stamps = pd.date_range("2024-01-01 05:00", periods=9, freq="h").to_numpy()
+    fine, coarse = stamps.astype("M8[ns]"), stamps.astype(f"M8[{unit}]")
+    hours = infer_frequency(coarse, np.array([0, 9]))
+    assert hours.name == "h"
+    np.testing.assert_array_equal(hours.after(coarse[:1], 3), hours.after(fine[:1], 3))
+    np.testing.assert_array_equal(hours.positions(coarse, coarse[:1]), np.arange(9))
+    np.testing.assert_array_equal(calendar_features(coarse, hours), calendar_features(fine, hours))

@@ -6,7 +6,7 @@ import numpy as np
 
 from weft.data.covariates import Floats
 from weft.data.frequency import Frequency
-from weft.data.grids import DAY, Months, Stamps, weekdays
+from weft.data.grids import DAY, Months, Stamps, in_nanoseconds, weekdays
 from weft.data.table import Numbers
 
 __all__ = ["calendar_features", "calendar_names"]
@@ -25,6 +25,7 @@ def calendar_features(stamps: Stamps, frequency: Frequency) -> Floats:
     >>> calendar_features(noon, parse_frequency("h"))[0, :2].round(3).tolist()
     [0.0, -1.0]
     """
+    stamps = in_nanoseconds(stamps)
     features = np.empty((len(stamps), 2 * len(_cycles(frequency))), dtype=np.float32)
     for place, cycle in enumerate(_cycles(frequency)):
         angle = 2 * np.pi * _PHASES[cycle](stamps)

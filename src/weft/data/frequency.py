@@ -15,6 +15,7 @@ from weft.data.grids import (
     Stamps,
     Steps,
     day_of_month,
+    in_nanoseconds,
     weekdays,
 )
 from weft.errors import ConfigError, DataError
@@ -65,7 +66,7 @@ class Frequency:
 
         Raises DataError where dates leave what nanoseconds can say: the years 1678 to 2261.
         """
-        by = np.asarray(by, dtype=np.int64)
+        stamps, by = in_nanoseconds(stamps), np.asarray(by, dtype=np.int64)
         if stamps.size and by.size and not self.whole:
             ends = stamps.view(np.int64) + by * float(self.grid.nominal)
             if np.abs(ends).max() > _LATEST:
@@ -86,7 +87,7 @@ class Frequency:
 
     def positions(self, stamps: Stamps, starts: Stamps) -> Steps:
         """Steps (M,) of each stamp from its start; -1 where it is off the grid or before it."""
-        return self.grid.positions(stamps, starts)
+        return self.grid.positions(in_nanoseconds(stamps), in_nanoseconds(starts))
 
 
 def parse_frequency(text: str | int) -> Frequency:
@@ -167,7 +168,7 @@ def infer_frequency(stamps: Stamps, offsets: Steps) -> Frequency:
     It is the step that at least half of all neighbours have; gaps don't disturb it. Raises
     DataError where no series has two stamps, or where no step is so common.
     """
-    within = np.ones(len(stamps), dtype=bool)
+    stamps, within = in_nanoseconds(stamps), np.ones(len(stamps), dtype=bool)
     within[offsets[:-1][offsets[:-1] < len(stamps)]] = False
     steps = _differences(stamps.view(np.int64), within)
     if stamps.dtype.kind != "M":

@@ -14,6 +14,7 @@ __all__ = [
     "Stamps",
     "Steps",
     "day_of_month",
+    "in_nanoseconds",
     "weekdays",
 ]
 
@@ -24,6 +25,15 @@ Steps = np.ndarray[Any, np.dtype[np.int64]]
 DAY = 86_400_000_000_000
 """Nanoseconds."""
 _MONTH = 2_629_746_000_000_000  # a twelfth of the Gregorian year
+
+
+def in_nanoseconds(stamps: Stamps) -> Stamps:
+    """Dates of any unit in nanoseconds, which all arithmetic here counts in; numbers as they are.
+
+    >>> in_nanoseconds(np.array(["2024-01-01"], "datetime64[s]")).dtype
+    dtype('<M8[ns]')
+    """
+    return stamps.astype("datetime64[ns]", copy=False) if stamps.dtype.kind == "M" else stamps
 
 
 class Grid(Protocol):
