@@ -58,7 +58,6 @@ OUTSIDE = {
     "rich": {"cli", "training/progress.py"},
     "tensorboard": {"training"},
     "matplotlib": {"insight", "bench", "compare"},
-    "pandas": {"data/grids.py", "tasks/forecast/frames.py", "tasks/forecast/task.py"},
     "utilsforecast": {"tasks/forecast/scores.py"},
     "llvmlite": {"backends/cpu/machine.py"},
     "triton": {"backends"},

@@ -6,7 +6,11 @@ from typing import Literal
 from weft.errors import ConfigError
 from weft.training.options import check_options, config_from_mapping, option
 
-__all__ = ["TrainingConfig", "check_options", "config_from_mapping", "option"]
+__all__ = ["EXTENDABLE", "TrainingConfig", "check_options", "config_from_mapping", "option"]
+
+
+EXTENDABLE = ("epochs", "max_steps", "max_minutes", "patience")
+"""What a run that goes on may have otherwise than it began."""
 
 
 @dataclass(frozen=True, kw_only=True)

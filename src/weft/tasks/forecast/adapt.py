@@ -20,7 +20,7 @@ def adapted(
 ) -> Floats:
     """Quantiles (W, H, Q) of rolling origins, those of a series moved by its earlier truths (W, H).
 
-    All on one scale for each series. A truth counts from the first origin that knows it, and moves
+    Each on the scale of its window. A truth counts from the first origin that knows it, and moves
     each quantile of its distance by `rate` of the width between the outermost two, times level or
     level - 1. Missing truths move nothing.
     """

@@ -102,7 +102,9 @@ class ForecastConfig(TrainingConfig):
         "steps at the end kept from training, to choose weights and to calibrate; 0: two horizons",
         minimum=0,
     )
-    calibrate: bool = option(True, "widen or narrow quantiles to what the held-back part shows")
+    calibrate: bool = option(
+        True, "fit quantiles to the held-back part; those of loss mae and mse always are"
+    )
     epochs: int = _default("epochs", 1_000_000)
     max_steps: int | None = _default("max_steps", 1000)
     window: int = _default("window", 0)

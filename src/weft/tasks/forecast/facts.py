@@ -89,12 +89,11 @@ def data_notes(model: Model, panel: Panel) -> list[str]:
 def model_facts(model: Model) -> dict[str, object]:
     """What the networks are."""
     config, net = model.config, model.nets[0]
-    parameters = sum(parameter.numel() for parameter in net.parameters())
     facts: dict[str, object] = {
         "model": f"{config.model}: {MODELS[config.model]}",
         "cell": config.cell,
         "layers": f"{config.layers} of {config.hidden} hidden units",
-        "parameters": f"{parameters:,}" + (" a member" if config.ensemble > 1 else ""),
+        "parameters": f"{net.parameter_count():,}" + (" a member" if config.ensemble > 1 else ""),
         "members": config.ensemble,
         "reads": f"{net.lookback:,} steps",
         "forecasts": f"{config.horizon:,} steps",

@@ -3,7 +3,6 @@
 import numpy as np
 
 from weft.data.panel import Panel
-from weft.errors import DataError
 from weft.tasks.forecast.evaluate import Backtest, judged
 from weft.tasks.forecast.model import Model
 from weft.tasks.forecast.setup import held_back, split
@@ -29,10 +28,10 @@ def judged_held_back(model: Model, panel: Panel) -> Backtest | None:
         return None
     most = int(np.clip(_VALUES // max(1, int(origins.known.mean())), _FEWEST, _MOST))
     kept = Kept(panel, np.zeros(len(panel), np.int64))
-    try:
-        return judged(model, kept, spread_evenly(origins, most), seed=model.config.seed)
-    except DataError:
+    chosen = spread_evenly(origins, most)
+    if not np.isfinite(model.cutter(kept).truth(chosen)).any():
         return None
+    return judged(model, kept, chosen, seed=model.config.seed)
 
 
 def spread_evenly(origins: Origins, most: int) -> Origins:

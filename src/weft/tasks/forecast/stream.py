@@ -42,7 +42,6 @@ class Stream:
         everywhere = Origins(np.arange(len(kept.panel)), kept.panel.lengths)
         batch = self._cutter.cut(everywhere, with_truth=False)
         self._location, self._scale = batch.location.numpy(), batch.scale.numpy()
-        self._static = batch.static
         with torch.inference_mode():
             self._carried = [net.begin(batch) for net in model.nets]
             now = Now(batch.values[0], batch.seen[0], batch.past[0], self._calendar(0)[0])

@@ -31,6 +31,7 @@ from weft.tasks.forecast.stream import Stream
 from weft.tasks.forecast.surprise import surprises
 from weft.tasks.forecast.windows import Origins
 from weft.training import Progress, RichProgress, Run, TrainingResult
+from weft.training.config import EXTENDABLE
 
 if TYPE_CHECKING:
     from weft.insight.plot import Figure
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["Forecaster"]
 
 TASK = "forecast"
-
-_EXTENDABLE = ("epochs", "max_steps", "max_minutes", "patience")
-"""What a run that goes on may have otherwise than it began."""
 
 
 class Forecaster:
@@ -365,11 +363,11 @@ class Forecaster:
     def _continued(self, out: str | os.PathLike[str], record: dict[str, Any]) -> Run:
         run = Run.open(out)
         known = run.config.get("settings", {})
-        longer = {name: record["settings"][name] for name in _EXTENDABLE}
+        longer = {name: record["settings"][name] for name in EXTENDABLE}
         if {**known, **longer} != record["settings"]:
             raise ConfigError(
                 f"{run.path} was begun with other settings; a run goes on with those it has, but "
-                f"for {', '.join(_EXTENDABLE)}: give the same, or another --out."
+                f"for {', '.join(EXTENDABLE)}: give the same, or another --out."
             )
         if run.config.get("values digest") != record["values digest"]:
             raise RunError(

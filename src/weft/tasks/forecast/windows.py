@@ -166,8 +166,8 @@ def apart_of(origins: Origins, horizon: int) -> int:
 
 
 def origins_between(first: Ints, last: Ints, stride: int) -> Origins:
-    """All origins from `first` to `last` (N,), both among them, `stride` steps apart, the last one
-    of each series always among them; none of a series where `last` lies before `first`.
+    """Origins `stride` steps apart from `last` (N,) back to `first` (N,), the last one of each
+    series always among them; none of a series where `last` lies before `first`.
     """
     counts = np.where(last >= first, (last - first) // stride + 1, 0)
     series = np.repeat(np.arange(len(counts)), counts)

@@ -11,13 +11,11 @@ from weft.data.vocabulary import Vocabulary
 from weft.errors import ConfigError, RunError
 from weft.tasks.language.config import LanguageConfig, language_config
 from weft.tasks.language.corpus import Texts
+from weft.training.config import EXTENDABLE
 
-__all__ = ["EXTENDABLE", "check_cell", "check_texts", "continued", "read_record", "write_record"]
+__all__ = ["check_cell", "check_texts", "continued", "read_record", "write_record"]
 
 TASK = "language"
-EXTENDABLE = ("epochs", "max_steps", "max_minutes", "patience")
-"""What may be given anew when a run goes on."""
-
 _PLACES = ("files", "valid")  # compared by content, so that data may have moved
 
 
