@@ -7,8 +7,8 @@ from weft.tasks.forecast.nets import Sizes, new_net
 from weft.tasks.forecast.windows import Batch
 
 AR = {"lags": "3,2", "distribution": "gaussian", "lookback": 10}
-BARE = Sizes(series=3, past=0, future=0, static=0, season=SEASON, gaps=False)
-FULL = Sizes(series=3, past=2, future=2, static=1, season=SEASON, gaps=True)
+BARE = Sizes(series=3, past=0, future=0, static=0, season=SEASON)
+FULL = Sizes(series=3, past=2, future=2, static=1, season=SEASON)
 
 
 def net_of(model, sizes=FULL, **settings):

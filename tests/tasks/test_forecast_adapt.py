@@ -5,66 +5,128 @@ import pytest
 from forecast_toys import table, tiny
 
 from weft.errors import ConfigError
-from weft.tasks.forecast.adapt import adapted
-from weft.tasks.forecast.windows import Origins
+from weft.tasks.forecast.adapt import followed
+from weft.tasks.forecast.calibrate import calibrate, uncalibrated
 
 LEVELS = (0.1, 0.5, 0.9)
 
 
-def rolling(windows, horizon=2, series=1, step=1):
-    """Quantiles -1, 0, 1 from every origin."""
-    known = np.tile(10 + step * np.arange(windows), series)
-    origins = Origins(np.repeat(np.arange(series), windows), known)
-    return np.tile([-1.0, 0.0, 1.0], (windows * series, horizon, 1)), origins
+def calibrated(columns=1, horizon=2, change=0.0, seed=9):
+    """Held-back errors of the standard normal distribution, all windows alike."""
+    truth = np.random.default_rng(seed).normal(size=(2000, horizon))
+    return calibrate(np.zeros((2000, horizon, columns)), truth, LEVELS, np.full(2000, change))
 
 
-def test_quantiles_end_where_their_share_lies_below():
-    quantiles, origins = rolling(4000)
-    truth = 3 + 0.5 * np.random.default_rng(0).normal(size=(4000, 2))
-    found = adapted(quantiles, truth, origins, LEVELS, 0.05)
-    below = (truth[..., None] <= found)[500:].mean((0, 1))
-    np.testing.assert_allclose(below, LEVELS, atol=0.01)
+def follow(calibration, truth, position=None, half_life=300, change=None, columns=1):
+    windows, horizon = truth.shape
+    position = np.arange(windows) if position is None else position
+    change = np.zeros(windows) if change is None else change
+    given = np.zeros((windows, horizon, columns))
+    return followed(calibration, given, truth, change, position, half_life)
+
+
+def below(truth, quantiles):
+    return (truth[..., None] <= quantiles).mean((0, 1))
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+@pytest.mark.parametrize(("centre", "size"), [(0, 0.3), (0, 3), (1.5, 1)])
+def test_quantiles_end_where_their_share_lies_below(columns, centre, size):
+    truth = centre + size * np.random.default_rng(0).normal(size=(4000, 2))
+    found = follow(calibrated(columns), truth, columns=columns)
+    np.testing.assert_allclose(below(truth[1000:], found[1000:]), LEVELS, atol=0.03)
+    width = (found[2000:, :, 2] - found[2000:, :, 0]).mean()
+    assert width == pytest.approx(2 * 1.2816 * size, rel=0.15)
+
+
+def test_truths_beyond_all_that_was_held_back_are_reached():
+    """Twenty deviations out is beyond the last edge: the outer quantile ends there."""
+    truth = np.full((3000, 1), 20.0)
+    found = follow(calibrated(horizon=1), truth)
+    assert found[-1, 0, 2] > 10
+    assert (np.diff(found[:, 0, 2]) >= 0).all()
+
+
+def test_late_truths_make_nothing_swing():
+    """Truths that come 400 steps late: the width settles between the two, and stays there."""
+    truth = 3 * np.random.default_rng(1).normal(size=(3000, 400))
+    found = follow(calibrated(horizon=400), truth)
+    width = (found[..., 2] - found[..., 0])[1500:, -1]
+    assert 3.5 < width.min() <= width.max() < 1.4 * 2 * 1.2816 * 3
+
+
+def test_what_no_truth_is_known_of_yet_goes_with_what_is():
+    """Levels move together, so far distances widen before a truth of theirs is known."""
+    truth = 3 * np.random.default_rng(2).normal(size=(300, 400))
+    found = follow(calibrated(horizon=400), truth)
+    width = found[..., 2] - found[..., 0]
+    assert width[250, -1] > 1.15 * width[0, -1]
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
 def test_a_truth_counts_from_the_first_origin_that_knows_it(step):
-    quantiles, origins = rolling(8, horizon=3, step=step)
+    calibration, position = calibrated(horizon=3), 10 + step * np.arange(8)
     truth = np.zeros((8, 3))
-    first = adapted(quantiles, truth, origins, LEVELS, 0.1)
+    first = follow(calibration, truth, position)
     for window in range(8):
         for ahead in range(3):
             other = truth.copy()
             other[window, ahead] = 5.0
-            changed = (adapted(quantiles, other, origins, LEVELS, 0.1) != first).any(-1)
-            knows = origins.known > origins.known[window] + ahead
+            changed = (follow(calibration, other, position) != first).any(-1)
+            knows = position > position[window] + ahead
             assert not changed[~knows].any()
             assert changed[knows, ahead].all()
-            assert not np.delete(changed, ahead, axis=1).any()
 
 
-def test_series_do_not_move_one_another():
-    quantiles, origins = rolling(20, series=2)
-    truth = np.zeros((40, 2))
-    truth[20:] = 5.0
-    alone = adapted(quantiles[:20], truth[:20], Origins(*(p[:20] for p in origins)), LEVELS, 0.1)
-    both = adapted(quantiles, truth, origins, LEVELS, 0.1)
-    np.testing.assert_array_equal(both[:20], alone)
-    assert (both[20:][10:, :, 1:] > alone[10:, :, 1:]).all()
+def test_nothing_moves_before_a_truth_is_known():
+    calibration = calibrated()
+    found = follow(calibration, np.full((20, 2), np.nan))
+    wanted = calibration(np.zeros((20, 2, 1)), np.zeros(20))
+    np.testing.assert_allclose(found, wanted)
+    known = follow(calibration, np.full((20, 2), 9.0))
+    np.testing.assert_allclose(known[0], wanted[0])
 
 
-def test_missing_truths_move_nothing():
-    quantiles, origins = rolling(20)
-    truth = np.full((20, 2), np.nan)
-    np.testing.assert_array_equal(adapted(quantiles, truth, origins, LEVELS, 0.1), quantiles)
+def test_series_learn_together_whatever_their_order():
+    random = np.random.default_rng(3)
+    truth, position = random.normal(size=(40, 2)), np.tile(np.arange(20), 2)
+    order = random.permutation(40)
+    both = follow(calibrated(), truth, position)
+    np.testing.assert_allclose(follow(calibrated(), truth[order], position[order]), both[order])
+    other = truth.copy()
+    other[20:] += 5
+    moved = follow(calibrated(), other, position)[:20]
+    assert (moved[10:, :, 2] > both[10:20, :, 2]).all()
 
 
-def test_evaluating_with_a_rate_changes_later_windows_alone():
+def test_wild_windows_are_followed_by_as_much_more():
+    """Truths three times as large where windows change three times as much are no news."""
+    random, change = np.random.default_rng(4), np.tile([1.0, 3.0], 1000)
+    truth = random.normal(size=(2000, 1)) * change[:, None]
+    calibration = calibrate(np.zeros((2000, 1, 1)), truth, LEVELS, change)
+    found = follow(calibration, truth, change=change)
+    width = (found[..., 2] - found[..., 0])[:, 0]
+    wanted = calibration.wildness(np.array([1.0, 3.0]))
+    np.testing.assert_allclose(width[1::2].mean() / width[::2].mean(), wanted[1] / wanted[0], 0.02)
+
+
+def test_without_held_back_truths_there_is_nothing_to_begin_with():
+    with pytest.raises(ConfigError, match="smaller holdback"):
+        follow(uncalibrated(LEVELS, 2), np.zeros((5, 2)))
+
+
+def test_evaluating_with_a_half_life_changes_later_windows_alone():
     frame = table(gaps=False)
     model = tiny(model="direct").fit(frame)
-    still, moved = (model.evaluate(frame, windows=5, step=4, adapt=a) for a in (0.0, 0.2))
-    first = np.diff(still.origins.series, prepend=-1) > 0
+    still, moved = (model.evaluate(frame, windows=5, step=4, adapt=a) for a in (0, 20))
     quantiles = [found.predicted.quantiles for found in (still, moved)]
-    np.testing.assert_array_equal(quantiles[0][first], quantiles[1][first])
-    assert not np.array_equal(quantiles[0], quantiles[1])
-    with pytest.raises(ConfigError, match=r"adapt = 1\.5"):
-        model.evaluate(frame, adapt=1.5)
+    position = [
+        list(found.panel.frequency.after(found.panel.starts[n : n + 1], k)[0])[-1]
+        for found in (still,)
+        for n, k in zip(*found.origins, strict=True)
+    ]
+    first = np.array(position) == min(position)
+    np.testing.assert_allclose(quantiles[0][first], quantiles[1][first])
+    assert not np.allclose(quantiles[0], quantiles[1])
+    with pytest.raises(ConfigError, match="adapt = -1"):
+        model.evaluate(frame, adapt=-1)

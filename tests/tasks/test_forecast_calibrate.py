@@ -1,5 +1,6 @@
 """Calibrated quantiles: their coverage of what was not calibrated on, and paths through them."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -10,6 +11,10 @@ from weft.tasks.forecast.calibrate import Calibration, calibrate, quantiles_at, 
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 NORMAL = torch.special.ndtri(torch.tensor(LEVELS, dtype=torch.double)).numpy()
+
+
+STILL = np.zeros
+"""Windows of which none moves from step to step: all are alike then."""
 
 
 def skewed(random, windows, horizon=3):
@@ -23,9 +28,9 @@ def skewed(random, windows, horizon=3):
 def test_quantiles_cover_new_truths_as_often_as_they_say(given):
     random = np.random.default_rng(0)
     forecasts, truth = skewed(random, 1000)
-    calibration = calibrate(forecasts[..., given], truth, LEVELS)
+    calibration = calibrate(forecasts[..., given], truth, LEVELS, STILL(1000))
     forecasts, truth = skewed(random, 4000)
-    below = (truth[..., None] <= calibration(forecasts[..., given])).mean(0)
+    below = (truth[..., None] <= calibration(forecasts[..., given], STILL(4000))).mean(0)
     for level, shares in zip(LEVELS, below.T, strict=True):
         # Four deviations: of the share counted here, and of what 1000 truths can tell.
         bound = 4 * math.sqrt(level * (1 - level) * (1 / 4000 + 1 / 1000))
@@ -37,7 +42,8 @@ def test_a_small_sample_covers_a_new_truth_as_often_as_it_says_on_average():
     levels, covered = (0.1, 0.5, 0.9), []
     for _ in range(600):
         truth = random.normal(size=(20, 1))
-        found = calibrate(np.zeros((19, 1, 3)), truth[1:], levels)(np.zeros((1, 1, 3)))
+        found = calibrate(np.zeros((19, 1, 3)), truth[1:], levels, STILL(19))
+        found = found(np.zeros((1, 1, 3)), STILL(1))
         covered.append(truth[0, 0] <= found[0, 0])
     shares = np.mean(covered, 0)
     assert np.abs(shares - levels).max() < 4 * math.sqrt(0.25 / 600)
@@ -46,8 +52,10 @@ def test_a_small_sample_covers_a_new_truth_as_often_as_it_says_on_average():
 
 def test_quantiles_ascend_even_where_the_network_crosses_them():
     crossed = np.array([[[3.0, 1.0, 2.0]]])
-    calibration = Calibration((0.1, 0.5, 0.9), np.array([[0.0, 5.0, 0.0]]), np.full((1, 1), 0.5))
-    assert calibration(crossed).tolist() == [[[2.0, 3.0, 6.0]]]
+    calibration = dataclasses.replace(
+        uncalibrated((0.1, 0.5, 0.9), 1), offsets=np.array([[0.0, 5.0, 0.0]])
+    )
+    assert calibration(crossed, STILL(1)).tolist() == [[[2.0, 3.0, 6.0]]]
 
 
 def test_missing_truths_are_left_out():
@@ -56,14 +64,16 @@ def test_missing_truths_are_left_out():
     gaps = truth.copy()
     gaps[::3] = np.nan
     kept = np.arange(900) % 3 > 0
-    wanted = calibrate(forecasts[kept], truth[kept], LEVELS)
-    np.testing.assert_array_equal(calibrate(forecasts, gaps, LEVELS).offsets, wanted.offsets)
+    wanted = calibrate(forecasts[kept], truth[kept], LEVELS, STILL(600))
+    found = calibrate(forecasts, gaps, LEVELS, STILL(900))
+    np.testing.assert_array_equal(found.offsets, wanted.offsets)
+    np.testing.assert_array_equal(found.errors, wanted.errors)
 
 
 @pytest.mark.parametrize("windows", [0, 3])
 def test_without_a_truth_nothing_is_added(windows):
     nothing = np.full((windows, 2, len(LEVELS)), np.nan)
-    found = calibrate(nothing, nothing[..., 0], LEVELS)
+    found = calibrate(nothing, nothing[..., 0], LEVELS, STILL(windows))
     assert (found.offsets == 0).all()
     assert found.ranks.shape == uncalibrated(LEVELS, 2).ranks.shape
 
@@ -71,7 +81,7 @@ def test_without_a_truth_nothing_is_added(windows):
 def test_steps_with_few_truths_learn_from_their_neighbours():
     truth = np.zeros((150, 5))
     truth[:, 4] = 1.0
-    offsets = calibrate(np.zeros((150, 5, 1)), truth, (0.5,)).offsets[:, 0]
+    offsets = calibrate(np.zeros((150, 5, 1)), truth, (0.5,), STILL(150)).offsets[:, 0]
     assert offsets.tolist() == [0, 0, 0, 0, 0.5]
 
 
@@ -90,7 +100,7 @@ def test_values_at_levels_lie_on_the_normal_line_between_and_beyond_quantiles():
 def test_paths_go_up_and_down_as_held_back_windows_did():
     random = np.random.default_rng(3)
     truth = random.normal(size=(400, 1)) * np.array([1.0, 1.0, -1.0])
-    calibration = calibrate(np.zeros((400, 3, 5)), truth, LEVELS)
+    calibration = calibrate(np.zeros((400, 3, 5)), truth, LEVELS, STILL(400))
     paths = calibration.paths(np.tile(NORMAL, (2, 3, 1)), 3000, np.random.default_rng(0))
     rank = np.corrcoef(paths[1].T)
     np.testing.assert_allclose(rank, [[1, 1, -1], [1, 1, -1], [-1, -1, 1]], atol=0.02)
@@ -105,16 +115,45 @@ def test_paths_have_the_quantiles_that_they_are_drawn_through():
 
 
 def test_a_calibration_is_kept_bit_for_bit():
-    found = calibrate(*skewed(np.random.default_rng(4), 60), LEVELS)
+    random = np.random.default_rng(4)
+    found = calibrate(*skewed(random, 60), LEVELS, random.random(60))
     again = Calibration.from_tensors(LEVELS, found.tensors())
-    np.testing.assert_array_equal(again.offsets, found.offsets)
-    np.testing.assert_array_equal(again.ranks, found.ranks)
+    for name in ("offsets", "errors", "change", "ranks"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
 
 
 def test_windows_that_overlap_are_no_evidence_of_how_far_errors_go():
     """Two windows apart: the outer quantiles are set by the largest errors, not by a rank of 40."""
     truth = np.random.default_rng(5).normal(size=(40, 1))
-    found = calibrate(np.zeros((40, 1, 1)), truth, (0.1, 0.5, 0.9), apart=2).offsets[0]
+    found = calibrate(np.zeros((40, 1, 1)), truth, (0.1, 0.5, 0.9), STILL(40), apart=2).offsets[0]
     np.testing.assert_allclose(found, [truth.min(), np.median(truth), truth.max()])
-    many = calibrate(np.zeros((40, 1, 1)), truth, (0.1, 0.5, 0.9)).offsets[0]
+    many = calibrate(np.zeros((40, 1, 1)), truth, (0.1, 0.5, 0.9), STILL(40)).offsets[0]
     assert found[0] < many[0] < many[2] < found[2]
+
+
+def test_a_window_that_moves_more_has_wider_intervals():
+    """Errors as large as the windows' own changes: both kinds are covered as often as they say."""
+    random, levels = np.random.default_rng(6), (0.1, 0.5, 0.9)
+    change = np.tile([0.5, 2.0], 4000)
+    truth = change[:, None] * random.normal(size=(8000, 1))
+    found = calibrate(np.zeros((4000, 1, 1)), truth[:4000], levels, change[:4000])
+    quantiles = found(np.zeros((4000, 1, 1)), change[4000:])
+    inside = (quantiles[..., 0] <= truth[4000:]) & (truth[4000:] <= quantiles[..., 2])
+    assert inside.mean() == pytest.approx(0.8, abs=0.02)
+    # A share of every interval is the same for all windows, so the calm are covered a bit more.
+    assert 0.7 < inside[1::2].mean() < inside[::2].mean() < 0.93
+    constant = calibrate(np.zeros((4000, 1, 1)), truth[:4000], levels, STILL(4000))
+    quantiles = constant(np.zeros((4000, 1, 1)), STILL(4000))
+    inside = (quantiles[..., 0] <= truth[4000:]) & (truth[4000:] <= quantiles[..., 2])
+    assert inside[1::2].mean() < 0.65 < 0.99 < inside[::2].mean()
+
+
+def test_paths_that_are_moved_keep_their_order_and_grow_with_the_change():
+    calibration = dataclasses.replace(
+        uncalibrated((0.1, 0.5, 0.9), 1), offsets=np.array([[-1.0, 0.0, 1.0]]), change=2.0
+    )
+    drawn = np.array([[[0.0], [1.0], [2.0]]])
+    moved = calibration.moved(np.repeat(drawn, 2, 0), np.array([2.0, 0.0]))
+    rank = np.interp([1 / 6, 0.5, 5 / 6], [0.1, 0.5, 0.9], [-1, 0, 1])
+    np.testing.assert_allclose(moved[0, :, 0], np.arange(3) + rank)
+    np.testing.assert_allclose(moved[1, :, 0], np.arange(3) + rank / 4)

@@ -161,10 +161,19 @@ def test_pinball_is_the_textbooks_and_twice_the_medians_is_the_absolute_error():
         assert float(found.sum() / 2) == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize(("kind", "wanted"), [("mae", 10 / 4), ("mse", 82 / 10)])
-def test_errors_may_count_as_they_are_in_the_data(kind, wanted):
+@pytest.mark.parametrize(
+    ("kind", "errors", "wanted"),
+    [
+        ("mae", "scaled", 2),
+        ("mae", "data", 10 / 4),
+        ("mae", "both", (2 + 10 / 4) / 2),
+        ("mse", "data", 82 / 10),
+        ("mse", "both", (5 + 82 / 10) / 2),
+    ],
+)
+def test_errors_may_count_as_scaled_or_as_they_are_in_the_data(kind, errors, wanted):
     """Rows of scale 1 and 3 with scaled errors of 1 and 3."""
-    net = net_of("direct", loss=kind, errors="data")
+    net = net_of("direct", loss=kind, errors=errors)
     batch = batch_for(net)._replace(scale=torch.tensor([1.0, 3.0], dtype=torch.double))
     outputs, seen = torch.tensor([[[1.0], [3.0]]]), torch.ones(1, 2, dtype=torch.bool)
     assert float(net.loss_of(outputs, torch.zeros(1, 2), seen, batch)) == pytest.approx(wanted)
@@ -205,7 +214,8 @@ def test_segments_are_segrnns_equations(segment):
     batch, cell = batch_for(net, BARE, rows=2), gru_by_torch(net)
     state, found = torch.zeros(2, net.head.in_features), []
     for low in range(0, net.lookback, segment):
-        cut = batch.values[low : low + segment].t()
+        told = (batch.values[low : low + segment], batch.seen[low : low + segment].float())
+        cut = torch.stack(told, -1).transpose(0, 1).flatten(1)
         state = cell(torch.relu(F.linear(cut, net.read.weight, net.read.bias)), state)
     for place in net.places:
         start = torch.cat([place.expand(2, -1), net.vectors.weight[:2]], -1)

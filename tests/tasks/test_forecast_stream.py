@@ -12,7 +12,7 @@ from weft.tasks.forecast.nets import Now, Sizes, new_net
 from weft.tasks.forecast.windows import Batch
 
 STREAMED = ("direct", "autoregressive", "smoothing")
-SIZES = Sizes(series=2, past=1, future=2, static=1, season=4, gaps=True)
+SIZES = Sizes(series=2, past=1, future=2, static=1, season=4)
 
 
 def net_of(model, **settings):

@@ -21,7 +21,7 @@ COUNT = click.IntRange(min=1)
 @click.option("--step", type=COUNT, help="forecasts: steps between two windows [the horizon]")
 @click.option("--backtest", type=COUNT, help="forecasts: so many, trained anew before them")
 @click.option("--refit", is_flag=True, help="forecasts: train anew before each of these")
-@click.option("--adapt", type=float, help="forecasts: quantiles follow earlier truths, 0.02 say")
+@click.option("--adapt", type=COUNT, help="forecasts: quantiles follow truths; half-life in steps")
 @click.option("--static-data", metavar="TABLE", help="forecasts: static columns of the series")
 @click.option("--json", "as_json", is_flag=True, help="the numbers as one line of JSON")
 def command(run: str, file: str | None, as_json: bool, **options: Any) -> None:
@@ -66,7 +66,7 @@ def _forecaster(
     step: int | None,
     backtest: int | None,
     refit: bool,
-    adapt: float | None,
+    adapt: int | None,
     static_data: str | None,
 ) -> None:
     if windows is not None and backtest is not None:
@@ -91,7 +91,7 @@ def _forecaster(
             )
         else:
             found = model.evaluate(
-                table, windows=windows or 1, step=step, static=static, adapt=adapt or 0.0
+                table, windows=windows or 1, step=step, static=static, adapt=adapt or 0
             )
     told = [] if backtest is not None else _remarks(model, found, windows or 1, step)
     if as_json:

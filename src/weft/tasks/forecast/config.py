@@ -83,10 +83,10 @@ class ForecastConfig(TrainingConfig):
     loss: Literal["quantiles", "mae", "mse"] = option(
         "quantiles", "what is trained for, but for the autoregressive model: that is its likelihood"
     )
-    errors: Literal["scaled", "data"] = option(
+    errors: Literal["scaled", "data", "both"] = option(
         "scaled",
-        "what the loss counts: errors as scaled, so that all series weigh alike, or as they are in "
-        "the data, transformed: with a log, relative ones",
+        "what the loss counts: errors as scaled, so that all series weigh alike; as they are in "
+        "the data, transformed: with a log, relative ones; or the mean of both",
     )
     intervals: str = option("80,95", "prediction intervals, in percent")
     quantiles: str = option("", "further quantiles to forecast, between 0 and 1")
@@ -131,10 +131,10 @@ class ForecastConfig(TrainingConfig):
         _check_numbers("quantiles", self.quantiles, 0, 1)
         if any(lag < 1 or lag != int(lag) for lag in _numbers("lags", self.lags)):
             raise ConfigError(f"lags = {self.lags!r}; they must be whole numbers from 1 on.")
-        if self.errors == "data" and self.model == "autoregressive":
+        if self.errors != "scaled" and self.model == "autoregressive":
             raise ConfigError(
-                "errors = 'data': the autoregressive model is trained by its likelihood, which has "
-                "no errors to weigh; leave errors out, or choose another model."
+                f"errors = {self.errors!r}: the autoregressive model is trained by its likelihood, "
+                "which has no errors to weigh; leave errors out, or choose another model."
             )
         if self.past and self.model == "autoregressive":
             raise ConfigError(

@@ -63,12 +63,12 @@ def judged(
     *,
     given: Predicted | None = None,
     baselines: bool = True,
-    adapt: float = 0.0,
+    adapt: int = 0,
     seed: int = 0,
 ) -> Backtest:
     """Forecast from these origins, each by what came before (or take what is given), and judge.
 
-    With `adapt` quantiles follow the truths that are known by then, at that rate.
+    With `adapt` quantiles follow the truths that are known by then, with that half-life.
     """
     config, panel = model.config, kept.panel
     cutter = model.cutter(kept)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from weft.data.panel import Panel, future_of
 from weft.errors import ConfigError
-from weft.tasks.forecast.adapt import adapted
+from weft.tasks.forecast.adapt import followed
 from weft.tasks.forecast.calibrate import Calibration, calibrate, uncalibrated
 from weft.tasks.forecast.config import ForecastConfig
 from weft.tasks.forecast.members import build
@@ -108,26 +108,32 @@ class Model:
         scaled = scaled_forecasts(self.nets, cutter, origins, paths=paths, seed=seed)
         found = self.on_data(scaled)
         if paths:
-            quantiles = self.calibration(scaled.quantiles)
+            quantiles = self.calibration(scaled.quantiles, scaled.change)
             drawn = scaled.to_data(
                 self._paths(scaled, quantiles, paths, seed), self.config.transform
             )
             found = found._replace(paths=drawn)
         return _told(found, cutter, origins)
 
-    def rolled(self, cutter: Cutter, origins: Origins, rate: float, *, seed: int = 0) -> Predicted:
+    def rolled(
+        self, cutter: Cutter, origins: Origins, half_life: int, *, seed: int = 0
+    ) -> Predicted:
         """Forecasts from rolling origins, whose quantiles follow the truths known by then."""
         scaled = scaled_forecasts(self.nets, cutter, origins, seed=seed)
         truth = scaled.to_scaled(transformed(cutter.truth(origins), self.config.transform))
-        calibrated = self.calibration(scaled.quantiles)
-        followed = adapted(calibrated, truth, origins, self.config.levels, rate)
-        return _told(self._on_data(scaled, followed), cutter, origins)
+        panel = cutter.panel
+        first = np.full(len(panel), panel.starts.min())
+        position = panel.frequency.positions(panel.starts, first)[origins.series] + origins.known
+        quantiles = followed(
+            self.calibration, scaled.quantiles, truth, scaled.change, position, half_life
+        )
+        return _told(self._on_data(scaled, quantiles), cutter, origins)
 
     def on_data(self, scaled: Scaled) -> Predicted:
         """Calibrated quantiles on the scale of the data, and points: the mean of a network that was
         trained for it, else the median.
         """
-        return self._on_data(scaled, self.calibration(scaled.quantiles))
+        return self._on_data(scaled, self.calibration(scaled.quantiles, scaled.change))
 
     def _on_data(self, scaled: Scaled, calibrated: Floats) -> Predicted:
         how = self.config.transform
@@ -140,7 +146,7 @@ class Model:
         """A sampling network's own paths, calibrated, else paths ranked as held-back windows."""
         if scaled.paths is None:
             return self.calibration.paths(quantiles, count, np.random.default_rng(seed))
-        drawn = self.calibration.moved(scaled.paths)
+        drawn = self.calibration.moved(scaled.paths, scaled.change)
         generator = np.random.default_rng(seed)
         return drawn[:, generator.permutation(drawn.shape[1])[:count]]
 
@@ -187,7 +193,11 @@ class Model:
             scaled = scaled_forecasts(nets, cutter, held, seed=config.seed)
             truth = scaled.to_scaled(transformed(cutter.truth(held), config.transform))
             calibration = calibrate(
-                scaled.quantiles, truth, config.levels, apart_of(held, config.horizon)
+                scaled.quantiles,
+                truth,
+                config.levels,
+                scaled.change,
+                apart_of(held, config.horizon),
             )
         else:
             calibration = uncalibrated(config.levels, config.horizon)

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from weft.tasks.forecast.nets import ForecastNet
-from weft.tasks.forecast.scaling import untransformed
+from weft.tasks.forecast.scaling import mean_change, untransformed
 from weft.tasks.forecast.windows import Batch, Cutter, Origins
 
-__all__ = ["Predicted", "Scaled", "batches", "drawing", "scaled_forecasts"]
+__all__ = ["Predicted", "Scaled", "batches", "change_of", "drawing", "scaled_forecasts"]
 
 Floats = NDArray[np.float64]
 
@@ -30,7 +30,8 @@ class Predicted(NamedTuple):
 
 
 class Scaled(NamedTuple):
-    """Forecasts (W, H, Q) as the networks give them, with location and scale (W,) of each window.
+    """Forecasts (W, H, Q) as the networks give them, with location and scale (W,) of each window,
+    and how far its look-back moves from step to step, scaled.
 
     Q = 1 for networks trained for one number a step. `paths` (W, S, H) where any were drawn.
     """
@@ -38,6 +39,7 @@ class Scaled(NamedTuple):
     quantiles: Floats
     location: Floats
     scale: Floats
+    change: Floats
     paths: Floats | None
 
     def to_data(self, values: Floats, transform: str) -> Floats:
@@ -86,11 +88,20 @@ def _scaled(nets: Sequence[ForecastNet], cutter: Cutter, origins: Origins, paths
         quantiles = torch.stack([member.quantiles for member in members]).double().mean(0)
         drawn = [m.paths for m in members if m.paths is not None]
         together = torch.cat(drawn).double().transpose(0, 1) if paths and drawn else None
-        parts.append((quantiles.numpy(), batch.location.numpy(), batch.scale.numpy(), together))
+        location, scale = batch.location.numpy(), batch.scale.numpy()
+        change = change_of(batch, cutter.lookback)
+        parts.append((quantiles.numpy(), location, scale, change, together))
     if not parts:
-        return Scaled(np.zeros((0, cutter.horizon, 1)), np.zeros(0), np.zeros(0), None)
-    found, location, scale = (np.concatenate([p[k] for p in parts]) for k in range(3))
-    return Scaled(found, location, scale, _joined([p[3] for p in parts]))
+        nothing = np.zeros(0)
+        return Scaled(np.zeros((0, cutter.horizon, 1)), nothing, nothing, nothing, None)
+    found, location, scale, change = (np.concatenate([p[k] for p in parts]) for k in range(4))
+    return Scaled(found, location, scale, change, _joined([p[4] for p in parts]))
+
+
+def change_of(batch: Batch, lookback: int) -> Floats:
+    """How far each window (B,) moves from step to step over its look-back, scaled."""
+    values, seen = (part[:lookback].numpy() for part in (batch.values, batch.seen))
+    return mean_change(values.astype(np.float64), seen)
 
 
 def _joined(parts: list[Tensor | None]) -> Floats | None:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from weft.errors import DataError
 
-__all__ = ["Usual", "scale_of", "transformed", "untransformed"]
+__all__ = ["Usual", "mean_change", "scale_of", "transformed", "untransformed"]
 
 Floats = NDArray[np.float64]
 
@@ -84,3 +84,16 @@ def _last(filled: Floats, seen: NDArray[np.bool_]) -> Floats:
     index = np.where(seen, np.arange(len(seen))[:, None], 0).max(0)
     last: Floats = np.take_along_axis(filled, index[None], 0)[0]
     return last
+
+
+def mean_change(values: Floats, seen: NDArray[np.bool_]) -> Floats:
+    """The mean absolute change from step to step (B,) of windows (L, B), where both were seen;
+    0 where there is none.
+
+    >>> mean_change(np.array([[1.0], [4.0], [3.0]]), np.ones((3, 1), bool))
+    array([2.])
+    """
+    both = seen[1:] & seen[:-1]
+    total: Floats = np.where(both, np.abs(np.diff(values, axis=0)), 0.0).sum(0)
+    found: Floats = total / np.maximum(both.sum(0), 1)
+    return found

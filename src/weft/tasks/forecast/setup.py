@@ -125,7 +125,6 @@ def sizes_of(config: ForecastConfig, panel: Panel) -> Sizes:
         future=panel.future.shape[1] + calendar.features.shape[1],
         static=panel.static.shape[1],
         season=season_of(config, panel),
-        gaps=True,
     )
 
 

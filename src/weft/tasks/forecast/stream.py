@@ -12,7 +12,7 @@ from weft.errors import ConfigError, DataError
 from weft.tasks.forecast.frames import Frame, forecast_columns, frame, long_columns
 from weft.tasks.forecast.model import Model
 from weft.tasks.forecast.nets import Now
-from weft.tasks.forecast.predict import Predicted, Scaled, drawing
+from weft.tasks.forecast.predict import Predicted, Scaled, change_of, drawing
 from weft.tasks.forecast.scaling import transformed
 from weft.tasks.forecast.store import Kept
 from weft.tasks.forecast.surprise import normal_scores
@@ -42,6 +42,7 @@ class Stream:
         everywhere = Origins(np.arange(len(kept.panel)), kept.panel.lengths)
         batch = self._cutter.cut(everywhere, with_truth=False)
         self._location, self._scale = batch.location.numpy(), batch.scale.numpy()
+        self._change = change_of(batch, self._cutter.lookback)
         with torch.inference_mode():
             self._carried = [net.begin(batch) for net in model.nets]
             now = Now(batch.values[0], batch.seen[0], batch.past[0], self._calendar(0)[0])
@@ -104,6 +105,6 @@ class Stream:
                 pairs = zip(self._model.nets, self._carried, strict=True)
                 found = [net.ahead_of(carried, future).quantiles for net, carried in pairs]
             together = torch.stack(found).double().mean(0).numpy()
-            scaled = Scaled(together, self._location, self._scale, None)
+            scaled = Scaled(together, self._location, self._scale, self._change, None)
             self._latest = self._model.on_data(scaled)
         return self._latest

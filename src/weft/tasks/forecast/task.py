@@ -200,21 +200,24 @@ class Forecaster:
         step: int | None = None,
         static: Any = None,
         baselines: bool = True,
-        adapt: float = 0.0,
+        adapt: int = 0,
         seed: int = 0,
     ) -> Backtest:
         """Judge forecasts of the last `windows` origins of each series, `step` apart, a horizon if
         left out: without training, and beside the baselines unless they are not wanted.
 
-        With `adapt`, 0.02 say, the quantiles of each series follow the truths of its earlier
-        windows, at that rate, as far as they are known by then.
+        With `adapt` the quantiles follow the truths of earlier windows, of all series, as far as
+        they are known by then: an error counts half after so many steps, 500 say.
 
         Of the training data the last `holdback` steps were not trained on, though the weights
         were chosen and the intervals calibrated on them: `backtest` is the stricter test.
         """
         _check_count("windows", windows)
-        if not 0 <= adapt < 1:
-            raise ConfigError(f"adapt = {adapt}; it must be from 0 (not at all) to below 1.")
+        if adapt < 0 or adapt != int(adapt):
+            raise ConfigError(
+                f"adapt = {adapt}; it must be the steps after which an error counts half, 500 say, "
+                "or 0: quantiles stay as they were calibrated."
+            )
         kept = self._whole(data, static, "evaluate on")
         horizon = self.config.horizon
         origins = rolling(kept.panel, horizon, windows, step or horizon)

@@ -24,17 +24,13 @@ __all__ = [
 
 
 class Sizes(NamedTuple):
-    """What of the data decides a network's shape: counts of series and covariates, the season.
-
-    `gaps`: whether windows may have steps where nothing was seen.
-    """
+    """What of the data decides a network's shape: counts of series and covariates, the season."""
 
     series: int
     past: int
     future: int
     static: int
     season: int
-    gaps: bool
 
 
 class Ahead(NamedTuple):
@@ -106,10 +102,12 @@ class ForecastNet(nn.Module):
     def loss_of(self, outputs: Tensor, truth: Tensor, seen: Tensor, batch: Batch) -> Tensor:
         """Mean loss of outputs (..., B, Q) over the truths (..., B) of a batch that were seen."""
         loss = target_loss(outputs, truth, seen, self.kind, self.levels)
+        scaled = loss.sum() / seen.sum().clamp(min=1)
         if self.errors == "scaled":
-            return loss.sum() / seen.sum().clamp(min=1)
+            return scaled
         weight = batch.scale.float() ** (2 if self.kind == "mse" else 1)
-        return (loss * weight).sum() / (seen * weight).sum().clamp(min=torch.finfo().tiny)
+        data = (loss * weight).sum() / (seen * weight).sum().clamp(min=torch.finfo().tiny)
+        return data if self.errors == "data" else (scaled + data) / 2
 
     def parameter_count(self) -> int:
         """Learnt numbers."""

@@ -36,14 +36,13 @@ class SegmentsNet(ForecastNet):
         lookback = config.lookback_steps(sizes.season)
         self.segment = config.segment or _divisor(sizes.season, config.horizon)
         self.lookback = max(lookback // self.segment, 1) * self.segment
-        self.gaps = sizes.gaps
         width, embedding = config.hidden, min(config.embedding, config.hidden - 1)
         if config.dilation > 1:
             raise ConfigError(
                 f"dilation = {config.dilation}: the segments model steps over segments as it is; "
                 "leave dilation out, or choose model = 'direct'."
             )
-        features = 1 + self.gaps + sizes.past + sizes.future
+        features = 2 + sizes.past + sizes.future
         self.read = nn.Linear(self.segment * features, width)
         self.recurrent = Recurrent(config.cell, width, width, config.layers)
         count = -(-config.horizon // self.segment)
@@ -83,9 +82,8 @@ class SegmentsNet(ForecastNet):
     def _segments(self, batch: Batch) -> Tensor:
         """The look-back as (n, B, segment * features)."""
         steps = slice(0, self.lookback)
-        parts = [batch.values[steps].unsqueeze(-1), batch.past[steps], batch.future[steps]]
-        if self.gaps:
-            parts.append(batch.seen[steps].unsqueeze(-1).float())
+        told = (batch.values[steps], batch.seen[steps].float())
+        parts = [torch.stack(told, -1), batch.past[steps], batch.future[steps]]
         return self._cut(torch.cat(parts, -1))
 
     def _cut(self, features: Tensor) -> Tensor:

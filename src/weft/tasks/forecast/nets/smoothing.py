@@ -49,11 +49,9 @@ class SmoothingNet(ForecastNet):
         self.constants = nn.Parameter(torch.full((sizes.series, 2), _START))
         self.season = nn.Parameter(torch.zeros(sizes.series, self.block))
         self.vectors = SeriesVectors(sizes.series, config.embedding)
-        self.gaps = sizes.gaps
         fixed = sizes.static + config.embedding
-        self.recurrent = layers_of(
-            config, self.window * (1 + sizes.gaps) + sizes.past + sizes.future + fixed
-        )
+        # Of what was missing only the present is told: a gap stands at the level in the window.
+        self.recurrent = layers_of(config, self.window + 1 + sizes.past + sizes.future + fixed)
         self.dropout = nn.Dropout(config.dropout)
         width = self.recurrent.output_size
         self.adapt = nn.Sequential(nn.Linear(width + fixed, width), nn.Tanh())
@@ -85,7 +83,6 @@ class SmoothingNet(ForecastNet):
             "level": level[-1],
             "season": seasons[-1],
             "rest": rest[-self.window :],
-            "seen": batch.seen[self.lookback - self.window : self.lookback],
             "constants": torch.stack(self._constants(batch)),
             "fixed": self._fixed(batch),
         }
@@ -97,12 +94,11 @@ class SmoothingNet(ForecastNet):
         renewed = season[0] + gamma * there * (now.value - level - season[0])
         rest = torch.where(now.seen, now.value - season[0], level)
         rest = torch.cat([carried["rest"][1:], rest.unsqueeze(0)])
-        seen = torch.cat([carried["seen"][1:], now.seen.unsqueeze(0)])
-        read = [(rest - level).t(), *([seen.t().float()] if self.gaps else [])]
-        inputs = torch.cat([*read, now.past, now.future, carried["fixed"]], -1).unsqueeze(0)
+        read = [(rest - level).t(), there.unsqueeze(-1), now.past, now.future]
+        inputs = torch.cat([*read, carried["fixed"]], -1).unsqueeze(0)
         outputs, states = stepped(self.recurrent, inputs, carried)
         later = torch.cat([season[1:], renewed.unsqueeze(0)])
-        changed = {"level": level, "season": later, "rest": rest, "seen": seen}
+        changed = {"level": level, "season": later, "rest": rest}
         return {**carried, **states, **changed, "output": outputs[-1]}
 
     def ahead_of(self, carried: Carried, future: Tensor, paths: int = 0) -> Ahead:
@@ -164,9 +160,7 @@ class SmoothingNet(ForecastNet):
         """For each step from the first forecast's on: the last window's values, by level."""
         low, high = self.first - 1, self.lookback
         windows = rest.unfold(0, self.window, 1)[self.first - self.window :]
-        parts = [windows - level[low:].unsqueeze(-1)]
-        if self.gaps:
-            parts.append(seen.unfold(0, self.window, 1)[self.first - self.window :].float())
+        parts = [windows - level[low:].unsqueeze(-1), seen[low:].unsqueeze(-1).float()]
         fixed = self._fixed(batch).expand(high - low, -1, -1)
         return torch.cat([*parts, batch.past[low:high], batch.future[low:high], fixed], -1)
 
