@@ -6,6 +6,7 @@ import numpy as np
 import pandas
 import polars
 import pytest
+import torch
 from forecast_toys import (
     HORIZON,
     MODELS,
@@ -22,7 +23,7 @@ from forecast_toys import (
 
 from weft import Forecaster
 from weft.errors import ConfigError, RunError
-from weft.tasks.forecast import members
+from weft.tasks.forecast import members, task
 from weft.training import Run
 
 TABLE = table()
@@ -195,9 +196,10 @@ def interrupted_at(at, loss):
     return interrupting
 
 
-@pytest.mark.parametrize("at", [2, 5])
+@pytest.mark.parametrize("at", [2, 5, 9, 11])
 def test_going_on_is_as_if_never_stopped(at, tmp_path, monkeypatch):
-    settings = {"ensemble": 2, "dropout": 0.3, "model": "direct", "max_steps": 4}
+    """Interrupted in the first member, the second, and in the final steps of each."""
+    settings = {"ensemble": 2, "dropout": 0.3, "model": "direct", "max_steps": 4, "final_steps": 2}
     whole = tiny(**settings).fit(TABLE, out=tmp_path / "whole")
     monkeypatch.setattr(members, "_loss", interrupted_at(at, members._loss))
     stopped = tiny(**settings).fit(TABLE, out=tmp_path / "run")
@@ -212,6 +214,29 @@ def test_going_on_is_as_if_never_stopped(at, tmp_path, monkeypatch):
     same(again.predict(), whole.predict())
     bits = [(tmp_path / n / "model.safetensors").read_bytes() for n in ("run", "whole")]
     assert bits[0] == bits[1]
+
+
+def test_final_steps_are_on_what_was_held_back_and_leave_its_judgement_alone(tmp_path, monkeypatch):
+    """What is judged and calibrated doesn't know the last values; what forecasts does."""
+    other, ends = TABLE.copy(), TABLE.groupby("unique_id").ds.transform("max")
+    last = ends - other.ds < pandas.Timedelta("8h")
+    other.loc[last, "y"] += np.random.default_rng(0).normal(size=last.sum())
+    judged = []
+    monkeypatch.setattr(task, "describe", lambda run, model, *given: judged.append(model))
+    for steps in (0, 3):
+        for frame in (TABLE, other):
+            model = tiny(model="direct", validate_every=None, final_steps=steps)
+            model.fit(frame, out=tmp_path / str(len(judged)))
+            judged[-1] = (judged[-1], model._model)
+    weights = [[m.nets[0].recurrent.W_l0 for m in pair] for pair in judged]
+    for before, after in weights[:2]:
+        assert before is after
+    for before, after in weights[2:]:
+        assert torch.equal(before, weights[0][0])
+        assert not torch.equal(before, after)
+    assert not torch.equal(weights[2][1], weights[3][1])
+    for plain, final in (judged[::2], judged[1::2]):
+        np.testing.assert_array_equal(plain[1].calibration.offsets, final[1].calibration.offsets)
 
 
 def test_a_run_goes_on_with_its_own_settings_and_data_alone(tmp_path):

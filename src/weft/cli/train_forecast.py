@@ -17,7 +17,7 @@ from weft.training.config import TrainingConfig
 __all__ = ["command"]
 
 _DATA = ("horizon", "freq", "id", "time", "target", "past", "future", "static", "layout")
-_OUTPUT = ("intervals", "quantiles", "samples", "holdback", "calibrate")
+_OUTPUT = ("intervals", "quantiles", "samples", "holdback", "final_steps", "calibrate")
 
 
 def _sections() -> dict[str, list[Field]]:

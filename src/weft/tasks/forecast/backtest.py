@@ -64,7 +64,7 @@ def _trained(
 ) -> Model:
     with tempfile.TemporaryDirectory(prefix="weft-") as folder:
         run = Run.create(folder, {}, overwrite=True)
-        model, _ = fit_model(config, panel.until(ends), run, resume=False, progress=progress)
+        model = fit_model(config, panel.until(ends), run, resume=False, progress=progress).model
     if model is None:
         raise KeyboardInterrupt
     return model

@@ -102,6 +102,12 @@ class ForecastConfig(TrainingConfig):
         "steps at the end kept from training, to choose weights and to calibrate; 0: two horizons",
         minimum=0,
     )
+    final_steps: int = option(
+        0,
+        "steps trained at the end on all of the data, the held-back part too, once the weights are "
+        "chosen and the quantiles calibrated",
+        minimum=0,
+    )
     calibrate: bool = option(
         True, "fit quantiles to the held-back part; those of loss mae and mse always are"
     )

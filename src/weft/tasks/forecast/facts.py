@@ -74,8 +74,9 @@ def data_notes(model: Model, panel: Panel) -> list[str]:
     held, short = parts.limit < panel.lengths, parts.last < parts.first
     notes = notes_on(panel, config.horizon)
     steps = config.held_steps
+    until = ", until the final steps of training" if config.final_steps else ""
     notes.append(
-        f"The last {steps} steps of {held.sum():,} of {len(panel):,} series were held back."
+        f"The last {steps} steps of {held.sum():,} of {len(panel):,} series were held back{until}."
     )
     if (~held & ~short).any():
         notes.append(f"{named(panel, ~held & ~short)} are too short for that: trained on whole.")
@@ -100,6 +101,8 @@ def model_facts(model: Model) -> dict[str, object]:
         "quantiles": ", ".join(f"{level:g}" for level in config.levels),
         "scaling": f"{config.scaling}, transform {config.transform}",
     }
+    if config.final_steps:
+        facts["final steps"] = f"{config.final_steps:,} on all of the data, the held-back part too"
     if config.model == "autoregressive":
         return {**facts, "distribution": config.distribution}
     return {**facts, "trained for": config.loss}

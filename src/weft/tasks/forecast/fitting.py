@@ -1,13 +1,29 @@
-"""From a panel to a trained model: every member of the ensemble, then the calibration."""
+"""From a panel to a trained model: each member of the ensemble, calibration, the final steps."""
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
 
 from weft.data.panel import Panel
 from weft.tasks.forecast.config import ForecastConfig
-from weft.tasks.forecast.members import build, member_config, train_member
+from weft.tasks.forecast.members import build, finish_member, member_config, train_member
 from weft.tasks.forecast.model import Model
+from weft.tasks.forecast.nets import ForecastNet
 from weft.tasks.forecast.setup import check_transform, cutter_for, held_back, sizes_of, split
 from weft.training import Progress, Run, TrainingResult
 
-__all__ = ["check_trainable", "fit_model"]
+__all__ = ["Fitted", "check_trainable", "fit_model"]
+
+
+class Fitted(NamedTuple):
+    """What came of a training: the `model`, and as it was `before` it had been trained on what was
+    held back; both None if it was interrupted. `results` are those of the members.
+    """
+
+    model: Model | None
+    before: Model | None
+    results: tuple[TrainingResult, ...]
 
 
 def check_trainable(config: ForecastConfig, panel: Panel) -> None:
@@ -18,24 +34,35 @@ def check_trainable(config: ForecastConfig, panel: Panel) -> None:
 
 def fit_model(
     config: ForecastConfig, panel: Panel, run: Run, *, resume: bool, progress: Progress | None
-) -> tuple[Model | None, tuple[TrainingResult, ...]]:
-    """Train every member, each in a run of its own inside `run`; no model if interrupted."""
+) -> Fitted:
+    """Train every member, each in a run of its own inside `run`."""
     sizes = sizes_of(config, panel)
-    nets, results = [], []
-    for number in range(config.ensemble):
-        own = member_config(config, number)
-        net = build(own, sizes)
-        parts = split(config, panel, net.lookback)
-        cutter = cutter_for(config, panel, net.lookback, limit=parts.limit)
-        folder = run.path / "members" / str(number)
-        going_on = resume and (folder / "manifest.json").exists()
-        member = Run.open(folder) if going_on else Run.create(folder, {"member": number})
-        results.append(
-            train_member(own, net, cutter, parts, member, resume=going_on, progress=progress)
-        )
-        nets.append(net)
-        if results[-1].stopped == "interrupted":
-            return None, tuple(results)
-    held = held_back(config, panel, parts)
-    model = Model.trained(config, sizes, tuple(nets), cutter, held)
-    return model, tuple(results)
+    nets = tuple(build(member_config(config, n), sizes) for n in range(config.ensemble))
+    parts = split(config, panel, nets[0].lookback)
+    cutter = cutter_for(config, panel, nets[0].lookback, limit=parts.limit)
+
+    def each(
+        train: Callable[..., TrainingResult], nets: tuple[ForecastNet, ...], name: str = ""
+    ) -> tuple[TrainingResult, ...]:
+        results: list[TrainingResult] = []
+        for number, net in enumerate(nets):
+            folder = run.path / "members" / str(number) / name
+            going_on = resume and (folder / "manifest.json").exists()
+            member = Run.open(folder) if going_on else Run.create(folder, {"member": number})
+            own, how = member_config(config, number), {"resume": going_on, "progress": progress}
+            results.append(train(own, net, cutter, parts, member, **how))
+            if results[-1].stopped == "interrupted":
+                break
+        return tuple(results)
+
+    results = each(train_member, nets)
+    if results[-1].stopped == "interrupted":
+        return Fitted(None, None, results)
+    model = Model.trained(config, sizes, nets, cutter, held_back(config, panel, parts))
+    if not config.final_steps:
+        return Fitted(model, model, results)
+    nets = copy.deepcopy(nets)
+    final = each(finish_member, nets, "final")
+    if final[-1].stopped == "interrupted":
+        return Fitted(None, None, final)
+    return Fitted(dataclasses.replace(model, nets=nets), model, results)

@@ -15,7 +15,7 @@ from weft.tasks.forecast.setup import Parts, held_back, training_windows
 from weft.tasks.forecast.windows import Batch, Cutter, Origins
 from weft.training import Progress, Run, State, TrainingResult, fit
 
-__all__ = ["build", "ended", "member_config", "train_member"]
+__all__ = ["build", "ended", "finish_member", "member_config", "train_member"]
 
 _VALIDATED = 512
 """Windows of the held-back part that choose the best weights."""
@@ -49,6 +49,37 @@ def train_member(
         progress=progress,
     )
     net.load_state_dict(run.load_model())
+    net.eval()
+    return result
+
+
+def finish_member(
+    config: ForecastConfig,
+    net: ForecastNet,
+    cutter: Cutter,
+    parts: Parts,
+    run: Run,
+    *,
+    resume: bool,
+    progress: Progress | None,
+) -> TrainingResult:
+    """Train a chosen network on for `final_steps`, the held-back part now among its windows, from
+    the rate where the schedule ends and down by as much again; it has its last weights then.
+    """
+    rate = config.learning_rate * config.final_learning_rate
+    lengths = cutter.panel.lengths
+    everything = Parts(lengths, parts.first, lengths - config.horizon)
+    own = dataclasses.replace(
+        config,
+        max_steps=config.final_steps,
+        learning_rate=rate or config.learning_rate,
+        warmup_steps=0,
+        schedule="cosine",
+        validate_every=None,
+        patience=None,
+    )
+    windows = training_windows(own, cutter, everything, config.seed)
+    result = fit(net, windows, _loss, config=own, run=run, resume=resume, progress=progress)
     net.eval()
     return result
 

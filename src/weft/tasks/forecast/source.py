@@ -39,6 +39,11 @@ def remarks(
         return [
             "These are other values than the run was trained on: other series, or another time."
         ]
+    if config.final_steps:
+        return [
+            "The final steps of training were on all of these values, so the table flatters the "
+            "model; --backtest trains anew on what came before."
+        ]
     if config.horizon + step * (windows - 1) <= config.held_steps:
         return [HELD_BACK]
     return [

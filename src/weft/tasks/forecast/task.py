@@ -209,8 +209,9 @@ class Forecaster:
         With `adapt` the quantiles follow the truths of earlier windows, of all series, as far as
         they are known by then: an error counts half after so many steps, 500 say.
 
-        Of the training data the last `holdback` steps were not trained on, though the weights
-        were chosen and the intervals calibrated on them: `backtest` is the stricter test.
+        Of the training data the last `holdback` steps were not trained on (without `final_steps`),
+        though the weights were chosen and the intervals calibrated on them: `backtest` is the
+        stricter test.
         """
         _check_count("windows", windows)
         if adapt < 0 or adapt != int(adapt):
@@ -295,9 +296,11 @@ class Forecaster:
         return model
 
     def _train(self, panel: Panel, run: Run, resume: bool, progress: Progress | None) -> None:
-        model, self.results = fit_model(self.config, panel, run, resume=resume, progress=progress)
+        model, before, self.results = fit_model(
+            self.config, panel, run, resume=resume, progress=progress
+        )
         self.run, self._model = run, model
-        if model is None:
+        if model is None or before is None:
             return
         self._panel = Kept(panel, np.zeros(len(panel), np.int64))
         tensors, told = model.to_parts()
@@ -305,7 +308,7 @@ class Forecaster:
         results = [ended(result) for result in self.results]
         run.save_config({**run.config, "model": told, "results": results})
         if not (self._temporary and run.path == Path(self._temporary.name)):
-            self.held_back = describe(run, model, panel, self.results)
+            self.held_back = describe(run, before, panel, self.results)
 
     def _data(self, data: Any, static: Any) -> Kept:
         """The series to forecast: those of training, or new ones."""
