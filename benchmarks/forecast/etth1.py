@@ -17,8 +17,8 @@ from weft import Forecaster
 from weft.settings import data_folder
 
 TRAIN, VALID, TEST = 8640, 11520, 14400
-ADAPT = 0.02
-"""The rate at which intervals follow the truths, as they become known."""
+ADAPT = 500
+"""Steps after which an error counts half, where intervals follow the truths."""
 
 PUBLISHED = {96: 0.375, 192: 0.405, 336: 0.439, 720: 0.472}
 """DLinear: Zeng, Chen, Zhang and Xu 2023, arXiv:2205.13504, table 2."""
@@ -38,8 +38,8 @@ def tested(model: Forecaster, table: pandas.DataFrame) -> dict[str, float]:
     """The metrics over all windows of the test."""
     windows = TEST - VALID - model.config.horizon + 1
     still, moved = (
-        model.evaluate(table, windows=windows, step=1, baselines=False, adapt=rate).judgement
-        for rate in (0.0, ADAPT)
+        model.evaluate(table, windows=windows, step=1, baselines=False, adapt=half_life).judgement
+        for half_life in (0, ADAPT)
     )
     followed = {f"{name} adapted": value for name, value in moved.table["weft"].items()}
     return {**still.table["weft"], **followed}

@@ -20,8 +20,8 @@ from weft import Forecaster
 from weft.settings import data_folder
 
 HORIZON, AHEAD = 24, (3, 6, 12, 24)
-ADAPT = 0.02
-"""The rate at which intervals follow the truths, as they become known."""
+ADAPT = 500
+"""Steps after which an error counts half, where intervals follow the truths."""
 
 PUBLISHED = {
     "LSTNet-skip": (0.0226, 0.0280, 0.0356, 0.0449),
