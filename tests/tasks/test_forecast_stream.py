@@ -34,6 +34,7 @@ def batch_of(steps):
         future=torch.randn(steps, 2, 2),
         static=torch.randn(2, 1),
         series=torch.tensor([0, -1]),
+        key=torch.tensor([5, 6]),
         age=torch.arange(steps).unsqueeze(1).expand(-1, 2),
         location=torch.zeros(2, dtype=torch.double),
         scale=torch.ones(2, dtype=torch.double),

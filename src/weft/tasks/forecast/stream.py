@@ -100,7 +100,7 @@ class Stream:
     def _predicted(self) -> Predicted:
         if self._latest is None:
             future = self._calendar(self._model.config.horizon)
-            with drawing(self._seed + self._steps):
+            with drawing(self._seed):
                 pairs = zip(self._model.nets, self._carried, strict=True)
                 found = [net.ahead_of(carried, future).quantiles for net, carried in pairs]
             together = torch.stack(found).double().mean(0).numpy()
