@@ -246,7 +246,8 @@ class Forecaster:
         """How surprising each of the last observations of each series was (all, left out).
 
         Columns: id, time, the target, `weft` and its intervals as they were forecast one step
-        before, and `score`: how far from the median on a normal scale; 3 and more is rare.
+        before, and `score`: how far from the median on a normal scale; 3 and more is rare. Where
+        the table ends, covariates known ahead are taken to stay as they were last.
         """
         if last is not None:
             _check_count("last", last)
