@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from weft import __version__
-from weft.data.panel import Panel, read_panel
+from weft.data.panel import Panel, open_panel, read_panel
 from weft.errors import ConfigError, RunError
 from weft.files import digest
 from weft.tasks.forecast.backtest import backtested
@@ -217,7 +217,7 @@ class Forecaster:
             raise ConfigError(f"adapt = {adapt}; it must be from 0 (not at all) to below 1.")
         kept = self._whole(data, static, "evaluate on")
         horizon = self.config.horizon
-        origins = rolling(kept.panel, horizon, windows, step or horizon)
+        origins = rolling(kept.panel.lengths, horizon, windows, step or horizon)
         return judged(self._ready(), kept, origins, baselines=baselines, adapt=adapt, seed=seed)
 
     def backtest(
@@ -231,14 +231,18 @@ class Forecaster:
         progress: Progress | bool = False,
     ) -> Backtest:
         """Judge a new forecaster with these settings on `windows` rolling origins, a horizon apart
-        if `step` is left out: trained only on what came before the first, or with `refit` before
-        each.
+        if `step` is left out: trained only on what came before the first of each series, or with
+        `refit` anew for each round of origins, the last of every series in the last round.
+
+        Covariates too are encoded by what came before: one that has a text which wasn't there in
+        training is refused, as by `predict`. A series without an origin in a round is trained on as
+        far as it is not later than what the earliest of the round's origins knows.
         """
         _check_count("windows", windows)
-        panel = read_panel(data, columns_of(self.config), static=static)
+        reading = open_panel(data, columns_of(self.config), static=static)
         step = step or self.config.horizon
-        origins = rolling(panel, self.config.horizon, windows, step)
-        return backtested(self.config, panel, origins, refit, _shown(progress))
+        origins = rolling(reading.lengths, self.config.horizon, windows, step)
+        return backtested(self.config, reading, origins, refit, _shown(progress))
 
     def anomalies(
         self, data: Any = None, *, last: int | None = None, static: Any = None, seed: int = 0
