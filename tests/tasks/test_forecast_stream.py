@@ -106,10 +106,3 @@ def test_wrong_values(live_models, values, match):
 def test_segments_are_not_streamed(live_models):
     with pytest.raises(ConfigError, match="choose model = 'direct'"):
         live_models["segments"].stream()
-
-
-def test_covariates_are_not_streamed():
-    data = table().assign(wind=1.0)
-    model = Forecaster(horizon=4, model="direct", past="wind", hidden=4, max_steps=1).fit(data)
-    with pytest.raises(ConfigError, match="wind"):
-        model.stream()

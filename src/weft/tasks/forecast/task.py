@@ -260,11 +260,15 @@ class Forecaster:
         found = surprises(self._ready(), kept, last or most, seed=seed)
         return frame(found, kept.panel.times_given)
 
-    def stream(self, data: Any = None, *, static: Any = None, seed: int = 0) -> Stream:
+    def stream(
+        self, data: Any = None, *, future: Any = None, static: Any = None, seed: int = 0
+    ) -> Stream:
         """Follow the series from the end of the training data, or of new data, step by step.
 
-        Raises ConfigError for a model that can't be streamed: that of segments, or one with
-        covariates along time.
+        `future` is a table of covariates known ahead, where the model reads any: of as many steps
+        as are known, since each update and forecast may be given a further one.
+
+        Raises ConfigError for a model that can't be streamed: that of segments.
 
         Example:
             >>> import numpy, pandas
@@ -277,7 +281,7 @@ class Forecaster:
             >>> live.predict()["ds"].iloc[0]
             Timestamp('2024-01-09 09:00:00')
         """
-        return Stream(self._ready(), self._data(data, static), seed)
+        return Stream(self._ready(), self._data(data, static), future, seed)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Forecaster:
