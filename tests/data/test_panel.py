@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft.data.panel import Columns, Schema, future_of, read_panel
+from weft.data.panel import Columns, Schema, future_of, open_panel, read_panel
+from weft.errors import DataError
 
 TABLE = pd.DataFrame(
     {
@@ -211,6 +212,34 @@ def test_a_schema_goes_through_json_and_encodes_as_before():
     again = read_panel(later, COVARIATES, schema=schema)
     assert again.past[:, 0].tolist() == pytest.approx([10 / np.sqrt(20)] * 2)
     assert again.future.tolist() == [[0, 1, 0]] * 2
+
+
+@pytest.mark.parametrize("ends", [(2, 1), (3, 0), (4, 2)])
+def test_a_schema_of_the_first_rows_is_that_of_a_table_that_ends_there(ends):
+    """Row 2 of `b` is a gap of the table."""
+    stop = {"b": ends[0] if ends[0] < 3 else ends[0] - 1, "a": ends[1]}
+    place = TABLE.groupby("unique_id").cumcount()
+    cut = TABLE[place < TABLE.unique_id.map(stop)]
+    reading, wanted = open_panel(TABLE, COVARIATES), read_panel(cut, COVARIATES)
+    schema = reading.schema(np.array(ends))
+    kinds = ("past", "future", "static")
+    assert all(getattr(schema, k) == getattr(wanted.schema, k) for k in kinds)
+    found = reading.panel(schema, np.array(ends)).select(np.array(ends) > 0)
+    assert np.array_equal(found.static, wanted.static)
+    for n, there in enumerate(wanted.lengths):
+        rows = slice(found.offsets[n], found.offsets[n] + there)
+        for kind in ("past", "future"):
+            read = getattr(wanted.select([n]), kind)
+            assert np.array_equal(getattr(found, kind)[rows], read)
+
+
+def test_what_comes_later_is_as_if_missing_whatever_it_is():
+    reading = open_panel(TABLE, COVARIATES)
+    ends = np.array([1, 0])  # a text, and a missing one, that the first row of `b` doesn't know
+    panel = reading.panel(reading.schema(ends), ends)
+    assert panel.future.tolist() == [[1], [0], [0], [0], [0], [0]]
+    with pytest.raises(DataError, match="'promo' is 'yes', which training had not"):
+        reading.panel(panel.schema, ends, ahead=1)
 
 
 def test_a_constant_covariate_is_zero():

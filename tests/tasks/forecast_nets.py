@@ -32,6 +32,7 @@ def batch_for(net, sizes=FULL, rows=4, gaps=0.3):
         future=torch.randn(steps, rows, sizes.future),
         static=torch.randn(rows, sizes.static),
         series=torch.arange(rows) % sizes.series - (torch.arange(rows) == 3).long(),
+        key=torch.arange(rows),
         age=torch.arange(steps).unsqueeze(1) + 7 * torch.arange(rows),
         location=torch.zeros(rows, dtype=torch.double),
         scale=torch.linspace(0.5, 50, rows, dtype=torch.double),

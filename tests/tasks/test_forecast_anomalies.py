@@ -4,7 +4,17 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from forecast_toys import no_compiling, one, table, tiny, wave
+from forecast_toys import (
+    HORIZON,
+    MODELS,
+    ahead_of,
+    no_compiling,
+    one,
+    table,
+    tiny,
+    wave,
+    with_covariates,
+)
 
 from weft.tasks.forecast.surprise import normal_scores
 
@@ -75,6 +85,23 @@ def test_each_was_forecast_by_what_came_before_it(trained):
         np.testing.assert_allclose(row.weft, then.weft, rtol=1e-5)
         np.testing.assert_allclose(row["weft-hi-95"], then["weft-hi-95"], rtol=1e-5)
         assert row.ds.tolist() == then.ds.tolist()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_where_the_table_ends_covariates_known_ahead_stay_as_they_were(model):
+    frame = with_covariates(TABLE)
+    forecaster = tiny(model=model, future="price", max_steps=20, learning_rate=0.02).fit(frame)
+    found = forecaster.anomalies(last=2)
+    parts = [part for _, part in frame.groupby("unique_id")]
+    for back in (2, 1):
+        then = pandas.concat(part.iloc[: len(part) - back] for part in parts)
+        held = ahead_of(then)
+        held["price"] = np.concatenate(
+            [np.pad(part.price.to_numpy()[-back:], (0, HORIZON - back), "edge") for part in parts]
+        )
+        wanted = forecaster.predict(then, future=held, horizon=1)
+        row = found.groupby("unique_id").nth(2 - back)
+        np.testing.assert_allclose(row["weft-hi-95"], wanted["weft-hi-95"], rtol=1e-5)
 
 
 def test_nothing_later_changes_a_score(trained):

@@ -7,6 +7,7 @@ from forecast_toys import (
     HORIZON,
     MODELS,
     ahead_of,
+    covariates_of,
     no_compiling,
     numbers,
     one,
@@ -57,7 +58,7 @@ def in_table(frame):
 
 
 def test_origins_are_rolled_back_from_the_end_by_steps():
-    found = rolling(panel_of(table((20, 9, 4))), HORIZON, 3, 2)
+    found = rolling(panel_of(table((20, 9, 4))).lengths, HORIZON, 3, 2)
     assert list(zip(*map(list, found), strict=True)) == [
         (0, 12),
         (0, 14),
@@ -67,7 +68,7 @@ def test_origins_are_rolled_back_from_the_end_by_steps():
         (1, 5),
     ]
     with pytest.raises(DataError, match="longest has 4"):
-        rolling(panel_of(table((4,))), HORIZON, 3, 2)
+        rolling(panel_of(table((4,))).lengths, HORIZON, 3, 2)
 
 
 def test_truth_is_what_came(trained):
@@ -97,6 +98,48 @@ def test_refitting_is_training_anew_before_each_origin():
     for window, back in enumerate((8, 4)):
         then = in_table(tiny(model="direct").fit(cut(TABLE, back)).predict())
         np.testing.assert_allclose(found[window::2][..., [0, 1, 2, 4, 5]], then, rtol=1e-5)
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_covariates_too_are_encoded_by_what_came_before(refit):
+    """Those after the first origin are of another size: they would move means and deviations."""
+    frame, columns = with_covariates(TABLE), covariates_of("direct")
+    late = frame.groupby("unique_id").cumcount(ascending=False) < 2 * HORIZON
+    frame.loc[late, ["wind", "price"]] = 5 * frame.loc[late, ["wind", "price"]] + 9
+    found = forecasts(tiny(model="direct", **columns).backtest(frame, windows=2, refit=refit))
+    for window, back in enumerate((8, 4)):
+        model = tiny(model="direct", **columns).fit(cut(frame, back if refit else 8))
+        after = frame[frame.groupby("unique_id").cumcount(ascending=False) < back]
+        then = in_table(model.predict(cut(frame, back), future=after))
+        np.testing.assert_allclose(found[window::2][..., [0, 1, 2, 4, 5]], then, rtol=1e-5)
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_texts_that_come_later_are_those_of_new_data(refit):
+    """Refused where a forecast reads them, and no error where none does."""
+    frame = TABLE.assign(sky="fair")
+    model = tiny(model="direct", past="sky", max_steps=1)
+    frame.loc[frame.groupby("unique_id").tail(HORIZON).index, "sky"] = "wet"
+    assert model.backtest(frame, windows=2, refit=refit).predicted.point.shape == (4, HORIZON)
+    frame.loc[frame.groupby("unique_id").tail(HORIZON + 2).index, "sky"] = "wet"
+    with pytest.raises(DataError, match=r"row 54.*'sky' is 'wet', which training had not"):
+        model.backtest(frame, windows=2)
+
+
+def test_a_series_without_an_origin_in_a_round_is_trained_on_as_far_as_the_round_knows():
+    """`b` is too short for an origin in the first, and `c` begins later than that."""
+    frame = pandas.concat(
+        [one("a", wave(60)), one("b", wave(34, 1)), one("c", wave(9, 2), "2024-02-01")]
+    )
+    settings = {"model": "direct", "embedding": 0}
+    found = forecasts(tiny(**settings).backtest(frame, windows=2, step=32, refit=True))
+    hours = (frame.ds - pandas.Timestamp("2024-01-01")) // pandas.Timedelta("1h")
+    first = frame[(hours < 24) & (frame.unique_id != "c")]
+    assert first.unique_id.value_counts().tolist() == [24, 24]
+    wanted = {0: first, 1: cut(frame, HORIZON)}
+    for window, known in wanted.items():
+        then = in_table(tiny(**settings).fit(known).predict(known))
+        np.testing.assert_allclose(found[window][..., [0, 1, 2, 4, 5]], then[0], rtol=1e-5)
 
 
 @pytest.mark.parametrize("model", MODELS)

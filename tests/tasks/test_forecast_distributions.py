@@ -8,6 +8,7 @@ from forecast_toys import config
 
 from weft.errors import ConfigError
 from weft.tasks.forecast.distributions import FAMILIES
+from weft.tasks.forecast.draws import Draws
 
 SCALE = torch.tensor([1.0, 9.0])
 GIVEN = torch.tensor([0.3, -0.8, 1.1, 0.2, -0.4, 0.9], dtype=torch.double)
@@ -65,6 +66,10 @@ def test_densities_are_those_of_the_textbook(name, scale):
         assert float(found) == pytest.approx(DENSITIES[name](value, given.tolist(), scale))
 
 
+def draws(samples, seed=0, rows=1):
+    return Draws(torch.tensor(seed), torch.arange(rows), torch.full((rows,), 60), samples)
+
+
 @pytest.mark.parametrize(
     ("name", "mean", "variance"),
     [
@@ -74,7 +79,7 @@ def test_densities_are_those_of_the_textbook(name, scale):
 )
 def test_samples_have_mean_and_variance_on_the_scaled_values(name, mean, variance):
     given = GIVEN[:2].float().expand(40_000, 2)
-    drawn = FAMILIES[name](2).sample(given, torch.tensor(9.0))
+    drawn = FAMILIES[name](2).sample(given, torch.full((40_000,), 9.0), draws(40_000))
     assert float(drawn.mean()) == pytest.approx(mean, abs=5 * math.sqrt(variance / 40_000))
     assert float(drawn.var()) == pytest.approx(variance, rel=0.06)
 
@@ -83,10 +88,39 @@ def test_samples_have_mean_and_variance_on_the_scaled_values(name, mean, varianc
 def test_samples_lie_where_the_density_says(name):
     family = FAMILIES[name](2)
     given = GIVEN[: family.size].float()
-    drawn = family.sample(given.expand(40_000, -1), torch.tensor(1.0))
+    drawn = family.sample(given.expand(40_000, -1), torch.tensor(1.0), draws(40_000))
     grid = torch.linspace(-80, 1.0, 200_001)
     below = torch.trapezoid(family.log_prob(given, grid, torch.tensor(1.0)).exp(), grid)
     assert float((drawn < 1).float().mean()) == pytest.approx(float(below), abs=0.012)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_windows_are_sampled_by_numbers_of_their_own(name):
+    """The same of a window alone or among others, and unrelated to what its neighbours have."""
+    family = FAMILIES[name](2)
+    given, samples = GIVEN[: family.size].float(), 4000
+    rows = family.sample(
+        given.expand(3 * samples, -1), torch.full((3 * samples,), 5.0), draws(samples, rows=3)
+    )
+    alone = family.sample(given.expand(samples, -1), torch.full((samples,), 5.0), draws(samples))
+    rows = rows.view(samples, 3)
+    assert torch.equal(rows[:, 0], alone)
+    between = torch.corrcoef(rows.argsort(0).argsort(0).float().t())
+    assert (between - torch.eye(3)).abs().max() < 4 / samples**0.5
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_samples_stay_finite_far_out(name):
+    family = FAMILIES[name](3)
+    given = torch.full((4, family.size), 1.0) * torch.tensor([[-60.0], [60.0], [0.0], [-5.0]])
+    found = family.sample(given.repeat(500, 1), torch.ones(2000), draws(500, rows=4))
+    assert torch.isfinite(found).all()
+
+
+def test_another_seed_series_or_step_draws_other_numbers():
+    seed, key, age = (torch.tensor(n) for n in ([0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]))
+    found = [Draws(*(p[k : k + 1] for p in (seed, key, age)), 9).normal() for k in range(4)]
+    assert len({tuple(numbers.tolist()) for numbers in found}) == 4
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from forecast_toys import (
@@ -115,11 +116,30 @@ def test_quantiles_ascend(trained):
 
 
 def test_the_size_of_batches_changes_nothing(trained, monkeypatch):
-    if trained.config.model == "autoregressive":
-        pytest.skip("what it samples depends on its batches")
     before = everything(trained._model, trained._panel.panel)
     monkeypatch.setattr(predict, "_STEPS", 1)
+    monkeypatch.setattr(predict, "_SAMPLED", 1)
     np.testing.assert_allclose(before, everything(trained._model, trained._panel.panel), rtol=1e-5)
+
+
+def test_what_else_is_forecast_changes_nothing(trained):
+    """Not the order of the origins, nor other series, nor where a series stands in its table."""
+    model, panel = trained._model, trained._panel.panel
+    whole = model.forecast(model.cutter(trained._panel), ENDS, paths=15, seed=2)
+    chosen = panel.select(np.array([1, 0]))
+    fewer = Origins(np.array([1, 0]), np.array([59, 44]))
+    part = model.forecast(model.cutter(model.placed(chosen)), fewer, paths=15, seed=2)
+    for found, wanted in zip(part, whole, strict=True):
+        np.testing.assert_allclose(found, wanted[[3, 1]], rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.*were not in training")
+def test_a_series_that_is_new_has_paths_of_its_own():
+    """Alike in all that is known but their names."""
+    model = shaken(tiny(model="autoregressive").fit(table()))
+    found = model.sample(pandas.concat([one("x", wave(30)), one("z", wave(30))]), paths=12)
+    drawn = found.weft.to_numpy().reshape(2, HORIZON, 12)
+    assert not np.isclose(drawn[0], drawn[1]).any()
 
 
 def test_a_model_kept_in_parts_says_the_same(trained):

@@ -34,6 +34,7 @@ def batch_of(steps):
         future=torch.randn(steps, 2, 2),
         static=torch.randn(2, 1),
         series=torch.tensor([0, -1]),
+        key=torch.tensor([5, 6]),
         age=torch.arange(steps).unsqueeze(1).expand(-1, 2),
         location=torch.zeros(2, dtype=torch.double),
         scale=torch.ones(2, dtype=torch.double),
@@ -105,10 +106,3 @@ def test_wrong_values(live_models, values, match):
 def test_segments_are_not_streamed(live_models):
     with pytest.raises(ConfigError, match="choose model = 'direct'"):
         live_models["segments"].stream()
-
-
-def test_covariates_are_not_streamed():
-    data = table().assign(wind=1.0)
-    model = Forecaster(horizon=4, model="direct", past="wind", hidden=4, max_steps=1).fit(data)
-    with pytest.raises(ConfigError, match="wind"):
-        model.stream()

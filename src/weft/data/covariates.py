@@ -1,5 +1,6 @@
 """Covariates as numbers: standardised, one-hot, and with an indicator of what is missing."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from weft.data.columns import Columns
 from weft.data.table import Codes, Table
 from weft.errors import DataError
 
-__all__ = ["Encoding", "Schema", "encode", "encode_all", "fit_encodings"]
+__all__ = ["Encoding", "Schema", "encode", "encode_all", "encode_values", "fit_encodings"]
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 _MOST_CATEGORIES = 1000
@@ -126,11 +127,48 @@ def encode(table: Table, encoding: Encoding, rows: Codes | None = None) -> Float
     if encoding.indicator:
         columns[known, -1] = 0
     if not encoding.indicator and not known.all():
-        raise DataError(
-            f"{table.name}: {table.row(places[np.flatnonzero(~known)[0]])}: covariate "
-            f"{encoding.name!r} is missing, which it never was in training; fill it."
-        )
+        place = f"{table.name}: {table.row(places[np.flatnonzero(~known)[0]])}"
+        raise DataError(_lacking(place, encoding, "fill it"))
     return columns
+
+
+def encode_values(
+    encoding: Encoding, values: Sequence[Any], called: Callable[[int], str]
+) -> Floats:
+    """The columns (n, width) of one covariate for values given one by one, None or NaN where they
+    are missing.
+
+    called: what messages call the place of a value. Raises DataError for the first that can't be.
+    """
+    columns = np.tile(encoding.absent, (len(values), 1))
+    places = {category: place for place, category in enumerate(encoding.categories or ())}
+    for n, value in enumerate(values):
+        if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
+            if not encoding.indicator:
+                raise DataError(_lacking(called(n), encoding, "give it"))
+            continue
+        if encoding.categories is None:
+            columns[n, 0] = (_number(value, encoding, called(n)) - encoding.mean) / encoding.sd
+        elif str(value) in places:
+            columns[n, places[str(value)]] = 1
+        else:
+            raise DataError(_unknown(called(n), encoding, value))
+        if encoding.indicator:
+            columns[n, -1] = 0
+    return columns
+
+
+def _number(value: Any, encoding: Encoding, place: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("inf")
+    if np.isinf(number):
+        raise DataError(
+            f"{place}: covariate {encoding.name!r} is {value!r}; give a finite number, or None "
+            "where it is missing."
+        )
+    return number
 
 
 def encode_all(table: Table, encodings: tuple[Encoding, ...], rows: Codes | None = None) -> Floats:
@@ -168,11 +206,23 @@ def _known_codes(table: Table, encoding: Encoding, rows: Codes) -> Codes:
     unknown = np.flatnonzero(known == -2)
     if len(unknown):
         row = int(unknown[0])
-        raise DataError(
-            f"{table.name}: {table.row(rows[row])}: covariate {encoding.name!r} is "
-            f"{values[codes[row]]!r}, which training had not; it knows {_some(encoding)}."
-        )
+        place = f"{table.name}: {table.row(rows[row])}"
+        raise DataError(_unknown(place, encoding, values[codes[row]]))
     return known
+
+
+def _lacking(place: str, encoding: Encoding, remedy: str) -> str:
+    return (
+        f"{place}: covariate {encoding.name!r} is missing, which it never was in training; "
+        f"{remedy}."
+    )
+
+
+def _unknown(place: str, encoding: Encoding, value: Any) -> str:
+    return (
+        f"{place}: covariate {encoding.name!r} is {value!r}, which training had not; it knows "
+        f"{_some(encoding)}."
+    )
 
 
 def _some(encoding: Encoding) -> str:

@@ -19,29 +19,53 @@ def fit_schema(
     placed: Arranged,
     table: Table | None,
     side: Table | None,
+    ends: Codes | None = None,
 ) -> Schema:
-    """The encodings of all covariates, learnt from the tables that hold them."""
+    """The encodings of all covariates, learnt from the tables that hold them: from the first
+    ends[n] rows of each series n, or from all.
+    """
     source, rows = _static_source(columns, found, placed, table, side)
+    along = None
+    if ends is not None:
+        along = np.unique(found.rows[placed.order][_before(found, placed, ends)])
+        rows = rows[ends > 0]
     return Schema(
         columns=columns,
         frequency=placed.frequency.name,
-        past=() if table is None else fit_encodings(table, columns.past),
-        future=() if table is None else fit_encodings(table, columns.future),
+        past=() if table is None else fit_encodings(table, columns.past, along),
+        future=() if table is None else fit_encodings(table, columns.future, along),
         static=() if source is None else fit_encodings(source, columns.static, rows),
     )
 
 
 def along_time(
-    table: Table | None, found: Observations, placed: Arranged, encodings: tuple[Encoding, ...]
+    table: Table | None,
+    found: Observations,
+    placed: Arranged,
+    encodings: tuple[Encoding, ...],
+    ends: Codes | None = None,
 ) -> Floats:
-    """The columns (M, width) of covariates on the panel's grid; in its gaps they are missing."""
+    """The columns (M, width) of covariates on the panel's grid; in its gaps they are missing, and
+    after the first ends[n] rows of each series n.
+    """
     absent = np.concatenate([np.zeros(0, dtype=np.float32), *(e.absent for e in encodings)])
     columns = np.empty((placed.offsets[-1], len(absent)), dtype=np.float32)
     if table is None or not encodings:
         return columns
     columns[:] = absent
-    columns[placed.slots] = encode_all(table, encodings)[found.rows[placed.order]]
+    rows = found.rows[placed.order]
+    if ends is None:
+        columns[placed.slots] = encode_all(table, encodings)[rows]
+    else:
+        before = _before(found, placed, ends)
+        columns[placed.slots[before]] = encode_all(table, encodings, rows[before])
     return columns
+
+
+def _before(found: Observations, placed: Arranged, ends: Codes) -> Codes:
+    """Which of the sorted observations are in the first ends[n] rows of their series n."""
+    codes = found.codes[placed.order]
+    return np.flatnonzero(placed.slots - placed.offsets[codes] < ends[codes])
 
 
 def static_of(
@@ -50,14 +74,18 @@ def static_of(
     placed: Arranged,
     side: Table | None,
     schema: Schema,
+    ends: Codes | None = None,
 ) -> Floats:
-    """The columns (N, width) of static covariates."""
+    """The columns (N, width) of static covariates; missing where ends (N,) are 0."""
     source, rows = _static_source(schema.columns, found, placed, table, side)
     if source is None or not schema.static:
         return np.zeros((len(found.ids), 0), dtype=np.float32)
+    wanted = np.ones(len(rows), bool) if ends is None else ends > 0
     if side is None:
-        _refuse_changing(source, found, schema, rows)
-    return encode_all(source, schema.static, rows)
+        _refuse_changing(source, found, schema, rows, np.flatnonzero(wanted[found.codes]))
+    columns = np.tile(np.concatenate([e.absent for e in schema.static]), (len(rows), 1))
+    columns[wanted] = encode_all(source, schema.static, rows[wanted])
+    return columns
 
 
 def _static_source(
@@ -93,12 +121,17 @@ def _rows_of_ids(side: Table, name: str, found: Observations) -> Codes:
     return np.array([place[series] for series in found.ids])
 
 
-def _refuse_changing(table: Table, found: Observations, schema: Schema, rows: Codes) -> None:
+def _refuse_changing(
+    table: Table, found: Observations, schema: Schema, heads: Codes, chosen: Codes
+) -> None:
+    """DataError where one of the chosen observations has another value than its series' head."""
+    rows, heads = found.rows[chosen], heads[found.codes[chosen]]
     for encoding in schema.static:
-        values = encode_all(table, (encoding,))
-        changed = np.flatnonzero((values != values[rows][found.codes]).any(axis=1))
+        values = np.empty((len(table), encoding.width), np.float32)
+        values[rows] = encode_all(table, (encoding,), rows)
+        changed = np.flatnonzero((values[rows] != values[heads]).any(axis=1))
         if len(changed):
-            index = int(changed[0])
+            index = int(chosen[changed[0]])
             raise DataError(
                 f"{found.where(index)}: static covariate {encoding.name!r} changes within the "
                 f"series at {show(found.stamps[index])}; correct it, or name it in past or future."

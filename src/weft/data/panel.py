@@ -1,23 +1,24 @@
 """From a table to a panel: series on a grid of time, and covariates as numbers."""
 
 import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 
-from weft.data.arrange import arrange
+from weft.data.ahead import future_of
+from weft.data.arrange import Arranged, arrange
 from weft.data.columns import Columns
-from weft.data.covariates import Floats, Schema, encode_all
+from weft.data.covariates import Schema
 from weft.data.features import along_time, fit_schema, static_of
 from weft.data.frequency import Frequency, parse_frequency
 from weft.data.grids import Stamps
-from weft.data.observations import observe, series_of
+from weft.data.observations import Observations, observe
 from weft.data.rows import observe_rows
-from weft.data.series import Objects, Panel
-from weft.data.stamps import read_stamps, show
+from weft.data.series import Frame, Objects, Panel
 from weft.data.table import Codes, Source, Table, open_table
 from weft.errors import DataError
 
-__all__ = ["Columns", "Panel", "Schema", "future_of", "read_panel"]
+__all__ = ["Columns", "Panel", "Reading", "Schema", "future_of", "open_panel", "read_panel"]
 
 
 def read_panel(
@@ -44,6 +45,77 @@ def read_panel(
     >>> read_panel(table, Columns(layout="wide")).values(0)
     array([ 1.,  2., nan,  4.])
     """
+    reading = open_panel(source, columns, schema=schema, static=static)
+    return reading.panel(schema or reading.schema())
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Reading:
+    """A table whose series have their places in time, and whose covariates are not yet numbers."""
+
+    columns: Columns
+    found: Observations
+    placed: Arranged
+    table: Table | None
+    side: Table | None
+    kind: Frame
+
+    @property
+    def lengths(self) -> Codes:
+        """(N,) the rows of each series, filled gaps included."""
+        return np.diff(self.placed.offsets)
+
+    def last_of(self, series: Codes, known: Codes) -> Stamps:
+        """The last stamps of the first `known` rows of some series."""
+        return self.placed.frequency.shift(self.placed.starts[series], known - 1)
+
+    def known_at(self, stamp: Stamps) -> Codes:
+        """(N,) how many rows of each series are not later than a stamp."""
+        series = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        rows = np.arange(len(series)) - self.placed.offsets[series]
+        stamps = self.placed.frequency.shift(self.placed.starts[series], rows)
+        return np.bincount(series[stamps <= stamp], minlength=len(self.lengths))
+
+    def schema(self, ends: Codes | None = None) -> Schema:
+        """How covariates become numbers, learnt from the first ends[n] rows of each series n, or
+        from all.
+        """
+        return fit_schema(self.columns, self.found, self.placed, self.table, self.side, ends)
+
+    def panel(self, schema: Schema, ends: Codes | None = None, ahead: int = 0) -> Panel:
+        """The series, with covariates as the schema encodes them.
+
+        Where `ends` (N,) are given, past covariates are those of the first ends[n] rows of each
+        series, future ones of `ahead` more, and static ones of series that have any such row: the
+        rest is as if missing, whatever it is.
+        """
+        schema = dataclasses.replace(schema, columns=self.columns)
+        found, placed = self.found, self.placed
+        later = None if ends is None else ends + ahead
+        y = np.full(placed.offsets[-1], np.nan)
+        y[placed.slots] = found.y[placed.order]
+        return Panel(
+            ids=_objects(found.ids),
+            offsets=placed.offsets,
+            starts=placed.starts,
+            y=y,
+            past=along_time(self.table, found, placed, schema.past, ends),
+            future=along_time(self.table, found, placed, schema.future, later),
+            static=static_of(self.table, found, placed, self.side, schema, ends),
+            frequency=placed.frequency,
+            schema=schema,
+            times_given=self.kind,
+        )
+
+
+def open_panel(
+    source: Source,
+    columns: Columns,
+    *,
+    schema: Schema | None = None,
+    static: Source | None = None,
+) -> Reading:
+    """A table as `read_panel` takes it, before its covariates become numbers."""
     side = None if static is None else _side_table(static, columns)
     columns = _with_static(columns, side, schema)
     table = None
@@ -52,23 +124,13 @@ def read_panel(
     else:
         table = _open(source, columns, side)
         found, kind = observe(table, columns), table.kind
-    placed = arrange(found, _frequency(found.name, columns, schema))
-    if schema is None:
-        schema = fit_schema(columns, found, placed, table, side)
-    schema = dataclasses.replace(schema, columns=columns)
-    y = np.full(placed.offsets[-1], np.nan)
-    y[placed.slots] = found.y[placed.order]
-    return Panel(
-        ids=_objects(found.ids),
-        offsets=placed.offsets,
-        starts=placed.starts,
-        y=y,
-        past=along_time(table, found, placed, schema.past),
-        future=along_time(table, found, placed, schema.future),
-        static=static_of(table, found, placed, side, schema),
-        frequency=placed.frequency,
-        schema=schema,
-        times_given="polars" if kind == "polars" else "pandas",
+    return Reading(
+        columns=columns,
+        found=found,
+        placed=arrange(found, _frequency(found.name, columns, schema)),
+        table=table,
+        side=side,
+        kind="polars" if kind == "polars" else "pandas",
     )
 
 
@@ -137,90 +199,3 @@ def _frequency(name: str, columns: Columns, schema: Schema | None) -> Frequency 
             "out, or train anew."
         )
     return trained
-
-
-def future_of(panel: Panel, source: Source, horizon: int) -> Floats:
-    """The covariates known in advance: (N, horizon, F), encoded, of the steps after each series.
-
-    source: a table as `read_panel` takes it, with these columns; it needs no target, and may have
-    more rows. Raises DataError, naming series and stamps, where a step has no row.
-    """
-    columns, encodings = panel.schema.columns, panel.schema.future
-    if not encodings:
-        return np.zeros((len(panel), horizon, 0), dtype=np.float32)
-    long = columns.layout == "long"
-    called = "the table of future covariates"
-    table = open_table(source, text=(columns.id,) if long else (), called=called)
-    own = {columns.id: "id", columns.time: "time"} if long else {columns.time: "time"}
-    own = {name: role for name, role in own.items() if name}
-    table.require(own | {encoding.name: "future" for encoding in encodings})
-    rows = _rows_ahead(panel, table, horizon, columns)
-    return encode_all(table, encodings, rows.ravel()).reshape(len(panel), horizon, -1)
-
-
-def _rows_ahead(panel: Panel, table: Table, horizon: int, columns: Columns) -> Codes:
-    """The row (N, horizon) of the table for each step after each series."""
-    wanted = panel.frequency.after(panel.last, horizon)
-    # without a column of stamps, rows continue where the panel ends
-    counted = wanted.max(initial=0) - horizon + np.arange(1, len(table) + 1)
-    stamps = read_stamps(table, columns.time) if columns.time else counted
-    if wanted.dtype.kind != stamps.dtype.kind:
-        kinds = (
-            ("dates", "whole numbers") if stamps.dtype.kind != "M" else ("whole numbers", "dates")
-        )
-        raise DataError(f"{table.name}: the panel's stamps are {kinds[0]}, and these {kinds[1]}.")
-    if columns.layout == "long":
-        rows = _rows_of_series(panel, table, stamps, wanted)
-    else:
-        rows = _rows_of_stamps(table, stamps, wanted)
-    _refuse_lacking(panel, table, rows, wanted)
-    return rows
-
-
-def _rows_of_series(panel: Panel, table: Table, stamps: Stamps, wanted: Stamps) -> Codes:
-    ids, codes = series_of(table, panel.schema.columns.id)
-    place = {series: n for n, series in enumerate(panel.ids)}
-    series = np.array([place.get(i, -1) for i in ids])[codes]
-    known = np.flatnonzero(series >= 0)
-    steps = panel.frequency.positions(stamps[known], wanted[series[known], 0])
-    ahead = (steps >= 0) & (steps < wanted.shape[1])
-    known, steps = known[ahead], steps[ahead]
-    slots = series[known] * wanted.shape[1] + steps
-    _refuse_twice(table, slots, known, stamps)
-    rows = np.full(wanted.size, -1)
-    rows[slots] = known
-    return rows.reshape(wanted.shape)
-
-
-def _rows_of_stamps(table: Table, stamps: Stamps, wanted: Stamps) -> Codes:
-    _refuse_twice(table, stamps.view(np.int64), np.arange(len(stamps)), stamps)
-    order = np.argsort(stamps)
-    place = order[np.minimum(np.searchsorted(stamps[order], wanted), len(stamps) - 1)]
-    return np.where(stamps[place] == wanted, place, -1)
-
-
-def _refuse_twice(table: Table, keys: Codes, rows: Codes, stamps: Stamps) -> None:
-    order = np.argsort(keys, kind="stable")
-    twice = np.flatnonzero(np.diff(keys[order]) == 0)
-    if len(twice):
-        first, second = rows[order[twice[0]]], rows[order[twice[0] + 1]]
-        raise DataError(
-            f"{table.name}: {table.row(first)} and {table.row(second)} are of one series and the "
-            f"stamp {show(stamps[first])}; keep one."
-        )
-
-
-def _refuse_lacking(panel: Panel, table: Table, rows: Codes, wanted: Stamps) -> None:
-    lacking = rows < 0
-    if lacking.any():
-        n, step = (int(i) for i in np.argwhere(lacking)[0])
-        count, series = int(lacking.sum()), int(lacking.any(axis=1).sum())
-        more = f" ({count:,} steps of {series:,} series in all)" if count > 1 else ""
-        names = ", ".join(encoding.name for encoding in panel.schema.future)
-        if lacking.all() and series == len(panel):
-            more += ", nor has any other"
-        raise DataError(
-            f"{table.name}: series {panel.ids[n]!r} has no row for {show(wanted[n, step])}{more}; "
-            f"{names} must be given for each step from {show(wanted[n, 0])} to "
-            f"{show(wanted[n, -1])}."
-        )

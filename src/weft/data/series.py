@@ -12,7 +12,7 @@ from weft.data.grids import Stamps
 from weft.data.table import Codes, Numbers
 from weft.errors import DataError
 
-__all__ = ["Objects", "Panel"]
+__all__ = ["Frame", "Objects", "Panel"]
 
 Objects = np.ndarray[Any, np.dtype[np.object_]]
 Frame = Literal["pandas", "polars"]

@@ -5,12 +5,13 @@ import tempfile
 import numpy as np
 from numpy.typing import NDArray
 
-from weft.data.panel import Panel
+from weft.data.panel import Reading
 from weft.tasks.forecast.config import ForecastConfig
 from weft.tasks.forecast.evaluate import Backtest, judged
 from weft.tasks.forecast.fitting import fit_model
 from weft.tasks.forecast.model import Model
 from weft.tasks.forecast.predict import Predicted
+from weft.tasks.forecast.store import Kept
 from weft.tasks.forecast.windows import Origins
 from weft.training import Progress, Run
 
@@ -19,52 +20,65 @@ __all__ = ["backtested"]
 
 def backtested(
     config: ForecastConfig,
-    panel: Panel,
+    reading: Reading,
     origins: Origins,
     refit: bool,
     progress: Progress | None,
 ) -> Backtest:
     """Judge forecasts from `origins` by a model trained on what came before the first of each
     series, or with `refit` by one for each round of origins, trained on all before that.
+
+    A series without an origin in a round is trained on as far as it is not later than what the
+    earliest of the round's origins knows, so no model has seen what comes after its round.
     """
-    rounds = _rounds(origins)
     if not refit:
-        model = _trained(config, panel, _ends(panel, origins), progress)
-        return judged(model, model.placed(panel), origins, seed=config.seed)
+        model, kept = _trained(config, reading, origins, progress)
+        return judged(model, kept, origins, seed=config.seed)
     point = np.empty((len(origins.series), config.horizon))
     quantiles = np.empty((*point.shape, len(config.levels)))
-    for chosen in rounds:
+    for chosen in _rounds(origins):
         now = Origins(origins.series[chosen], origins.known[chosen])
-        model = _trained(config, panel, _ends(panel, now), progress)
-        found = model.forecast(model.cutter(model.placed(panel)), now, seed=config.seed)
+        model, kept = _trained(config, reading, now, progress)
+        found = model.forecast(model.cutter(kept), now, seed=config.seed)
         point[chosen], quantiles[chosen] = found.point, found.quantiles
-    given = Predicted(point, quantiles, None)
-    return judged(model, model.placed(panel), origins, given=given)
+    return judged(model, kept, origins, given=Predicted(point, quantiles, None))
 
 
 def _rounds(origins: Origins) -> list[NDArray[np.int64]]:
-    """The windows by round: the first origin of every series, then the second, ..."""
-    starts = np.flatnonzero(np.diff(origins.series, prepend=-1))
-    place = np.arange(len(origins.series)) - np.repeat(
-        starts, np.diff([*starts, len(origins.series)])
-    )
-    return [np.flatnonzero(place == k) for k in range(int(place.max()) + 1)]
+    """The windows by round: in the last one the last origin of every series, before it those one
+    earlier, and so on; a series that is too short has none in the first rounds.
+    """
+    last = np.flatnonzero(np.diff(origins.series, append=-1))
+    counts = np.diff(last, prepend=-1)
+    left = np.repeat(last, counts) - np.arange(len(origins.series))
+    return [np.flatnonzero(left == k) for k in range(int(left.max()), -1, -1)]
 
 
-def _ends(panel: Panel, origins: Origins) -> NDArray[np.int64]:
-    """(N,) the first origin of each series; a series without one is left out whole."""
-    ends = np.zeros(len(panel), np.int64)
-    np.maximum.at(ends, origins.series, np.iinfo(np.int64).max)
+def _ends(reading: Reading, origins: Origins) -> NDArray[np.int64]:
+    """(N,) what is trained on of each series: up to its first origin; of one that has none, what is
+    not later than all that the earliest origin knows.
+    """
+    ends = reading.known_at(reading.last_of(*origins).min())
+    ends[origins.series] = reading.lengths[origins.series]
     np.minimum.at(ends, origins.series, origins.known)
-    return np.where(np.isin(np.arange(len(panel)), origins.series), ends, 0)
+    return ends
 
 
 def _trained(
-    config: ForecastConfig, panel: Panel, ends: NDArray[np.int64], progress: Progress | None
-) -> Model:
+    config: ForecastConfig, reading: Reading, origins: Origins, progress: Progress | None
+) -> tuple[Model, Kept]:
+    """A model of what came before `origins`, and the series as it may read them there.
+
+    Covariates are encoded by what it was trained on, and after the last origin of each series and
+    its horizon not at all: nobody reads them, so what they are is no error.
+    """
+    ends = _ends(reading, origins)
+    known = ends.copy()
+    np.maximum.at(known, origins.series, origins.known)
+    panel = reading.panel(reading.schema(ends), known, config.horizon)
     with tempfile.TemporaryDirectory(prefix="weft-") as folder:
         run = Run.create(folder, {}, overwrite=True)
         model = fit_model(config, panel.until(ends), run, resume=False, progress=progress).model
     if model is None:
         raise KeyboardInterrupt
-    return model
+    return model, model.placed(panel)

@@ -9,6 +9,7 @@ from torch.nn.functional import softplus
 
 from weft.errors import ConfigError
 from weft.tasks.forecast.config import ForecastConfig
+from weft.tasks.forecast.draws import Draws
 
 __all__ = ["FAMILIES", "Family"]
 
@@ -26,8 +27,8 @@ class Family(Protocol):
     def log_prob(self, given: Tensor, values: Tensor, scale: Tensor) -> Tensor:
         """Log density (...) of scaled values, in nats; `scale` leads back to the data."""
 
-    def sample(self, given: Tensor, scale: Tensor) -> Tensor:
-        """A value drawn for each."""
+    def sample(self, given: Tensor, scale: Tensor, draws: Draws) -> Tensor:
+        """A value drawn for each (...), by the numbers that `draws` gives for as many."""
 
 
 class _Continuous:
@@ -44,9 +45,6 @@ class _Continuous:
     def log_prob(self, given: Tensor, values: Tensor, scale: Tensor) -> Tensor:
         return self.of(given).log_prob(values)
 
-    def sample(self, given: Tensor, scale: Tensor) -> Tensor:
-        return self.of(given).sample()
-
 
 class _Gaussian(_Continuous):
     size = 2
@@ -57,6 +55,10 @@ class _Gaussian(_Continuous):
     def of(self, given: Tensor) -> distributions.Distribution:
         mean, spread = given.unbind(-1)
         return distributions.Normal(mean, softplus(spread) + _LEAST, validate_args=False)
+
+    def sample(self, given: Tensor, scale: Tensor, draws: Draws) -> Tensor:
+        mean, spread = given.unbind(-1)
+        return mean + (softplus(spread) + _LEAST) * draws.normal()
 
 
 class _StudentT(_Continuous):
@@ -71,6 +73,16 @@ class _StudentT(_Continuous):
             2 + softplus(freedom), place, softplus(spread) + _LEAST, validate_args=False
         )
 
+    def sample(self, given: Tensor, scale: Tensor, draws: Draws) -> Tensor:
+        """By Bailey 1994, "Polar generation of random variates with the t-distribution": two
+        uniform numbers, whatever the degrees of freedom.
+        """
+        freedom, place, spread = given.unbind(-1)
+        freedom = 2 + softplus(freedom)
+        squared = freedom * torch.expm1(-2 / freedom * draws.uniform().log())
+        away = squared.sqrt() * torch.cos(2 * torch.pi * draws.uniform())
+        return place + (softplus(spread) + _LEAST) * away
+
 
 class _Mixture(_Continuous):
     def __init__(self, components: int) -> None:
@@ -83,6 +95,13 @@ class _Mixture(_Continuous):
             distributions.Normal(means, softplus(spreads) + _LEAST, validate_args=False),
             validate_args=False,
         )
+
+    def sample(self, given: Tensor, scale: Tensor, draws: Draws) -> Tensor:
+        weights, means, spreads = given.chunk(3, -1)
+        above = draws.uniform().unsqueeze(-1) > weights.softmax(-1).cumsum(-1)[..., :-1]
+        chosen = above.sum(-1, keepdim=True)
+        mean, spread = (part.gather(-1, chosen).squeeze(-1) for part in (means, spreads))
+        return mean + (softplus(spread) + _LEAST) * draws.normal()
 
 
 class _NegativeBinomial:
@@ -107,13 +126,16 @@ class _NegativeBinomial:
         found: Tensor = self._of(given, scale).log_prob(counts)  # type: ignore[no-untyped-call]
         return found
 
-    def sample(self, given: Tensor, scale: Tensor) -> Tensor:
-        found: Tensor = self._of(given, scale).sample()  # type: ignore[no-untyped-call]
-        return found / scale
+    def sample(self, given: Tensor, scale: Tensor, draws: Draws) -> Tensor:
+        mean, shape = self._moments(given, scale)
+        return draws.poisson_gamma(1 / shape, mean * shape) / scale
+
+    def _moments(self, given: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        mean, shape = (softplus(part) + _LEAST for part in given.unbind(-1))
+        return mean * scale, shape / scale.sqrt()
 
     def _of(self, given: Tensor, scale: Tensor) -> distributions.NegativeBinomial:
-        mean, shape = (softplus(part) + _LEAST for part in given.unbind(-1))
-        mean, shape = mean * scale, shape / scale.sqrt()
+        mean, shape = self._moments(given, scale)
         return distributions.NegativeBinomial(
             1 / shape, logits=torch.log(mean * shape), validate_args=False
         )

@@ -41,17 +41,17 @@ class Backtest:
         return "\n".join([self.judgement.verdict(NAME), *self.judgement.notes()])
 
 
-def rolling(panel: Panel, horizon: int, windows: int, step: int) -> Origins:
-    """The last `windows` origins of each series, `step` steps apart, that are followed by a horizon
-    and preceded by something; DataError where there is none.
+def rolling(lengths: NDArray[np.int64], horizon: int, windows: int, step: int) -> Origins:
+    """The last `windows` origins of series of these lengths (N,), `step` steps apart, that are
+    followed by a horizon and preceded by something; DataError where there is none.
     """
     back = horizon + step * np.arange(windows)[::-1]
-    known = panel.lengths[:, None] - back
+    known = lengths[:, None] - back
     series, place = np.nonzero(known >= 1)
     if not len(series):
         raise DataError(
             f"No series has a step before the last {horizon}: the longest has "
-            f"{panel.lengths.max(initial=0)}; give longer series."
+            f"{lengths.max(initial=0)}; give longer series."
         )
     return Origins(series, known[series, place])
 

@@ -89,17 +89,22 @@ class Model:
     def ahead_of(self, kept: Kept, future: Any) -> NDArray[np.float32] | None:
         """Future-known covariates of the steps to forecast; ConfigError where they are missing."""
         names = kept.panel.schema.columns.future
-        if future is not None and not names:
-            raise ConfigError(
-                "The model reads no covariates ahead; leave future out, or train one that does: "
-                "future = 'column'."
-            )
+        if future is not None:
+            self.check_read("future")
         if names and future is None:
             raise ConfigError(
                 f"The model reads {', '.join(names)} ahead; give a table of the next "
                 f"{self.config.horizon} steps with these columns as future (--future-data)."
             )
         return future_of(kept.panel, future, self.config.horizon) if names else None
+
+    def check_read(self, kind: str) -> None:
+        """ConfigError where covariates of a kind, past or future, are given and none are read."""
+        if not getattr(self.known.panel.schema.columns, kind):
+            raise ConfigError(
+                f"The model reads no {kind} covariates; leave {kind} out, or train one that does: "
+                f"{kind} = 'column'."
+            )
 
     def forecast(
         self, cutter: Cutter, origins: Origins, *, paths: int = 0, seed: int = 0

@@ -20,6 +20,9 @@ Floats = NDArray[np.float64]
 _STEPS = 200_000
 """Steps of look-back, all windows together, that are read at once."""
 
+_SAMPLED = 20_000
+"""Paths, all windows together, that are sampled at once."""
+
 
 class Predicted(NamedTuple):
     """Forecasts on the scale of the data: point (W, H), quantiles (W, H, Q), paths (W, S, H)."""
@@ -76,15 +79,14 @@ def drawing(seed: int) -> Iterator[None]:
 def scaled_forecasts(
     nets: Sequence[ForecastNet], cutter: Cutter, origins: Origins, *, paths: int = 0, seed: int = 0
 ) -> Scaled:
-    """What the networks, averaged, say ahead of each origin; `paths` of each where they sample."""
-    with drawing(seed):
-        return _scaled(nets, cutter, origins, paths)
+    """What the networks, averaged, say ahead of each origin; `paths` of each where they sample.
 
-
-def _scaled(nets: Sequence[ForecastNet], cutter: Cutter, origins: Origins, paths: int) -> Scaled:
+    What is sampled of an origin is the same whichever others are asked for along with it.
+    """
     parts = []
     for batch in batches(cutter, origins, rows=_rows(nets[0], paths)):
-        members = [net.eval().ahead(batch, paths) for net in nets]
+        with drawing(seed):  # anew for each batch, so that none depends on those before it
+            members = [net.eval().ahead(batch, paths) for net in nets]
         quantiles = torch.stack([member.quantiles for member in members]).double().mean(0)
         drawn = [m.paths for m in members if m.paths is not None]
         together = torch.cat(drawn).double().transpose(0, 1) if paths and drawn else None
@@ -112,4 +114,4 @@ def _joined(parts: list[Tensor | None]) -> Floats | None:
 def _rows(net: ForecastNet, paths: int) -> int | None:
     """A network that samples has as many rows for each window as it draws paths."""
     samples = max(net.samples, paths) if net.samples else 0
-    return max(1, 20_000 // samples) if samples else None
+    return max(1, _SAMPLED // samples) if samples else None

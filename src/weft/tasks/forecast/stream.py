@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from weft.errors import ConfigError, DataError
+from weft.data.covariates import Encoding, encode_values
+from weft.data.stamps import show
+from weft.errors import DataError
 from weft.tasks.forecast.frames import Frame, forecast_columns, frame, long_columns
+from weft.tasks.forecast.known import KnownAhead
 from weft.tasks.forecast.model import Model
 from weft.tasks.forecast.nets import Now
 from weft.tasks.forecast.predict import Predicted, Scaled, change_of, drawing
@@ -28,16 +32,10 @@ class Stream:
     however long the series are, and they stay scaled as they were when the stream began.
     """
 
-    def __init__(self, model: Model, kept: Kept, seed: int) -> None:
-        schema = kept.panel.schema
-        if names := (*schema.columns.past, *schema.columns.future):
-            raise ConfigError(
-                f"The model reads {', '.join(names)}; a stream takes the target alone: train "
-                "without covariates to stream."
-            )
+    def __init__(self, model: Model, kept: Kept, future: Any, seed: int) -> None:
         self._model, self._kept, self._seed = model, kept, seed
-        self._steps = 0
         self._place = {series: n for n, series in enumerate(kept.panel.ids)}
+        self._known = KnownAhead(kept.panel)
         self._cutter = model.cutter(kept)
         everywhere = Origins(np.arange(len(kept.panel)), kept.panel.lengths)
         batch = self._cutter.cut(everywhere, with_truth=False)
@@ -45,66 +43,142 @@ class Stream:
         self._change = change_of(batch, self._cutter.lookback)
         with torch.inference_mode():
             self._carried = [net.begin(batch) for net in model.nets]
-            now = Now(batch.values[0], batch.seen[0], batch.past[0], self._calendar(0)[0])
+            now = Now(batch.values[0], batch.seen[0], batch.past[0], batch.future[0])
             # A model that can't be streamed says so here, not at the first observation.
             model.nets[0].advance(self._carried[0], now)
         self._latest: Predicted | None = None
+        self._tell(future)
 
-    def update(self, values: Mapping[Hashable, float]) -> dict[Hashable, float]:
+    def update(
+        self,
+        values: Mapping[Hashable, float],
+        *,
+        past: Mapping[Hashable, Mapping[str, Any]] | None = None,
+        future: Any = None,
+    ) -> dict[Hashable, float]:
         """One step of every series: the values by id; a series that is not named, or NaN, has none.
 
+        Args:
+            past: where the model reads past covariates, those of this step, by id and by column:
+                {"a": {"wind": 3.0}}; needed of each series that is named in `values`.
+            future: a table of covariates known ahead, of this step or later ones: it adds to what
+                was told before, or corrects it. This step must have been told of every series.
+
         Returns how surprising each value was, as `Forecaster.anomalies` scores it. Raises DataError
-        for a series that is not followed, or a value that is infinite.
+        for a series that is not followed, a value that is infinite, or a covariate that is lacking
+        or that training didn't know.
         """
-        y = np.full(len(self._kept.panel), np.nan)
-        for series, value in values.items():
-            if series not in self._place:
-                raise DataError(
-                    f"There is no series {series!r} in this stream; a stream follows those it was "
-                    "begun with: begin another with data of all."
-                )
-            if np.isinf(value):
-                raise DataError(f"The value of {series!r} is {value}; give a finite one, or NaN.")
-            y[self._place[series]] = value
+        y = self._observed(values)
+        read = self._read(values, past or {})
+        self._tell(future)
+        self._known.require(1)
         quantiles = self._predicted().quantiles[:, 0]
         scores = np.abs(normal_scores(quantiles, self._model.config.levels, y))
-        self._advance(y)
+        self._advance(y, read)
         return {series: float(scores[self._place[series]]) for series in values}
 
-    def predict(self) -> Frame:
-        """Forecasts of the steps after the last update, as `Forecaster.predict` gives them."""
+    def predict(self, *, future: Any = None) -> Frame:
+        """Forecasts of the steps after the last update, as `Forecaster.predict` gives them.
+
+        `future` is a table as `update` takes it; DataError where a step of the horizon lacks
+        covariates that the model reads ahead.
+        """
         panel, config = self._kept.panel, self._model.config
-        last = panel.frequency.shift(panel.last, np.full(len(panel), self._steps))
-        stamps = panel.frequency.after(last, config.horizon)
+        self._tell(future)
+        self._known.require(config.horizon)
+        stamps = panel.frequency.after(self._known.last, config.horizon)
         columns = forecast_columns(self._predicted(), config.levels, config.widths, config.horizon)
         return frame({**long_columns(panel, stamps), **columns}, panel.times_given)
 
-    def _advance(self, y: NDArray[np.float64]) -> None:
+    def _observed(self, values: Mapping[Hashable, float]) -> NDArray[np.float64]:
+        y = np.full(len(self._kept.panel), np.nan)
+        for series, value in values.items():
+            self._check_followed(series)
+            if np.isinf(value):
+                raise DataError(f"The value of {series!r} is {value}; give a finite one, or NaN.")
+            y[self._place[series]] = value
+        return y
+
+    def _read(
+        self, values: Mapping[Hashable, float], past: Mapping[Hashable, Mapping[str, Any]]
+    ) -> NDArray[np.float32]:
+        """Past covariates (N, P); of series without any row they are missing, as in a table."""
+        encodings = self._kept.panel.schema.past
+        if past:
+            self._model.check_read("past")
+        for series, given in past.items():
+            self._check_followed(series)
+            _check_columns(series, given, [encoding.name for encoding in encodings])
+        named = list(dict.fromkeys([*values, *past]))
+        stamp = show(self._kept.panel.frequency.shift(self._known.last[:1], 1)[0])
+
+        def columns(encoding: Encoding) -> NDArray[np.float32]:
+            found = np.tile(encoding.absent, (len(self._place), 1))
+            given = [past.get(series, {}).get(encoding.name) for series in named]
+            found[[self._place[series] for series in named]] = encode_values(
+                encoding, given, lambda n: f"past: series {named[n]!r} at {stamp}"
+            )
+            return found
+
+        none = np.zeros((len(self._place), 0), np.float32)
+        return np.concatenate([none, *map(columns, encodings)], 1)
+
+    def _check_followed(self, series: Hashable) -> None:
+        if series not in self._place:
+            raise DataError(
+                f"There is no series {series!r} in this stream; a stream follows those it was "
+                "begun with: begin another with data of all."
+            )
+
+    def _tell(self, future: Any) -> None:
+        if future is not None:
+            self._model.check_read("future")
+            self._known.tell(future)
+            self._latest = None
+
+    def _advance(self, y: NDArray[np.float64], read: NDArray[np.float32]) -> None:
         scaled = (transformed(y, self._model.config.transform) - self._location) / self._scale
         seen = torch.from_numpy(np.isfinite(scaled))
         value = torch.from_numpy(np.nan_to_num(scaled).astype(np.float32))
-        past = value.new_zeros(len(y), 0)
-        now = Now(value, seen, past, self._calendar(1)[0])
+        now = Now(value, seen, torch.from_numpy(read), self._future(1)[0])
         with torch.inference_mode():
             pairs = zip(self._model.nets, self._carried, strict=True)
             self._carried = [net.advance(carried, now) for net, carried in pairs]
-        self._steps += 1
+        self._known.advance()
         self._latest = None
 
-    def _calendar(self, steps: int) -> torch.Tensor:
-        """What the calendar says of the next `steps` steps, (steps, N, C); of one at least."""
-        panel = self._kept.panel
-        last = panel.frequency.shift(panel.last, np.full(len(panel), self._steps))
-        stamps = panel.frequency.after(last, max(steps, 1))
-        return torch.from_numpy(self._cutter.calendar.of(stamps.T, panel.frequency))
+    def _future(self, steps: int) -> torch.Tensor:
+        """What is known of the next steps, (steps, N, F), the calendar among it."""
+        frequency = self._kept.panel.frequency
+        stamps = frequency.after(self._known.last, steps).T
+        calendar = self._cutter.calendar.of(stamps, frequency)
+        given = self._known.ahead(steps).transpose(1, 0, 2)
+        return torch.from_numpy(np.concatenate([given, calendar], -1))
 
     def _predicted(self) -> Predicted:
+        """Where covariates were not told to the horizon's end they stay as they were: a score needs
+        those of the first step alone, since no model that can be streamed reads later ones for it.
+        """
         if self._latest is None:
-            future = self._calendar(self._model.config.horizon)
-            with drawing(self._seed + self._steps):
+            future = self._future(self._model.config.horizon)
+            with drawing(self._seed):
                 pairs = zip(self._model.nets, self._carried, strict=True)
                 found = [net.ahead_of(carried, future).quantiles for net, carried in pairs]
             together = torch.stack(found).double().mean(0).numpy()
             scaled = Scaled(together, self._location, self._scale, self._change, None)
             self._latest = self._model.on_data(scaled)
         return self._latest
+
+
+def _check_columns(series: Hashable, given: Any, names: Sequence[str]) -> None:
+    if not isinstance(given, Mapping):
+        raise DataError(
+            f"past of {series!r} is {given!r}; give its covariates by name: "
+            f"past={{{series!r}: {{{names[0]!r}: ...}}}}."
+        )
+    for name in given:
+        if name not in names:
+            raise DataError(
+                f"past of {series!r} has {name!r}, which is none of {', '.join(names)}; leave it "
+                "out, or correct its name."
+            )

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from weft.data.panel import Panel
 from weft.tasks.forecast.frames import NAME, interval_columns
 from weft.tasks.forecast.model import Model
 from weft.tasks.forecast.store import Kept
@@ -22,12 +23,15 @@ _MOST = 40.0
 def surprises(model: Model, kept: Kept, last: int, *, seed: int = 0) -> dict[str, NDArray[Any]]:
     """Of the last observations of each series, each forecast from all that came before it: the
     columns id, time, target, forecast, its intervals, and score.
+
+    Covariates known ahead are taken to stay as they were last where the table ends: a model may
+    read some of them for the first step too.
     """
     lengths = kept.panel.lengths
     origins = origins_between(np.maximum(lengths - last, 1), lengths - 1, 1)
     order = np.lexsort((origins.known, origins.series))
     origins = Origins(origins.series[order], origins.known[order])
-    cutter = model.cutter(kept)
+    cutter = model.cutter(kept, _held(kept.panel, model.config.horizon))
     found = model.forecast(cutter, origins, seed=seed)
     truth, quantiles = cutter.truth(origins)[:, 0], found.quantiles[:, 0]
     named = interval_columns(model.config.levels, model.config.widths)
@@ -41,6 +45,12 @@ def surprises(model: Model, kept: Kept, last: int, *, seed: int = 0) -> dict[str
         **{name: quantiles[:, k] for name, k in named.items()},
         "score": np.abs(normal_scores(quantiles, model.config.levels, truth)),
     }
+
+
+def _held(panel: Panel, horizon: int) -> NDArray[np.float32]:
+    """The last future-known covariates of each series once more for each step after it."""
+    last = panel.future[panel.offsets[1:] - 1]
+    return np.broadcast_to(last[:, None], (len(panel), horizon, last.shape[1]))
 
 
 def normal_scores(quantiles: Floats, levels: tuple[float, ...], truth: Floats) -> Floats:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from weft import __version__
-from weft.data.panel import Panel, read_panel
+from weft.data.panel import Panel, open_panel, read_panel
 from weft.errors import ConfigError, RunError
 from weft.files import digest
 from weft.tasks.forecast.backtest import backtested
@@ -221,7 +221,7 @@ class Forecaster:
             )
         kept = self._whole(data, static, "evaluate on")
         horizon = self.config.horizon
-        origins = rolling(kept.panel, horizon, windows, step or horizon)
+        origins = rolling(kept.panel.lengths, horizon, windows, step or horizon)
         return judged(self._ready(), kept, origins, baselines=baselines, adapt=adapt, seed=seed)
 
     def backtest(
@@ -235,14 +235,18 @@ class Forecaster:
         progress: Progress | bool = False,
     ) -> Backtest:
         """Judge a new forecaster with these settings on `windows` rolling origins, a horizon apart
-        if `step` is left out: trained only on what came before the first, or with `refit` before
-        each.
+        if `step` is left out: trained only on what came before the first of each series, or with
+        `refit` anew for each round of origins, the last of every series in the last round.
+
+        Covariates too are encoded by what came before: one that has a text which wasn't there in
+        training is refused, as by `predict`. A series without an origin in a round is trained on as
+        far as it is not later than what the earliest of the round's origins knows.
         """
         _check_count("windows", windows)
-        panel = read_panel(data, columns_of(self.config), static=static)
+        reading = open_panel(data, columns_of(self.config), static=static)
         step = step or self.config.horizon
-        origins = rolling(panel, self.config.horizon, windows, step)
-        return backtested(self.config, panel, origins, refit, _shown(progress))
+        origins = rolling(reading.lengths, self.config.horizon, windows, step)
+        return backtested(self.config, reading, origins, refit, _shown(progress))
 
     def anomalies(
         self, data: Any = None, *, last: int | None = None, static: Any = None, seed: int = 0
@@ -250,7 +254,8 @@ class Forecaster:
         """How surprising each of the last observations of each series was (all, left out).
 
         Columns: id, time, the target, `weft` and its intervals as they were forecast one step
-        before, and `score`: how far from the median on a normal scale; 3 and more is rare.
+        before, and `score`: how far from the median on a normal scale; 3 and more is rare. Where
+        the table ends, covariates known ahead are taken to stay as they were last.
         """
         if last is not None:
             _check_count("last", last)
@@ -259,11 +264,15 @@ class Forecaster:
         found = surprises(self._ready(), kept, last or most, seed=seed)
         return frame(found, kept.panel.times_given)
 
-    def stream(self, data: Any = None, *, static: Any = None, seed: int = 0) -> Stream:
+    def stream(
+        self, data: Any = None, *, future: Any = None, static: Any = None, seed: int = 0
+    ) -> Stream:
         """Follow the series from the end of the training data, or of new data, step by step.
 
-        Raises ConfigError for a model that can't be streamed: that of segments, or one with
-        covariates along time.
+        `future` is a table of covariates known ahead, where the model reads any: of as many steps
+        as are known, since each update and forecast may be given a further one.
+
+        Raises ConfigError for a model that can't be streamed: that of segments.
 
         Example:
             >>> import numpy, pandas
@@ -276,7 +285,7 @@ class Forecaster:
             >>> live.predict()["ds"].iloc[0]
             Timestamp('2024-01-09 09:00:00')
         """
-        return Stream(self._ready(), self._data(data, static), seed)
+        return Stream(self._ready(), self._data(data, static), future, seed)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Forecaster:

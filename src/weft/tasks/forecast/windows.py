@@ -1,5 +1,6 @@
 """Look-backs and the steps after them, cut from the series when they are asked for."""
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -23,8 +24,9 @@ class Batch(NamedTuple):
 
     `values` (T, B) are 0 where `seen` (T, B) is false: missing, before the series, or after what is
     known. `past` (T, B, P) is 0 from L on; `future` (T, B, F) has what is known ahead, the calendar
-    among it; `static` (B, S); `series` (B,) are numbers of the series, `age` (T, B) steps since
-    each began. `location` and `scale`, float64 (B,), lead back to the data.
+    among it; `static` (B, S); `series` (B,) are numbers of the series, `key` (B,) what sets those
+    apart that were not trained on too, `age` (T, B) steps since each began. `location` and `scale`,
+    float64 (B,), lead back to the data.
     """
 
     values: Tensor
@@ -33,6 +35,7 @@ class Batch(NamedTuple):
     future: Tensor
     static: Tensor
     series: Tensor
+    key: Tensor
     age: Tensor
     location: Tensor
     scale: Tensor
@@ -69,6 +72,12 @@ class Cutter:
     begun: Ints
     ahead: NDArray[np.float32] | None = None
 
+    @functools.cached_property
+    def keys(self) -> Ints:
+        """(N,) numbers that follow from what the series are called, so are theirs in any table."""
+        digests = (hashlib.blake2b(str(i).encode(), digest_size=8) for i in self.panel.ids)
+        return np.frombuffer(b"".join(d.digest() for d in digests), np.int64)
+
     def cut(self, origins: Origins, *, with_truth: bool) -> Batch:
         """Windows of these origins; without truth what comes after them is hidden, known or not."""
         series, known = origins
@@ -91,6 +100,7 @@ class Cutter:
             future=torch.from_numpy(self._future(series, rows, inside, place)),
             static=torch.from_numpy(self.panel.static[series].astype(np.float32)),
             series=torch.from_numpy(self.numbers[series]),
+            key=torch.from_numpy(self.keys[series]),
             age=torch.from_numpy(rows + self.begun[series]),
             location=torch.from_numpy(location),
             scale=torch.from_numpy(scale),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from weft.tasks.forecast.config import ForecastConfig
 from weft.tasks.forecast.distributions import FAMILIES
+from weft.tasks.forecast.draws import Draws
 from weft.tasks.forecast.nets.parts import (
     Ahead,
     Carried,
@@ -66,6 +67,7 @@ class AutoregressiveNet(ForecastNet):
             "values": batch.values[self.lookback - low : self.lookback],
             "seen": batch.seen[self.lookback - low : self.lookback],
             "age": batch.age[self.lookback],
+            "key": batch.key,
             "fixed": self._fixed(batch),
             "scale": batch.scale.float(),
         }
@@ -80,8 +82,12 @@ class AutoregressiveNet(ForecastNet):
         return Ahead(drawn.quantile(levels, dim=0).permute(1, 2, 0), drawn)
 
     def _paths(self, carried: Carried, future: Tensor, samples: int) -> Tensor:
-        """Sampled values (S, B, H), drawn as torch draws."""
+        """Sampled values (S, B, H): those of a window are the same in any batch that torch's
+        generator is seeded alike for.
+        """
         rows, drawn = carried["scale"].shape[0], []
+        seed = torch.randint(torch.iinfo(torch.int64).max, ())
+        draws = Draws(seed, carried["key"], carried["age"], samples)
         outputs, states = stepped(self.recurrent, self._next(carried, future[0]), carried)
         # The first step ahead reads nothing that is drawn: one row does for all its samples.
         wide = {name: _repeated(name, v, samples) for name, v in {**carried, **states}.items()}
@@ -91,7 +97,7 @@ class AutoregressiveNet(ForecastNet):
                 inputs = self._next(wide, future[step].repeat(samples, 1))
                 outputs, states = stepped(self.recurrent, inputs, wide)
                 wide, outputs = {**wide, **states}, outputs[-1]
-            drawn.append(self.family.sample(self.head(outputs), wide["scale"]))
+            drawn.append(self.family.sample(self.head(outputs), wide["scale"], draws))
             wide = self._pushed(wide, drawn[-1], torch.ones_like(drawn[-1], dtype=torch.bool))
         return torch.stack(drawn).view(self.horizon, samples, rows).permute(1, 2, 0)
 
@@ -130,7 +136,7 @@ class AutoregressiveNet(ForecastNet):
 
 def _repeated(name: str, value: Tensor, times: int) -> Tensor:
     """Rows `times` over: they are the second axis of what has one for steps or layers."""
-    if name in ("age", "scale"):
+    if name in ("age", "key", "scale"):
         return value.repeat(times)
     if name == "fixed":
         return value.repeat(times, 1)
