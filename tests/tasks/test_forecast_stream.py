@@ -79,6 +79,23 @@ def test_a_stream_begins_where_the_forecast_does(live_models, model):
     )
 
 
+def test_intervals_grow_where_the_values_begin_to_move(live_models):
+    """The running mean of a look-back's changes: a quarter wilder after as many steps and more."""
+    live = live_models["direct"].stream()
+    before, length = live._change.copy(), live._cutter.lookback
+    at = 1.0
+    for step in range(2 * length):
+        at += 3 * before[0] * live._scale[0] * (-1) ** step
+        live.update({0: at, 1: float("nan")})
+    assert live._change[1] == before[1]
+    # One look-back of them counts alike, and from then on a mean that forgets.
+    left = (length - 1) / (2 * length) * (1 - 1 / (2 * length)) ** (length - 1)
+    assert live._change[0] == pytest.approx(before[0] * (3 - 2 * left), rel=0.05)
+    found = live.predict()
+    width = (found["weft-hi-95"] - found["weft-lo-95"]).groupby(found["unique_id"]).mean()
+    assert width[0] > 1.5 * width[1]
+
+
 def test_stamps_move_with_the_updates(live_models):
     live = live_models["direct"].stream()
     live.update({0: 0.5, 1: 1.5})

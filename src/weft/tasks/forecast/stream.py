@@ -29,7 +29,8 @@ class Stream:
     """The series of a forecaster from their ends on; `Forecaster.stream` makes one.
 
     Each `update` is one step of every series. No look-back is read again, so a step costs the same
-    however long the series are, and they stay scaled as they were when the stream began.
+    however long the series are, and they stay scaled as they were when the stream began. How far
+    they move from step to step, by which intervals grow, is followed by a running mean.
     """
 
     def __init__(self, model: Model, kept: Kept, future: Any, seed: int) -> None:
@@ -41,6 +42,9 @@ class Stream:
         batch = self._cutter.cut(everywhere, with_truth=False)
         self._location, self._scale = batch.location.numpy(), batch.scale.numpy()
         self._change = change_of(batch, self._cutter.lookback)
+        values, seen = (p[: self._cutter.lookback].numpy() for p in (batch.values, batch.seen))
+        self._last = np.where(seen[-1], values[-1], np.nan)
+        self._moves = (seen[1:] & seen[:-1]).sum(0)
         with torch.inference_mode():
             self._carried = [net.begin(batch) for net in model.nets]
             now = Now(batch.values[0], batch.seen[0], batch.past[0], batch.future[0])
@@ -144,6 +148,12 @@ class Stream:
         with torch.inference_mode():
             pairs = zip(self._model.nets, self._carried, strict=True)
             self._carried = [net.advance(carried, now) for net, carried in pairs]
+        moved = np.abs(scaled - self._last)
+        # The mean of all moves since the look-back began, until these are two look-backs of steps.
+        there, most = np.isfinite(moved), 2 * self._cutter.lookback
+        self._moves = np.minimum(self._moves + there, most)
+        step = np.where(there, moved - self._change, 0) / np.maximum(self._moves, 1)
+        self._change, self._last = self._change + step, scaled
         self._known.advance()
         self._latest = None
 
