@@ -239,6 +239,13 @@ def test_training_that_was_interrupted_leaves_no_older_model(monkeypatch):
         model.fit(TABLE).predict()
 
 
+def test_the_bar_counts_values(capsys):
+    tiny(model="direct", max_steps=1).fit(TABLE, progress=True)
+    shown = capsys.readouterr().err
+    assert " values/s · " in " ".join(shown.split())
+    assert "tokens" not in shown
+
+
 def test_an_untrained_model_says_what_to_call():
     with pytest.raises(RunError, match="call fit"):
         tiny().predict()

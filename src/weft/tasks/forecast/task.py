@@ -389,5 +389,5 @@ def _source(data: Any) -> str | None:
 
 def _shown(progress: Progress | bool) -> Progress | None:
     if isinstance(progress, bool):
-        return RichProgress() if progress else None
+        return RichProgress(unit="values") if progress else None
     return progress
