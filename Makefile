@@ -5,7 +5,8 @@
 #   make check   lint, format, strict types
 #   make bench   measure Weft against torch.nn here; BENCH="all --full" measures everything
 #   make format  rewrite the files as `make check` wants them
-#   make slow    the tests that take minutes (with WEFT_DATA set, those on real data too)
+#   make slow    the tests that take minutes, or repeat others for more cells (with WEFT_DATA set, on
+#                real data too)
 #   make clean   remove .venv and what the tools left
 #
 # TORCH_INDEX=URL takes torch from that package index: README.md says how to get a CPU-only build.

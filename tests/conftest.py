@@ -2,6 +2,7 @@
 session and all its processes, and real data where it is at hand.
 """
 
+import importlib
 import os
 import shutil
 import tempfile
@@ -31,6 +32,17 @@ def pytest_unconfigure(config):
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Reports whose pictures take no time, most of a small run's; a few tests draw them."""
+    for place in ("weft.insight.page.svg", "weft.insight.watched.svg"):
+        monkeypatch.setattr(place, lambda figure: "<svg></svg>")
+    monkeypatch.setattr("weft.insight.watched.plot_heat", lambda *given: None)
+    # By its full name: the package has a function `report` as well.
+    report = importlib.import_module("weft.insight.report")
+    monkeypatch.setattr(report, "curves_svg", lambda rows: "<svg></svg>")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 import re
 import shlex
@@ -22,6 +23,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 MODULES = sorted(m.name for m in pkgutil.walk_packages(weft.__path__, "weft."))
 MODULES.remove("weft.__main__")
+SHOWN = [m for m in MODULES if ">>>" in inspect.getsource(importlib.import_module(m))]
 BOOK = "The rain went on. A cell keeps what it needs, and lets go of the rest.\n" * 40
 
 
@@ -145,7 +147,7 @@ def test_examples_learn(name, enough):
     assert (-result if enough < 0 else result) >= enough
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", SHOWN)
 def test_docstrings(name):
     module = importlib.import_module(name)
     names = {**vars(module), "torch": torch}

@@ -25,26 +25,33 @@ PUBLIC = [
 DOORS = ["weft", "weft.cells", "weft.errors", "weft.ir", "weft.nn", "weft.training"]
 
 
+def layer_of(module):
+    """`weft.nn` for `weft.nn.rnn`."""
+    return ".".join(module.split(".")[:2])
+
+
 def test_the_walk_finds_the_package():
     assert len(MODULES) > 50
     assert len(PUBLIC) > 150
     assert {name for name, _ in PUBLIC} >= set(DOORS)
 
 
-@pytest.mark.parametrize(("module", "name"), PUBLIC)
-def test_name_exists_and_has_a_docstring(module, name):
-    value = getattr(importlib.import_module(module), name)
-    if inspect.isclass(value) or inspect.isroutine(value) or inspect.ismodule(value):
-        own = vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__
-        assert (own or "").strip(), f"{module}.{name} has no docstring"
+def says_what_it_is(value):
+    if not (inspect.isclass(value) or inspect.isroutine(value) or inspect.ismodule(value)):
+        return True
+    text = vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__
+    return bool((text or "").strip())
 
 
-@pytest.mark.parametrize("module", ["weft", *MODULES])
-def test_module_says_what_it_is(module):
-    loaded = importlib.import_module(module)
-    assert (loaded.__doc__ or "").strip()
-    names = getattr(loaded, "__all__", [])
-    assert len(set(names)) == len(names)
+@pytest.mark.parametrize("layer", sorted({layer_of(module) for module in ["weft", *MODULES]}))
+def test_modules_and_public_names_say_what_they_are(layer):
+    for module in (name for name in ["weft", *MODULES] if layer_of(name) == layer):
+        loaded = importlib.import_module(module)
+        assert (loaded.__doc__ or "").strip(), f"{module} has no docstring"
+        names = getattr(loaded, "__all__", [])
+        assert len(set(names)) == len(names), f"{module}.__all__ has a name twice"
+        for name in names:
+            assert says_what_it_is(getattr(loaded, name)), f"{module}.{name} has no docstring"
 
 
 @pytest.mark.parametrize("module", DOORS)

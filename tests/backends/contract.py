@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from weft.cells import CELLS
@@ -30,6 +31,14 @@ VARIED = {
     )
 }
 """Cells that differ in what an engine has to do for them; the rest are variations of these."""
+
+
+def slow_but(kept, names):
+    """Names as parameters of a test: those not kept for every run wait for `-m slow`."""
+    assert set(kept) <= set(names)
+    return [n if n in kept else pytest.param(n, marks=pytest.mark.slow) for n in names]
+
+
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from contract import COMPILED, assert_same, distance, draw, everything, marks
+from contract import COMPILED, assert_same, distance, draw, everything, marks, slow_but
 from odd_cells import ODD
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -222,7 +222,19 @@ def test_only_some_gradients_are_wanted(wanted):
     torch.testing.assert_close(found[0], found[1], rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", [*ODD, "lstm", "sru", "lstm_layernorm_joint"])
+INFERRED = [
+    "lstm",
+    "sru",
+    "lstm_layernorm_joint",
+    "Chain",
+    "Delay",
+    "Late",
+    "Stale",
+    "Half",
+]
+
+
+@pytest.mark.parametrize("name", slow_but(INFERRED, [*INFERRED[:3], *ODD]))
 def test_inference_is_training_without_what_is_kept(name):
     cell = (COMPILED | ODD)[name]
     params, x, states = draw(cell, hidden=38, scale=0.1)

@@ -2,7 +2,18 @@
 
 import pytest
 import torch
-from contract import COMPILED, CORE, VARIED, assert_same, distance, draw, everything, marks, widened
+from contract import (
+    COMPILED,
+    CORE,
+    VARIED,
+    assert_same,
+    distance,
+    draw,
+    everything,
+    marks,
+    slow_but,
+    widened,
+)
 from fresh import guarded_all, hoisted, poisoned, renamed
 from odd_cells import ODD
 
@@ -14,11 +25,21 @@ MIXED = list(zip(SIZES, SIZES[5:] + SIZES[:5], SIZES[9:] + SIZES[:9], strict=Tru
 FAMILIES = ["lstm", "gru", "rnn_relu", "gru_original"]
 
 
-@pytest.mark.parametrize("steps", [1, 3, 5], ids=lambda t: f"T{t}")
-@pytest.mark.parametrize(("hidden", "inputs", "batch"), MIXED)
-def test_sizes(hidden, inputs, batch, steps):
+SHAPES = [  # every run has each size once, and each family with each number of steps
+    pytest.param(
+        FAMILIES[(place + turn) % 4],
+        *sizes,
+        (1, 3, 5)[(place + turn) % 3],
+        marks=pytest.mark.slow if turn else (),
+    )
+    for place, sizes in enumerate(MIXED)
+    for turn in range(3)
+]
+
+
+@pytest.mark.parametrize(("name", "hidden", "inputs", "batch", "steps"), SHAPES)
+def test_sizes(name, hidden, inputs, batch, steps):
     """Below four steps weights are read where they lie, with nothing but NaN around them."""
-    name = FAMILIES[(hidden + steps) % 4]
     shape = {"hidden": hidden, "inputs": inputs, "batch": batch, "steps": steps}
     drawn = draw(CELLS[name], scale=0.3, **shape)
     assert_same(CELLS[name], guarded_all(drawn), reverse=bool(batch % 2))
@@ -41,7 +62,11 @@ def test_panels_in_pieces(name, cache, monkeypatch):
     assert_same(cell, draw(cell, hidden=21, inputs=11, batch=7, scale=0.3))
 
 
-@pytest.mark.parametrize("name", VARIED | ODD)
+MATRICES = ("MatrixSum", "Twice", "Nested", "Deep")  # of these inputs need what no real cell does
+BEFORE = ("rnn", "lstm", "lstm_projected", "gru_original", "sru", "slstm of 2 heads", *MATRICES)
+
+
+@pytest.mark.parametrize("name", slow_but(BEFORE, VARIED | ODD))
 def test_products_before_the_loop_and_in_it(name, monkeypatch):
     cell = (COMPILED | ODD)[name]
     lengths, resets = marks(6, 5)
@@ -55,7 +80,9 @@ def test_products_before_the_loop_and_in_it(name, monkeypatch):
 
 
 @pytest.mark.parametrize("steps", [2, 40])
-@pytest.mark.parametrize("name", ["lstm", "gru", "Nested", "FactoredLSTM"])
+@pytest.mark.parametrize(
+    "name", slow_but(["lstm", "Nested"], ["lstm", "gru", "Nested", "FactoredLSTM"])
+)
 def test_products_before_the_loop_at_other_sizes(name, steps, monkeypatch):
     hoisted(monkeypatch)
     cell = renamed((COMPILED | ODD)[name])
@@ -71,15 +98,16 @@ def test_large_layers_choose_by_their_rows(monkeypatch):
         assert_same(cell, draw(cell, batch=batch))
 
 
-@pytest.mark.parametrize(
-    ("name", "masked"),
-    [
-        *((n, True) for n in (*CORE, "indrnn", "fastgrnn_low_rank", "sru", "Half", "Delay")),
-        ("lstm", False),
-        ("gru", False),
-    ],
+POISONED = slow_but(
+    ["lstm", "lstm_projected", "gru", "sru", "Half", "Delay"],
+    [*CORE, "indrnn", "fastgrnn_low_rank", "sru", "Half", "Delay"],
 )
-def test_memory_is_written_before_it_is_read(name, masked, monkeypatch):
+
+
+@pytest.mark.parametrize("name", [*POISONED, "lstm whole", "gru whole"])
+def test_memory_is_written_before_it_is_read(name, monkeypatch):
+    name, _, rest = name.partition(" ")
+    masked = not rest
     cell = (COMPILED | ODD)[name]
     lengths, resets = marks(6, 5) if masked else (None, None)
     for steps in (6, 1):

@@ -6,6 +6,8 @@ import pytest
 
 from weft import files
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def told(result, *parts):
     """Ended with one line that has every one of `parts`, and with exit code 2."""

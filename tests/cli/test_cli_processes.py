@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SMALL = ("--hidden", 8, "--batch-size", 4, "--window", 16, "--dropout", 0.2, "--valid-fraction", 0)
 LONG = (*SMALL, "--epochs", 100_000, "--checkpoint-every", 5)
 

@@ -9,6 +9,8 @@ from weft.cells import CELLS
 
 SMALL = ("--hidden", 6, "--batch-size", 4, "--window", 16, "--max-steps", 20)
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 CELL = """
 from weft.cells import Cell, tanh
 

@@ -1,21 +1,8 @@
 """`weft inspect` as a user calls it."""
 
-import importlib
 import shutil
 
-import pytest
-
 from weft import LanguageModel
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Pictures that take no time; one test draws them."""
-    for place in ("weft.insight.page.svg", "weft.insight.watched.svg"):
-        monkeypatch.setattr(place, lambda figure: "<svg></svg>")
-    # By its full name: the package has a function `report` as well.
-    report = importlib.import_module("weft.insight.report")
-    monkeypatch.setattr(report, "curves_svg", lambda rows: "<svg></svg>")
 
 
 def test_it_prints_layers_and_verdicts_and_adds_pictures(weft, run):

@@ -1,5 +1,6 @@
 """What a table can have wrong, and the sentence that says so."""
 
+import gzip
 import re
 
 import numpy as np
@@ -100,7 +101,7 @@ FILES = {
     "Its first row looks like data: add a header": "0.5,1.5,2\n0.6,1.5,2\n",
     "cannot be read (Empty CSV file); save it as UTF-8": "",
     "has no rows": HEAD,
-    "Row #3: Expected 3 columns, got 2": HEAD + "a,2024-01-01,1\na,2024-01-02\n",
+    "row 3: Expected 3 columns, got 2": HEAD + "a,2024-01-01,1\na,2024-01-02\n",
     "row 2 and row 4 are both series 'a'": HEAD
     + "a,2024-01-01,1\na,2024-01-02,1\na,2024-01-01,2\n",
     "row 3: column 'ds' has '2024-02-30'": HEAD + "a,2024-02-28,1\na,2024-02-30,1\n",
@@ -118,6 +119,24 @@ def test_files(tmp_path, message):
     if FILES[message] is not None:
         path.write_text(FILES[message])
     refuse(message, path)
+
+
+GAPS = "\n" + HEAD + '\n"a\nb",2024-01-01,1\r\n\r\n\na,2024-01-01,1\n'  # the last row: line 8
+GAPPED = {
+    "row 9: column 'y' has 'x'": "a,2024-01-02,x\n",
+    "row 8 and row 10 are both series 'a'": "\na,2024-01-01,2\n",
+    "row 9 (series 'c') is inf": "c,2024-01-01,inf\n",
+    "row 10 has no 'unique_id'": "\n,2024-01-02,1\n",
+    "row 10: Expected 3 columns, got 2": "\na,2024-01-02\n",
+}
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+@pytest.mark.parametrize("message", GAPPED)
+def test_rows_are_counted_as_editors_count_lines(tmp_path, message, name):
+    data = (GAPS + GAPPED[message]).encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    refuse(message, tmp_path / name)
 
 
 def test_files_that_are_no_tables(tmp_path):
@@ -160,8 +179,10 @@ WIDES = {
 LISTS = {
     "row 2, column 3 has 'x', where a number": "a,1,2\nb,1,x\n",
     "row 3 (series 'b') is inf at 2": "id,v1,v2\na,1,2\nb,1,inf\n",
-    "rows 1 and 2 are both series 'a'": "a,1\na,2\n",
+    "row 1 and row 2 are both series 'a'": "a,1\na,2\n",
     "row 2 has no id": "a,1\n,2\n",
+    "row 5 (series 'b') is inf at 1": "\nid,v\na,1\n\nb,inf\n",
+    "row 2 and row 4 are both series 'b'": "a,1\nb,1\n\nb,2\n",
     "has ids and no values": "a\nb\n",
     "has no rows": "",
 }

@@ -203,7 +203,10 @@ def test_a_cell_whose_sizes_contradict_the_layer():
             return tanh(U @ h + b) + x
 
     assert Recurrent(Highway, 6, 6)(torch.randn(2, 3, 6))[0].shape == (2, 3, 6)
-    with pytest.raises(CellError, match=r"input_size is 5.* equal hidden_size, which is 6"):
+    with pytest.raises(
+        CellError,
+        match=r"is 5.* equal hidden_size, which is 6; give hidden_size = 5, .*Linear\(5, 6\)",
+    ):
         Recurrent(Highway, 5, 6)
 
 

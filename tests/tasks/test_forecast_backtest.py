@@ -21,6 +21,7 @@ from forecast_toys import (
 from weft import Forecaster
 from weft.errors import ConfigError, DataError
 from weft.tasks.forecast.evaluate import rolling
+from weft.tasks.forecast.facts import coverage_of, judgement_table
 
 TABLE = table((60, 50))
 
@@ -55,6 +56,17 @@ def in_table(frame):
     """Forecasts of a table, the last series' last, without the names."""
     order = ["weft", "weft-lo-95", "weft-lo-80", "weft-hi-80", "weft-hi-95"]
     return frame[order].to_numpy().reshape(-1, HORIZON, 5)
+
+
+def test_the_intervals_judged_are_those_that_are_forecast():
+    model = tiny(model="direct", intervals="80,99.5").fit(TABLE)
+    found = model.evaluate(TABLE, windows=2)
+    shares = [name for name in found.judgement.table["weft"] if name.startswith("coverage")]
+    assert [f"weft-lo-{name.removeprefix('coverage')}" for name in shares] == [
+        name for name in model.predict().columns if "-lo-" in name
+    ]
+    assert judgement_table(found.judgement).columns[-2:] == ("in 80 %", "in 99.5 %")
+    assert "inside the 99.5 % interval." in coverage_of(found)[1]
 
 
 def test_origins_are_rolled_back_from_the_end_by_steps():

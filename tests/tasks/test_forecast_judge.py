@@ -89,6 +89,16 @@ def test_quantile_metrics_by_hand():
     assert row["coverage80"] == 0.5
 
 
+@pytest.mark.parametrize("width", [99.5, 33.33333])
+def test_an_interval_of_a_fraction_of_a_percent_is_judged(width):
+    levels = tuple(round(0.5 + sign * width / 200, 6) for sign in (-1, 1))
+    quantiles = np.array([[[0.0, 4.0], [0.0, 4.0]]])
+    model = Forecasts("Model", quantiles.mean(-1), quantiles, levels)
+    truth = np.array([[3.0, 5.0]])
+    found = judge(truth, [model], histories=[RISING], season=1, series="a", intervals=(width,))
+    assert found.table["Model"][f"coverage{width:g}"] == 0.5
+
+
 def test_wql_weighs_windows_by_their_truth():
     truth = np.array([[1.0, NAN], [10.0, 20.0]])
     point = np.zeros((2, 2))

@@ -62,6 +62,7 @@ def test_both_tell_the_data_and_what_was_wrong_with_them(card, report):
         "(short)",
         "(flat)",
         "a frame",
+        "rest on 8 held-back windows",
     ):
         assert told in card
         assert told in report

@@ -1,6 +1,7 @@
 """The task from Python: tables in, forecasts out, and what stands in the way of that."""
 
 import copy
+import re
 
 import numpy as np
 import pandas
@@ -22,7 +23,7 @@ from forecast_toys import (
 )
 
 from weft import Forecaster
-from weft.errors import ConfigError, RunError
+from weft.errors import CellError, ConfigError, RunError
 from weft.tasks.forecast import members, task
 from weft.training import Run
 
@@ -262,6 +263,20 @@ def test_training_that_was_interrupted_leaves_no_older_model(monkeypatch):
     monkeypatch.setattr(members, "_loss", interrupted_at(0, members._loss))
     with pytest.raises(RunError, match="not trained"):
         model.fit(TABLE).predict()
+
+
+def test_the_bar_counts_values(capsys):
+    tiny(model="direct", max_steps=1).fit(TABLE, progress=True)
+    shown = capsys.readouterr().err
+    assert " values/s · " in " ".join(shown.split())
+    assert "tokens" not in shown
+
+
+def test_the_size_that_fits_a_cell_of_equal_widths_is_told():
+    with pytest.raises(CellError, match="which is 8; give hidden_size = 13") as refused:
+        tiny(model="direct", cell="rglru").fit(TABLE)
+    hidden = int(re.search(r"give hidden_size = (\d+)", str(refused.value))[1])
+    tiny(model="direct", cell="rglru", hidden=hidden).fit(TABLE)
 
 
 def test_an_untrained_model_says_what_to_call():

@@ -8,7 +8,7 @@ from weft.data.vocabulary import build_vocabulary
 from weft.tasks.language.config import LanguageConfig
 from weft.tasks.language.corpus import encode_corpus, read_texts
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.usefixtures("undrawn")]
 
 
 def test_penn_treebank_has_its_published_counts(real_data):

@@ -12,6 +12,8 @@ from weft.tasks.language.config import LanguageConfig
 from weft.tasks.language.evaluate import evaluate_text, mean_nats
 from weft.tasks.language.model import LanguageNet
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def token_by_token(net, ids):
     """The sum of -log p of each token after the first, one step of the net at a time."""

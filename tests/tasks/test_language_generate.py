@@ -6,6 +6,8 @@ import torch
 from weft import LanguageModel
 from weft.errors import ConfigError, DataError
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def test_the_same_seed_writes_the_same(run):
     texts = [LanguageModel.load(run).generate("the ", length=60, seed=seed) for seed in (1, 1, 2)]

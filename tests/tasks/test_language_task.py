@@ -10,6 +10,8 @@ import weft
 from weft.errors import ConfigError, DataError, RunError
 from weft.training import Run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 CELL = """
 from weft.cells import Cell, {function}
 
@@ -181,6 +183,7 @@ def test_the_model_card_tells_what_and_how(run, text_file):
     for fact in ("1 x 8", "nats a token", "Seed 3", str(text_file), torch.__version__):
         assert fact in card
     assert f"{model.evaluate()['nats']:.4f}" in card
+    assert "<svg" in (run / "report.html").read_text()
 
 
 def test_inside_bptt_the_clip_reaches_the_layer(text_file, tmp_path):

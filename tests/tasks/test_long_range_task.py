@@ -13,6 +13,8 @@ from weft.tasks.long_range import LongRange, LongRangeConfig
 from weft.tasks.long_range.model import LongRangeNet, loss_of, measure
 from weft.tasks.long_range.sequences import held_out, training_windows
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TINY = {"length": 12, "hidden": 4, "batch_size": 3, "max_steps": 4, "log_every": 2}
 TINY |= {"validate_every": 2, "test_sequences": 10, "validation_sequences": 5}
 

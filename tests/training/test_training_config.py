@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from weft.errors import ConfigError
-from weft.training.config import TrainingConfig, check_options, config_from_mapping, option
+from weft.training.config import (
+    TrainingConfig,
+    check_options,
+    config_from_mapping,
+    new_default,
+    option,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +68,17 @@ def test_a_mapping_becomes_a_config():
 def test_lists_and_paths_are_adapted():
     found = config_from_mapping(Example, {"name": "n", "files": ["a"], "where": "x/y"})
     assert found == Example(name="n", files=("a",), where=Path("x/y"))
+
+
+def test_none_is_none_where_there_may_be_none():
+    assert config_from_mapping(TrainingConfig, {"clip_norm": "none"}).clip_norm is None
+    with pytest.raises(ConfigError, match="epochs = 'none'; it must be a whole number"):
+        config_from_mapping(TrainingConfig, {"epochs": "none"})
+
+
+def test_a_new_default_has_the_help_and_limits_of_the_old():
+    field, old = new_default("window", 7), TrainingConfig.__dataclass_fields__["window"]
+    assert (field.default, field.metadata) == (7, old.metadata)
 
 
 @pytest.mark.parametrize(

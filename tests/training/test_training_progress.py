@@ -96,6 +96,13 @@ def test_the_time_left_is_bounded_by_the_limit():
     assert "loss 2.0000 · 30 tokens/s · 0:00:00 left" in out.getvalue()
 
 
+def test_the_speed_is_in_the_words_of_the_task(tmp_path):
+    out = io.StringIO()
+    train_with(RichProgress(Console(file=out, width=200), unit="values"), tmp_path)
+    assert " values/s · " in out.getvalue()
+    assert "tokens" not in out.getvalue()
+
+
 def test_tensorboard_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(MissingExtra, match=r"pip install 'weft\[tensorboard\]'"):

@@ -113,7 +113,8 @@ class Cell:
         if names[wanted] != input_size:
             raise CellError(
                 f"{graph.cell}: input_size is {input_size}, and its equations need it to equal "
-                f"{wanted}, which is {names[wanted]}."
+                f"{wanted}, which is {names[wanted]}; give {wanted} = {input_size}, or map the "
+                f"input first: torch.nn.Linear({input_size}, {names[wanted]})."
             )
         for param in graph.params:
             for size in (param.rows, param.columns) if param.blocks > 1 else ():

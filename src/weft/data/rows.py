@@ -1,8 +1,7 @@
 """Tables of one row a series: an id, then values; rows may differ in length."""
 
 import csv
-import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,8 @@ import numpy as np
 
 from weft.data.columns import Columns
 from weft.data.observations import Observations
-from weft.data.table import DELIMITERS, Numbers, Source, Table, open_table
+from weft.data.records import DELIMITERS, records
+from weft.data.table import Numbers, Source, Table, open_table
 from weft.errors import DataError
 
 __all__ = ["observe_rows"]
@@ -26,13 +26,13 @@ def observe_rows(source: Source, columns: Columns) -> tuple[Observations, str]:
     """
     name = Path(source).name.removesuffix(".gz") if isinstance(source, str | Path) else ""
     if Path(name).suffix.lower() in DELIMITERS:
-        ids, values, first = _from_text(Path(source), columns)
-        title, kind = str(source), "pandas"
+        ids, values, lines = _from_text(Path(source), columns)
+        title, kind, row = str(source), "pandas", lambda index: f"row {lines[index]}"
     else:
         table = open_table(source)
         ids, values = _from_table(table)
-        title, kind, first = table.name, table.kind, table.first_row
-    _check_ids(ids, title, first)
+        title, kind, row = table.name, table.kind, table.row
+    _check_ids(ids, title, row)
     lengths = np.array([len(v) for v in values])
     codes = np.repeat(np.arange(len(ids)), lengths)
     starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
@@ -43,23 +43,23 @@ def observe_rows(source: Source, columns: Columns) -> tuple[Observations, str]:
         y=np.concatenate(values),
         rows=codes,
         name=title,
-        row=lambda index: f"row {index + first}" + ("" if first else " (from 0)"),
+        row=row,
     )
     observations.check()
     return observations, kind
 
 
-def _check_ids(ids: list[Any], title: str, first: int) -> None:
+def _check_ids(ids: list[Any], title: str, row: Callable[[int], str]) -> None:
     seen: dict[Any, int] = {}
-    for row, series in enumerate(ids, first):
+    for index, series in enumerate(ids):
         if series is None or series == "":
-            raise DataError(f"{title}: row {row} has no id; the first cell of a row is its id.")
+            raise DataError(f"{title}: {row(index)} has no id; the first cell of a row is its id.")
         if series in seen:
             raise DataError(
-                f"{title}: rows {seen[series]} and {row} are both series {series!r}; layout 'rows' "
-                "has one row a series."
+                f"{title}: {row(seen[series])} and {row(index)} are both series {series!r}; layout "
+                "'rows' has one row a series."
             )
-        seen[series] = row
+        seen[series] = index
     if not ids:
         raise DataError(f"{title}: has no rows; give it at least one series.")
 
@@ -78,36 +78,35 @@ def _no_values(name: str) -> str:
     return f"{name}: has ids and no values; layout 'rows' has a series' values beside its id."
 
 
-def _from_text(path: Path, columns: Columns) -> tuple[list[Any], list[Numbers], int]:
+def _from_text(path: Path, columns: Columns) -> tuple[list[Any], list[Numbers], list[int]]:
+    """Ids, values, and the line that each series stands in."""
     ids: list[Any] = []
     values: list[Numbers] = []
-    first, widest = 1, 0
-    for number, cells in enumerate(_cells(path), 1):
-        if number == 1 and _is_header(cells, columns):
-            first = 2
-        elif cells:
-            ids.append(cells[0].strip())
-            values.append(_trimmed(_numbers(path, number, cells[1:])))
-            widest = max(widest, len(cells))
+    lines: list[int] = []
+    widest = 0
+    for number, (line, cells) in enumerate(_records(path)):
+        if number == 0 and _is_header(cells, columns):
+            continue
+        ids.append(cells[0].strip())
+        values.append(_trimmed(_numbers(path, line, cells[1:])))
+        lines.append(line)
+        widest = max(widest, len(cells))
     if widest == 1:
         raise DataError(_no_values(str(path)))
-    return ids, values, first
+    return ids, values, lines
 
 
-def _cells(path: Path) -> Iterator[list[str]]:
+def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
     if not path.is_file():
         raise DataError(f"{path}: no such file; give the path of a table.")
-    delimiter = DELIMITERS[Path(path.name.removesuffix(".gz")).suffix.lower()]
     try:
-        opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as text:
-            yield from csv.reader(text, delimiter=delimiter)
+        yield from records(path)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read ({error}); save it as UTF-8 text.") from error
 
 
 def _is_header(cells: list[str], columns: Columns) -> bool:
-    if not cells or cells[0].strip() in ("", "id", "unique_id", columns.id):
+    if cells[0].strip() in ("", "id", "unique_id", columns.id):
         return True
     return any(_number(cell) is None for cell in cells[1:])
 
@@ -122,7 +121,7 @@ def _number(cell: str) -> float | None:
         return None
 
 
-def _numbers(path: Path, number: int, cells: list[str]) -> Numbers:
+def _numbers(path: Path, line: int, cells: list[str]) -> Numbers:
     try:
         return np.array(cells, dtype=np.float64)
     except ValueError:
@@ -130,7 +129,7 @@ def _numbers(path: Path, number: int, cells: list[str]) -> Numbers:
     if None in values:
         column = values.index(None)
         raise DataError(
-            f"{path}: row {number}, column {column + 2} has {cells[column]!r}, where a number is "
+            f"{path}: row {line}, column {column + 2} has {cells[column]!r}, where a number is "
             "needed; write numbers with a point, and leave missing ones empty."
         )
     return np.array(values, dtype=np.float64)

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import importlib.util
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from weft.data.records import DELIMITERS, line_of
 from weft.errors import DataError, MissingExtra
 
-__all__ = ["DELIMITERS", "Codes", "Numbers", "Source", "Table", "open_table"]
+__all__ = ["Codes", "Numbers", "Source", "Table", "open_table"]
 
 Source = Any
 """A path (str or Path), or a data frame of pandas, polars or pyarrow."""
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Codes = np.ndarray[Any, np.dtype[np.int64]]
 
-DELIMITERS = {".csv": ",", ".txt": ",", ".tsv": "\t"}
 _PARQUET = (".parquet", ".pq")
 
 
@@ -38,6 +39,8 @@ class Table:
     frame: Any
     first_row: int
     """2 for a file with a header, as editors count; 0 for a frame, as `iloc` does."""
+    text: Path | None = None
+    """The file, where it is of text: its blank lines are no rows, and editors count them."""
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -53,6 +56,8 @@ class Table:
 
     def row(self, index: int) -> str:
         """How a user finds that row."""
+        if self.text is not None:
+            return f"row {line_of(self.text, 1 + int(index))}"
         number = self.first_row + int(index)
         return f"row {number}" if self.first_row else f"row {number} (from 0)"
 
@@ -184,13 +189,15 @@ def open_table(
     text: columns of a file to be read as texts, whatever they look like; called: what messages
     call a frame. Raises DataError where there is nothing to read, or a column's name stands twice.
     """
-    if isinstance(source, str | Path):
-        frame, name, kind, first = _read(Path(source), text), str(source), "pandas", 2
+    path = Path(source) if isinstance(source, str | Path) else None
+    if path is not None:
+        frame, name, kind, first = _read(path, text), str(source), "pandas", 2
     else:
         frame, name, kind, first = source, called, _kind(source), 0
+    lines = path if path is not None and _suffix(path) in DELIMITERS else None
     narwhals = _heavy("narwhals")
     try:
-        table = Table(name, kind, narwhals.from_native(frame, eager_only=True), first)
+        table = Table(name, kind, narwhals.from_native(frame, eager_only=True), first, lines)
     except TypeError as error:
         raise DataError(
             f"{type(source).__name__} is no table; give a path, or a DataFrame of pandas or polars "
@@ -213,9 +220,13 @@ def _kind(frame: Any) -> str:
     return "polars" if type(frame).__module__.partition(".")[0] == "polars" else "pandas"
 
 
+def _suffix(path: Path) -> str:
+    return Path(path.name.removesuffix(".gz")).suffix.lower()
+
+
 def _read(path: Path, text: tuple[str, ...]) -> Any:
     arrow = _heavy("pyarrow")
-    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    suffix = _suffix(path)
     if path.is_dir():
         raise DataError(f"{path}: is a folder; give the path of a table in it.")
     if suffix not in DELIMITERS and suffix not in _PARQUET:
@@ -231,7 +242,15 @@ def _read(path: Path, text: tuple[str, ...]) -> Any:
         return _read_csv(path, DELIMITERS[suffix], text)
     except (OSError, arrow.ArrowException) as error:
         remedy = "is it a whole Parquet file?" if suffix in _PARQUET else _TEXT_REMEDY
-        raise DataError(f"{path}: cannot be read ({_first_line(error)}); {remedy}") from error
+        reason = _first_line(error)
+        if suffix in DELIMITERS:
+            reason = _with_lines(reason, path)
+        raise DataError(f"{path}: cannot be read ({reason}); {remedy}") from error
+
+
+def _with_lines(reason: str, path: Path) -> str:
+    """Rows in a message of pyarrow, which counts no blank lines, as lines of the file."""
+    return re.sub(r"Row #(\d+)", lambda row: f"row {line_of(path, int(row[1]) - 1)}", reason)
 
 
 _TEXT_REMEDY = "save it as UTF-8, with one header and as many cells in each row."

@@ -1,12 +1,20 @@
 """What a training run is asked to do. Importable without torch, for command lines and documents."""
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from weft.errors import ConfigError
 from weft.training.options import check_options, config_from_mapping, option
 
-__all__ = ["EXTENDABLE", "TrainingConfig", "check_options", "config_from_mapping", "option"]
+__all__ = [
+    "EXTENDABLE",
+    "TrainingConfig",
+    "check_options",
+    "config_from_mapping",
+    "new_default",
+    "option",
+]
 
 
 EXTENDABLE = ("epochs", "max_steps", "max_minutes", "patience")
@@ -88,3 +96,9 @@ class TrainingConfig:
                 f"schedule = {self.schedule!r} runs over max_steps, which is none; give max_steps "
                 "as well, or schedule = 'constant'."
             )
+
+
+def new_default(name: str, value: Any) -> Any:
+    """That field of TrainingConfig with another default, for the configuration of a task."""
+    fields = {field.name: field for field in dataclasses.fields(TrainingConfig)}
+    return dataclasses.field(default=value, metadata=fields[name].metadata)

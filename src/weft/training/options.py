@@ -51,7 +51,8 @@ def check_options(options: Any) -> None:
 def config_from_mapping(cls: type[Options], mapping: Mapping[str, Any]) -> Options:
     """Build the dataclass `cls` from `mapping`, a table of a TOML file, say.
 
-    Lists become tuples, texts become paths and whole numbers become floats where the field says so.
+    Lists become tuples, texts become paths and whole numbers become floats where the field says so,
+    and "none" becomes None where the field may be None.
     Raises `ConfigError` for an unknown key (naming the nearest), a missing one or a wrong type.
 
     >>> from weft.training.config import TrainingConfig
@@ -124,6 +125,8 @@ def _within(value: Any, limits: Mapping[str, Any]) -> bool:
 def _adapt(hint: Any, value: Any) -> Any:
     """`value` as the hint would have it, where nothing is lost by that."""
     choices = _choices(hint)
+    if value == "none" and type(None) in choices:
+        return None
     if isinstance(value, list) and any(typing.get_origin(choice) is tuple for choice in choices):
         return tuple(value)
     if isinstance(value, str) and Path in choices and str not in choices:

@@ -58,7 +58,8 @@ class RichProgress:
     """A live bar on a terminal: epoch, loss, tokens/s, validation loss, time left.
 
     Elsewhere (a log file, a pipe) a plain line every `seconds_between_lines`. `console` is rich's,
-    by default one on standard error; `max_minutes` bounds the time left that is shown.
+    by default one on standard error; `max_minutes` bounds the time left that is shown; `unit` is
+    what the loss is a mean over, in the task's own word.
     """
 
     def __init__(
@@ -67,9 +68,11 @@ class RichProgress:
         *,
         max_minutes: float | None = None,
         seconds_between_lines: float = 10.0,
+        unit: str = "tokens",
     ) -> None:
         from rich.console import Console
 
+        self._unit = unit
         self._console = console or Console(stderr=True)
         self._limit = None if max_minutes is None else 60 * max_minutes
         live = self._console.is_terminal
@@ -104,7 +107,7 @@ class RichProgress:
         text = f"epoch {epoch} · loss {self._loss:.4f}"
         if validation_loss is not None:
             text += f" · validation {validation_loss:.4f}"
-        text += f" · {tokens_per_second:,.0f} tokens/s"
+        text += f" · {tokens_per_second:,.0f} {self._unit}/s"
         self._show(step, text, self._left(step, now))
 
     def message(self, text: str) -> None:

@@ -16,20 +16,25 @@ def _fresh_compiler():
     torch._dynamo.reset()
 
 
+BACKENDS = [
+    ("lstm", "eager"),  # what it does, "aot_eager" does as well
+    *(pytest.param(kind, "eager", marks=pytest.mark.slow) for kind in KINDS if kind != "lstm"),
+    *((kind, "aot_eager") for kind in KINDS),
+]
+
+
 def whole(module, backend="aot_eager", **options):
     return torch.compile(module, backend=backend, fullgraph=True, **options)
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "backend"), BACKENDS)
 def test_inference_in_one_graph(kind, backend):
     module, x = layer(kind), torch.randn(5, 2, 3)
     with torch.no_grad():
         close(whole(module, backend)(x), oracle(module, kind)(x.double()))
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "backend"), BACKENDS)
 def test_a_training_step_in_one_graph(kind, backend):
     module, x = layer(kind), torch.randn(5, 2, 3)
     wanted = gradients(oracle(module, kind), x.double())

@@ -56,7 +56,9 @@ def test_torch_finds_no_fault(kind, given):
         torch.library.opcheck(function, args, test_utils=tests)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=() if k in ("lstm", "own") else pytest.mark.slow) for k in KINDS]
+)
 def test_torch_finds_no_fault_in_traced_gradients(kind):
     (loop, args), (backward, given) = calls(kind)
     given = [[t.detach() for t in a] if isinstance(a, list) else a for a in given]

@@ -1,12 +1,11 @@
 """Every setting of the forecasting task, with its default and its one description; no torch."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from weft.errors import ConfigError
-from weft.training.config import TrainingConfig, config_from_mapping, option
+from weft.training.config import TrainingConfig, config_from_mapping, new_default, option
 
 __all__ = ["MODELS", "ForecastConfig", "forecast_config"]
 
@@ -16,14 +15,6 @@ MODELS = {
     "autoregressive": "a distribution of each next step, sampled step after step (DeepAR)",
     "smoothing": "exponential smoothing of each series learnt with a shared network (ES-RNN)",
 }
-
-_TRAINING = {field.name: field for field in dataclasses.fields(TrainingConfig)}
-_OWN_NONE = ("scaling", "transform")  # these have a "none" of their own
-
-
-def _default(name: str, value: Any) -> Any:
-    """A field of `TrainingConfig` with another default."""
-    return dataclasses.field(default=value, metadata=_TRAINING[name].metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,12 +102,12 @@ class ForecastConfig(TrainingConfig):
     calibrate: bool = option(
         True, "fit quantiles to the held-back part; those of loss mae and mse always are"
     )
-    epochs: int = _default("epochs", 1_000_000)
-    max_steps: int | None = _default("max_steps", 1000)
-    window: int = _default("window", 0)
-    validate_every: int | None = _default("validate_every", 100)
-    watch_every: int = _default("watch_every", 0)
-    schedule: Literal["constant", "cosine"] = _default("schedule", "cosine")
+    epochs: int = new_default("epochs", 1_000_000)
+    max_steps: int | None = new_default("max_steps", 1000)
+    window: int = new_default("window", 0)
+    validate_every: int | None = new_default("validate_every", 100)
+    watch_every: int = new_default("watch_every", 0)
+    schedule: Literal["constant", "cosine"] = new_default("schedule", "cosine")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -185,9 +176,8 @@ def forecast_config(settings: Mapping[str, Any]) -> ForecastConfig:
     >>> forecast_config({"horizon": 12, "past": ["wind", "rain"]}).past
     'wind,rain'
     """
-    absent = {n: None for n, value in settings.items() if value == "none" and n not in _OWN_NONE}
     return config_from_mapping(
-        ForecastConfig, {name: _text(value) for name, value in {**settings, **absent}.items()}
+        ForecastConfig, {name: _text(value) for name, value in settings.items()}
     )
 
 

@@ -87,6 +87,6 @@ def judged(
         histories=histories,
         season=model.sizes.season,
         series=list(panel.ids[origins.series]),
-        intervals=[int(width) for width in config.widths if width == int(width)],
+        intervals=config.widths,
     )
     return Backtest(panel, origins, found, truth, judgement, config.levels)

@@ -11,6 +11,7 @@ from weft.insight import Table
 from weft.tasks.forecast.baselines import MEANINGS
 from weft.tasks.forecast.config import MODELS
 from weft.tasks.forecast.evaluate import Backtest
+from weft.tasks.forecast.evidence import notes_on_intervals
 from weft.tasks.forecast.frames import NAME
 from weft.tasks.forecast.judgement import Judgement
 from weft.tasks.forecast.model import Model
@@ -68,7 +69,9 @@ def data_facts(panel: Panel, source: str | None) -> dict[str, object]:
 
 
 def data_notes(model: Model, panel: Panel) -> list[str]:
-    """A sentence for each thing to know of the series: those left out, too short, constant."""
+    """A sentence for each thing to know of the series: those left out, too short, constant, and
+    whether too little was held back for the intervals.
+    """
     config = model.config
     parts = split(config, panel, model.nets[0].lookback)
     held, short = parts.limit < panel.lengths, parts.last < parts.first
@@ -84,7 +87,7 @@ def data_notes(model: Model, panel: Panel) -> list[str]:
         notes.append(
             f"{named(panel, short)} are too short to train on, and are forecast all the same."
         )
-    return notes
+    return notes + notes_on_intervals(config, panel)
 
 
 def model_facts(model: Model) -> dict[str, object]:

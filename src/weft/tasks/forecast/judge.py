@@ -1,6 +1,5 @@
 """Judge forecasts beside the baselines, each metric as its field defines it."""
 
-import math
 from collections.abc import Hashable, Sequence
 from itertools import compress
 
@@ -27,6 +26,9 @@ from weft.tasks.forecast.scores import (
 
 __all__ = ["Forecasts", "Judgement", "baseline_forecasts", "judge"]
 
+_DIGITS = 6
+"""Those that a level is told by, as in the configuration."""
+
 
 def judge(
     truth: Matrix,
@@ -35,7 +37,7 @@ def judge(
     histories: Sequence[Matrix],
     season: int,
     series: Sequence[Hashable],
-    intervals: Sequence[int] = (80, 95),
+    intervals: Sequence[float] = (80, 95),
 ) -> Judgement:
     """Measure forecasts of W windows against the truth (W, H), NaN where it is unknown.
 
@@ -104,16 +106,16 @@ def _placed(row: Scores, kept: Mask) -> Scores:
     return placed
 
 
-def _bounds(levels: Sequence[float], intervals: Sequence[int]) -> dict[int, tuple[int, int]]:
+def _bounds(levels: Sequence[float], intervals: Sequence[float]) -> dict[float, tuple[int, int]]:
     """The indices of the quantiles that each interval lies between; none without quantiles."""
     bounds = {}
     for percent in intervals if levels else ():
-        tails = (0.5 - percent / 200, 0.5 + percent / 200)
-        ends = [i for i, level in enumerate(levels) for tail in tails if math.isclose(level, tail)]
+        tails = tuple(round(0.5 + sign * percent / 200, _DIGITS) for sign in (-1, 1))
+        ends = [i for i, level in enumerate(levels) if round(level, _DIGITS) in tails]
         if len(ends) != 2:
             raise ConfigError(
-                f"The interval of {percent} % needs the levels {tails[0]:g} and {tails[1]:g}; the "
-                f"forecasts have {levels}: add them, or ask for other intervals."
+                f"The interval of {percent:g} % needs the levels {tails[0]:g} and {tails[1]:g}; "
+                f"the forecasts have {levels}: add them, or ask for other intervals."
             )
         bounds[percent] = (ends[0], ends[1])
     return bounds

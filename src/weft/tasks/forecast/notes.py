@@ -14,7 +14,9 @@ _NAMED = 5
 
 
 class ForecastWarning(UserWarning):
-    """Some series can't be forecast as well as the others; the message names them."""
+    """Some series can't be forecast as well as the others, or intervals rest on too little; the
+    message says which, or on how much.
+    """
 
 
 def warn(notes: Sequence[str]) -> None:

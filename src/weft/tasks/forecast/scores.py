@@ -39,7 +39,7 @@ class Quantiles(NamedTuple):
     """The levels (Q,) that models share, and which two of them each interval lies between."""
 
     levels: Sequence[float]
-    intervals: Mapping[int, tuple[int, int]]
+    intervals: Mapping[float, tuple[int, int]]
 
 
 def scores(truth: Matrix, models: Sequence[Model], quantiles: Quantiles) -> list[Scores]:
@@ -92,7 +92,7 @@ def _of_quantiles(frame: Any, names: Sequence[str], quantiles: Quantiles) -> dic
     losses, levels = _losses(), np.array(quantiles.levels)
     columns = {name: [f"{name}-q{number}" for number in range(len(levels))] for name in found}
     coverages = {
-        f"coverage{percent}": losses.coverage(frame, found, percent)
+        f"coverage{percent:g}": losses.coverage(frame, found, f"{percent:g}")
         for percent in quantiles.intervals
     }
     return {"CRPS": losses.mqloss(frame, columns, levels), **coverages}
@@ -103,7 +103,9 @@ def _column(table: Any, name: str) -> Matrix:
     return column
 
 
-def _frame(truth: Matrix, models: Sequence[Model], intervals: Mapping[int, tuple[int, int]]) -> Any:
+def _frame(
+    truth: Matrix, models: Sequence[Model], intervals: Mapping[float, tuple[int, int]]
+) -> Any:
     """A frame of the known steps in the form that utilsforecast takes; a window is a series."""
     pandas = importlib.import_module("pandas")  # utilsforecast requires it
     known = ~np.isnan(truth)
@@ -115,8 +117,8 @@ def _frame(truth: Matrix, models: Sequence[Model], intervals: Mapping[int, tuple
         found = quantiles[known].T.astype(np.float64)
         columns |= {f"m{number}-q{index}": values for index, values in enumerate(found)}
         for percent, (low, high) in intervals.items():
-            columns[f"m{number}-lo-{percent}"] = found[low]
-            columns[f"m{number}-hi-{percent}"] = found[high]
+            columns[f"m{number}-lo-{percent:g}"] = found[low]
+            columns[f"m{number}-hi-{percent:g}"] = found[high]
     return pandas.DataFrame(columns)
 
 

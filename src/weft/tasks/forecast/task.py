@@ -19,6 +19,7 @@ from weft.tasks.forecast.backtest import backtested
 from weft.tasks.forecast.config import ForecastConfig, forecast_config
 from weft.tasks.forecast.describe import describe
 from weft.tasks.forecast.evaluate import Backtest, judged, rolling
+from weft.tasks.forecast.evidence import notes_on_intervals
 from weft.tasks.forecast.fitting import check_trainable, fit_model
 from weft.tasks.forecast.frames import NAME, Frame, forecast_columns, frame, long_columns
 from weft.tasks.forecast.members import ended
@@ -119,6 +120,7 @@ class Forecaster:
             self._temporary = tempfile.TemporaryDirectory(prefix="weft-")
             out, overwrite = self._temporary.name, True
         check_trainable(self.config, panel)
+        warn(notes_on_intervals(self.config, panel))
         record = self._record(panel, data, static)
         run = (
             self._continued(out, record) if resume else Run.create(out, record, overwrite=overwrite)
@@ -404,5 +406,5 @@ def _source(data: Any) -> str | None:
 
 def _shown(progress: Progress | bool) -> Progress | None:
     if isinstance(progress, bool):
-        return RichProgress() if progress else None
+        return RichProgress(unit="values") if progress else None
     return progress

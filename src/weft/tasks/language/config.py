@@ -1,21 +1,13 @@
 """Every setting of the language task, with its default and its one description; without torch."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from weft.tasks.language.remedies import RemedyConfig
-from weft.training.config import TrainingConfig, config_from_mapping, option
+from weft.training.config import config_from_mapping, new_default, option
 
 __all__ = ["LanguageConfig", "language_config"]
-
-_TRAINING = {field.name: field for field in dataclasses.fields(TrainingConfig)}
-
-
-def _default(name: str, value: Any) -> Any:
-    """A field of `TrainingConfig` with another default."""
-    return dataclasses.field(default=value, metadata=_TRAINING[name].metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +38,8 @@ class LanguageConfig(RemedyConfig):
         0.0, "share of values dropped before, between and after the layers", minimum=0, maximum=0.95
     )
     tie_embeddings: bool = option(False, "one matrix for embedding and output layer")
-    window: int = _default("window", 128)
-    schedule: Literal["constant", "cosine"] = _default("schedule", "cosine")
+    window: int = new_default("window", 128)
+    schedule: Literal["constant", "cosine"] = new_default("schedule", "cosine")
 
 
 def language_config(settings: Mapping[str, Any]) -> LanguageConfig:
@@ -55,5 +47,4 @@ def language_config(settings: Mapping[str, Any]) -> LanguageConfig:
 
     Raises ConfigError for an unknown key, naming the nearest, or a value that can't be.
     """
-    absent = {name: None for name, value in settings.items() if value == "none"}
-    return config_from_mapping(LanguageConfig, {**settings, **absent})
+    return config_from_mapping(LanguageConfig, settings)

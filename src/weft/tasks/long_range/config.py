@@ -1,24 +1,16 @@
 """Every setting of a long-range problem, with its default and its one description; no torch."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from weft.errors import ConfigError
 from weft.tasks.long_range.problems import Problem, problem_named
-from weft.training.config import TrainingConfig, config_from_mapping, option
+from weft.training.config import TrainingConfig, config_from_mapping, new_default, option
 
 __all__ = ["INITIALISERS", "LongRangeConfig", "long_range_config"]
 
 INITIALISERS = ("chrono", "chrono-constant", "orthogonal", "identity")
-
-_TRAINING = {field.name: field for field in dataclasses.fields(TrainingConfig)}
-
-
-def _default(name: str, value: Any) -> Any:
-    """A field of `TrainingConfig` with another default."""
-    return dataclasses.field(default=value, metadata=_TRAINING[name].metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +49,11 @@ class LongRangeConfig(TrainingConfig):
     orthogonal: bool = option(False, "keep the recurrent matrices orthogonal while training")
     validation_sequences: int = option(500, "sequences validated on while training", minimum=1)
     test_sequences: int = option(1000, "sequences of the test", minimum=1)
-    epochs: int = _default("epochs", 1_000_000)
-    max_steps: int | None = _default("max_steps", 2000)
-    window: int = _default("window", 0)
-    validate_every: int | None = _default("validate_every", 250)
-    learning_rate: float = _default("learning_rate", 1e-3)
+    epochs: int = new_default("epochs", 1_000_000)
+    max_steps: int | None = new_default("max_steps", 2000)
+    window: int = new_default("window", 0)
+    validate_every: int | None = new_default("validate_every", 250)
+    learning_rate: float = new_default("learning_rate", 1e-3)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -115,6 +107,4 @@ def long_range_config(settings: Mapping[str, Any]) -> LongRangeConfig:
 
     Raises ConfigError for an unknown key, naming the nearest, or a value that can't be.
     """
-    own = ("skip", "norm")  # these have a "none" of their own
-    absent = {n: None for n, value in settings.items() if value == "none" and n not in own}
-    return config_from_mapping(LongRangeConfig, {**settings, **absent})
+    return config_from_mapping(LongRangeConfig, settings)
