@@ -115,6 +115,24 @@ def test_quantiles_ascend(trained):
     assert (np.diff(found, axis=-1) >= 0).all()
 
 
+def test_forecasts_of_counts_are_whole_numbers():
+    """Quantiles, the outer ones moved outwards, and paths; none below 0."""
+    frame = table((60, 60), gaps=False).assign(y=lambda t: (t.y - t.y.min()).round())
+    counts = {"model": "autoregressive", "distribution": "negative-binomial", "scaling": "mean"}
+    forecaster = tiny(**counts).fit(frame)
+    model, origins = forecaster._model, Origins(np.array([0, 1]), np.array([60, 60]))
+    found = model.forecast(model.cutter(forecaster._panel), origins, paths=9)
+    for values in found:
+        np.testing.assert_array_equal(values, np.maximum(values.round(), 0))
+    loose = dataclasses.replace(
+        model, config=dataclasses.replace(model.config, distribution="gaussian")
+    ).forecast(model.cutter(forecaster._panel), origins)
+    assert (loose.quantiles % 1 > 0).any()
+    inside = np.maximum(loose.quantiles, 0).round(6)
+    assert (found.quantiles[..., 0] <= inside[..., 0]).all()
+    assert (found.quantiles[..., -1] >= inside[..., -1]).all()
+
+
 def test_the_size_of_batches_changes_nothing(trained, monkeypatch):
     before = everything(trained._model, trained._panel.panel)
     monkeypatch.setattr(predict, "_STEPS", 1)

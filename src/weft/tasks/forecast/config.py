@@ -157,6 +157,11 @@ class ForecastConfig(TrainingConfig):
         """How many steps at the end of each series are kept from training."""
         return self.holdback or 2 * self.horizon
 
+    @property
+    def counts(self) -> bool:
+        """Whether forecasts are whole numbers from 0 on."""
+        return self.model == "autoregressive" and self.distribution == "negative-binomial"
+
     def lag_steps(self, season: int) -> tuple[int, ...]:
         """How far back values are read beside the last one."""
         given = tuple(int(lag) for lag in _numbers("lags", self.lags))

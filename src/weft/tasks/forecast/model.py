@@ -117,6 +117,7 @@ class Model:
             drawn = scaled.to_data(
                 self._paths(scaled, quantiles, paths, seed), self.config.transform
             )
+            drawn = np.maximum(drawn.round(), 0) if self.config.counts else drawn
             found = found._replace(paths=drawn)
         return _told(found, cutter, origins)
 
@@ -143,6 +144,8 @@ class Model:
     def _on_data(self, scaled: Scaled, calibrated: Floats) -> Predicted:
         how = self.config.transform
         quantiles = scaled.to_data(calibrated, how)
+        if self.config.counts:
+            quantiles = _whole(quantiles, np.array(self.config.levels))
         if self.nets[0].kind == "mse":
             return Predicted(scaled.to_data(scaled.quantiles[..., 0], how), quantiles, None)
         return Predicted(quantiles[..., self.config.levels.index(0.5)], quantiles, None)
@@ -208,6 +211,17 @@ class Model:
             calibration = uncalibrated(config.levels, config.horizon)
         known = keep(panel, cutter.begun, nets[0].lookback)
         return cls(config, sizes, nets, calibration, known, panel.starts, cutter.usual)
+
+
+def _whole(quantiles: Floats, levels: Floats) -> Floats:
+    """Quantiles (..., Q) of counts: whole numbers, the outer ones outwards, so that they hold what
+    they held.
+    """
+    # What calibration added may be a rounding beside a whole number.
+    near = quantiles.round(6)
+    outward = np.where(levels < 0.5, np.floor(near), np.ceil(near))
+    found: Floats = np.maximum(np.where(levels == 0.5, near.round(), outward), 0)
+    return found
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
