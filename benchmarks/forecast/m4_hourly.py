@@ -1,15 +1,18 @@
 """M4 hourly: train on the histories, forecast the 48 hours of the competition's test, judge.
 
-    python benchmarks/forecast/m4_hourly.py [--config FILE.toml] [--seed 0]
+    python benchmarks/forecast/m4_hourly.py [--config FILE.toml] [--seed 0] [--rehearse] [KEY=VALUE]
 
-WEFT_DATA names the folder with m4_hourly. The test is read once, after training.
+WEFT_DATA names the folder with m4_hourly. The test is read once, after training. With --rehearse it
+isn't read at all: the last 48 hours of the histories stand in for it, to choose settings by.
 """
 
 import argparse
 import csv
+import tempfile
 import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,22 +32,41 @@ def rows(path: Path) -> dict[str, np.ndarray]:
         }
 
 
+def series(rehearse: bool) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The histories, and what is to be forecast."""
+    folder = data_folder()
+    if folder is None:
+        raise SystemExit("Set WEFT_DATA to the folder with m4_hourly.")
+    train = rows(folder / "m4_hourly" / "hourly_train.csv")
+    if not rehearse:
+        return train, rows(folder / "m4_hourly" / "hourly_test.csv")
+    return {n: v[:-HORIZON] for n, v in train.items()}, {n: v[-HORIZON:] for n, v in train.items()}
+
+
+def fitted(settings: dict[str, Any], histories: dict[str, np.ndarray]) -> Forecaster:
+    """A forecaster trained on a table with a row for each series."""
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "histories.csv"
+        with table.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([name, *values] for name, values in histories.items())
+        return Forecaster(**settings, horizon=HORIZON, season=SEASON).fit(table)
+
+
 def main() -> None:
     """Train, and print the table of the test."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default=Path(__file__).with_suffix(".toml"), type=Path)
     parser.add_argument("--seed", default=0, type=int)
+    parser.add_argument("--rehearse", action="store_true")
+    parser.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="settings, as in the file")
     given = parser.parse_args()
-    folder = data_folder()
-    if folder is None:
-        raise SystemExit("Set WEFT_DATA to the folder with m4_hourly.")
-    train = folder / "m4_hourly" / "hourly_train.csv"
     settings = tomllib.loads(given.config.read_text("utf-8"))
+    settings |= tomllib.loads("\n".join(given.changes)) | {"seed": given.seed}
+    histories, test = series(given.rehearse)
     began = time.perf_counter()
-    model = Forecaster(**settings, horizon=HORIZON, season=SEASON, seed=given.seed).fit(train)
+    model = fitted(settings, histories)
     found = model.predict()
     minutes = (time.perf_counter() - began) / 60
-    histories, test = rows(train), rows(folder / "m4_hourly" / "hourly_test.csv")
     names = list(found[model.config.id].unique())
     columns = ["weft-lo-95", "weft-lo-80", "weft", "weft-hi-80", "weft-hi-95"]
     values = found[columns].to_numpy().reshape(len(names), HORIZON, -1)

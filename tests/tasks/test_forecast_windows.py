@@ -90,11 +90,12 @@ def test_scale_and_location_lead_back_to_the_data():
 def test_windows_are_drawn_alike_and_none_beyond_the_limits():
     cutter = cutter_for(PLAIN, PANEL, 3)
     first, last = np.array([5, 3, 9]), np.array([9, 3, 2])
-    windows = TrainingWindows(cutter, first, last, batch_size=600, seed=1, steps=2)
+    windows = TrainingWindows(cutter, first, last, batch_size=600, seed=1)
     ages = windows.window(0, 0).age[3].numpy()
     names = windows.window(0, 0).series.numpy()
     pairs, counts = np.unique(np.stack([names, ages]), axis=1, return_counts=True)
-    assert windows.total == 6
+    assert (windows.total, len(windows)) == (6, 1)
+    assert len(TrainingWindows(cutter, first, last, batch_size=4, seed=1)) == 2
     assert pairs.T.tolist() == [[0, 5], [0, 6], [0, 7], [0, 8], [0, 9], [1, 3]]
     assert counts.min() > 100 - 4 * 9
 
@@ -102,9 +103,7 @@ def test_windows_are_drawn_alike_and_none_beyond_the_limits():
 def test_the_same_seed_and_step_draw_the_same_windows():
     def drawn(seed, epoch, index):
         limits = np.array([5, 3, 1]), np.array([25, 8, 2])
-        made = TrainingWindows(
-            cutter_for(PLAIN, PANEL, 3), *limits, batch_size=9, seed=seed, steps=5
-        )
+        made = TrainingWindows(cutter_for(PLAIN, PANEL, 3), *limits, batch_size=9, seed=seed)
         return made.window(epoch, index).age[0].tolist()
 
     assert drawn(1, 2, 3) == drawn(1, 2, 3)

@@ -158,15 +158,7 @@ def training_windows(
     config: ForecastConfig, cutter: Cutter, parts: Parts, seed: int
 ) -> TrainingWindows:
     """What a member with that seed is trained on."""
-    total = int(np.maximum(parts.last - parts.first + 1, 0).sum())
-    return TrainingWindows(
-        cutter,
-        parts.first,
-        parts.last,
-        batch_size=config.batch_size,
-        seed=seed,
-        steps=max(1, -(-total // config.batch_size)),
-    )
+    return TrainingWindows(cutter, parts.first, parts.last, batch_size=config.batch_size, seed=seed)
 
 
 def usual_of(panel: Panel, transform: str, limit: Ints | None = None) -> Usual:

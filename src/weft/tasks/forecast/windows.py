@@ -134,11 +134,11 @@ class TrainingWindows:
     """
 
     def __init__(
-        self, cutter: Cutter, first: Ints, last: Ints, *, batch_size: int, seed: int, steps: int
+        self, cutter: Cutter, first: Ints, last: Ints, *, batch_size: int, seed: int
     ) -> None:
         self._cutter, self._first = cutter, first
         self._counts = np.cumsum(np.maximum(last - first + 1, 0))
-        self._size, self._seed, self._steps = batch_size, seed, steps
+        self._size, self._seed = batch_size, seed
 
     @property
     def total(self) -> int:
@@ -147,7 +147,7 @@ class TrainingWindows:
 
     def __len__(self) -> int:
         """Batches of an epoch: as many as hold all windows once, were each drawn once."""
-        return self._steps
+        return -(-self.total // self._size)
 
     def window(self, epoch: int, index: int) -> Batch:
         """Batch `index` of `epoch`."""
