@@ -1,6 +1,6 @@
 """ETTh1, the standard split: mean squared error of all test windows, on standardised values.
 
-    python benchmarks/forecast/etth1.py [--config FILE.toml] [--horizons 96,192,336,720] [--seeds 1]
+    python benchmarks/forecast/etth1.py [--config FILE.toml] [--horizons 96,192,336,720] [KEY=VALUE]
 
 Rows 0 to 8,639 are trained on, 8,640 to 11,519 choose the weights, 11,520 to 14,399 are the test;
 each variable is standardised by its training rows. WEFT_DATA names the folder with etth1.
@@ -73,8 +73,10 @@ def main() -> None:
     parser.add_argument("--config", default=Path(__file__).with_suffix(".toml"), type=Path)
     parser.add_argument("--horizons", default="96,192,336,720")
     parser.add_argument("--seeds", default=1, type=int)
+    parser.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="settings, as in the file")
     given = parser.parse_args()
     settings = tomllib.loads(given.config.read_text("utf-8"))
+    settings |= tomllib.loads("\n".join(given.changes))
     table = standardised()
     for horizon in map(int, given.horizons.split(",")):
         for seed in range(given.seeds):
