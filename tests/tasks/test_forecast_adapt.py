@@ -34,7 +34,7 @@ def below(truth, quantiles):
 def test_quantiles_end_where_their_share_lies_below(columns, centre, size):
     truth = centre + size * np.random.default_rng(0).normal(size=(3000, 2))
     found = follow(calibrated(columns), truth, columns=columns)
-    np.testing.assert_allclose(below(truth[1000:], found[1000:]), LEVELS, atol=0.03)
+    np.testing.assert_allclose(below(truth[1000:], found[1000:]), LEVELS, atol=0.04)
     width = (found[2000:, :, 2] - found[2000:, :, 0]).mean()
     assert width == pytest.approx(2 * 1.2816 * size, rel=0.15)
 

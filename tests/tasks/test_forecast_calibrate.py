@@ -123,12 +123,33 @@ def test_a_calibration_is_kept_bit_for_bit():
 
 
 def test_windows_that_overlap_are_no_evidence_of_how_far_errors_go():
-    """Two windows apart: the outer quantiles are set by the largest errors, not by a rank of 40."""
-    truth = np.random.default_rng(5).normal(size=(40, 1))
+    """Two windows apart: the outer quantiles are set by the largest errors, not by a rank of 40,
+    and the centre hardly moves.
+    """
+    truth = 1 + np.random.default_rng(5).normal(size=(40, 1))
     found = calibrate(np.zeros((40, 1, 1)), truth, (0.1, 0.5, 0.9), STILL(40), apart=2).offsets[0]
-    np.testing.assert_allclose(found, [truth.min(), np.median(truth), truth.max()])
+    wanted = np.array([truth.min(), np.median(truth), truth.max()])
+    np.testing.assert_allclose(found, wanted - np.median(truth) * 10 / 12)
     many = calibrate(np.zeros((40, 1, 1)), truth, (0.1, 0.5, 0.9), STILL(40)).offsets[0]
-    assert found[0] < many[0] < many[2] < found[2]
+    assert found[2] - found[0] > many[2] - many[0]
+
+
+def test_quantiles_of_a_network_move_as_far_as_there_is_evidence():
+    """Errors of one size: believed by a sixth after two windows apart, nearly whole after 400."""
+    truth, given = np.ones((400, 1)), np.zeros((400, 1, 3))
+    for apart, share in ((2, 2 / 12), (400, 400 / 410)):
+        found = calibrate(given, truth, (0.1, 0.5, 0.9), STILL(400), apart=apart).offsets
+        np.testing.assert_allclose(found, share)
+
+
+def test_few_windows_apart_make_one_offset_of_all_steps():
+    """Twenty windows apart of 200 steps' errors: neighbours join, so offsets don't jump."""
+    truth = np.random.default_rng(8).normal(size=(400, 60))
+    rough, smooth = (
+        calibrate(np.zeros((400, 60, 1)), truth, (0.1, 0.5, 0.9), STILL(400), apart=n).offsets
+        for n in (400, 20)
+    )
+    assert np.abs(np.diff(smooth[:, 2])).mean() < np.abs(np.diff(rough[:, 2])).mean() / 3
 
 
 def test_a_window_that_moves_more_has_wider_intervals():

@@ -71,3 +71,24 @@ def test_every_setting_is_described():
 def test_settings_are_read_without_torch():
     lines = "import sys, weft.tasks.forecast.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", lines], check=False).returncode == 0
+
+
+def test_a_fifth_is_held_back_between_two_horizons_and_twenty():
+    config = ForecastConfig(horizon=10)
+    assert [config.held_steps([n]) for n in (30, 200, 1000, 9000)] == [20, 40, 200, 200]
+    assert config.held_steps([20, 500, 9000]) == 100
+    assert ForecastConfig(horizon=10, holdback=33).held_steps([9000]) == 33
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"distribution": "gaussian"}, "the segments model has none"),
+        ({"model": "autoregressive", "loss": "mae"}, "its likelihood alone"),
+        ({"horizon": -3}, "a whole number from 1 on"),
+        ({"lags": "1,foo"}, "24,168"),
+    ],
+)
+def test_options_that_would_do_nothing_or_cannot_be_are_refused(settings, match):
+    with pytest.raises(ConfigError, match=match):
+        ForecastConfig(**{"horizon": 4, **settings})

@@ -165,6 +165,33 @@ def test_counts_need_the_scaling_of_counts():
     assert (found.weft >= 0).all()
 
 
+@pytest.mark.parametrize("change", [-40.0, 0.5])
+def test_what_is_no_count_is_refused_before_training(change):
+    counts = TABLE.assign(y=TABLE.y.round())
+    counts.loc[counts.unique_id == "b", "y"] += change
+    settings = {"model": "autoregressive", "distribution": "negative-binomial", "scaling": "mean"}
+    with pytest.raises(DataError, match=r"whole numbers from 0 on, and 1 series \(b\)"):
+        tiny(**settings).fit(counts)
+
+
+def test_a_holdback_that_leaves_nothing_to_train_on_is_refused():
+    with pytest.raises(DataError, match=r"holdback = 55.*60 steps.*at most 52"):
+        tiny(holdback=55).fit(TABLE)
+
+
+def test_a_single_value_is_short_and_no_constant():
+    frame = pandas.concat([TABLE, one("single", [5.0]), one("still", [5.0] * 9)])
+    with pytest.warns(ForecastWarning) as told:
+        model = tiny(model="direct", calibrate=False).fit(frame)
+    notes = [str(w.message) for w in told if "forecast" in str(w.message)]
+    assert any("1 series (single)" in n and "shorter than the horizon" in n for n in notes)
+    assert any("1 series (still)" in n and "constant" in n for n in notes)
+    found = model.predict().set_index("unique_id")
+    width = found["weft-hi-95"] - found["weft-lo-95"]
+    assert (width["still"] == 0).all()
+    assert (width["single"] > 0).all()
+
+
 @pytest.mark.parametrize("distribution", ["gaussian", "mixture"])
 def test_other_distributions_train(distribution):
     model = tiny(model="autoregressive", distribution=distribution).fit(TABLE)

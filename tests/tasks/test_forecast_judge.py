@@ -339,3 +339,32 @@ def test_m4s_published_figures_come_out(real_data):
         assert figures == pytest.approx(published[twins.get(name, name)], abs=6e-4), name
     assert found.best_baseline("OWA") == "SeasonalNaive"
     assert not any(found.left_out.values())
+
+
+@pytest.mark.parametrize(
+    ("point", "spread", "said"),
+    [
+        (10.5, 0.5, None),
+        (10.5, 90.0, "As distributions its forecasts are no better than those of Naive"),
+        (11.5, 0.01, None),
+    ],
+)
+def test_a_verdict_says_where_distributions_lose_what_points_win(point, spread, said):
+    levels = (0.1, 0.5, 0.9)
+    truth, history = np.full((4, 2), 10.0), np.array([8.0, 9.0, 8.0, 11.0])
+
+    def forecasts(name, point, spread):
+        values = np.full((4, 2), point)
+        return Forecasts(name, values, values[..., None] + spread * np.array([-1, 0, 1]), levels)
+
+    found = judge(
+        truth,
+        [forecasts("weft", point, spread), forecasts("Naive", 11.0, 1.0)],
+        histories=[history] * 4,
+        season=1,
+        series=list("abcd"),
+        intervals=(80,),
+    )
+    verdict = found.verdict("weft")
+    assert ("As distributions" in verdict) == (said is not None)
+    assert said is None or said in verdict

@@ -73,7 +73,7 @@ def test_both_have_the_verdict_and_say_what_the_windows_were_used_for(trained, c
     assert verdict in card
     assert verdict.replace("'", "&#x27;") in report
     for text in (card, report):
-        assert "calibrated on them" in text
+        assert "the best weights were chosen on them" in text
 
 
 def test_the_table_has_the_model_and_every_baseline(trained, card):

@@ -111,10 +111,19 @@ def test_scores_tell_a_jump_from_what_was_to_come(live_models):
 
 
 def test_a_missing_value_has_no_score(live_models):
-    assert np.isnan(live_models["direct"].stream().update({0: float("nan")})[0])
+    for missing in (float("nan"), None):
+        assert np.isnan(live_models["direct"].stream().update({0: missing})[0])
 
 
-@pytest.mark.parametrize(("values", "match"), [({7: 1.0}, "no series 7"), ({0: np.inf}, "is inf")])
+@pytest.mark.parametrize(
+    ("values", "match"),
+    [
+        ({7: 1.0}, "no series 7"),
+        ({0: np.inf}, "is inf"),
+        ({0: "x"}, "of 0 is 'x'; give a finite number"),
+        (3.0, "are 3.0; give them by series"),
+    ],
+)
 def test_wrong_values(live_models, values, match):
     with pytest.raises(DataError, match=match):
         live_models["direct"].stream().update(values)

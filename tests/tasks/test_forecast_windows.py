@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas
+import pytest
 from forecast_toys import HORIZON, config, one, panel_of, table, with_covariates
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +10,13 @@ from hypothesis import strategies as st
 from weft.data.calendar import calendar_features
 from weft.tasks.forecast.calendar import calendar_table
 from weft.tasks.forecast.setup import cutter_for, held_back, split
-from weft.tasks.forecast.windows import Origins, TrainingWindows, apart_of, origins_between
+from weft.tasks.forecast.windows import (
+    Origins,
+    TrainingWindows,
+    apart_of,
+    folds,
+    origins_between,
+)
 
 COVARIATES = {"past": "wind", "future": "price", "static": "kind,size"}
 PANEL = panel_of(with_covariates(table((30, 9, 2))), **COVARIATES)
@@ -155,3 +162,22 @@ def test_windows_apart_are_counted_by_series():
     origins = Origins(np.array([0, 0, 0, 2, 2]), np.array([10, 12, 18, 7, 10]))
     assert apart_of(origins, 4) == 3 + 1
     assert apart_of(Origins(*(part[:0] for part in origins)), 4) == 0
+
+
+@pytest.mark.parametrize("series", [1, 3, 12])
+def test_folds_hold_every_window_once_and_share_no_truth_with_the_others(series):
+    horizon, known = 4, np.tile(np.arange(20, 60, 3), series)
+    origins = Origins(np.repeat(np.arange(series), len(known) // series), known)
+    seen = np.zeros(len(known), int)
+    for inside, others in folds(origins, horizon):
+        seen += inside
+        assert others.any()
+        for w in np.flatnonzero(inside):
+            same = others & (origins.series == origins.series[w])
+            assert (np.abs(known[same] - known[w]) >= horizon).all()
+    assert (seen == 1).all()
+
+
+def test_windows_that_all_overlap_have_no_others():
+    origins = Origins(np.zeros(4, int), np.arange(10, 14))
+    assert not any(others.any() for _, others in folds(origins, 4))

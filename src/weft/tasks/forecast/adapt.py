@@ -18,8 +18,8 @@ __all__ = ["followed"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_PULL = 0.01
-"""By how much a level moves in a step, in logits, where all truths lie on one side of it."""
+_PULL = 0.001
+"""By how much a level moves in a step, in logits, where no truth lies beyond it."""
 
 _FARTHEST = 4.0
 """How far a level may have moved, in logits."""
@@ -106,7 +106,8 @@ class _Errors:
         for column in range(self.mass.shape[-1]):
             np.add.at(self.mass[..., column], (self.places[rows, steps, column], steps), elapsed)
         above = (self.levels - (self.errors[rows, steps] <= told)).mean(0)
-        pull = min(_PULL * elapsed, 0.5)
+        # By the share of the tail: a far quantile is seldom passed, so each miss tells more.
+        pull = min(_PULL * elapsed, 0.05) / (self.levels * (1 - self.levels))
         self.shift = np.clip(self.shift + pull * above, -_FARTHEST, _FARTHEST)
 
     def offsets(self) -> Floats:

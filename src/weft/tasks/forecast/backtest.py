@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weft.data.panel import Reading
+from weft.errors import DataError
 from weft.tasks.forecast.config import ForecastConfig
 from weft.tasks.forecast.evaluate import Backtest, judged
 from weft.tasks.forecast.fitting import fit_model
@@ -73,6 +74,12 @@ def _trained(
     its horizon not at all: nobody reads them, so what they are is no error.
     """
     ends = _ends(reading, origins)
+    if ends.max() <= config.horizon:
+        raise DataError(
+            f"Before the first of these windows the longest series has {ends.max()} steps, and "
+            f"horizon = {config.horizon} needs at least {config.horizon + 1} to train on; ask for "
+            "fewer windows, or a smaller step."
+        )
     known = ends.copy()
     np.maximum.at(known, origins.series, origins.known)
     panel = reading.panel(reading.schema(ends), known, config.horizon)

@@ -19,7 +19,10 @@ __all__ = ["KEPT", "Calibration", "calibrate", "quantiles_at", "uncalibrated"]
 Floats = NDArray[np.float64]
 
 _ENOUGH = 200
-"""Truths that a step's quantiles are set by; where a step has fewer, its neighbours' help."""
+"""Truths of windows apart that a step's quantiles are set by; of fewer, its neighbours' help."""
+
+_DOUBT = 10
+"""Windows apart that it takes to believe half of what they say of a forecast's centre."""
 
 _PATTERNS = 500
 """Held-back windows whose ranks are kept, to draw paths that go up and down as those did."""
@@ -113,9 +116,11 @@ def calibrate(
     share = 1.0 if apart is None else min(apart / len(truth), 1.0)
     usual = float(change.mean())
     errors = (truth[..., None] - given) / _wildness(change, usual)[:, None, None]
-    near = [_near(errors, h) for h in range(horizon)]
+    near = [_near(errors, h, share) for h in range(horizon)]
     counts = share * np.isfinite(errors).all(-1).sum(0)
     offsets = np.stack([_offsets(*part, levels) for part in zip(near, counts, strict=True)])
+    if apart is not None:
+        offsets = _believed(offsets, apart, levels.index(0.5), own=errors.shape[-1] > 1)
     spread = np.stack([np.quantile(part, KEPT, axis=0) for part in near], 1)
     complete = errors[np.isfinite(errors).all((1, 2))]
     middle = complete[..., levels.index(0.5) if errors.shape[-1] > 1 else 0]
@@ -128,12 +133,23 @@ def _wildness(change: Floats, usual: float) -> Floats:
     return found
 
 
-def _near(errors: Floats, step: int) -> Floats:
-    """The errors (n, Q) at a step, and at its neighbours if need be."""
+def _believed(offsets: Floats, apart: int, middle: int, *, own: bool) -> Floats:
+    """Offsets (H, Q) as far as so many windows apart are to be believed: where a network has `own`
+    quantiles all of them shrink, else the centre alone stays nearer to the forecast.
+    """
+    doubt = _DOUBT / (apart + _DOUBT)
+    found: Floats = offsets - doubt * (offsets if own else offsets[:, middle, None])
+    return found
+
+
+def _near(errors: Floats, step: int, share: float) -> Floats:
+    """The errors (n, Q) at a step, and at its neighbours if need be: of so large a share of them
+    that is evidence.
+    """
     for reach in range(errors.shape[1]):
         near = errors[:, max(step - reach, 0) : step + reach + 1]
         near = near[np.isfinite(near).all(-1)]
-        if len(near) >= _ENOUGH:
+        if share * len(near) >= _ENOUGH:
             break
     return near
 

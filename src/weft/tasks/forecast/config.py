@@ -1,6 +1,7 @@
 """Every setting of the forecasting task, with its default and its one description; no torch."""
 
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -27,7 +28,7 @@ class ForecastConfig(TrainingConfig):
     (0.1, 0.5, 0.9)
     """
 
-    horizon: int = option(0, "steps to forecast; it must be given", minimum=0)
+    horizon: int = option(0, "steps to forecast; it must be given")
     freq: str = option("", "time between steps: h, 15min, D, W, MS, ...; empty: told by the data")
     id: str = option("unique_id", "the column that names the series")
     time: str = option("ds", "the column of time stamps")
@@ -90,7 +91,8 @@ class ForecastConfig(TrainingConfig):
     ensemble: int = option(1, "models trained with seeds from `seed` on, and averaged", minimum=1)
     holdback: int = option(
         0,
-        "steps at the end kept from training, to choose weights and to calibrate; 0: two horizons",
+        "steps at the end kept from training, to choose weights and to calibrate; 0: a fifth of "
+        "the median series, from two horizons to twenty",
         minimum=0,
     )
     final_steps: int = option(
@@ -110,28 +112,40 @@ class ForecastConfig(TrainingConfig):
     schedule: Literal["constant", "cosine"] = new_default("schedule", "cosine")
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not self.horizon:
             raise ConfigError("horizon is missing; say how many steps to forecast: horizon = 24.")
+        if isinstance(self.horizon, int) and self.horizon < 0:
+            raise ConfigError(f"horizon = {self.horizon}; it must be a whole number from 1 on.")
+        super().__post_init__()
         if self.window:
             raise ConfigError(
                 f"window = {self.window}; forecasters are trained on whole look-backs: "
                 "set lookback, and leave window out."
             )
         self.check_end()
-        if self.held_steps < self.horizon:
+        if 0 < self.holdback < self.horizon:
             raise ConfigError(
                 f"holdback = {self.holdback}: fewer than the {self.horizon} steps of a forecast; "
-                "give at least as many, or 0 for two horizons."
+                "give at least as many, or 0 for a fifth of the median series."
             )
         _check_numbers("intervals", self.intervals, 0, 100)
         _check_numbers("quantiles", self.quantiles, 0, 1)
-        if any(lag < 1 or lag != int(lag) for lag in _numbers("lags", self.lags)):
+        if any(lag < 1 or lag != int(lag) for lag in _numbers("lags", self.lags, "24,168")):
             raise ConfigError(f"lags = {self.lags!r}; they must be whole numbers from 1 on.")
         if self.errors != "scaled" and self.model == "autoregressive":
             raise ConfigError(
                 f"errors = {self.errors!r}: the autoregressive model is trained by its likelihood, "
                 "which has no errors to weigh; leave errors out, or choose another model."
+            )
+        if self.loss != "quantiles" and self.model == "autoregressive":
+            raise ConfigError(
+                f"loss = {self.loss!r}: the autoregressive model is trained by its likelihood "
+                "alone; leave loss out, or choose another model."
+            )
+        if self.distribution != "student-t" and self.model != "autoregressive":
+            raise ConfigError(
+                f"distribution = {self.distribution!r}: the {self.model} model has none; leave it "
+                "out, or choose model = 'autoregressive'."
             )
         if self.past and self.model == "autoregressive":
             raise ConfigError(
@@ -152,10 +166,10 @@ class ForecastConfig(TrainingConfig):
         """The prediction intervals in percent, ascending."""
         return tuple(sorted(set(_numbers("intervals", self.intervals))))
 
-    @property
-    def held_steps(self) -> int:
-        """How many steps at the end of each series are kept from training."""
-        return self.holdback or 2 * self.horizon
+    def held_steps(self, lengths: Iterable[int]) -> int:
+        """How many steps at the end of series of these lengths are kept from training."""
+        fifth = int(statistics.median(lengths)) // 5
+        return self.holdback or min(max(fifth, 2 * self.horizon), 20 * self.horizon)
 
     @property
     def counts(self) -> bool:
@@ -192,12 +206,12 @@ def _text(value: Any) -> Any:
     return value
 
 
-def _numbers(name: str, text: str) -> list[float]:
+def _numbers(name: str, text: str, example: str = "80,95") -> list[float]:
     try:
         return [float(word) for word in text.split(",") if word.strip()]
     except ValueError as error:
         raise ConfigError(
-            f"{name} = {text!r}; it must be numbers with commas between: '80,95'."
+            f"{name} = {text!r}; it must be numbers with commas between: {example!r}."
         ) from error
 
 

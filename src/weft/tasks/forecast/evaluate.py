@@ -1,6 +1,7 @@
 """Forecasts of the past: rolling origins, judged beside the baselines."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from weft.tasks.forecast.predict import Predicted
 from weft.tasks.forecast.store import Kept
 from weft.tasks.forecast.windows import Origins
 
-__all__ = ["Backtest", "judged", "rolling"]
+__all__ = ["Backtest", "fewer_than", "judged", "rolling", "without_coverage"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,17 @@ def rolling(lengths: NDArray[np.int64], horizon: int, windows: int, step: int) -
     return Origins(series, known[series, place])
 
 
+def fewer_than(windows: int, origins: Origins, series: int) -> list[str]:
+    """A note where some of so many series have fewer origins than were asked for."""
+    short = int((np.bincount(origins.series, minlength=series) < windows).sum())
+    if not short:
+        return []
+    return [
+        f"windows = {windows}: {short} of {series} series are too short for so many; "
+        f"{len(origins.series)} windows are judged in all."
+    ]
+
+
 def judged(
     model: Model,
     kept: Kept,
@@ -90,3 +102,13 @@ def judged(
         intervals=config.widths,
     )
     return Backtest(panel, origins, found, truth, judgement, config.levels)
+
+
+def without_coverage(found: Backtest) -> Backtest:
+    """The same, but how often the model's intervals held is not known."""
+    table = dict(found.judgement.table)
+    table[NAME] = {
+        name: math.nan if name.startswith("coverage") else value
+        for name, value in table[NAME].items()
+    }
+    return replace(found, judgement=replace(found.judgement, table=table))

@@ -20,6 +20,7 @@ from weft.tasks.forecast.setup import split
 from weft.training import TrainingResult
 
 __all__ = [
+    "CALIBRATED_ON",
     "HELD_BACK",
     "coverage_of",
     "data_facts",
@@ -31,9 +32,19 @@ __all__ = [
 ]
 
 HELD_BACK = (
+    "No weights were trained on these windows, but the best weights were chosen on them, so they "
+    "flatter the model; each window's intervals were calibrated on others. `weft evaluate RUN "
+    "--backtest 5` is the stricter test."
+)
+
+CALIBRATED_ON = (
     "No weights were trained on these windows, but the best weights were chosen and the intervals "
-    "calibrated on them, so they flatter the model a little; `weft evaluate RUN --backtest 5` is "
-    "the stricter test."
+    "calibrated on them, so they flatter the model; --backtest trains anew on what came before."
+)
+
+_UNMEASURED = (
+    "how often the intervals hold was not measured: too few held-back windows don't overlap, and "
+    "they were needed to calibrate; --backtest measures it"
 )
 
 _METRICS = {
@@ -76,7 +87,7 @@ def data_notes(model: Model, panel: Panel) -> list[str]:
     parts = split(config, panel, model.nets[0].lookback)
     held, short = parts.limit < panel.lengths, parts.last < parts.first
     notes = notes_on(panel, config.horizon)
-    steps = config.held_steps
+    steps = config.held_steps(panel.lengths)
     until = ", until the final steps of training" if config.final_steps else ""
     notes.append(
         f"The last {steps} steps of {held.sum():,} of {len(panel):,} series were held back{until}."
@@ -169,9 +180,14 @@ def quality_of(found: Backtest) -> dict[str, object]:
         "verdict": judgement.verdict(NAME),
         "judged on": f"{len(judgement.series):,} windows of {series:,} series, "
         f"{found.truth.shape[1]} steps each",
-        "coverage": " ".join(coverage_of(found)) or "no interval was forecast",
+        "coverage": " ".join(coverage_of(found)) or _no_coverage(found),
         **({"left out": " ".join(judgement.notes())} if judgement.notes() else {}),
     }
+
+
+def _no_coverage(found: Backtest) -> str:
+    forecast = any(name.startswith("coverage") for name in found.judgement.table[NAME])
+    return _UNMEASURED if forecast else "no interval was forecast"
 
 
 def _model(name: str, meanings: bool) -> str:

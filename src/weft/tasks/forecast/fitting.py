@@ -10,7 +10,7 @@ from weft.tasks.forecast.config import ForecastConfig
 from weft.tasks.forecast.members import build, finish_member, member_config, train_member
 from weft.tasks.forecast.model import Model
 from weft.tasks.forecast.nets import ForecastNet
-from weft.tasks.forecast.setup import check_transform, cutter_for, held_back, sizes_of, split
+from weft.tasks.forecast.setup import check_values, cutter_for, held_back, sizes_of, split
 from weft.training import Progress, Run, TrainingResult
 
 __all__ = ["Fitted", "check_trainable", "fit_model"]
@@ -28,8 +28,9 @@ class Fitted(NamedTuple):
 
 def check_trainable(config: ForecastConfig, panel: Panel) -> None:
     """Raise what the network or the data would, before a run is made or replaced."""
-    check_transform(config, panel)
-    split(config, panel, build(config, sizes_of(config, panel)).lookback)
+    net = build(config, sizes_of(config, panel))
+    check_values(config, panel)
+    split(config, panel, net.lookback)
 
 
 def fit_model(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from weft.data.panel import Panel
-from weft.tasks.forecast.evaluate import Backtest, judged
+from weft.tasks.forecast.evaluate import Backtest, judged, without_coverage
 from weft.tasks.forecast.model import Model
 from weft.tasks.forecast.setup import held_back, split
 from weft.tasks.forecast.store import Kept
@@ -20,7 +20,9 @@ the baselines read all of them."""
 def judged_held_back(model: Model, panel: Panel) -> Backtest | None:
     """Judge the model beside the baselines on windows of the held-back part, spread evenly over it.
 
-    None where nothing was held back, or nothing of it is known.
+    Each window's quantiles are calibrated on others that share no truth with it; where there are
+    none, how often intervals held is not told. None where nothing was held back, or nothing of it
+    is known.
     """
     parts = split(model.config, panel, model.nets[0].lookback)
     origins = held_back(model.config, panel, parts)
@@ -29,9 +31,12 @@ def judged_held_back(model: Model, panel: Panel) -> Backtest | None:
     most = int(np.clip(_VALUES // max(1, int(origins.known.mean())), _FEWEST, _MOST))
     kept = Kept(panel, np.zeros(len(panel), np.int64))
     chosen = spread_evenly(origins, most)
-    if not np.isfinite(model.cutter(kept).truth(chosen)).any():
+    cutter = model.cutter(kept)
+    if not np.isfinite(cutter.truth(chosen)).any():
         return None
-    return judged(model, kept, chosen, seed=model.config.seed)
+    given = model.crossed(cutter, chosen)
+    found = judged(model, kept, chosen, given=given, seed=model.config.seed)
+    return found if given is not None else without_coverage(found)
 
 
 def spread_evenly(origins: Origins, most: int) -> Origins:

@@ -76,8 +76,28 @@ class Judgement:
         return min(found, key=lambda name: found[name])
 
     def verdict(self, name: str, metric: str = "") -> str:
-        """A sentence: by how much the model beats the best baseline, or that it does not."""
-        metric = metric or self.deciding()
+        """A sentence: by how much the model beats the best baseline, or that it does not.
+
+        Where no metric is asked for, a further one if it loses by CRPS what it wins by MASE, or the
+        other way round.
+        """
+        if metric:
+            return self._sentence(name, metric)
+        told, won = self._sentence(name, self.deciding()), self._wins(name, self.deciding())
+        if math.isnan(self.table[name].get("CRPS", math.nan)) or self._wins(name, "CRPS") == won:
+            return told
+        best = self.best_baseline("CRPS", besides=name)
+        figures = f"CRPS {self.table[name]['CRPS']:.4g} against {self.table[best]['CRPS']:.4g}"
+        how = "As distributions its forecasts are"
+        if won:
+            return f"{told} {how} no better than those of {best}: {figures}."
+        return f"{told} {how} better than those of {best}, the best: {figures}."
+
+    def _wins(self, name: str, metric: str) -> bool:
+        best = self.best_baseline(metric, besides=name)
+        return self.table[name][metric] < self.table[best][metric]
+
+    def _sentence(self, name: str, metric: str) -> str:
         self._check(name, metric)
         best = self.best_baseline(metric, besides=name)
         ours, theirs = self.table[name][metric], self.table[best][metric]

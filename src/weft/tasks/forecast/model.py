@@ -15,12 +15,12 @@ from weft.tasks.forecast.calibrate import Calibration, calibrate, uncalibrated
 from weft.tasks.forecast.config import ForecastConfig
 from weft.tasks.forecast.members import build
 from weft.tasks.forecast.nets import ForecastNet, Sizes
-from weft.tasks.forecast.notes import named
+from weft.tasks.forecast.notes import FEWEST, named
 from weft.tasks.forecast.predict import Predicted, Scaled, scaled_forecasts
 from weft.tasks.forecast.scaling import Usual, transformed, untransformed
 from weft.tasks.forecast.setup import cutter_for, usual_of
 from weft.tasks.forecast.store import Kept, keep, restore, to_parts
-from weft.tasks.forecast.windows import Cutter, Origins, apart_of
+from weft.tasks.forecast.windows import Cutter, Origins, apart_of, folds
 
 __all__ = ["Model"]
 
@@ -135,6 +135,40 @@ class Model:
         )
         return _told(self._on_data(scaled, quantiles), cutter, origins)
 
+    def crossed(self, cutter: Cutter, origins: Origins) -> Predicted | None:
+        """Forecasts of held-back windows, each calibrated on others that share no truth with it.
+
+        None where there are too few for that.
+        """
+        scaled = scaled_forecasts(self.nets, cutter, origins, seed=self.config.seed)
+        if not self._calibrates:
+            return _told(self.on_data(scaled), cutter, origins)
+        calibrated = np.empty((*scaled.quantiles.shape[:2], len(self.config.levels)))
+        for inside, others in folds(origins, self.config.horizon):
+            if not others.any():
+                return None
+            found = self._calibrated(scaled, cutter, origins, others)
+            calibrated[inside] = found(scaled.quantiles[inside], scaled.change[inside])
+        return _told(self._on_data(scaled, calibrated), cutter, origins)
+
+    @property
+    def _calibrates(self) -> bool:
+        return self.config.calibrate or not self.nets[0].levels
+
+    def _calibrated(
+        self, scaled: Scaled, cutter: Cutter, origins: Origins, chosen: NDArray[np.bool_]
+    ) -> Calibration:
+        """What some held-back windows, chosen of (W,), say of the quantiles."""
+        part = Origins(*(values[chosen] for values in origins))
+        truth = scaled.to_scaled(transformed(cutter.truth(origins), self.config.transform))
+        return calibrate(
+            scaled.quantiles[chosen],
+            truth[chosen],
+            self.config.levels,
+            scaled.change[chosen],
+            apart_of(part, self.config.horizon),
+        )
+
     def on_data(self, scaled: Scaled) -> Predicted:
         """Calibrated quantiles on the scale of the data, and points: the mean of a network that was
         trained for it, else the median.
@@ -197,20 +231,15 @@ class Model:
     ) -> "Model":
         """The model of trained networks: calibrated, and with the end of each series."""
         panel = cutter.panel
-        if config.calibrate or not nets[0].levels:
-            scaled = scaled_forecasts(nets, cutter, held, seed=config.seed)
-            truth = scaled.to_scaled(transformed(cutter.truth(held), config.transform))
-            calibration = calibrate(
-                scaled.quantiles,
-                truth,
-                config.levels,
-                scaled.change,
-                apart_of(held, config.horizon),
-            )
-        else:
-            calibration = uncalibrated(config.levels, config.horizon)
         known = keep(panel, cutter.begun, nets[0].lookback)
-        return cls(config, sizes, nets, calibration, known, panel.starts, cutter.usual)
+        nothing = uncalibrated(config.levels, config.horizon)
+        model = cls(config, sizes, nets, nothing, known, panel.starts, cutter.usual)
+        if not model._calibrates:
+            return model
+        scaled = scaled_forecasts(nets, cutter, held, seed=config.seed)
+        everything = np.ones(len(held.series), bool)
+        found = model._calibrated(scaled, cutter, held, everything)
+        return dataclasses.replace(model, calibration=found)
 
 
 def _whole(quantiles: Floats, levels: Floats) -> Floats:
@@ -252,5 +281,6 @@ def _plain(cutter: Cutter, origins: Origins) -> tuple[NDArray[np.bool_], Floats]
         values = panel.values(origins.series[w])[: origins.known[w]]
         values = values[np.isfinite(values)]
         if len(values):
-            plain[w], constant[w] = values.min() == values.max(), values[0]
+            plain[w] = len(values) >= FEWEST and values.min() == values.max()
+            constant[w] = values[0]
     return plain, constant

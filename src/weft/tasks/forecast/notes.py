@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 
 from weft.data.panel import Panel
 
-__all__ = ["ForecastWarning", "notes_on", "warn"]
+__all__ = ["FEWEST", "ForecastWarning", "named", "notes_on", "warn"]
 
 _NAMED = 5
+
+FEWEST = 3
+"""So many values and all the same are a constant; of fewer nobody knows."""
 
 
 class ForecastWarning(UserWarning):
@@ -35,9 +38,9 @@ def notes_on(panel: Panel, horizon: int) -> list[str]:
     np.minimum.at(low, series[seen], panel.y[seen])
     found = {
         "have no value at all and are forecast as missing": count == 0,
-        "are constant, and forecast as that constant": (count > 0) & (high == low),
+        "are constant, and forecast as that constant": (count >= FEWEST) & (high == low),
         f"are shorter than the horizon ({horizon} steps), and are forecast by what the others "
-        "taught": (panel.lengths <= horizon) & (count > 0) & (high > low),
+        "taught": (panel.lengths <= horizon) & (count > 0) & ((high > low) | (count < FEWEST)),
     }
     return [f"{named(panel, which)} {what}." for what, which in found.items() if which.any()]
 

@@ -16,7 +16,7 @@ from weft.tasks.forecast.windows import Cutter, Origins, TrainingWindows, origin
 
 __all__ = [
     "Parts",
-    "check_transform",
+    "check_values",
     "columns_of",
     "cutter_for",
     "held_back",
@@ -51,9 +51,13 @@ def columns_of(config: ForecastConfig) -> Columns:
     )
 
 
-def check_transform(config: ForecastConfig, panel: Panel) -> None:
-    """Raise DataError where the transform is not of values that some series has."""
+def check_values(config: ForecastConfig, panel: Panel) -> None:
+    """Raise DataError where the transform, or a distribution of counts, is not of values that some
+    series has.
+    """
     how = config.transform
+    if config.counts:
+        _check_counts(panel)
     if how == "none":
         return
     lowest = np.full(len(panel), np.inf)
@@ -64,6 +68,18 @@ def check_transform(config: ForecastConfig, panel: Panel) -> None:
         raise DataError(
             f"transform = {how!r} needs values {allowed}, and {named(panel, bad)} go down to "
             f"{lowest[bad].min():g}; choose another transform, or none."
+        )
+
+
+def _check_counts(panel: Panel) -> None:
+    seen = np.isfinite(panel.y)
+    wrong = seen & ((panel.y < 0) | (panel.y != panel.y.round()))
+    if wrong.any():
+        bad = np.bincount(np.repeat(np.arange(len(panel)), panel.lengths), wrong, len(panel)) > 0
+        raise DataError(
+            f"distribution = 'negative-binomial' is of counts, whole numbers from 0 on, and "
+            f"{named(panel, bad)} have others, {panel.y[wrong][0]:g} for one; choose another "
+            "distribution, or give counts."
         )
 
 
@@ -84,10 +100,10 @@ def split(config: ForecastConfig, panel: Panel, lookback: int) -> Parts:
     """Hold the last steps of each series back where two horizons are left before them.
 
     A series shorter than that is trained on whole. Raises DataError where no series has a window
-    to train on.
+    to train on, or is long enough for the `holdback` that was asked for.
     """
     lengths, horizon = panel.lengths, config.horizon
-    kept = lengths - config.held_steps
+    kept = lengths - config.held_steps(lengths)
     limit = np.where(kept >= 2 * horizon, kept, lengths)
     last = limit - horizon
     first = np.maximum(np.minimum(lookback, last // 2), 1)
@@ -101,6 +117,13 @@ def split(config: ForecastConfig, panel: Panel, lookback: int) -> Parts:
             f"No series is long enough to train on: the longest has {lengths.max(initial=0)} steps "
             f"of {panel.frequency.name}, and horizon = {horizon} needs at least {horizon + 1}; "
             "give longer series or a smaller horizon."
+        )
+    if config.holdback and not (kept >= 2 * horizon).any():
+        most = int(lengths.max()) - 2 * horizon
+        allowed = f"at most {most}, or longer series" if most >= horizon else "longer series"
+        raise DataError(
+            f"holdback = {config.holdback}: the longest series has {lengths.max()} steps, and two "
+            f"horizons ({2 * horizon}) must be left to train on; give {allowed}."
         )
     return Parts(limit, first, last)
 

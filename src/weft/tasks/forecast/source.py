@@ -8,7 +8,7 @@ from weft.errors import RunError
 from weft.files import digest
 from weft.tasks.forecast.config import ForecastConfig
 from weft.tasks.forecast.evaluate import Backtest
-from weft.tasks.forecast.facts import HELD_BACK
+from weft.tasks.forecast.facts import CALIBRATED_ON
 from weft.training import Run
 
 __all__ = ["remarks", "static_of", "table_of"]
@@ -44,10 +44,11 @@ def remarks(
             "The final steps of training were on all of these values, so the table flatters the "
             "model; --backtest trains anew on what came before."
         ]
-    if config.horizon + step * (windows - 1) <= config.held_steps:
-        return [HELD_BACK]
+    steps = config.held_steps(found.panel.lengths)
+    if config.horizon + step * (windows - 1) <= steps:
+        return [CALIBRATED_ON]
     return [
-        f"Only the last {config.held_steps} steps of each series were held back: the "
+        f"Only the last {steps} steps of each series were held back: the "
         "windows before them were trained on, so the table flatters the model; --backtest trains "
         "anew on what came before."
     ]

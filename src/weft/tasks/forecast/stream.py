@@ -55,12 +55,12 @@ class Stream:
 
     def update(
         self,
-        values: Mapping[Hashable, float],
+        values: Mapping[Hashable, float | None],
         *,
         past: Mapping[Hashable, Mapping[str, Any]] | None = None,
         future: Any = None,
     ) -> dict[Hashable, float]:
-        """One step of every series: the values by id; a series that is not named, or NaN, has none.
+        """One step of every series: values by id; a series that is not named, None or NaN has none.
 
         Args:
             past: where the model reads past covariates, those of this step, by id and by column:
@@ -94,17 +94,19 @@ class Stream:
         columns = forecast_columns(self._predicted(), config.levels, config.widths, config.horizon)
         return frame({**long_columns(panel, stamps), **columns}, panel.times_given)
 
-    def _observed(self, values: Mapping[Hashable, float]) -> NDArray[np.float64]:
+    def _observed(self, values: Mapping[Hashable, float | None]) -> NDArray[np.float64]:
+        if not isinstance(values, Mapping):
+            raise DataError(
+                f"The values of a step are {values!r}; give them by series: {{'name': 8.0}}."
+            )
         y = np.full(len(self._kept.panel), np.nan)
         for series, value in values.items():
             self._check_followed(series)
-            if np.isinf(value):
-                raise DataError(f"The value of {series!r} is {value}; give a finite one, or NaN.")
-            y[self._place[series]] = value
+            y[self._place[series]] = _number(series, value)
         return y
 
     def _read(
-        self, values: Mapping[Hashable, float], past: Mapping[Hashable, Mapping[str, Any]]
+        self, values: Mapping[Hashable, float | None], past: Mapping[Hashable, Mapping[str, Any]]
     ) -> NDArray[np.float32]:
         """Past covariates (N, P); of series without any row they are missing, as in a table."""
         encodings = self._kept.panel.schema.past
@@ -178,6 +180,17 @@ class Stream:
             scaled = Scaled(together, self._location, self._scale, self._change, None)
             self._latest = self._model.on_data(scaled)
         return self._latest
+
+
+def _number(series: Hashable, value: Any) -> float:
+    """The value as a number, NaN for None; DataError for what is none, or infinite."""
+    try:
+        number = np.nan if value is None else float(value)
+    except (TypeError, ValueError):
+        number = np.inf
+    if np.isinf(number):
+        raise DataError(f"The value of {series!r} is {value!r}; give a finite number, or NaN.")
+    return number
 
 
 def _check_columns(series: Hashable, given: Any, names: Sequence[str]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,7 @@ from weft.files import digest
 from weft.tasks.forecast.backtest import backtested
 from weft.tasks.forecast.config import ForecastConfig, forecast_config
 from weft.tasks.forecast.describe import describe
-from weft.tasks.forecast.evaluate import Backtest, judged, rolling
+from weft.tasks.forecast.evaluate import Backtest, fewer_than, judged, rolling
 from weft.tasks.forecast.evidence import notes_on_intervals
 from weft.tasks.forecast.fitting import check_trainable, fit_model
 from weft.tasks.forecast.frames import NAME, Frame, forecast_columns, frame, long_columns
@@ -69,7 +71,7 @@ class Forecaster:
         self._given = settings
         self._model: Model | None = None
         self._panel: Kept | None = None
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._temporary: str | None = None
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Every setting by name, those not given at their defaults."""
@@ -117,8 +119,9 @@ class Forecaster:
         panel = read_panel(data, columns_of(self.config), static=static)
         warn(notes_on(panel, self.config.horizon))
         if out is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="weft-")
-            out, overwrite = self._temporary.name, True
+            self._temporary = out = tempfile.mkdtemp(prefix="weft-")
+            weakref.finalize(self, shutil.rmtree, out, ignore_errors=True)
+            overwrite = True
         check_trainable(self.config, panel)
         warn(notes_on_intervals(self.config, panel))
         record = self._record(panel, data, static)
@@ -224,6 +227,7 @@ class Forecaster:
         kept = self._whole(data, static, "evaluate on")
         horizon = self.config.horizon
         origins = rolling(kept.panel.lengths, horizon, windows, step or horizon)
+        warn(fewer_than(windows, origins, len(kept.panel)))
         return judged(self._ready(), kept, origins, baselines=baselines, adapt=adapt, seed=seed)
 
     def backtest(
@@ -248,6 +252,7 @@ class Forecaster:
         reading = open_panel(data, columns_of(self.config), static=static)
         step = step or self.config.horizon
         origins = rolling(reading.lengths, self.config.horizon, windows, step)
+        warn(fewer_than(windows, origins, len(reading.lengths)))
         return backtested(self.config, reading, origins, refit, _shown(progress))
 
     def anomalies(
@@ -318,7 +323,7 @@ class Forecaster:
         run.save_model(tensors)
         results = [ended(result) for result in self.results]
         run.save_config({**run.config, "model": told, "results": results})
-        if not (self._temporary and run.path == Path(self._temporary.name)):
+        if not (self._temporary and run.path == Path(self._temporary)):
             self.held_back = describe(run, before, panel, self.results)
 
     def _data(self, data: Any, static: Any) -> Kept:

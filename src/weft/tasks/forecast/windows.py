@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,9 +15,20 @@ from weft.data.panel import Panel
 from weft.tasks.forecast.calendar import CalendarTable
 from weft.tasks.forecast.scaling import Usual, scale_of, transformed
 
-__all__ = ["Batch", "Cutter", "Origins", "TrainingWindows", "apart_of", "origins_between"]
+__all__ = [
+    "Batch",
+    "Cutter",
+    "Origins",
+    "TrainingWindows",
+    "apart_of",
+    "folds",
+    "origins_between",
+]
 
 Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+_FOLDS = 5
 
 
 class Batch(NamedTuple):
@@ -173,6 +185,31 @@ def apart_of(origins: Origins, horizon: int) -> int:
     np.minimum.at(low, series, origins.known)
     np.maximum.at(high, series, origins.known)
     return int(((high - low) // horizon + 1).sum())
+
+
+def folds(origins: Origins, horizon: int) -> Iterator[tuple[Mask, Mask]]:
+    """Parts of windows (W,), and for each the windows that share no truth with it: parts of whole
+    series where there are enough, else of the time of each.
+    """
+    series, place = np.unique(origins.series, return_inverse=True)
+    if len(series) >= 2 * _FOLDS:
+        for number in range(_FOLDS):
+            yield place % _FOLDS == number, place % _FOLDS != number
+        return
+    first, last = (
+        np.array([f(origins.known[place == n]) for n in range(len(series))])
+        for f in (np.min, np.max)
+    )
+    fold = (origins.known - first[place]) * _FOLDS // (last - first + 1)[place]
+    for number in range(_FOLDS):
+        inside, others = fold == number, np.zeros(len(place), bool)
+        for n in range(len(series)):
+            own, known = place == n, origins.known
+            if (own & inside).any():
+                low, high = known[own & inside].min(), known[own & inside].max()
+                others |= own & ((known <= low - horizon) | (known >= high + horizon))
+        if inside.any():
+            yield inside, others
 
 
 def origins_between(first: Ints, last: Ints, stride: int) -> Origins:
