@@ -199,7 +199,7 @@ TRAIN = ("train", "forecast")
         ((*TRAIN, "sales.csv", *SMALL, "--model", "best", "--out", "r"), ("'segments'",)),
         ((*TRAIN, "--resume", "--out", "none"), ("none does not exist",)),
         (("forecast", "nowhere"), ("nowhere does not exist",)),
-        (("forecast", "sales.csv"), ("is not a run",)),
+        (("forecast", "sales.csv"), ("is a file and not a run",)),
         (("forecast", "RUN", "none.csv"), ("none.csv: no such file",)),
         (("forecast", "RUN", "-o", "x.txt"), ("x.txt", ".csv or .parquet")),
         (("forecast", "RUN", "-o", "none/x.csv"), ("no folder none",)),

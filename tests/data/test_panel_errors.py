@@ -44,7 +44,7 @@ def refuse(message, source, columns=None, **more):
 LATER = HOURS[3] + pd.Timedelta("7min")
 FRAMES = {
     "no column 'y' (target) ... Did you mean 'Y'?": TABLE.rename(columns={"y": "Y"}),
-    "no column 'unique_id' (id) ... layout='wide'": TABLE.drop(columns="unique_id"),
+    "no column 'unique_id' (id) ... layout = 'wide'": TABLE.drop(columns="unique_id"),
     "in the index: reset_index()": TABLE.set_index("unique_id"),
     "2 columns are called 'y'": pd.concat([TABLE, TABLE[["y"]]], axis=1),
     "has no rows": TABLE.iloc[:0],
@@ -99,7 +99,7 @@ FILES = {
     "a.csv: no such file": None,
     "Its header is one cell: separate cells by commas": "unique_id;ds;y\na;2024-01-01;1\n",
     "Its first row looks like data: add a header": "0.5,1.5,2\n0.6,1.5,2\n",
-    "cannot be read (Empty CSV file); save it as UTF-8": "",
+    "a.csv: is empty; give a table with a header and rows": "",
     "has no rows": HEAD,
     "row 3: Expected 3 columns, got 2": HEAD + "a,2024-01-01,1\na,2024-01-02\n",
     "row 2 and row 4 are both series 'a'": HEAD
@@ -151,7 +151,7 @@ def test_files_that_are_no_tables(tmp_path):
 
 FREQUENCIES = {
     "D": "row 1 (from 0) (series 'a') has the stamp ... (one of 10) ... stamps look like 'h'",
-    "min": "freq='min' contradicts the stamps ... all 60 such steps ... look like 'h'",
+    "min": "freq='min' contradicts the stamps ... all 60 such steps ... add rows ... like 'h'",
     "MS": "not on the grid of freq='MS'",
     "1": "freq='1' is one of whole numbers, and the stamps are dates",
 }
@@ -169,7 +169,7 @@ def test_dates_that_are_whole_numbers():
 
 
 WIDES = {
-    "no column 'day' (time) ... time=''": "date,u\n2024-01-01,1\n",
+    "no column 'day' (time) ... time = ''": "date,u\n2024-01-01,1\n",
     "has no column beside day": "day\n2024-01-01\n",
     "row 2: column 'v' has 'x', where a number": "day,u,v\n2024-01-01,1,x\n",
     "row 3 (series 'v') is inf": "day,u,v\n2024-01-01,1,1\n2024-01-02,1,inf\n",

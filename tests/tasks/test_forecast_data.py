@@ -132,13 +132,10 @@ def test_one_value_is_not_taken_for_a_constant(simple):
 
 
 def test_nothing_to_train_on_is_an_error():
-    short = pytest.raises(DataError, match=r"longest has 4 steps.*at least 5")
-    with short, pytest.warns(ForecastWarning):
+    """And nothing else is said, of the series' being short or missing say."""
+    with pytest.raises(DataError, match=r"longest has 4 steps.*at least 5"):
         tiny().fit(one("a", [1, 2, 3, 4]))
-    with (
-        pytest.raises(DataError, match=r"No series has any value.*all of the target"),
-        pytest.warns(ForecastWarning),
-    ):
+    with pytest.raises(DataError, match=r"No series has any value.*all of the target"):
         tiny().fit(one("a", [np.nan] * 60))
 
 

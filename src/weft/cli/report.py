@@ -60,7 +60,8 @@ def show_text(pieces: Iterable[str]) -> None:
 
 def show_interrupted(result: "TrainingResult", out: str, task: str = "language") -> None:
     """Where training stands and how to go on."""
-    click.echo(f"Saved after {result.steps:,} steps. Go on with:")
+    steps = f"{result.steps:,} step" + ("" if result.steps == 1 else "s")
+    click.echo(f"Saved after {steps}. Go on with:")
     click.echo(f"  weft train {task} --resume --out {shlex.quote(out)}")
 
 

@@ -114,22 +114,26 @@ def _refuse_off_grid(
     off = order[positions < 0]
     if len(off):
         index = off[np.argmin(found.rows[off])]
-        remedy = _looks_like(found, order) if given else "if another was meant, give freq"
+        remedy = _looks_like(found, order, given)
         more = f" (one of {len(off):,})" if len(off) > 1 else ""
         raise DataError(
             f"{found.where(index)} has the stamp {show(found.stamps[index])}{more}, which is not "
             f"on the grid of freq={frequency.name!r}{'' if given else ', as inferred'}; correct "
-            f"it, or {remedy}."
+            f"it{remedy}."
         )
 
 
-def _looks_like(found: Observations, order: Codes) -> str:
-    """What to say of a frequency that was given and contradicts the stamps."""
+def _looks_like(found: Observations, order: Codes, given: Frequency | None) -> str:
+    """What else to do than correct a stamp: another frequency where the stamps look like one."""
+    if given is None:
+        return ", or if another was meant, give freq"
     try:
         seen = infer_frequency(found.stamps[order], _bounds(found))
     except DataError:
-        return "give another freq"
-    return f"give another freq: the stamps look like {seen.name!r}"
+        return ", or give another freq"
+    if seen.name == given.name:
+        return ""
+    return f", or give another freq: the stamps look like {seen.name!r}"
 
 
 def _refuse_too_fine(
@@ -143,8 +147,8 @@ def _refuse_too_fine(
     if within.sum() > 3 and apart > 1:
         raise DataError(
             f"{found.name}: freq={given.name!r} contradicts the stamps, which are all {apart:,} "
-            f"such steps apart, or a multiple; {_looks_like(found, order)}, or add rows with empty "
-            "values between."
+            f"such steps apart, or a multiple; add rows with empty values between"
+            f"{_looks_like(found, order, given)}."
         )
 
 

@@ -141,9 +141,9 @@ def _objects(values: list[object]) -> Objects:
 
 
 _HINTS = {
-    "long": "Name the columns (id=, time=, target=), or take layout='wide' where each column is a "
-    "series, a single one too.",
-    "wide": "Name the column of stamps (time=), or give time='' where there is none.",
+    "long": "Name the columns (id, time and target), or take layout = 'wide' where each column is "
+    "a series, a single one too.",
+    "wide": "Name the column of stamps (time), or give time = '' where there is none.",
 }
 
 

@@ -236,6 +236,8 @@ def _read(path: Path, text: tuple[str, ...]) -> Any:
         )
     if not path.is_file():
         raise DataError(f"{path}: no such file; give the path of a table.")
+    if not path.stat().st_size:
+        raise DataError(f"{path}: is empty; give a table with a header and rows.")
     try:
         if suffix in _PARQUET:
             return importlib.import_module("pyarrow.parquet").read_table(path)

@@ -71,6 +71,8 @@ class Run:
         if not folder.exists():
             raise RunError(f"{folder} does not exist; a run is a directory that training made.")
         if not _is_run(folder):
+            if folder.is_file():
+                raise RunError(f"{folder} is a file and not a run, a directory; give that first.")
             raise RunError(f"{folder} is not a run, or its manifest.json is damaged.")
         config = json.loads(_read_verified(folder, "config.json"))
         return cls(folder, config)

@@ -61,7 +61,7 @@ def _quality(found: Backtest | None, model: Model) -> list[Section]:
         ]
     caption = _JUDGED.format(found.judgement.deciding())
     return [
-        Section(title, {**quality_of(found), "but": HELD_BACK}),
+        Section(title, {**quality_of(found), "to know": HELD_BACK}),
         Section("Beside the baselines", judgement_table(found.judgement, meanings=True)),
         _drawn(
             "Forecasts of the held-back part",

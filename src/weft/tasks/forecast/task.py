@@ -117,17 +117,17 @@ class Forecaster:
         if resume and overwrite:
             raise ConfigError("A run is either resumed or overwritten; give one of the two.")
         panel = read_panel(data, columns_of(self.config), static=static)
-        warn(notes_on(panel, self.config.horizon))
         if out is None:
             self._temporary = out = tempfile.mkdtemp(prefix="weft-")
             weakref.finalize(self, shutil.rmtree, out, ignore_errors=True)
             overwrite = True
         check_trainable(self.config, panel)
-        warn(notes_on_intervals(self.config, panel))
         record = self._record(panel, data, static)
         run = (
             self._continued(out, record) if resume else Run.create(out, record, overwrite=overwrite)
         )
+        # Not before what would be refused is refused.
+        warn([*notes_on(panel, self.config.horizon), *notes_on_intervals(self.config, panel)])
         self._train(panel, run, resume, _shown(progress))
         return self
 
