@@ -3,7 +3,8 @@
     python benchmarks/forecast/etth1.py [--config FILE.toml] [--horizons 96,192,336,720] [KEY=VALUE]
 
 Rows 0 to 8,639 are trained on, 8,640 to 11,519 choose the weights, 11,520 to 14,399 are the test;
-each variable is standardised by its training rows. WEFT_DATA names the folder with etth1.
+each variable is standardised by its training rows. WEFT_DATA names the folder with etth1. With
+--rehearse all bounds lie 2,880 rows earlier, so that the test isn't read: to choose settings by.
 """
 
 import argparse
@@ -18,7 +19,10 @@ import pandas
 from weft import Forecaster
 from weft.settings import data_folder
 
-TRAIN, VALID, TEST = 8640, 11520, 14400
+BOUNDS = (8640, 11520, 14400)
+REHEARSAL = (5760, 8640, 11520)
+"""Where training, the held-back part and the test end."""
+
 ADAPT = 500
 """Steps after which an error counts half, where intervals follow the truths."""
 
@@ -29,19 +33,21 @@ BATCH = 256
 """SegRNN's code of the paper leaves out the last windows that don't fill such a batch."""
 
 
-def standardised() -> pandas.DataFrame:
-    """The seven variables, each by the mean and deviation of its training rows."""
+def standardised(train: int, test: int) -> pandas.DataFrame:
+    """The seven variables up to the test's end, each by the mean and deviation in training."""
     folder = data_folder()
     if folder is None:
         raise SystemExit("Set WEFT_DATA to the folder with etth1.")
-    table = pandas.read_csv(folder / "etth1" / "ETTh1.csv")[:TEST]
+    table = pandas.read_csv(folder / "etth1" / "ETTh1.csv")[:test]
     values = table.drop(columns="date")
-    return table[["date"]].join((values - values[:TRAIN].mean()) / values[:TRAIN].std(ddof=0))
+    return table[["date"]].join((values - values[:train].mean()) / values[:train].std(ddof=0))
 
 
-def tested(model: Forecaster, table: pandas.DataFrame) -> dict[str, float]:
-    """The metrics over all windows of the test, and the mean squared error of whole batches."""
-    windows = TEST - VALID - model.config.horizon + 1
+def tested(model: Forecaster, table: pandas.DataFrame, rows: int) -> dict[str, float]:
+    """The metrics over all windows of the test, its last rows, and the mean squared error of whole
+    batches.
+    """
+    windows = rows - model.config.horizon + 1
     still, moved = (
         model.evaluate(table, windows=windows, step=1, baselines=False, adapt=half_life)
         for half_life in (0, ADAPT)
@@ -73,19 +79,21 @@ def main() -> None:
     parser.add_argument("--config", default=Path(__file__).with_suffix(".toml"), type=Path)
     parser.add_argument("--horizons", default="96,192,336,720")
     parser.add_argument("--seeds", default=1, type=int)
+    parser.add_argument("--rehearse", action="store_true")
     parser.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="settings, as in the file")
     given = parser.parse_args()
     settings = tomllib.loads(given.config.read_text("utf-8"))
     settings |= tomllib.loads("\n".join(given.changes))
-    table = standardised()
+    train, valid, test = REHEARSAL if given.rehearse else BOUNDS
+    table = standardised(train, test)
     for horizon in map(int, given.horizons.split(",")):
         for seed in range(given.seeds):
-            model = Forecaster(**settings, horizon=horizon, seed=seed, holdback=VALID - TRAIN)
+            model = Forecaster(**settings, horizon=horizon, seed=seed, holdback=valid - train)
             began = time.perf_counter()
             with tempfile.TemporaryDirectory() as folder:
-                model.fit(table[:VALID], out=folder, overwrite=True)
+                model.fit(table[:valid], out=folder, overwrite=True)
             minutes = (time.perf_counter() - began) / 60
-            found = tested(model, table)
+            found = tested(model, table, test - valid)
             print(
                 f"horizon {horizon}, seed {seed}: {told(model, found)}, {minutes:.1f} minutes",
                 flush=True,
