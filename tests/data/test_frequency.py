@@ -158,3 +158,17 @@ def test_the_unit_of_stamps_does_not_matter(unit):
     np.testing.assert_array_equal(hours.after(coarse[:1], 3), hours.after(fine[:1], 3))
     np.testing.assert_array_equal(hours.positions(coarse, coarse[:1]), np.arange(9))
     np.testing.assert_array_equal(calendar_features(coarse, hours), calendar_features(fine, hours))
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"), [("2h", 50_000), ("B", 3000), ("W", 700), ("MS", 150), ("QE", 60)]
+)
+def test_elapsed_steps_are_those_of_a_count_on_the_grid_or_off_it(name, steps):
+    frequency = parse_frequency(name)
+    days = np.random.default_rng(0).integers(1, 4000, 30)
+    start = np.datetime64("2024-01-01", "ns")
+    first = frequency.shift(np.array([start]), 0)
+    stamps = np.concatenate([first, first + days * np.timedelta64(86_400_000_000_000 + 1, "ns")])
+    grid = frequency.after(first, steps)[0]
+    wanted = np.searchsorted(grid, stamps, side="right")
+    np.testing.assert_array_equal(frequency.elapsed(stamps), wanted)

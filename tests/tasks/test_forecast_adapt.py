@@ -1,8 +1,9 @@
 """Quantiles that follow the truths: what they know, what they ignore, where they end."""
 
 import numpy as np
+import pandas
 import pytest
-from forecast_toys import table, tiny
+from forecast_toys import table, tiny, wave
 
 from weft.errors import ConfigError
 from weft.tasks.forecast.adapt import followed
@@ -143,3 +144,23 @@ def test_evaluating_with_a_half_life_changes_later_windows_alone():
     assert not np.allclose(quantiles[0], quantiles[1])
     with pytest.raises(ConfigError, match="adapt = -1"):
         model.evaluate(frame, adapt=-1)
+
+
+def test_series_that_begin_between_the_steps_of_others_know_no_later_truths():
+    """Every two hours, at even and at odd ones: what comes last moves no earlier window."""
+    parts = [
+        pandas.DataFrame({"unique_id": name, "ds": stamps, "y": wave(90, seed)})
+        for seed, (name, stamps) in enumerate(
+            (name, pandas.date_range(f"2024-01-01 0{hour}:00", periods=90, freq="2h"))
+            for name, hour in (("even", 0), ("odd", 1))
+        )
+    ]
+    frame, later = pandas.concat(parts, ignore_index=True), pandas.concat(parts, ignore_index=True)
+    later.loc[later.ds >= later.ds.max() - pandas.Timedelta("8h"), "y"] += 40
+    model = tiny(model="direct", freq="2h").fit(frame)
+    one, other = (model.evaluate(f, windows=30, step=1, adapt=5) for f in (frame, later))
+    known = one.origins.known
+    early = known <= known.max() - 1
+    quantiles = [found.predicted.quantiles for found in (one, other)]
+    np.testing.assert_array_equal(quantiles[0][early], quantiles[1][early])
+    assert len(np.unique(quantiles[0][:, 0, 1])) > 30

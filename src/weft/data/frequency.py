@@ -89,6 +89,23 @@ class Frequency:
         """Steps (M,) of each stamp from its start; -1 where it is off the grid or before it."""
         return self.grid.positions(in_nanoseconds(stamps), in_nanoseconds(starts))
 
+    def elapsed(self, stamps: Stamps) -> Steps:
+        """Whole steps (M,) from the earliest of the stamps to each, on its grid or off it.
+
+        >>> stamps = np.array(["2024-01-01T00", "2024-01-01T05"], "datetime64[ns]")
+        >>> parse_frequency("2h").elapsed(stamps)
+        array([0, 2])
+        """
+        stamps = in_nanoseconds(stamps)
+        first = np.full(stamps.shape, stamps.min())
+        count: Steps = (stamps - first).astype(np.int64) // self.grid.nominal
+        # A nominal step is an average: months and weeks of working days differ from it.
+        while (late := self.shift(first, count) > stamps).any():
+            count = count - late
+        while (early := self.shift(first, count + 1) <= stamps).any():
+            count = count + early
+        return count
+
 
 def parse_frequency(text: str | int) -> Frequency:
     """The frequency of a name as pandas has it, or of a whole number.

@@ -45,8 +45,8 @@ def followed(
     """
     if not calibration.errors.any():
         raise ConfigError(
-            "adapt needs the errors of a held-back part to begin with, and none was known: train "
-            "on longer series, or with a smaller holdback."
+            "adapt needs the errors of a held-back part to begin with, and none was kept: train "
+            "with calibrate = true, on longer series or with a smaller holdback."
         )
     order = np.argsort(position, kind="stable")
     wild = calibration.wildness(change[order])

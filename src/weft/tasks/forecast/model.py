@@ -128,8 +128,7 @@ class Model:
         scaled = scaled_forecasts(self.nets, cutter, origins, seed=seed)
         truth = scaled.to_scaled(transformed(cutter.truth(origins), self.config.transform))
         panel = cutter.panel
-        first = np.full(len(panel), panel.starts.min())
-        position = panel.frequency.positions(panel.starts, first)[origins.series] + origins.known
+        position = panel.frequency.elapsed(panel.starts)[origins.series] + origins.known
         quantiles = followed(
             self.calibration, scaled.quantiles, truth, scaled.change, position, half_life
         )
