@@ -3,9 +3,9 @@
 #   make demo    set up .venv and train a character language model, under 2 minutes of training
 #   make test    set up .venv and run the whole test suite
 #   make check   lint, format, strict types
-#   make bench   measure Weft against torch.nn here; BENCH="all --full" measures everything
+#   make bench   measure Recurra against torch.nn here; BENCH="all --full" measures everything
 #   make format  rewrite the files as `make check` wants them
-#   make slow    the tests that take minutes, or repeat others for more cells (with WEFT_DATA set, on
+#   make slow    the tests that take minutes, or repeat others for more cells (with RECURRA_DATA set, on
 #                real data too)
 #   make clean   remove .venv and what the tools left
 #
@@ -21,14 +21,14 @@ TORCH := torch>=2.13,<2.14
 .PHONY: demo test bench check format slow clean
 
 demo: $(VENV)/.installed
-	$(BIN)/weft train language --config configs/demo.toml --out runs/demo --overwrite
+	$(BIN)/recurra train language --config configs/demo.toml --out runs/demo --overwrite
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 bench: $(VENV)/.installed
 	mkdir -p runs
-	$(BIN)/weft bench $(BENCH) --json runs/bench.json --plot runs/bench.png
+	$(BIN)/recurra bench $(BENCH) --json runs/bench.json --plot runs/bench.png
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -47,7 +47,7 @@ clean:
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' || \
-	  { echo "weft needs Python 3.11 to 3.14; $(PYTHON) is $$($(PYTHON) --version). Name another: make PYTHON=python3.12"; exit 2; }
+	  { echo "recurra needs Python 3.11 to 3.14; $(PYTHON) is $$($(PYTHON) --version). Name another: make PYTHON=python3.12"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet "$(TORCH)" --index-url $(TORCH_INDEX))

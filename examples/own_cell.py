@@ -10,8 +10,8 @@ else needs to be declared. The task is an echo: say at every step which bit came
 import torch
 from torch import nn
 
-from weft.cells import Cell, sigmoid, tanh
-from weft.nn import Recurrent
+from recurra.cells import Cell, sigmoid, tanh
+from recurra.nn import Recurrent
 
 DELAY = 4
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from weft.nn import LSTM
+from recurra.nn import LSTM
 
 FONT = (
     "01110 00100 01110 11110 00010 11111 00111 11111 01110 01110",

@@ -2,15 +2,15 @@
 
     python examples/swap_layers.py
 
-`weft.accelerate` finds every recurrent layer of torch inside a model and puts Weft's in its place.
-The parameters are shared, not copied, so an optimiser made before goes on working, and a checkpoint
-of the old model loads into the new one and back.
+`recurra.accelerate` replaces every recurrent layer of torch inside a model by Recurra's. The
+parameters are shared, not copied, so an optimiser made before goes on working, and a checkpoint of
+the old model loads into the new one and back.
 """
 
 import torch
 from torch import nn
 
-import weft
+import recurra
 
 
 class Tagger(nn.Module):
@@ -36,7 +36,7 @@ def main() -> float:
     words = torch.randint(1000, (8, 20))
     before = model(words)
 
-    print(weft.accelerate(model))
+    print(recurra.accelerate(model))
 
     after = model(words)
     distance = (after - before).abs().max().item()

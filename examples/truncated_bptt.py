@@ -1,4 +1,4 @@
-"""Truncated back-propagation through time by hand, with weft.nn.
+"""Truncated back-propagation through time by hand, with recurra.nn.
 
     python examples/truncated_bptt.py
 
@@ -13,7 +13,7 @@ import math
 import torch
 from torch import nn
 
-from weft.nn import GRU
+from recurra.nn import GRU
 
 STEPS, WINDOW, BATCH = 2000, 50, 16
 

@@ -10,7 +10,7 @@ import tempfile
 import pytest
 import torch
 
-from weft import settings
+from recurra import settings
 
 torch.set_num_threads(1)
 
@@ -21,12 +21,12 @@ def _is_worker(config):
 
 def pytest_configure(config):
     if not _is_worker(config):  # workers inherit the environment
-        os.environ["WEFT_CACHE"] = tempfile.mkdtemp(prefix="weft-tests-")
+        os.environ["RECURRA_CACHE"] = tempfile.mkdtemp(prefix="recurra-tests-")
 
 
 def pytest_unconfigure(config):
     if not _is_worker(config):
-        shutil.rmtree(os.environ["WEFT_CACHE"], ignore_errors=True)
+        shutil.rmtree(os.environ["RECURRA_CACHE"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
@@ -37,18 +37,18 @@ def _seed():
 @pytest.fixture
 def undrawn(monkeypatch):
     """Reports whose pictures take no time, most of a small run's; a few tests draw them."""
-    for place in ("weft.insight.page.svg", "weft.insight.watched.svg"):
+    for place in ("recurra.insight.page.svg", "recurra.insight.watched.svg"):
         monkeypatch.setattr(place, lambda figure: "<svg></svg>")
-    monkeypatch.setattr("weft.insight.watched.plot_heat", lambda *given: None)
+    monkeypatch.setattr("recurra.insight.watched.plot_heat", lambda *given: None)
     # By its full name: the package has a function `report` as well.
-    report = importlib.import_module("weft.insight.report")
+    report = importlib.import_module("recurra.insight.report")
     monkeypatch.setattr(report, "curves_svg", lambda rows: "<svg></svg>")
 
 
 @pytest.fixture
 def real_data():
-    """The folder of real data; the test is skipped, saying so, where WEFT_DATA is unset."""
+    """The folder of real data; the test is skipped, saying so, where RECURRA_DATA is unset."""
     folder = settings.data_folder()
     if folder is None:
-        pytest.skip("WEFT_DATA is unset: no real data here")
+        pytest.skip("RECURRA_DATA is unset: no real data here")
     return folder

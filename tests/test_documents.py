@@ -15,14 +15,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-import weft
-from weft.cli import main
+import recurra
+from recurra.cli import main
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-MODULES = sorted(m.name for m in pkgutil.walk_packages(weft.__path__, "weft."))
-MODULES.remove("weft.__main__")
+MODULES = sorted(m.name for m in pkgutil.walk_packages(recurra.__path__, "recurra."))
+MODULES.remove("recurra.__main__")
 SHOWN = [m for m in MODULES if ">>>" in inspect.getsource(importlib.import_module(m))]
 BOOK = "The rain went on. A cell keeps what it needs, and lets go of the rest.\n" * 40
 
@@ -56,8 +56,8 @@ def desk(tmp_path, monkeypatch):
 def briefly(monkeypatch):
     """Trainings are small and end after two steps, whatever a document asks for."""
     small = {"max_steps": 2, "batch_size": 4, "hidden": 16}
-    shorten(monkeypatch, weft.LanguageModel, {**small, "window": 16})
-    shorten(monkeypatch, weft.Forecaster, {**small, "samples": 10})
+    shorten(monkeypatch, recurra.LanguageModel, {**small, "window": 16})
+    shorten(monkeypatch, recurra.Forecaster, {**small, "samples": 10})
 
 
 def shorten(monkeypatch, model, small):
@@ -82,7 +82,7 @@ def test_commands_of_the_readme(desk, briefly):
     own = next(code for code in blocks(readme, "python") if "# mycell.py" in code)
     (desk / "mycell.py").write_text(own.lstrip("\n"))
     commands = [line for code in blocks(readme, "sh") for line in code.splitlines()]
-    commands = [line for line in commands if line.startswith("weft ")]
+    commands = [line for line in commands if line.startswith("recurra ")]
     assert len(commands) == 9
     for line in commands:
         result = CliRunner().invoke(main, shlex.split(line)[1:])
@@ -158,5 +158,7 @@ def test_docstrings(name):
 
 def test_docstrings_hold_examples():
     finder = doctest.DocTestFinder()
-    found = [t for name in MODULES for t in finder.find(sys.modules.get(name, weft)) if t.examples]
+    found = [
+        t for name in MODULES for t in finder.find(sys.modules.get(name, recurra)) if t.examples
+    ]
     assert len(found) >= 20

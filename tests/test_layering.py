@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import weft
+import recurra
 
-ROOT = Path(weft.__file__).parent
+ROOT = Path(recurra.__file__).parent
 LEAVES = {"errors", "files", "ragged", "settings"}
 
 # A layer may import these layers, the leaves and itself; `__version__` is free to all.
@@ -88,8 +88,8 @@ def is_module(dotted):
 
 
 def imports(path):
-    """Every module that a file imports, by its full name: `weft.ir.graph`, `torch`, ..."""
-    package = ["weft", *path.relative_to(ROOT).parent.parts]
+    """Every module that a file imports, by its full name: `recurra.ir.graph`, `torch`, ..."""
+    package = ["recurra", *path.relative_to(ROOT).parent.parts]
     tree = ast.parse(path.read_text(encoding="utf-8"))
     yield from imports_by_name(tree)
     for node in ast.walk(tree):
@@ -124,9 +124,11 @@ def first_arguments(tree, functions):
 
 
 IMPORTS = [(name_of(p), target) for p in files() for target in imports(p)]
-OWN = [(name, target) for name, target in IMPORTS if target.partition(".")[0] == "weft"]
+OWN = [(name, target) for name, target in IMPORTS if target.partition(".")[0] == "recurra"]
 FOREIGN = [(name, target.partition(".")[0]) for name, target in IMPORTS]
-FOREIGN = sorted({(n, t) for n, t in FOREIGN if t != "weft" and t not in sys.stdlib_module_names})
+FOREIGN = sorted(
+    {(n, t) for n, t in FOREIGN if t != "recurra" and t not in sys.stdlib_module_names}
+)
 
 
 def test_the_walk_finds_the_package():
@@ -141,7 +143,7 @@ def test_the_walk_finds_imports_by_name():
         def heavy(package):
             return importlib.import_module(package)
         pandas = importlib.import_module("pandas")
-        arrow, own = heavy("pyarrow.csv"), import_module(f"weft.{name}")
+        arrow, own = heavy("pyarrow.csv"), import_module(f"recurra.{name}")
     """
     assert {*imports_by_name(ast.parse(inspect.cleandoc(text)))} == {"pandas", "pyarrow.csv"}
     by_name = {"pandas", "pyarrow", "narwhals", "llvmlite"}
@@ -149,7 +151,7 @@ def test_the_walk_finds_imports_by_name():
 
 
 def is_allowed(name, target):
-    layer, _, rest = target.removeprefix("weft").lstrip(".").partition(".")
+    layer, _, rest = target.removeprefix("recurra").lstrip(".").partition(".")
     own = layer_of(name)
     if not layer:  # the root: its version alone, which the next test holds to
         return True
@@ -169,8 +171,12 @@ def test_the_root_gives_its_version_and_nothing_else():
     found = 0
     for path in files():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module == "weft" and path.parent != ROOT:
-                names = {a.name for a in node.names if not is_module(f"weft.{a.name}")}
+            if (
+                isinstance(node, ast.ImportFrom)
+                and node.module == "recurra"
+                and path.parent != ROOT
+            ):
+                names = {a.name for a in node.names if not is_module(f"recurra.{a.name}")}
                 assert names <= {"__version__"}, name_of(path)
                 found += 1
     assert found
@@ -186,11 +192,11 @@ def test_outside_packages(package):
 def test_the_language_stands_on_python_alone():
     for layer in ("ir", "cells", "settings.py", "errors.py"):
         assert not [f for f in FOREIGN if f[0].startswith(layer)]
-    assert not [t for n, t in OWN if n.startswith("ir/") and not t.startswith("weft.ir")]
+    assert not [t for n, t in OWN if n.startswith("ir/") and not t.startswith("recurra.ir")]
 
 
 def test_one_file_of_nn_reaches_the_compiler():
-    reaching = {n for n, t in OWN if n.startswith("nn/") and t.startswith("weft.compile")}
+    reaching = {n for n, t in OWN if n.startswith("nn/") and t.startswith("recurra.compile")}
     assert reaching == {"nn/stack.py"}
 
 

@@ -10,23 +10,30 @@ from pathlib import Path
 
 import pytest
 
-import weft
+import recurra
 
 MODULES = sorted(
     module.name
-    for module in pkgutil.walk_packages(weft.__path__, "weft.")
+    for module in pkgutil.walk_packages(recurra.__path__, "recurra.")
     if not module.name.endswith("__main__")
 )
 PUBLIC = [
     (name, public)
-    for name in ["weft", *MODULES]
+    for name in ["recurra", *MODULES]
     for public in getattr(importlib.import_module(name), "__all__", ())
 ]
-DOORS = ["weft", "weft.cells", "weft.errors", "weft.ir", "weft.nn", "weft.training"]
+DOORS = [
+    "recurra",
+    "recurra.cells",
+    "recurra.errors",
+    "recurra.ir",
+    "recurra.nn",
+    "recurra.training",
+]
 
 
 def layer_of(module):
-    """`weft.nn` for `weft.nn.rnn`."""
+    """`recurra.nn` for `recurra.nn.rnn`."""
     return ".".join(module.split(".")[:2])
 
 
@@ -43,9 +50,9 @@ def says_what_it_is(value):
     return bool((text or "").strip())
 
 
-@pytest.mark.parametrize("layer", sorted({layer_of(module) for module in ["weft", *MODULES]}))
+@pytest.mark.parametrize("layer", sorted({layer_of(module) for module in ["recurra", *MODULES]}))
 def test_modules_and_public_names_say_what_they_are(layer):
-    for module in (name for name in ["weft", *MODULES] if layer_of(name) == layer):
+    for module in (name for name in ["recurra", *MODULES] if layer_of(name) == layer):
         loaded = importlib.import_module(module)
         assert (loaded.__doc__ or "").strip(), f"{module} has no docstring"
         names = getattr(loaded, "__all__", [])
@@ -59,7 +66,7 @@ def test_public_methods_have_docstrings(module):
     loaded = importlib.import_module(module)
     for name in loaded.__all__:
         value = getattr(loaded, name)
-        if not inspect.isclass(value) or not value.__module__.startswith("weft"):
+        if not inspect.isclass(value) or not value.__module__.startswith("recurra"):
             continue
         for method, function in vars(value).items():
             if not method.startswith("_") and inspect.isfunction(function) and method != "step":
@@ -67,19 +74,19 @@ def test_public_methods_have_docstrings(module):
 
 
 def test_root_is_what_it_says():
-    assert dir(weft) == sorted(weft.__all__)
-    assert set(weft._LAZY) | {"__version__"} == set(weft.__all__)
-    for name in weft.__all__:
-        assert getattr(weft, name) is not None
+    assert dir(recurra) == sorted(recurra.__all__)
+    assert set(recurra._LAZY) | {"__version__"} == set(recurra.__all__)
+    for name in recurra.__all__:
+        assert getattr(recurra, name) is not None
     with pytest.raises(AttributeError, match="it has Forecaster, LanguageModel, "):
-        weft.nothing  # noqa: B018
+        recurra.nothing  # noqa: B018
 
 
 def test_type_checkers_see_what_is_lazy():
-    tree = ast.parse(Path(weft.__file__).read_text(encoding="utf-8"))
+    tree = ast.parse(Path(recurra.__file__).read_text(encoding="utf-8"))
     (block,) = (n for n in tree.body if isinstance(n, ast.If))
     seen = {alias.name for statement in block.body for alias in statement.names}
-    assert seen == set(weft._LAZY)
+    assert seen == set(recurra._LAZY)
 
 
 def loaded_by(code):
@@ -90,19 +97,19 @@ def loaded_by(code):
 
 
 LIGHT = {
-    "import weft": {"torch", "numpy", "click", "rich", "safetensors"},
-    "import weft; dir(weft); weft.__version__": {"torch", "click", "rich"},
-    "import weft.cells, weft.ir, weft.errors": {"torch", "numpy", "click", "rich"},
-    "import weft.nn": {"click", "rich", "safetensors", "triton", "llvmlite"},
+    "import recurra": {"torch", "numpy", "click", "rich", "safetensors"},
+    "import recurra; dir(recurra); recurra.__version__": {"torch", "click", "rich"},
+    "import recurra.cells, recurra.ir, recurra.errors": {"torch", "numpy", "click", "rich"},
+    "import recurra.nn": {"click", "rich", "safetensors", "triton", "llvmlite"},
 }
 
 
 @pytest.mark.parametrize("code", LIGHT)
 def test_import_is_cheap(code):
     found = loaded_by(code)
-    assert "weft" in found
+    assert "recurra" in found
     assert not found & LIGHT[code]
 
 
 def test_torch_is_found_where_it_is_loaded():
-    assert "torch" in loaded_by("import weft.nn")
+    assert "torch" in loaded_by("import recurra.nn")

@@ -3,7 +3,7 @@
     python benchmarks/forecast/etth1.py [--config FILE.toml] [--horizons 96,192,336,720] [KEY=VALUE]
 
 Rows 0 to 8,639 are trained on, 8,640 to 11,519 choose the weights, 11,520 to 14,399 are the test;
-each variable is standardised by its training rows. WEFT_DATA names the folder with etth1. With
+each variable is standardised by its training rows. RECURRA_DATA names the folder with etth1. With
 --rehearse all bounds lie 2,880 rows earlier, so that the test isn't read: to choose settings by.
 """
 
@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pandas
 
-from weft import Forecaster
-from weft.settings import data_folder
+from recurra import Forecaster
+from recurra.settings import data_folder
 
 BOUNDS = (8640, 11520, 14400)
 REHEARSAL = (5760, 8640, 11520)
@@ -37,7 +37,7 @@ def standardised(train: int, test: int) -> pandas.DataFrame:
     """The seven variables up to the test's end, each by the mean and deviation in training."""
     folder = data_folder()
     if folder is None:
-        raise SystemExit("Set WEFT_DATA to the folder with etth1.")
+        raise SystemExit("Set RECURRA_DATA to the folder with etth1.")
     table = pandas.read_csv(folder / "etth1" / "ETTh1.csv")[:test]
     values = table.drop(columns="date")
     return table[["date"]].join((values - values[:train].mean()) / values[:train].std(ddof=0))
@@ -54,8 +54,10 @@ def tested(model: Forecaster, table: pandas.DataFrame, rows: int) -> dict[str, f
     )
     squares = ((still.predicted.point - still.truth) ** 2).mean(1).reshape(-1, windows)
     batches = float(np.mean(squares[:, : windows // BATCH * BATCH]))
-    followed = {f"{name} adapted": value for name, value in moved.judgement.table["weft"].items()}
-    return {**still.judgement.table["weft"], **followed, "MSE of batches": batches}
+    followed = {
+        f"{name} adapted": value for name, value in moved.judgement.table["recurra"].items()
+    }
+    return {**still.judgement.table["recurra"], **followed, "MSE of batches": batches}
 
 
 def told(model: Forecaster, found: dict[str, float]) -> str:

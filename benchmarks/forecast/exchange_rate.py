@@ -5,7 +5,7 @@
 Lai, Chang, Yang and Liu 2018 (arXiv:1703.07015): the first 60 % of the days are trained on, the
 next 20 % choose the weights, the last are the test; the root relative squared error of the value 3,
 6, 12 and 24 days ahead, over all currencies together.
-WEFT_DATA names the folder with exchange_rate.
+RECURRA_DATA names the folder with exchange_rate.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pandas
 
-from weft import Forecaster
-from weft.settings import data_folder
+from recurra import Forecaster
+from recurra.settings import data_folder
 
 HORIZON, AHEAD = 24, (3, 6, 12, 24)
 ADAPT = 500
@@ -33,7 +33,7 @@ def rates() -> pandas.DataFrame:
     """A row a day, a column a currency, and the number of the day."""
     folder = data_folder()
     if folder is None:
-        raise SystemExit("Set WEFT_DATA to the folder with exchange_rate.")
+        raise SystemExit("Set RECURRA_DATA to the folder with exchange_rate.")
     table = pandas.read_csv(folder / "exchange_rate" / "exchange_rate.txt", header=None)
     table.columns = [f"currency {k}" for k in range(table.shape[1])]
     return table.assign(day=np.arange(len(table)))
@@ -71,7 +71,7 @@ def main() -> None:
         repeated = found.truth - np.array(last)[:, None]
         print("repeat last", relative_error(repeated, found.truth))
         error = found.truth - found.predicted.point
-        row, after = (part.judgement.table["weft"] for part in (found, moved))
+        row, after = (part.judgement.table["recurra"] for part in (found, moved))
         print(
             f"seed {seed}: {relative_error(error, found.truth)}, within 80 and 95 %: "
             f"{row['coverage80']:.3f}, {row['coverage95']:.3f}; adapted: "

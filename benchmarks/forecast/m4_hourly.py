@@ -2,8 +2,8 @@
 
     python benchmarks/forecast/m4_hourly.py [--config FILE.toml] [--seed 0] [--rehearse] [KEY=VALUE]
 
-WEFT_DATA names the folder with m4_hourly. The test is read once, after training. With --rehearse it
-isn't read at all: the last 48 hours of the histories stand in for it, to choose settings by.
+RECURRA_DATA names the folder with m4_hourly. The test is read once, after training. With --rehearse
+it isn't read at all: the last 48 hours of the histories stand in for it, to choose settings by.
 """
 
 import argparse
@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from weft import Forecaster
-from weft.settings import data_folder
-from weft.tasks.forecast.judge import Forecasts, baseline_forecasts, judge
+from recurra import Forecaster
+from recurra.settings import data_folder
+from recurra.tasks.forecast.judge import Forecasts, baseline_forecasts, judge
 
 SEASON, HORIZON = 24, 48
 
@@ -36,7 +36,7 @@ def series(rehearse: bool) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]
     """The histories, and what is to be forecast."""
     folder = data_folder()
     if folder is None:
-        raise SystemExit("Set WEFT_DATA to the folder with m4_hourly.")
+        raise SystemExit("Set RECURRA_DATA to the folder with m4_hourly.")
     train = rows(folder / "m4_hourly" / "hourly_train.csv")
     if not rehearse:
         return train, rows(folder / "m4_hourly" / "hourly_test.csv")
@@ -68,14 +68,14 @@ def main() -> None:
     found = model.predict()
     minutes = (time.perf_counter() - began) / 60
     names = list(found[model.config.id].unique())
-    columns = ["weft-lo-95", "weft-lo-80", "weft", "weft-hi-80", "weft-hi-95"]
+    columns = ["recurra-lo-95", "recurra-lo-80", "recurra", "recurra-hi-80", "recurra-hi-95"]
     values = found[columns].to_numpy().reshape(len(names), HORIZON, -1)
     levels = (0.025, 0.1, 0.5, 0.9, 0.975)
     past = [histories[name] for name in names]
     judgement = judge(
         np.stack([test[name] for name in names]),
         [
-            Forecasts("weft", values[..., 2], values, levels),
+            Forecasts("recurra", values[..., 2], values, levels),
             *baseline_forecasts(past, SEASON, HORIZON, levels),
         ],
         histories=past,

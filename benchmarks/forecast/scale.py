@@ -14,7 +14,7 @@ import time
 import numpy as np
 import pandas
 
-from weft import Forecaster
+from recurra import Forecaster
 
 
 def peak() -> float:

@@ -6,7 +6,7 @@ The forecast is of the next day's log return: its 5 % and 1 % quantiles are the 
 Beside it historical simulation (the quantile of the last 500 returns) and the exponentially
 weighted variance of RiskMetrics (J.P. Morgan 1996: 0.94, normal). The first 60 % of the days are
 trained on, the next 20 % choose weights and calibrate, the last 20 % are the test. A currency that
-is pegged (a fifth of its returns or more are zero) is left out, and named. WEFT_DATA names the
+is pegged (a fifth of its returns or more are zero) is left out, and named. RECURRA_DATA names the
 folder with exchange_rate.
 """
 
@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas
 
-from weft import Forecaster
-from weft.settings import data_folder
+from recurra import Forecaster
+from recurra.settings import data_folder
 
 LEVELS = (0.01, 0.05)
 NORMAL = (-2.326348, -1.644854)
@@ -29,7 +29,7 @@ def returns() -> pandas.DataFrame:
     """Daily log returns in percent, a column a currency, and the number of the day."""
     folder = data_folder()
     if folder is None:
-        raise SystemExit("Set WEFT_DATA to the folder with exchange_rate.")
+        raise SystemExit("Set RECURRA_DATA to the folder with exchange_rate.")
     table = pandas.read_csv(folder / "exchange_rate" / "exchange_rate.txt", header=None)
     values = 100 * np.log(table.to_numpy())[1:] - 100 * np.log(table.to_numpy())[:-1]
     pegged = (values == 0).mean(0) >= 0.2
@@ -92,7 +92,7 @@ def main() -> None:
         quantiles, levels = found.predicted.quantiles[:, 0], found.levels
         low, high = (quantiles[:, levels.index(level)] for level in (0.1587, 0.8413))
         bounds = quantiles[:, [levels.index(level) for level in LEVELS]]
-        told(f"weft, seed {seed}", bounds, found.truth[:, 0], (high - low) / 2)
+        told(f"recurra, seed {seed}", bounds, found.truth[:, 0], (high - low) / 2)
 
 
 if __name__ == "__main__":

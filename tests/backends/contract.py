@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from weft.cells import CELLS
-from weft.compile import kernel
+from recurra.cells import CELLS
+from recurra.compile import kernel
 
 sys.path.append(str(Path(__file__).parent.parent / "cells"))
 from own_cells import EVERY

@@ -3,7 +3,7 @@
 import torch
 from torch import sigmoid, tanh
 
-from weft.cells import CELLS
+from recurra.cells import CELLS
 
 T, B, I, H = 6, 4, 3, 4
 

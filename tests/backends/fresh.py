@@ -6,7 +6,7 @@ from itertools import count
 
 import torch
 
-from weft.backends.cpu import call, engine
+from recurra.backends.cpu import call, engine
 
 _NUMBERS = count()
 

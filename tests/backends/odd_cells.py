@@ -1,6 +1,6 @@
 """Cells of no use but to the tests: each asks something of the passes that no real cell does."""
 
-from weft.cells import Cell, maximum, minimum, sigmoid, tanh
+from recurra.cells import Cell, maximum, minimum, sigmoid, tanh
 
 
 class Chain(Cell):

@@ -6,13 +6,13 @@ from contract import assert_same, distance, draw, everything, marks, widened
 from fresh import by_columns, guarded_all, hoisted, renamed, threads
 from own_cells import HeadsLSTM
 
-from weft.backends.cpu import engine, plan
-from weft.backends.cpu.products import add_gradient
-from weft.backends.cpu.target import Target
-from weft.cells import Cell, sigmoid, sLSTM, tanh
-from weft.compile import kernel
-from weft.operator import forward_flops, loop_kernel
-from weft.passes import lower
+from recurra.backends.cpu import engine, plan
+from recurra.backends.cpu.products import add_gradient
+from recurra.backends.cpu.target import Target
+from recurra.cells import Cell, sigmoid, sLSTM, tanh
+from recurra.compile import kernel
+from recurra.operator import forward_flops, loop_kernel
+from recurra.passes import lower
 
 
 class Original(Cell):
@@ -84,7 +84,7 @@ class Only(Cell):
 
 @pytest.fixture(autouse=True)
 def _verified(monkeypatch):
-    monkeypatch.setenv("WEFT_DEBUG", "3")
+    monkeypatch.setenv("RECURRA_DEBUG", "3")
 
 
 @pytest.mark.parametrize(

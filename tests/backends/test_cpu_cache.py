@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from weft import nn, settings
-from weft.backends.cpu import cache, machine
-from weft.backends.cpu.describe import describe
-from weft.backends.cpu.machine import cached_addresses, host
-from weft.cells import LSTM
-from weft.ir import Node, Size, Where
+from recurra import nn, settings
+from recurra.backends.cpu import cache, machine
+from recurra.backends.cpu.describe import describe
+from recurra.backends.cpu.machine import cached_addresses, host
+from recurra.cells import LSTM
+from recurra.ir import Node, Size, Where
 
 TEXT = "define i64 @f() {{ ret i64 {} }}"
 
@@ -28,7 +28,7 @@ TEXT = "define i64 @f() {{ ret i64 {} }}"
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A cache of its own, and a process that has loaded nothing yet."""
-    monkeypatch.setenv("WEFT_CACHE", str(tmp_path / "code"))
+    monkeypatch.setenv("RECURRA_CACHE", str(tmp_path / "code"))
     monkeypatch.setattr(machine, "_LOADED", {})
     return tmp_path / "code"
 
@@ -166,21 +166,21 @@ def test_a_folder_that_cannot_be(folder, caplog):
     assert [number(giving(3)), number(giving(4))] == [3, 4]
     told = [r.message for r in caplog.records if str(folder) in r.message]
     assert len(told) == 2  # one for reading, one for writing
-    assert all("WEFT_CACHE" in m for m in told)
+    assert all("RECURRA_CACHE" in m for m in told)
 
 
 def test_a_full_disk(folder, caplog, monkeypatch):
     def full(path, data):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr("weft.files.write_synced", full)
+    monkeypatch.setattr("recurra.files.write_synced", full)
     assert [number(giving(3)), number(giving(4))] == [3, 4]
     assert caplog.text.count("No space left") == 1
     assert entries(folder) == []
 
 
 def test_off(folder, monkeypatch):
-    monkeypatch.setenv("WEFT_CACHE", "off")
+    monkeypatch.setenv("RECURRA_CACHE", "off")
     assert [number(giving(3)), number(giving(4))] == [3, 4]
     assert not folder.exists()
 
@@ -221,7 +221,7 @@ def test_threads_that_ask_at_once_get_one_compilation(folder):
 
 PROCESS = """
 import ctypes, sys
-from weft.backends.cpu.machine import cached_addresses, host
+from recurra.backends.cpu.machine import cached_addresses, host
 sys.stdin.read(1)
 for i in range(30):
     text = lambda: "define i64 @f() { ret i64 %d }" % i
@@ -266,9 +266,9 @@ def test_a_description_stands_for_one_text(folder, monkeypatch):
 
 
 DESCRIBE = """
-from weft.backends.cpu.describe import describe
-from weft.cells import CELLS
-from weft.passes import lower
+from recurra.backends.cpu.describe import describe
+from recurra.cells import CELLS
+from recurra.passes import lower
 print(describe(lower(CELLS["gru"].graph()).loops))
 """
 
@@ -317,18 +317,18 @@ def test_a_deep_graph_of_shared_nodes_is_described_once():
 @pytest.mark.parametrize(
     ("platform", "variables", "wanted"),
     [
-        ("linux", {}, "/home/me/.cache/weft"),
-        ("linux", {"XDG_CACHE_HOME": "/scratch"}, "/scratch/weft"),
+        ("linux", {}, "/home/me/.cache/recurra"),
+        ("linux", {"XDG_CACHE_HOME": "/scratch"}, "/scratch/recurra"),
         ("linux", {"XDG_CACHE_HOME": "relative"}, None),
-        ("darwin", {"XDG_CACHE_HOME": "/scratch"}, "/home/me/Library/Caches/weft"),
-        ("win32", {"LOCALAPPDATA": "/local"}, "/local/weft"),
-        ("linux", {"WEFT_CACHE": "/there"}, "/there"),
-        ("linux", {"WEFT_CACHE": "~/there"}, "/home/me/there"),
-        ("linux", {"WEFT_CACHE": "off"}, None),
+        ("darwin", {"XDG_CACHE_HOME": "/scratch"}, "/home/me/Library/Caches/recurra"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/recurra"),
+        ("linux", {"RECURRA_CACHE": "/there"}, "/there"),
+        ("linux", {"RECURRA_CACHE": "~/there"}, "/home/me/there"),
+        ("linux", {"RECURRA_CACHE": "off"}, None),
     ],
 )
 def test_the_folder(platform, variables, wanted, monkeypatch):
-    for name in ("WEFT_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+    for name in ("RECURRA_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     for name, value in (variables | {"HOME": "/home/me"}).items():
         monkeypatch.setenv(name, value)

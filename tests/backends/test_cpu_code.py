@@ -12,15 +12,15 @@ from contract import assert_same, draw, marks
 from fresh import hoisted, renamed
 from llvmlite import binding as llvm
 
-from weft.backends.cpu import call, engine, maths, products
-from weft.backends.cpu.emit import emit
-from weft.backends.cpu.gradient import emit_gradient, shape_for
-from weft.backends.cpu.machine import addresses, host
-from weft.backends.cpu.plan import make_plan
-from weft.backends.cpu.target import Target, target_for
-from weft.backends.cpu.text import Text, literal
-from weft.cells import CELLS
-from weft.passes import lower
+from recurra.backends.cpu import call, engine, maths, products
+from recurra.backends.cpu.emit import emit
+from recurra.backends.cpu.gradient import emit_gradient, shape_for
+from recurra.backends.cpu.machine import addresses, host
+from recurra.backends.cpu.plan import make_plan
+from recurra.backends.cpu.target import Target, target_for
+from recurra.backends.cpu.text import Text, literal
+from recurra.cells import CELLS
+from recurra.passes import lower
 
 TYPES = {"float": torch.float32, "double": torch.float64}
 EXACT = {
@@ -40,7 +40,7 @@ go:
   %p = getelementptr {v}, ptr %x, i64 %i
   %q = getelementptr {v}, ptr %y, i64 %i
   %a = load {v}, ptr %p, align 4
-  %r = call {v} @weft.{name}({v} %a)
+  %r = call {v} @recurra.{name}({v} %a)
   store {v} %r, ptr %q, align 4
   %j = add i64 %i, 1
   %m = icmp slt i64 %j, %n

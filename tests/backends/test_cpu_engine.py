@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from odd_cells import ODD
 from torch.func import grad, jvp, vmap
 
-from weft.backends.cpu.equations import RULES
-from weft.cells import CELLS, Cell, exp, maximum, minimum, relu, sigmoid, sqrt, tanh
-from weft.compile import kernel
-from weft.errors import EngineError
-from weft.ir import in_order
-from weft.nn import Recurrent
-from weft.passes import lower
+from recurra.backends.cpu.equations import RULES
+from recurra.cells import CELLS, Cell, exp, maximum, minimum, relu, sigmoid, sqrt, tanh
+from recurra.compile import kernel
+from recurra.errors import EngineError
+from recurra.ir import in_order
+from recurra.nn import Recurrent
+from recurra.passes import lower
 
 TYPES = [torch.float64, torch.float32]
 OTHERS = [name for name in COMPILED if name not in CORE]
@@ -97,7 +97,8 @@ def test_contract_at_random_sizes(steps, batch, inputs, hidden, name, masked):
 
 def test_fewer_threads_than_asked_for_do_all_rows():
     code = (
-        "import torch, weft.nn; torch.set_num_threads(2); m = weft.nn.GRU(3, 5, engine='cpu');"
+        "import torch, recurra.nn; torch.set_num_threads(2);"
+        "m = recurra.nn.GRU(3, 5, engine='cpu');"
         "x = torch.randn(4, 13, 3); y = m(x)[0]; torch.set_num_threads(1);"
         "assert torch.allclose(y, m(x)[0], atol=1e-6)"
     )
@@ -152,7 +153,7 @@ def test_refusals_name_the_line_and_who_can():
 
 @pytest.mark.usefixtures("without_a_rule")
 def test_auto_falls_back_and_says_so_once(caplog):
-    with caplog.at_level("INFO", logger="weft"):
+    with caplog.at_level("INFO", logger="recurra"):
         layers = [Recurrent(Rooted, 3, 4, engine="auto") for _ in range(2)]
         assert [layer.engine for layer in layers] == ["interp"] * 2
         layers[0](torch.randn(2, 3, 3))

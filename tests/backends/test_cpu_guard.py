@@ -11,7 +11,7 @@ import ctypes, mmap, sys
 sys.path[:0] = {folders!r}
 import torch
 from contract import draw, everything, distance
-from weft.cells import CELLS
+from recurra.cells import CELLS
 
 torch.set_num_threads(1)
 LIBRARY, KEPT = ctypes.CDLL(None), []

@@ -6,9 +6,9 @@ from contract import COMPILED, assert_same, distance, draw, everything, marks, s
 from odd_cells import ODD
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-import weft.nn
-from weft.backends.cpu import engine
-from weft.cells import CELLS
+import recurra.nn
+from recurra.backends.cpu import engine
+from recurra.cells import CELLS
 
 T, B = 7, 6
 LENGTHS = {
@@ -65,10 +65,10 @@ MODULES += [("LSTM", {"proj_size": 2})]
 
 
 def pair(kind, **options):
-    """The same layer of torch and of Weft, in float64."""
+    """The same layer of torch and of Recurra, in float64."""
     torch.manual_seed(1)
     theirs = getattr(torch.nn, kind)(3, 5, **options).double()
-    mine = getattr(weft.nn, kind)(3, 5, engine="cpu", **options).double()
+    mine = getattr(recurra.nn, kind)(3, 5, engine="cpu", **options).double()
     mine.load_state_dict(theirs.state_dict())
     return mine, theirs
 
@@ -156,7 +156,7 @@ def test_expanded_input(axis):
         given = (params, one.expand_as(x), states)
         results.append(everything(CELLS["gru"], engine_name, given))
     assert distance(*results) < 1e-12
-    layer = weft.nn.GRU(3, 5, engine="cpu").double()
+    layer = recurra.nn.GRU(3, 5, engine="cpu").double()
     layer(one.expand_as(x))[0].sum().backward()
     assert one.grad is not None
     assert one.grad.shape == one.shape
@@ -172,7 +172,7 @@ def test_batch_first_is_read_where_it_lies(monkeypatch):
             return real(self, outside, *args, **kwargs)
 
         monkeypatch.setattr(engine.Compiled, name, spy)
-    layer = weft.nn.LSTM(3, 5, batch_first=True, engine="cpu")
+    layer = recurra.nn.LSTM(3, 5, batch_first=True, engine="cpu")
     x = torch.randn(4, 9, 3)
     layer(x)[0].sum().backward()
     assert len(seen) == 2
@@ -184,7 +184,7 @@ def test_output_gradients_of_any_layout():
     seed = torch.randn(7, 9, 5, dtype=torch.float64).permute(1, 2, 0)
     found = []
     for engine_name in ("cpu", "interp"):
-        y, _ = weft.compile.kernel(CELLS["lstm"], engine=engine_name).sequence(x, states, params)
+        y, _ = recurra.compile.kernel(CELLS["lstm"], engine=engine_name).sequence(x, states, params)
         found += [
             torch.autograd.grad(y, [x, *states], given, retain_graph=True)
             for given in (seed, seed[:1].expand_as(seed))
@@ -199,7 +199,7 @@ def test_gradients_of_single_values(name):
     params, x, states = draw(cell)
     found = []
     for engine_name in ("cpu", "interp"):
-        y, last = weft.compile.kernel(cell, engine=engine_name).sequence(x, states, params)
+        y, last = recurra.compile.kernel(cell, engine=engine_name).sequence(x, states, params)
         for value in (y, *last):
             leaves = [*params.values(), x, *states]
             found.append(
@@ -217,7 +217,7 @@ def test_only_some_gradients_are_wanted(wanted):
         leaf.requires_grad_(name == wanted)
     found = []
     for engine_name in ("cpu", "interp"):
-        y, _ = weft.compile.kernel(CELLS["gru"], engine=engine_name).sequence(x, states, params)
+        y, _ = recurra.compile.kernel(CELLS["gru"], engine=engine_name).sequence(x, states, params)
         found.append(torch.autograd.grad(y.square().sum(), leaves[wanted]))
     torch.testing.assert_close(found[0], found[1], rtol=1e-11, atol=1e-12)
 
@@ -238,7 +238,7 @@ INFERRED = [
 def test_inference_is_training_without_what_is_kept(name):
     cell = (COMPILED | ODD)[name]
     params, x, states = draw(cell, hidden=38, scale=0.1)
-    kernel = weft.compile.kernel(cell, engine="cpu")
+    kernel = recurra.compile.kernel(cell, engine="cpu")
     with torch.no_grad():
         y, last = kernel.sequence(x, states, params)
         single, _ = kernel.sequence(x[:1], states, params)

@@ -6,7 +6,7 @@ from fresh import threads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft.backends.cpu.products import add_gradient
+from recurra.backends.cpu.products import add_gradient
 
 BOUND = {torch.float32: 3e-6, torch.float64: 1e-14}
 EDGE = float("nan")

@@ -17,8 +17,8 @@ from contract import (
 from fresh import guarded_all, hoisted, poisoned, renamed
 from odd_cells import ODD
 
-from weft.backends.cpu import engine, plan
-from weft.cells import CELLS
+from recurra.backends.cpu import engine, plan
+from recurra.cells import CELLS
 
 SIZES = (1, 2, 3, 5, 7, 9, 13, 17, 31, 33, 65, 100)
 MIXED = list(zip(SIZES, SIZES[5:] + SIZES[:5], SIZES[9:] + SIZES[:9], strict=True))

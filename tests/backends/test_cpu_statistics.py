@@ -5,8 +5,8 @@ import torch
 from contract import assert_same, distance, draw, everything, marks, widened
 from fresh import by_columns, guarded_all, threads
 
-from weft.cells import Cell, LayerNormLSTM, norm, sigmoid, tanh
-from weft.cells.regularised import Regularised
+from recurra.cells import Cell, LayerNormLSTM, norm, sigmoid, tanh
+from recurra.cells.regularised import Regularised
 
 
 class OfSums(Cell):

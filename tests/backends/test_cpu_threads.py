@@ -8,11 +8,11 @@ from contract import COMPILED, VARIED, distance, draw, everything, marks, slow_b
 from fresh import by_columns, hoisted, renamed, threads
 from odd_cells import ODD
 
-from weft.backends.cpu import call, engine
-from weft.backends.cpu.plan import make_plan
-from weft.cells import CELLS
-from weft.nn import Recurrent
-from weft.passes import lower
+from recurra.backends.cpu import call, engine
+from recurra.backends.cpu.plan import make_plan
+from recurra.cells import CELLS
+from recurra.nn import Recurrent
+from recurra.passes import lower
 
 
 def options_of(masked, steps, batch, *, reverse=False):
@@ -87,7 +87,7 @@ def test_columns_are_shared_where_rows_are_few():
 
 
 def test_without_a_team_rows_are_shared_by_a_pool(monkeypatch):
-    monkeypatch.setattr("weft.backends.cpu.threads._openmp", lambda: None)
+    monkeypatch.setattr("recurra.backends.cpu.threads._openmp", lambda: None)
     cell, drawn = renamed(CELLS["gru"]), draw(CELLS["gru"], batch=13, hidden=9)
     one = everything(CELLS["gru"], "cpu", drawn)
     with threads(3):
@@ -113,7 +113,7 @@ def run_together(number, work):
 @pytest.mark.parametrize("cache", ["on", "off"])
 def test_two_callers_at_once_from_the_first_call_on(cache, monkeypatch):
     if cache == "off":
-        monkeypatch.setenv("WEFT_CACHE", "off")
+        monkeypatch.setenv("RECURRA_CACHE", "off")
     cell = renamed(CELLS["rnn"])
     drawn = [draw(cell, hidden=11, batch=4, steps=30, seed=i) for i in range(2)]
     found = run_together(2, lambda i: [everything(cell, "cpu", drawn[i]) for _ in range(5)])

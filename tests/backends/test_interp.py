@@ -6,9 +6,9 @@ from formulas import FORMULAS, B, H, I, T, assert_same, draw, expected, gradient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft.cells import CELLS, Cell
-from weft.compile import kernel
-from weft.errors import EngineError
+from recurra.cells import CELLS, Cell
+from recurra.compile import kernel
+from recurra.errors import EngineError
 
 LENGTHS = {
     "none": None,
@@ -179,7 +179,7 @@ def test_a_kernel_is_made_once_and_says_which_engine_it_is(caplog):
     class Mine(type(CELLS["lstm"])):
         pass
 
-    with caplog.at_level("INFO", logger="weft"):
+    with caplog.at_level("INFO", logger="recurra"):
         first, second = kernel(Mine(), engine="auto"), kernel(Mine(), engine="auto")
     assert first is second
     assert first.engine == "cpu"
@@ -189,6 +189,6 @@ def test_a_kernel_is_made_once_and_says_which_engine_it_is(caplog):
 
 
 def test_engine_of_the_environment(monkeypatch):
-    monkeypatch.setenv("WEFT_ENGINE", "steam")
+    monkeypatch.setenv("RECURRA_ENGINE", "steam")
     with pytest.raises(EngineError, match="'steam'"):
         kernel(CELLS["gru"])

@@ -5,8 +5,8 @@ import torch
 from formulas import FORMULAS, B, H, T, draw, expected, gradients, loss
 from torch.func import grad, hessian, jacrev, jvp, vmap
 
-from weft.cells import CELLS
-from weft.compile import kernel
+from recurra.cells import CELLS
+from recurra.compile import kernel
 
 LONG = 2000
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from weft.bench import SUITES, Grid
-from weft.bench.results import Point, Result, Row, Spread
+from recurra.bench import SUITES, Grid
+from recurra.bench.results import Point, Result, Row, Spread
 
 GRID = Grid((2,), (3,), (4, 8))
 

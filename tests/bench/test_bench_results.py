@@ -2,8 +2,8 @@
 
 import pytest
 
-from weft.bench import timing
-from weft.bench.results import geometric_mean, spread_of
+from recurra.bench import timing
+from recurra.bench.results import geometric_mean, spread_of
 
 
 def test_geometric_mean():

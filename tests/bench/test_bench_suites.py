@@ -7,23 +7,23 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from weft.bench import SUITES, Grid, processes
-from weft.bench import layers as layers_module
-from weft.bench import remedies as remedies_module
-from weft.bench import run as run_module
-from weft.bench.catalogue import TORCH, WEFT
-from weft.bench.layers import pair, ragged_lengths
-from weft.bench.peak import SUMS, _text, peak
-from weft.bench.peephole import EagerPeephole
-from weft.bench.processes import _answer, _child, compiling
-from weft.bench.remedies import BASES, REMEDIES, Contender
-from weft.bench.remedies import _run as remedy_run
-from weft.bench.results import Point
-from weft.bench.run import chosen, measure
-from weft.bench.work import Plan, operations
-from weft.cells import PeepholeLSTM
-from weft.errors import ConfigError, EngineError
-from weft.nn import Recurrent
+from recurra.bench import SUITES, Grid, processes
+from recurra.bench import layers as layers_module
+from recurra.bench import remedies as remedies_module
+from recurra.bench import run as run_module
+from recurra.bench.catalogue import RECURRA, TORCH
+from recurra.bench.layers import pair, ragged_lengths
+from recurra.bench.peak import SUMS, _text, peak
+from recurra.bench.peephole import EagerPeephole
+from recurra.bench.processes import _answer, _child, compiling
+from recurra.bench.remedies import BASES, REMEDIES, Contender
+from recurra.bench.remedies import _run as remedy_run
+from recurra.bench.results import Point
+from recurra.bench.run import chosen, measure
+from recurra.bench.work import Plan, operations
+from recurra.cells import PeepholeLSTM
+from recurra.errors import ConfigError, EngineError
+from recurra.nn import Recurrent
 
 TINY = Grid((2,), (3,), (4, 5))
 ONE = Grid((2,), (3,), (4,))
@@ -69,7 +69,8 @@ def test_points_of_the_suites_that_are_timed(name):
 def test_memory_is_measured_in_processes():
     point = Point("RNN", "training", 8, 64, 64)
     bytes_of = {
-        name: _child("memory", point, Plan(TINY, ["RNN"]), name)["bytes"] for name in (TORCH, WEFT)
+        name: _child("memory", point, Plan(TINY, ["RNN"]), name)["bytes"]
+        for name in (TORCH, RECURRA)
     }
     outputs = 4 * 8 * 64 * 64
     assert all(outputs <= found < 100 * outputs for found in bytes_of.values())
@@ -77,7 +78,7 @@ def test_memory_is_measured_in_processes():
 
 def test_compiling_is_measured_in_a_process():
     point = Point("RNN", "first call", 1, 1, 4)
-    seconds = _child("compile", point, Plan(TINY, ["RNN"]), WEFT)
+    seconds = _child("compile", point, Plan(TINY, ["RNN"]), RECURRA)
     assert list(seconds) == ["start", "first", "second"]
     assert all(value > 0 for value in seconds.values())
 
@@ -86,7 +87,7 @@ def test_the_second_process_finds_the_cache_of_the_first(monkeypatch):
     caches = []
 
     def answer(command, point):
-        caches.append(command[1].removeprefix("WEFT_CACHE="))
+        caches.append(command[1].removeprefix("RECURRA_CACHE="))
         return {"start": 4.0, "first": float(len(caches)), "second": 0.5}
 
     monkeypatch.setattr(processes, "_answer", answer)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from weft.bench import SUITES, plot
-from weft.bench.plot import check_plot, picture
-from weft.bench.report import as_json
-from weft.cli.bench_report import table
-from weft.errors import ConfigError, MissingExtra
+from recurra.bench import SUITES, plot
+from recurra.bench.plot import check_plot, picture
+from recurra.bench.report import as_json
+from recurra.cli.bench_report import table
+from recurra.errors import ConfigError, MissingExtra
 
 
 def test_json_holds_every_number(layers, compiling):
@@ -32,7 +32,7 @@ def test_json_of_a_point(layers):
     )
     assert point["values"]["torch.nn"] == {"median": 4.0, "lower": 2.0, "upper": 8.0}
     assert point["ratios"] == {"faster": 8.0}
-    assert point["share_of_peak"]["Weft"] == pytest.approx(0.5)
+    assert point["share_of_peak"]["Recurra"] == pytest.approx(0.5)
 
 
 def shown(result):
@@ -99,5 +99,5 @@ def test_a_plot_that_cannot_be(monkeypatch):
     with pytest.raises(ConfigError, match="no ratio to draw in compile;"):
         check_plot(Path("p.png"), [SUITES["compile"]])
     monkeypatch.setattr(plot.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"pip install 'weft\[plot\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'recurra\[plot\]'"):
         check_plot(Path("p.png"), [SUITES["layers"]])

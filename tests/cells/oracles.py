@@ -1,4 +1,4 @@
-"""Every cell as plain torch, one step each, written from the formulas and not from Weft.
+"""Every cell as plain torch, one step each, written from the formulas and not from Recurra.
 
 `p` holds the stored parameters: gates stacked along the rows, in the order the cell lists them.
 """

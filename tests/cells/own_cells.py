@@ -2,7 +2,7 @@
 has, as users may write them.
 """
 
-from weft.cells import (
+from recurra.cells import (
     CELLS,
     LSTM,
     RGLRU,

@@ -4,9 +4,9 @@ import pytest
 import users_file
 from users_file import refused, write
 
-from weft.cells import Cell, load, tanh
-from weft.errors import ConfigError
-from weft.ir import CellError
+from recurra.cells import Cell, load, tanh
+from recurra.errors import ConfigError
+from recurra.ir import CellError
 
 GATED = 'states = ("h",)\ngates = ("f", "n")'
 TWO = 'states = ("h", "c")'
@@ -30,17 +30,21 @@ EQUATIONS = {
     ),
     "index": ("k = h[0]\nreturn tanh(W @ x + U @ h + b)", "h[0]", "gates are taken by name"),
     "len": ("k = len(h)\nreturn tanh(W @ x + U @ h + b)", "len(h)", "no length before"),
-    "float": ("k = float(h)\nreturn tanh(W @ x + U @ h + b)", "float(h)", "weft.cells"),
+    "float": ("k = float(h)\nreturn tanh(W @ x + U @ h + b)", "float(h)", "recurra.cells"),
     "int": ("k = int(h)\nreturn tanh(W @ x + U @ h + b)", "int(h)", "no number"),
-    "math": ("return math.tanh(W @ x + U @ h + b)", "math.tanh", "weft.cells"),
-    "numpy": ("return np.tanh(W @ x + U @ h + b)", "np.tanh", "numpy's `tanh`.*weft.cells"),
+    "math": ("return math.tanh(W @ x + U @ h + b)", "math.tanh", "recurra.cells"),
+    "numpy": ("return np.tanh(W @ x + U @ h + b)", "np.tanh", "numpy's `tanh`.*recurra.cells"),
     "numpy function": (
         "k = np.dot(U, h)\nreturn tanh(W @ x + b + k)",
         "np.dot",
         "numpy's `dot`.*use those",
     ),
     "numpy array": ("return tanh(W @ x + U @ h + b * np.ones(3))", "np.ones", "type ndarray"),
-    "torch": ("return torch.tanh(W @ x + U @ h + b)", "torch.tanh", "torch's `tanh`.*weft.cells"),
+    "torch": (
+        "return torch.tanh(W @ x + U @ h + b)",
+        "torch.tanh",
+        "torch's `tanh`.*recurra.cells",
+    ),
     "torch nn": ("return torch.nn.functional.relu(W @ x + U @ h + b)", "relu(W", "torch's `relu`"),
     "tensor": ("return tanh(W @ x + U @ h + b * torch.ones(3))", "torch.ones", "Tensor can't"),
     "sizes": ("return tanh(W @ x + U @ h + b) + x", "+ x", "input_size.*hidden_size.*W @ v"),
@@ -300,7 +304,7 @@ LOADED = {
     "nonsense": "The cells are rnn, .*package.module:Class",
     "": "The cells are",
     "no_such_module:Cell": "no module 'no_such_module'.*import",
-    "weft.no_such:Cell": "no module 'weft.no_such'",
+    "recurra.no_such:Cell": "no module 'recurra.no_such'",
     "math:Nothing": "'Nothing' in math is not there",
     "math:pi": "'pi' in math is no .*Cell",
     ":Cell": "package.module:Class",

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-import weft.cells
-from weft.cells import CELLS, GRU, LSTM, RNN, Cell, ProjectedLSTM, exp, load, norm, sigmoid, tanh
-from weft.cells.regularised import Regularised
-from weft.ir import CellError, Size, parameters, verify
+import recurra.cells
+from recurra.cells import CELLS, GRU, LSTM, RNN, Cell, ProjectedLSTM, exp, load, norm, sigmoid, tanh
+from recurra.cells.regularised import Regularised
+from recurra.ir import CellError, Size, parameters, verify
 
 EQUATIONS = {
     "rnn": "hₜ = tanh(W xₜ + U hₜ₋₁ + b)",
@@ -49,11 +49,11 @@ def kinds(base):
 
 
 def test_list_of_cells_is_complete():
-    found = [k for k in kinds(Cell) if k.__module__.startswith("weft.cells.")]
+    found = [k for k in kinds(Cell) if k.__module__.startswith("recurra.cells.")]
     # An example of a docstring makes a class, too.
     own = {k for k in found if hasattr(sys.modules[k.__module__], k.__name__)} - {Regularised}
     assert {type(cell) for cell in CELLS.values()} == own
-    assert {kind.__name__ for kind in own} <= set(weft.cells.__all__)
+    assert {kind.__name__ for kind in own} <= set(recurra.cells.__all__)
 
 
 def test_the_document_lists_every_cell():

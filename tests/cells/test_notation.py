@@ -1,13 +1,13 @@
-"""Every cell, as Weft says it, against plain torch: values and gradients."""
+"""Every cell, as Recurra says it, against plain torch: values and gradients."""
 
 import pytest
 import torch
 from oracles import ORACLES, run
 from own_cells import EVERY
 
-from weft.compile import kernel
-from weft.ir import verify
-from weft.nn.parameters import as_cell_parameters
+from recurra.compile import kernel
+from recurra.ir import verify
+from recurra.nn.parameters import as_cell_parameters
 
 T, B, H = 7, 3, 4
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from weft.cells import CELLS, Cell, sigmoid, tanh
-from weft.cells.roles import forget_gate
-from weft.compile import kernel
-from weft.errors import CellError
+from recurra.cells import CELLS, Cell, sigmoid, tanh
+from recurra.cells.roles import forget_gate
+from recurra.compile import kernel
+from recurra.errors import CellError
 
 WITHOUT_CANDIDATE = {"rnn", "rnn_relu", "irnn", "ornn", "rotation", "indrnn"}
 WITHOUT_FORGETTING = WITHOUT_CANDIDATE | {

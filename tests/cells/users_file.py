@@ -7,14 +7,14 @@ import textwrap
 
 import pytest
 
-from weft.cells import Cell
-from weft.ir import CellError
+from recurra.cells import Cell
+from recurra.ir import CellError
 
 IMPORTS = """\
 import math
 import numpy as np
 import torch
-from weft.cells import Cell, exp, log, maximum, norm, relu, sigmoid, sqrt, tanh
+from recurra.cells import Cell, exp, log, maximum, norm, relu, sigmoid, sqrt, tanh
 """
 
 

@@ -7,8 +7,8 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from weft import LanguageModel
-from weft.cli import main
+from recurra import LanguageModel
+from recurra.cli import main
 
 TEXT = "".join(f"the {n % 7} cats sat on mat {n}, and a dog ran\n" for n in range(120))
 
@@ -23,8 +23,8 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def weft(here):
-    """`weft("cells", "lstm")` in this process: exit_code, output, stdout, stderr."""
+def recurra(here):
+    """`recurra("cells", "lstm")` in this process: exit_code, output, stdout, stderr."""
 
     def call(*words):
         return CliRunner().invoke(main, [str(word) for word in words])
@@ -37,7 +37,7 @@ def process(here):
     """`process("train", ...)`: the same in a process of its own, started and not waited for."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
 
-    def start(*words, python=("-m", "weft"), encoding="utf-8"):
+    def start(*words, python=("-m", "recurra"), encoding="utf-8"):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": encoding}
         command = [sys.executable, *python, *map(str, words)]
         variables = {**environment, "PYTHONIOENCODING": encoding}

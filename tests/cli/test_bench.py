@@ -1,11 +1,11 @@
-"""`weft bench`: what it prints and writes, and what it refuses before it measures."""
+"""`recurra bench`: what it prints and writes, and what it refuses before it measures."""
 
 import json
 
 import pytest
 
-from weft.bench import SUITES
-from weft.bench import run as run_module
+from recurra.bench import SUITES
+from recurra.bench import run as run_module
 
 TINY = ("--batch", 2, "--steps", 3, "--size", "4,5", "--rounds", 1, "--warmup", 1)
 
@@ -15,22 +15,22 @@ def _peak(monkeypatch):
     monkeypatch.setattr(run_module, "peak", lambda: 5e9)
 
 
-def test_help_explains_every_suite(weft):
-    text = weft("bench", "--help").stdout
+def test_help_explains_every_suite(recurra):
+    text = recurra("bench", "--help").stdout
     for suite in SUITES.values():
         assert f"{suite.name:<10} {suite.summary}" in text
 
 
 def test_help_loads_nothing_heavy(process):
     words = ("bench", "--help")
-    _, err = process(*words, python=("-X", "importtime", "-m", "weft")).communicate(timeout=60)
+    _, err = process(*words, python=("-X", "importtime", "-m", "recurra")).communicate(timeout=60)
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in err.splitlines()}
     assert "click" in loaded
     assert not loaded & {"torch", "numpy", "rich", "matplotlib"}
 
 
-def test_a_table_for_each_suite(weft):
-    result = weft("bench", "layers", "own", "--layer", "lstm", *TINY)
+def test_a_table_for_each_suite(recurra):
+    result = recurra("bench", "layers", "own", "--layer", "lstm", *TINY)
     assert result.exit_code == 0, result.output
     assert "FMA peak 5 GFLOP/s before, 5 after" in result.stdout
     starts = [line.split()[:5] for line in result.stdout.splitlines()]
@@ -39,8 +39,8 @@ def test_a_table_for_each_suite(weft):
     assert max(map(len, result.stdout.splitlines())) <= 100
 
 
-def test_without_a_suite_it_is_layers(weft, here):
-    assert weft("bench", "--layer", "RNN", *TINY, "--json", "b.json").exit_code == 0
+def test_without_a_suite_it_is_layers(recurra, here):
+    assert recurra("bench", "--layer", "RNN", *TINY, "--json", "b.json").exit_code == 0
     told = json.loads((here / "b.json").read_text())
     assert list(told["suites"]) == ["layers"]
     assert told["options"] == {"rounds": 1, "warmup": 1, "input_gradient": False}
@@ -48,9 +48,9 @@ def test_without_a_suite_it_is_layers(weft, here):
     assert [point["size"] for point in told["suites"]["layers"]["points"]] == [4, 5, 4, 5]
 
 
-def test_a_picture(weft, here):
+def test_a_picture(recurra, here):
     pytest.importorskip("matplotlib")
-    assert weft("bench", "inference", *TINY, "--plot", "b.png").exit_code == 0
+    assert recurra("bench", "inference", *TINY, "--plot", "b.png").exit_code == 0
     assert (here / "b.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -68,11 +68,11 @@ def test_a_picture(weft, here):
         (("--plot", "b.txt"), "b.txt: a plot's name ends in .png, .svg, .pdf"),
     ],
 )
-def test_what_cannot_be_is_told_before_anything_is_measured(weft, monkeypatch, words, part):
+def test_what_cannot_be_is_told_before_anything_is_measured(recurra, monkeypatch, words, part):
     monkeypatch.setattr(run_module, "measure", lambda *args: pytest.fail("measured"))
-    result = weft("bench", *words)
+    result = recurra("bench", *words)
     assert result.exit_code == 2
     assert "Traceback" not in result.output
-    assert result.stderr.startswith("weft: ")
+    assert result.stderr.startswith("recurra: ")
     assert part in result.stderr
     assert result.stdout == ""

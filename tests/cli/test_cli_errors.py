@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from weft import files
+from recurra import files
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -14,8 +14,8 @@ def told(result, *parts):
     assert result.exit_code == 2, result.output
     assert "Traceback" not in result.output
     line = result.stderr.splitlines()[-1]
-    assert line.startswith("weft: ")
-    assert result.stderr.count("weft: ") == 1
+    assert line.startswith("recurra: ")
+    assert result.stderr.count("recurra: ") == 1
     for part in parts:
         assert part in line
 
@@ -29,18 +29,18 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
-def test_a_file_that_cannot_be_used(weft, here, name):
+def test_a_file_that_cannot_be_used(recurra, here, name):
     data, message = BAD_FILES[name]
     (here / name).write_bytes(data)
-    told(weft("train", "language", name, "--out", "r"), message)
+    told(recurra("train", "language", name, "--out", "r"), message)
     assert not (here / "r").exists()
 
 
 @pytest.mark.parametrize("verb", [("train", "language", "--out", "r"), ("evaluate", "RUN")])
-def test_a_file_that_is_not_there(weft, run, verb):
+def test_a_file_that_is_not_there(recurra, run, verb):
     words = [run if word == "RUN" else word for word in verb]
-    told(weft(*words, "none.txt"), "none.txt: no such file")
-    told(weft(*words, "."), "is a directory")
+    told(recurra(*words, "none.txt"), "none.txt: no such file")
+    told(recurra(*words, "."), "is a directory")
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def test_a_file_that_is_not_there(weft, run, verb):
         (("generate", "."), ("is not a run",)),
     ],
 )
-def test_a_word_that_cannot_be(weft, words, parts):
-    told(weft(*words), *parts)
+def test_a_word_that_cannot_be(recurra, words, parts):
+    told(recurra(*words), *parts)
 
 
 @pytest.mark.parametrize(
@@ -74,64 +74,65 @@ def test_a_word_that_cannot_be(weft, words, parts):
         ("hidden = 3\n= 4", ("c.toml", "not TOML", "line 2")),
     ],
 )
-def test_a_configuration_that_cannot_be(weft, here, text, parts):
+def test_a_configuration_that_cannot_be(recurra, here, text, parts):
     (here / "c.toml").write_text(text)
-    told(weft("train", "language", "--config", "c.toml", "--out", "r"), *parts)
+    told(recurra("train", "language", "--config", "c.toml", "--out", "r"), *parts)
 
 
 @pytest.mark.parametrize("words", [("--length", "0"), ("--top-p", "2"), ("--temperature", "-1")])
-def test_a_number_that_generate_cannot_take(weft, run, words):
-    told(weft("generate", run, *words), words[1])
+def test_a_number_that_generate_cannot_take(recurra, run, words):
+    told(recurra("generate", run, *words), words[1])
 
 
-def test_a_prompt_with_unknown_characters(weft, run):
-    told(weft("generate", run, "--prompt", "5 €"), "'€'", "level byte")
+def test_a_prompt_with_unknown_characters(recurra, run):
+    told(recurra("generate", run, "--prompt", "5 €"), "'€'", "level byte")
 
 
-def test_an_output_directory_that_holds_something_else(weft, run):
-    told(weft("train", "language", "cats.txt", "--out", run), "another run", "--resume")
-    told(weft("train", "language", "cats.txt", "--out", "."), "never deleted")
+def test_an_output_directory_that_holds_something_else(recurra, run):
+    told(recurra("train", "language", "cats.txt", "--out", run), "another run", "--resume")
+    told(recurra("train", "language", "cats.txt", "--out", "."), "never deleted")
 
 
-def test_an_output_that_is_a_file(weft):
-    told(weft("train", "language", "cats.txt", "--out", "cats.txt"), "cats.txt")
+def test_an_output_that_is_a_file(recurra):
+    told(recurra("train", "language", "cats.txt", "--out", "cats.txt"), "cats.txt")
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
-def test_a_flipped_bit(weft, here, run, name):
+def test_a_flipped_bit(recurra, here, run, name):
     for path in run.iterdir():
         if path.is_file():
             (here / path.name).write_bytes(path.read_bytes())
     data = bytearray((here / name).read_bytes())
     data[len(data) // 2] ^= 1
     (here / name).write_bytes(data)
-    told(weft("generate", "."), name, "damaged")
+    told(recurra("generate", "."), name, "damaged")
 
 
-def test_a_setting_that_a_run_going_on_cannot_change(weft, run):
+def test_a_setting_that_a_run_going_on_cannot_change(recurra, run):
     words = ("--resume", "--out", run, "--hidden", 9)
-    told(weft("train", "language", *words), "hidden = 9", "hidden = 6")
+    told(recurra("train", "language", *words), "hidden = 9", "hidden = 6")
 
 
-def test_a_disk_that_fills(weft, here, monkeypatch):
+def test_a_disk_that_fills(recurra, here, monkeypatch):
     def full(path, data):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     write = files.write_synced
     small = ("--hidden", 4, "--batch-size", 4, "--window", 16)
     assert (
-        weft("train", "language", "cats.txt", *small, "--max-steps", 2, "--out", "r").exit_code == 0
+        recurra("train", "language", "cats.txt", *small, "--max-steps", 2, "--out", "r").exit_code
+        == 0
     )
-    monkeypatch.setattr("weft.training.checkpoint.write_synced", full)
-    result = weft("train", "language", "--resume", "--max-steps", 4, "--out", "r")
+    monkeypatch.setattr("recurra.training.checkpoint.write_synced", full)
+    result = recurra("train", "language", "--resume", "--max-steps", 4, "--out", "r")
     told(result, "disk is full", "--resume")
-    monkeypatch.setattr("weft.training.checkpoint.write_synced", write)
-    assert weft("train", "language", "--resume", "--max-steps", 4, "--out", "r").exit_code == 0
+    monkeypatch.setattr("recurra.training.checkpoint.write_synced", write)
+    assert recurra("train", "language", "--resume", "--max-steps", 4, "--out", "r").exit_code == 0
 
 
 BROKEN = {
     "syntax": ("def step(:\n", "own_syntax.py:1: SyntaxError"),
-    "import": ("import weft\n1 / 0\n", "own_import.py:2: ZeroDivisionError"),
+    "import": ("import recurra\n1 / 0\n", "own_import.py:2: ZeroDivisionError"),
     "class": ("Mine = 3\n", "subclass of Cell"),
 }
 
@@ -140,16 +141,16 @@ BROKEN = {
 @pytest.mark.parametrize(
     "verb", [("train", "language", "cats.txt", "--out", "r", "--cell"), ("cells",)]
 )
-def test_a_module_of_the_users_that_fails(weft, here, name, verb):
+def test_a_module_of_the_users_that_fails(recurra, here, name, verb):
     text, message = BROKEN[name]
     (here / f"own_{name}.py").write_text(text)
-    told(weft(*verb, f"own_{name}:Mine"), message)
+    told(recurra(*verb, f"own_{name}:Mine"), message)
     assert not (here / "r").exists()
 
 
-def test_equations_that_cannot_be_name_their_line(weft, here):
+def test_equations_that_cannot_be_name_their_line(recurra, here):
     (here / "own_gate.py").write_text(
-        "from weft.cells import Cell\n\nclass Mine(Cell):\n    states = ('h',)\n\n"
+        "from recurra.cells import Cell\n\nclass Mine(Cell):\n    states = ('h',)\n\n"
         "    def step(self, x, h, W, U):\n        return W.q @ x + U @ h\n"
     )
-    told(weft("cells", "own_gate:Mine"), "own_gate.py:7")
+    told(recurra("cells", "own_gate:Mine"), "own_gate.py:7")

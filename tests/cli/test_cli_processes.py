@@ -27,7 +27,7 @@ def wait_for(path, process):
     "words", [("--help",), ("train", "--help"), ("train", "language", "--help")]
 )
 def test_help_loads_nothing_heavy(process, words):
-    code, out, err = finished(process(*words, python=("-X", "importtime", "-m", "weft")))
+    code, out, err = finished(process(*words, python=("-X", "importtime", "-m", "recurra")))
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in err.splitlines()}
     assert code == 0
     assert out.startswith("Usage:")
@@ -41,11 +41,11 @@ def test_ctrl_c_saves_and_says_how_to_go_on(process, here):
     training.send_signal(signal.SIGINT)
     code, out, err = finished(training)
     assert code == 130
-    assert "weft train language --resume --out r" in out
+    assert "recurra train language --resume --out r" in out
     assert "Traceback" not in err
 
 
-def test_going_on_after_a_kill_gives_the_same_bits(process, here, weft):
+def test_going_on_after_a_kill_gives_the_same_bits(process, here, recurra):
     words = (*LONG, "--schedule", "constant")
     killed = process("train", "language", "cats.txt", *words, "--out", "killed")
     wait_for(here / "killed/checkpoints/step-00000015", killed)
@@ -53,9 +53,9 @@ def test_going_on_after_a_kill_gives_the_same_bits(process, here, weft):
     killed.communicate()
     newest = max((here / "killed/checkpoints").glob("step-*")).name
     limit = ("--max-steps", int(newest.removeprefix("step-")) + 12)
-    assert weft("train", "language", "--resume", "--out", "killed", *limit).exit_code == 0
+    assert recurra("train", "language", "--resume", "--out", "killed", *limit).exit_code == 0
     words = (*words, *limit, "--checkpoint-every", 1000)
-    assert weft("train", "language", "cats.txt", *words, "--out", "whole").exit_code == 0
+    assert recurra("train", "language", "cats.txt", *words, "--out", "whole").exit_code == 0
     one, other = (here / name / "model.safetensors" for name in ("killed", "whole"))
     assert one.read_bytes() == other.read_bytes()
 

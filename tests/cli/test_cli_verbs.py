@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from weft import LanguageModel, __version__
-from weft.cells import CELLS
+from recurra import LanguageModel, __version__
+from recurra.cells import CELLS
 
 SMALL = ("--hidden", 6, "--batch-size", 4, "--window", 16, "--max-steps", 20)
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 CELL = """
-from weft.cells import Cell, tanh
+from recurra.cells import Cell, tanh
 
 class Mine(Cell):
     '''A cell of one's own.'''
@@ -23,38 +23,38 @@ class Mine(Cell):
 """
 
 
-def test_the_version(weft):
-    assert weft("--version").output == f"weft {__version__}\n"
+def test_the_version(recurra):
+    assert recurra("--version").output == f"recurra {__version__}\n"
 
 
-def test_training_says_how_it_went_and_what_to_do_next(weft):
-    result = weft("train", "language", "cats.txt", *SMALL, "--out", "runs/my cats")
+def test_training_says_how_it_went_and_what_to_do_next(recurra):
+    result = recurra("train", "language", "cats.txt", *SMALL, "--out", "runs/my cats")
     assert result.exit_code == 0, result.output
     for words in ("nats per token", "bits per character", "perplexity", "clipped steps"):
         assert words in result.stdout
-    assert "weft generate 'runs/my cats'" in result.stdout
+    assert "recurra generate 'runs/my cats'" in result.stdout
     assert "A sample:" in result.stdout
 
 
-def test_the_command_line_wins_over_the_file(weft, here):
+def test_the_command_line_wins_over_the_file(recurra, here):
     (here / "c.toml").write_text('hidden = 5\nlayers = 2\nlevel = "byte"\nmax_steps = 1\n')
     words = ("--config", "c.toml", "--hidden", 7, "--batch-size", 4, "--window", 16)
-    assert weft("train", "language", "cats.txt", *words, "--out", "r").exit_code == 0
+    assert recurra("train", "language", "cats.txt", *words, "--out", "r").exit_code == 0
     config = LanguageModel.load(here / "r").config
     assert (config.hidden, config.layers, config.level) == (7, 2, "byte")
 
 
-def test_options_take_none_and_switches(weft, here):
+def test_options_take_none_and_switches(recurra, here):
     words = ("--clip-norm", "none", "--tie-embeddings", "--weight-decay", 0.1)
-    assert weft("train", "language", "cats.txt", *SMALL, *words, "--out", "r").exit_code == 0
+    assert recurra("train", "language", "cats.txt", *SMALL, *words, "--out", "r").exit_code == 0
     config = LanguageModel.load(here / "r").config
     assert (config.clip_norm, config.tie_embeddings, config.weight_decay) == (None, True, 0.1)
 
 
-def test_remedies_from_the_command_line(weft, here):
+def test_remedies_from_the_command_line(recurra, here):
     words = ("--zoneout", 0.1, "--weight-drop", 0.5, "--activation-penalty", 2)
     words += ("--learn-initial-state", "--init", "orthogonal, forget-bias:2")
-    assert weft("train", "language", "cats.txt", *SMALL, *words, "--out", "r").exit_code == 0
+    assert recurra("train", "language", "cats.txt", *SMALL, *words, "--out", "r").exit_code == 0
     config = LanguageModel.load(here / "r").config
     assert (config.zoneout, config.weight_drop, config.activation_penalty) == (0.1, 0.5, 2.0)
     assert (config.learn_initial_state, config.init) == (True, "orthogonal, forget-bias:2")
@@ -69,14 +69,14 @@ def test_remedies_from_the_command_line(weft, here):
         (("--cell", "rnn", "--recurrent-dropout", 0.1), "RNN has no candidate"),
     ],
 )
-def test_a_remedy_that_cannot_be(weft, words, part):
-    result = weft("train", "language", "cats.txt", *SMALL, *words, "--out", "r")
+def test_a_remedy_that_cannot_be(recurra, words, part):
+    result = recurra("train", "language", "cats.txt", *SMALL, *words, "--out", "r")
     assert result.exit_code == 2
     assert part in " ".join(result.stderr.split())
 
 
-def test_options_are_listed_by_what_they_are_of(weft):
-    text = weft("train", "language", "--help").stdout
+def test_options_are_listed_by_what_they_are_of(recurra):
+    text = recurra("train", "language", "--help").stdout
     titles = ("Options:", "Data and model:", "Remedies in the recurrent layers:", "Training:")
     places = [text.index(title) for title in titles]
     assert places == sorted(places)
@@ -84,58 +84,61 @@ def test_options_are_listed_by_what_they_are_of(weft):
     assert places[0] < text.index("--out RUN") < places[1] < text.index("--cell")
 
 
-def test_the_text_may_be_left_out(weft, here):
+def test_the_text_may_be_left_out(recurra, here):
     words = ("--max-steps", 1, "--hidden", 4, "--valid-fraction", 0.0005)
-    assert weft("train", "language", *words, "--out", "r").exit_code == 0
+    assert recurra("train", "language", *words, "--out", "r").exit_code == 0
     assert "pydoc_data.topics" in (here / "r/README.md").read_text()
 
 
-def test_a_cell_of_ones_own_in_the_current_directory(weft, here):
+def test_a_cell_of_ones_own_in_the_current_directory(recurra, here):
     (here / "ownpkg").mkdir()
     (here / "ownpkg" / "own_cell.py").write_text(CELL)
     name = "ownpkg.own_cell:Mine"
     assert (
-        weft("train", "language", "cats.txt", *SMALL, "--cell", name, "--out", "r").exit_code == 0
+        recurra("train", "language", "cats.txt", *SMALL, "--cell", name, "--out", "r").exit_code
+        == 0
     )
-    assert weft("generate", "r", "--length", 5).exit_code == 0
-    assert "tanh(W xₜ" in weft("cells", name).output
+    assert recurra("generate", "r", "--length", 5).exit_code == 0
+    assert "tanh(W xₜ" in recurra("cells", name).output
 
 
-def test_evaluate_prints_what_python_gives(weft, run):
+def test_evaluate_prints_what_python_gives(recurra, run):
     numbers = LanguageModel.load(run).evaluate("cats.txt")
-    shown = weft("evaluate", run, "cats.txt").output
+    shown = recurra("evaluate", run, "cats.txt").output
     assert f"{numbers['nats']:.4f}" in shown
     assert f"{numbers['bits_per_character']:.4f}" in shown
-    assert json.loads(weft("evaluate", run, "cats.txt", "--json").output) == pytest.approx(numbers)
+    assert json.loads(recurra("evaluate", run, "cats.txt", "--json").output) == pytest.approx(
+        numbers
+    )
 
 
-def test_evaluate_without_a_file_reads_the_validation_text(weft, run):
-    numbers = json.loads(weft("evaluate", run, "--json").output)
+def test_evaluate_without_a_file_reads_the_validation_text(recurra, run):
+    numbers = json.loads(recurra("evaluate", run, "--json").output)
     assert numbers == pytest.approx(LanguageModel.load(run).evaluate())
 
 
-def test_generate_prints_the_prompt_and_what_follows(weft, run):
+def test_generate_prints_the_prompt_and_what_follows(recurra, run):
     words = ("--prompt", "the ", "--length", 30, "--seed", 4, "--temperature", 0.5, "--top-k", 5)
     expected = LanguageModel.load(run).generate("the ", length=30, seed=4, temperature=0.5, top_k=5)
-    assert weft("generate", run, *words).stdout == f"the {expected}\n"
+    assert recurra("generate", run, *words).stdout == f"the {expected}\n"
 
 
-def test_cells_lists_every_cell_in_a_line(weft):
-    lines = weft("cells").output.splitlines()
+def test_cells_lists_every_cell_in_a_line(recurra):
+    lines = recurra("cells").output.splitlines()
     assert [line.split()[0] for line in lines[: len(CELLS)]] == list(CELLS)
     assert all(len(line.split()) > 3 for line in lines[: len(CELLS)])
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_every_cell_is_shown_with_its_source(weft, name):
-    shown = weft("cells", name).output
+def test_every_cell_is_shown_with_its_source(recurra, name):
+    shown = recurra("cells", name).output
     assert CELLS[name].source in shown
     assert all(line in shown for line in CELLS[name].show().splitlines())
     for param in CELLS[name].graph().params:
         assert f"\n    {param.name} " in shown
 
 
-def test_one_cell_is_typeset(weft):
-    shown = weft("cells", "lstm").output
+def test_one_cell_is_typeset(recurra):
+    shown = recurra("cells", "lstm").output
     assert "cₜ = fₜ ⊙ cₜ₋₁ + iₜ ⊙ gₜ" in shown
     assert "hidden_size x input_size" in shown

@@ -1,4 +1,4 @@
-"""`weft compare`: what it prints and leaves, what it refuses, Ctrl-C and going on."""
+"""`recurra compare`: what it prints and leaves, what it refuses, Ctrl-C and going on."""
 
 import json
 import signal
@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from weft.compare.config import comparison_from
+from recurra.compare.config import comparison_from
 
 CONFIGS = sorted((Path(__file__).parents[2] / "benchmarks/long_range").glob("*.toml"))
 SMALL = ("--length", 8, "--hidden", 3, "--batch", 2, "--seeds", 1, "--set", "test_sequences=3")
 SMALL = (*SMALL, "--set", "validation_sequences=3")
 
 
-def test_a_table(weft, here):
-    result = weft("compare", "adding", "--cells", "gru", "--steps", 2, *SMALL, "--out", "c")
+def test_a_table(recurra, here):
+    result = recurra("compare", "adding", "--cells", "gru", "--steps", 2, *SMALL, "--out", "c")
     assert result.exit_code == 0, result.output
     for word in ("test loss", "gru", "by chance", "c/report.html"):
         assert word in result.stdout
@@ -24,7 +24,7 @@ def test_a_table(weft, here):
     rows = json.loads((here / "c/table.json").read_text())["rows"]
     assert [(row["label"], row["trainings"]) for row in rows] == [("gru", 1)]
     assert (here / "c/runs/gru-0/model.safetensors").exists()
-    again = weft("compare", "--resume", "--out", "c")
+    again = recurra("compare", "--resume", "--out", "c")
     assert "Going on: 1 of them have ended before." in again.stderr
     assert again.exit_code == 0
 
@@ -45,8 +45,8 @@ def test_a_table(weft, here):
         (("adding", "--cells", "gru", "--config", "no.toml"), "no.toml: the configuration cannot"),
     ],
 )
-def test_mistakes_are_told_in_one_line_before_anything_is_made(weft, here, words, message):
-    result = weft("compare", *words, "--out", "c")
+def test_mistakes_are_told_in_one_line_before_anything_is_made(recurra, here, words, message):
+    result = recurra("compare", *words, "--out", "c")
     assert result.exit_code == 2
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
@@ -54,28 +54,28 @@ def test_mistakes_are_told_in_one_line_before_anything_is_made(weft, here, words
 
 
 def test_help_names_the_problems_and_loads_nothing_heavy(process):
-    showing = process("compare", "--help", python=("-X", "importtime", "-m", "weft"))
+    showing = process("compare", "--help", python=("-X", "importtime", "-m", "recurra"))
     out, err = showing.communicate(timeout=120)
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in err.splitlines()}
     assert "temporal-order-3" in out
     assert not loaded & {"torch", "numpy", "rich", "matplotlib"}
 
 
-def test_settings_come_from_the_file_and_the_words(weft, here, monkeypatch):
+def test_settings_come_from_the_file_and_the_words(recurra, here, monkeypatch):
     (here / "c.toml").write_text(
         'problem = "copy"\nlength = 4\nsteps = 1\n'
         '[cells.ornn]\ncell = "rnn"\northogonal = true\n[cells.gru]\n'
     )
     asked = []
-    monkeypatch.setattr("weft.compare.run.plan", lambda comparison: asked.append(comparison))
+    monkeypatch.setattr("recurra.compare.run.plan", lambda comparison: asked.append(comparison))
     words = ("--cells", "ornn,lstm", "--steps", 7, "--set", "layers=2", "--set", "skip=residual")
-    weft("compare", "--config", "c.toml", *words, "--out", "c")
+    recurra("compare", "--config", "c.toml", *words, "--out", "c")
     assert asked[0].cells == {"ornn": {"cell": "rnn", "orthogonal": True}, "lstm": {}}
     assert (asked[0].problem, asked[0].steps) == ("copy", 7)
     assert asked[0].shared == {"length": 4, "layers": 2, "skip": "residual"}
 
 
-def test_ctrl_c_keeps_what_there_is_and_says_how_to_go_on(process, here, weft):
+def test_ctrl_c_keeps_what_there_is_and_says_how_to_go_on(process, here, recurra):
     long = ("--steps", 100_000, "--set", "checkpoint_every=5", *SMALL)
     comparing = process("compare", "adding", "--cells", "rnn", *long, "--out", "c")
     checkpoint = here / "c/runs/rnn-0/checkpoints/step-00000005"
@@ -85,7 +85,7 @@ def test_ctrl_c_keeps_what_there_is_and_says_how_to_go_on(process, here, weft):
     comparing.send_signal(signal.SIGINT)
     _, err = comparing.communicate(timeout=120)
     assert comparing.returncode == 130
-    assert "weft compare --resume --out c" in err
+    assert "recurra compare --resume --out c" in err
     assert "Traceback" not in err
     assert json.loads((here / "c/comparison.json").read_text())["steps"] == 100_000
 
@@ -99,6 +99,6 @@ def test_a_benchmark_tells_its_command_metric_and_hardware(path):
     text = path.read_text()
     header = [line.removeprefix("#").split()[:1] for line in text.splitlines() if line[:1] == "#"]
     assert [word in header for word in (["command"], ["metric"], ["hardware"])] == [True] * 3
-    command = f"weft compare --config benchmarks/long_range/{path.name} --out runs/{path.stem}\n"
+    command = f"recurra compare --config benchmarks/long_range/{path.name} --out runs/{path.stem}\n"
     assert command in text
     assert len(comparison_from(tomllib.loads(text)).cells) > 1

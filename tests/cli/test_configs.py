@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from weft.tasks.language.config import language_config
+from recurra.tasks.language.config import language_config
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
 

@@ -10,9 +10,9 @@ import torch
 from click.testing import CliRunner
 from test_cli_errors import told
 
-from weft import Forecaster
-from weft.cli import main
-from weft.cli.forecast_report import _narrow
+from recurra import Forecaster
+from recurra.cli import main
+from recurra.cli.forecast_report import _narrow
 
 SMALL = ("--horizon", 4, "--hidden", 5, "--max-steps", 6, "--batch-size", 8)
 
@@ -52,15 +52,15 @@ def sales(here, made):
 
 def test_training_tells_how_good_it_is_and_what_to_do_next(made):
     folder, result = made
-    for part in ("SeasonalNaive", "MASE", "calibrated on others", f"weft forecast {folder}/run"):
+    for part in ("SeasonalNaive", "MASE", "calibrated on others", f"recurra forecast {folder}/run"):
         assert part in result.stdout
     verdict = result.stdout
     assert "no better than" in verdict or "beats the best baseline" in verdict
     assert (folder / "run/report.html").exists()
 
 
-def test_options_are_listed_by_what_they_are_of(weft):
-    text = weft("train", "forecast", "--help").stdout
+def test_options_are_listed_by_what_they_are_of(recurra):
+    text = recurra("train", "forecast", "--help").stdout
     places = [text.index(title) for title in ("Data:", "Model:", "Forecasts:", "Training:")]
     assert places == sorted(places)
     assert places[0] < text.index("--horizon NUMBER") < places[1] < text.index("--cell") < places[2]
@@ -68,38 +68,40 @@ def test_options_are_listed_by_what_they_are_of(weft):
     assert "--window " not in text
 
 
-def test_settings_from_a_file_and_notes_on_series(weft, here):
+def test_settings_from_a_file_and_notes_on_series(recurra, here):
     data = table()
     data.loc[data.unique_id == "west", "y"] = 3.0
     data.to_parquet(here / "sales.parquet")
     (here / "c.toml").write_text('horizon = 9\nmodel = "direct"\nmax_steps = 1\n')
     words = ("--config", "c.toml", "--hidden", 4, "--horizon", 3, "--batch-size", 4)
-    result = weft("train", "forecast", "sales.parquet", *words, "--out", "r")
+    result = recurra("train", "forecast", "sales.parquet", *words, "--out", "r")
     assert result.exit_code == 0, result.output
     assert "Note: 1 series (west) are constant" in result.stderr
     config = Forecaster.load(here / "r").config
     assert (config.horizon, config.model, config.hidden) == (3, "direct", 4)
 
 
-def test_a_run_goes_on_with_its_own_table_and_settings(weft, made, here):
+def test_a_run_goes_on_with_its_own_table_and_settings(recurra, made, here):
     shutil.copytree(made[0] / "run", here / "again")
-    result = weft("train", "forecast", "--resume", "--out", "again")
+    result = recurra("train", "forecast", "--resume", "--out", "again")
     assert result.exit_code == 0, result.output
-    told(weft("train", "forecast", "--resume", "--out", "again", "--hidden", 9), "other settings")
+    told(
+        recurra("train", "forecast", "--resume", "--out", "again", "--hidden", 9), "other settings"
+    )
 
 
-def test_forecasts_are_those_of_python(weft, shop, here):
-    result = weft("forecast", shop, "-o", "out.csv")
+def test_forecasts_are_those_of_python(recurra, shop, here):
+    result = recurra("forecast", shop, "-o", "out.csv")
     assert result.exit_code == 0, result.output
     assert "12 forecasts of 3 series: out.csv" in result.stdout
     found = pandas.read_csv("out.csv", parse_dates=["ds"])
     pandas.testing.assert_frame_equal(found, Forecaster.load(shop).predict(), check_dtype=False)
 
 
-def test_forecasts_of_new_data_as_parquet_with_a_picture(weft, shop, here):
+def test_forecasts_of_new_data_as_parquet_with_a_picture(recurra, shop, here):
     table(40).to_csv(here / "new.csv", index=False)
     words = ("-o", "out.parquet", "--plot", "out.png", "--series", "south", "--horizon", 2)
-    result = weft("forecast", shop, "new.csv", *words)
+    result = recurra("forecast", shop, "new.csv", *words)
     assert result.exit_code == 0, result.output
     found = pandas.read_parquet("out.parquet")
     assert found.ds.min() == pandas.Timestamp("2024-01-01") + pandas.Timedelta(days=40)
@@ -107,44 +109,44 @@ def test_forecasts_of_new_data_as_parquet_with_a_picture(weft, shop, here):
     assert (here / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_a_file_the_head_is_shown(weft, shop):
-    shown = weft("forecast", shop).stdout
+def test_without_a_file_the_head_is_shown(recurra, shop):
+    shown = recurra("forecast", shop).stdout
     assert "The first of 12 rows" in shown
-    assert "weft-hi-95" in shown
+    assert "recurra-hi-95" in shown
     assert shown.count("north") == 4
 
 
-def test_sample_paths(weft, shop, here):
-    assert weft("forecast", shop, "--samples", 3, "-o", "paths.csv").exit_code == 0
+def test_sample_paths(recurra, shop, here):
+    assert recurra("forecast", shop, "--samples", 3, "-o", "paths.csv").exit_code == 0
     found = pandas.read_csv("paths.csv")
     assert found.sample_id.unique().tolist() == [0, 1, 2]
     assert len(found) == 3 * 4 * 3
 
 
-def test_anomalies_of_the_training_table_and_of_another(weft, shop, here):
+def test_anomalies_of_the_training_table_and_of_another(recurra, shop, here):
     data = table()
     data.loc[(data.unique_id == "west") & (data.ds == "2024-02-20"), "y"] = 90.0
     data.to_csv(here / "odd.csv", index=False)
     words = ("--anomalies", "--last", 20, "-o", "a.csv", "--plot", "a.svg")
-    assert weft("forecast", shop, "odd.csv", *words).exit_code == 0
+    assert recurra("forecast", shop, "odd.csv", *words).exit_code == 0
     top = pandas.read_csv("a.csv").nlargest(1, "score").iloc[0]
     assert (top.unique_id, top.ds) == ("west", "2024-02-20")
     assert "<!-- west -->" in (here / "a.svg").read_text()
-    assert "The highest scores of 30 rows" in weft(
+    assert "The highest scores of 30 rows" in recurra(
         "forecast", shop, "--anomalies", "--last", 10
     ).stdout  # fmt: skip
 
 
-def test_evaluate_forecasts_the_table_of_the_run(weft, shop):
-    numbers = json.loads(weft("evaluate", shop, "--windows", 2, "--json").stdout)
+def test_evaluate_forecasts_the_table_of_the_run(recurra, shop):
+    numbers = json.loads(recurra("evaluate", shop, "--windows", 2, "--json").stdout)
     expected = Forecaster.load(shop).evaluate(table(), windows=2).judgement
     assert numbers["windows"] == 6
-    assert numbers["table"]["weft"]["MASE"] == pytest.approx(
-        expected.table["weft"]["MASE"], rel=1e-4
+    assert numbers["table"]["recurra"]["MASE"] == pytest.approx(
+        expected.table["recurra"]["MASE"], rel=1e-4
     )
-    shown = weft("evaluate", shop, "--windows", 2).stdout
+    shown = recurra("evaluate", shop, "--windows", 2).stdout
     assert "Naive2" in shown
-    assert expected.verdict("weft")[:30] in shown
+    assert expected.verdict("recurra")[:30] in shown
 
 
 @pytest.mark.parametrize(
@@ -155,29 +157,29 @@ def test_evaluate_forecasts_the_table_of_the_run(weft, shop):
         (("--windows", 3, "--step", 2), "calibrated on them"),
     ],
 )
-def test_evaluate_says_what_the_windows_were_used_for(weft, shop, words, part):
-    assert part in weft("evaluate", shop, *words).stdout
+def test_evaluate_says_what_the_windows_were_used_for(recurra, shop, words, part):
+    assert part in recurra("evaluate", shop, *words).stdout
 
 
-def test_evaluate_tells_other_data_apart(weft, shop, here):
+def test_evaluate_tells_other_data_apart(recurra, shop, here):
     table(50).to_csv(here / "new.csv", index=False)
-    assert "other values" in weft("evaluate", shop, "new.csv").stdout
+    assert "other values" in recurra("evaluate", shop, "new.csv").stdout
 
 
-def test_a_backtest_trains_anew(weft, shop):
-    result = weft("evaluate", shop, "--backtest", 2, "--json")
+def test_a_backtest_trains_anew(recurra, shop):
+    result = recurra("evaluate", shop, "--backtest", 2, "--json")
     assert result.exit_code == 0, result.output
     numbers = json.loads(result.stdout)
     assert (numbers["windows"], numbers["remarks"]) == (6, [])
 
 
-def test_a_table_that_is_gone(weft, made, here, monkeypatch):
+def test_a_table_that_is_gone(recurra, made, here, monkeypatch):
     folder = made[0]
     monkeypatch.chdir(folder)
     (folder / "sales.csv").rename(folder / "elsewhere.csv")
     try:
-        told(weft("evaluate", "run"), "sales.csv", "is gone", "name the table")
-        assert weft("evaluate", "run", "elsewhere.csv").exit_code == 0
+        told(recurra("evaluate", "run"), "sales.csv", "is gone", "name the table")
+        assert recurra("evaluate", "run", "elsewhere.csv").exit_code == 0
     finally:
         (folder / "elsewhere.csv").rename(folder / "sales.csv")
 
@@ -219,27 +221,35 @@ TRAIN = ("train", "forecast")
         (("generate", "RUN"), ("'forecast'",)),
     ],
 )
-def test_a_mistake_is_told_in_a_line(weft, shop, sales, words, parts):
-    told(weft(*[shop if word == "RUN" else word for word in words]), *parts)
+def test_a_mistake_is_told_in_a_line(recurra, shop, sales, words, parts):
+    told(recurra(*[shop if word == "RUN" else word for word in words]), *parts)
     assert not (sales.parent / "r").exists()
 
 
-def test_an_output_that_cannot_be_written(weft, shop, here, monkeypatch):
+def test_an_output_that_cannot_be_written(recurra, shop, here, monkeypatch):
     def full(path, data):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("weft.files.write_synced", full)
-    told(weft("forecast", shop, "-o", "x.csv"), "x.csv: cannot be written", "No space")
+    monkeypatch.setattr("recurra.files.write_synced", full)
+    told(recurra("forecast", shop, "-o", "x.csv"), "x.csv: cannot be written", "No space")
     assert not list(here.glob("*x.csv*"))
 
 
 def test_a_table_makes_room_on_a_narrow_terminal():
-    names = ("id", "weft", "weft-lo-80", "weft-hi-80", "weft-lo-95", "weft-hi-95", "score")
+    names = (
+        "id",
+        "recurra",
+        "recurra-lo-80",
+        "recurra-hi-80",
+        "recurra-lo-95",
+        "recurra-hi-95",
+        "score",
+    )
     cells = {name: ["1"] for name in names}
     _narrow(cells, 50)
-    assert list(cells) == ["id", "weft", "weft-lo-80", "weft-hi-80", "score"]
+    assert list(cells) == ["id", "recurra", "recurra-lo-80", "recurra-hi-80", "score"]
 
 
-def test_the_other_task_keeps_its_own_options(weft, run):
-    told(weft("evaluate", run, "--windows", 2), "--windows is for forecasts")
-    told(weft("forecast", run), "'language'")
+def test_the_other_task_keeps_its_own_options(recurra, run):
+    told(recurra("evaluate", run, "--windows", 2), "--windows is for forecasts")
+    told(recurra("forecast", run), "'language'")

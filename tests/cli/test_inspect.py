@@ -1,12 +1,12 @@
-"""`weft inspect` as a user calls it."""
+"""`recurra inspect` as a user calls it."""
 
 import shutil
 
-from weft import LanguageModel
+from recurra import LanguageModel
 
 
-def test_it_prints_layers_and_verdicts_and_adds_pictures(weft, run):
-    result = weft("inspect", run, "--steps", 12, "--rows", 2)
+def test_it_prints_layers_and_verdicts_and_adds_pictures(recurra, run):
+    result = recurra("inspect", run, "--steps", 12, "--rows", 2)
     assert result.exit_code == 0, result.output
     for word in (
         "horizon",
@@ -22,9 +22,9 @@ def test_it_prints_layers_and_verdicts_and_adds_pictures(weft, run):
     assert "<h2>Curves</h2>" in page
 
 
-def test_another_text_and_another_page(weft, run, here, undrawn):
+def test_another_text_and_another_page(recurra, run, here, undrawn):
     before = (run / "report.html").read_bytes()
-    result = weft("inspect", run, "cats.txt", "--steps", 15, "--out", "page.html")
+    result = recurra("inspect", run, "cats.txt", "--steps", 15, "--out", "page.html")
     assert result.exit_code == 0, result.output
     assert "Pictures: page.html" in result.stdout
     assert "<h2>Dynamics</h2>" in (here / "page.html").read_text()
@@ -52,14 +52,14 @@ def test_going_on_with_the_training_keeps_the_inspection(run, tmp_path, undrawn)
     assert page.count("<h2>Gradient flow while training</h2>") == 1
 
 
-def test_mistakes_are_told_in_a_line(weft, run, here):
+def test_mistakes_are_told_in_a_line(recurra, run, here):
     (here / "short.txt").write_text("the cat")
     for words, told in [
         ((run, "short.txt"), "has 7 tokens, and 100 steps need 101; give a longer text"),
         ((run, "--rows", 0), "rows = 0, steps = 100; give 1 row or more"),
         (("nowhere",), "does not exist"),
     ]:
-        result = weft("inspect", *words)
+        result = recurra("inspect", *words)
         assert result.exit_code == 2
         assert told in result.stderr
         assert result.stderr.count("\n") == 1

@@ -1,9 +1,9 @@
 """Comparisons small enough for tests, and outcomes as trainings leave them."""
 
-from weft.compare.config import comparison_from
-from weft.compare.plan import CONTESTS, plan
-from weft.compare.results import Outcome, Reach, rows_of
-from weft.compare.table import Findings
+from recurra.compare.config import comparison_from
+from recurra.compare.plan import CONTESTS, plan
+from recurra.compare.results import Outcome, Reach, rows_of
+from recurra.compare.table import Findings
 
 TINY = {
     "problem": "adding",

@@ -3,10 +3,10 @@
 import pytest
 from compare_toys import TINY, tiny
 
-from weft.compare.config import comparison_at, comparison_from, folder_name
-from weft.compare.plan import CONTESTS, plan
-from weft.compare.sizes import nearest_size
-from weft.errors import ConfigError, DataError, RunError
+from recurra.compare.config import comparison_at, comparison_from, folder_name
+from recurra.compare.plan import CONTESTS, plan
+from recurra.compare.sizes import nearest_size
+from recurra.errors import ConfigError, DataError, RunError
 
 
 @pytest.mark.parametrize(

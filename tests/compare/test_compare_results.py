@@ -7,14 +7,14 @@ from dataclasses import asdict
 import pytest
 from compare_toys import findings, outcome, tiny
 
-from weft.compare.child import Lines, carry_out
-from weft.compare.config import comparison_from
-from weft.compare.folder import Folder
-from weft.compare.plan import plan
-from weft.compare.plot import curves_figure, flow_figure, image, table_figure
-from weft.compare.report import write_findings
-from weft.compare.results import outcome_from
-from weft.compare.table import table_of
+from recurra.compare.child import Lines, carry_out
+from recurra.compare.config import comparison_from
+from recurra.compare.folder import Folder
+from recurra.compare.plan import plan
+from recurra.compare.plot import curves_figure, flow_figure, image, table_figure
+from recurra.compare.report import write_findings
+from recurra.compare.results import outcome_from
+from recurra.compare.table import table_of
 
 
 def quiet():

@@ -6,10 +6,10 @@ from dataclasses import asdict
 import pytest
 from compare_toys import outcome, tiny
 
-from weft.compare import compare, processes
-from weft.compare.folder import Folder
-from weft.compare.plan import plan
-from weft.errors import ConfigError, DataError, MissingExtra, RunError, TrainingError
+from recurra.compare import compare, processes
+from recurra.compare.folder import Folder
+from recurra.compare.plan import plan
+from recurra.errors import ConfigError, DataError, MissingExtra, RunError, TrainingError
 
 
 def no_matplotlib():
@@ -20,7 +20,7 @@ def no_matplotlib():
 def crew(monkeypatch):
     """Instead of processes: outcomes at once, without pictures; who was asked for is kept."""
     asked = []
-    monkeypatch.setattr("weft.compare.report.require_matplotlib", no_matplotlib)
+    monkeypatch.setattr("recurra.compare.report.require_matplotlib", no_matplotlib)
 
     def carry_out_all(orders, jobs, *, tell, ended):
         for order in orders:
@@ -31,7 +31,7 @@ def crew(monkeypatch):
             order.result.write_text(json.dumps(asdict(outcome(order.trial))))
             ended(order)
 
-    monkeypatch.setattr("weft.compare.run.carry_out_all", carry_out_all)
+    monkeypatch.setattr("recurra.compare.run.carry_out_all", carry_out_all)
     carry_out_all.asked = asked
     return carry_out_all
 

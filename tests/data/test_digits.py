@@ -6,8 +6,8 @@ import struct
 import numpy as np
 import pytest
 
-from weft.data.digits import read_digits, read_idx
-from weft.errors import DataError
+from recurra.data.digits import read_digits, read_idx
+from recurra.errors import DataError
 
 PICTURES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 LABELS = np.array([7, 1], dtype=np.uint8)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft.data.calendar import calendar_features
-from weft.data.frequency import infer_frequency, parse_frequency
-from weft.errors import ConfigError, DataError
+from recurra.data.calendar import calendar_features
+from recurra.data.frequency import infer_frequency, parse_frequency
+from recurra.errors import ConfigError, DataError
 
 PANDAS = [
     "s",

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft.data.panel import Columns, Schema, future_of, open_panel, read_panel
-from weft.errors import DataError
+from recurra.data.panel import Columns, Schema, future_of, open_panel, read_panel
+from recurra.errors import DataError
 
 TABLE = pd.DataFrame(
     {

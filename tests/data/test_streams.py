@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from weft.data.streams import Streams
-from weft.errors import DataError
+from recurra.data.streams import Streams
+from recurra.errors import DataError
 
 
 @pytest.mark.parametrize(("tokens", "rows", "window"), [(101, 4, 7), (50, 1, 0), (13, 3, 4)])

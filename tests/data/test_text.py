@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
-from weft.data.text import BUILTIN, builtin_text, read_text, split_text
-from weft.errors import DataError
+from recurra.data.text import BUILTIN, builtin_text, read_text, split_text
+from recurra.errors import DataError
 
 
 def test_files_are_joined_in_order_with_their_digests(tmp_path):

@@ -7,14 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.data.vocabulary import (
+from recurra.data.vocabulary import (
     Bytes,
     Characters,
     Words,
     build_vocabulary,
     vocabulary_from,
 )
-from weft.errors import ConfigError, DataError
+from recurra.errors import ConfigError, DataError
 
 TEXT = "the cat sat\n\non the  mat\n"
 

@@ -5,8 +5,8 @@ import itertools
 import pytest
 import torch
 
-from weft.decoding.sampling import keep_nucleus, keep_top, sample
-from weft.errors import ConfigError
+from recurra.decoding.sampling import keep_nucleus, keep_top, sample
+from recurra.errors import ConfigError
 
 LOGITS = torch.tensor([[0.3, 2.0, -1.0, 1.5, 0.0], [1.0, -2.0, 3.0, 0.5, 0.2]])
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from weft.cells import Cell, sigmoid, tanh
+from recurra.cells import Cell, sigmoid, tanh
 
 
 class Counter(Cell):

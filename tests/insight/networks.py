@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from weft.nn import GRU, LSTM, RNN
+from recurra.nn import GRU, LSTM, RNN
 
 
 @torch.no_grad()

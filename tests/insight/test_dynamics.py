@@ -6,11 +6,11 @@ import pytest
 import torch
 from networks import lstm, rnn
 
-from weft.errors import InsightError
-from weft.insight import Spectrum, jacobians
-from weft.insight.jacobians import step_jacobians
-from weft.insight.record import record
-from weft.nn import GRU, RNN, Recurrent
+from recurra.errors import InsightError
+from recurra.insight import Spectrum, jacobians
+from recurra.insight.jacobians import step_jacobians
+from recurra.insight.record import record
+from recurra.nn import GRU, RNN, Recurrent
 
 X = torch.randn(30, 2, 3, dtype=torch.double, generator=torch.Generator().manual_seed(3))
 

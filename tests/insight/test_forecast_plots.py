@@ -5,8 +5,8 @@ import importlib.util
 import numpy as np
 import pytest
 
-from weft.errors import MissingExtra
-from weft.insight.plot import (
+from recurra.errors import MissingExtra
+from recurra.insight.plot import (
     Course,
     Surprises,
     plot_anomalies,
@@ -109,7 +109,7 @@ def test_nothing_to_draw_is_an_error(draw):
 
 def test_without_matplotlib_the_remedy_is_told(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"weft\[plot\]"):
+    with pytest.raises(MissingExtra, match=r"recurra\[plot\]"):
         plot_forecasts([course()])
 
 

@@ -7,10 +7,10 @@ import torch
 from networks import lstm, plain_states, rnn
 from torch import nn
 
-from weft.errors import InsightError
-from weft.insight import Horizon, find_horizon, gradient_flow
-from weft.insight.record import record
-from weft.nn import GRU, LSTM, RNN, Recurrent, Stack
+from recurra.errors import InsightError
+from recurra.insight import Horizon, find_horizon, gradient_flow
+from recurra.insight.record import record
+from recurra.nn import GRU, LSTM, RNN, Recurrent, Stack
 
 KINDS = (RNN, LSTM, GRU, lambda *a, **k: RNN(*a, nonlinearity="relu", **k))
 
@@ -253,7 +253,7 @@ def test_a_loss_that_depends_on_no_layer():
 
 
 def test_a_model_without_recurrent_layers():
-    with pytest.raises(InsightError, match=r"in this Linear; use layers of weft\.nn, or swap"):
+    with pytest.raises(InsightError, match=r"in this Linear; use layers of recurra\.nn, or swap"):
         gradient_flow(nn.Linear(3, 4), torch.randn(5, 3))
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from networks import lstm
 
-from weft.errors import MissingExtra, RunError
-from weft.insight import (
+from recurra.errors import MissingExtra, RunError
+from recurra.insight import (
     Picture,
     Section,
     amended,
@@ -19,7 +19,7 @@ from weft.insight import (
     report,
     watched_sections,
 )
-from weft.insight.plot import (
+from recurra.insight.plot import (
     Row,
     plot_dynamics,
     plot_flow,
@@ -155,7 +155,7 @@ def test_without_matplotlib_a_sentence_stands_there(found, monkeypatch):
         plot_flow(CURVES)
     page = report("x", inspection_sections(found) + watched_sections(falling(0.5)))
     assert "<svg" not in page
-    assert page.count("pip install &#x27;weft[plot]&#x27;") == 2
+    assert page.count("pip install &#x27;recurra[plot]&#x27;") == 2
 
 
 def test_a_page_is_amended_and_amended_again():

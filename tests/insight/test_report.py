@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from weft.errors import MissingExtra
-from weft.insight import Section, report
-from weft.insight.curves import curves_svg
+from recurra.errors import MissingExtra
+from recurra.insight import Section, report
+from recurra.insight.curves import curves_svg
 
 ROWS = [
     {"step": step, "epoch": 1, "loss": 3 / step, "learning_rate": 1e-3, "gradient_norm": 1.0}
@@ -64,10 +64,10 @@ def test_curves_are_drawn_with_their_labels(page):
 
 def test_without_matplotlib_a_sentence_stands_there(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"pip install 'weft\[plot\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'recurra\[plot\]'"):
         curves_svg(ROWS)
     assert "<svg" not in new_page()
-    assert "pip install &#x27;weft[plot]&#x27;" in new_page()
+    assert "pip install &#x27;recurra[plot]&#x27;" in new_page()
 
 
 def test_a_run_without_metrics_has_no_curves():

@@ -4,10 +4,10 @@ import pytest
 import torch
 from networks import lstm, orthogonal, rnn
 
-from weft.insight import clipped_share, inspect_model
-from weft.insight.record import record
-from weft.insight.saturation import activity_of
-from weft.nn import GRU, Recurrent
+from recurra.insight import clipped_share, inspect_model
+from recurra.insight.record import record
+from recurra.insight.saturation import activity_of
+from recurra.nn import GRU, Recurrent
 
 X = torch.randn(50, 2, 3, dtype=torch.double, generator=torch.Generator().manual_seed(3))
 

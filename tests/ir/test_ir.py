@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from weft.backends.interp import RULES
-from weft.cells import CELLS, LSTM, Cell, norm, tanh
-from weft.ir import OPS, Graph, Node, Param, Size, in_order, rewrite, verify
+from recurra.backends.interp import RULES
+from recurra.cells import CELLS, LSTM, Cell, norm, tanh
+from recurra.ir import OPS, Graph, Node, Param, Size, in_order, rewrite, verify
 
 H, X = Size("hidden_size"), Size("input_size")
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-import weft
-import weft.nn
+import recurra
+import recurra.nn
 
 
 class Tagger(nn.Module):
@@ -39,13 +39,13 @@ def models():
 
 def test_swaps_every_layer_and_keeps_results_and_keys():
     model, before = models()
-    result = weft.accelerate(model)
+    result = recurra.accelerate(model)
     assert result.swapped == (
-        "encoders.0: torch.nn.LSTM -> weft.nn.LSTM",
-        "shared: torch.nn.GRU -> weft.nn.GRU",
-        "again: torch.nn.GRU -> weft.nn.GRU",
-        "plain: torch.nn.RNN -> weft.nn.RNN",
-        "cell: torch.nn.LSTMCell -> weft.nn.LSTMCell",
+        "encoders.0: torch.nn.LSTM -> recurra.nn.LSTM",
+        "shared: torch.nn.GRU -> recurra.nn.GRU",
+        "again: torch.nn.GRU -> recurra.nn.GRU",
+        "plain: torch.nn.RNN -> recurra.nn.RNN",
+        "cell: torch.nn.LSTMCell -> recurra.nn.LSTMCell",
     )
     assert result.kept == {}
     assert not [m for m in model.modules() if isinstance(m, (nn.RNNBase, nn.RNNCellBase))]
@@ -58,7 +58,7 @@ def test_swaps_every_layer_and_keeps_results_and_keys():
 def test_an_optimiser_made_before_goes_on():
     model, twin = models()
     optimisers = [torch.optim.SGD(m.parameters(), lr=0.1) for m in (model, twin)]
-    weft.accelerate(model)
+    recurra.accelerate(model)
     x = torch.randn(7, 3, 4)
     for module, optimiser in zip((model, twin), optimisers, strict=True):
         module(x).sum().backward()
@@ -71,7 +71,7 @@ def test_draws_no_random_number():
     torch.manual_seed(5)
     wanted = torch.rand(3)
     torch.manual_seed(5)
-    weft.accelerate(model)
+    recurra.accelerate(model)
     assert torch.equal(torch.rand(3), wanted)
 
 
@@ -80,7 +80,7 @@ def test_training_mode_hooks_and_frozen_parameters_stay():
     model[0].eval()
     model[0].weight_hh_l0.requires_grad_(False)
     handle = model[0].register_forward_hook(lambda *_: calls.append(1))
-    weft.accelerate(model)
+    recurra.accelerate(model)
     assert not model[0].training
     assert not model[0].weight_hh_l0.requires_grad
     model(torch.randn(2, 1, 3))
@@ -95,8 +95,8 @@ def test_keeps_what_it_can_not_stand_for_and_says_why():
 
     model = nn.ModuleDict({"own": Own(3, 4), "normed": nn.LSTM(3, 4), "good": nn.GRU(3, 4)})
     parametrizations.weight_norm(model["normed"], "weight_hh_l0")
-    result = weft.accelerate(model)
-    assert result.swapped == ("good: torch.nn.GRU -> weft.nn.GRU",)
+    result = recurra.accelerate(model)
+    assert result.swapped == ("good: torch.nn.GRU -> recurra.nn.GRU",)
     assert "Own is a subclass" in result.kept["own"]
     assert set(result.kept) == {"own", "normed"}
     assert "kept own: " in str(result)
@@ -106,16 +106,16 @@ def test_old_style_weight_norm_is_kept():
     model = nn.Sequential(nn.LSTM(3, 4))
     with pytest.warns(FutureWarning):
         nn.utils.weight_norm(model[0], "weight_hh_l0")
-    assert "weight_hh_l0_g" in weft.accelerate(model).kept["0"]
+    assert "weight_hh_l0_g" in recurra.accelerate(model).kept["0"]
 
 
 def test_a_model_without_such_layers_and_a_layer_alone():
-    assert str(weft.accelerate(nn.Sequential(nn.Linear(3, 4)))) == "swapped nothing"
-    with pytest.raises(ValueError, match=r"is a torch.nn.GRU itself; build weft.nn.GRU"):
-        weft.accelerate(nn.GRU(3, 4))
+    assert str(recurra.accelerate(nn.Sequential(nn.Linear(3, 4)))) == "swapped nothing"
+    with pytest.raises(ValueError, match=r"is a torch.nn.GRU itself; build recurra.nn.GRU"):
+        recurra.accelerate(nn.GRU(3, 4))
 
 
 def test_twice_changes_nothing():
     model, _ = models()
-    weft.accelerate(model)
-    assert weft.accelerate(model).swapped == ()
+    recurra.accelerate(model)
+    assert recurra.accelerate(model).swapped == ()

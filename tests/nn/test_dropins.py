@@ -7,7 +7,7 @@ import torch
 from torch.nn.utils import parametrizations
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence
 
-import weft.nn
+import recurra.nn
 
 KINDS = [
     ("RNN", {}),
@@ -24,7 +24,7 @@ OPTIONS = [
 
 def pair(name, *args, **kwargs):
     made = []
-    for library in (weft.nn, torch.nn):
+    for library in (recurra.nn, torch.nn):
         torch.manual_seed(3)
         made.append(getattr(library, name)(*args, **kwargs, dtype=torch.double))
     return made
@@ -158,7 +158,7 @@ def test_constructions_refused_as_torch_refuses_them(name, args, kwargs):
     with pytest.raises((TypeError, ValueError)) as wanted:
         getattr(torch.nn, name)(*args, **kwargs)
     with pytest.raises(type(wanted.value)) as found:
-        getattr(weft.nn, name)(*args, **kwargs)
+        getattr(recurra.nn, name)(*args, **kwargs)
     assert first_words(found.value) == first_words(wanted.value)
 
 
@@ -197,7 +197,7 @@ def test_calls_refused_as_torch_refuses_them(name, case):
     with pytest.raises(Exception) as wanted:
         getattr(torch.nn, name)(4, 5)(*args)
     with pytest.raises(type(wanted.value)) as found:
-        getattr(weft.nn, name)(4, 5)(*args)
+        getattr(recurra.nn, name)(4, 5)(*args)
     # torch leaves a packed LSTM's arguments to the kernels; ours names what is wrong.
     if not (name == "LSTM" and isinstance(case[0], PackedSequence)):
         assert str(found.value).split("\n")[0] == str(wanted.value).split("\n")[0]
@@ -223,14 +223,14 @@ def test_cell_calls_refused_as_torch_refuses_them(name, shapes):
     with pytest.raises(Exception) as wanted:
         getattr(torch.nn, name)(4, 5)(*args)
     with pytest.raises(type(wanted.value)) as found:
-        getattr(weft.nn, name)(4, 5)(*args)
+        getattr(recurra.nn, name)(4, 5)(*args)
     assert str(found.value) == str(wanted.value)
 
 
 def test_dropout_without_a_layer_for_it_warns_at_the_users_line():
     with pytest.warns(UserWarning, match="dropout option adds dropout") as caught:
-        weft.nn.LSTM(4, 5, dropout=0.5)
+        recurra.nn.LSTM(4, 5, dropout=0.5)
     assert caught[0].filename == __file__
     with pytest.warns(UserWarning, match="dropout option adds dropout") as caught:
-        weft.nn.Recurrent("lstm", 4, 5, dropout=0.5)
+        recurra.nn.Recurrent("lstm", 4, 5, dropout=0.5)
     assert caught[0].filename == __file__

@@ -1,14 +1,14 @@
-"""How parameters start: by the cell's own words, and by the functions of `weft.nn.init`."""
+"""How parameters start: by the cell's own words, and by the functions of `recurra.nn.init`."""
 
 import math
 
 import pytest
 import torch
 
-import weft.nn
-from weft.cells import CELLS, LSTM, RGLRU, Cell, sigmoid, sLSTM, tanh
-from weft.errors import ConfigError
-from weft.nn import Recurrent, init
+import recurra.nn
+from recurra.cells import CELLS, LSTM, RGLRU, Cell, sigmoid, sLSTM, tanh
+from recurra.errors import ConfigError
+from recurra.nn import Recurrent, init
 
 FORGETTING = [name for name, cell in CELLS.items() if cell.forget]
 RECURRENT = ["rnn", "ornn", "antisymmetric", "fastgrnn_low_rank", "lstm_projected", "gru", "ligru"]
@@ -117,9 +117,9 @@ def of_drop_in(layer, index, gates, suffix="_l0"):
 def test_forget_bias_of_drop_ins_inside_a_model():
     model = torch.nn.ModuleDict(
         {
-            "lstm": weft.nn.LSTM(3, 4, 2, bidirectional=True, proj_size=2),
-            "gru": weft.nn.GRU(3, 4),
-            "cell": weft.nn.LSTMCell(3, 4),
+            "lstm": recurra.nn.LSTM(3, 4, 2, bidirectional=True, proj_size=2),
+            "gru": recurra.nn.GRU(3, 4),
+            "cell": recurra.nn.LSTMCell(3, 4),
         }
     )
     others = model["lstm"].bias_ih_l1_reverse.detach().clone()
@@ -147,13 +147,13 @@ def test_chrono_of_every_cell(name):
 
 
 def test_chrono_of_drop_ins():
-    lstm, gru = init.chrono_(weft.nn.LSTM(3, 64), 50), init.chrono_(weft.nn.GRU(3, 64), 50)
+    lstm, gru = init.chrono_(recurra.nn.LSTM(3, 64), 50), init.chrono_(recurra.nn.GRU(3, 64), 50)
     torch.testing.assert_close(of_drop_in(lstm, 0, 4), -of_drop_in(lstm, 1, 4))
     assert 0 <= of_drop_in(gru, 1, 3).min() < 2 < 3 < of_drop_in(gru, 1, 3).max() < math.log(49.1)
 
 
 def test_a_generator_decides_what_is_drawn():
-    layers = [weft.nn.LSTM(3, 4) for _ in range(2)]
+    layers = [recurra.nn.LSTM(3, 4) for _ in range(2)]
     for layer in layers:
         generator = torch.Generator().manual_seed(7)
         init.chrono_(layer, 100, generator=generator)
@@ -163,7 +163,7 @@ def test_a_generator_decides_what_is_drawn():
 
 
 def test_the_global_seed_is_left_alone_where_a_generator_is_given():
-    layer, before = weft.nn.GRU(3, 4), torch.get_rng_state()
+    layer, before = recurra.nn.GRU(3, 4), torch.get_rng_state()
     init.orthogonal_(layer, generator=torch.Generator())
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -187,12 +187,12 @@ def test_orthogonal_blocks():
 
 
 def test_orthogonal_and_identity_of_drop_ins():
-    lstm = init.orthogonal_(weft.nn.LSTM(3, 4, proj_size=2))
+    lstm = init.orthogonal_(recurra.nn.LSTM(3, 4, proj_size=2))
     assert all(is_orthogonal(m) for m in lstm.weight_hh_l0.detach().chunk(4))
     assert is_orthogonal(lstm.weight_hr_l0.detach())
-    gru = init.identity_(weft.nn.GRU(3, 4, bidirectional=True), 0.5)
+    gru = init.identity_(recurra.nn.GRU(3, 4, bidirectional=True), 0.5)
     assert torch.equal(gru.weight_hh_l0_reverse, 0.5 * torch.eye(4).repeat(3, 1))
-    cell = init.identity_(weft.nn.RNNCell(3, 4))
+    cell = init.identity_(recurra.nn.RNNCell(3, 4))
     assert torch.equal(cell.weight_hh, torch.eye(4))
 
 
@@ -208,7 +208,7 @@ def parametrised():
 
 WRONG = {
     "no forget gate": (
-        lambda: init.forget_bias_(weft.nn.RNN(3, 4)),
+        lambda: init.forget_bias_(recurra.nn.RNN(3, 4)),
         "RNN has no gate that forgets; cells .*lstm, .*gru.* as `forget`",
     ),
     "chrono without one": (
@@ -216,29 +216,29 @@ WRONG = {
         "chrono_: LSTM1997 has no gate",
     ),
     "no biases": (
-        lambda: init.forget_bias_(weft.nn.LSTM(3, 4, bias=False)),
+        lambda: init.forget_bias_(recurra.nn.LSTM(3, 4, bias=False)),
         "`f` of this layer of LSTM has no bias; make .* bias=True",
     ),
     "no recurrent layer": (
         lambda: init.orthogonal_(torch.nn.LSTM(3, 4)),
-        "LSTM holds no recurrent layer of Weft.*weft.accelerate",
+        "LSTM holds no recurrent layer of Recurra.*recurra.accelerate",
     ),
     "no recurrent matrix": (
         lambda: init.orthogonal_(Recurrent("indrnn", 3, 4)),
         "IndRNN has no recurrent matrix",
     ),
     "not square": (
-        lambda: init.identity_(weft.nn.LSTM(3, 4, proj_size=2)),
+        lambda: init.identity_(recurra.nn.LSTM(3, 4, proj_size=2)),
         "weight_hh_l0 of LSTM stacks matrices of 4 x 2",
     ),
     "parametrised": (lambda: init.orthogonal_(parametrised()), "U_l0 of .* is computed from other"),
     "value": (
-        lambda: init.forget_bias_(weft.nn.LSTM(3, 4), math.nan),
+        lambda: init.forget_bias_(recurra.nn.LSTM(3, 4), math.nan),
         "forget_bias_: value=nan; it must be",
     ),
-    "gain": (lambda: init.identity_(weft.nn.LSTM(3, 4), True), "identity_: gain=True"),
-    "steps": (lambda: init.chrono_(weft.nn.LSTM(3, 4), 2), "max_steps=2; it must be a whole"),
-    "part of a step": (lambda: init.chrono_(weft.nn.LSTM(3, 4), 9.5), "max_steps=9.5"),
+    "gain": (lambda: init.identity_(recurra.nn.LSTM(3, 4), True), "identity_: gain=True"),
+    "steps": (lambda: init.chrono_(recurra.nn.LSTM(3, 4), 2), "max_steps=2; it must be a whole"),
+    "part of a step": (lambda: init.chrono_(recurra.nn.LSTM(3, 4), 9.5), "max_steps=9.5"),
 }
 
 
@@ -250,7 +250,7 @@ def test_what_cannot_be_is_refused(case):
 
 
 def test_nothing_is_changed_where_a_later_layer_is_refused():
-    model = torch.nn.Sequential(weft.nn.LSTM(3, 4), weft.nn.RNN(4, 4))
+    model = torch.nn.Sequential(recurra.nn.LSTM(3, 4), recurra.nn.RNN(4, 4))
     before = model[0].bias_ih_l0.detach().clone()
     with pytest.raises(ConfigError, match="RNN has no gate"):
         init.forget_bias_(model)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-import weft.nn
+import recurra.nn
 
 LAYERS = [
     ("RNN", {}),
@@ -16,7 +16,7 @@ STEPS, BATCH = 9, 4
 
 
 def layer(name, **kwargs):
-    return getattr(weft.nn, name)(5, 6, num_layers=2, dtype=torch.double, **kwargs)
+    return getattr(recurra.nn, name)(5, 6, num_layers=2, dtype=torch.double, **kwargs)
 
 
 def inputs(batch_first=False):
@@ -94,7 +94,7 @@ def test_resets_equal_segments_run_apart(name, kind, batch_first):
 
 
 def test_a_reversed_direction_resets_on_the_other_side_of_the_mark():
-    module = weft.nn.GRU(5, 6, bidirectional=True, dtype=torch.double)
+    module = recurra.nn.GRU(5, 6, bidirectional=True, dtype=torch.double)
     x, cut = inputs(), 4
     marks = torch.zeros(STEPS, BATCH, dtype=torch.bool)
     marks[cut] = True
@@ -156,13 +156,13 @@ def test_resets_of_an_unsorted_packed_sequence():
     ],
 )
 def test_refused(kwargs, error, text):
-    for module in (layer("LSTM"), weft.nn.Recurrent("lstm", 5, 6, dtype=torch.double)):
+    for module in (layer("LSTM"), recurra.nn.Recurrent("lstm", 5, 6, dtype=torch.double)):
         with pytest.raises(error, match=text):
             module(inputs(), **kwargs)
 
 
 def test_lengths_beside_a_packed_sequence_are_refused():
     packed = pack_padded_sequence(inputs(), torch.tensor([9, 6, 4, 1]))
-    for module in (layer("LSTM"), weft.nn.Recurrent("lstm", 5, 6, dtype=torch.double)):
+    for module in (layer("LSTM"), recurra.nn.Recurrent("lstm", 5, 6, dtype=torch.double)):
         with pytest.raises(ValueError, match="lengths can't be given with a packed sequence"):
             module(packed, lengths=[1, 2, 3, 4])

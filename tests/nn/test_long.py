@@ -7,8 +7,8 @@ torch's float32 error, so that a gradient cut or bent anywhere in time can't hid
 import pytest
 import torch
 
-import weft.nn
-from weft.nn import Recurrent
+import recurra.nn
+from recurra.nn import Recurrent
 
 STEPS = 2000
 
@@ -25,7 +25,7 @@ def errors(found, wanted):
 
 @pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
 def test_against_torch_in_float64(name):
-    ours = getattr(weft.nn, name)(3, 8)
+    ours = getattr(recurra.nn, name)(3, 8)
     exact = getattr(torch.nn, name)(3, 8).double()
     exact.load_state_dict({k: v.double() for k, v in ours.state_dict().items()})
     x = torch.randn(STEPS, 2, 3)

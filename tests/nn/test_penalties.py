@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from weft.nn import Recurrent
-from weft.nn.penalties import activation_penalty, temporal_activation_penalty
+from recurra.nn import Recurrent
+from recurra.nn.penalties import activation_penalty, temporal_activation_penalty
 
 LENGTHS = [3, 0, 5, 1]
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-import weft.nn
-from weft.cells import CELLS, Cell, sigmoid, tanh
-from weft.errors import CellError, ConfigError, EngineError
-from weft.nn import Recurrent
+import recurra.nn
+from recurra.cells import CELLS, Cell, sigmoid, tanh
+from recurra.errors import CellError, ConfigError, EngineError
+from recurra.nn import Recurrent
 
 CLASSIC = ("rnn", "rnn_relu", "lstm", "lstm_projected", "gru", "gru_original")
 
@@ -50,7 +50,7 @@ def test_shapes_and_gradients(name, bidirectional, batch_first):
 )
 def test_equals_the_drop_in(cell, drop_in, kwargs):
     ours = Recurrent(cell, 5, 6, 2, bidirectional=True)
-    theirs = getattr(weft.nn, drop_in)(5, 6, 2, bidirectional=True, **kwargs)
+    theirs = getattr(recurra.nn, drop_in)(5, 6, 2, bidirectional=True, **kwargs)
     for suffix in ("_l0", "_l0_reverse", "_l1", "_l1_reverse"):
         for own, names in (
             ("W", ["weight_ih"]),
@@ -127,7 +127,7 @@ def test_parameters_are_drawn_as_the_cell_says():
 
 def test_clipping_inside_bptt():
     """dL/dh_t is clipped at every step, against hooks on a loop written by hand."""
-    module = weft.nn.RNN(2, 3, bptt_clip=0.02, dtype=torch.double)
+    module = recurra.nn.RNN(2, 3, bptt_clip=0.02, dtype=torch.double)
     x = torch.randn(12, 4, 2, dtype=torch.double)
     found = torch.autograd.grad(module(x)[0].sum(), list(module.parameters()))
     h, total = torch.zeros(4, 3, dtype=torch.double), 0.0
@@ -145,9 +145,9 @@ def test_clipping_inside_bptt():
 
 def test_the_engine_is_visible_and_never_another():
     assert Recurrent("lstm", 5, 6).engine == "cpu"
-    assert weft.nn.GRUCell(5, 6, engine="interp").engine == "interp"
+    assert recurra.nn.GRUCell(5, 6, engine="interp").engine == "interp"
     with pytest.raises(EngineError, match="no engine 'gpu'; the engines are auto, cpu, interp"):
-        weft.nn.LSTM(5, 6, engine="gpu")(torch.randn(2, 3, 5))
+        recurra.nn.LSTM(5, 6, engine="gpu")(torch.randn(2, 3, 5))
 
 
 def test_auto_says_once_what_it_chose(caplog):
@@ -157,7 +157,7 @@ def test_auto_says_once_what_it_chose(caplog):
         def step(self, x, h, W, U):
             return tanh(W @ x + U @ h)
 
-    with caplog.at_level("INFO", logger="weft"):
+    with caplog.at_level("INFO", logger="recurra"):
         module = Recurrent(Fresh, 5, 6, engine="auto")
         module(torch.randn(2, 3, 5))
         module(torch.randn(2, 3, 5))
@@ -170,7 +170,7 @@ def test_auto_says_once_what_it_chose(caplog):
     ("make", "error", "text"),
     [
         (lambda: Recurrent("lsmt", 5, 6), ConfigError, "did you mean lstm"),
-        (lambda: Recurrent(torch.nn.LSTM, 5, 6), TypeError, "must be a weft.cells.Cell"),
+        (lambda: Recurrent(torch.nn.LSTM, 5, 6), TypeError, "must be a recurra.cells.Cell"),
         (lambda: Recurrent("lstm", 0, 6), ValueError, "input_size must be greater than zero"),
         (lambda: Recurrent("lstm", 5, 6.0), TypeError, "hidden_size should be of type int"),
         (lambda: Recurrent("lstm", 5, 6, 2, dropout=1.5), ValueError, "dropout should be a number"),
@@ -211,7 +211,7 @@ def test_a_cell_whose_sizes_contradict_the_layer():
 
 
 def test_the_engine_named_is_the_one_that_runs():
-    layer = weft.nn.LSTM(3, 4, engine="auto")
+    layer = recurra.nn.LSTM(3, 4, engine="auto")
     assert layer.engine == "cpu"
     assert Recurrent("gru", 3, 4, engine="auto", dtype=torch.bfloat16).engine == "interp"
-    assert weft.nn.LSTMCell(3, 4, engine="auto").engine == "torch"
+    assert recurra.nn.LSTMCell(3, 4, engine="auto").engine == "torch"

@@ -7,11 +7,11 @@ import torch
 from remedy_loops import Draws, run
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-import weft.nn
-from weft.cells import Cell, tanh
-from weft.errors import CellError, ConfigError
-from weft.nn import Layer, Recurrent, Stack
-from weft.nn.remedies import Rows
+import recurra.nn
+from recurra.cells import Cell, tanh
+from recurra.errors import CellError, ConfigError
+from recurra.nn import Layer, Recurrent, Stack
+from recurra.nn.remedies import Rows
 
 ALL = {
     "input": {"input_dropout": 0.4},
@@ -357,7 +357,7 @@ def test_a_layer_that_jumps_refuses_what_belongs_to_a_whole_run(layer, text):
 def test_the_drop_ins_know_none_of_it(name):
     for option in TOGETHER:
         with pytest.raises(TypeError, match=option):
-            getattr(weft.nn, name)(3, 5, **{option: 0.5})
+            getattr(recurra.nn, name)(3, 5, **{option: 0.5})
 
 
 class Counter(Cell):

@@ -1,4 +1,4 @@
-"""torch's own samples for its recurrent modules, run against Weft's classes of the same names.
+"""torch's own samples for its recurrent modules, run against Recurra's classes of the same names.
 
 The samples come from torch.testing: constructor arguments, inputs, reference functions and the
 arguments that must be refused, with the error's type and text.
@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.testing._internal.common_modules import ModuleErrorEnum, module_db
 
-import weft.nn
+import recurra.nn
 
 NAMES = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")
 INFOS = {info.module_cls.__name__: info for info in module_db if info.module_cls.__name__ in NAMES}
@@ -28,13 +28,13 @@ def samples(name, dtype=torch.double, requires_grad=False, training=True):
 
 def build(name, sample, dtype=torch.double):
     args, kwargs = sample.constructor_input.args, sample.constructor_input.kwargs
-    return getattr(weft.nn, name)(*args, **kwargs).to(dtype)
+    return getattr(recurra.nn, name)(*args, **kwargs).to(dtype)
 
 
 def build_pair(name, sample, dtype=torch.double):
     args, kwargs = sample.constructor_input.args, sample.constructor_input.kwargs
     made = []
-    for library in (weft.nn, torch.nn):
+    for library in (recurra.nn, torch.nn):
         torch.manual_seed(0)
         made.append(getattr(library, name)(*args, **kwargs).to(dtype))
     return made
@@ -169,10 +169,10 @@ def test_factory_arguments(name):
         samples(name)[0].constructor_input.args,
         samples(name)[0].constructor_input.kwargs,
     )
-    module = getattr(weft.nn, name)(*args, **kwargs, device="meta", dtype=torch.bfloat16)
+    module = getattr(recurra.nn, name)(*args, **kwargs, device="meta", dtype=torch.bfloat16)
     assert all(p.is_meta and p.dtype == torch.bfloat16 for p in module.parameters())
     with torch.device("meta"):
-        assert all(p.is_meta for p in getattr(weft.nn, name)(*args, **kwargs).parameters())
+        assert all(p.is_meta for p in getattr(recurra.nn, name)(*args, **kwargs).parameters())
 
 
 def error_samples():
@@ -195,8 +195,8 @@ def test_errors(name, sample):
     args, kwargs = given.constructor_input.args, given.constructor_input.kwargs
     if sample.error_on == ModuleErrorEnum.CONSTRUCTION_ERROR:
         with pytest.raises(sample.error_type, match=sample.error_regex):
-            getattr(weft.nn, name)(*args, **kwargs)
+            getattr(recurra.nn, name)(*args, **kwargs)
         return
-    module = getattr(weft.nn, name)(*args, **kwargs)
+    module = getattr(recurra.nn, name)(*args, **kwargs)
     with pytest.raises(sample.error_type, match=sample.error_regex):
         call(module, given)

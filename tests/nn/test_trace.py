@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-import weft.nn
-from weft.cells import Cell, norm, sigmoid, tanh
-from weft.nn import GRU, LSTM, RNN, Layer, Recurrent, Stack
+import recurra.nn
+from recurra.cells import Cell, norm, sigmoid, tanh
+from recurra.nn import GRU, LSTM, RNN, Layer, Recurrent, Stack
 
 STEPS, BATCH = 6, 3
 LENGTHS = torch.tensor([4, 6, 0])
@@ -147,10 +147,10 @@ def test_packed_sequences_are_refused():
 
 
 MODULES = [
-    lambda **o: weft.nn.RNN(2, 3, 2, **o),
-    lambda **o: weft.nn.LSTM(2, 3, 2, proj_size=2, **o),
-    lambda **o: weft.nn.GRU(2, 3, **o),
-    lambda **o: weft.nn.Recurrent("lstm", 2, 3, 2, **o),
+    lambda **o: recurra.nn.RNN(2, 3, 2, **o),
+    lambda **o: recurra.nn.LSTM(2, 3, 2, proj_size=2, **o),
+    lambda **o: recurra.nn.GRU(2, 3, **o),
+    lambda **o: recurra.nn.Recurrent("lstm", 2, 3, 2, **o),
 ]
 
 

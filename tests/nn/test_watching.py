@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from weft.nn import GRU, LSTM, RNN, Recurrent, Stack
-from weft.nn.watching import watch
+from recurra.nn import GRU, LSTM, RNN, Recurrent, Stack
+from recurra.nn.watching import watch
 
 X = torch.randn(9, 3, 4, generator=torch.Generator().manual_seed(3)).double()
 

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from weft.backends.interp import RULES as FORWARD
-from weft.backends.interp_loop import statistic
-from weft.cells import CELLS
-from weft.errors import EngineError
-from weft.ir import OPS, Node, Size, in_order
-from weft.passes import derive, gates, hoist
-from weft.passes.derive import RULES
+from recurra.backends.interp import RULES as FORWARD
+from recurra.backends.interp_loop import statistic
+from recurra.cells import CELLS
+from recurra.errors import EngineError
+from recurra.ir import OPS, Node, Size, in_order
+from recurra.passes import derive, gates, hoist
+from recurra.passes.derive import RULES
 
 SHAPE = (Size("hidden_size"),)
 VALUES = FORWARD | {

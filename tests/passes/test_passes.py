@@ -10,12 +10,12 @@ sys.path.append(str(Path(__file__).parent.parent / "backends"))
 from contract import BUILT_IN, COMPILED, draw, marks
 from odd_cells import ODD
 
-from weft.backends.cpu.describe import describe
-from weft.backends.interp import Interpreter
-from weft.backends.interp_loop import interpret
-from weft.cells import CELLS
-from weft.ir import in_order
-from weft.passes import derive, gates, hoist, lower, norms, stash
+from recurra.backends.cpu.describe import describe
+from recurra.backends.interp import Interpreter
+from recurra.backends.interp_loop import interpret
+from recurra.cells import CELLS
+from recurra.ir import in_order
+from recurra.passes import derive, gates, hoist, lower, norms, stash
 
 HOISTED = COMPILED | ODD
 SMALL = {"hidden": 4, "batch": 4}

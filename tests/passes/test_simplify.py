@@ -10,10 +10,10 @@ sys.path.append(str(Path(__file__).parent.parent / "backends"))
 from contract import COMPILED, draw
 from odd_cells import ODD
 
-from weft.backends.interp import Interpreter
-from weft.cells import CELLS, Cell, maximum, relu, tanh
-from weft.ir import Graph, Node, Size, in_order
-from weft.passes import derive, gates, hoist, norms, phases, simplify, simplify_loop, stash
+from recurra.backends.interp import Interpreter
+from recurra.cells import CELLS, Cell, maximum, relu, tanh
+from recurra.ir import Graph, Node, Size, in_order
+from recurra.passes import derive, gates, hoist, norms, phases, simplify, simplify_loop, stash
 
 SHAPE = (Size("hidden_size"),)
 SPECIAL = [0.0, -0.0, 1.0, -1.5, 0.1, 3e38, -3e38, 1e-45, float("inf"), -float("inf"), float("nan")]

@@ -10,10 +10,10 @@ sys.path.append(str(Path(__file__).parent.parent / "backends"))
 from contract import COMPILED
 from odd_cells import ODD
 
-from weft import passes
-from weft.cells import CELLS
-from weft.ir import Node, Size, Store, in_order, rewrite
-from weft.passes import (
+from recurra import passes
+from recurra.cells import CELLS
+from recurra.ir import Node, Size, Store, in_order, rewrite
+from recurra.passes import (
     derive,
     find_affine,
     fuse,
@@ -24,9 +24,9 @@ from weft.passes import (
     simplify_loop,
     stash,
 )
-from weft.passes.around import input_gradient, input_product
-from weft.passes.clip import clip
-from weft.passes.verify import VERIFIERS, verify, verify_around
+from recurra.passes.around import input_gradient, input_product
+from recurra.passes.clip import clip
+from recurra.passes.verify import VERIFIERS, verify, verify_around
 
 SIZE = Size("hidden_size")
 H = Node("state", (), "h", (SIZE,))
@@ -38,8 +38,8 @@ def test_every_pass_keeps_its_promises(name, monkeypatch):
     ran = []
     counted = {k: lambda *a, k=k, f=f: (f(*a), ran.append(k)) for k, f in VERIFIERS.items()}
     monkeypatch.setattr(passes, "VERIFIERS", counted)
-    monkeypatch.setenv("WEFT_DEBUG", "3")
-    monkeypatch.setattr(sys.modules["weft.passes.phases"], "fuse", verified_fuse)
+    monkeypatch.setenv("RECURRA_DEBUG", "3")
+    monkeypatch.setattr(sys.modules["recurra.passes.phases"], "fuse", verified_fuse)
     lowered = lower((COMPILED | ODD)[name].graph())
     assert dict(lowered.schedules).keys() == lowered.loops.keys()  # each is found when asked for
     assert set(ran) >= VERIFIERS.keys() - {"merge", "fuse", "clip"}
@@ -54,7 +54,7 @@ def verified_fuse(nodes):
 
 def test_nothing_is_verified_unless_asked_for(monkeypatch):
     monkeypatch.setattr(passes, "VERIFIERS", {})
-    monkeypatch.setenv("WEFT_DEBUG", "2")
+    monkeypatch.setenv("RECURRA_DEBUG", "2")
     assert lower(CELLS["lstm"].graph()).loops
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from weft import LanguageModel
+from recurra import LanguageModel
 
 TEXT = "".join(f"the {n % 7} cats sat on mat {n}, and a dog ran\n" for n in range(60))
 

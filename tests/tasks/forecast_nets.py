@@ -3,8 +3,8 @@
 import torch
 from forecast_toys import HORIZON, SEASON, config
 
-from weft.tasks.forecast.nets import Sizes, new_net
-from weft.tasks.forecast.windows import Batch
+from recurra.tasks.forecast.nets import Sizes, new_net
+from recurra.tasks.forecast.windows import Batch
 
 AR = {"lags": "3,2", "distribution": "gaussian", "lookback": 10}
 BARE = Sizes(series=3, past=0, future=0, static=0, season=SEASON)

@@ -6,11 +6,11 @@ import numpy as np
 import pandas
 import pytest
 
-from weft import Forecaster
-from weft.data.panel import read_panel
-from weft.tasks.forecast import task
-from weft.tasks.forecast.config import MODELS, ForecastConfig
-from weft.tasks.forecast.setup import columns_of
+from recurra import Forecaster
+from recurra.data.panel import read_panel
+from recurra.tasks.forecast import task
+from recurra.tasks.forecast.config import MODELS, ForecastConfig
+from recurra.tasks.forecast.setup import columns_of
 
 MODELS = tuple(MODELS)
 SEASON, HORIZON = 6, 4
@@ -87,7 +87,7 @@ def panel_of(frame, **settings):
 
 def numbers(frame):
     """The columns of forecasts alone."""
-    return frame[[name for name in frame.columns if name.startswith("weft")]].to_numpy()
+    return frame[[name for name in frame.columns if name.startswith("recurra")]].to_numpy()
 
 
 @contextlib.contextmanager
@@ -96,6 +96,6 @@ def no_compiling():
     longer than these networks.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WEFT_ENGINE", "interp")
+        patch.setenv("RECURRA_ENGINE", "interp")
         patch.setattr(task, "describe", lambda *given: None)
         yield

@@ -5,9 +5,9 @@ import pandas
 import pytest
 from forecast_toys import table, tiny, wave
 
-from weft.errors import ConfigError
-from weft.tasks.forecast.adapt import followed
-from weft.tasks.forecast.calibrate import calibrate, uncalibrated
+from recurra.errors import ConfigError
+from recurra.tasks.forecast.adapt import followed
+from recurra.tasks.forecast.calibrate import calibrate, uncalibrated
 
 LEVELS = (0.1, 0.5, 0.9)
 

@@ -16,7 +16,7 @@ from forecast_toys import (
     with_covariates,
 )
 
-from weft.tasks.forecast.surprise import normal_scores
+from recurra.tasks.forecast.surprise import normal_scores
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 NORMAL = torch.special.ndtri(torch.tensor(LEVELS, dtype=torch.double)).numpy()
@@ -54,7 +54,16 @@ def test_scores_beside_a_certain_forecast_end_somewhere():
 def test_every_observation_but_the_first_has_a_row(trained):
     found = trained.anomalies()
     assert len(found) == 59 + 49
-    names = ["unique_id", "ds", "y", "weft", "weft-lo-80", "weft-hi-80", "weft-lo-95", "weft-hi-95"]
+    names = [
+        "unique_id",
+        "ds",
+        "y",
+        "recurra",
+        "recurra-lo-80",
+        "recurra-hi-80",
+        "recurra-lo-95",
+        "recurra-hi-95",
+    ]
     assert sorted(found.columns) == sorted([*names, "score"])
     joined = found.merge(TABLE, on=["unique_id", "ds"], suffixes=("", "_given"))
     pandas.testing.assert_series_equal(joined.y, joined.y_given, check_names=False)
@@ -82,8 +91,8 @@ def test_each_was_forecast_by_what_came_before_it(trained):
             horizon=1,
         )
         row = found.groupby("unique_id").nth(3 - back)
-        np.testing.assert_allclose(row.weft, then.weft, rtol=1e-5)
-        np.testing.assert_allclose(row["weft-hi-95"], then["weft-hi-95"], rtol=1e-5)
+        np.testing.assert_allclose(row.recurra, then.recurra, rtol=1e-5)
+        np.testing.assert_allclose(row["recurra-hi-95"], then["recurra-hi-95"], rtol=1e-5)
         assert row.ds.tolist() == then.ds.tolist()
 
 
@@ -101,7 +110,7 @@ def test_where_the_table_ends_covariates_known_ahead_stay_as_they_were(model):
         )
         wanted = forecaster.predict(then, future=held, horizon=1)
         row = found.groupby("unique_id").nth(2 - back)
-        np.testing.assert_allclose(row["weft-hi-95"], wanted["weft-hi-95"], rtol=1e-5)
+        np.testing.assert_allclose(row["recurra-hi-95"], wanted["recurra-hi-95"], rtol=1e-5)
 
 
 def test_nothing_later_changes_a_score(trained):

@@ -18,10 +18,10 @@ from forecast_toys import (
     with_covariates,
 )
 
-from weft import Forecaster
-from weft.errors import ConfigError, DataError
-from weft.tasks.forecast.evaluate import rolling
-from weft.tasks.forecast.facts import coverage_of, judgement_table
+from recurra import Forecaster
+from recurra.errors import ConfigError, DataError
+from recurra.tasks.forecast.evaluate import rolling
+from recurra.tasks.forecast.facts import coverage_of, judgement_table
 
 TABLE = table((60, 50))
 
@@ -54,15 +54,15 @@ def forecasts(backtest):
 
 def in_table(frame):
     """Forecasts of a table, the last series' last, without the names."""
-    order = ["weft", "weft-lo-95", "weft-lo-80", "weft-hi-80", "weft-hi-95"]
+    order = ["recurra", "recurra-lo-95", "recurra-lo-80", "recurra-hi-80", "recurra-hi-95"]
     return frame[order].to_numpy().reshape(-1, HORIZON, 5)
 
 
 def test_the_intervals_judged_are_those_that_are_forecast():
     model = tiny(model="direct", intervals="80,99.5").fit(TABLE)
     found = model.evaluate(TABLE, windows=2)
-    shares = [name for name in found.judgement.table["weft"] if name.startswith("coverage")]
-    assert [f"weft-lo-{name.removeprefix('coverage')}" for name in shares] == [
+    shares = [name for name in found.judgement.table["recurra"] if name.startswith("coverage")]
+    assert [f"recurra-lo-{name.removeprefix('coverage')}" for name in shares] == [
         name for name in model.predict().columns if "-lo-" in name
     ]
     assert judgement_table(found.judgement).columns[-2:] == ("in 80 %", "in 99.5 %")
@@ -181,7 +181,7 @@ def test_short_odd_and_late_series_do_not_stop_the_others():
     frame = pandas.concat([TABLE, *odd])
     found = tiny(model="direct").backtest(frame, windows=2)
     assert set(found.judgement.series) == set("abfgh")
-    measured = {name for name, _ in found.judgement.ranked("weft", "MAE")}
+    measured = {name for name, _ in found.judgement.ranked("recurra", "MAE")}
     assert measured == set("abfh")
     assert found.judgement.left_out["history"] == 1
     assert found.judgement.left_out["truth"] == 2
@@ -202,9 +202,9 @@ def test_it_says_whether_the_best_baseline_is_beaten(trained):
     bad = str(trained.evaluate(windows=2))
     assert "no better than" in bad or "beats the best baseline" in bad
     table = trained.evaluate(windows=2).judgement.table
-    assert list(table) == ["weft", "Naive", "SeasonalNaive", "Naive2", "SES"]
-    best = min(row["MASE"] for name, row in table.items() if name != "weft")
-    assert ("beats" in bad) == (table["weft"]["MASE"] < best)
+    assert list(table) == ["recurra", "Naive", "SeasonalNaive", "Naive2", "SES"]
+    best = min(row["MASE"] for name, row in table.items() if name != "recurra")
+    assert ("beats" in bad) == (table["recurra"]["MASE"] < best)
 
 
 def test_a_loaded_run_is_judged_on_a_table_alone(tmp_path):

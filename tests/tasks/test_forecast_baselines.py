@@ -7,11 +7,11 @@ import m4_hourly
 import numpy as np
 import pytest
 
-from weft.errors import ConfigError
-from weft.tasks.forecast import baselines
-from weft.tasks.forecast.baselines import BASELINES, MEANINGS, baseline_quantiles
-from weft.tasks.forecast.exponential import smooth
-from weft.tasks.forecast.seasonality import adjusted, is_seasonal
+from recurra.errors import ConfigError
+from recurra.tasks.forecast import baselines
+from recurra.tasks.forecast.baselines import BASELINES, MEANINGS, baseline_quantiles
+from recurra.tasks.forecast.exponential import smooth
+from recurra.tasks.forecast.seasonality import adjusted, is_seasonal
 
 NAN = math.nan
 ABOVE = 0.8413447460685429  # the level one standard deviation above the median

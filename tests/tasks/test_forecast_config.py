@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from weft.errors import ConfigError
-from weft.tasks.forecast.config import ForecastConfig, forecast_config
+from recurra.errors import ConfigError
+from recurra.tasks.forecast.config import ForecastConfig, forecast_config
 
 
 def test_levels_are_those_of_all_intervals_quantiles_and_the_median():
@@ -69,7 +69,7 @@ def test_every_setting_is_described():
 
 
 def test_settings_are_read_without_torch():
-    lines = "import sys, weft.tasks.forecast.config; sys.exit('torch' in sys.modules)"
+    lines = "import sys, recurra.tasks.forecast.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", lines], check=False).returncode == 0
 
 

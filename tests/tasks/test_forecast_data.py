@@ -17,8 +17,8 @@ from forecast_toys import (
     with_covariates,
 )
 
-from weft.errors import ConfigError, DataError
-from weft.tasks.forecast import ForecastWarning
+from recurra.errors import ConfigError, DataError
+from recurra.tasks.forecast import ForecastWarning
 
 TABLE = table()
 
@@ -65,13 +65,13 @@ def test_each_covariate_changes_what_is_forecast(column):
         model.predict(given, future=ahead_of(frame))
         for given in (frame, frame.assign(**{column: changed}))
     )
-    assert (before.weft != after.weft).all()
+    assert (before.recurra != after.recurra).all()
 
 
 def test_covariates_of_the_steps_ahead_change_what_is_forecast():
     frame = with_covariates(TABLE)
     model = tiny(model="direct", future="price", max_steps=20).fit(frame)
-    found = [model.predict(future=ahead_of(frame, seed=seed)).weft for seed in (1, 2)]
+    found = [model.predict(future=ahead_of(frame, seed=seed)).recurra for seed in (1, 2)]
     assert (found[0] != found[1]).all()
 
 
@@ -121,14 +121,14 @@ def test_series_that_were_not_trained_on_are_named_and_forecast(simple):
     new = one("x", wave(30, 5))
     with pytest.warns(ForecastWarning, match=r"1 series \(x\) were not in training"):
         found = simple.predict(pandas.concat([TABLE, new]))
-    assert np.abs(found.weft[found.unique_id == "x"] - 35).max() < 10
+    assert np.abs(found.recurra[found.unique_id == "x"] - 35).max() < 10
     close(found[found.unique_id != "x"], simple.predict())
 
 
 def test_one_value_is_not_taken_for_a_constant(simple):
     with pytest.warns(ForecastWarning):
         found = simple.predict(one("a", [12.0]))
-    assert (found["weft-hi-95"] > found["weft-lo-95"]).all()
+    assert (found["recurra-hi-95"] > found["recurra-lo-95"]).all()
 
 
 def test_nothing_to_train_on_is_an_error():
@@ -158,8 +158,8 @@ def test_counts_need_the_scaling_of_counts():
         tiny(**settings).fit(TABLE)
     counts = TABLE.assign(y=TABLE.y.round())
     found = tiny(scaling="mean", calibrate=False, **settings).fit(counts).sample(paths=20)
-    np.testing.assert_allclose(found.weft, found.weft.round(), atol=1e-4)
-    assert (found.weft >= 0).all()
+    np.testing.assert_allclose(found.recurra, found.recurra.round(), atol=1e-4)
+    assert (found.recurra >= 0).all()
 
 
 @pytest.mark.parametrize("change", [-40.0, 0.5])
@@ -184,7 +184,7 @@ def test_a_single_value_is_short_and_no_constant():
     assert any("1 series (single)" in n and "shorter than the horizon" in n for n in notes)
     assert any("1 series (still)" in n and "constant" in n for n in notes)
     found = model.predict().set_index("unique_id")
-    width = found["weft-hi-95"] - found["weft-lo-95"]
+    width = found["recurra-hi-95"] - found["recurra-lo-95"]
     assert (width["still"] == 0).all()
     assert (width["single"] > 0).all()
 

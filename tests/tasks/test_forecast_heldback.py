@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from forecast_toys import no_compiling, one, table, tiny, wave
 
-from weft.data.panel import read_panel
-from weft.errors import DataError
-from weft.tasks.forecast import ForecastWarning
-from weft.tasks.forecast.facts import quality_of
-from weft.tasks.forecast.heldback import judged_held_back
-from weft.tasks.forecast.setup import columns_of, held_back, split
+from recurra.data.panel import read_panel
+from recurra.errors import DataError
+from recurra.tasks.forecast import ForecastWarning
+from recurra.tasks.forecast.facts import quality_of
+from recurra.tasks.forecast.heldback import judged_held_back
+from recurra.tasks.forecast.setup import columns_of, held_back, split
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -42,7 +42,7 @@ def test_coverage_is_not_told_where_windows_all_overlap():
     frame = one("a", wave(60))
     fitted = model.fit(frame)._model
     found = judged_held_back(fitted, read_panel(frame, columns_of(model.config)))
-    assert np.isnan(found.judgement.table["weft"]["coverage80"])
+    assert np.isnan(found.judgement.table["recurra"]["coverage80"])
     assert not np.isnan(found.judgement.table["Naive"]["coverage80"])
     assert "was not measured" in quality_of(found)["coverage"]
 

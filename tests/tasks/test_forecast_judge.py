@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from utilsforecast import losses
 
-from weft.errors import ConfigError, DataError, MissingExtra
-from weft.tasks.forecast import forecasts, scores
-from weft.tasks.forecast import judge as judging
-from weft.tasks.forecast.judge import Forecasts, baseline_forecasts, judge
+from recurra.errors import ConfigError, DataError, MissingExtra
+from recurra.tasks.forecast import forecasts, scores
+from recurra.tasks.forecast import judge as judging
+from recurra.tasks.forecast.judge import Forecasts, baseline_forecasts, judge
 
 NAN = math.nan
 LEVELS = (0.1, 0.5, 0.9)
@@ -190,18 +190,18 @@ def test_no_window_at_all_is_refused():
 
 
 def test_the_verdict_names_the_better_baseline_and_both_figures():
-    found = several([[3], [2], [4]], names=("Weft", "Naive", "SES"))
+    found = several([[3], [2], [4]], names=("Recurra", "Naive", "SES"))
     assert found.best_baseline() == "Naive"
-    assert found.verdict("Weft").startswith(
-        "Weft's forecasts are no better than repeating the last value (Naive): MASE 1.8 against "
+    assert found.verdict("Recurra").startswith(
+        "Recurra's forecasts are no better than repeating the last value (Naive): MASE 1.8 against "
         "1.2; use that instead"
     )
 
 
 def test_the_verdict_says_by_how_much_a_model_wins():
-    found = several([[1.5], [4], [2]], names=("Weft", "Naive", "SES"))
-    assert found.verdict("Weft") == (
-        "Weft beats the best baseline, SES (exponential smoothing, seasonally adjusted), by "
+    found = several([[1.5], [4], [2]], names=("Recurra", "Naive", "SES"))
+    assert found.verdict("Recurra") == (
+        "Recurra beats the best baseline, SES (exponential smoothing, seasonally adjusted), by "
         "25.0 %: MASE 0.9 against 1.2."
     )
 
@@ -305,7 +305,7 @@ def test_quantiles_that_are_not_finite_are_named():
 
 def test_without_utilsforecast_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "utilsforecast", None)
-    with pytest.raises(MissingExtra, match=r"needs utilsforecast.*weft\[forecast\]"):
+    with pytest.raises(MissingExtra, match=r"needs utilsforecast.*recurra\[forecast\]"):
         one([1], [1])
 
 
@@ -359,12 +359,12 @@ def test_a_verdict_says_where_distributions_lose_what_points_win(point, spread, 
 
     found = judge(
         truth,
-        [forecasts("weft", point, spread), forecasts("Naive", 11.0, 1.0)],
+        [forecasts("recurra", point, spread), forecasts("Naive", 11.0, 1.0)],
         histories=[history] * 4,
         season=1,
         series=list("abcd"),
         intervals=(80,),
     )
-    verdict = found.verdict("weft")
+    verdict = found.verdict("recurra")
     assert ("As distributions" in verdict) == (said is not None)
     assert said is None or said in verdict

@@ -21,10 +21,10 @@ from forecast_toys import (
     with_covariates,
 )
 
-from weft.tasks.forecast import predict
-from weft.tasks.forecast.model import Model
-from weft.tasks.forecast.store import Kept
-from weft.tasks.forecast.windows import Origins
+from recurra.tasks.forecast import predict
+from recurra.tasks.forecast.model import Model
+from recurra.tasks.forecast.store import Kept
+from recurra.tasks.forecast.windows import Origins
 
 TABLE = with_covariates(table())
 ENDS = Origins(np.array([0, 1, 2, 0]), np.array([40, 44, 3, 59]))
@@ -156,7 +156,7 @@ def test_a_series_that_is_new_has_paths_of_its_own():
     """Alike in all that is known but their names."""
     model = shaken(tiny(model="autoregressive").fit(table()))
     found = model.sample(pandas.concat([one("x", wave(30)), one("z", wave(30))]), paths=12)
-    drawn = found.weft.to_numpy().reshape(2, HORIZON, 12)
+    drawn = found.recurra.to_numpy().reshape(2, HORIZON, 12)
     assert not np.isclose(drawn[0], drawn[1]).any()
 
 

@@ -7,9 +7,9 @@ from forecast_nets import AR, BARE, batch_for, forecast, hidden, net_of, until
 from forecast_toys import HORIZON, MODELS, SEASON, no_compiling
 from torch.nn import functional as F
 
-from weft.errors import ConfigError
-from weft.tasks.forecast.nets.parts import Now, SeriesVectors, pinball, target_loss
-from weft.tasks.forecast.windows import Batch
+from recurra.errors import ConfigError
+from recurra.tasks.forecast.nets.parts import Now, SeriesVectors, pinball, target_loss
+from recurra.tasks.forecast.windows import Batch
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -6,7 +6,7 @@ import torch
 from forecast_nets import BARE, batch_for, forecast, net_of
 from forecast_toys import HORIZON, SEASON, no_compiling
 
-from weft.tasks.forecast.nets.smoothing import smooth
+from recurra.tasks.forecast.nets.smoothing import smooth
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -7,12 +7,12 @@ import pandas
 import pytest
 import torch
 
-from weft import Forecaster
-from weft.tasks.forecast import ForecastWarning
-from weft.tasks.forecast.facts import judgement_table
-from weft.tasks.forecast.heldback import spread_evenly
-from weft.tasks.forecast.pictures import anomaly_figure, judged_figure
-from weft.tasks.forecast.windows import Origins
+from recurra import Forecaster
+from recurra.tasks.forecast import ForecastWarning
+from recurra.tasks.forecast.facts import judgement_table
+from recurra.tasks.forecast.heldback import spread_evenly
+from recurra.tasks.forecast.pictures import anomaly_figure, judged_figure
+from recurra.tasks.forecast.windows import Origins
 
 HORIZON = 7
 
@@ -69,7 +69,7 @@ def test_both_tell_the_data_and_what_was_wrong_with_them(card, report):
 
 
 def test_both_have_the_verdict_and_say_what_the_windows_were_used_for(trained, card, report):
-    verdict = trained.held_back.judgement.verdict("weft")
+    verdict = trained.held_back.judgement.verdict("recurra")
     assert verdict in card
     assert verdict.replace("'", "&#x27;") in report
     for text in (card, report):
@@ -78,8 +78,8 @@ def test_both_have_the_verdict_and_say_what_the_windows_were_used_for(trained, c
 
 def test_the_table_has_the_model_and_every_baseline(trained, card):
     rows = {line.split(" | ")[0]: line for line in card.splitlines() if line.startswith("| ")}
-    mase = trained.held_back.judgement.table["weft"]["MASE"]
-    assert f"{mase:.3f}" in rows["| weft"]
+    mase = trained.held_back.judgement.table["recurra"]["MASE"]
+    assert f"{mase:.3f}" in rows["| recurra"]
     assert "| SeasonalNaive: repeating the last season" in rows
 
 
@@ -97,7 +97,7 @@ def test_each_member_has_a_row_and_a_curve(card, report):
 
 
 def test_the_report_shows_the_worst_and_the_best(trained, report):
-    ranked = trained.held_back.judgement.ranked("weft")
+    ranked = trained.held_back.judgement.ranked("recurra")
     figure = judged_figure(trained.held_back, 7)
     titles = [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
     assert titles == [series for series, _ in ranked]
@@ -131,20 +131,20 @@ def test_series_too_short_to_hold_anything_back_are_told(tmp_path):
 
 
 def test_without_matplotlib_a_sentence_stands_for_the_pictures(trained, monkeypatch):
-    from weft.tasks.forecast.page import page
+    from recurra.tasks.forecast.page import page
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     parts = (trained.run, trained._model, trained._panel.panel, trained.results, trained.held_back)
     text = page(*parts)
     assert "<svg" not in text
-    assert "weft[plot]" in text
+    assert "recurra[plot]" in text
 
 
 def test_what_comes_is_drawn_for_the_series_that_were_asked_for(trained):
     figure = trained.plot(series=["south"], horizon=3)
     axes = figure.axes[0]
     drawn = {line.get_label(): line.get_ydata() for line in axes.lines}["forecast"]
-    expected = trained.predict(horizon=3).query("unique_id == 'south'")["weft"]
+    expected = trained.predict(horizon=3).query("unique_id == 'south'")["recurra"]
     np.testing.assert_allclose(drawn[-3:], expected, rtol=1e-6)
     assert len(trained.plot().axes) >= 5
 

@@ -5,11 +5,11 @@ import pandas
 import pytest
 import torch
 
-from weft.errors import ConfigError, DataError
-from weft.tasks.forecast import Forecaster
-from weft.tasks.forecast.config import forecast_config
-from weft.tasks.forecast.nets import Now, Sizes, new_net
-from weft.tasks.forecast.windows import Batch
+from recurra.errors import ConfigError, DataError
+from recurra.tasks.forecast import Forecaster
+from recurra.tasks.forecast.config import forecast_config
+from recurra.tasks.forecast.nets import Now, Sizes, new_net
+from recurra.tasks.forecast.windows import Batch
 
 STREAMED = ("direct", "autoregressive", "smoothing")
 SIZES = Sizes(series=2, past=1, future=2, static=1, season=4)
@@ -92,7 +92,7 @@ def test_intervals_grow_where_the_values_begin_to_move(live_models):
     left = (length - 1) / (2 * length) * (1 - 1 / (2 * length)) ** (length - 1)
     assert live._change[0] == pytest.approx(before[0] * (3 - 2 * left), rel=0.05)
     found = live.predict()
-    width = (found["weft-hi-95"] - found["weft-lo-95"]).groupby(found["unique_id"]).mean()
+    width = (found["recurra-hi-95"] - found["recurra-lo-95"]).groupby(found["unique_id"]).mean()
     assert width[0] > 1.5 * width[1]
 
 
@@ -105,7 +105,7 @@ def test_stamps_move_with_the_updates(live_models):
 
 def test_scores_tell_a_jump_from_what_was_to_come(live_models):
     live = live_models["smoothing"].stream()
-    expected = live.predict().groupby("unique_id")["weft"].first()
+    expected = live.predict().groupby("unique_id")["recurra"].first()
     scores = live.update({0: expected[0], 1: expected[1] + 50})
     assert scores[0] < 3 < scores[1]
 

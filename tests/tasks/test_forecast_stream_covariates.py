@@ -15,7 +15,7 @@ from forecast_toys import (
     with_covariates,
 )
 
-from weft.errors import ConfigError, DataError
+from recurra.errors import ConfigError, DataError
 
 STREAMED = ("direct", "autoregressive", "smoothing")
 FRAME = with_covariates(table((60, 50))).assign(

@@ -22,10 +22,10 @@ from forecast_toys import (
     with_covariates,
 )
 
-from weft import Forecaster
-from weft.errors import CellError, ConfigError, RunError
-from weft.tasks.forecast import members, task
-from weft.training import Run
+from recurra import Forecaster
+from recurra.errors import CellError, ConfigError, RunError
+from recurra.tasks.forecast import members, task
+from recurra.training import Run
 
 TABLE = table()
 
@@ -63,8 +63,8 @@ def close(first, second):
 
 def test_forecasts_are_of_the_steps_after_each_series(simple):
     found = simple.predict()
-    bands = [f"weft-{side}-{width}" for width in (80, 95) for side in ("lo", "hi")]
-    assert found.columns.tolist() == ["unique_id", "ds", "weft", *bands]
+    bands = [f"recurra-{side}-{width}" for width in (80, 95) for side in ("lo", "hi")]
+    assert found.columns.tolist() == ["unique_id", "ds", "recurra", *bands]
     assert found.unique_id.tolist() == [name for name in "abc" for _ in range(HORIZON)]
     for name, part in TABLE.groupby("unique_id"):
         ahead = pandas.date_range(part.ds.max(), periods=HORIZON + 1, freq="h")[1:]
@@ -72,7 +72,7 @@ def test_forecasts_are_of_the_steps_after_each_series(simple):
 
 
 def test_intervals_nest(simple):
-    order = ["weft-lo-95", "weft-lo-80", "weft-hi-80", "weft-hi-95"]
+    order = ["recurra-lo-95", "recurra-lo-80", "recurra-hi-80", "recurra-hi-95"]
     assert (np.diff(simple.predict()[order].to_numpy()) >= 0).all()
 
 
@@ -82,7 +82,7 @@ def test_columns_keep_their_names_and_ids_their_type():
     )
     names = {"id": "shop", "time": "hour", "target": "sold"}
     found = tiny(intervals="", quantiles="0.3", **names).fit(frame).predict()
-    assert found.columns.tolist() == ["shop", "hour", "weft", "weft-q0.3"]
+    assert found.columns.tolist() == ["shop", "hour", "recurra", "recurra-q0.3"]
     assert found["shop"].unique().tolist() == [97, 98, 99]
     assert found["shop"].dtype == np.int64
 
@@ -122,13 +122,13 @@ def test_paths_are_numbered_and_belong_to_one_another(full):
     model, _, ahead = full
     found = model.sample(paths=40, future=ahead, seed=2)
     assert len(found) == 3 * HORIZON * 40
-    assert found.columns.tolist() == ["unique_id", "ds", "sample_id", "weft"]
+    assert found.columns.tolist() == ["unique_id", "ds", "sample_id", "recurra"]
     assert (found.groupby(["unique_id", "ds"]).sample_id.nunique() == 40).all()
     same(found, model.sample(paths=40, future=ahead, seed=2))
-    wide = found.pivot_table(index="ds", columns="sample_id", values="weft", aggfunc="mean")
+    wide = found.pivot_table(index="ds", columns="sample_id", values="recurra", aggfunc="mean")
     shorter = model.sample(paths=40, future=ahead, seed=2, horizon=1)
     part = found[found.ds.isin(shorter.ds)].merge(shorter, on=["unique_id", "ds", "sample_id"])
-    np.testing.assert_array_equal(part.weft_x, part.weft_y)
+    np.testing.assert_array_equal(part.recurra_x, part.recurra_y)
     assert wide.shape[1] == 40
 
 
@@ -338,4 +338,4 @@ def test_a_sine_is_learnt_better_than_by_repeating_its_season(model):
     found = tiny(model=model, validate_every=50, samples=60, **settings)
     scores = found.fit(frame).evaluate(frame, windows=10).judgement.table
     for metric in ("MAE", "CRPS"):
-        assert scores["weft"][metric] < 0.7 * scores["SeasonalNaive"][metric]
+        assert scores["recurra"][metric] < 0.7 * scores["SeasonalNaive"][metric]

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from weft.errors import ConfigError
-from weft.tasks.language.config import LanguageConfig, language_config
+from recurra.errors import ConfigError
+from recurra.tasks.language.config import LanguageConfig, language_config
 
 
 def test_every_setting_is_described():

@@ -2,11 +2,11 @@
 
 import pytest
 
-from weft import LanguageModel
-from weft.data.text import read_text
-from weft.data.vocabulary import build_vocabulary
-from weft.tasks.language.config import LanguageConfig
-from weft.tasks.language.corpus import encode_corpus, read_texts
+from recurra import LanguageModel
+from recurra.data.text import read_text
+from recurra.data.vocabulary import build_vocabulary
+from recurra.tasks.language.config import LanguageConfig
+from recurra.tasks.language.corpus import encode_corpus, read_texts
 
 pytestmark = [pytest.mark.data, pytest.mark.usefixtures("undrawn")]
 

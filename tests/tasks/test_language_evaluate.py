@@ -6,11 +6,11 @@ import math
 import pytest
 import torch
 
-from weft import LanguageModel
-from weft.errors import DataError
-from weft.tasks.language.config import LanguageConfig
-from weft.tasks.language.evaluate import evaluate_text, mean_nats
-from weft.tasks.language.model import LanguageNet
+from recurra import LanguageModel
+from recurra.errors import DataError
+from recurra.tasks.language.config import LanguageConfig
+from recurra.tasks.language.evaluate import evaluate_text, mean_nats
+from recurra.tasks.language.model import LanguageNet
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -33,7 +33,7 @@ def net():
 
 @pytest.mark.parametrize("chunk", [1, 7 * 10, 1 << 22])
 def test_a_text_is_one_stream_whatever_the_chunks(net, monkeypatch, chunk):
-    monkeypatch.setattr("weft.tasks.language.evaluate._CHUNK_LOGITS", chunk)
+    monkeypatch.setattr("recurra.tasks.language.evaluate._CHUNK_LOGITS", chunk)
     ids = torch.randint(7, (60,), generator=torch.Generator().manual_seed(1))
     expected = token_by_token(net.eval(), ids) / 59
     assert mean_nats(net.train(), ids) == pytest.approx(expected, rel=1e-6)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from weft import LanguageModel
-from weft.errors import ConfigError, DataError
+from recurra import LanguageModel
+from recurra.errors import ConfigError, DataError
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

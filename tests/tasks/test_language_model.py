@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from weft.data.streams import Window
-from weft.errors import CellError, ConfigError
-from weft.tasks.language.config import LanguageConfig
-from weft.tasks.language.model import LanguageNet, next_token_loss
+from recurra.data.streams import Window
+from recurra.errors import CellError, ConfigError
+from recurra.tasks.language.config import LanguageConfig
+from recurra.tasks.language.model import LanguageNet, next_token_loss
 
 
 def net(vocabulary=11, **settings):

@@ -6,14 +6,14 @@ import sys
 import pytest
 import torch
 
-import weft
-from weft.errors import ConfigError, DataError, RunError
-from weft.training import Run
+import recurra
+from recurra.errors import ConfigError, DataError, RunError
+from recurra.training import Run
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 CELL = """
-from weft.cells import Cell, {function}
+from recurra.cells import Cell, {function}
 
 class Mine(Cell):
     '''A cell of one's own.'''
@@ -26,7 +26,7 @@ class Mine(Cell):
 
 def tiny(**settings):
     fixed = {"hidden": 6, "batch_size": 3, "window": 8, "epochs": 2, "dropout": 0.3}
-    return weft.LanguageModel(**{**fixed, **settings})
+    return recurra.LanguageModel(**{**fixed, **settings})
 
 
 def weights(path):
@@ -35,18 +35,18 @@ def weights(path):
 
 def test_the_example_of_five_lines(text_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    import weft
+    import recurra
 
-    model = weft.LanguageModel(cell="gru", hidden=6, max_steps=2, batch_size=2, window=8)
+    model = recurra.LanguageModel(cell="gru", hidden=6, max_steps=2, batch_size=2, window=8)
     model.fit(text_file, out="runs/cats")
     print(model.evaluate(text_file)["bits_per_character"])  # noqa: T201
-    print(weft.LanguageModel.load("runs/cats").generate("the ", length=20, seed=1))  # noqa: T201
+    print(recurra.LanguageModel.load("runs/cats").generate("the ", length=20, seed=1))  # noqa: T201
 
 
 def test_a_loaded_model_is_the_trained_one(text_file, tmp_path):
     model = tiny()
     model.fit(text_file, out=tmp_path / "run")
-    again = weft.LanguageModel.load(tmp_path / "run")
+    again = recurra.LanguageModel.load(tmp_path / "run")
     assert again.evaluate() == model.validation
     assert again.generate(length=40, seed=1) == model.generate(length=40, seed=1)
 
@@ -67,7 +67,7 @@ def test_going_on_is_as_if_never_stopped(text_file, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     tiny(schedule="constant", validate_every=1000).fit(text_file, out=whole)
     tiny(schedule="constant", validate_every=1000, max_steps=70).fit(text_file, out=parts)
-    weft.LanguageModel(max_steps="none").fit(out=parts, resume=True)
+    recurra.LanguageModel(max_steps="none").fit(out=parts, resume=True)
     assert weights(whole) == weights(parts)
     assert json.loads((parts / "config.json").read_text())["settings"]["max_steps"] is None
 
@@ -77,7 +77,7 @@ def test_only_some_settings_may_change_on_going_on(text_file, tmp_path, setting)
     tiny(max_steps=2).fit(text_file, out=tmp_path / "run")
     (name, value), old = next(iter(setting.items())), {"hidden": "6", "cell": "'lstm'"}
     with pytest.raises(ConfigError, match=f"{name} = {value!r}.*{name} = {old.get(name, '0.002')}"):
-        weft.LanguageModel(**setting).fit(out=tmp_path / "run", resume=True)
+        recurra.LanguageModel(**setting).fit(out=tmp_path / "run", resume=True)
 
 
 def test_data_that_changed_stop_a_run_from_going_on(text_file, tmp_path):
@@ -86,9 +86,9 @@ def test_data_that_changed_stop_a_run_from_going_on(text_file, tmp_path):
     tiny(max_steps=2).fit(copy, out=tmp_path / "run")
     copy.write_text(text_file.read_text() + "€")
     with pytest.raises(RunError, match=r"copy\.txt is not what the run was trained with"):
-        weft.LanguageModel().fit(out=tmp_path / "run", resume=True)
+        recurra.LanguageModel().fit(out=tmp_path / "run", resume=True)
     with pytest.raises(RunError, match="1 files, and 2 were given"):
-        weft.LanguageModel().fit([text_file, text_file], out=tmp_path / "run", resume=True)
+        recurra.LanguageModel().fit([text_file, text_file], out=tmp_path / "run", resume=True)
 
 
 def test_data_may_move(text_file, tmp_path):
@@ -97,9 +97,9 @@ def test_data_may_move(text_file, tmp_path):
     tiny(max_steps=2).fit(copy, out=tmp_path / "run")
     moved = copy.rename(tmp_path / "moved.txt")
     with pytest.raises(DataError, match="no such file"):
-        weft.LanguageModel.load(tmp_path / "run").evaluate()
-    weft.LanguageModel(max_steps=3).fit(moved, out=tmp_path / "run", resume=True)
-    assert weft.LanguageModel.load(tmp_path / "run").config.files == (str(moved),)
+        recurra.LanguageModel.load(tmp_path / "run").evaluate()
+    recurra.LanguageModel(max_steps=3).fit(moved, out=tmp_path / "run", resume=True)
+    assert recurra.LanguageModel.load(tmp_path / "run").config.files == (str(moved),)
 
 
 def test_a_cell_that_changed_is_an_error_that_names_it(text_file, tmp_path, monkeypatch):
@@ -107,11 +107,11 @@ def test_a_cell_that_changed_is_an_error_that_names_it(text_file, tmp_path, monk
     module.write_text(CELL.format(function="tanh"))
     monkeypatch.syspath_prepend(tmp_path)
     tiny(cell="own_changing:Mine", max_steps=2).fit(text_file, out=tmp_path / "run")
-    assert weft.LanguageModel.load(tmp_path / "run").generate(length=3)
+    assert recurra.LanguageModel.load(tmp_path / "run").generate(length=3)
     monkeypatch.delitem(sys.modules, "own_changing")
     module.write_text(CELL.format(function="sigmoid"))
     with pytest.raises(RunError, match="own_changing:Mine have changed"):
-        weft.LanguageModel.load(tmp_path / "run")
+        recurra.LanguageModel.load(tmp_path / "run")
 
 
 def test_a_validation_file_is_used_as_given(text_file, tmp_path):
@@ -141,10 +141,10 @@ def test_a_short_text_is_told_what_is_needed(tmp_path):
     path = tmp_path / "short.txt"
     path.write_text("too short\n" * 3)
     with pytest.raises(DataError, match=r"27 tokens.*need 4097"):
-        weft.LanguageModel().fit(path, out=tmp_path / "run")
+        recurra.LanguageModel().fit(path, out=tmp_path / "run")
     path.write_text("a")
     with pytest.raises(DataError, match="too few to keep 10%"):
-        weft.LanguageModel().fit(path, out=tmp_path / "run")
+        recurra.LanguageModel().fit(path, out=tmp_path / "run")
 
 
 def test_another_run_is_left_alone_unless_it_may_be_replaced(text_file, tmp_path):
@@ -169,7 +169,7 @@ def test_resuming_and_overwriting_at_once_is_an_error(text_file, tmp_path):
 def test_a_run_of_another_task_is_named(tmp_path):
     Run.create(tmp_path / "run", {"task": "forecast"})
     with pytest.raises(RunError, match="task 'forecast'"):
-        weft.LanguageModel.load(tmp_path / "run")
+        recurra.LanguageModel.load(tmp_path / "run")
 
 
 def test_an_untrained_model_says_what_to_call():
@@ -179,7 +179,7 @@ def test_an_untrained_model_says_what_to_call():
 
 def test_the_model_card_tells_what_and_how(run, text_file):
     card = (run / "README.md").read_text()
-    model = weft.LanguageModel.load(run)
+    model = recurra.LanguageModel.load(run)
     for fact in ("1 x 8", "nats a token", "Seed 3", str(text_file), torch.__version__):
         assert fact in card
     assert f"{model.evaluate()['nats']:.4f}" in card
@@ -194,7 +194,7 @@ def test_inside_bptt_the_clip_reaches_the_layer(text_file, tmp_path):
 
 def test_a_loaded_model_trains_anew_as_it_was_set(text_file, tmp_path):
     tiny(max_steps=2).fit(text_file, out=tmp_path / "run")
-    model = weft.LanguageModel.load(tmp_path / "run")
+    model = recurra.LanguageModel.load(tmp_path / "run")
     model.fit(out=tmp_path / "again")
     assert weights(tmp_path / "again") == weights(tmp_path / "run")
 
@@ -217,7 +217,7 @@ REMEDIES = {
 def test_a_run_with_every_remedy_is_saved_and_loaded(text_file, tmp_path):
     model = tiny(**REMEDIES)
     model.fit(text_file, out=tmp_path / "run")
-    again = weft.LanguageModel.load(tmp_path / "run")
+    again = recurra.LanguageModel.load(tmp_path / "run")
     assert again.config == model.config
     assert again.evaluate() == model.validation
     net = again._trained.net
@@ -228,7 +228,7 @@ def test_a_run_with_remedies_goes_on_as_if_it_had_never_stopped(text_file, tmp_p
     settings = {**REMEDIES, "schedule": "constant", "validate_every": 1000, "epochs": 1}
     tiny(**settings).fit(text_file, out=tmp_path / "whole")
     tiny(**settings, max_steps=5).fit(text_file, out=tmp_path / "parts")
-    weft.LanguageModel(max_steps="none").fit(out=tmp_path / "parts", resume=True)
+    recurra.LanguageModel(max_steps="none").fit(out=tmp_path / "parts", resume=True)
     assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
 
 

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from weft.errors import ConfigError
-from weft.tasks.long_range.config import LongRangeConfig, long_range_config
-from weft.tasks.long_range.draw import DRAW, adding, copy_memory
-from weft.tasks.long_range.problems import PROBLEMS
+from recurra.errors import ConfigError
+from recurra.tasks.long_range.config import LongRangeConfig, long_range_config
+from recurra.tasks.long_range.draw import DRAW, adding, copy_memory
+from recurra.tasks.long_range.problems import PROBLEMS
 
 A, X, Y, E, B = 0, 4, 5, 6, 7
 MANY = 4000

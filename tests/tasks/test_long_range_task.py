@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from weft.errors import ConfigError, DataError, RunError
-from weft.tasks.long_range import LongRange, LongRangeConfig
-from weft.tasks.long_range.model import LongRangeNet, loss_of, measure
-from weft.tasks.long_range.sequences import held_out, training_windows
+from recurra.errors import ConfigError, DataError, RunError
+from recurra.tasks.long_range import LongRange, LongRangeConfig
+from recurra.tasks.long_range.model import LongRangeNet, loss_of, measure
+from recurra.tasks.long_range.sequences import held_out, training_windows
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -25,7 +25,7 @@ def config(**settings):
 
 @pytest.fixture
 def digits(tmp_path, monkeypatch):
-    """Seven digits of noise in each part, where WEFT_DATA says."""
+    """Seven digits of noise in each part, where RECURRA_DATA says."""
     folder = tmp_path / "mnist_subset"
     folder.mkdir()
     noise = np.random.default_rng(0)
@@ -35,7 +35,7 @@ def digits(tmp_path, monkeypatch):
             header = bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
             path = folder / f"{part}-{name}-ubyte.gz"
             path.write_bytes(gzip.compress(header + array.tobytes()))
-    monkeypatch.setenv("WEFT_DATA", str(tmp_path))
+    monkeypatch.setenv("RECURRA_DATA", str(tmp_path))
 
 
 def test_a_batch_is_the_same_whenever_it_is_asked_for_and_no_two_are():
@@ -84,8 +84,8 @@ def test_permuted_digits_have_the_same_pixels_in_one_other_order(digits):
 
 
 def test_no_digits_is_an_error_that_says_where_they_go(monkeypatch):
-    monkeypatch.delenv("WEFT_DATA", raising=False)
-    with pytest.raises(DataError, match="WEFT_DATA is unset; set it to a folder"):
+    monkeypatch.delenv("RECURRA_DATA", raising=False)
+    with pytest.raises(DataError, match="RECURRA_DATA is unset; set it to a folder"):
         LongRange(problem="mnist").fit(out="nowhere")
 
 
@@ -203,7 +203,7 @@ def test_a_run_goes_on_with_its_own_settings_alone(tmp_path):
 def test_no_model_yet_and_a_run_of_another_task(tmp_path):
     with pytest.raises(RunError, match="not trained yet"):
         LongRange().test()
-    from weft.training import Run
+    from recurra.training import Run
 
     Run.create(tmp_path / "run", {"task": "zero"})
     with pytest.raises(RunError, match="is a run of task 'zero'"):

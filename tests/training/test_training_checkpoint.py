@@ -7,7 +7,7 @@ import pytest
 from test_training_run import bits_of, flip
 from training_toys import contents, last_checkpoint, train, validation
 
-from weft.errors import RunError, TrainingError
+from recurra.errors import RunError, TrainingError
 
 FILES = [
     "model.safetensors",

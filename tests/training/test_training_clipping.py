@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from training_toys import Noise, new_toy, train
 
-from weft.errors import ConfigError, TrainingError
-from weft.training import Run, TrainingConfig
-from weft.training.clipping import clip, measure
+from recurra.errors import ConfigError, TrainingError
+from recurra.training import Run, TrainingConfig
+from recurra.training.clipping import clip, measure
 
 
 def clipped(gradients, **options):
@@ -94,7 +94,7 @@ def test_clip_bptt_reaches_the_layers(tmp_path):
 
 
 def test_clip_bptt_with_no_layer_that_can(tmp_path):
-    with pytest.raises(ConfigError, match=r"clip_bptt = 0.5, but no layer .* weft.nn"):
+    with pytest.raises(ConfigError, match=r"clip_bptt = 0.5, but no layer .* recurra.nn"):
         train(tmp_path, clip_bptt=0.5)
 
 

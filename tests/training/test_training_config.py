@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from weft.errors import ConfigError
-from weft.training.config import (
+from recurra.errors import ConfigError
+from recurra.training.config import (
     TrainingConfig,
     check_options,
     config_from_mapping,
@@ -28,7 +28,7 @@ class Example:
 
 def test_importing_it_loads_no_torch():
     code = (
-        "import sys, weft.training.config as c; c.TrainingConfig(); print('torch' in sys.modules)"
+        "import sys, recurra.training.config as c; c.TrainingConfig();print('torch' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 from training_toys import Noise, Toy, last_checkpoint, new_toy, square_loss, train
 
-from weft.errors import TrainingError
-from weft.training import Run
-from weft.training.finite import first_bad
-from weft.training.randomness import Before, random_states
+from recurra.errors import TrainingError
+from recurra.training import Run
+from recurra.training.finite import first_bad
+from recurra.training.randomness import Before, random_states
 
 NAN = float("nan")
 

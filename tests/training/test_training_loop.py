@@ -20,9 +20,9 @@ from training_toys import (
 )
 from training_toys import train as train_toy
 
-from weft.errors import ConfigError, DataError, TrainingError
-from weft.training import Run, TrainingConfig
-from weft.training.optim import learning_rate
+from recurra.errors import ConfigError, DataError, TrainingError
+from recurra.training import Run, TrainingConfig
+from recurra.training.optim import learning_rate
 
 
 class Line(nn.Module):

@@ -8,8 +8,8 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_toys import Noise, new_toy, square_loss, train, validation
 
-from weft.errors import MissingExtra
-from weft.training import RichProgress, Run, TrainingConfig, fit
+from recurra.errors import MissingExtra
+from recurra.training import RichProgress, Run, TrainingConfig, fit
 
 
 class Listening:
@@ -105,7 +105,7 @@ def test_the_speed_is_in_the_words_of_the_task(tmp_path):
 
 def test_tensorboard_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'weft\[tensorboard\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'recurra\[tensorboard\]'"):
         train(tmp_path, tensorboard=True)
     assert not (tmp_path / "checkpoints").exists()
 

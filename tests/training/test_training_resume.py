@@ -17,8 +17,8 @@ from training_toys import (
     validation,
 )
 
-from weft.errors import DataError, RunError
-from weft.training import Run
+from recurra.errors import DataError, RunError
+from recurra.training import Run
 
 MOMENTS = random.Random(0)
 
@@ -112,7 +112,7 @@ def test_training_twice_in_one_run_is_an_error(tmp_path):
 
 
 def train_again_without_resume(path):
-    from weft.training import TrainingConfig, fit
+    from recurra.training import TrainingConfig, fit
 
     fit(new_toy(), [0], square_loss, config=TrainingConfig(), run=Run.open(path))
 

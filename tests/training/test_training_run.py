@@ -8,8 +8,8 @@ import os
 import pytest
 import torch
 
-from weft.errors import RunError, TrainingError
-from weft.training import Run
+from recurra.errors import RunError, TrainingError
+from recurra.training import Run
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(True)}
 
@@ -73,7 +73,7 @@ def test_every_flipped_bit_of_the_config_is_noticed(run):
         flip(path, bit)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "weft run 1"}', "\xff"])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "recurra run 1"}', "\xff"])
 def test_a_damaged_manifest_is_noticed(run, text):
     (run.path / "manifest.json").write_text(text, encoding="latin-1")
     with pytest.raises(RunError):

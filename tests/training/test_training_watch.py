@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from training_toys import Noise, contents, lines, train
 
-from weft.cells.registry import CELLS
-from weft.nn import GRU, Recurrent
-from weft.training import Run
-from weft.training.watched import distances, flowing
+from recurra.cells.registry import CELLS
+from recurra.nn import GRU, Recurrent
+from recurra.training import Run
+from recurra.training.watched import distances, flowing
 
 
 class Watched(nn.Module):
@@ -63,7 +63,7 @@ def test_a_checkpoint_of_before_gradients_were_watched(tmp_path):
 
     from training_toys import last_checkpoint
 
-    from weft.files import digest
+    from recurra.files import digest
 
     train(tmp_path, model=new_model(), max_steps=3, watch_every=0)
     folder = last_checkpoint(tmp_path)

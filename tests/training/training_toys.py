@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from weft.training import Run, TrainingConfig, fit
+from recurra.training import Run, TrainingConfig, fit
 
 QUICK = {"batch_size": 2, "checkpoint_every": 4, "log_every": 3, "validate_every": 5}
 TIMES = ("seconds", "tokens_per_second")
@@ -101,7 +101,9 @@ def train_in_child(path, *, resume=False, kill=None, at=0):
     `kill` is "loss" (in the middle of a step), "disk" (in the middle of a save) or None.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["weft.training.loop", "torch._dynamo"])  # what optimisers load
+    context.set_forkserver_preload(
+        ["recurra.training.loop", "torch._dynamo"]
+    )  # what optimisers load
     child = context.Process(target=_train_or_die, args=(path, resume, kill, at))
     child.start()
     child.join()

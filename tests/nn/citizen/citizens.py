@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-import weft.nn
-from weft.cells import Cell, sigmoid, tanh
+import recurra.nn
+from recurra.cells import Cell, sigmoid, tanh
 
 
 class Peephole(Cell):
@@ -22,10 +22,10 @@ class Peephole(Cell):
         return o * tanh(c), c
 
 
-LAYERS = {"lstm": weft.nn.LSTM, "gru": weft.nn.GRU, "rnn": weft.nn.RNN}
+LAYERS = {"lstm": recurra.nn.LSTM, "gru": recurra.nn.GRU, "rnn": recurra.nn.RNN}
 TORCH_LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 KINDS = [*LAYERS, "own"]
-CELLS = {"lstm": weft.nn.LSTMCell, "gru": weft.nn.GRUCell, "rnn": weft.nn.RNNCell}
+CELLS = {"lstm": recurra.nn.LSTMCell, "gru": recurra.nn.GRUCell, "rnn": recurra.nn.RNNCell}
 TORCH_CELLS = {"lstm": nn.LSTMCell, "gru": nn.GRUCell, "rnn": nn.RNNCell}
 
 
@@ -33,7 +33,7 @@ def layer(kind, *sizes, engine="auto", **options):
     """A layer of 3 inputs and 4 units, or of other sizes; `own` is a cell written by a user."""
     sizes = sizes or (3, 4)
     if kind == "own":
-        return weft.nn.Recurrent(Peephole, *sizes, engine=engine, **options)
+        return recurra.nn.Recurrent(Peephole, *sizes, engine=engine, **options)
     return LAYERS[kind](*sizes, engine=engine, **options)
 
 

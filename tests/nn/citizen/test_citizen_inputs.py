@@ -134,7 +134,7 @@ def test_a_dispatch_mode_sees_the_work(kind):
     with Watching() as mode:
         found = gradients(module, x)
     close(list(found.values()), list(gradients(oracle(module, kind), x.double()).values()))
-    assert any("weft.loop" in name for name in mode.seen)
+    assert any("recurra.loop" in name for name in mode.seen)
 
 
 def test_a_function_mode_is_passed_through():

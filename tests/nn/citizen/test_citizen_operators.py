@@ -19,7 +19,7 @@ class Calls(TorchDispatchMode):
         self.seen = []
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if function.namespace == "weft":
+        if function.namespace == "recurra":
             self.seen.append((function, args))
         return function(*args, **kwargs or {})
 
@@ -127,23 +127,23 @@ def test_second_gradients_in_a_mode():
 def test_a_program_of_an_unknown_cell_says_so():
     x, w = torch.randn(4, 2, 3), torch.randn(4, 4)
     with pytest.raises(RuntimeError, match="No-such-cell, which this process doesn't know"):
-        torch.ops.weft.loop(
+        torch.ops.recurra.loop(
             [x, w], [x[0]], None, None, "No-such-cell", 4, False, False, None, False
         )
 
 
 EAGER = """
-import sys, torch, weft.cells, weft.nn
-module, x = weft.nn.LSTM(3, 4, engine="cpu"), torch.randn(5, 2, 3)
+import sys, torch, recurra.cells, recurra.nn
+module, x = recurra.nn.LSTM(3, 4, engine="cpu"), torch.randn(5, 2, 3)
 {run}
 print("torch._dynamo" in sys.modules)
 """
 RUNS = {
     "training": "module(x)[0].sum().backward()",
     "the operator": """
-from weft.operator import loop_kernel
-key = loop_kernel(weft.cells.RNN().graph(bias=False)).key
-torch.ops.weft.loop([torch.randn(4, 4), torch.randn(4, 3, requires_grad=True), x],
+from recurra.operator import loop_kernel
+key = loop_kernel(recurra.cells.RNN().graph(bias=False)).key
+torch.ops.recurra.loop([torch.randn(4, 4), torch.randn(4, 3, requires_grad=True), x],
     [torch.zeros(2, 4)], None, None, key, 5, False, False, None, True)[0].sum().backward()
 """,
 }

@@ -15,7 +15,7 @@ import torch
 from citizens import KINDS, close, gradients, layer, oracle
 
 FORKING = """
-import torch, torch.multiprocessing as mp, weft.nn
+import torch, torch.multiprocessing as mp, recurra.nn
 from torch.utils.data import DataLoader, Dataset
 from citizens import layer, gradients
 torch.set_num_threads(2)
@@ -97,7 +97,7 @@ def test_weights_in_shared_memory_that_another_process_writes(forking):
 
 POOL = """
 import os
-from weft.backends.cpu import threads
+from recurra.backends.cpu import threads
 threads._pool().submit(int).result()
 child = os.fork()
 if not child:
@@ -120,7 +120,7 @@ print(module(x)[0].sum().item())
 """
 
 
-def test_sent_to_a_process_that_has_not_imported_weft():
+def test_sent_to_a_process_that_has_not_imported_recurra():
     module, x = layer("lstm"), torch.randn(5, 2, 3)
     sent = pickle.dumps((module, x))
     run = subprocess.run(

@@ -1,0 +1,126 @@
+"""What can be measured: each suite with its grid. Loads nothing heavy: `--help` reads it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+__all__ = ["LAYERS", "RECURRA", "SUITES", "TORCH", "WITH", "WITHOUT", "Grid", "Ratio", "Suite"]
+
+LAYERS = ("LSTM", "GRU", "RNN")
+TORCH, RECURRA = "torch.nn", "Recurra"
+WITH, WITHOUT = "with", "without"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Batch sizes B, lengths T and sizes I = H; a suite measures every combination."""
+
+    batches: tuple[int, ...]
+    steps: tuple[int, ...]
+    sizes: tuple[int, ...]
+
+    def points(self) -> Iterator[tuple[int, int, int]]:
+        """Every (B, T, H)."""
+        return product(self.batches, self.steps, self.sizes)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times less `ours` takes than `theirs`; above 1 is good.
+
+    A cost is shown as what `theirs` takes beyond `ours`, in per cent: there 1 is good.
+    """
+
+    label: str
+    theirs: str
+    ours: str
+    is_cost: bool = False
+
+
+FASTER = Ratio("faster", TORCH, RECURRA)
+COST = Ratio("cost", WITH, WITHOUT, is_cost=True)
+SIZES = (64, 128, 256, 512)
+WHOLE, BRIEF = Grid((8, 32, 64), (64, 256), SIZES), Grid((8, 64), (64,), (64, 256))
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A set of measurements: what they are, of which layers, over which grids.
+
+    `unit` is what a measurement counts, "seconds" or "bytes"; `has_share` says whether the share of
+    the processor's peak means something for it.
+    """
+
+    name: str
+    summary: str
+    layers: tuple[str, ...]
+    brief: Grid
+    full: Grid
+    ratios: tuple[Ratio, ...] = (FASTER,)
+    unit: str = "seconds"
+    has_share: bool = True
+
+    @property
+    def is_of_costs(self) -> bool:
+        """Whether it tells what things cost, each by itself: a mean over them says nothing."""
+        return any(ratio.is_cost for ratio in self.ratios)
+
+
+_ALL = (
+    Suite("layers", "training step and forward pass, against torch.nn", LAYERS, BRIEF, WHOLE),
+    Suite("packed", "the same of packed ragged sequences", ("LSTM",), BRIEF, WHOLE),
+    Suite(
+        "own",
+        "an LSTM with peepholes as a user writes it, against a loop of torch operations",
+        ("LSTM",),
+        BRIEF,
+        WHOLE,
+        ratios=(
+            Ratio("faster", "eager loop", RECURRA),
+            Ratio("to LSTM", "Recurra LSTM", RECURRA),
+        ),
+    ),
+    Suite(
+        "inference",
+        "forward pass of a single long sequence",
+        ("LSTM", "GRU"),
+        Grid((1,), (256,), (64, 256)),
+        Grid((1,), (256,), SIZES),
+    ),
+    Suite(
+        "steps",
+        "one step of an LSTM layer (B = T = 1), and cells called in a training loop",
+        LAYERS,
+        Grid((1, 32), (64,), (64, 256)),
+        Grid((1, 32), (64,), SIZES),
+    ),
+    Suite(
+        "remedies",
+        "what each remedy adds to a training step of the layer without it",
+        ("LSTM", "GRU"),
+        Grid((32,), (128,), (64, 256)),
+        Grid((32,), (128,), SIZES),
+        ratios=(COST,),
+        has_share=False,
+    ),
+    Suite(
+        "memory",
+        "peak memory of a training step, each in a process of its own",
+        LAYERS,
+        Grid((32,), (64,), (256,)),
+        Grid((64,), (64, 256), (64, 512)),
+        ratios=(Ratio("smaller", TORCH, RECURRA),),
+        unit="bytes",
+        has_share=False,
+    ),
+    Suite(
+        "compile",
+        "time to the first result, compiled and from the cache",
+        LAYERS,
+        Grid((1,), (1,), (256,)),
+        Grid((1,), (1,), SIZES),
+        ratios=(),
+        has_share=False,
+    ),
+)
+SUITES = {suite.name: suite for suite in _ALL}

@@ -1,0 +1,32 @@
+"""Long short-term memory with nothing but the forget gate."""
+
+from recurra.cells.cell import Cell
+from recurra.cells.functions import sigmoid, tanh
+from recurra.cells.symbols import Symbol
+
+__all__ = ["JANET"]
+
+
+class JANET(Cell):
+    """Just another network: an LSTM's forget gate alone (van der Westhuizen & Lasenby 2018).
+
+    The form with beta: what comes in is shifted, 1 - sigmoid(s - beta), so that somewhat more is
+    taken in than is forgotten; the paper sets beta to 1. It starts its biases by chrono
+    initialisation, which needs the length of the sequences: `recurra.nn.init.chrono_`.
+    """
+
+    states = ("h",)
+    gates = ("s", "g")
+    candidate = "g"
+    forget = "s"
+    source = (
+        "J. van der Westhuizen, J. Lasenby, The unreasonable effectiveness of the forget gate, "
+        "arXiv:1804.04849"
+    )
+
+    beta: float = 1.0
+
+    def step(self, x: Symbol, h: Symbol, W: Symbol, U: Symbol, b: Symbol) -> Symbol:
+        s = W.s @ x + U.s @ h + b.s
+        g = tanh(W.g @ x + U.g @ h + b.g)
+        return sigmoid(s) * h + (1 - sigmoid(s - self.beta)) * g

@@ -1,0 +1,26 @@
+"""Long short-term memory that looks at its input alone."""
+
+from recurra.cells.cell import Cell
+from recurra.cells.functions import sigmoid
+from recurra.cells.symbols import Symbol
+
+__all__ = ["MinLSTM"]
+
+
+class MinLSTM(Cell):
+    """minLSTM (Feng et al. 2024): gates of the input alone, made to sum to one.
+
+    The plain form, with a linear candidate; the paper's log-space form makes it positive first.
+    """
+
+    states = ("h",)
+    gates = ("f", "i", "n")
+    candidate = "n"
+    forget = "f"
+    source = "L. Feng et al., Were RNNs all we needed?, arXiv:2410.01201"
+
+    def step(self, x: Symbol, h: Symbol, W: Symbol, b: Symbol) -> Symbol:
+        f = sigmoid(W.f @ x + b.f)
+        i = sigmoid(W.i @ x + b.i)
+        n = W.n @ x + b.n
+        return f / (f + i) * h + i / (f + i) * n

@@ -1,0 +1,28 @@
+"""The simple recurrent network whose recurrent matrix starts orthogonal."""
+
+from recurra.cells.cell import Cell
+from recurra.cells.functions import relu
+from recurra.cells.symbols import Symbol
+
+__all__ = ["OrthogonalRNN"]
+
+
+class OrthogonalRNN(Cell):
+    """Recurrent network with modReLU whose U starts orthogonal (Henaff et al. 2016).
+
+    modReLU (Arjovsky et al. 2016) of a real a is sign(a) relu(|a| + b), which for b <= 0 is
+    relu(a + b) - relu(b - a): the form here, b starting from zeros. For b > 0 the two differ where
+    |a| < b: this one is 2 a there, modReLU jumps from -b to b. Nothing holds U orthogonal in
+    training; `torch.nn.utils.parametrizations.orthogonal(layer, "U_l0")` does.
+    """
+
+    states = ("h",)
+    source = (
+        "M. Henaff, A. Szlam, Y. LeCun, Recurrent orthogonal networks and long-memory tasks, "
+        "arXiv:1602.06662; modReLU: M. Arjovsky et al., arXiv:1511.06464"
+    )
+    init = {"U": "orthogonal", "b": "zeros"}
+
+    def step(self, x: Symbol, h: Symbol, W: Symbol, U: Symbol, b: Symbol) -> Symbol:
+        a = W @ x + U @ h
+        return relu(a + b) - relu(b - a)

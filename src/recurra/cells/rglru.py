@@ -1,0 +1,47 @@
+"""The linear recurrent unit with gates."""
+
+import math
+
+from recurra.cells.cell import Cell
+from recurra.cells.functions import exp, sigmoid, softplus, sqrt
+from recurra.cells.symbols import Symbol
+
+__all__ = ["RGLRU"]
+
+
+_POWER = 8.0
+
+
+def _decay(share: float) -> float:
+    """The decay for which sigmoid(decay)^8 lies that far between 0.9 and 0.999."""
+    kept = (0.9 + share * 0.099) ** (1 / _POWER)
+    return math.log(kept / (1 - kept))
+
+
+class RGLRU(Cell):
+    """Real-gated linear recurrent unit of Griffin (De et al. 2024): the input gates the decay.
+
+    h keeps a^(8 r) of itself, where a = sigmoid(decay) is learnt for each unit and starts such that
+    a^8 is uniform between 0.9 and 0.999. The input must have `hidden_size` values. W is
+    block-diagonal, a block for each of the `heads`.
+    """
+
+    states = ("h",)
+    gates = ("r", "i")
+    sizes = {"x": "hidden_size"}
+    blocks = {"W": "heads"}
+    candidate = "n"
+    init = {"decay": _decay}
+    source = (
+        "S. De et al., Griffin: mixing gated linear recurrences with local attention for "
+        "efficient language models, arXiv:2402.19427"
+    )
+
+    heads: int = 1
+
+    def step(self, x: Symbol, h: Symbol, W: Symbol, b: Symbol, decay: Symbol) -> Symbol:
+        r = sigmoid(W.r @ x + b.r)
+        i = sigmoid(W.i @ x + b.i)
+        n = i * x
+        log_a = -_POWER * r * softplus(-decay)
+        return exp(log_a) * h + sqrt(1 - exp(2 * log_a)) * n

@@ -1,0 +1,49 @@
+"""Long short-term memory with exponential gates."""
+
+from recurra.cells.cell import Cell
+from recurra.cells.functions import exp, maximum, sigmoid, softplus, tanh
+from recurra.cells.symbols import Symbol
+
+__all__ = ["sLSTM"]
+
+
+class sLSTM(Cell):
+    """sLSTM of the xLSTM (Beck et al. 2024): exponential input gate, normaliser n, stabiliser m.
+
+    The form with a sigmoid forget gate. U is block-diagonal, a block for each of the `heads`. The
+    states start from zeros, m too: m scales c and n alike and so leaves h as it is. What else the
+    paper's block has (convolution, group norm, up-projection) is for layers around the cell.
+    """
+
+    states = ("h", "c", "n", "m")
+    gates = ("i", "f", "z", "o")
+    blocks = {"U": "heads"}
+    candidate = "z"
+    forget = "f"
+    source = "M. Beck et al., xLSTM: extended long short-term memory, arXiv:2405.04517"
+
+    heads: int = 1
+
+    def step(
+        self,
+        x: Symbol,
+        h: Symbol,
+        c: Symbol,
+        n: Symbol,
+        m: Symbol,
+        W: Symbol,
+        U: Symbol,
+        b: Symbol,
+    ) -> tuple[Symbol, Symbol, Symbol, Symbol]:
+        i = W.i @ x + U.i @ h + b.i
+        f = W.f @ x + U.f @ h + b.f
+        z = tanh(W.z @ x + U.z @ h + b.z)
+        o = sigmoid(W.o @ x + U.o @ h + b.o)
+        old = m - softplus(-f)
+        m = maximum(old, i)
+        keep = exp(old - m)
+        add = exp(i - m)
+        c = keep * c + add * z
+        n = keep * n + add
+        h = o * (c / n)
+        return h, c, n, m

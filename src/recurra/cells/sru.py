@@ -1,0 +1,39 @@
+"""The simple recurrent unit."""
+
+from recurra.cells.cell import Cell
+from recurra.cells.functions import sigmoid
+from recurra.cells.symbols import Symbol
+
+__all__ = ["SRU"]
+
+
+class SRU(Cell):
+    """Simple recurrent unit (Lei et al. 2018): gates see the input and their own unit's c alone.
+
+    The form with v (versions 3 and later of the paper); h is output only, a highway past c that
+    takes x itself, so the input must have `hidden_size` values. `scale` is the paper's correction
+    of the highway's variance, sqrt(1 + 2 exp(b.r)), for the biases of zero that it starts from.
+    """
+
+    states = ("h", "c")
+    gates = ("z", "f", "r")
+    sizes = {"x": "hidden_size"}
+    candidate = "z"
+    forget = "f"
+    init = {"b": "zeros"}
+    source = (
+        "T. Lei et al., Simple recurrent units for highly parallelizable recurrence, "
+        "arXiv:1709.02755"
+    )
+
+    scale: float = 3**0.5
+
+    def step(
+        self, x: Symbol, h: Symbol, c: Symbol, W: Symbol, v: Symbol, b: Symbol
+    ) -> tuple[Symbol, Symbol]:
+        z = W.z @ x
+        f = sigmoid(W.f @ x + v.f * c + b.f)
+        r = sigmoid(W.r @ x + v.r * c + b.r)
+        c = f * c + (1 - f) * z
+        h = r * c + (1 - r) * (self.scale * x)
+        return h, c

@@ -1,0 +1,52 @@
+"""What becomes of a failure: one line on stderr and an exit code, never a traceback."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import NoReturn
+
+import click
+
+from recurra.cli.usercode import users_line
+from recurra.errors import RecurraError
+
+__all__ = ["INTERRUPTED", "reported"]
+
+MISTAKE, INTERRUPTED = 2, 130
+"""Exit codes; the second is what a shell gives for SIGINT."""
+
+
+@contextlib.contextmanager
+def reported() -> Iterator[None]:
+    """Report a user's mistake as `recurra: ...` on stderr; a bug of ours keeps its traceback."""
+    try:
+        yield
+    except click.ClickException as error:
+        _usage(error)
+    except RecurraError as error:
+        _fail(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted.", INTERRUPTED)
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        _fail(f"{name}{error.strerror or error}; check the path, its permissions and the disk.")
+    except Exception as error:
+        line = users_line(error)
+        if line is None:
+            raise
+        what = error.msg if isinstance(error, SyntaxError) else error
+        _fail(f"{line}: {type(error).__name__}: {what}; put that line of your module right.")
+
+
+def _usage(error: click.ClickException) -> NoReturn:
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+        error.show()
+        sys.exit(error.exit_code)
+    context = getattr(error, "ctx", None)
+    hint = f" See {context.command_path} --help." if context else ""
+    _fail(error.format_message() + hint)
+
+
+def _fail(message: str, code: int = MISTAKE) -> NoReturn:
+    click.echo(f"recurra: {message}", err=True)
+    sys.exit(code)

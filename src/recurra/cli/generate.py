@@ -1,0 +1,34 @@
+"""`recurra generate RUN`."""
+
+import itertools
+
+import click
+
+__all__ = ["command"]
+
+
+@click.command(name="generate")
+@click.argument("run", metavar="RUN")
+@click.option("--prompt", default="", help="text to go on from")
+@click.option("--length", default=400, show_default=True, help="tokens to write")
+@click.option("--temperature", default=1.0, show_default=True, help="below 1 safer, 0 greedy")
+@click.option("--top-k", default=0, show_default=True, help="draw among the k likeliest; 0: all")
+@click.option("--top-p", default=1.0, show_default=True, help="draw among those that sum to p")
+@click.option("--seed", type=int, help="the same seed writes the same text")
+def command(
+    run: str,
+    prompt: str,
+    length: int,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    seed: int | None,
+) -> None:
+    """Write new text with the model of RUN, as it comes: PROMPT first, then what follows it."""
+    from recurra.cli.report import show_text
+    from recurra.tasks.language import LanguageModel
+
+    pieces = LanguageModel.load(run).stream(
+        prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed
+    )
+    show_text(itertools.chain([prompt], pieces))

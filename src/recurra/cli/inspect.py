@@ -1,0 +1,57 @@
+"""`recurra inspect RUN [FILE]`."""
+
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from recurra.insight import Inspection
+
+__all__ = ["command"]
+
+_STYLES = {"good": "green", "warning": "yellow", "severe": "red"}
+
+
+@click.command(name="inspect")
+@click.argument("run", metavar="RUN")
+@click.argument("file", required=False, metavar="[FILE]")
+@click.option("--rows", default=4, show_default=True, help="windows of text, spread over FILE")
+@click.option("--steps", default=100, show_default=True, help="tokens of each window")
+@click.option("--out", metavar="PAGE", help="write this page instead of RUN's report.html")
+def command(run: str, file: str | None, rows: int, steps: int, out: str | None) -> None:
+    """Show how gradients flow in time through the model of RUN, what is wrong and what helps.
+
+    The text is FILE or, without one, the run's validation text. Pictures go to RUN's report.html.
+    """
+    from recurra.tasks.language import LanguageModel
+
+    found, page = LanguageModel.load(run).inspect(file, rows=rows, steps=steps, out=out)
+    _show(run, found)
+    click.echo(f"\nPictures: {page}")
+
+
+def _show(run: str, found: "Inspection") -> None:
+    from recurra.insight import COLUMNS, layer_row
+
+    console = Console(highlight=False)
+    table = Table(title=f"Layers of {run}", title_justify="left", box=None, pad_edge=False)
+    rows = [layer_row(layer) for layer in found.layers]
+    for name in COLUMNS[:-1]:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*row[:-1])
+    console.print()
+    console.print(table)
+    console.print("\nShare of values near their limits:")
+    for row in rows:
+        console.print(f"  {row[0]}: {row[-1] or 'no gate'}")
+    if found.clipped is not None:
+        console.print(f"\n{found.clipped:.1%} of the training steps were clipped.")
+    console.print()
+    for verdict in found.verdicts:
+        console.print(f"{verdict.severity}: {verdict.layer}", style=_STYLES[verdict.severity])
+        console.print(f"  {verdict.text}")
+        if verdict.remedy:
+            console.print(f"  remedy: {verdict.remedy}")

@@ -1,0 +1,160 @@
+"""What is compared: a problem, cells, a budget; importable without torch."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recurra.errors import ConfigError, RunError
+from recurra.tasks.language.config import language_config
+from recurra.tasks.long_range.config import long_range_config
+from recurra.tasks.long_range.problems import PROBLEMS
+from recurra.training.config import check_options, config_from_mapping, option
+
+__all__ = ["FILE", "LANGUAGE", "Comparison", "comparison_at", "comparison_from", "folder_name"]
+
+FILE = "comparison.json"
+LANGUAGE = "language"
+
+_STEPS = 2000
+_OURS = {
+    "max_steps": "steps",
+    "max_minutes": "minutes",
+    "seed": "seeds",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Cells trained on one problem under one budget; a wrong value raises ConfigError.
+
+    `cells` holds settings of its own for each label, `cell` among them where the label is not the
+    cell's name; `shared` those that all of them have, as the problem's task names them.
+
+    >>> Comparison(problem="adding", cells={"gru": {}}, hidden=8).steps
+    2000
+    """
+
+    problem: str = option("", "a long-range problem, or language")
+    cells: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    parameters: int | None = option(
+        None, "learnt numbers of each model, as near as its hidden size allows", minimum=1
+    )
+    hidden: int | None = option(
+        None, "hidden units of each model, instead of parameters", minimum=1
+    )
+    steps: int | None = option(None, f"training steps of each run; {_STEPS} without", minimum=1)
+    minutes: float | None = option(None, "minutes of each training", above=0)
+    seeds: int = option(3, "trainings of each cell, with seeds from 0 on", minimum=1)
+    shared: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._check_problem()
+        check_options(self)
+        self._check_cells()
+        if self.parameters and self.hidden:
+            raise ConfigError(
+                f"parameters = {self.parameters} and hidden = {self.hidden}; give one of the two."
+            )
+        if not (self.parameters or self.hidden):
+            object.__setattr__(self, "hidden", 64)
+        if not (self.steps or self.minutes):
+            object.__setattr__(self, "steps", _STEPS)
+
+    @property
+    def task(self) -> str:
+        """The name of the task that the problem is of."""
+        return LANGUAGE if self.problem == LANGUAGE else "long-range"
+
+    def settings(self, label: str) -> dict[str, Any]:
+        """What the runs of a label are given, all but hidden size, seed and budget."""
+        problem = {} if self.task == LANGUAGE else {"problem": self.problem}
+        return {"cell": label, **self.shared, **self.cells[label], **problem}
+
+    def _check_problem(self) -> None:
+        known = [*PROBLEMS, LANGUAGE]
+        if self.problem not in known:
+            given = f"There is no problem {self.problem!r}" if self.problem else "No problem given"
+            raise ConfigError(f"{given}; the problems are {', '.join(known)}.")
+
+    def _check_cells(self) -> None:
+        if not self.cells:
+            raise ConfigError("No cells to compare; name some: --cells rnn,lstm,gru.")
+        folders = [folder_name(label) for label in self.cells]
+        if doubled := [name for name in folders if folders.count(name) > 1]:
+            raise ConfigError(f"cells: two would lie in the folder {doubled[0]!r}; rename one.")
+        _check_ours(self.shared, "for all")
+        for label, settings in self.cells.items():
+            _check_ours(settings, f"of {label}")
+            self._check_settings(label)
+
+    def _check_settings(self, label: str) -> None:
+        configure = language_config if self.task == LANGUAGE else long_range_config
+        try:
+            configure(self.settings(label))
+        except ConfigError as error:
+            raise ConfigError(f"{label}: {error}") from error
+
+
+def _check_ours(settings: Mapping[str, Any], whose: str) -> None:
+    for name in settings.keys() & _OURS.keys():
+        raise ConfigError(
+            f"{name} is among the settings {whose}, and a comparison sets it by {_OURS[name]}; "
+            f"leave {name} out."
+        )
+
+
+def comparison_from(settings: Mapping[str, Any]) -> Comparison:
+    """The comparison of a flat table of settings; what isn't the comparison's goes to the task.
+
+    `cells` is a list of names, or a table of settings by label; `only` names those of them, or
+    further ones, that take part. Raises ConfigError.
+
+    >>> comparison_from({"problem": "copy", "cells": ["gru"], "length": 20}).shared
+    {'length': 20}
+    """
+    own = {name: settings[name] for name in _NAMES & settings.keys()}
+    shared = {name: value for name, value in settings.items() if name not in _NAMES}
+    cells = _cells(own.get("cells", {}))
+    if (only := shared.pop("only", None)) is not None:
+        cells = {label: cells.get(label, {}) for label in _cells(only)}
+    own["cells"] = cells
+    return config_from_mapping(Comparison, {**own, "shared": shared})
+
+
+def comparison_at(folder: Path) -> Comparison:
+    """The comparison that lies in a folder; RunError where there is none."""
+    try:
+        kept = json.loads((folder / FILE).read_bytes())
+        fields = {name: kept[name] for name in _NAMES if kept[name] is not None}
+        return comparison_from({**fields, **kept["shared"]})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{folder} holds no comparison, or {FILE} is damaged.") from error
+
+
+def folder_name(label: str) -> str:
+    """A label as part of a folder's name: what may not stand there is a dash.
+
+    >>> folder_name("mine.cells:Own")
+    'mine.cells-Own'
+    """
+    return re.sub(r"[^A-Za-z0-9_.+-]|^\.", "-", label)
+
+
+_NAMES = {"problem", "cells", "parameters", "hidden", "steps", "minutes", "seeds"}
+
+
+def _cells(given: Any) -> dict[str, dict[str, Any]]:
+    if isinstance(given, (list, tuple)):
+        if doubled := [name for name in given if given.count(name) > 1]:
+            raise ConfigError(f"cells: {doubled[0]!r} is named twice; name it once.")
+        given = {name: {} for name in given}
+    fits = isinstance(given, Mapping) and all(isinstance(v, Mapping) for v in given.values())
+    if not fits or not all(isinstance(name, str) and name for name in given):
+        raise ConfigError(
+            f"cells = {given!r}; it must be a list of names, or a table for each label: "
+            "[cells.gru]."
+        )
+    return {name: dict(settings) for name, settings in given.items()}

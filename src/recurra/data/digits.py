@@ -1,0 +1,71 @@
+"""Handwritten digits in MNIST's own format: gzip files of the IDX kind."""
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from recurra.errors import DataError
+
+__all__ = ["Digits", "Part", "read_digits", "read_idx"]
+
+Part = Literal["train", "valid", "test"]
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+
+_UNSIGNED_BYTES = 8
+"""IDX's number for the kind of element that MNIST has."""
+
+
+class Digits(NamedTuple):
+    """N pictures (N, rows, columns) of bytes, 0 for paper and 255 for ink, and labels (N,)."""
+
+    pictures: Bytes
+    labels: Bytes
+
+
+def read_digits(folder: Path, part: Part) -> Digits:
+    """The digits of a part, from `{part}-images-idx3-ubyte.gz` and `{part}-labels-idx1-ubyte.gz`.
+
+    Raises DataError, naming the file, where one is missing, damaged or not of the other's count.
+    """
+    pictures = read_idx(folder / f"{part}-images-idx3-ubyte.gz", dimensions=3)
+    labels = read_idx(folder / f"{part}-labels-idx1-ubyte.gz", dimensions=1)
+    if len(pictures) != len(labels):
+        raise DataError(
+            f"{folder}: {part} has {len(pictures)} pictures and {len(labels)} labels; get both "
+            "files from one source."
+        )
+    return Digits(pictures, labels)
+
+
+def read_idx(path: Path, *, dimensions: int) -> Bytes:
+    """The array of bytes in a gzip file of the IDX kind; DataError where it isn't one."""
+    data = _unpacked(path)
+    header = 4 + 4 * dimensions
+    if data[:4] != bytes([0, 0, _UNSIGNED_BYTES, dimensions]) or len(data) < header:
+        raise DataError(
+            f"{path}: is no IDX file of bytes in {dimensions} dimensions; get it from its source "
+            "again."
+        )
+    shape = struct.unpack_from(f">{dimensions}I", data, 4)
+    if len(data) != header + math.prod(shape):
+        raise DataError(
+            f"{path}: holds {len(data) - header} bytes and says {' x '.join(map(str, shape))}; get "
+            "it from its source again."
+        )
+    return np.frombuffer(data, dtype=np.uint8, offset=header).reshape(shape)
+
+
+def _unpacked(path: Path) -> bytes:
+    try:
+        return gzip.decompress(path.read_bytes())
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path}: no such file; it is one of MNIST's, which {path.parent} must hold."
+        ) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be unpacked ({error}); get it again.") from error

@@ -1,0 +1,100 @@
+"""Text from files, or, where none is given, the text that comes with Python."""
+
+import hashlib
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recurra.errors import DataError
+
+__all__ = ["BUILTIN", "Source", "Text", "builtin_text", "read_text", "split_text"]
+
+BUILTIN = "pydoc_data.topics"
+"""The name under which the text of Python's own documentation is recorded as a source."""
+
+_TABLE = ("|", "+-", "+=")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a text came from, and the SHA-256 of its bytes there."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """The characters of one or several sources, one after the other."""
+
+    content: str
+    sources: tuple[Source, ...]
+
+
+def read_text(paths: Sequence[str | Path]) -> Text:
+    """Read UTF-8 files and join them; no path at all means `builtin_text()`.
+
+    Line ends are kept as they are; a byte order mark at a file's start is dropped.
+
+    Raises:
+        DataError: a file is missing, a directory, unreadable, empty, binary or not UTF-8.
+    """
+    if not paths:
+        return builtin_text()
+    pieces, sources = [], []
+    for path in paths:
+        data = _read_bytes(Path(path))
+        pieces.append(_decode(data, path))
+        sources.append(Source(str(Path(path).absolute()), hashlib.sha256(data).hexdigest()))
+    return Text("".join(pieces), tuple(sources))
+
+
+def builtin_text() -> Text:
+    """Python's own documentation, its topics in alphabetical order, without tables: 0.4 MB."""
+    topics: dict[str, str] = importlib.import_module(BUILTIN).topics
+    lines = "\n\n".join(topics[name].strip() for name in sorted(topics)).split("\n")
+    content = "\n".join(line for line in lines if not line.lstrip().startswith(_TABLE)) + "\n"
+    digest = hashlib.sha256(content.encode("utf-8")).hexdigest()
+    return Text(content, (Source(BUILTIN, digest),))
+
+
+def split_text(content: str, fraction: float, *, whole_lines: bool) -> tuple[str, str]:
+    """Cut off the last `fraction` of a text; with `whole_lines`, at the next start of a line.
+
+    >>> split_text("0123456789", 0.2, whole_lines=False)
+    ('01234567', '89')
+    """
+    cut = int(len(content) * (1 - fraction))
+    if whole_lines:
+        cut = content.find("\n", max(cut - 1, 0)) + 1 or len(content)
+    return content[:cut], content[cut:]
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; check the name and the folder.") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{path}: is a directory; name the text files inside it.") from error
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); check its permissions."
+        ) from error
+
+
+def _decode(data: bytes, path: str | Path) -> str:
+    if not data:
+        raise DataError(f"{path}: is empty; give a file with text in it.")
+    if (offset := data.find(0)) >= 0:
+        raise DataError(
+            f"{path}: is binary, not text (a zero byte at offset {offset}); give a UTF-8 text file."
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: is not UTF-8 (byte 0x{data[error.start]:02x} at offset {error.start}); "
+            f"convert it, for example with: iconv -f latin1 -t utf-8"
+        ) from error

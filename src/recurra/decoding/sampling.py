@@ -1,0 +1,69 @@
+"""Drawing the next token from a model's logits."""
+
+import torch
+from torch import Tensor
+
+from recurra.errors import ConfigError
+
+__all__ = ["check_sampling", "keep_nucleus", "keep_top", "sample"]
+
+
+def sample(
+    logits: Tensor,
+    *,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Draw one index for each row of `logits`, (..., V); the result has shape (...).
+
+    Logits are divided by `temperature` (0: the most likely index, nothing is drawn), then only the
+    `top_k` largest are kept (0: all), then the fewest whose probabilities reach `top_p`.
+
+    Raises:
+        ConfigError: a temperature or `top_k` below zero, or `top_p` outside (0, 1].
+
+    Example:
+        >>> sample(torch.tensor([0.1, 2.0, -1.0]), temperature=0)
+        tensor(1)
+    """
+    check_sampling(temperature, top_k, top_p)
+    if temperature == 0:
+        return logits.argmax(-1)
+    # Taking the maximum away first keeps a tiny temperature from overflowing to inf - inf.
+    scaled = (logits - logits.amax(-1, keepdim=True)) / temperature
+    kept = keep_nucleus(keep_top(scaled, top_k), top_p)
+    rows = torch.softmax(kept, -1).reshape(-1, logits.shape[-1])
+    drawn = torch.multinomial(rows, 1, generator=generator)
+    return drawn.reshape(logits.shape[:-1])
+
+
+def keep_top(logits: Tensor, k: int) -> Tensor:
+    """`logits` with all but the k largest of each row at -inf; ties with the k-th stay."""
+    if k == 0 or k >= logits.shape[-1]:
+        return logits
+    smallest = logits.topk(k, -1).values[..., -1:]
+    return logits.masked_fill(logits < smallest, -torch.inf)
+
+
+def keep_nucleus(logits: Tensor, p: float) -> Tensor:
+    """`logits` with only the fewest most likely entries whose probabilities sum to `p` or more."""
+    if p == 1:
+        return logits
+    ordered, order = logits.sort(dim=-1, descending=True, stable=True)
+    probabilities = torch.softmax(ordered, -1)
+    # An entry stays while those before it fall short of p, so the first always does.
+    before = probabilities.cumsum(-1) - probabilities
+    dropped = torch.zeros_like(before, dtype=torch.bool).scatter(-1, order, before >= p)
+    return logits.masked_fill(dropped, -torch.inf)
+
+
+def check_sampling(temperature: float, top_k: int, top_p: float) -> None:
+    """Raise ConfigError, naming it, for a number that `sample` can't take."""
+    if not 0 <= temperature < float("inf"):
+        raise ConfigError(f"temperature = {temperature}; give 0 (greedy) or a positive number.")
+    if top_k < 0:
+        raise ConfigError(f"top_k = {top_k}; give 0 (all) or how many tokens to keep.")
+    if not 0 < top_p <= 1:
+        raise ConfigError(f"top_p = {top_p}; give a number above 0 and at most 1.")

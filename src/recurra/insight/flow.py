@@ -1,0 +1,248 @@
+"""Gradient flow: the norm of dL/ds_t of every state of every layer, over time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recurra.errors import InsightError
+from recurra.insight.horizon import Horizon, find_horizon
+from recurra.insight.losses import StepLosses, step_losses
+from recurra.insight.record import Loss, Recording, eager, record
+from recurra.nn.recording import LayerRun
+
+__all__ = ["GradientFlow", "LayerFlow", "StateFlow", "flow_of", "gradient_flow"]
+
+NEGLIGIBLE = 1e-5
+"""A state whose gradients are so much smaller than another's carries none of the layer's memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class StateFlow:
+    """The gradient of losses towards one state of one layer and direction.
+
+    Attributes:
+        name: the state.
+        at: the step of each of K losses; None for a loss over the whole.
+        over_time: (K, T), the norm of dL/ds_t over all rows and units.
+        by_distance: of each loss the norms (N,) by the distance from it: 0 first, then 1 step, ...
+            in the direction against that of the layer. Each row counts from its own last step.
+        stride: how many steps of the sequence one step of a dilated layer is; horizons are told in
+            steps of the sequence.
+    """
+
+    name: str
+    at: tuple[int | None, ...]
+    over_time: Tensor = field(repr=False)
+    by_distance: tuple[Tensor, ...] = field(repr=False)
+    stride: int = 1
+
+    @cached_property
+    def horizons(self) -> tuple[Horizon, ...]:
+        """The horizon of each loss."""
+        return tuple(find_horizon(norms, self.stride) for norms in self.by_distance)
+
+    @property
+    def horizon(self) -> Horizon:
+        """The horizon in the middle of those of all losses."""
+        return _median(self.horizons)
+
+    @property
+    def remains(self) -> float:
+        """The share of the last loss's gradient that arrives at the far end."""
+        curve = self.by_distance[-1]
+        return float(curve[-1] / curve[0]) if curve[0] > 0 else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class LayerFlow:
+    """Gradient flow through one layer and direction."""
+
+    name: str
+    cell: str
+    reverse: bool
+    states: tuple[StateFlow, ...]
+
+    @property
+    def longest(self) -> StateFlow:
+        """The state that the gradient reaches farthest through: it is the layer's memory."""
+        largest = max(float(s.over_time.max()) for s in self.states)
+        heard = [s for s in self.states if float(s.over_time.max()) >= NEGLIGIBLE * largest]
+        return max(heard, key=lambda s: (*_reach(s.horizon), s.remains))
+
+    @property
+    def horizon(self) -> Horizon:
+        """How far back the gradient reaches through the state that keeps it longest."""
+        return self.longest.horizon
+
+
+@dataclass(frozen=True)
+class GradientFlow:
+    """Gradient flow through every layer and direction of a model."""
+
+    layers: tuple[LayerFlow, ...]
+
+    def __getitem__(self, name: str) -> LayerFlow:
+        """The layer of that name."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise KeyError(f"no layer {name!r}; there are {', '.join(f.name for f in self.layers)}")
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{layer.name} ({layer.cell}): horizon {layer.horizon}; through {layer.longest.name} "
+            f"the gradient {layer.horizon.pace}"
+            for layer in self.layers
+        )
+
+
+@eager()
+def gradient_flow(
+    model: nn.Module,
+    batch: Any,
+    *,
+    loss: Loss | None = None,
+    at: int | Sequence[int] | None = None,
+    states: Sequence[str] | None = None,
+) -> GradientFlow:
+    """How the gradient of a loss flows back in time through each recurrent layer of a model.
+
+    Args:
+        model: any module with recurrent layers of Recurra inside. It is left as it was.
+        batch: what it takes: a tensor, a packed sequence, a tuple of arguments, or a mapping.
+        loss: from the model's output to one number or to one for each step, (T,). By default half
+            the sum of squares of the output, of each step where it has steps.
+        at: the step, or steps, whose loss is followed; by default the last, and for a layer that
+            reads from the end, the first.
+        states: the states to follow; by default all of each cell.
+
+    Gradients are those of the loss itself, without any clipping.
+
+    Raises:
+        InsightError: no recurrent layer runs, the loss is not finite or doesn't depend on a layer
+            or a state, or `at` lies outside the sequence.
+
+    Example:
+        >>> from recurra.nn import RNN
+        >>> flow = gradient_flow(RNN(3, 8), torch.randn(40, 2, 3))
+        >>> flow.layers[0].horizon.reached
+        True
+    """
+    recorded = record(model, batch)
+    steps = [at] if isinstance(at, int) else at
+    return flow_of(recorded, step_losses(recorded, loss, steps), states)
+
+
+def flow_of(
+    recorded: Recording, losses: StepLosses, states: Sequence[str] | None = None
+) -> GradientFlow:
+    """The gradient flow of a recorded run."""
+    wanted = {at for run in recorded.runs for at in losses.at(reverse=run.reverse)}
+    by_loss = {at: _gradients(recorded, losses.value(at), states) for at in wanted}
+    layers = []
+    for index, run in enumerate(recorded.runs):
+        at = losses.at(reverse=run.reverse)
+        parts = [by_loss[a][index] for a in at]
+        layers.append(_layer(run, at, parts, losses.steps, recorded.strides[index]))
+    return GradientFlow(tuple(layers))
+
+
+Squares = dict[str, Tensor]
+"""By state: the squared norm of its gradient at each time, in each row, (T, B)."""
+
+
+def _gradients(recorded: Recording, loss: Tensor, states: Sequence[str] | None) -> list[Squares]:
+    """Of each run, what the gradient of one loss is."""
+    nodes = [s for run in recorded.runs for after in run.after for s in after]
+    asked = [node for node in nodes if node.requires_grad]
+    found = dict(zip(map(id, asked), _grad(loss, asked), strict=True))
+    return [_squares(run, found, states) for run in recorded.runs]
+
+
+def _grad(loss: Tensor, nodes: list[Tensor]) -> tuple[Tensor | None, ...]:
+    if not nodes:
+        return ()
+    return torch.autograd.grad(loss, nodes, retain_graph=True, allow_unused=True)
+
+
+def _squares(
+    run: LayerRun, found: dict[int, Tensor | None], states: Sequence[str] | None
+) -> Squares:
+    by_state = {
+        name: [found.get(id(after[k])) for after in run.after]
+        for k, name in enumerate(run.graph.states)
+    }
+    if all(g is None for gradients in by_state.values() for g in gradients):
+        raise InsightError(
+            f"The loss doesn't depend on the layer {run.name}; take it from what the layer feeds, "
+            "without detach() or no_grad() in between, or leave the layer out of the model."
+        )
+    followed = [name for name in run.graph.states if states is None or name in states]
+    if not followed:
+        raise InsightError(
+            f"The cell {run.graph.cell} of the layer {run.name} has none of the states "
+            f"{list(states or ())}; its states are {', '.join(run.graph.states)}."
+        )
+    return {name: _state_squares(run, name, by_state[name]) for name in followed}
+
+
+def _state_squares(run: LayerRun, name: str, gradients: Sequence[Tensor | None]) -> Tensor:
+    if all(g is None for g in gradients):
+        others = tuple(s for s in run.graph.states if s != name)
+        raise InsightError(
+            f"The state {name} of the cell {run.graph.cell} (layer {run.name}) can't be "
+            f"differentiated: no path leads from it to the loss; follow the others: "
+            f"states={others}."
+        )
+    zero = run.active.new_zeros(run.active.shape[1], dtype=torch.double)
+    rows = [zero if g is None else g.double().square().sum(-1) for g in gradients]
+    return torch.stack(rows)
+
+
+def _layer(
+    run: LayerRun,
+    at: list[int | None],
+    parts: list[Squares],
+    steps: int | None,
+    stride: int,
+) -> LayerFlow:
+    states = []
+    for name in parts[0]:
+        squares = [part[name] for part in parts]
+        curves = [_by_distance(run, s, a, steps) for s, a in zip(squares, at, strict=True)]
+        norms = torch.stack([s.sum(1).sqrt() for s in squares])
+        states.append(StateFlow(name, tuple(at), norms, tuple(curves), stride))
+    return LayerFlow(run.name, run.graph.cell, run.reverse, tuple(states))
+
+
+def _by_distance(run: LayerRun, squares: Tensor, at: int | None, steps: int | None) -> Tensor:
+    """Norms by distance, each row's counted from the loss or, if it ends before, from its end.
+
+    A row that has fewer steps than others takes no part in the mean where it has none.
+    """
+    total = len(squares)
+    origin = total - 1 if at is None or steps != total else total - 1 - at if run.reverse else at
+    if run.reverse:
+        squares = squares.flip(0)
+    active = run.active.flip(0) if run.reverse else run.active
+    place = torch.arange(total, device=squares.device).unsqueeze(1)
+    heard = (squares > 0) if steps not in (None, total) else active
+    last = torch.where(heard & (place <= origin), place, -1).amax(0)
+    index = last - place
+    known = (index >= 0) & active.gather(0, index.clamp(min=0))
+    sums = torch.where(known, squares.gather(0, index.clamp(min=0)), 0).sum(1)
+    counts = known.sum(1)
+    reach = max(1, int(counts.count_nonzero()))
+    return (sums[:reach] / counts[:reach].clamp(min=1) * counts[0]).sqrt()
+
+
+def _median(horizons: Sequence[Horizon]) -> Horizon:
+    return sorted(horizons, key=_reach)[(len(horizons) - 1) // 2]
+
+
+def _reach(horizon: Horizon) -> tuple[int, bool]:
+    return horizon.steps, not horizon.reached

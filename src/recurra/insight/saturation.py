@@ -1,0 +1,130 @@
+"""Values that no longer move: saturated gates, dead units, and units that explode."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from recurra.nn.recording import LayerRun
+from recurra.nn.values import Kind
+
+__all__ = ["LayerActivity", "Saturation", "Units", "activity_of"]
+
+LOW, HIGH = 0.1, 0.9
+"""A sigmoid is shut below 0.1 and open above 0.9 (A. Karpathy et al. 2015, arXiv:1506.02078)."""
+STILL = 1e-6
+"""A unit that varies by less, relative to the layer's largest value, never varies."""
+BOUND, GROWTH = 1e3, 3.0
+"""A unit explodes beyond this magnitude, or where it grows so much from one third to the next."""
+
+
+@dataclass(frozen=True, eq=False)
+class Saturation:
+    """How often a squashed value stands near its limits.
+
+    Attributes:
+        name: the value's name in the equations.
+        kind: "sigmoid" or "tanh".
+        low: the share of values below 0.1 (for tanh below -0.9).
+        high: the share of values above 0.9.
+        unit_low: (size,), the same of each unit.
+        unit_high: (size,).
+        keeps: the state that the gate keeps, where it is a forget gate; None otherwise.
+        inverted: whether it keeps where it is 0.
+    """
+
+    name: str
+    kind: Kind
+    low: float
+    high: float
+    unit_low: Tensor = field(repr=False)
+    unit_high: Tensor = field(repr=False)
+    keeps: str | None = None
+    inverted: bool = False
+
+    @property
+    def share(self) -> float:
+        """The share of values near either limit."""
+        return self.low + self.high
+
+    @property
+    def forgets(self) -> float:
+        """The share of values that erase the state the gate keeps; 0 for other gates."""
+        if self.keeps is None:
+            return 0.0
+        return self.high if self.inverted else self.low
+
+
+@dataclass(frozen=True)
+class Units:
+    """Units of one layer and direction.
+
+    Attributes:
+        size: how many there are.
+        dead: those that never vary: a relu that is always 0, a state that stands still.
+        exploding: those whose magnitude passes 1000, or triples from one third of the time to the
+            next and passes 10.
+        largest: the largest magnitude of a state.
+    """
+
+    size: int
+    dead: tuple[int, ...]
+    exploding: tuple[int, ...]
+    largest: float
+
+
+@dataclass(frozen=True, eq=False)
+class LayerActivity:
+    """What the values of one layer and direction do over a batch."""
+
+    name: str
+    cell: str
+    saturation: tuple[Saturation, ...]
+    units: Units
+
+    @property
+    def gated(self) -> bool:
+        """Whether the cell has gates."""
+        return any(s.kind == "sigmoid" for s in self.saturation)
+
+
+def activity_of(run: LayerRun) -> LayerActivity:
+    """Saturation and units of a recorded layer."""
+    found = []
+    for name, (value, values) in run.values().items():
+        if value.kind in ("sigmoid", "tanh"):
+            taken = values[run.active]
+            edge = LOW if value.kind == "sigmoid" else -HIGH
+            low, high = (taken < edge).double().mean(0), (taken > HIGH).double().mean(0)
+            shares = float(low.mean()), float(high.mean())
+            found.append(
+                Saturation(name, value.kind, *shares, low, high, value.keeps, value.inverted)
+            )
+    return LayerActivity(run.name, run.graph.cell, tuple(found), _units(run))
+
+
+def _units(run: LayerRun) -> Units:
+    by_state = [torch.stack(s).detach().double() for s in zip(*run.after, strict=True)]
+    output = by_state[0]
+    spread = output[run.active].amax(0) - output[run.active].amin(0)
+    still = spread <= STILL * max(1.0, float(output[run.active].abs().max()))
+    exploding = [_explode(run, state) for state in by_state]
+    largest = max(float(state[run.active].abs().max()) for state in by_state)
+    wild = {unit for e in exploding for unit in e.nonzero().flatten().tolist()}
+    dead = still.nonzero().flatten()
+    return Units(output.shape[-1], tuple(dead.tolist()), tuple(sorted(wild)), largest)
+
+
+def _explode(run: LayerRun, state: Tensor) -> Tensor:
+    """Which units of a state (T, B, size) explode."""
+    magnitude = state.abs().masked_fill(~run.active.unsqueeze(-1), 0).nan_to_num(nan=torch.inf)
+    largest = magnitude.amax(dim=(0, 1))
+    third = len(magnitude) // 3
+    if third == 0:
+        return largest > BOUND
+    over_time = magnitude.flip(0) if run.reverse else magnitude
+    middle, late = (
+        over_time[third : 2 * third].amax(dim=(0, 1)),
+        over_time[-third:].amax(dim=(0, 1)),
+    )
+    return (largest > BOUND) | ((late > GROWTH * middle) & (late > 10))

@@ -1,0 +1,35 @@
+"""The language of cells: operations, graphs, shapes, checks, and how a graph is shown."""
+
+from recurra.ir.check import verify
+from recurra.ir.errors import CellError, RecurraError
+from recurra.ir.graph import Graph, Init, Node, Param, Size, Where, in_order, rewrite
+from recurra.ir.loop import Emission, Loop, Outside, Phase, Schedule, Store
+from recurra.ir.ops import OPS, Op
+from recurra.ir.shapes import Shapes, infer
+from recurra.ir.show import equations, parameters
+
+__all__ = [
+    "OPS",
+    "CellError",
+    "Emission",
+    "Graph",
+    "Init",
+    "Loop",
+    "Node",
+    "Op",
+    "Outside",
+    "Param",
+    "Phase",
+    "RecurraError",
+    "Schedule",
+    "Shapes",
+    "Size",
+    "Store",
+    "Where",
+    "equations",
+    "in_order",
+    "infer",
+    "parameters",
+    "rewrite",
+    "verify",
+]

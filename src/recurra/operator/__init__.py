@@ -1,0 +1,25 @@
+"""Compiled loops as torch knows them: an autograd function, and operators for tracing.
+
+Plain eager code goes through the function, whose cost is a fraction of an operator's. Whoever
+traces or must see an operator for another reason (torch.compile, torch.export, modes) gets
+`recurra::loop` and `recurra::loop_backward`, which run the same. When a backward pass is itself
+recorded (second gradients), the loop is interpreted, by operations that torch can derive.
+"""
+
+from recurra.operator.flops import backward_flops, forward_flops
+from recurra.operator.function import needs_operator, run_loop
+from recurra.operator.kernels import LoopKernel, Sequences, loop_kernel
+from recurra.operator.named import Kernel, Named, name_kernel
+
+__all__ = [
+    "Kernel",
+    "LoopKernel",
+    "Named",
+    "Sequences",
+    "backward_flops",
+    "forward_flops",
+    "loop_kernel",
+    "name_kernel",
+    "needs_operator",
+    "run_loop",
+]

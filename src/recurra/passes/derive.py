@@ -1,0 +1,165 @@
+"""derive: one step of back-propagation through time, from a table of derivatives.
+
+The backward loop is a loop as the forward one is: its states are the gradients of the forward
+states, its steps go back in time, and it reads forward values. `RULES` is the one place where a
+derivative is written. Two operations stand in backward loops alone: `zero_up_to(a, b, g)` is g, but
+0 where a <= b; `zero_below(a, b, g)` is g, but 0 where a < b.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from recurra.errors import EngineError
+from recurra.ir import Emission, Loop, Node, in_order
+
+__all__ = ["RULES", "derive"]
+
+Rule = Callable[[Node, Node], tuple[Node | None, ...]]
+
+
+def _node(op: str, *args: Node) -> Node:
+    where = args[0].where
+    return Node(op, args, None, max((a.shape for a in args), key=len), where)
+
+
+def _const(value: float) -> Node:
+    return Node("const", (), value, ())
+
+
+def mul(a: Node, b: Node) -> Node:
+    """a * b."""
+    return _node("mul", a, b)
+
+
+def neg(a: Node) -> Node:
+    """-a."""
+    return _node("neg", a)
+
+
+def _sigmoid(y: Node, g: Node) -> tuple[Node, ...]:
+    return (mul(mul(g, y), _node("sub", _const(1.0), y)),)
+
+
+def _tanh(y: Node, g: Node) -> tuple[Node, ...]:
+    return (mul(g, _node("sub", _const(1.0), mul(y, y))),)
+
+
+def _positive(a: Node, g: Node) -> Node:
+    """g where a is positive or, as torch has it, NaN."""
+    return _node("zero_up_to", a, _const(0.0), g)
+
+
+def _larger(a: Node, b: Node, g: Node) -> Node:
+    """g where a is the larger or one is NaN, half of it where they are equal, as torch has it."""
+    both = _node("add", _node("zero_up_to", a, b, g), _node("zero_below", a, b, g))
+    return mul(_const(0.5), both)
+
+
+def _mean(y: Node, g: Node) -> tuple[Node, ...]:
+    return (_share(y, g),) * len(y.args)
+
+
+def _share(y: Node, g: Node) -> Node:
+    """What each element of a row's statistic y gives back to each element it was made of."""
+    whole = replace(y, op="mean", args=(g,), detail=None, name=None)
+    return whole if len(y.args) == 1 else mul(_const(1 / len(y.args)), whole)
+
+
+def _rstd(y: Node, g: Node) -> tuple[Node, ...]:
+    mean = replace(y, op="mean", detail=None, name=None)
+    scale = neg(mul(_share(y, g), mul(y, mul(y, y))))
+    return tuple(mul(scale, _node("sub", a, mean)) for a in y.args)
+
+
+RULES: dict[str, Rule] = {
+    "neg": lambda y, g: (neg(g),),
+    "sigmoid": _sigmoid,
+    "tanh": _tanh,
+    "relu": lambda y, g: (_positive(y, g),),
+    "exp": lambda y, g: (mul(g, y),),
+    "log": lambda y, g: (_node("div", g, y.args[0]),),
+    "sqrt": lambda y, g: (_node("div", mul(_const(0.5), g), y),),
+    "softplus": lambda y, g: (mul(g, _node("sigmoid", y.args[0])),),
+    "abs": lambda y, g: (_node("sub", _positive(y.args[0], g), _positive(neg(y.args[0]), g)),),
+    "add": lambda y, g: (g, g),
+    "sub": lambda y, g: (g, neg(g)),
+    "mul": lambda y, g: (mul(g, y.args[1]), mul(g, y.args[0])),
+    "div": lambda y, g: (
+        _node("div", g, y.args[1]),
+        neg(_node("div", mul(g, y), y.args[1])),
+    ),
+    "mean": _mean,
+    "rstd": _rstd,
+    "maximum": lambda y, g: (_larger(y.args[0], y.args[1], g), _larger(y.args[1], y.args[0], g)),
+    "minimum": lambda y, g: (_larger(y.args[1], y.args[0], g), _larger(y.args[0], y.args[1], g)),
+}
+
+
+def derive(loop: Loop) -> Loop:
+    """The backward loop: states `h` are dL/dh, reading `seed` h, what comes to it from above.
+
+    Forward values appear in it as they are; `stash` decides which are kept. Raises EngineError for
+    an operation without a rule.
+    """
+    gradients: dict[Node, Node] = {}
+    emissions: list[Emission] = []
+    for name, result in zip(loop.states, loop.results, strict=True):
+        incoming = Node("adjoint", (), name, result.shape, result.where)
+        seed = Node("seed", (), name, result.shape, result.where)
+        _accumulate(gradients, result, _node("add", incoming, seed))
+    for node in reversed(in_order(loop.results)):
+        gradient = gradients.get(node)
+        if gradient is None:
+            continue
+        if node.op == "outer":
+            emissions += _emission(loop, node, gradient)
+        elif node.op == "product":
+            _through_product(node, gradient, gradients, emissions)
+        elif node.op not in ("state", "const"):
+            _through(node, gradient, gradients)
+    states = {n.detail: n for n in in_order(loop.results) if n.op == "state"}
+    zero = _const(0.0)
+    results = tuple(
+        gradients.get(states[name], zero) if name in states else zero for name in loop.states
+    )
+    return replace(loop, results=results, emissions=tuple(emissions), backward=True)
+
+
+def _accumulate(gradients: dict[Node, Node], node: Node, gradient: Node) -> None:
+    known = gradients.get(node)
+    gradients[node] = gradient if known is None else _node("add", known, gradient)
+
+
+def _through(node: Node, gradient: Node, gradients: dict[Node, Node]) -> None:
+    if node.op not in RULES:
+        raise EngineError(
+            f"There is no derivative of `{node.op}` ({node.where}) in a compiled loop; engines "
+            "that have one: interp."
+        )
+    for arg, part in zip(node.args, RULES[node.op](node, gradient), strict=True):
+        if part is not None and arg.op != "const":
+            _accumulate(gradients, arg, part)
+
+
+def _through_product(
+    node: Node, gradient: Node, gradients: dict[Node, Node], emissions: list[Emission]
+) -> None:
+    matrix, vector = node.args
+    back = Node("transpose", (matrix,), None, matrix.shape[::-1], node.where)
+    through = Node("product", (back, gradient), None, vector.shape, node.where)
+    _accumulate(gradients, vector, through)
+    assert isinstance(matrix.detail, tuple)
+    emissions.append(Emission("matrix", matrix.detail, gradient, vector))
+
+
+def _emission(loop: Loop, node: Node, gradient: Node) -> tuple[Emission, ...]:
+    """What a leaf gets; what is given, such as a mask, isn't learnt and gets nothing."""
+    assert isinstance(node.detail, tuple)
+    value = loop.outside[node.detail[0]]
+    if value.node.op == "given":
+        return ()
+    if value.timed:
+        return (Emission("timed", node.detail, gradient),)
+    return (Emission("vector" if node.shape else "scalar", node.detail, gradient),)

@@ -1,0 +1,220 @@
+"""Every setting of the forecasting task, with its default and its one description; no torch."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from recurra.errors import ConfigError
+from recurra.training.config import TrainingConfig, config_from_mapping, new_default, option
+
+__all__ = ["MODELS", "ForecastConfig", "forecast_config"]
+
+MODELS = {
+    "segments": "GRU over segments of a long look-back, all segments ahead at once (SegRNN)",
+    "direct": "recurrent layers over the look-back, quantiles of all steps ahead at once (MQ-RNN)",
+    "autoregressive": "a distribution of each next step, sampled step after step (DeepAR)",
+    "smoothing": "exponential smoothing of each series learnt with a shared network (ES-RNN)",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastConfig(TrainingConfig):
+    """Data, model and training of a forecaster: each field is an option and a key.
+
+    Lists are texts with commas between. Raises ConfigError for a value that can't be.
+
+    >>> ForecastConfig(horizon=48, freq="h", intervals="80").levels
+    (0.1, 0.5, 0.9)
+    """
+
+    horizon: int = option(0, "steps to forecast; it must be given")
+    freq: str = option("", "time between steps: h, 15min, D, W, MS, ...; empty: told by the data")
+    id: str = option("unique_id", "the column that names the series")
+    time: str = option("ds", "the column of time stamps")
+    target: str = option("y", "the column to forecast")
+    past: str = option("", "columns known up to the present alone")
+    future: str = option("", "columns known ahead, for the forecast's steps too")
+    static: str = option("", "columns that stay the same all along a series")
+    layout: Literal["long", "wide", "rows"] = option(
+        "long",
+        "a row for each series and step; a column for each series (wide); a row for each series",
+    )
+    model: Literal["segments", "direct", "autoregressive", "smoothing"] = option(
+        "segments", "; ".join(f"{name}: {what}" for name, what in MODELS.items())
+    )
+    cell: str = option("gru", "a cell that `recurra cells` lists, or package.module:Class")
+    hidden: int = option(128, "hidden units of each layer", minimum=1)
+    layers: int = option(1, "recurrent layers", minimum=1)
+    dilation: int = option(
+        1,
+        "the lowest layer goes on from the step before; each above from so many times as far",
+        minimum=1,
+    )
+    dropout: float = option(
+        0.1, "share of values dropped before the output", minimum=0, maximum=0.95
+    )
+    embedding: int = option(
+        16, "size of a vector learnt for each series; 0: the series are not told apart", minimum=0
+    )
+    lookback: int = option(
+        0, "steps read before a forecast; 0: three seasons, at least two horizons", minimum=0
+    )
+    season: int = option(0, "steps in a season; 0: as the frequency has it", minimum=0)
+    segment: int = option(
+        0,
+        "steps in a segment, or that the smoothing model's network sees at once; 0: by the season",
+        minimum=0,
+    )
+    lags: str = option("", "steps back whose values are read as well; empty: one season")
+    calendar: bool = option(True, "read hour, weekday, month and so on of the time stamps")
+    distribution: Literal["student-t", "gaussian", "negative-binomial", "mixture"] = option(
+        "student-t", "of each next value, for the autoregressive model"
+    )
+    components: int = option(3, "Gaussians in a mixture", minimum=2)
+    loss: Literal["quantiles", "mae", "mse"] = option(
+        "quantiles", "what is trained for, but for the autoregressive model: that is its likelihood"
+    )
+    errors: Literal["scaled", "data", "both"] = option(
+        "scaled",
+        "what the loss counts: errors as scaled, so that all series weigh alike; as they are in "
+        "the data, transformed: with a log, relative ones; or the mean of both",
+    )
+    intervals: str = option("80,95", "prediction intervals, in percent")
+    quantiles: str = option("", "further quantiles to forecast, between 0 and 1")
+    samples: int = option(200, "paths drawn for quantiles of the autoregressive model", minimum=10)
+    scaling: Literal["standard", "mean", "last", "none"] = option(
+        "standard",
+        "of each window: by mean and deviation; by mean size; the last value taken away; none",
+    )
+    transform: Literal["none", "log", "log1p"] = option("none", "of the values before all else")
+    ensemble: int = option(1, "models trained with seeds from `seed` on, and averaged", minimum=1)
+    holdback: int = option(
+        0,
+        "steps at the end kept from training, to choose weights and to calibrate; 0: a fifth of "
+        "the median series, from two horizons to twenty",
+        minimum=0,
+    )
+    final_steps: int = option(
+        0,
+        "steps trained at the end on all of the data, the held-back part too, once the weights are "
+        "chosen and the quantiles calibrated",
+        minimum=0,
+    )
+    calibrate: bool = option(
+        True, "fit quantiles to the held-back part; those of loss mae and mse always are"
+    )
+    epochs: int = new_default("epochs", 1_000_000)
+    max_steps: int | None = new_default("max_steps", 1000)
+    window: int = new_default("window", 0)
+    validate_every: int | None = new_default("validate_every", 100)
+    watch_every: int = new_default("watch_every", 0)
+    schedule: Literal["constant", "cosine"] = new_default("schedule", "cosine")
+
+    def __post_init__(self) -> None:
+        if not self.horizon:
+            raise ConfigError("horizon is missing; say how many steps to forecast: horizon = 24.")
+        if isinstance(self.horizon, int) and self.horizon < 0:
+            raise ConfigError(f"horizon = {self.horizon}; it must be a whole number from 1 on.")
+        super().__post_init__()
+        if self.window:
+            raise ConfigError(
+                f"window = {self.window}; forecasters are trained on whole look-backs: "
+                "set lookback, and leave window out."
+            )
+        self.check_end()
+        if 0 < self.holdback < self.horizon:
+            raise ConfigError(
+                f"holdback = {self.holdback}: fewer than the {self.horizon} steps of a forecast; "
+                "give at least as many, or 0 for a fifth of the median series."
+            )
+        _check_numbers("intervals", self.intervals, 0, 100)
+        _check_numbers("quantiles", self.quantiles, 0, 1)
+        if any(lag < 1 or lag != int(lag) for lag in _numbers("lags", self.lags, "24,168")):
+            raise ConfigError(f"lags = {self.lags!r}; they must be whole numbers from 1 on.")
+        if self.errors != "scaled" and self.model == "autoregressive":
+            raise ConfigError(
+                f"errors = {self.errors!r}: the autoregressive model is trained by its likelihood, "
+                "which has no errors to weigh; leave errors out, or choose another model."
+            )
+        if self.loss != "quantiles" and self.model == "autoregressive":
+            raise ConfigError(
+                f"loss = {self.loss!r}: the autoregressive model is trained by its likelihood "
+                "alone; leave loss out, or choose another model."
+            )
+        if self.distribution != "student-t" and self.model != "autoregressive":
+            raise ConfigError(
+                f"distribution = {self.distribution!r}: the {self.model} model has none; leave it "
+                "out, or choose model = 'autoregressive'."
+            )
+        if self.past and self.model == "autoregressive":
+            raise ConfigError(
+                f"past = {self.past!r}: the autoregressive model feeds its own forecasts back and "
+                "reads only what is known ahead; give these as future, or choose another model."
+            )
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The levels of all quantiles that are forecast, ascending, the median among them."""
+        found = {0.5, *_numbers("quantiles", self.quantiles)}
+        for percent in self.widths:
+            found |= {round(0.5 - percent / 200, 6), round(0.5 + percent / 200, 6)}
+        return tuple(sorted(found))
+
+    @property
+    def widths(self) -> tuple[float, ...]:
+        """The prediction intervals in percent, ascending."""
+        return tuple(sorted(set(_numbers("intervals", self.intervals))))
+
+    def held_steps(self, lengths: Iterable[int]) -> int:
+        """How many steps at the end of series of these lengths are kept from training."""
+        fifth = int(statistics.median(lengths)) // 5
+        return self.holdback or min(max(fifth, 2 * self.horizon), 20 * self.horizon)
+
+    @property
+    def counts(self) -> bool:
+        """Whether forecasts are whole numbers from 0 on."""
+        return self.model == "autoregressive" and self.distribution == "negative-binomial"
+
+    def lag_steps(self, season: int) -> tuple[int, ...]:
+        """How far back values are read beside the last one."""
+        given = tuple(int(lag) for lag in _numbers("lags", self.lags))
+        return given or ((season,) if season > 1 else ())
+
+    def lookback_steps(self, season: int) -> int:
+        """How many steps a forecast reads."""
+        return self.lookback or max(3 * season, 2 * self.horizon)
+
+
+def forecast_config(settings: Mapping[str, Any]) -> ForecastConfig:
+    """The configuration of some settings, the rest at their defaults; "none" stands for None.
+
+    A list may stand for a text with commas. Raises ConfigError for an unknown key, naming the
+    nearest, or a value that can't be.
+
+    >>> forecast_config({"horizon": 12, "past": ["wind", "rain"]}).past
+    'wind,rain'
+    """
+    return config_from_mapping(
+        ForecastConfig, {name: _text(value) for name, value in settings.items()}
+    )
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ",".join(str(item) for item in value)
+    return value
+
+
+def _numbers(name: str, text: str, example: str = "80,95") -> list[float]:
+    try:
+        return [float(word) for word in text.split(",") if word.strip()]
+    except ValueError as error:
+        raise ConfigError(
+            f"{name} = {text!r}; it must be numbers with commas between: {example!r}."
+        ) from error
+
+
+def _check_numbers(name: str, text: str, low: float, high: float) -> None:
+    if any(not low < number < high for number in _numbers(name, text)):
+        raise ConfigError(f"{name} = {text!r}; each must lie between {low} and {high}.")

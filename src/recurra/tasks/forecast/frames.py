@@ -1,0 +1,71 @@
+"""Forecasts as a table with the field's column names, in the kind of frame that was given."""
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra.data.panel import Panel
+from recurra.errors import MissingExtra
+from recurra.tasks.forecast.predict import Predicted
+
+__all__ = ["NAME", "Frame", "forecast_columns", "frame", "interval_columns", "long_columns"]
+
+NAME = "recurra"
+"""The column of point forecasts; those of intervals and quantiles begin with it."""
+
+Frame: TypeAlias = Any
+"""A DataFrame of pandas or of polars, neither of which need be installed."""
+
+Floats = NDArray[np.float64]
+
+
+def interval_columns(levels: tuple[float, ...], widths: tuple[float, ...]) -> dict[str, int]:
+    """The column of each quantile by its level's place: recurra-lo-80, recurra-hi-80, recurra-q0.3.
+
+    >>> interval_columns((0.1, 0.3, 0.5, 0.9), (80.0,))
+    {'recurra-lo-80': 0, 'recurra-hi-80': 3, 'recurra-q0.3': 1}
+    """
+    place = {level: k for k, level in enumerate(levels)}
+    columns: dict[str, int] = {}
+    used = {0.5}
+    for width in widths:
+        low, high = (round(0.5 + sign * width / 200, 6) for sign in (-1, 1))
+        columns |= {f"{NAME}-lo-{width:g}": place[low], f"{NAME}-hi-{width:g}": place[high]}
+        used |= {low, high}
+    return columns | {f"{NAME}-q{level:g}": place[level] for level in levels if level not in used}
+
+
+def forecast_columns(
+    predicted: Predicted, levels: tuple[float, ...], widths: tuple[float, ...], steps: int
+) -> dict[str, Floats]:
+    """The columns of the first `steps` steps of forecasts, window after window."""
+    columns = {NAME: predicted.point[:, :steps].ravel()}
+    for name, k in interval_columns(levels, widths).items():
+        columns[name] = predicted.quantiles[:, :steps, k].ravel()
+    return columns
+
+
+def long_columns(panel: Panel, stamps: NDArray[Any], repeat: int = 1) -> dict[str, NDArray[Any]]:
+    """Id and stamp of each row for stamps (N, H), each row `repeat` times."""
+    columns = panel.schema.columns
+    ids = np.repeat(_plain(panel.ids), stamps.shape[1] * repeat)
+    return {columns.id: ids, columns.time or "ds": np.repeat(stamps.ravel(), repeat)}
+
+
+def frame(columns: Mapping[str, NDArray[Any]], kind: str) -> Frame:
+    """A frame of polars where the data came as such, else of pandas."""
+    if importlib.util.find_spec(kind) is None:
+        raise MissingExtra(kind, "forecast", "A table of forecasts")
+    return importlib.import_module(kind).DataFrame(dict(columns))
+
+
+def _plain(ids: NDArray[Any]) -> NDArray[Any]:
+    """Ids of one type as an array of that type, which frames handle better."""
+    kinds = {type(i) for i in ids}
+    if kinds == {int}:
+        return ids.astype(np.int64)
+    return ids

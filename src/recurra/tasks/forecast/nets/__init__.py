@@ -1,0 +1,24 @@
+"""The forecasting models, each a module with `loss(batch)` and `ahead(batch)`, on our layers."""
+
+from collections.abc import Callable, Mapping
+
+from recurra.tasks.forecast.config import ForecastConfig
+from recurra.tasks.forecast.nets.autoregressive import AutoregressiveNet
+from recurra.tasks.forecast.nets.direct import DirectNet
+from recurra.tasks.forecast.nets.parts import Ahead, Carried, ForecastNet, Now, Sizes
+from recurra.tasks.forecast.nets.segments import SegmentsNet
+from recurra.tasks.forecast.nets.smoothing import SmoothingNet
+
+__all__ = ["Ahead", "Carried", "ForecastNet", "Now", "Sizes", "new_net"]
+
+_NETS: Mapping[str, Callable[[ForecastConfig, Sizes], ForecastNet]] = {
+    "segments": SegmentsNet,
+    "direct": DirectNet,
+    "autoregressive": AutoregressiveNet,
+    "smoothing": SmoothingNet,
+}
+
+
+def new_net(config: ForecastConfig, sizes: Sizes) -> ForecastNet:
+    """The network of `config.model`, its weights drawn from torch's random numbers."""
+    return _NETS[config.model](config, sizes)

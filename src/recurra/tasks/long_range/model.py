@@ -1,0 +1,92 @@
+"""The model of a long-range problem: recurrent layers and a linear layer over their outputs."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recurra.cells import load
+from recurra.nn import Recurrent, Stack
+from recurra.tasks.long_range.config import LongRangeConfig
+from recurra.tasks.long_range.draw import Batch
+from recurra.tasks.long_range.initialise import initialise, keep_orthogonal
+from recurra.tasks.long_range.problems import RECALLED
+from recurra.training import State
+
+__all__ = ["LongRangeNet", "Measured", "loss_of", "measure", "training_loss"]
+
+
+class LongRangeNet(nn.Module):
+    """Outputs (T, B, K) of every step, or (B, K) after the last, from inputs (T, B, I).
+
+    Raises ConfigError where the cell can't have the initialisation that is asked for.
+    """
+
+    def __init__(self, config: LongRangeConfig) -> None:
+        super().__init__()
+        task = config.task
+        self.cell = load(config.cell)
+        self.recurrent = _recurrent(config)
+        self.head = nn.Linear(self.recurrent.output_size, task.outputs)
+        self.at_every_step = task.at_every_step
+        initialise(self.recurrent, config)
+        if config.orthogonal:
+            keep_orthogonal(self.recurrent)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs, _ = self.recurrent(inputs)
+        result: Tensor = self.head(outputs if self.at_every_step else outputs[-1])
+        return result
+
+    def parameter_count(self) -> int:
+        """Learnt numbers."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def _recurrent(config: LongRangeConfig) -> Recurrent | Stack:
+    sizes = (config.task.inputs, config.hidden, config.layers)
+    skip, norm = (None if how == "none" else how for how in (config.skip, config.norm))
+    if skip is None and norm is None and config.dilation == 1:
+        return Recurrent(config.cell, *sizes)
+    dilation = [config.dilation**layer for layer in range(config.layers)]
+    return Stack.of(config.cell, *sizes, skip=skip, norm=norm, dilation=dilation)
+
+
+class Measured(NamedTuple):
+    """Mean loss, and the share of targets hit where they are classes."""
+
+    loss: float
+    accuracy: float | None
+
+
+def loss_of(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean squared error for targets that are numbers, else mean cross-entropy in nats."""
+    if targets.is_floating_point():
+        return functional.mse_loss(outputs.squeeze(-1), targets)
+    return functional.cross_entropy(outputs.flatten(0, -2), targets.flatten())
+
+
+def training_loss(net: nn.Module, batch: Batch, state: State) -> tuple[Tensor, int, State]:
+    """What `fit` asks for: the loss, the steps of all sequences, and no state to carry."""
+    loss = loss_of(net(batch.inputs), batch.targets)
+    return loss, batch.inputs.shape[0] * batch.inputs.shape[1], None
+
+
+@torch.inference_mode()
+def measure(net: nn.Module, batches: Iterable[Batch]) -> Measured:
+    """Loss and accuracy over all of `batches`, each sequence counting the same.
+
+    Where every step has a target, accuracy is that of the symbols to be recalled, the last ones.
+    """
+    loss, hits, targets, rows = 0.0, 0, 0, 0
+    for batch in batches:
+        outputs, count = net(batch.inputs), batch.inputs.shape[1]
+        loss += loss_of(outputs, batch.targets).item() * count
+        rows += count
+        if not batch.targets.is_floating_point():
+            right = outputs.argmax(-1) == batch.targets
+            right = right[-RECALLED:] if right.dim() == 2 else right
+            hits, targets = hits + int(right.sum()), targets + right.numel()
+    return Measured(loss / rows, hits / targets if targets else None)

@@ -1,0 +1,72 @@
+"""Training: the loop, truncated BPTT, clipping, schedules, checkpoints, metrics, progress.
+
+`fit` trains any `torch.nn.Module` on any windows with any loss; it knows nothing of a task. What it
+produces lies in a run, a directory. `recurra.training.config` is importable without loading torch.
+
+>>> import tempfile, torch
+>>> from recurra.training import Run, TrainingConfig, fit
+>>> class Ones:
+...     def __len__(self):
+...         return 20
+...     def window(self, epoch, index):
+...         return torch.ones(8, 3)
+>>> def loss(model, batch, state):
+...     return model(batch).square().mean(), len(batch), None
+>>> with tempfile.TemporaryDirectory() as folder:
+...     run = Run.create(folder, {"task": "zero"})
+...     result = fit(torch.nn.Linear(3, 1), Ones(), loss, config=TrainingConfig(epochs=2), run=run)
+...     result.steps, result.stopped, sorted(run.load_model())
+(40, 'finished', ['bias', 'weight'])
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recurra.training.config import TrainingConfig, config_from_mapping
+    from recurra.training.loop import TrainingResult, fit
+    from recurra.training.progress import Progress, RichProgress
+    from recurra.training.protocols import Loss, State, Validate, Windows
+    from recurra.training.run import Run
+
+_LAZY = {
+    "Loss": "protocols",
+    "Progress": "progress",
+    "RichProgress": "progress",
+    "Run": "run",
+    "State": "protocols",
+    "TrainingConfig": "config",
+    "TrainingResult": "loop",
+    "Validate": "protocols",
+    "Windows": "protocols",
+    "config_from_mapping": "config",
+    "fit": "loop",
+}
+
+__all__ = [
+    "Loss",
+    "Progress",
+    "RichProgress",
+    "Run",
+    "State",
+    "TrainingConfig",
+    "TrainingResult",
+    "Validate",
+    "Windows",
+    "config_from_mapping",
+    "fit",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(
+            f"module 'recurra.training' has no attribute {name!r}; it has {', '.join(__all__)}"
+        )
+    value: object = getattr(importlib.import_module(f"recurra.training.{_LAZY[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,254 @@
+"""The training loop: truncated BPTT, validation, checkpoints, and a resume to the same bits."""
+
+import math
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from recurra.errors import ConfigError, DataError, TrainingError
+from recurra.training.clipping import set_bptt_clip
+from recurra.training.config import TrainingConfig
+from recurra.training.interrupts import Interrupts
+from recurra.training.keep import Keeper
+from recurra.training.metrics import Meter, Recorder, summary_writer
+from recurra.training.optim import make_optimizer
+from recurra.training.progress import Progress, Silent
+from recurra.training.protocols import Loss, Validate, Windows
+from recurra.training.randomness import evaluating
+from recurra.training.run import Run
+from recurra.training.state import LoopState
+from recurra.training.step import Stepper
+
+__all__ = ["Stopped", "TrainingResult", "fit"]
+
+Stopped = Literal["finished", "early", "steps", "time", "interrupted"]
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training came to; `best` is the best validation with its `step`, empty without one."""
+
+    steps: int
+    epochs: int
+    best: dict[str, float]
+    seconds: float
+    clipped_share: float
+    stopped: Stopped
+    path: Path
+
+
+def fit(
+    model: nn.Module,
+    windows: Windows,
+    loss: Loss,
+    *,
+    config: TrainingConfig,
+    run: Run,
+    validate: Validate | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train `model` and leave everything in `run`; the package's docstring has an example.
+
+    `loss(model, batch, state)` gives the mean loss in nats, the number of tokens it is the mean of,
+    and the state for the next window. That state is detached there (truncated BPTT) and None at the
+    start of each epoch. `validate(model)` gives numbers with "loss" among them; model.safetensors
+    holds the best weights by that, the last ones without it, and `model` itself always the last.
+
+    torch's random numbers are seeded with `config.seed`. `resume` goes on from the newest
+    checkpoint to the same bits as if training had never stopped; a run without one starts anew.
+    The first Ctrl-C ends after the step under way, saved; the second at once.
+
+    Raises `TrainingError` for a loss or gradient that isn't finite (naming the first tensor that
+    went bad) and for a full disk, `RunError` for a damaged checkpoint, `ConfigError` for options
+    that this model can't have, `DataError` where `windows` is empty or not the checkpoint's.
+    """
+    _check(model, windows, config, validate)
+    optimizer = make_optimizer(model, config)
+    model.train()
+    total = min(config.epochs * len(windows), config.max_steps or sys.maxsize)
+    loop = _Loop(
+        Stepper(model, windows, loss, optimizer, config, total),
+        Keeper(run, model, optimizer, len(windows)),
+        run,
+        validate,
+        progress or Silent(),
+    )
+    with loop.interrupts:
+        loop.begin(resume)
+        stopped = loop.run_to_end()
+    return loop.result(stopped)
+
+
+def _check(
+    model: nn.Module, windows: Windows, config: TrainingConfig, validate: Validate | None
+) -> None:
+    if len(windows) == 0:
+        raise DataError("The data has no window to train on; it needs at least one.")
+    if config.patience is not None and validate is None:
+        raise ConfigError(
+            f"patience = {config.patience} needs a validation; give data to validate on, or leave "
+            "patience out."
+        )
+    if config.tensorboard:
+        summary_writer()
+    if config.clip_bptt is not None:
+        set_bptt_clip(model, config.clip_bptt)
+
+
+def _where(state: LoopState) -> str:
+    if state.step == 0:
+        return "No step is saved yet: training starts from the beginning."
+    return f"Going on after step {state.step}."
+
+
+class _Loop:
+    """One call of `fit`, from its beginning to its result."""
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        keeper: Keeper,
+        run: Run,
+        validate: Validate | None,
+        progress: Progress,
+    ) -> None:
+        self.stepper, self.keeper, self.run = stepper, keeper, run
+        self.validate, self.progress = validate, progress
+        self.model, self.config = stepper.model, stepper.config
+        self.interrupts = Interrupts()
+        self.state = LoopState()
+        self.recorder = Recorder(run)
+
+    def begin(self, resume: bool) -> None:
+        """Start anew, or go on from the newest checkpoint."""
+        torch.manual_seed(self.config.seed)
+        self.state = self.keeper.begin(resume) or self.state
+        if resume:
+            self.progress.message(_where(self.state))
+        # Before the first step, too: a killed run goes on from the same initial weights.
+        self.keeper.save(self.state)
+        if self.config.tensorboard:
+            folder = str(self.run.path / "tensorboard")
+            writer = summary_writer()(folder, purge_step=self.state.step + 1)
+            self.recorder = Recorder(self.run, writer)
+        self.clock = time.monotonic() - self.state.seconds
+
+    def run_to_end(self) -> Stopped:
+        """Train until there is a reason to stop, Ctrl-C included; all is saved then."""
+        self.progress.start(self.stepper.total, self.state.step)
+        try:
+            return self._loop()
+        except KeyboardInterrupt:
+            if self.interrupts.pressed > 1:
+                raise
+            self.keeper.save(self.state)
+            return "interrupted"
+        finally:
+            self.progress.stop()
+            self.recorder.close()
+
+    def _loop(self) -> Stopped:
+        self._validate_if_due()
+        while (stopped := self._reason_to_stop()) is None:
+            self._step()
+            self._log_if_due()
+            self._validate_if_due()
+            self._save_if_due()
+        self.keeper.save(self.state)
+        # What comes after that checkpoint is undone on resuming, so that going on for longer is the
+        # same as never having stopped.
+        if stopped != "interrupted":
+            self._finish()
+        return stopped
+
+    def _reason_to_stop(self) -> Stopped | None:
+        state, config = self.state, self.config
+        if self.interrupts.asked:
+            return "interrupted"
+        if config.patience is not None and state.since_best >= config.patience:
+            return "early"
+        if state.epoch >= config.epochs:
+            return "finished"
+        if config.max_steps is not None and state.step >= config.max_steps:
+            return "steps"
+        if config.max_minutes is not None and state.seconds >= 60 * config.max_minutes:
+            return "time"
+        return None
+
+    def _step(self) -> None:
+        state = self.state
+        stepped = self.stepper.step(state)
+        for line in stepped.flow:
+            self.run.log_gradients(line)
+        state.add(stepped, len(self.stepper.windows))
+        state.seconds = time.monotonic() - self.clock
+        self.progress.update(
+            state.step,
+            state.epochs_begun,
+            stepped.loss,
+            state.meter.tokens_per_second,
+            validation_loss=state.last_validation,
+        )
+
+    def _log_if_due(self) -> None:
+        if self.state.step % self.config.log_every == 0:
+            self._log()
+
+    def _log(self) -> None:
+        state = self.state
+        line = {"step": state.step, "epoch": state.epochs_begun} | state.meter.line()
+        self.recorder.write(line | {"seconds": round(state.seconds, 3)})
+        state.meter = Meter()
+
+    def _validate_if_due(self) -> None:
+        state, every = self.state, self.config.validate_every
+        due = state.index == 0 if every is None else state.step % every == 0
+        # After an interrupted validation the loop resumes at a step that is still owed one.
+        if due and state.validated != state.step:
+            self._validate()
+
+    def _validate(self) -> None:
+        if self.validate is None:
+            return
+        state = self.state
+        with evaluating(self.model), self.interrupts.at_once():
+            found = {name: float(value) for name, value in self.validate(self.model).items()}
+        if not math.isfinite(found.get("loss", math.nan)):
+            raise TrainingError(
+                f"The validation after step {state.step} gave {found}; it must have a finite "
+                "'loss': lower learning_rate or clip_norm, or look at the validation data."
+            )
+        line = {"step": state.step, "epoch": state.epochs_begun, "validation": found}
+        self.recorder.write(line)
+        if state.judge(found):
+            self.keeper.save_best(state.step)
+
+    def _save_if_due(self) -> None:
+        if self.state.index == 0 or self.state.step % self.config.checkpoint_every == 0:
+            self.keeper.save(self.state)
+
+    def _finish(self) -> None:
+        """The line and the validation that fell on no round step."""
+        if self.state.meter.steps:
+            self._log()
+        if self.state.validated != self.state.step:
+            self._validate()
+
+    def result(self, stopped: Stopped) -> TrainingResult:
+        """What it came to."""
+        state = self.state
+        return TrainingResult(
+            steps=state.step,
+            epochs=state.epoch,
+            best=state.best,
+            seconds=state.seconds,
+            clipped_share=state.clipped / max(1, state.step),
+            stopped=stopped,
+            path=self.run.path,
+        )

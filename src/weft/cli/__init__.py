@@ -1,5 +1,0 @@
-"""The command line: each verb parses, calls and prints; what it does lives elsewhere."""
-
-from weft.cli.app import main
-
-__all__ = ["main"]
