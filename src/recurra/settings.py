@@ -1,12 +1,13 @@
 """The one place that reads the environment.
 
-| variable    | meaning                                                                      |
-|-------------|------------------------------------------------------------------------------|
-| RECURRA_ENGINE | engine of layers built without `engine=`: auto (the default), cpu or interp  |
-| RECURRA_DEBUG  | 0 silent; 1 which engine runs and why; 3 also each cell's graph as equations, |
-|             | and every pass of the compiler is held to its promise                        |
-| RECURRA_CACHE  | the folder that keeps compiled code; unset: the user's own; off: none        |
-| RECURRA_DATA   | the folder of real data that tests and benchmarks read; unset: they skip     |
+| variable       | meaning                                                                         |
+|----------------|---------------------------------------------------------------------------------|
+| RECURRA_ENGINE | engine of layers built without `engine=`: auto (the default), cpu or interp     |
+| RECURRA_TARGET | compiled code's instructions: avx2 or avx512; unset: the widest of this machine |
+| RECURRA_DEBUG  | 0 silent; 1 which engine runs and why; 3 also each cell's graph as equations,   |
+|                | and every pass of the compiler is held to its promise                           |
+| RECURRA_CACHE  | the folder that keeps compiled code; unset: the user's own; off: none           |
+| RECURRA_DATA   | the folder of real data that tests and benchmarks read; unset: they skip        |
 """
 
 import logging
@@ -14,12 +15,24 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["cache_folder", "data_folder", "debug_level", "default_engine", "show_log"]
+__all__ = [
+    "cache_folder",
+    "data_folder",
+    "debug_level",
+    "default_engine",
+    "show_log",
+    "target_name",
+]
 
 
 def default_engine() -> str:
     """The engine of layers built without `engine=`."""
     return os.environ.get("RECURRA_ENGINE", "auto")
+
+
+def target_name() -> str | None:
+    """The instructions that compiled code is to use, or None for the widest of this machine."""
+    return os.environ.get("RECURRA_TARGET") or None
 
 
 def debug_level() -> int:

@@ -2,7 +2,10 @@
 
 import ctypes
 import math
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -17,9 +20,10 @@ from recurra.backends.cpu.emit import emit
 from recurra.backends.cpu.gradient import emit_gradient, shape_for
 from recurra.backends.cpu.machine import addresses, host
 from recurra.backends.cpu.plan import make_plan
-from recurra.backends.cpu.target import Target, target_for
+from recurra.backends.cpu.target import Target, restricted, target_for
 from recurra.backends.cpu.text import Text, literal
 from recurra.cells import CELLS
+from recurra.errors import EngineError
 from recurra.passes import lower
 
 TYPES = {"float": torch.float32, "double": torch.float64}
@@ -52,8 +56,10 @@ end:
 
 
 def run(name, element, x):
-    """A vector function over numbers, as many as fill whole registers."""
+    """A vector function over numbers; the loop works on whole registers, and at least one."""
     lanes = host().lanes(4 if element == "float" else 8)
+    assert len(x) > 0
+    assert len(x) % lanes == 0, f"{len(x)} numbers fill no whole registers of {lanes}"
     functions = "".join(maths.function(f, element, lanes) for f in maths.FUNCTIONS)
     text = maths.declarations(element, lanes) + functions
     text += LOOP.format(v=Text(element, lanes).vector, name=name)
@@ -89,14 +95,18 @@ def test_accuracy(name, element):
 @pytest.mark.parametrize("element", TYPES)
 @pytest.mark.parametrize("name", maths.FUNCTIONS)
 def test_signs_of_zero_infinity_and_nan(name, element):
-    x = torch.tensor([0.0, -0.0, math.inf, -math.inf, math.nan, 1e38, -1e38, 1e-45])
-    x = x.to(TYPES[element])
+    x = torch.tensor([0.0, -0.0, math.inf, -math.inf, 1e38, -1e38, math.nan, 1e-45])
+    x = x.to(TYPES[element]).repeat(host().register_bytes // 16)
     reference = {"softplus": torch.nn.functional.softplus}.get(name) or getattr(torch, name)
     found, wanted = run(name, element, x), reference(x)
     torch.testing.assert_close(found, wanted, equal_nan=True)
-    assert torch.equal(
-        found[:-1].signbit() & ~x[:-1].isnan(), wanted[:-1].signbit() & ~x[:-1].isnan()
-    )
+    assert torch.equal(found.signbit()[:6], wanted.signbit()[:6])
+
+
+@pytest.mark.parametrize("count", [0, 3, 63])
+def test_numbers_that_fill_no_register_are_refused(count):
+    with pytest.raises(AssertionError):
+        run("exp", "float", torch.zeros(count))
 
 
 def test_constants_that_no_float_holds():
@@ -141,12 +151,12 @@ def test_code_for_other_processors_runs(name, dtype, monkeypatch):
     assert_same(renamed(CELLS["gru"]), drawn)
 
 
-def assembly(text, name):
+def assembly(text, name, target=None):
     """What LLVM makes of a module for a processor, optimised."""
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     triple = llvm.Target.from_triple(TRIPLES.get(name, "x86_64-unknown-linux-gnu"))
-    target = TARGETS[name]
+    target = target or TARGETS[name]
     machine = triple.create_target_machine(cpu=target.cpu, features=target.features, opt=3)
     module = llvm.parse_assembly(text)
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(2))
@@ -179,6 +189,39 @@ def test_products_use_the_registers_of_a_processor(name, element):
     shape = shape_for(element, TARGETS[name])
     assert shape.lanes * (4 if element == "float" else 8) == TARGETS[name].register_bytes
     assert_at_home(assembly(emit_gradient(shape), name), name)
+
+
+@pytest.mark.parametrize("name", ["avx2", "avx512"])
+def test_the_target_asked_for_is_all_that_is_used(name):
+    features = dict(llvm.get_host_cpu_features())
+    if not features.get(NEEDS[name]):
+        pytest.skip(f"this processor has no {NEEDS[name]}")
+    target = target_for(llvm.get_host_cpu_name(), restricted(features, name))
+    assert target.register_bytes == TARGETS[name].register_bytes
+    text = assembly(emit_gradient(shape_for("float", target)), name, target)
+    assert re.search(NAMES[name], text)
+    assert WIDER[name] not in text
+
+
+def test_a_target_that_this_processor_cannot_be():
+    with pytest.raises(EngineError, match=r"RECURRA_TARGET='neon' is not .* avx2, or unset"):
+        restricted({"avx2": True, "fma": True}, "neon")
+    with pytest.raises(EngineError, match="it can be none by name, or unset"):
+        restricted({"neon": True}, "avx512")
+
+
+HOST = "from recurra.backends.cpu.machine import host; print(host().register_bytes, repr(host()))"
+
+
+def test_the_setting_chooses_the_target_and_with_it_the_key_of_the_cache():
+    """Code is found by the target's description."""
+    having = [n for n in ("avx2", "avx512") if dict(llvm.get_host_cpu_features()).get(NEEDS[n])]
+    found = {}
+    for name in having:
+        environment = os.environ | {"RECURRA_TARGET": name}
+        found[name] = subprocess.check_output([sys.executable, "-c", HOST], env=environment)
+    assert len(set(found.values())) == len(having)
+    assert all(int(v.split()[0]) == TARGETS[n].register_bytes for n, v in found.items())
 
 
 def test_targets():

@@ -11,7 +11,7 @@ from typing import Any
 
 from recurra import settings
 from recurra.backends.cpu import cache
-from recurra.backends.cpu.target import Target, target_for
+from recurra.backends.cpu.target import Target, restricted, target_for
 
 __all__ = ["addresses", "cached_addresses", "host"]
 
@@ -31,9 +31,12 @@ def _llvm() -> Any:
 
 @functools.cache
 def host() -> Target:
-    """The processor that this runs on."""
-    llvm = _llvm()
-    return target_for(llvm.get_host_cpu_name(), dict(llvm.get_host_cpu_features()))
+    """The processor that this runs on, or what RECURRA_TARGET leaves of it."""
+    llvm, name = _llvm(), settings.target_name()
+    features = dict(llvm.get_host_cpu_features())
+    if name is not None:
+        features = restricted(features, name)
+    return target_for(llvm.get_host_cpu_name(), features)
 
 
 def addresses(text: str, names: tuple[str, ...], target: Target) -> tuple[int, ...]:

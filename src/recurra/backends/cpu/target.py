@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Target", "target_for"]
+from recurra.errors import EngineError
+
+__all__ = ["Target", "restricted", "target_for"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,29 @@ class Target:
         return self.register_bytes // element_bytes
 
 
-def target_for(cpu: str, features: dict[str, bool]) -> Target:
+NAMES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "avx2": (("avx2", "fma"), ("avx512", "avx10", "amx")),
+    "avx512": (("avx512f",), ()),
+}
+"""Targets to ask for: the features that each needs, and the prefixes of those it leaves unused."""
+
+
+def restricted(features: Mapping[str, bool], name: str) -> dict[str, bool]:
+    """A processor's features as a target of `NAMES` has them.
+
+    Raises EngineError for another name, and for a target that the processor can't be.
+    """
+    having = [n for n, (needed, _) in NAMES.items() if all(features.get(f) for f in needed)]
+    if name not in having:
+        raise EngineError(
+            f"RECURRA_TARGET={name!r} is not a target of this processor; it can be "
+            f"{' or '.join(having) or 'none by name'}, or unset for the widest."
+        )
+    lacking = NAMES[name][1]
+    return {f: on and not f.startswith(lacking) for f, on in features.items()}
+
+
+def target_for(cpu: str, features: Mapping[str, bool]) -> Target:
     """The target of a processor that LLVM describes so."""
     text = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()))
     if features.get("avx512f"):
