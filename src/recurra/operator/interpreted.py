@@ -36,10 +36,17 @@ def interpreted_backward(
     gradients: Sequence[Tensor],
     sequences: Sequences,
 ) -> list[Tensor | None]:
-    """Gradients of inputs and first states, recorded where torch records now."""
-    create_graph, tensors = torch.is_grad_enabled(), (*inputs, *states)
+    """Gradients of inputs and first states, recorded where torch records now.
+
+    They are taken with respect to aliases of the tensors, since one tensor may be computed from
+    another: a gradient with respect to the tensors themselves would go through that, too.
+    """
+    create_graph, few = torch.is_grad_enabled(), len(inputs)
     with torch.enable_grad():
-        y, finals, others = _interpreted(kernel, kernel.outside(inputs), states, sequences)
+        tensors = [t.view_as(t) for t in (*inputs, *states)]
+        y, finals, others = _interpreted(
+            kernel, kernel.outside(tensors[:few]), tensors[few:], sequences
+        )
     wanted = [t for t in tensors if t.requires_grad]
     outputs = [y, *finals, *others][: len(gradients)]
     parts = torch.autograd.grad(
