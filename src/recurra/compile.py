@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from recurra import settings
-from recurra.backends.interp import Interpreter
 from recurra.cells import Cell
 from recurra.cells.regularised import probed
+from recurra.engines.interpreter import Interpreter
 from recurra.errors import EngineError
 from recurra.ir import Graph, Node
 from recurra.operator import (

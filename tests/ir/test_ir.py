@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from recurra.backends.interp import RULES
 from recurra.cells import CELLS, LSTM, Cell, norm, tanh
+from recurra.engines.interpreter import RULES
 from recurra.ir import OPS, Graph, Node, Param, Size, in_order, rewrite, verify
 
 H, X = Size("hidden_size"), Size("input_size")

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.append(str(Path(__file__).parent.parent / "backends"))
+sys.path.append(str(Path(__file__).parent.parent / "engines"))
 from contract import BUILT_IN, COMPILED, draw, marks
 from odd_cells import ODD
 
-from recurra.backends.cpu.describe import describe
-from recurra.backends.interp import Interpreter
-from recurra.backends.interp_loop import interpret
 from recurra.cells import CELLS
+from recurra.engines.cpu.jit.key import describe
+from recurra.engines.interpreted_loop import interpret
+from recurra.engines.interpreter import Interpreter
 from recurra.ir import in_order
 from recurra.passes import derive, gates, hoist, lower, norms, stash
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent.parent / "backends"))
+sys.path.append(str(Path(__file__).parent.parent / "engines"))
 from contract import COMPILED
 from odd_cells import ODD
 
@@ -24,8 +24,8 @@ from recurra.passes import (
     simplify_loop,
     stash,
 )
-from recurra.passes.around import input_gradient, input_product
-from recurra.passes.clip import clip
+from recurra.passes.derive import clip
+from recurra.passes.projections import input_gradient, input_product
 from recurra.passes.verify import VERIFIERS, verify, verify_around
 
 SIZE = Size("hidden_size")

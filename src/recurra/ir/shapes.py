@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from recurra.ir.errors import CellError
+from recurra.ir.check import CellError
 from recurra.ir.graph import Node, Size
 
 __all__ = ["Shapes", "infer"]

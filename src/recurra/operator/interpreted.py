@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.backends.cpu.ragged import find_rows
-from recurra.backends.interp import multiply
-from recurra.backends.interp_loop import interpret
-from recurra.operator.kernels import LoopKernel, Sequences
+from recurra.engines.cpu.run.packed_rows import find_rows
+from recurra.engines.interpreted_loop import interpret
+from recurra.engines.interpreter import multiply
+from recurra.operator.loop_kernel import LoopKernel, Sequences
 from recurra.ragged import within
 
 __all__ = ["interpreted_backward", "is_interpreted"]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recurra.backends.cpu.call import Steps
-from recurra.backends.cpu.engine import Kept
-from recurra.backends.cpu.ragged import Rows, find_rows
-from recurra.operator.kernels import LoopKernel, Sequences
+from recurra.engines.cpu.run.bound_call import Steps
+from recurra.engines.cpu.run.compiled_loop import Kept
+from recurra.engines.cpu.run.packed_rows import Rows, find_rows
+from recurra.operator.loop_kernel import LoopKernel, Sequences
 
 __all__ = ["Run", "backward", "forward", "padded"]
 

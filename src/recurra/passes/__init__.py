@@ -6,14 +6,11 @@ from typing import ParamSpec, TypeVar
 
 from recurra import settings
 from recurra.ir import Graph, Loop, Schedule
-from recurra.passes.clip import clip
-from recurra.passes.derive import derive
-from recurra.passes.fuse import fuse
-from recurra.passes.gates import gates
+from recurra.passes.derive import clip, derive
+from recurra.passes.expansion import gates, norms
 from recurra.passes.hoist import hoist
-from recurra.passes.merge import Affine, find_affine, merge
-from recurra.passes.norms import norms
-from recurra.passes.phases import phases
+from recurra.passes.phases import fuse, phases
+from recurra.passes.projections import Affine, find_affine, merge
 from recurra.passes.simplify import simplify, simplify_loop
 from recurra.passes.stash import stash
 from recurra.passes.verify import VERIFIERS

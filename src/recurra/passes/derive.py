@@ -4,6 +4,8 @@ The backward loop is a loop as the forward one is: its states are the gradients 
 states, its steps go back in time, and it reads forward values. `RULES` is the one place where a
 derivative is written. Two operations stand in backward loops alone: `zero_up_to(a, b, g)` is g, but
 0 where a <= b; `zero_below(a, b, g)` is g, but 0 where a < b.
+
+`clip` limits each element of dL/dh_t in such a loop, as it flows back through a step.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from recurra.errors import EngineError
-from recurra.ir import Emission, Loop, Node, in_order
+from recurra.ir import Emission, Loop, Node, Outside, in_order
 
-__all__ = ["RULES", "derive"]
+__all__ = ["RULES", "clip", "derive"]
 
 Rule = Callable[[Node, Node], tuple[Node | None, ...]]
 
@@ -163,3 +165,38 @@ def _emission(loop: Loop, node: Node, gradient: Node) -> tuple[Emission, ...]:
     if value.timed:
         return (Emission("timed", node.detail, gradient),)
     return (Emission("vector" if node.shape else "scalar", node.detail, gradient),)
+
+
+def clip(loop: Loop) -> Loop:
+    """The backward loop with one outside value more, the last: the limit, a scalar."""
+    limit = Node("const", (), 0.0, ())
+    index = len(loop.outside)
+    bound = Node("outer", (), (index, None), ())
+    output = loop.states[0]
+    done: dict[Node, Node] = {}
+    for root in (*loop.results, *(e.node for e in loop.emissions)):
+        for node in in_order((root,)):
+            if node not in done:
+                rebuilt = _rebuilt(node, done)
+                done[node] = _limited(rebuilt, bound) if _is_incoming(node, output) else rebuilt
+    emissions = tuple(replace(e, node=done[e.node]) for e in loop.emissions)
+    outside = (*loop.outside, Outside(limit, timed=False))
+    results = tuple(done[r] for r in loop.results)
+    return replace(loop, outside=outside, results=results, emissions=emissions)
+
+
+def _is_incoming(node: Node, state: str) -> bool:
+    """Whether a node is all of dL/dh_t: what comes from the step after and from the output."""
+    leaves = {(a.op, a.detail) for a in node.args}
+    return node.op == "add" and leaves == {("adjoint", state), ("seed", state)}
+
+
+def _rebuilt(node: Node, done: dict[Node, Node]) -> Node:
+    args = tuple(done[a] for a in node.args)
+    return node if args == node.args else replace(node, args=args)
+
+
+def _limited(node: Node, bound: Node) -> Node:
+    below = Node("minimum", (node, bound), None, node.shape, node.where)
+    least = Node("neg", (bound,), None, ())
+    return Node("maximum", (below, least), None, node.shape, node.where)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from recurra.ir import Emission, Loop, Node, in_order
-from recurra.passes.merge import is_affine
+from recurra.passes.projections import is_affine
 
 __all__ = ["stash"]
 

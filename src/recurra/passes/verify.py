@@ -12,7 +12,7 @@ from itertools import chain
 
 from recurra import ir
 from recurra.ir import OPS, Emission, Graph, Loop, Node, Outside, Phase, Schedule, in_order
-from recurra.passes.merge import Affine
+from recurra.passes.projections import Affine
 
 __all__ = ["VERIFIERS", "verify", "verify_around"]
 
