@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from recurra.errors import ConfigError
-from recurra.training.config import (
+from recurra.config.training import (
     TrainingConfig,
     check_options,
     config_from_mapping,
     new_default,
     option,
 )
+from recurra.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Example:
 
 def test_importing_it_loads_no_torch():
     code = (
-        "import sys, recurra.training.config as c; c.TrainingConfig();print('torch' in sys.modules)"
+        "import sys, recurra.config.training as c; c.TrainingConfig();print('torch' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"

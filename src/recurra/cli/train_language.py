@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from recurra.cli.configuration import read_settings
 from recurra.cli.failures import INTERRUPTED
 from recurra.cli.options import Field, Sectioned, given, options_for
+from recurra.config.network import RemedyConfig
+from recurra.config.toml import read_settings
+from recurra.config.training import TrainingConfig
 from recurra.tasks.language.config import LanguageConfig, language_config
-from recurra.tasks.language.remedies import RemedyConfig
-from recurra.training.config import TrainingConfig
 
 __all__ = ["command"]
 

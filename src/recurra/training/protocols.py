@@ -5,10 +5,9 @@ from typing import Any, Protocol, TypeAlias
 
 from torch import Tensor, nn
 
-__all__ = ["Loss", "State", "Validate", "Windows"]
+from recurra.nn.states import State
 
-State: TypeAlias = "Tensor | tuple[State, ...] | None"
-"""What is carried from window to window: a tensor, None, or a tuple of such, nested at will."""
+__all__ = ["Loss", "Validate", "Windows"]
 
 Loss: TypeAlias = Callable[[nn.Module, Any, State], tuple[Tensor, int, State]]
 """`loss(model, batch, state) -> (mean loss in nats, a scalar; number of tokens; new state)`."""

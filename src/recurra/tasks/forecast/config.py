@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from recurra.config.training import TrainingConfig, config_from_mapping, new_default, option
 from recurra.errors import ConfigError
-from recurra.training.config import TrainingConfig, config_from_mapping, new_default, option
 
 __all__ = ["MODELS", "ForecastConfig", "forecast_config"]
 

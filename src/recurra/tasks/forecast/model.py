@@ -8,19 +8,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recurra.data.panel import Panel, future_of
+from recurra.data.series.read import Panel, future_of
 from recurra.errors import ConfigError
-from recurra.tasks.forecast.adapt import followed
-from recurra.tasks.forecast.calibrate import Calibration, calibrate, uncalibrated
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.forecast.members import build
-from recurra.tasks.forecast.nets import ForecastNet, Sizes
+from recurra.tasks.forecast.intervals.adapt import followed
+from recurra.tasks.forecast.intervals.calibrate import Calibration, calibrate, uncalibrated
+from recurra.tasks.forecast.nets import ForecastNet, Sizes, build
 from recurra.tasks.forecast.notes import FEWEST, named
 from recurra.tasks.forecast.predict import Predicted, Scaled, scaled_forecasts
-from recurra.tasks.forecast.scaling import Usual, transformed, untransformed
-from recurra.tasks.forecast.setup import cutter_for, usual_of
 from recurra.tasks.forecast.store import Kept, keep, restore, to_parts
-from recurra.tasks.forecast.windows import Cutter, Origins, apart_of, folds
+from recurra.tasks.forecast.windows.scaling import Usual, transformed, untransformed
+from recurra.tasks.forecast.windows.splits import cutter_for, usual_of
+from recurra.tasks.forecast.windows.windows import Cutter, Origins, apart_of, folds
 
 __all__ = ["Model"]
 

@@ -14,30 +14,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recurra import __version__
-from recurra.data.panel import Panel, open_panel, read_panel
+from recurra.config.training import EXTENDABLE
+from recurra.data.series.read import Panel, open_panel, read_panel
 from recurra.errors import ConfigError, RunError
 from recurra.files import digest
-from recurra.tasks.forecast.backtest import backtested
 from recurra.tasks.forecast.config import ForecastConfig, forecast_config
 from recurra.tasks.forecast.describe import describe
-from recurra.tasks.forecast.evaluate import Backtest, fewer_than, judged, rolling
-from recurra.tasks.forecast.evidence import notes_on_intervals
-from recurra.tasks.forecast.fitting import check_trainable, fit_model
+from recurra.tasks.forecast.evaluation.backtest import backtested
+from recurra.tasks.forecast.evaluation.rolling import Backtest, fewer_than, judged, rolling
+from recurra.tasks.forecast.fitting import check_trainable, ended, fit_model
 from recurra.tasks.forecast.frames import NAME, Frame, forecast_columns, frame, long_columns
-from recurra.tasks.forecast.members import ended
+from recurra.tasks.forecast.intervals.sample_size import notes_on_intervals
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.notes import notes_on, warn
+from recurra.tasks.forecast.online.anomaly import surprises
+from recurra.tasks.forecast.online.stream import Stream
 from recurra.tasks.forecast.pictures import forecast_figure
-from recurra.tasks.forecast.setup import columns_of
 from recurra.tasks.forecast.store import Kept
-from recurra.tasks.forecast.stream import Stream
-from recurra.tasks.forecast.surprise import surprises
-from recurra.tasks.forecast.windows import Origins
+from recurra.tasks.forecast.windows.splits import columns_of
+from recurra.tasks.forecast.windows.windows import Origins
 from recurra.training import Progress, RichProgress, Run, TrainingResult
-from recurra.training.config import EXTENDABLE
 
 if TYPE_CHECKING:
-    from recurra.insight.plot import Figure
+    from recurra.plots import Figure
 
 __all__ = ["Forecaster"]
 

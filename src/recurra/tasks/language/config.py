@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from recurra.tasks.language.remedies import RemedyConfig
-from recurra.training.config import config_from_mapping, new_default, option
+from recurra.config.network import RemedyConfig
+from recurra.config.training import config_from_mapping, new_default, option
 
 __all__ = ["LanguageConfig", "language_config"]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from recurra.data.streams import Streams
+from recurra.data.batches import Streams
 from recurra.data.text import Text, read_text, split_text
 from recurra.data.vocabulary import Vocabulary, build_vocabulary
 from recurra.errors import DataError

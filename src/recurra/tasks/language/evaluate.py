@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recurra.data.streams import Streams
+from recurra.data.batches import Streams
 from recurra.tasks.language.model import LanguageNet, States
 
 __all__ = ["Evaluation", "evaluate_text", "mean_nats"]

@@ -11,15 +11,8 @@ from torch.nn import functional
 from recurra.data.vocabulary import Vocabulary
 from recurra.errors import ConfigError, DataError, RunError
 from recurra.files import write_atomic
-from recurra.insight import (
-    Inspection,
-    Section,
-    amended,
-    carried_over,
-    inspect_model,
-    inspection_sections,
-    report,
-)
+from recurra.insight import Inspection, inspect_model
+from recurra.reports import Section, amended, carried_over, inspection_sections, report
 from recurra.tasks.language.model import LanguageNet, States
 from recurra.training import Run
 

@@ -3,12 +3,12 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recurra.data.streams import Window
+from recurra.config.network import Start
+from recurra.data.batches import Window
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent, init
 from recurra.nn.penalties import activation_penalty, temporal_activation_penalty
 from recurra.tasks.language.config import LanguageConfig
-from recurra.tasks.language.remedies import Start
 from recurra.training import State
 
 __all__ = ["LanguageNet", "States", "next_token_loss"]

@@ -1,6 +1,6 @@
 """report.html of a language model: what it is, how it trained, what it writes."""
 
-from recurra.insight import Section, report, watched_sections
+from recurra.reports import Section, report, watched_sections
 from recurra.tasks.language.config import LanguageConfig
 from recurra.tasks.language.evaluate import Evaluation
 from recurra.training import Run, TrainingResult

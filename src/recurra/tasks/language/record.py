@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from recurra import __version__
+from recurra.config.training import EXTENDABLE
 from recurra.data.text import Source
 from recurra.data.vocabulary import Vocabulary
 from recurra.errors import ConfigError, RunError
 from recurra.tasks.language.config import LanguageConfig, language_config
 from recurra.tasks.language.corpus import Texts
-from recurra.training.config import EXTENDABLE
 
 __all__ = ["check_cell", "check_texts", "continued", "read_record", "write_record"]
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from recurra.config.training import TrainingConfig, config_from_mapping, new_default, option
 from recurra.errors import ConfigError
 from recurra.tasks.long_range.problems import Problem, problem_named
-from recurra.training.config import TrainingConfig, config_from_mapping, new_default, option
 
 __all__ = ["INITIALISERS", "LongRangeConfig", "long_range_config"]
 

@@ -5,7 +5,7 @@ import platform
 import torch
 
 from recurra import __version__
-from recurra.insight import Section, report, watched_sections
+from recurra.reports import Section, report, watched_sections
 from recurra.tasks.long_range.config import LongRangeConfig
 from recurra.tasks.long_range.model import Measured
 from recurra.training import Run, TrainingResult

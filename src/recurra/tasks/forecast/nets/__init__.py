@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping
 
+import torch
+
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.autoregressive import AutoregressiveNet
+from recurra.tasks.forecast.nets.components import Ahead, Carried, ForecastNet, Now, Sizes
 from recurra.tasks.forecast.nets.direct import DirectNet
-from recurra.tasks.forecast.nets.parts import Ahead, Carried, ForecastNet, Now, Sizes
 from recurra.tasks.forecast.nets.segments import SegmentsNet
 from recurra.tasks.forecast.nets.smoothing import SmoothingNet
 
-__all__ = ["Ahead", "Carried", "ForecastNet", "Now", "Sizes", "new_net"]
+__all__ = ["Ahead", "Carried", "ForecastNet", "Now", "Sizes", "build"]
 
 _NETS: Mapping[str, Callable[[ForecastConfig, Sizes], ForecastNet]] = {
     "segments": SegmentsNet,
@@ -19,6 +21,7 @@ _NETS: Mapping[str, Callable[[ForecastConfig, Sizes], ForecastNet]] = {
 }
 
 
-def new_net(config: ForecastConfig, sizes: Sizes) -> ForecastNet:
-    """The network of `config.model`, its weights drawn from torch's random numbers."""
+def build(config: ForecastConfig, sizes: Sizes) -> ForecastNet:
+    """A network as its training begins: torch's random numbers are seeded with `config.seed`."""
+    torch.manual_seed(config.seed)
     return _NETS[config.model](config, sizes)

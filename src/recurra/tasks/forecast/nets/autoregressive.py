@@ -9,9 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.forecast.distributions import FAMILIES
-from recurra.tasks.forecast.draws import Draws
-from recurra.tasks.forecast.nets.parts import (
+from recurra.tasks.forecast.nets.components import (
     Ahead,
     Carried,
     ForecastNet,
@@ -21,7 +19,9 @@ from recurra.tasks.forecast.nets.parts import (
     layers_of,
     stepped,
 )
-from recurra.tasks.forecast.windows import Batch
+from recurra.tasks.forecast.nets.distributions import FAMILIES
+from recurra.tasks.forecast.windows.draws import Draws
+from recurra.tasks.forecast.windows.windows import Batch
 
 __all__ = ["AutoregressiveNet"]
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.forecast.nets.parts import (
+from recurra.tasks.forecast.nets.components import (
     Ahead,
     Carried,
     ForecastNet,
@@ -21,7 +21,7 @@ from recurra.tasks.forecast.nets.parts import (
     Sizes,
     stepped,
 )
-from recurra.tasks.forecast.windows import Batch
+from recurra.tasks.forecast.windows.windows import Batch
 
 __all__ = ["SegmentsNet"]
 

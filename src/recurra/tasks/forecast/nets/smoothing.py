@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.forecast.nets.parts import (
+from recurra.tasks.forecast.nets.components import (
     Ahead,
     Carried,
     ForecastNet,
@@ -21,7 +21,7 @@ from recurra.tasks.forecast.nets.parts import (
     layers_of,
     stepped,
 )
-from recurra.tasks.forecast.windows import Batch
+from recurra.tasks.forecast.windows.windows import Batch
 
 __all__ = ["SmoothingNet", "smooth"]
 
