@@ -1,17 +1,21 @@
 """The language model: an embedding, recurrent layers and a linear layer over the vocabulary."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from recurra.config.network import Start
-from recurra.data.batches import Window
+from recurra.data.batches import Streams, Window
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent, init
 from recurra.nn.penalties import activation_penalty, temporal_activation_penalty
 from recurra.tasks.language.config import LanguageConfig
 from recurra.training import State
 
-__all__ = ["LanguageNet", "States", "next_token_loss"]
+__all__ = ["LanguageNet", "States", "mean_nats", "next_token_loss"]
+
+_CHUNK_LOGITS = 1 << 22
+"""At most so many logits at a time: 16 MiB in float32."""
 
 States = tuple[Tensor, ...]
 
@@ -104,3 +108,26 @@ def next_token_loss(net: nn.Module, batch: Window, states: State) -> tuple[Tenso
     loss = functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
     # Adds nothing but a gradient, so that losses compare whatever the penalties weigh.
     return loss + (penalty - penalty.detach()), batch.targets.numel(), states
+
+
+@torch.inference_mode()
+def mean_nats(net: nn.Module, ids: Tensor, vocabulary_size: int, *, rows: int = 1) -> float:
+    """Mean loss per token in nats, the text cut into `rows` contiguous streams.
+
+    One row is exact; more are faster and count each row's first tokens without their past.
+    """
+    steps = (len(ids) - 1) // rows
+    chunk = min(max(_CHUNK_LOGITS // (rows * vocabulary_size), 1), steps)
+    streams = Streams(ids, rows=rows, window=chunk)
+    total, tokens = 0.0, 0
+    states: State = None
+    training = net.training
+    net.eval()
+    for index in range(len(streams)):
+        inputs, targets = streams.window(0, index)
+        logits, states = net(inputs, states)
+        losses = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+        total += losses.double().sum().item()
+        tokens += targets.numel()
+    net.train(training)
+    return total / tokens

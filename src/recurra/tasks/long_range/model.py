@@ -26,7 +26,7 @@ class LongRangeNet(nn.Module):
 
     def __init__(self, config: LongRangeConfig) -> None:
         super().__init__()
-        task = config.task
+        task = config.definition
         self.cell = load(config.cell)
         self.recurrent = _recurrent(config)
         self.head = nn.Linear(self.recurrent.output_size, task.outputs)
@@ -46,7 +46,7 @@ class LongRangeNet(nn.Module):
 
 
 def _recurrent(config: LongRangeConfig) -> Recurrent | Stack:
-    sizes = (config.task.inputs, config.hidden, config.layers)
+    sizes = (config.definition.inputs, config.hidden, config.layers)
     skip, norm = (None if how == "none" else how for how in (config.skip, config.norm))
     if skip is None and norm is None and config.dilation == 1:
         return Recurrent(config.cell, *sizes)
