@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from recurra.config.training import TrainingConfig, config_from_mapping, new_default, option
+from recurra.config.network import NetworkConfig
+from recurra.config.training import config_from_mapping, new_default, option
 from recurra.errors import ConfigError
 
 __all__ = ["MODELS", "ForecastConfig", "forecast_config"]
@@ -19,7 +20,7 @@ MODELS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecastConfig(TrainingConfig):
+class ForecastConfig(NetworkConfig):
     """Data, model and training of a forecaster: each field is an option and a key.
 
     Lists are texts with commas between. Raises ConfigError for a value that can't be.
@@ -43,17 +44,10 @@ class ForecastConfig(TrainingConfig):
     model: Literal["segments", "direct", "autoregressive", "smoothing"] = option(
         "segments", "; ".join(f"{name}: {what}" for name, what in MODELS.items())
     )
-    cell: str = option("gru", "a cell that `recurra cells` lists, or package.module:Class")
-    hidden: int = option(128, "hidden units of each layer", minimum=1)
-    layers: int = option(1, "recurrent layers", minimum=1)
-    dilation: int = option(
-        1,
-        "the lowest layer goes on from the step before; each above from so many times as far",
-        minimum=1,
+    skip: Literal["none", "residual", "highway", "dense"] = new_default(
+        "skip", "none", help="connections that lead past each layer; dilated layers have residual"
     )
-    dropout: float = option(
-        0.1, "share of values dropped before the output", minimum=0, maximum=0.95
-    )
+    dropout: float = new_default("dropout", 0.1, help="share of values dropped before the output")
     embedding: int = option(
         16, "size of a vector learnt for each series; 0: the series are not told apart", minimum=0
     )
@@ -117,6 +111,7 @@ class ForecastConfig(TrainingConfig):
         if isinstance(self.horizon, int) and self.horizon < 0:
             raise ConfigError(f"horizon = {self.horizon}; it must be a whole number from 1 on.")
         super().__post_init__()
+        self._check_network()
         if self.window:
             raise ConfigError(
                 f"window = {self.window}; forecasters are trained on whole look-backs: "
@@ -151,6 +146,26 @@ class ForecastConfig(TrainingConfig):
             raise ConfigError(
                 f"past = {self.past!r}: the autoregressive model feeds its own forecasts back and "
                 "reads only what is known ahead; give these as future, or choose another model."
+            )
+
+    @property
+    def dropout_between_layers(self) -> float:
+        """None: in this task `dropout` acts before the output alone."""
+        return 0.0
+
+    def _check_network(self) -> None:
+        if self.dilation > 1 and self.skip == "none":
+            object.__setattr__(self, "skip", "residual")
+        if self.bidirectional:
+            raise ConfigError(
+                "bidirectional = true: a forecaster reads its series forwards, so that a stream "
+                "may give it one step after another; leave bidirectional out."
+            )
+        if self.dilation > 1 and self.model == "segments":
+            raise ConfigError(
+                f"dilation = {self.dilation}: the segments model forecasts each segment in one "
+                "step from the last state, so its layers can't be dilated; leave dilation out, or "
+                "choose model = 'direct'."
             )
 
     @property

@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from recurra.config.network import RemedyConfig
+from recurra.config.network import NetworkConfig
 from recurra.config.training import config_from_mapping, new_default, option
+from recurra.errors import ConfigError
 
 __all__ = ["LanguageConfig", "language_config"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageConfig(RemedyConfig):
+class LanguageConfig(NetworkConfig):
     """A language model and its training, in one flat table: each field is an option and a key.
 
     Raises ConfigError for a value that can't be.
@@ -30,16 +31,29 @@ class LanguageConfig(RemedyConfig):
         1, "words seen less often become <unk>: 2 for text without <unk> of its own", minimum=1
     )
     max_words: int = option(0, "keep so many words, the most frequent; 0: all", minimum=0)
-    cell: str = option("lstm", "a cell that `recurra cells` lists, or package.module:Class")
-    hidden: int = option(256, "hidden units of each layer", minimum=1)
-    layers: int = option(1, "recurrent layers", minimum=1)
+    cell: str = new_default("cell", "lstm")
+    hidden: int = new_default("hidden", 256)
     embedding: int = option(0, "size of a token's vector; 0: as hidden", minimum=0)
-    dropout: float = option(
-        0.0, "share of values dropped before, between and after the layers", minimum=0, maximum=0.95
+    dropout: float = new_default(
+        "dropout", 0.0, help="share of values dropped before, between and after the layers"
     )
     tie_embeddings: bool = option(False, "one matrix for embedding and output layer")
     window: int = new_default("window", 128)
     schedule: Literal["constant", "cosine"] = new_default("schedule", "cosine")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bidirectional:
+            raise ConfigError(
+                "bidirectional = true: a language model predicts each token from those before it, "
+                "which a second direction would have seen already; leave bidirectional out."
+            )
+        for name, value in self.initialisers:
+            if value is None:
+                raise ConfigError(
+                    f"init = {self.init!r}: a text has no length that {name} could take; give a "
+                    f"number of steps: {name}:{self.window or 100}."
+                )
 
 
 def language_config(settings: Mapping[str, Any]) -> LanguageConfig:

@@ -79,7 +79,7 @@ class LanguageModel:
         model.config = record.read_record(run.config, run.path)
         vocabulary = vocabulary_from(model.config.level, run.config["vocabulary"])
         net = LanguageNet(model.config, len(vocabulary))
-        record.check_cell(run.config, model.config.cell, net.recurrent.cell.digest())
+        record.check_cell(run.config, model.config.cell, net.cell.digest())
         net.load_state_dict(run.load_model())
         model._trained = _Trained(net, vocabulary, run)
         return model
@@ -186,7 +186,7 @@ class LanguageModel:
         texts = read_texts(self.config)
         corpus = encode_corpus(texts, self.config)
         net = _seeded_net(self.config, corpus.vocabulary)
-        digest = net.recurrent.cell.digest()
+        digest = net.cell.digest()
         settings = record.write_record(self.config, texts, corpus.vocabulary, digest)
         # Only now that nothing is wrong with the settings and the data may a run be replaced.
         return net, corpus, Run.create(out, settings, overwrite=overwrite)
@@ -197,7 +197,7 @@ class LanguageModel:
         record.check_texts(run.config, texts)
         vocabulary = vocabulary_from(self.config.level, run.config["vocabulary"])
         net = _seeded_net(self.config, vocabulary)
-        digest = net.recurrent.cell.digest()
+        digest = net.cell.digest()
         record.check_cell(run.config, self.config.cell, digest)
         corpus = encode_corpus(texts, self.config, vocabulary)
         run.save_config(record.write_record(self.config, texts, vocabulary, digest))

@@ -45,7 +45,6 @@ def _model(config: LongRangeConfig) -> str:
         "skip": config.skip,
         "norm": config.norm,
         "init": config.init,
-        "forget bias": config.forget_bias,
     }
     told = [f"{name} {value}" for name, value in extras.items() if value not in ("", "none", None)]
     told += ["orthogonal recurrence"] if config.orthogonal else []

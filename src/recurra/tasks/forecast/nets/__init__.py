@@ -10,6 +10,7 @@ from recurra.tasks.forecast.nets.components import Ahead, Carried, ForecastNet, 
 from recurra.tasks.forecast.nets.direct import DirectNet
 from recurra.tasks.forecast.nets.segments import SegmentsNet
 from recurra.tasks.forecast.nets.smoothing import SmoothingNet
+from recurra.tasks.network import ActivationPenalties, initialise
 
 __all__ = ["Ahead", "Carried", "ForecastNet", "Now", "Sizes", "build"]
 
@@ -24,4 +25,7 @@ _NETS: Mapping[str, Callable[[ForecastConfig, Sizes], ForecastNet]] = {
 def build(config: ForecastConfig, sizes: Sizes) -> ForecastNet:
     """A network as its training begins: torch's random numbers are seeded with `config.seed`."""
     torch.manual_seed(config.seed)
-    return _NETS[config.model](config, sizes)
+    net = _NETS[config.model](config, sizes)
+    initialise(net, config, steps=net.steps)
+    net.penalties = ActivationPenalties(config)
+    return net
