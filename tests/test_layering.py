@@ -173,6 +173,8 @@ def is_allowed(name, target):
     own = layer_of(name)
     if not layer:  # the root: its version alone, which the next test holds to
         return True
+    if (layer, rest) == ("tasks", "network"):  # what all tasks share
+        return own in {"tasks", "cli", "compare", "deploy"}
     if own in ("backends", "tasks") and layer == own and rest:
         sibling = name.split("/")[1].removesuffix(".py")
         return sibling.startswith(rest.partition(".")[0])  # interp_loop reads interp's rules

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from recurra.config.options import config_from_mapping, option
-from recurra.config.training import TrainingConfig
+from recurra.config.network import NetworkConfig
 from recurra.errors import ConfigError
 
 __all__ = ["EvaluateOptions", "Published", "TaskConfig"]
@@ -26,7 +26,7 @@ class EvaluateOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskConfig(TrainingConfig):
+class TaskConfig(NetworkConfig):
     """Settings of a task: subclass it, and give each further setting as a field with `option`.
 
     `evaluation` holds the options of the task's evaluation; `contests` names what `recurra

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from recurra.config.options import check_options, config_from_mapping, option
@@ -79,6 +80,10 @@ class TrainingConfig:
     seed: int = option(0, "the seed of torch's random numbers", minimum=0, maximum=2**63 - 1)
     tensorboard: bool = option(False, "write TensorBoard events into the run as well")
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _inherit_metadata(cls)
+
     def __post_init__(self) -> None:
         check_options(self)
         if self.momentum and self.optimizer != "sgd":
@@ -98,7 +103,34 @@ class TrainingConfig:
             )
 
 
-def new_default(name: str, value: Any) -> Any:
-    """That field of TrainingConfig with another default, for the configuration of a task."""
-    fields = {field.name: field for field in dataclasses.fields(TrainingConfig)}
-    return dataclasses.field(default=value, metadata=fields[name].metadata)
+def new_default(name: str, value: Any, *, help: str | None = None) -> Any:
+    """An inherited field with another default, for the configuration of a task.
+
+    Limits are those of the class that the task's configuration extends, and so is the help unless
+    it is given.
+
+    >>> @dataclass(frozen=True, kw_only=True)
+    ... class Long(TrainingConfig):
+    ...     epochs: int = new_default("epochs", 1000)
+    >>> Long(epochs=0)
+    Traceback (most recent call last):
+    recurra.errors.ConfigError: epochs = 0; it must be a whole number at least 1.
+    """
+    return dataclasses.field(default=value, metadata={_INHERITED: name, "help": help})
+
+
+_INHERITED = "inherited from"
+
+
+def _inherit_metadata(cls: type) -> None:
+    """Complete the fields of a new class that `new_default` made. Raises TypeError for a typo."""
+    for attribute, field in vars(cls).items():
+        name = field.metadata.get(_INHERITED) if isinstance(field, dataclasses.Field) else None
+        if name is None:
+            continue
+        bases = (vars(base).get("__dataclass_fields__", {}) for base in cls.__mro__[1:])
+        old = next((fields[name] for fields in bases if name in fields), None)
+        if old is None or name != attribute:
+            raise TypeError(f"{cls.__name__}.{attribute}: there is no inherited field {name!r}")
+        own = field.metadata["help"]
+        field.metadata = MappingProxyType({**old.metadata, **({"help": own} if own else {})})

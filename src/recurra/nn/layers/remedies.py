@@ -7,7 +7,6 @@ Ghahramani 2016, arXiv:1512.05287), one for each layer and direction.
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -17,6 +16,7 @@ from torch import Tensor
 from recurra.cells import Cell
 from recurra.cells.regularised import Regularised, recurrent_matrices
 from recurra.errors import ConfigError
+from recurra.nn.layers.arguments import check_share
 from recurra.ragged import within
 
 __all__ = ["Plan", "Remedies", "Rows"]
@@ -113,7 +113,7 @@ class Remedies:
         for name, value in given.items():
             shares = value.values() if isinstance(value, Mapping) else (value,)
             for share in shares:
-                _check_share(name, share)
+                check_share(name, share)
         zoneout = given.get("zoneout")
         unknown = set(zoneout) - set(cell.states) if isinstance(zoneout, Mapping) else set()
         if unknown:
@@ -186,9 +186,3 @@ class Remedies:
         """Those that are used, as arguments."""
         pairs = ((f.name, getattr(self, f.name)) for f in fields(self))
         return [f"{name}={value}" for name, value in pairs if value]
-
-
-def _check_share(name: str, share: object) -> None:
-    is_number = isinstance(share, numbers.Real) and not isinstance(share, bool)
-    if not is_number or not 0 <= float(share) <= 1:  # type: ignore[arg-type]
-        raise ValueError(f"{name} is {share!r}; it must be a number from 0 to 1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,9 +17,11 @@ from recurra.nn.layers.arguments import (
     check_input_size,
     check_lengths,
     check_resets,
+    check_share,
     check_steps,
 )
 from recurra.nn.layers.recurrent import Recurrent
+from recurra.nn.layers.remedies import Rows
 from recurra.nn.observe.trace import Trace, trace_layers
 from recurra.nn.stack.block import Block, States, check_fit, check_layers, check_states
 from recurra.nn.stack.layer import InStack, Layer
@@ -40,6 +42,7 @@ class Stack(nn.Module):
         norm: None, "pre" (layer normalisation of what each layer reads, and of the output), or
             "post" (of what each layer leaves, after its skip connection).
         dropout: the share zeroed in training of what each layer but the lowest reads.
+        output_dropout: the share dropped of the output, by one mask for all steps of a sequence.
         batch_first: input and output as (B, T, size) instead of (T, B, size).
         engine: "auto", "cpu" or "interp" for the layers made here; None takes RECURRA_ENGINE.
 
@@ -63,6 +66,7 @@ class Stack(nn.Module):
         skip: str | None = None,
         norm: str | None = None,
         dropout: float = 0.0,
+        output_dropout: float = 0.0,
         batch_first: bool = False,
         engine: str | None = None,
         device: torch.device | str | None = None,
@@ -76,6 +80,8 @@ class Stack(nn.Module):
         self.skip = skip
         self.norm = norm
         self.dropout = float(dropout)
+        check_share("output_dropout", output_dropout)
+        self.output_dropout = float(output_dropout)
         self.batch_first = batch_first
         self.blocks = nn.ModuleList()
         width = input_size
@@ -101,11 +107,13 @@ class Stack(nn.Module):
         bidirectional: bool = False,
         dilation: int | Sequence[int] = 1,
         time_skip: int | Sequence[int] = 0,
+        layer_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Stack:
         """A stack of equal layers; `dilation` and `time_skip` may be given one for each layer.
 
-        `options` are those of `Stack`. Raises ValueError where there are not as many as layers.
+        `layer_options` are those of each `Layer`, `options` those of `Stack`. Raises ValueError
+        where there are not as many as layers.
 
         Example:
             >>> Stack.of("gru", 3, 8, num_layers=3, dilation=[1, 2, 4], skip="residual").engine
@@ -114,7 +122,7 @@ class Stack(nn.Module):
         dilations = _each("dilation", dilation, num_layers)
         skips = _each("time_skip", time_skip, num_layers)
         layers = [
-            Layer(cell, hidden_size, bidirectional, d, s)
+            Layer(cell, hidden_size, bidirectional, d, s, layer_options or {})
             for d, s in zip(dilations, skips, strict=True)
         ]
         return cls(input_size, layers, **options)
@@ -232,6 +240,8 @@ class Stack(nn.Module):
             )
             found.append(own)
         y = self.after(x)
+        if self.training and self.output_dropout:
+            y = y * Rows.of(y, None, None).mask(self.output_dropout, y.shape[-1])
         return (y if ended is None else y.masked_fill(ended, 0)), tuple(found)
 
     def trace(
@@ -252,7 +262,7 @@ class Stack(nn.Module):
 
     def extra_repr(self) -> str:
         """The constructor's arguments that differ from their defaults."""
-        names = ("skip", "norm", "dropout", "batch_first")
+        names = ("skip", "norm", "dropout", "output_dropout", "batch_first")
         words = [f"{name}={getattr(self, name)!r}" for name in names if getattr(self, name)]
         return ", ".join([str(self.input_size), *words])
 

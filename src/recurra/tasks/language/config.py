@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from recurra.config.network import RemedyConfig
 from recurra.config.options import option
 from recurra.config.task import TaskConfig
 from recurra.config.training import new_default
+from recurra.errors import ConfigError
 
 __all__ = ["CONFIG", "LanguageConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageConfig(RemedyConfig, TaskConfig):
+class LanguageConfig(TaskConfig):
     """A language model and its training, in one flat table: each field is an option and a key.
 
     Raises ConfigError for a value that is not allowed.
@@ -38,16 +38,29 @@ class LanguageConfig(RemedyConfig, TaskConfig):
         1, "words seen less often become <unk>: 2 for text without <unk> of its own", minimum=1
     )
     max_words: int = option(0, "keep so many words, the most frequent; 0: all", minimum=0)
-    cell: str = option("lstm", "a cell that `recurra cells` lists, or package.module:Class")
-    hidden: int = option(256, "hidden units of each layer", minimum=1)
-    layers: int = option(1, "recurrent layers", minimum=1)
+    cell: str = new_default("cell", "lstm")
+    hidden: int = new_default("hidden", 256)
     embedding: int = option(0, "size of a token's vector; 0: as hidden", minimum=0)
-    dropout: float = option(
-        0.0, "share of values dropped before, between and after the layers", minimum=0, maximum=0.95
+    dropout: float = new_default(
+        "dropout", 0.0, help="share of values dropped before, between and after the layers"
     )
     tie_embeddings: bool = option(False, "one matrix for embedding and output layer")
     window: int = new_default("window", 128)
     schedule: Literal["constant", "cosine"] = new_default("schedule", "cosine")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bidirectional:
+            raise ConfigError(
+                "bidirectional = true: a language model predicts each token from those before it, "
+                "which a second direction would have seen already; leave bidirectional out."
+            )
+        for name, value in self.initialisers:
+            if value is None:
+                raise ConfigError(
+                    f"init = {self.init!r}: a text has no length that {name} could take; give a "
+                    f"number of steps: {name}:{self.window or 100}."
+                )
 
 
 CONFIG = LanguageConfig

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-import torch
-
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.autoregressive import AutoregressiveNet
 from recurra.tasks.forecast.nets.components import Ahead, Carried, ForecastNet, Now, Sizes
 from recurra.tasks.forecast.nets.direct import DirectNet
 from recurra.tasks.forecast.nets.segments import SegmentsNet
 from recurra.tasks.forecast.nets.smoothing import SmoothingNet
+from recurra.tasks.network import ActivationPenalties, initialise
 
 __all__ = ["Ahead", "Carried", "ForecastNet", "Now", "Sizes", "build"]
 
@@ -22,6 +21,5 @@ _NETS: Mapping[str, Callable[[ForecastConfig, Sizes], ForecastNet]] = {
 
 
 def build(config: ForecastConfig, sizes: Sizes) -> ForecastNet:
-    """A network as its training begins: torch's random numbers are seeded with `config.seed`."""
-    torch.manual_seed(config.seed)
+    """The network of `config.model`, its weights drawn from torch's random numbers."""
     return _NETS[config.model](config, sizes)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from recurra.nn import Recurrent, Stack
-from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.windows.windows import Batch
+from recurra.tasks.network import ActivationPenalties
 
 __all__ = [
     "Ahead",
@@ -16,7 +16,6 @@ __all__ = [
     "Now",
     "SeriesVectors",
     "Sizes",
-    "layers_of",
     "pinball",
     "stepped",
     "target_loss",
@@ -65,14 +64,25 @@ class ForecastNet(nn.Module):
     sample.
     """
 
+    recurrent: Recurrent | Stack
+    penalties: ActivationPenalties
     lookback: int
     levels: tuple[float, ...]
     kind: str
     errors: str
     samples = 0
 
+    @property
+    def steps(self) -> int:
+        """Steps of the recurrence in a look-back."""
+        return self.lookback
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The loss of the forecast alone, as `judge`: an inspection follows its gradient."""
+        return self.judge(batch)
+
     def loss(self, batch: Batch) -> Tensor:
-        """Mean loss of what was seen, a scalar."""
+        """Mean loss of what was seen, a scalar; penalties add to its gradient alone."""
         raise NotImplementedError
 
     def ahead(self, batch: Batch, paths: int = 0) -> Ahead:
@@ -124,16 +134,6 @@ class SeriesVectors(nn.Module):
     def forward(self, series: Tensor) -> Tensor:
         known = self.weight[series.clamp(min=0)]
         return torch.where((series < 0).unsqueeze(-1), self.weight.mean(0), known)
-
-
-def layers_of(config: ForecastConfig, inputs: int) -> Recurrent | Stack:
-    """The recurrent layers, dilated and with residual connections where `dilation` says so."""
-    if config.dilation == 1:
-        return Recurrent(config.cell, inputs, config.hidden, config.layers)
-    dilation = [config.dilation**layer for layer in range(config.layers)]
-    return Stack.of(
-        config.cell, inputs, config.hidden, config.layers, skip="residual", dilation=dilation
-    )
 
 
 def stepped(
