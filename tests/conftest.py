@@ -37,11 +37,11 @@ def _seed():
 @pytest.fixture
 def undrawn(monkeypatch):
     """Reports whose pictures take no time, most of a small run's; a few tests draw them."""
-    for place in ("recurra.insight.page.svg", "recurra.insight.watched.svg"):
+    for place in ("recurra.reports.inspection.svg", "recurra.reports.inspection.svg"):
         monkeypatch.setattr(place, lambda figure: "<svg></svg>")
-    monkeypatch.setattr("recurra.insight.watched.plot_heat", lambda *given: None)
+    monkeypatch.setattr("recurra.reports.inspection.plot_heat", lambda *given: None)
     # By its full name: the package has a function `report` as well.
-    report = importlib.import_module("recurra.insight.report")
+    report = importlib.import_module("recurra.reports.page")
     monkeypatch.setattr(report, "curves_svg", lambda rows: "<svg></svg>")
 
 

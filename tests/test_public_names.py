@@ -33,7 +33,7 @@ DOORS = [
 
 
 def layer_of(module):
-    """`recurra.nn` for `recurra.nn.rnn`."""
+    """`recurra.nn` for `recurra.nn.layers.rnn`."""
     return ".".join(module.split(".")[:2])
 
 

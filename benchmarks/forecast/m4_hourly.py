@@ -18,7 +18,7 @@ import numpy as np
 
 from recurra import Forecaster
 from recurra.settings import data_folder
-from recurra.tasks.forecast.judge import Forecasts, baseline_forecasts, judge
+from recurra.tasks.forecast.evaluation.judge import Forecasts, baseline_forecasts, judge
 
 SEASON, HORIZON = 24, 48
 

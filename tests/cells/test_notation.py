@@ -7,7 +7,7 @@ from own_cells import EVERY
 
 from recurra.compile import kernel
 from recurra.ir import verify
-from recurra.nn.parameters import as_cell_parameters
+from recurra.nn.layers.rnn_base import as_cell_parameters
 
 T, B, H = 7, 3, 4
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recurra.data.calendar import calendar_features, calendar_names
-from recurra.data.frequency import parse_frequency
+from recurra.data.series.calendar import calendar_features, calendar_names
+from recurra.data.series.frequency import parse_frequency
 
 DAYS = ["day of week", "day of month", "day of year"]
 CYCLES = {

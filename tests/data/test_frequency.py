@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurra.data.calendar import calendar_features
-from recurra.data.frequency import infer_frequency, parse_frequency
+from recurra.data.series.calendar import calendar_features
+from recurra.data.series.frequency import infer_frequency, parse_frequency
 from recurra.errors import ConfigError, DataError
 
 PANDAS = [

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurra.data.panel import Columns, Schema, future_of, open_panel, read_panel
+from recurra.data.series.read import Columns, Schema, future_of, open_panel, read_panel
 from recurra.errors import DataError
 
 TABLE = pd.DataFrame(

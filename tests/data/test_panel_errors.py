@@ -8,7 +8,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from recurra.data.panel import Columns, future_of, read_panel
+from recurra.data.series.read import Columns, future_of, read_panel
 from recurra.errors import ConfigError, DataError
 
 HOURS = pd.date_range("2024-01-01", periods=6, freq="h")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from recurra.data.streams import Streams
+from recurra.data.batches import Streams
 from recurra.errors import DataError
 
 

@@ -7,8 +7,9 @@ import torch
 from networks import lstm, rnn
 
 from recurra.errors import InsightError
-from recurra.insight import Spectrum, jacobians
-from recurra.insight.jacobians import step_jacobians
+from recurra.insight import Spectrum
+from recurra.insight import dynamics as jacobians
+from recurra.insight.dynamics import step_jacobians
 from recurra.insight.record import record
 from recurra.nn import GRU, RNN, Recurrent
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recurra.errors import MissingExtra
-from recurra.insight.plot import (
+from recurra.plots import (
     Course,
     Surprises,
     plot_anomalies,

@@ -9,17 +9,8 @@ import torch
 from networks import lstm
 
 from recurra.errors import MissingExtra, RunError
-from recurra.insight import (
-    Picture,
-    Section,
-    amended,
-    carried_over,
-    inspect_model,
-    inspection_sections,
-    report,
-    watched_sections,
-)
-from recurra.insight.plot import (
+from recurra.insight import inspect_model
+from recurra.plots import (
     Row,
     plot_dynamics,
     plot_flow,
@@ -28,6 +19,15 @@ from recurra.insight.plot import (
     plot_unfolded,
     png,
     svg,
+)
+from recurra.reports import (
+    Picture,
+    Section,
+    amended,
+    carried_over,
+    inspection_sections,
+    report,
+    watched_sections,
 )
 
 CURVES = {"a": [0.5**d for d in range(20)], "b": [0.99**d for d in range(20)]}

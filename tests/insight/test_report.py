@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import pytest
 
 from recurra.errors import MissingExtra
-from recurra.insight import Section, report
-from recurra.insight.curves import curves_svg
+from recurra.plots.learning_curves import curves_svg
+from recurra.reports import Section, report
 
 ROWS = [
     {"step": step, "epoch": 1, "loss": 3 / step, "learning_rate": 1e-3, "gradient_norm": 1.0}

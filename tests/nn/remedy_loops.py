@@ -3,7 +3,7 @@
 import torch
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from recurra.nn import remedies
+from recurra.nn.layers import remedies
 
 
 class Draws(list):

@@ -11,7 +11,7 @@ import recurra.nn
 from recurra.cells import Cell, tanh
 from recurra.errors import CellError, ConfigError
 from recurra.nn import Layer, Recurrent, Stack
-from recurra.nn.remedies import Rows
+from recurra.nn.layers.remedies import Rows
 
 ALL = {
     "input": {"input_dropout": 0.4},

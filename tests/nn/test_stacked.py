@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from recurra.nn import LSTM, Layer, Recurrent, Stack
-from recurra.nn.time_skip import rows_of
+from recurra.nn.stack.time_skip import rows_of
 
 STEPS, BATCH, SIZE = 7, 4, 3
 LAYERS = {

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from recurra.nn import GRU, LSTM, RNN, Recurrent, Stack
-from recurra.nn.watching import watch
+from recurra.nn.observe.gradients import watch
 
 X = torch.randn(9, 3, 4, generator=torch.Generator().manual_seed(3)).double()
 

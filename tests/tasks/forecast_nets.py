@@ -3,8 +3,8 @@
 import torch
 from forecast_toys import HORIZON, SEASON, config
 
-from recurra.tasks.forecast.nets import Sizes, new_net
-from recurra.tasks.forecast.windows import Batch
+from recurra.tasks.forecast.nets import Sizes, build
+from recurra.tasks.forecast.windows.windows import Batch
 
 AR = {"lags": "3,2", "distribution": "gaussian", "lookback": 10}
 BARE = Sizes(series=3, past=0, future=0, static=0, season=SEASON)
@@ -13,7 +13,7 @@ FULL = Sizes(series=3, past=2, future=2, static=1, season=SEASON)
 
 def net_of(model, sizes=FULL, **settings):
     """A network with larger weights than it starts with, so that all it reads matters."""
-    net = new_net(config(model=model, dropout=0.0, **settings), sizes)
+    net = build(config(model=model, dropout=0.0, **settings), sizes)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.copy_(0.6 * torch.randn_like(parameter))

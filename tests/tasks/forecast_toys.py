@@ -7,10 +7,10 @@ import pandas
 import pytest
 
 from recurra import Forecaster
-from recurra.data.panel import read_panel
+from recurra.data.series.read import read_panel
 from recurra.tasks.forecast import task
 from recurra.tasks.forecast.config import MODELS, ForecastConfig
-from recurra.tasks.forecast.setup import columns_of
+from recurra.tasks.forecast.windows.splits import columns_of
 
 MODELS = tuple(MODELS)
 SEASON, HORIZON = 6, 4

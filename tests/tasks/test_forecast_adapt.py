@@ -6,8 +6,8 @@ import pytest
 from forecast_toys import table, tiny, wave
 
 from recurra.errors import ConfigError
-from recurra.tasks.forecast.adapt import followed
-from recurra.tasks.forecast.calibrate import calibrate, uncalibrated
+from recurra.tasks.forecast.intervals.adapt import followed
+from recurra.tasks.forecast.intervals.calibrate import calibrate, uncalibrated
 
 LEVELS = (0.1, 0.5, 0.9)
 

@@ -16,7 +16,7 @@ from forecast_toys import (
     with_covariates,
 )
 
-from recurra.tasks.forecast.surprise import normal_scores
+from recurra.tasks.forecast.online.anomaly import normal_scores
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 NORMAL = torch.special.ndtri(torch.tensor(LEVELS, dtype=torch.double)).numpy()

@@ -20,7 +20,7 @@ from forecast_toys import (
 
 from recurra import Forecaster
 from recurra.errors import ConfigError, DataError
-from recurra.tasks.forecast.evaluate import rolling
+from recurra.tasks.forecast.evaluation.rolling import rolling
 from recurra.tasks.forecast.facts import coverage_of, judgement_table
 
 TABLE = table((60, 50))

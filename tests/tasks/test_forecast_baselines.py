@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 
 from recurra.errors import ConfigError
-from recurra.tasks.forecast import baselines
-from recurra.tasks.forecast.baselines import BASELINES, MEANINGS, baseline_quantiles
-from recurra.tasks.forecast.exponential import smooth
-from recurra.tasks.forecast.seasonality import adjusted, is_seasonal
+from recurra.tasks.forecast.evaluation import baselines
+from recurra.tasks.forecast.evaluation.baselines import (
+    BASELINES,
+    MEANINGS,
+    baseline_quantiles,
+    smooth,
+)
+from recurra.tasks.forecast.evaluation.seasonality import adjusted, is_seasonal
 
 NAN = math.nan
 ABOVE = 0.8413447460685429  # the level one standard deviation above the median

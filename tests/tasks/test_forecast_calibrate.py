@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from recurra.tasks.forecast.calibrate import Calibration, calibrate, quantiles_at, uncalibrated
+from recurra.tasks.forecast.intervals.calibrate import (
+    Calibration,
+    calibrate,
+    quantiles_at,
+    uncalibrated,
+)
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 NORMAL = torch.special.ndtri(torch.tensor(LEVELS, dtype=torch.double)).numpy()

@@ -7,8 +7,8 @@ import torch
 from forecast_toys import config
 
 from recurra.errors import ConfigError
-from recurra.tasks.forecast.distributions import FAMILIES
-from recurra.tasks.forecast.draws import Draws
+from recurra.tasks.forecast.nets.distributions import FAMILIES
+from recurra.tasks.forecast.windows.draws import Draws
 
 SCALE = torch.tensor([1.0, 9.0])
 GIVEN = torch.tensor([0.3, -0.8, 1.1, 0.2, -0.4, 0.9], dtype=torch.double)

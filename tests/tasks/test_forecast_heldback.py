@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from forecast_toys import no_compiling, one, table, tiny, wave
 
-from recurra.data.panel import read_panel
+from recurra.data.series.read import read_panel
 from recurra.errors import DataError
 from recurra.tasks.forecast import ForecastWarning
+from recurra.tasks.forecast.evaluation.holdout import judged_held_back
 from recurra.tasks.forecast.facts import quality_of
-from recurra.tasks.forecast.heldback import judged_held_back
-from recurra.tasks.forecast.setup import columns_of, held_back, split
+from recurra.tasks.forecast.windows.splits import columns_of, held_back, split
 
 
 @pytest.fixture(autouse=True, scope="module")

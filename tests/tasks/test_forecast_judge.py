@@ -12,9 +12,10 @@ import pytest
 from utilsforecast import losses
 
 from recurra.errors import ConfigError, DataError, MissingExtra
-from recurra.tasks.forecast import forecasts, scores
-from recurra.tasks.forecast import judge as judging
-from recurra.tasks.forecast.judge import Forecasts, baseline_forecasts, judge
+from recurra.tasks.forecast.evaluation import judge as forecasts
+from recurra.tasks.forecast.evaluation import judge as judging
+from recurra.tasks.forecast.evaluation import scores
+from recurra.tasks.forecast.evaluation.judge import Forecasts, baseline_forecasts, judge
 
 NAN = math.nan
 LEVELS = (0.1, 0.5, 0.9)

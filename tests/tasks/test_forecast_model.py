@@ -24,7 +24,7 @@ from forecast_toys import (
 from recurra.tasks.forecast import predict
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.store import Kept
-from recurra.tasks.forecast.windows import Origins
+from recurra.tasks.forecast.windows.windows import Origins
 
 TABLE = with_covariates(table())
 ENDS = Origins(np.array([0, 1, 2, 0]), np.array([40, 44, 3, 59]))

@@ -8,8 +8,8 @@ from forecast_toys import HORIZON, MODELS, SEASON, no_compiling
 from torch.nn import functional as F
 
 from recurra.errors import ConfigError
-from recurra.tasks.forecast.nets.parts import Now, SeriesVectors, pinball, target_loss
-from recurra.tasks.forecast.windows import Batch
+from recurra.tasks.forecast.nets.components import Now, SeriesVectors, pinball, target_loss
+from recurra.tasks.forecast.windows.windows import Batch
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -9,10 +9,10 @@ import torch
 
 from recurra import Forecaster
 from recurra.tasks.forecast import ForecastWarning
+from recurra.tasks.forecast.evaluation.holdout import spread_evenly
 from recurra.tasks.forecast.facts import judgement_table
-from recurra.tasks.forecast.heldback import spread_evenly
 from recurra.tasks.forecast.pictures import anomaly_figure, judged_figure
-from recurra.tasks.forecast.windows import Origins
+from recurra.tasks.forecast.windows.windows import Origins
 
 HORIZON = 7
 

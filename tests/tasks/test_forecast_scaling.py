@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recurra.errors import DataError
-from recurra.tasks.forecast.scaling import Usual, scale_of, transformed, untransformed
+from recurra.tasks.forecast.windows.scaling import Usual, scale_of, transformed, untransformed
 
 GAPS = np.array([[1.0, np.nan], [np.nan, -4.0], [5.0, -8.0], [np.nan, np.nan]])
 USUAL = Usual(np.array([7.0, -7.0]), np.array([2.0, 3.0]))

@@ -8,8 +8,8 @@ import torch
 from recurra.errors import ConfigError, DataError
 from recurra.tasks.forecast import Forecaster
 from recurra.tasks.forecast.config import forecast_config
-from recurra.tasks.forecast.nets import Now, Sizes, new_net
-from recurra.tasks.forecast.windows import Batch
+from recurra.tasks.forecast.nets import Now, Sizes, build
+from recurra.tasks.forecast.windows.windows import Batch
 
 STREAMED = ("direct", "autoregressive", "smoothing")
 SIZES = Sizes(series=2, past=1, future=2, static=1, season=4)
@@ -21,7 +21,7 @@ def net_of(model, **settings):
         {"horizon": 3, "model": model, "hidden": 5, "lookback": 12, "embedding": 2, **settings}
         | ({"past": "wind"} if model != "autoregressive" else {})
     )
-    return new_net(config, SIZES).eval()
+    return build(config, SIZES).eval()
 
 
 def batch_of(steps):

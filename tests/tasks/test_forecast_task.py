@@ -24,7 +24,8 @@ from forecast_toys import (
 
 from recurra import Forecaster
 from recurra.errors import CellError, ConfigError, RunError
-from recurra.tasks.forecast import members, task
+from recurra.tasks.forecast import fitting as members
+from recurra.tasks.forecast import task
 from recurra.training import Run
 
 TABLE = table()

@@ -52,35 +52,17 @@ def test_settings_survive_json():
     assert language_config(settings) == config
 
 
-def test_ways_to_start():
-    starts = LanguageConfig(init="orthogonal, forget-bias:2.5").starts
-    assert starts == (("orthogonal", 1.0), ("forget-bias", 2.5))
-    assert LanguageConfig(init="chrono:150,identity:0.5").starts == (
-        (("chrono", 150.0), ("identity", 0.5))
-    )
-    assert LanguageConfig().starts == ()
-
-
-@pytest.mark.parametrize(
-    ("init", "text"),
-    [
-        ("chrono", "'chrono' is no way to start; allowed, .* chrono:STEPS"),
-        ("chrono:2", "with STEPS a whole number above 2"),
-        ("chrono:3.5", "'chrono:3.5'"),
-        ("orthogonal:", "'orthogonal:'"),
-        ("identity:inf", "'identity:inf'"),
-        ("forget_bias:1", "'forget_bias:1'"),
-        ("orthogonal,", "'' is no way"),
-        ("orthogonal, identity", "orthogonal and identity set the same weights"),
-        ("chrono:9, forget-bias", "chrono and forget-bias set the same weights"),
-    ],
-)
-def test_a_way_to_start_that_cannot_be(init, text):
-    with pytest.raises(ConfigError, match=f"init = '{init}': .*{text}"):
-        language_config({"init": init})
-
-
 def test_remedies_survive_json():
     config = LanguageConfig(zoneout=0.1, learn_initial_state=True, init="chrono:9")
     settings = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(config).items()}
     assert language_config(settings) == config
+
+
+def test_a_text_has_no_length_for_chrono():
+    with pytest.raises(ConfigError, match=r"init = 'chrono': a text has no .*: chrono:128"):
+        language_config({"init": "chrono"})
+
+
+def test_a_language_model_reads_forwards():
+    with pytest.raises(ConfigError, match="bidirectional = true: a language model predicts"):
+        language_config({"bidirectional": True})

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from recurra.data.streams import Window
+from recurra.data.batches import Window
 from recurra.errors import CellError, ConfigError
 from recurra.tasks.language.config import LanguageConfig
 from recurra.tasks.language.model import LanguageNet, next_token_loss

@@ -116,8 +116,9 @@ def test_published_figures_are_those_of_the_table():
         ({"window": 10}, "leave window out"),
         ({"max_steps": "none"}, "Training has no end"),
         ({"max_steps": "none", "max_minutes": 1, "schedule": "cosine"}, "runs over max_steps"),
-        ({"init": "orthogonal,chroni"}, "there is no 'chroni'"),
-        ({"init": "identity, orthogonal"}, "one of the two"),
+        ({"init": "orthogonal,chroni"}, "'chroni' is not an initialiser"),
+        ({"init": "identity, orthogonal"}, "set the same weights"),
+        ({"bidirectional": True}, "the answer of adding is read at the last step"),
         ({"hiden": 3}, "did you mean 'hidden'"),
     ],
 )

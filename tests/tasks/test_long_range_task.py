@@ -148,7 +148,7 @@ def test_what_cannot_stay_orthogonal(cell, message):
 
 
 def test_weights_start_as_asked():
-    net = LongRangeNet(config(cell="lstm", init="orthogonal", forget_bias=3.0))
+    net = LongRangeNet(config(cell="lstm", init="orthogonal, forget-bias:3"))
     gates = net.recurrent.U_l0.view(4, 4, 4)
     torch.testing.assert_close(gates @ gates.mT, torch.eye(4).expand(4, 4, 4), atol=1e-5, rtol=0)
     assert net.recurrent.b_l0[4:8].tolist() == [3.0] * 4

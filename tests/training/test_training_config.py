@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from recurra.errors import ConfigError
-from recurra.training.config import (
+from recurra.config.training import (
     TrainingConfig,
     check_options,
     config_from_mapping,
     new_default,
     option,
 )
+from recurra.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Example:
 
 def test_importing_it_loads_no_torch():
     code = (
-        "import sys, recurra.training.config as c; c.TrainingConfig();print('torch' in sys.modules)"
+        "import sys, recurra.config.training as c; c.TrainingConfig();print('torch' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"
@@ -77,8 +77,28 @@ def test_none_is_none_where_there_may_be_none():
 
 
 def test_a_new_default_has_the_help_and_limits_of_the_old():
-    field, old = new_default("window", 7), TrainingConfig.__dataclass_fields__["window"]
-    assert (field.default, field.metadata) == (7, old.metadata)
+    @dataclass(frozen=True, kw_only=True)
+    class Between(TrainingConfig):
+        width: int = option(3, "how wide", minimum=2)
+
+    @dataclass(frozen=True, kw_only=True)
+    class Task(Between):
+        window: int = new_default("window", 7)
+        width: int = new_default("width", 5, help="how wide a row is")
+
+    fields = Task.__dataclass_fields__
+    assert fields["window"].metadata == TrainingConfig.__dataclass_fields__["window"].metadata
+    assert fields["width"].metadata == {"help": "how wide a row is", "minimum": 2}
+    assert (Task().window, Task().width, Between().width) == (7, 5, 3)
+    with pytest.raises(ConfigError, match="width = 1; it must be a whole number at least 2"):
+        Task(width=1)
+
+
+def test_a_new_default_needs_an_inherited_field():
+    with pytest.raises(TypeError, match=r"Task\.widow: there is no inherited field 'widow'"):
+
+        class Task(TrainingConfig):
+            widow: int = new_default("widow", 7)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from training_toys import Noise, contents, lines, train
 from recurra.cells.registry import CELLS
 from recurra.nn import GRU, Recurrent
 from recurra.training import Run
-from recurra.training.watched import distances, flowing
+from recurra.training.gradient_flow import distances, flowing
 
 
 class Watched(nn.Module):

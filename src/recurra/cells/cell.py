@@ -12,7 +12,7 @@ from typing import Any, ClassVar, dataclass_transform
 from recurra.cells.roles import check_roles
 from recurra.cells.source import declaration
 from recurra.cells.symbols import Symbol
-from recurra.cells.trace import Declaration, trace
+from recurra.cells.tracing import Declaration, trace
 from recurra.ir import CellError, Graph, Init, equations, verify
 
 __all__ = ["Cell"]

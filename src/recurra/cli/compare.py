@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from recurra.cli.configuration import read_settings
 from recurra.cli.failures import INTERRUPTED
 from recurra.cli.options import given
 from recurra.compare.config import LANGUAGE, comparison_at, comparison_from
+from recurra.config.toml import read_settings
 from recurra.errors import ConfigError
 from recurra.tasks.long_range.problems import PROBLEMS
 

@@ -7,7 +7,7 @@ import click
 
 if TYPE_CHECKING:
     from recurra.tasks.forecast import Forecaster
-    from recurra.tasks.forecast.evaluate import Backtest
+    from recurra.tasks.forecast.evaluation.rolling import Backtest
 
 __all__ = ["command"]
 
@@ -78,7 +78,7 @@ def _forecaster(
 
     from recurra.cli.forecast_report import noted, show_judgement
     from recurra.tasks.forecast import Forecaster
-    from recurra.tasks.forecast.source import static_of, table_of
+    from recurra.tasks.forecast.store import static_of, table_of
 
     model = Forecaster.load(run)
     assert model.run is not None
@@ -103,7 +103,7 @@ def _forecaster(
 
 
 def _remarks(model: "Forecaster", found: "Backtest", windows: int, step: int | None) -> list[str]:
-    from recurra.tasks.forecast.source import remarks
+    from recurra.tasks.forecast.evaluation.holdout import remarks
 
     assert model.run is not None
     record, step = model.run.config, step or model.config.horizon

@@ -59,7 +59,7 @@ def command(
     _check(anomalies, last, series, plot, options)
 
     from recurra.cli.forecast_report import noted
-    from recurra.tasks.forecast.written import check_output
+    from recurra.tasks.forecast.frames import check_output
 
     for path, suffixes in ((out, (".csv", ".parquet")), (plot, (".png", ".svg"))):
         if path is not None:
@@ -125,7 +125,7 @@ def _anomalies(
     options: dict[str, Any],
 ) -> None:
     from recurra.tasks.forecast.pictures import anomaly_figure
-    from recurra.tasks.forecast.source import static_of, table_of
+    from recurra.tasks.forecast.store import static_of, table_of
 
     assert model.run is not None
     static = options["static_data"]
@@ -139,7 +139,7 @@ def _anomalies(
 
 def _tell(found: Any, out: str | None, what: str) -> None:
     from recurra.cli.forecast_report import show_head
-    from recurra.tasks.forecast.written import write_table
+    from recurra.tasks.forecast.frames import write_table
 
     if out is None:
         show_head(found, highest=what == "scores")
@@ -151,8 +151,8 @@ def _tell(found: Any, out: str | None, what: str) -> None:
 def _draw(figure: Any, path: str | None) -> None:
     if path is None:
         return
-    from recurra.insight.plot import png, svg
-    from recurra.tasks.forecast.written import write_output
+    from recurra.plots import png, svg
+    from recurra.tasks.forecast.frames import write_output
 
     drawn = png(figure) if Path(path).suffix.lower() == ".png" else svg(figure).encode()
     write_output(path, drawn)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from recurra.tasks.forecast.evaluate import Backtest
+    from recurra.tasks.forecast.evaluation.rolling import Backtest
     from recurra.tasks.forecast.frames import Frame
     from recurra.training import TrainingResult
 

@@ -33,7 +33,7 @@ def command(run: str, file: str | None, rows: int, steps: int, out: str | None) 
 
 
 def _show(run: str, found: "Inspection") -> None:
-    from recurra.insight import COLUMNS, layer_row
+    from recurra.reports import COLUMNS, layer_row
 
     console = Console(highlight=False)
     table = Table(title=f"Layers of {run}", title_justify="left", box=None, pad_edge=False)

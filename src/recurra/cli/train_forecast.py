@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from recurra.cli.configuration import read_settings
 from recurra.cli.failures import INTERRUPTED
 from recurra.cli.options import Field, Sectioned, given, options_for
+from recurra.config.toml import read_settings
+from recurra.config.training import TrainingConfig
 from recurra.errors import ConfigError
 from recurra.tasks.forecast.config import ForecastConfig, forecast_config
-from recurra.training.config import TrainingConfig
 
 __all__ = ["command"]
 

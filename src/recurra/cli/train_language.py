@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from recurra.cli.configuration import read_settings
 from recurra.cli.failures import INTERRUPTED
 from recurra.cli.options import Field, Sectioned, given, options_for
+from recurra.config.network import NetworkConfig
+from recurra.config.toml import read_settings
+from recurra.config.training import TrainingConfig
 from recurra.tasks.language.config import LanguageConfig, language_config
-from recurra.tasks.language.remedies import RemedyConfig
-from recurra.training.config import TrainingConfig
 
 __all__ = ["command"]
 
@@ -21,7 +21,7 @@ def _sections() -> dict[str, list[Field]]:
     sections: dict[str, list[Field]] = {"Data and model": [], _REMEDIES: [], "Training": []}
     general, remedies = (
         {field.name for field in dataclasses.fields(config)}
-        for config in (TrainingConfig, RemedyConfig)
+        for config in (TrainingConfig, NetworkConfig)
     )
     for field in dataclasses.fields(LanguageConfig):
         if field.name in general:
@@ -33,7 +33,7 @@ def _sections() -> dict[str, list[Field]]:
     return sections
 
 
-_REMEDIES = "Remedies in the recurrent layers"
+_REMEDIES = "Recurrent layers"
 _SECTIONS = _sections()
 
 

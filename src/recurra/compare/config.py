@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recurra.config.training import check_options, config_from_mapping, option
 from recurra.errors import ConfigError, RunError
 from recurra.tasks.language.config import language_config
 from recurra.tasks.long_range.config import long_range_config
 from recurra.tasks.long_range.problems import PROBLEMS
-from recurra.training.config import check_options, config_from_mapping, option
 
 __all__ = ["FILE", "LANGUAGE", "Comparison", "comparison_at", "comparison_from", "folder_name"]
 

@@ -53,7 +53,7 @@ class LanguageContest:
         config = language_config(settings)
         vocabulary = _corpus(_texts_of(config)).vocabulary
         with torch.random.fork_rng(devices=[]):
-            return LanguageNet(config, len(vocabulary)).recurrent.cell.digest()
+            return LanguageNet(config, len(vocabulary)).cell.digest()
 
     def warm_up(self, settings: Settings) -> None:
         """One training step of one row, which loads libraries and compiles kernels."""

@@ -42,7 +42,7 @@ class LongRangeContest:
     def count(self, settings: Settings) -> int | None:
         """Learnt numbers of the model, None for a hidden size that the cell can't have."""
         # How weights start, and what keeps them, adds none.
-        bare = {"init": "", "forget_bias": "none", "orthogonal": False}
+        bare = {"init": "none", "orthogonal": False}
         config = long_range_config({**settings, **bare})
         try:
             with torch.device("meta"):

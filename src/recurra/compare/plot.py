@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from recurra.compare.results import Outcome, Row
 from recurra.compare.table import Findings, table_of
 from recurra.errors import MissingExtra
-from recurra.insight.plot.flow import plot_flow
+from recurra.plots.gradient_curves import plot_flow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

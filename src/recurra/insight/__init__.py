@@ -1,18 +1,13 @@
-"""What models and runs tell about themselves: gradients in time, dynamics, verdicts, a report."""
+"""Analyses of models: gradient flow in time, dynamics, saturation, and verdicts with remedies."""
 
+from recurra.insight.dynamics import LayerDynamics, Spectrum, jacobians
 from recurra.insight.flow import GradientFlow, LayerFlow, StateFlow, gradient_flow
 from recurra.insight.horizon import Horizon, find_horizon
 from recurra.insight.inspection import Inspection, clipped_share, inspect_model
-from recurra.insight.jacobians import LayerDynamics, jacobians
-from recurra.insight.lyapunov import Spectrum
-from recurra.insight.page import COLUMNS, inspection_sections, layer_row
-from recurra.insight.report import Picture, Section, Table, amended, carried_over, report
 from recurra.insight.saturation import LayerActivity, Saturation, Units
 from recurra.insight.verdicts import LayerInsight, Verdict, verdicts
-from recurra.insight.watched import watched_sections
 
 __all__ = [
-    "COLUMNS",
     "GradientFlow",
     "Horizon",
     "Inspection",
@@ -20,24 +15,15 @@ __all__ = [
     "LayerDynamics",
     "LayerFlow",
     "LayerInsight",
-    "Picture",
     "Saturation",
-    "Section",
     "Spectrum",
     "StateFlow",
-    "Table",
     "Units",
     "Verdict",
-    "amended",
-    "carried_over",
     "clipped_share",
     "find_horizon",
     "gradient_flow",
     "inspect_model",
-    "inspection_sections",
     "jacobians",
-    "layer_row",
-    "report",
     "verdicts",
-    "watched_sections",
 ]

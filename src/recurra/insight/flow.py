@@ -12,7 +12,7 @@ from recurra.errors import InsightError
 from recurra.insight.horizon import Horizon, find_horizon
 from recurra.insight.losses import StepLosses, step_losses
 from recurra.insight.record import Loss, Recording, eager, record
-from recurra.nn.recording import LayerRun
+from recurra.nn.observe.recording import LayerRun
 
 __all__ = ["GradientFlow", "LayerFlow", "StateFlow", "flow_of", "gradient_flow"]
 

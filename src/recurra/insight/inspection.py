@@ -6,13 +6,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from recurra.insight.dynamics import dynamics_of
 from recurra.insight.flow import flow_of
-from recurra.insight.jacobians import dynamics_of
 from recurra.insight.losses import step_losses
 from recurra.insight.record import Loss, Recording, eager, record
 from recurra.insight.saturation import activity_of
 from recurra.insight.verdicts import LayerInsight, Verdict, clipping_verdicts, verdicts
-from recurra.nn.recording import LayerRun
+from recurra.nn.observe.recording import LayerRun
 
 __all__ = ["Inspection", "clipped_share", "inspect_model"]
 

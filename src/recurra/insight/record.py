@@ -2,8 +2,8 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.errors import InsightError
-from recurra.insight.pieces import joined
-from recurra.nn.dilation import Dilated
-from recurra.nn.recording import LayerRun, recording
-from recurra.nn.seam import named
+from recurra.nn.observe.observer import named
+from recurra.nn.observe.recording import LayerRun, recording
+from recurra.nn.stack.dilation import Dilated
 
-__all__ = ["Loss", "Recording", "eager", "record"]
+__all__ = ["Loss", "Recording", "eager", "joined", "record"]
+
 
 Loss = Callable[[Any], Tensor]
 """From a model's output to a loss: one number, or one for each step, (T,)."""
@@ -110,3 +110,40 @@ def _is_batch_first(model: nn.Module) -> bool:
     """How the last recurrent layer takes its input."""
     found = [m.batch_first for m in model.modules() if hasattr(m, "batch_first")]
     return bool(found and found[-1])
+
+
+def joined(runs: Iterable[LayerRun]) -> tuple[LayerRun, ...]:
+    """The runs, those joined to one that go on from where the one before of their module ended.
+
+    Such is a layer that a loop calls step by step, with the states it returned.
+    """
+    found: dict[str, LayerRun] = {}
+    for run in runs:
+        name = run.name.partition(" (call ")[0]
+        latest = next((k for k in reversed(found) if k.partition(" (call ")[0] == name), None)
+        if latest is not None and _goes_on(found[latest], run):
+            found[latest] = _join(found[latest], run)
+        else:
+            found[run.name] = run
+    return tuple(found.values())
+
+
+def _goes_on(run: LayerRun, later: LayerRun) -> bool:
+    """Whether a later run starts with the states that a run ended with."""
+    ended, begun = run.after[run.order[-1]], later.before[later.order[0]]
+    return all(s.shape == t.shape and torch.equal(s, t) for s, t in zip(ended, begun, strict=True))
+
+
+def _join(run: LayerRun, later: LayerRun) -> LayerRun:
+    first, second = (later, run) if run.reverse else (run, later)
+    names = [name for name, _ in run.graph.givens]
+    given = {name: torch.cat([first.params[name], second.params[name]]) for name in names}
+    return replace(
+        run,
+        inputs=torch.cat([first.inputs, second.inputs]),
+        params={**run.params, **given},
+        active=torch.cat([first.active, second.active]),
+        begins=torch.cat([first.begins, second.begins]),
+        before=first.before + second.before,
+        after=first.after + second.after,
+    )

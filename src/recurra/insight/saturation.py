@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from recurra.nn.recording import LayerRun
-from recurra.nn.values import Kind
+from recurra.nn.observe.named_values import Kind
+from recurra.nn.observe.recording import LayerRun
 
 __all__ = ["LayerActivity", "Saturation", "Units", "activity_of"]
 

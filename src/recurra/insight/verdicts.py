@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from recurra.insight.dynamics import LayerDynamics
 from recurra.insight.flow import LayerFlow
-from recurra.insight.jacobians import LayerDynamics
 from recurra.insight.saturation import LayerActivity, Saturation
 
 __all__ = ["LayerInsight", "Severity", "Verdict", "clipping_verdicts", "verdicts"]

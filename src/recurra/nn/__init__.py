@@ -1,15 +1,15 @@
 """Recurrent layers as torch modules: drop-ins for torch's own, and layers of any cell."""
 
 from recurra.nn import init
-from recurra.nn.base import RNNBase
-from recurra.nn.cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
-from recurra.nn.layer import Layer
+from recurra.nn.acceleration import Swaps, accelerate
+from recurra.nn.layers.recurrent import Recurrent
+from recurra.nn.layers.rnn import GRU, LSTM, RNN
+from recurra.nn.layers.rnn_base import RNNBase
+from recurra.nn.layers.single_step import GRUCell, LSTMCell, RNNCell, RNNCellBase
+from recurra.nn.observe.trace import Trace
 from recurra.nn.penalties import activation_penalty, temporal_activation_penalty
-from recurra.nn.recurrent import Recurrent
-from recurra.nn.rnn import GRU, LSTM, RNN
-from recurra.nn.stacked import Stack
-from recurra.nn.swap import Swaps, accelerate
-from recurra.nn.trace import Trace
+from recurra.nn.stack.layer import Layer
+from recurra.nn.stack.stack import Stack
 
 __all__ = [
     "GRU",

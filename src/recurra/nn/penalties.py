@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from recurra.nn.checks import check_lengths
+from recurra.nn.layers.arguments import check_lengths
 from recurra.ragged import within
 
 __all__ = ["activation_penalty", "temporal_activation_penalty"]

@@ -1,7 +1,7 @@
 """Training: the loop, truncated BPTT, clipping, schedules, checkpoints, metrics, progress.
 
 `fit` trains any `torch.nn.Module` on any windows with any loss; it knows nothing of a task. What it
-produces lies in a run, a directory. `recurra.training.config` is importable without loading torch.
+produces lies in a run, a directory. `recurra.config.training` is importable without loading torch.
 
 >>> import tempfile, torch
 >>> from recurra.training import Run, TrainingConfig, fit
@@ -19,32 +19,37 @@ produces lies in a run, a directory. `recurra.training.config` is importable wit
 (40, 'finished', ['bias', 'weight'])
 """
 
-import importlib
 from typing import TYPE_CHECKING
 
+from recurra.lazy import attach
+
 if TYPE_CHECKING:
-    from recurra.training.config import TrainingConfig, config_from_mapping
+    from recurra.config.options import config_from_mapping
+    from recurra.config.training import TrainingConfig
+    from recurra.nn.states import State
+    from recurra.runs.run import Run
     from recurra.training.loop import TrainingResult, fit
     from recurra.training.progress import Progress, RichProgress
-    from recurra.training.protocols import Loss, State, Validate, Windows
-    from recurra.training.run import Run
+    from recurra.training.protocols import Loss, Metric, Validate, Windows
 
 _LAZY = {
-    "Loss": "protocols",
-    "Progress": "progress",
-    "RichProgress": "progress",
-    "Run": "run",
-    "State": "protocols",
-    "TrainingConfig": "config",
-    "TrainingResult": "loop",
-    "Validate": "protocols",
-    "Windows": "protocols",
-    "config_from_mapping": "config",
-    "fit": "loop",
+    "Loss": "recurra.training.protocols",
+    "Metric": "recurra.training.protocols",
+    "Progress": "recurra.training.progress",
+    "RichProgress": "recurra.training.progress",
+    "Run": "recurra.runs.run",
+    "State": "recurra.nn.states",
+    "TrainingConfig": "recurra.config.training",
+    "TrainingResult": "recurra.training.loop",
+    "Validate": "recurra.training.protocols",
+    "Windows": "recurra.training.protocols",
+    "config_from_mapping": "recurra.config.options",
+    "fit": "recurra.training.loop",
 }
 
 __all__ = [
     "Loss",
+    "Metric",
     "Progress",
     "RichProgress",
     "Run",
@@ -58,15 +63,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(
-            f"module 'recurra.training' has no attribute {name!r}; it has {', '.join(__all__)}"
-        )
-    value: object = getattr(importlib.import_module(f"recurra.training.{_LAZY[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = attach(__name__, _LAZY)

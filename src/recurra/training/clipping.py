@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from recurra.config.training import TrainingConfig
 from recurra.errors import ConfigError, TrainingError
-from recurra.training.config import TrainingConfig
 
 __all__ = ["Measured", "clip", "measure", "set_bptt_clip"]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import TrainingError
-from recurra.training.carried import tensors_of
-from recurra.training.protocols import Loss, State
+from recurra.nn.states import State, tensors_of
+from recurra.training.protocols import Loss
 from recurra.training.randomness import Before
 
 __all__ = ["first_bad", "require_finite"]

@@ -10,18 +10,18 @@ from typing import Literal
 import torch
 from torch import nn
 
+from recurra.config.training import TrainingConfig
 from recurra.errors import ConfigError, DataError, TrainingError
+from recurra.runs.run import Run
+from recurra.training.checkpointing import Keeper
 from recurra.training.clipping import set_bptt_clip
-from recurra.training.config import TrainingConfig
 from recurra.training.interrupts import Interrupts
-from recurra.training.keep import Keeper
+from recurra.training.loop_state import LoopState
 from recurra.training.metrics import Meter, Recorder, summary_writer
 from recurra.training.optim import make_optimizer
 from recurra.training.progress import Progress, Silent
-from recurra.training.protocols import Loss, Validate, Windows
+from recurra.training.protocols import Loss, Metric, Validate, Windows
 from recurra.training.randomness import evaluating
-from recurra.training.run import Run
-from recurra.training.state import LoopState
 from recurra.training.step import Stepper
 
 __all__ = ["Stopped", "TrainingResult", "fit"]
@@ -50,6 +50,7 @@ def fit(
     config: TrainingConfig,
     run: Run,
     validate: Validate | None = None,
+    metric: Metric = Metric(),  # noqa: B008  (frozen)
     resume: bool = False,
     progress: Progress | None = None,
 ) -> TrainingResult:

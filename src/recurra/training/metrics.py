@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from recurra.errors import MissingExtra
-from recurra.training.protocols import State
-from recurra.training.run import Run
+from recurra.nn.states import State
+from recurra.runs.run import Run
 
 __all__ = ["Meter", "Recorder", "Stepped", "summary_writer"]
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recurra.config.training import TrainingConfig
 from recurra.errors import ConfigError
-from recurra.training.config import TrainingConfig
 
 __all__ = ["learning_rate", "load_tensors", "make_optimizer", "set_learning_rate", "tensors"]
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from recurra.config.training import TrainingConfig
 from recurra.errors import TrainingError
-from recurra.training.carried import detach
+from recurra.nn.states import detach
 from recurra.training.clipping import Measured, clip, measure
-from recurra.training.config import TrainingConfig
 from recurra.training.finite import first_bad
+from recurra.training.gradient_flow import Flow, flowing
+from recurra.training.loop_state import LoopState
 from recurra.training.metrics import Stepped
 from recurra.training.optim import learning_rate, set_learning_rate
 from recurra.training.protocols import Loss, Windows
 from recurra.training.randomness import Before
-from recurra.training.state import LoopState
-from recurra.training.watched import Flow, flowing
 
 __all__ = ["Stepper"]
 

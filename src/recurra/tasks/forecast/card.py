@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import torch
 
 from recurra import __version__
-from recurra.data.panel import Panel
-from recurra.insight import Table
-from recurra.tasks.forecast.evaluate import Backtest
+from recurra.data.series.read import Panel
+from recurra.reports import Table
+from recurra.tasks.forecast.evaluation.rolling import Backtest
 from recurra.tasks.forecast.facts import (
     HELD_BACK,
     data_facts,

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from recurra.data.panel import Panel
+from recurra.data.series.read import Panel
 from recurra.tasks.forecast.card import model_card
-from recurra.tasks.forecast.evaluate import Backtest
-from recurra.tasks.forecast.heldback import judged_held_back
+from recurra.tasks.forecast.evaluation.holdout import judged_held_back
+from recurra.tasks.forecast.evaluation.rolling import Backtest
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.page import page
 from recurra.training import Run, TrainingResult

@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data.panel import Panel
-from recurra.insight import Table
-from recurra.tasks.forecast.baselines import MEANINGS
+from recurra.data.series.read import Panel
+from recurra.reports import Table
 from recurra.tasks.forecast.config import MODELS
-from recurra.tasks.forecast.evaluate import Backtest
-from recurra.tasks.forecast.evidence import notes_on_intervals
+from recurra.tasks.forecast.evaluation.baselines import MEANINGS
+from recurra.tasks.forecast.evaluation.judgement import Judgement
+from recurra.tasks.forecast.evaluation.rolling import Backtest
 from recurra.tasks.forecast.frames import NAME
-from recurra.tasks.forecast.judgement import Judgement
+from recurra.tasks.forecast.intervals.sample_size import notes_on_intervals
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.notes import named, notes_on
-from recurra.tasks.forecast.setup import split
+from recurra.tasks.forecast.windows.splits import split
 from recurra.training import TrainingResult
 
 __all__ = [

@@ -2,17 +2,31 @@
 
 import importlib
 import importlib.util
+import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.panel import Panel
-from recurra.errors import MissingExtra
+from recurra.data.series.read import Panel
+from recurra.errors import ConfigError, MissingExtra
+from recurra.files import write_atomic
 from recurra.tasks.forecast.predict import Predicted
 
-__all__ = ["NAME", "Frame", "forecast_columns", "frame", "interval_columns", "long_columns"]
+__all__ = [
+    "NAME",
+    "Frame",
+    "check_output",
+    "forecast_columns",
+    "frame",
+    "interval_columns",
+    "long_columns",
+    "write_output",
+    "write_table",
+]
+
 
 NAME = "recurra"
 """The column of point forecasts; those of intervals and quantiles begin with it."""
@@ -69,3 +83,36 @@ def _plain(ids: NDArray[Any]) -> NDArray[Any]:
     if kinds == {int}:
         return ids.astype(np.int64)
     return ids
+
+
+def check_output(path: str, suffixes: tuple[str, ...]) -> None:
+    """ConfigError for a file that can't be written: a wrong suffix, no such folder, a folder."""
+    file = Path(path)
+    if file.suffix.lower() not in suffixes:
+        raise ConfigError(f"{path}: its name must end with {' or '.join(suffixes)}.")
+    if file.is_dir() or not file.parent.is_dir():
+        what = "is a folder" if file.is_dir() else f"there is no folder {file.parent}"
+        raise ConfigError(f"{path}: {what}; choose another name, or make the folder first.")
+
+
+def write_table(found: Frame, path: str) -> None:
+    """Write a table of pandas as .csv or .parquet; ConfigError where the file can't be written."""
+    if Path(path).suffix.lower() == ".csv":
+        write_output(path, found.to_csv(index=False).encode())
+        return
+    buffer = io.BytesIO()
+    try:
+        found.to_parquet(buffer, index=False)
+    except ImportError as error:
+        raise MissingExtra("pyarrow", "forecast", "Writing Parquet") from error
+    write_output(path, buffer.getvalue())
+
+
+def write_output(path: str, data: bytes) -> None:
+    """Replace a file; ConfigError, naming it, where the disk or its permissions refuse."""
+    try:
+        write_atomic(Path(path), data)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be written ({error.strerror}); choose another name, or make room."
+        ) from error

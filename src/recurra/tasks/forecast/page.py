@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from recurra.data.panel import Panel
+from recurra.data.series.read import Panel
 from recurra.errors import MissingExtra
-from recurra.insight import Picture, Section, report
-from recurra.insight.plot import plot_learning, svg
-from recurra.tasks.forecast.evaluate import Backtest
+from recurra.plots import plot_learning, svg
+from recurra.reports import Picture, Section, report
+from recurra.tasks.forecast.evaluation.rolling import Backtest
 from recurra.tasks.forecast.facts import (
     HELD_BACK,
     data_facts,
@@ -22,7 +22,7 @@ from recurra.tasks.forecast.pictures import judged_figure, unit_of
 from recurra.training import Run, TrainingResult
 
 if TYPE_CHECKING:
-    from recurra.insight.plot import Figure
+    from recurra.plots import Figure
 
 __all__ = ["page"]
 

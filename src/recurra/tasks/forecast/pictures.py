@@ -1,4 +1,4 @@
-"""Forecasts and surprises as what `recurra.insight.plot` draws."""
+"""Forecasts and surprises as what `recurra.plots` draws."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.panel import Panel
+from recurra.data.series.read import Panel
 from recurra.errors import ConfigError
-from recurra.insight.plot import Course, Surprises, plot_anomalies, plot_forecasts
+from recurra.plots import Course, Surprises, plot_anomalies, plot_forecasts
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.forecast.evaluate import Backtest
+from recurra.tasks.forecast.evaluation.rolling import Backtest
 from recurra.tasks.forecast.frames import NAME, Frame
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.predict import Predicted
 from recurra.tasks.forecast.store import Kept
-from recurra.tasks.forecast.windows import Origins
+from recurra.tasks.forecast.windows.windows import Origins
 
 if TYPE_CHECKING:
-    from recurra.insight.plot import Figure
+    from recurra.plots import Figure
 
 __all__ = ["anomaly_figure", "forecast_figure", "judged_figure"]
 

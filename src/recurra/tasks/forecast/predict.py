@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.tasks.forecast.nets import ForecastNet
-from recurra.tasks.forecast.scaling import mean_change, untransformed
-from recurra.tasks.forecast.windows import Batch, Cutter, Origins
+from recurra.tasks.forecast.windows.scaling import mean_change, untransformed
+from recurra.tasks.forecast.windows.windows import Batch, Cutter, Origins
 
 __all__ = ["Predicted", "Scaled", "batches", "change_of", "drawing", "scaled_forecasts"]
 

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.autoregressive import AutoregressiveNet
+from recurra.tasks.forecast.nets.components import Ahead, Carried, ForecastNet, Now, Sizes
 from recurra.tasks.forecast.nets.direct import DirectNet
-from recurra.tasks.forecast.nets.parts import Ahead, Carried, ForecastNet, Now, Sizes
 from recurra.tasks.forecast.nets.segments import SegmentsNet
 from recurra.tasks.forecast.nets.smoothing import SmoothingNet
+from recurra.tasks.network import ActivationPenalties, initialise
 
-__all__ = ["Ahead", "Carried", "ForecastNet", "Now", "Sizes", "new_net"]
+__all__ = ["Ahead", "Carried", "ForecastNet", "Now", "Sizes", "build"]
 
 _NETS: Mapping[str, Callable[[ForecastConfig, Sizes], ForecastNet]] = {
     "segments": SegmentsNet,
@@ -19,6 +20,6 @@ _NETS: Mapping[str, Callable[[ForecastConfig, Sizes], ForecastNet]] = {
 }
 
 
-def new_net(config: ForecastConfig, sizes: Sizes) -> ForecastNet:
+def build(config: ForecastConfig, sizes: Sizes) -> ForecastNet:
     """The network of `config.model`, its weights drawn from torch's random numbers."""
     return _NETS[config.model](config, sizes)

@@ -9,19 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.forecast.distributions import FAMILIES
-from recurra.tasks.forecast.draws import Draws
-from recurra.tasks.forecast.nets.parts import (
+from recurra.tasks.forecast.nets.components import (
     Ahead,
     Carried,
     ForecastNet,
     Now,
     SeriesVectors,
     Sizes,
-    layers_of,
     stepped,
 )
-from recurra.tasks.forecast.windows import Batch
+from recurra.tasks.forecast.nets.distributions import FAMILIES
+from recurra.tasks.forecast.windows.draws import Draws
+from recurra.tasks.forecast.windows.windows import Batch
+from recurra.tasks.network import penalised, recurrent_layers
 
 __all__ = ["AutoregressiveNet"]
 
@@ -40,24 +40,33 @@ class AutoregressiveNet(ForecastNet):
         self.lookback = self.warm + max(self.lags)
         self.vectors = SeriesVectors(sizes.series, config.embedding)
         fixed = sizes.static + config.embedding + 1
-        self.recurrent = layers_of(config, 2 * len(self.lags) + sizes.future + 1 + fixed)
+        self.recurrent = recurrent_layers(config, 2 * len(self.lags) + sizes.future + 1 + fixed)
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(self.recurrent.output_size, self.family.size)
 
+    @property
+    def steps(self) -> int:
+        """Steps before the present that training reads; the lags before them are no steps."""
+        return self.warm
+
     def loss(self, batch: Batch) -> Tensor:
-        return self._surprise(batch, slice(max(self.lags), None))
+        loss, outputs = self._surprise(batch, slice(max(self.lags), None))
+        return penalised(loss, self.penalties(outputs, outputs))
 
     def judge(self, batch: Batch) -> Tensor:
-        return self._surprise(batch, slice(self.lookback, None))
+        return self._surprise(batch, slice(self.lookback, None))[0]
 
-    def _surprise(self, batch: Batch, steps: slice) -> Tensor:
-        """Mean negative log-likelihood of the steps that were seen, each given those before it."""
+    def _surprise(self, batch: Batch, steps: slice) -> tuple[Tensor, Tensor]:
+        """Mean negative log-likelihood of the steps that were seen, each given those before it.
+
+        The layers' outputs come second.
+        """
         first = max(self.lags)
         outputs, _ = self.recurrent(self._inputs(batch, first, len(batch.values)))
         given = self.head(self.dropout(outputs[steps.start - first :]))
         likely = self.family.log_prob(given, batch.values[steps], batch.scale.float())
         seen = batch.seen[steps]
-        return -torch.where(seen, likely, 0).sum() / seen.sum().clamp(min=1)
+        return -torch.where(seen, likely, 0).sum() / seen.sum().clamp(min=1), outputs
 
     def begin(self, batch: Batch) -> Carried:
         low = max(self.lags)

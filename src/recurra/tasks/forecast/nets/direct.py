@@ -9,17 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.forecast.nets.parts import (
+from recurra.tasks.forecast.nets.components import (
     Ahead,
     Carried,
     ForecastNet,
     Now,
     SeriesVectors,
     Sizes,
-    layers_of,
     stepped,
 )
-from recurra.tasks.forecast.windows import Batch
+from recurra.tasks.forecast.windows.windows import Batch
+from recurra.tasks.network import penalised, recurrent_layers
 
 __all__ = ["DirectNet"]
 
@@ -40,7 +40,7 @@ class DirectNet(ForecastNet):
         self.lookback = config.lookback_steps(sizes.season)
         self.vectors = SeriesVectors(sizes.series, config.embedding)
         fixed = sizes.static + config.embedding
-        self.recurrent = layers_of(config, 2 + sizes.past + sizes.future + fixed)
+        self.recurrent = recurrent_layers(config, 2 + sizes.past + sizes.future + fixed)
         width = self.recurrent.output_size
         self.context = nn.Linear(width, config.horizon * _CONTEXT)
         self.dropout = nn.Dropout(config.dropout)
@@ -58,7 +58,8 @@ class DirectNet(ForecastNet):
             for part in (batch.future, batch.values, batch.seen)
         )
         found = self._decoded(outputs[forks], future, fixed)
-        return self.loss_of(found, truth, seen, batch)
+        loss = self.loss_of(found, truth, seen, batch)
+        return penalised(loss, self.penalties(outputs, outputs))
 
     def begin(self, batch: Batch) -> Carried:
         fixed = self._fixed(batch)

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import ConfigError
-from recurra.nn import Recurrent
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.forecast.nets.parts import (
+from recurra.tasks.forecast.nets.components import (
     Ahead,
     Carried,
     ForecastNet,
@@ -21,7 +20,8 @@ from recurra.tasks.forecast.nets.parts import (
     Sizes,
     stepped,
 )
-from recurra.tasks.forecast.windows import Batch
+from recurra.tasks.forecast.windows.windows import Batch
+from recurra.tasks.network import penalised, recurrent_layers
 
 __all__ = ["SegmentsNet"]
 
@@ -37,30 +37,37 @@ class SegmentsNet(ForecastNet):
         self.segment = config.segment or _divisor(sizes.season, config.horizon)
         self.lookback = max(lookback // self.segment, 1) * self.segment
         width, embedding = config.hidden, min(config.embedding, config.hidden - 1)
-        if config.dilation > 1:
-            raise ConfigError(
-                f"dilation = {config.dilation}: the segments model steps over segments as it is; "
-                "leave dilation out, or choose model = 'direct'."
-            )
         features = 2 + sizes.past + sizes.future
         self.read = nn.Linear(self.segment * features, width)
-        self.recurrent = Recurrent(config.cell, width, width, config.layers)
+        self.recurrent = recurrent_layers(config, width)
         count = -(-config.horizon // self.segment)
         self.places = nn.Parameter(torch.randn(count, width - embedding) / width**0.5)
         self.vectors = SeriesVectors(sizes.series, embedding)
         known = self.segment * sizes.future + sizes.static
         self.known = nn.Linear(known, width) if known else None
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(width, self.segment * max(len(self.levels), 1))
+        self.head = nn.Linear(self.recurrent.output_size, self.segment * max(len(self.levels), 1))
+
+    @property
+    def steps(self) -> int:
+        """Segments in a look-back."""
+        return self.lookback // self.segment
 
     def loss(self, batch: Batch) -> Tensor:
-        outputs = self.ahead(batch).quantiles.transpose(0, 1)
+        carried, outputs = self._read(batch)
+        found = self.ahead_of(carried, batch.future[self.lookback :]).quantiles.transpose(0, 1)
         truth, seen = batch.values[-self.horizon :], batch.seen[-self.horizon :]
-        return self.loss_of(outputs, truth, seen, batch)
+        loss = self.loss_of(found, truth, seen, batch)
+        return penalised(loss, self.penalties(outputs, outputs))
 
     def begin(self, batch: Batch) -> Carried:
-        _, states = stepped(self.recurrent, torch.relu(self.read(self._segments(batch))))
-        return {**states, "vectors": self.vectors(batch.series), "static": batch.static}
+        return self._read(batch)[0]
+
+    def _read(self, batch: Batch) -> tuple[Carried, Tensor]:
+        """What is carried from the look-back on, and the outputs of the layers in it."""
+        outputs, states = stepped(self.recurrent, torch.relu(self.read(self._segments(batch))))
+        carried = {**states, "vectors": self.vectors(batch.series), "static": batch.static}
+        return carried, outputs
 
     def advance(self, carried: Carried, now: Now) -> Carried:
         raise ConfigError(

@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.forecast.nets.parts import (
+from recurra.tasks.forecast.nets.components import (
     Ahead,
     Carried,
     ForecastNet,
     Now,
     SeriesVectors,
     Sizes,
-    layers_of,
     stepped,
 )
-from recurra.tasks.forecast.windows import Batch
+from recurra.tasks.forecast.windows.windows import Batch
+from recurra.tasks.network import penalised, recurrent_layers
 
 __all__ = ["SmoothingNet", "smooth"]
 
@@ -51,7 +51,9 @@ class SmoothingNet(ForecastNet):
         self.vectors = SeriesVectors(sizes.series, config.embedding)
         fixed = sizes.static + config.embedding
         # Of what was missing only the present is told: a gap stands at the level in the window.
-        self.recurrent = layers_of(config, self.window + 1 + sizes.past + sizes.future + fixed)
+        self.recurrent = recurrent_layers(
+            config, self.window + 1 + sizes.past + sizes.future + fixed
+        )
         self.dropout = nn.Dropout(config.dropout)
         width = self.recurrent.output_size
         self.adapt = nn.Sequential(nn.Linear(width + fixed, width), nn.Tanh())
@@ -72,7 +74,8 @@ class SmoothingNet(ForecastNet):
             future,
             self._fixed(batch),
         )
-        return self.loss_of(found, truth, seen, batch)
+        loss = self.loss_of(found, truth, seen, batch)
+        return penalised(loss, self.penalties(outputs, outputs))
 
     def begin(self, batch: Batch) -> Carried:
         """Level, season from the next step on, and the last window without it."""

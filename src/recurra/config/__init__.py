@@ -1,0 +1,1 @@
+"""Settings: options with limits and help, TOML files, and those that tasks share."""

@@ -1,0 +1,136 @@
+"""What a training run is asked to do. Importable without torch, for command lines and documents."""
+
+import dataclasses
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+from recurra.config.options import check_options, config_from_mapping, option
+from recurra.errors import ConfigError
+
+__all__ = [
+    "EXTENDABLE",
+    "TrainingConfig",
+    "check_options",
+    "config_from_mapping",
+    "new_default",
+    "option",
+]
+
+
+EXTENDABLE = ("epochs", "max_steps", "max_minutes", "patience")
+"""What a run that goes on may have otherwise than it began."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How to train; each field's help is in its metadata. Raises `ConfigError` for a wrong value.
+
+    >>> TrainingConfig(epochs=3, schedule="cosine", warmup_steps=100).learning_rate
+    0.002
+    """
+
+    epochs: int = option(10, "times to go through the data", minimum=1)
+    max_steps: int | None = option(None, "stop after this many steps", minimum=1)
+    max_minutes: float | None = option(
+        None, "stop, saved, after this many minutes of training", above=0
+    )
+    batch_size: int = option(32, "sequences trained on side by side", minimum=1)
+    window: int = option(
+        64, "steps of truncated BPTT; 0: the whole sequence at once (full BPTT)", minimum=0
+    )
+    optimizer: Literal["adamw", "sgd"] = option("adamw", "the optimiser, one of torch's")
+    learning_rate: float = option(2e-3, "the learning rate at its highest", above=0)
+    weight_decay: float = option(
+        0.0, "weight decay: decoupled for adamw, an L2 penalty for sgd", minimum=0
+    )
+    momentum: float = option(0.0, "momentum of sgd", minimum=0)
+    schedule: Literal["constant", "cosine"] = option(
+        "constant", "the learning rate after the warm-up"
+    )
+    warmup_steps: int = option(0, "steps over which the learning rate rises linearly", minimum=0)
+    final_learning_rate: float = option(
+        0.1,
+        "where the cosine ends, as a fraction of the learning rate",
+        minimum=0,
+        maximum=1,
+    )
+    clip_norm: float | None = option(1.0, "scale gradients down to this norm", above=0)
+    clip_value: float | None = option(
+        None, "clamp each element of a gradient to this size, after clip_norm", above=0
+    )
+    clip_bptt: float | None = option(
+        None, "clamp dL/dh to this size at each step inside BPTT", above=0
+    )
+    patience: int | None = option(
+        None, "stop after this many validations without improvement", minimum=1
+    )
+    validate_every: int | None = option(
+        None, "steps between validations; left out: at the end of each epoch", minimum=1
+    )
+    checkpoint_every: int = option(
+        500, "steps between checkpoints; each epoch ends with one too", minimum=1
+    )
+    log_every: int = option(50, "steps between lines of metrics.jsonl", minimum=1)
+    watch_every: int = option(
+        50,
+        "steps between those whose gradient through time is kept in gradients.jsonl; 0: none",
+        minimum=0,
+    )
+    seed: int = option(0, "the seed of torch's random numbers", minimum=0, maximum=2**63 - 1)
+    tensorboard: bool = option(False, "write TensorBoard events into the run as well")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _inherit_metadata(cls)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if self.momentum and self.optimizer != "sgd":
+            raise ConfigError(
+                f"momentum = {self.momentum} with optimizer = {self.optimizer!r}; only 'sgd' has "
+                "momentum: leave it out, or choose optimizer = 'sgd'."
+            )
+
+    def check_end(self) -> None:
+        """Raise ConfigError where only epochs bound the training: for tasks whose epochs don't."""
+        if self.max_steps is None and self.max_minutes is None:
+            raise ConfigError("Training has no end; give max_steps or max_minutes.")
+        if self.max_steps is None and self.schedule != "constant":
+            raise ConfigError(
+                f"schedule = {self.schedule!r} runs over max_steps, which is none; give max_steps "
+                "as well, or schedule = 'constant'."
+            )
+
+
+def new_default(name: str, value: Any, *, help: str | None = None) -> Any:
+    """An inherited field with another default, for the configuration of a task.
+
+    Limits are those of the class that the task's configuration extends, and so is the help unless
+    it is given.
+
+    >>> @dataclass(frozen=True, kw_only=True)
+    ... class Long(TrainingConfig):
+    ...     epochs: int = new_default("epochs", 1000)
+    >>> Long(epochs=0)
+    Traceback (most recent call last):
+    recurra.errors.ConfigError: epochs = 0; it must be a whole number at least 1.
+    """
+    return dataclasses.field(default=value, metadata={_INHERITED: name, "help": help})
+
+
+_INHERITED = "inherited from"
+
+
+def _inherit_metadata(cls: type) -> None:
+    """Complete the fields of a new class that `new_default` made. Raises TypeError for a typo."""
+    for attribute, field in vars(cls).items():
+        name = field.metadata.get(_INHERITED) if isinstance(field, dataclasses.Field) else None
+        if name is None:
+            continue
+        bases = (vars(base).get("__dataclass_fields__", {}) for base in cls.__mro__[1:])
+        old = next((fields[name] for fields in bases if name in fields), None)
+        if old is None or name != attribute:
+            raise TypeError(f"{cls.__name__}.{attribute}: there is no inherited field {name!r}")
+        own = field.metadata["help"]
+        field.metadata = MappingProxyType({**old.metadata, **({"help": own} if own else {})})

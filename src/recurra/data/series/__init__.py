@@ -1,0 +1,1 @@
+"""Panels of series on a grid of time, with covariates and calendar."""

@@ -1,0 +1,88 @@
+"""What the columns of a table are."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+from recurra.data.series.frequency import parse_frequency
+from recurra.errors import ConfigError
+
+__all__ = ["LAYOUTS", "Columns"]
+
+Layout = Literal["long", "wide", "rows"]
+LAYOUTS = ("long", "wide", "rows")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """The names of a table's columns and what each is for; ConfigError where they can't be.
+
+    Attributes:
+        id, time, target: the series, the stamp and the value, in the layout "long".
+        past: covariates known up to the last observation.
+        future: covariates known for the horizon too.
+        static: covariates that don't change within a series.
+        layout: "long", one row for each series and stamp; "wide", a time column (none where `time`
+            is "": rows are counted from 1) and one column a series, apart from covariates, which
+            all series share; "rows", one row a series: its id, then its values, at stamps 1, 2, ...
+        freq: the frequency; "": inferred.
+    """
+
+    id: str = "unique_id"
+    time: str = "ds"
+    target: str = "y"
+    past: tuple[str, ...] = ()
+    future: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
+    layout: Layout = "long"
+    freq: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("past", "future", "static"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                raise ConfigError(
+                    f"{name}={value!r} is one text; give a tuple of names: {name}=({value!r},)."
+                )
+            object.__setattr__(self, name, tuple(value))
+        object.__setattr__(self, "freq", str(self.freq))
+        self._check_layout()
+        self._check_names()
+        if self.freq and not parse_frequency(self.freq).whole and self.layout == "rows":
+            raise ConfigError(
+                f"freq={self.freq!r} needs dates, and layout 'rows' has none: its stamps are 1, 2, "
+                "...; leave freq out and give the season instead, or use layout 'long'."
+            )
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The columns that a table of this layout must have, and what each is for."""
+        own = {"id": self.id, "time": self.time, "target": self.target}
+        own = {k: v for k, v in own.items() if self.layout == "long" or (k == "time" and v)}
+        named = {column: role for role, column in own.items()}
+        named |= dict.fromkeys(self.past, "past") | dict.fromkeys(self.future, "future")
+        return named | dict.fromkeys(self.static, "static")
+
+    def _check_layout(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise ConfigError(f"layout={self.layout!r} is none of {', '.join(LAYOUTS)}.")
+        if self.layout == "rows" and (self.past or self.future):
+            raise ConfigError(
+                "layout 'rows' holds one value a stamp and no covariates, so past and future must "
+                "be empty; give covariates in layout 'long'."
+            )
+        if self.layout == "long" and not self.time:
+            raise ConfigError(
+                "layout 'long' needs a time column; rows are counted in 'wide' (time='') and "
+                "'rows' alone."
+            )
+
+    def _check_names(self) -> None:
+        own = [self.id, self.time, self.target] if self.layout == "long" else [self.time]
+        names = Counter([*own, *self.past, *self.future, *self.static])
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise ConfigError(
+                f"column {twice[0]!r} is named for two purposes; each of id, time, target, past, "
+                "future and static takes columns of its own."
+            )

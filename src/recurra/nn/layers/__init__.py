@@ -1,0 +1,1 @@
+"""torch's recurrent layers and cells as drop-ins, and recurrent layers of any cell."""

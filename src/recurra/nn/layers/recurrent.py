@@ -1,0 +1,379 @@
+"""A recurrent layer of any cell."""
+
+import functools
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
+
+from recurra.cells import Cell, load
+from recurra.nn.execute import (
+    Kernel,
+    kernel,
+    pack_like,
+    run_stack,
+    segment_starts,
+    unpack,
+    wants_every,
+)
+from recurra.nn.init.draw import draw_
+from recurra.nn.layers.arguments import (
+    check_dropout,
+    check_dtype,
+    check_flags,
+    check_input_size,
+    check_lengths,
+    check_resets,
+    check_sizes,
+    check_steps,
+)
+from recurra.nn.layers.remedies import Plan, Remedies, Rows
+from recurra.nn.observe.trace import Trace, trace_layers
+
+__all__ = ["Recurrent"]
+
+States = tuple[Tensor, ...]
+
+
+class Recurrent(nn.Module):
+    """Layers of a cell, run over sequences: one of Recurra's or your own.
+
+    Args:
+        cell: a `recurra.cells.Cell`, its class, or its name as `recurra.cells.load` takes it.
+        input_size: size I of each step's input.
+        hidden_size: size H that the cell's equations call hidden_size.
+        num_layers: L; each layer reads the outputs of the one below.
+        bias: whether the biases (parameters named `b`, `b2`, `b_h`, ...) take part.
+        batch_first: input and output as (B, T, size) instead of (T, B, size).
+        dropout: the share of outputs zeroed between layers in training.
+        bidirectional: D = 2: a second direction reads each sequence from its end.
+        learn_initial_state: what sequences, and segments after a reset, start from is learnt:
+            parameters `initial_h_l0` and so on, which start as zeros.
+        input_dropout, state_dropout, output_dropout: shares dropped by one mask for all steps of a
+            sequence: of each layer's input, of the output state where recurrent weights read it
+            (Gal & Ghahramani 2016), of the last layer's output.
+        recurrent_dropout: the share of the candidate's values dropped at each step anew (Semeniuta
+            et al. 2016).
+        weight_drop: the share of the recurrent matrices' elements dropped (Merity et al. 2017).
+        zoneout: the share of a state's values that keep what they were at each step, for all states
+            or by name; outside training the mean of both takes their place (Krueger et al. 2017).
+        engine: "auto", "cpu" or "interp"; None takes the setting RECURRA_ENGINE.
+        bptt_clip: limits each element of dL/dh_t at every step of back-propagation through time.
+
+    Parameters are named as in the equations with the layer after it (`W_l0`, `U_l0_reverse`),
+    stacked over gates in the cell's order, and drawn uniformly from ±1/sqrt(hidden_size) unless the
+    cell's `init` says otherwise.
+
+    Example:
+        >>> layer = Recurrent("lstm", input_size=10, hidden_size=20)
+        >>> y, (h, c) = layer(torch.randn(5, 3, 10))
+        >>> y.shape, h.shape
+        (torch.Size([5, 3, 20]), torch.Size([1, 3, 20]))
+    """
+
+    def __init__(
+        self,
+        cell: Cell | type[Cell] | str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        engine: str | None = None,
+        bptt_clip: float | None = None,
+        learn_initial_state: bool = False,
+        input_dropout: float = 0.0,
+        state_dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        zoneout: float | Mapping[str, float] = 0.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.cell = _as_cell(cell)
+        check_sizes(input_size, hidden_size, num_layers)
+        check_flags(bias=bias, batch_first=batch_first, bidirectional=bidirectional)
+        check_flags(learn_initial_state=learn_initial_state)
+        check_dropout(dropout, num_layers, callers=1)
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.bidirectional = bidirectional
+        self.bptt_clip = bptt_clip
+        self.learn_initial_state = learn_initial_state
+        self.remedies = Remedies.checked(
+            self.cell,
+            input_dropout=input_dropout,
+            state_dropout=state_dropout,
+            output_dropout=output_dropout,
+            recurrent_dropout=recurrent_dropout,
+            weight_drop=weight_drop,
+            zoneout=zoneout,
+        )
+        self._engine = engine
+        self._names: list[dict[str, str]] = []
+        self._starts: list[list[str]] = []
+        graph = self.cell.graph(bias=bias)
+        sizes = self.cell.bind(input_size, hidden_size)
+        self.state_sizes = tuple(size.value(sizes) for size in graph.state_sizes)
+        # Made here, since torch.compile can't follow the making of equations.
+        self._plans = {
+            (training, starts): self.remedies.plan(
+                self.cell, sizes, bias=bias, training=training, starts=starts
+            )
+            for training in (True, False)
+            for starts in {False, learn_initial_state}
+        }
+        for layer in range(num_layers):
+            below = input_size if layer == 0 else self.output_size
+            for suffix in ("", "_reverse")[: self._directions]:
+                self._add_parameters(f"_l{layer}{suffix}", below, device, dtype)
+        self.reset_parameters()
+
+    def _add_parameters(
+        self,
+        suffix: str,
+        input_size: int,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        sizes = self.cell.bind(input_size, self.hidden_size)
+        names = {}
+        for param in self.cell.graph(bias=self.bias).params:
+            names[param.name] = param.name + suffix
+            value = torch.empty(param.shape(sizes), device=device, dtype=dtype)
+            self.register_parameter(param.name + suffix, nn.Parameter(value))
+        self._names.append(names)
+        if self.learn_initial_state:
+            starts = [f"initial_{state}{suffix}" for state in self.cell.states]
+            for name, size in zip(starts, self.state_sizes, strict=True):
+                zeros = torch.zeros(size, device=device, dtype=dtype)
+                self.register_parameter(name, nn.Parameter(zeros))
+            self._starts.append(starts)
+
+    @property
+    def _directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    @property
+    def output_size(self) -> int:
+        """Size of each step's output: that of the cell's first state, for each direction."""
+        return self.state_sizes[0] * self._directions
+
+    @property
+    def _kernel(self) -> Kernel:
+        plan = self._plans[self.training, False]
+        return kernel(plan.cell, bias=self.bias, engine=self._engine)
+
+    @property
+    def engine(self) -> str:
+        """The engine that runs this layer as it is: device and dtype of its weights decide too."""
+        weight = next(self.parameters())
+        return self._kernel.engine_for(weight)
+
+    def reset_parameters(self) -> None:
+        """Draw every parameter anew."""
+        bound = 1.0 / math.sqrt(self.hidden_size)
+        params = self.cell.graph(bias=self.bias).params
+        for names in self._names:
+            for param in params:
+                draw_(getattr(self, names[param.name]), param, bound)
+        for start in itertools.chain(*self._starts):
+            nn.init.zeros_(getattr(self, start))
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        states: Sequence[Tensor] | None = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        resets: Tensor | None = None,
+        return_states: str = "last",
+    ) -> tuple[Any, States]:
+        """Run whole sequences.
+
+        Args:
+            input: (T, B, I), (B, T, I) with `batch_first`, (T, I), or a packed sequence.
+            states: one (L*D, B, size) for each state of the cell, or None for zeros or what is
+                learnt.
+            lengths: (B,) steps of each sequence; outputs after them are zero, 0 is allowed.
+            resets: bool, shaped as the input's steps: marks the first step of a new segment, before
+                which the state goes to zeros, or to what is learnt, and the gradient is cut.
+            return_states: "last", or "all" for the states after every step.
+
+        Returns the outputs, shaped as the input, and the states after each sequence's last step; or
+        with "all" (L*D, T, B, size) for each state, (L*D, B, T, size) with `batch_first`, zeros
+        after the ends.
+        """
+        every = wants_every(return_states)
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, states, lengths, resets, every)
+        if input.dim() not in (2, 3):
+            raise ValueError(
+                f"Recurrent: Expected input to be 2D or 3D, got {input.dim()}D instead"
+            )
+        is_batched = input.dim() == 3
+        x = input if is_batched else input.unsqueeze(1)
+        x = x.transpose(0, 1) if is_batched and self.batch_first else x
+        if states is not None and not is_batched:
+            states = [s.unsqueeze(1) for s in states]
+        steps, batch = x.shape[0], x.shape[1]
+        if lengths is not None:
+            lengths = check_lengths(lengths, steps, batch)
+        if resets is not None:
+            resets = check_resets(resets, steps, batch, self.batch_first and is_batched)
+        y, found = self._run(x, states, lengths, resets, every=every)
+        if not is_batched:
+            return y.squeeze(1), tuple(s.squeeze(-2) for s in found)
+        if not self.batch_first:
+            return y, found
+        return y.transpose(0, 1), tuple(s.transpose(1, 2) for s in found) if every else found
+
+    def trace(
+        self,
+        input: Tensor,
+        states: Sequence[Tensor] | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
+        resets: Tensor | None = None,
+    ) -> Trace:
+        """Every named value of the equations at every step of a run, without gradients.
+
+        Example:
+            >>> trace = Recurrent("gru", 3, 8).trace(torch.randn(5, 6, 3))
+            >>> list(trace), trace["r"].shape
+            (['x', 'r', 'z', 'n', 'h'], torch.Size([5, 6, 8]))
+        """
+        return trace_layers(self, [self], input, states, lengths, resets)
+
+    def _forward_packed(
+        self,
+        packed: PackedSequence,
+        states: Sequence[Tensor] | None,
+        lengths: object,
+        resets: Tensor | None,
+        every: bool,
+    ) -> tuple[PackedSequence, States]:
+        own_lengths, resets = unpack(packed, lengths, resets, self.batch_first)
+        order, back = packed.sorted_indices, packed.unsorted_indices
+        if states is not None and order is not None:
+            states = [s.index_select(1, order) for s in states]
+        y, found = self._run(
+            packed.data, states, own_lengths, resets, packed_batch=len(own_lengths), every=every
+        )
+        if back is not None:
+            found = tuple(s.index_select(-2, back) for s in found)
+        if every and self.batch_first:
+            found = tuple(s.transpose(1, 2) for s in found)
+        return pack_like(packed, y), found
+
+    def _run(
+        self,
+        x: Tensor,
+        states: Sequence[Tensor] | None,
+        lengths: Tensor | None,
+        resets: Tensor | None,
+        packed_batch: int | None = None,
+        *,
+        every: bool,
+    ) -> tuple[Tensor, States]:
+        weights = [{k: getattr(self, n) for k, n in names.items()} for names in self._names]
+        check_steps(x)
+        check_dtype(x, next(iter(weights[0].values())))
+        check_input_size(x, self.input_size)
+        rows = Rows.of(x, lengths, packed_batch)
+        plan = self._plans[self.training, self.learn_initial_state and resets is not None]
+        y, found = run_stack(
+            kernel(plan.cell, bias=self.bias, engine=self._engine),
+            [
+                each | self._given(plan, each, index, rows, lengths, resets)
+                for index, each in enumerate(weights)
+            ],
+            x,
+            self._check_states(states, x, rows.batch),
+            directions=self._directions,
+            lengths=lengths,
+            resets=resets,
+            mask=functools.partial(self.remedies.mask_input, rows) if self.training else None,
+            dropout=lambda y: F.dropout(y, self.dropout, self.training) if self.dropout else y,
+            bptt_clip=self.bptt_clip,
+            is_packed=packed_batch is not None,
+            every=every,
+        )
+        return (self.remedies.mask_output(rows, y) if self.training else y), found
+
+    def _given(
+        self,
+        plan: Plan,
+        weights: Mapping[str, Tensor],
+        index: int,
+        rows: Rows,
+        lengths: Tensor | None,
+        resets: Tensor | None,
+    ) -> dict[str, Tensor]:
+        """What a layer's and direction's run is given beside its weights, and those that change."""
+        given = self.remedies.given(plan, weights, rows, training=self.training)
+        if self.learn_initial_state and resets is not None:
+            marks = segment_starts(resets, lengths, reverse=index % self._directions == 1)
+            for state, size, start in zip(
+                self.cell.states, self.state_sizes, self._starts[index], strict=True
+            ):
+                given[f"begin_{state}"] = rows.marks(marks, size)
+                given[f"initial_{state}"] = getattr(self, start)
+        return given
+
+    def _check_states(
+        self, states: Sequence[Tensor] | None, x: Tensor, batch: int
+    ) -> Sequence[Tensor]:
+        names = ", ".join(self.cell.states)
+        rows = self.num_layers * self._directions
+        shapes = [(rows, batch, size) for size in self.state_sizes]
+        if states is None and self.learn_initial_state:
+            learnt = ([getattr(self, n) for n in each] for each in zip(*self._starts, strict=True))
+            return [torch.stack(s).unsqueeze(1).expand(-1, batch, -1) for s in learnt]
+        if states is None:
+            return [x.new_zeros(shape) for shape in shapes]
+        if not isinstance(states, (tuple, list)) or len(states) != len(shapes):
+            given = f"{len(states)} values" if isinstance(states, (tuple, list)) else "one value"
+            raise ValueError(
+                f"Recurrent: states given as {given}; the {type(self.cell).__name__} cell has "
+                f"({names}). Pass a tuple of {len(shapes)}, or None for zeros."
+            )
+        for name, state, shape in zip(self.cell.states, states, shapes, strict=True):
+            if tuple(state.shape) != shape:
+                raise RuntimeError(f"Expected {name} size {shape}, got {list(state.shape)}")
+        return states
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments that differ from their defaults."""
+        words = [repr(self.cell), str(self.input_size), str(self.hidden_size)]
+        if self.num_layers != 1:
+            words.append(f"num_layers={self.num_layers}")
+        if not self.bias:
+            words.append("bias=False")
+        flags = ("batch_first", "dropout", "bidirectional", "learn_initial_state")
+        words += [f"{name}={getattr(self, name)}" for name in flags if getattr(self, name)]
+        return ", ".join(words + self.remedies.words())
+
+
+def _as_cell(cell: Cell | type[Cell] | str) -> Cell:
+    if isinstance(cell, str):
+        return load(cell)
+    made = cell() if isinstance(cell, type) and issubclass(cell, Cell) else cell
+    if not isinstance(made, Cell):
+        raise TypeError(
+            f"cell must be a recurra.cells.Cell, its class or its name, got {type(cell).__name__}"
+        )
+    return made

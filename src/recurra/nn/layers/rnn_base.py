@@ -1,0 +1,369 @@
+"""What RNN, LSTM and GRU share.
+
+They are plain modules, not subclasses of torch's, so that torch.compile and quantisation treat them
+as any other. Where an argument is wrong, torch's own error type and text are raised.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
+
+from recurra.cells import Cell
+from recurra.nn.execute import Kernel, kernel, pack_like, run_stack, unpack, wants_every
+from recurra.nn.layers.arguments import (
+    check_dropout,
+    check_dtype,
+    check_flags,
+    check_input_size,
+    check_lengths,
+    check_resets,
+    check_sizes,
+    check_steps,
+)
+from recurra.nn.observe.trace import Trace, trace_layers
+
+__all__ = ["RNNBase", "as_cell_parameters"]
+
+
+_GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
+
+
+class RNNBase(nn.Module):
+    """What RNN, LSTM and GRU share: parameters laid out as torch's, and the run over time."""
+
+    def __init__(
+        self,
+        mode: str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        engine: str | None = None,
+        bptt_clip: float | None = None,
+    ) -> None:
+        super().__init__()
+        check_dropout(dropout, num_layers, callers=2)
+        check_flags(bias=bias, batch_first=batch_first)
+        check_sizes(input_size, hidden_size, num_layers, proj_size)
+        if mode not in _GATES:
+            raise ValueError("Unrecognized RNN mode: " + mode)
+        self.mode = mode
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.bidirectional = bidirectional
+        self.proj_size = proj_size
+        self.bptt_clip = bptt_clip
+        self._engine = engine
+        self._all_weights: list[list[str]] = []
+        for layer in range(num_layers):
+            for direction in range(self._directions):
+                self._add_parameters(layer, direction, device, dtype)
+        self.reset_parameters()
+
+    def _add_parameters(
+        self,
+        layer: int,
+        direction: int,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        rows = _GATES[self.mode] * self.hidden_size
+        below = self.input_size if layer == 0 else self._output_size * self._directions
+        shapes: dict[str, tuple[int, ...]] = {
+            "weight_ih": (rows, below),
+            "weight_hh": (rows, self._output_size),
+        }
+        if self.bias:
+            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+        if self.proj_size:
+            shapes["weight_hr"] = (self.proj_size, self.hidden_size)
+        suffix = f"_l{layer}" + ("_reverse" if direction else "")
+        for name, shape in shapes.items():
+            value = torch.empty(shape, device=device, dtype=dtype)
+            self.register_parameter(name + suffix, nn.Parameter(value))
+        self._all_weights.append([name + suffix for name in shapes])
+
+    @property
+    def _directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    @property
+    def _output_size(self) -> int:
+        return self.proj_size or self.hidden_size
+
+    @property
+    def cell(self) -> Cell:
+        """The equations of this layer."""
+        raise NotImplementedError
+
+    @property
+    def _kernel(self) -> Kernel:
+        return kernel(self.cell, bias=self.bias, engine=self._engine)
+
+    @property
+    def engine(self) -> str:
+        """The engine that runs this layer as it is: device and dtype of its weights decide too."""
+        return self._kernel.engine_for(self._flat_weights[0])
+
+    @property
+    def _flat_weights_names(self) -> list[str]:
+        return [name for names in self._all_weights for name in names]
+
+    @property
+    def _flat_weights(self) -> list[Tensor]:
+        return [getattr(self, name, None) for name in self._flat_weights_names]  # type: ignore[misc]
+
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """The parameters of each layer and direction."""
+        return [[getattr(self, name) for name in names] for names in self._all_weights]
+
+    def flatten_parameters(self) -> None:
+        """Do nothing: no buffer needs re-arranging. Code written for torch's layers calls it."""
+
+    def reset_parameters(self) -> None:
+        """Draw every parameter anew, as torch's layers do."""
+        bound = 1.0 / math.sqrt(self.hidden_size)
+        for weight in self.parameters():
+            nn.init.uniform_(weight, -bound, bound)
+
+    def check_input(self, input: Tensor, batch_sizes: Tensor | None) -> None:
+        """Raise torch's own errors for an input of another rank or size."""
+        expected = 2 if batch_sizes is not None else 3
+        if input.dim() != expected:
+            raise RuntimeError(f"input must have {expected} dimensions, got {input.dim()}")
+        check_input_size(input, self.input_size)
+
+    def get_expected_hidden_size(
+        self, input: Tensor, batch_sizes: Tensor | None
+    ) -> tuple[int, int, int]:
+        """The shape (L*D, B, size) that h must have for this input."""
+        return self._state_shape(input, batch_sizes, self._output_size)
+
+    def _state_shape(
+        self, input: Tensor, batch_sizes: Tensor | None, size: int
+    ) -> tuple[int, int, int]:
+        if batch_sizes is not None:
+            batch = int(batch_sizes[0])
+        else:
+            batch = input.size(0) if self.batch_first else input.size(1)
+        return self.num_layers * self._directions, batch, size
+
+    def check_hidden_size(
+        self,
+        hx: Tensor,
+        expected_hidden_size: tuple[int, int, int],
+        msg: str = "Expected hidden size {}, got {}",
+    ) -> None:
+        """Raise torch's own error for a state of another shape."""
+        if hx.size() != expected_hidden_size:
+            raise RuntimeError(msg.format(expected_hidden_size, list(hx.size())))
+
+    def check_forward_args(self, input: Tensor, hidden: Any, batch_sizes: Tensor | None) -> None:
+        """Raise torch's own errors where input and states don't fit the layer or one another."""
+        self.check_input(input, batch_sizes)
+        self.check_hidden_size(hidden, self.get_expected_hidden_size(input, batch_sizes))
+
+    def permute_hidden(self, hx: Any, permutation: Tensor | None) -> Any:
+        """The states with their batch in another order."""
+        return hx if permutation is None else hx.index_select(1, permutation)
+
+    def _zeros(self, input: Tensor, batch: int) -> Any:
+        rows = self.num_layers * self._directions
+        return input.new_zeros(rows, batch, self._output_size)
+
+    def _unbatched_states(self, hx: Any, is_batched: bool) -> Any:
+        """Check the rank of given states; those of an unbatched input get a batch of one."""
+        rank = 3 if is_batched else 2
+        if hx.dim() != rank:
+            kind = "batched 3-D" if is_batched else "unbatched 2-D"
+            raise RuntimeError(
+                f"For {kind} input, hx should also be {rank}-D but got {hx.dim()}-D tensor"
+            )
+        return hx if is_batched else hx.unsqueeze(1)
+
+    def _as_states(self, hx: Any) -> tuple[Tensor, ...]:
+        return (hx,)
+
+    def _from_states(self, states: Sequence[Tensor]) -> Any:
+        return states[0]
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: Any = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        resets: Tensor | None = None,
+        return_states: str = "last",
+    ) -> tuple[Any, Any]:
+        """Run whole sequences, as torch's layer of the same name does.
+
+        Beyond torch's arguments: `lengths` (B,) stops each row at its own length (outputs zero
+        after it, 0 allowed), and `resets`, bool in the shape of the input's steps, marks the first
+        step of a new segment, before which the state goes to zeros and the gradient is cut.
+        With `return_states` "all" the states after every step come in the place of the last ones,
+        (L*D, T, B, size), or (L*D, B, T, size) with batch_first, zeros after the ends.
+        """
+        every = wants_every(return_states)
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx, lengths, resets, every)
+        if input.dim() not in (2, 3):
+            raise ValueError(
+                f"{self._name}: Expected input to be 2D or 3D, got {input.dim()}D"
+                f"{' tensor' if self._name == 'RNN' else ''} instead"
+            )
+        is_batched = input.dim() == 3
+        batch_dim = 0 if self.batch_first else 1
+        x = input if is_batched else input.unsqueeze(batch_dim)
+        hx = (
+            self._zeros(x, x.size(batch_dim))
+            if hx is None
+            else self._unbatched_states(hx, is_batched)
+        )
+        weights = self._checked_weights(x)
+        self.check_forward_args(x, hx, None)
+        x = x.transpose(0, 1) if self.batch_first else x
+        steps, batch = x.size(0), x.size(1)
+        if lengths is not None:
+            lengths = check_lengths(lengths, steps, batch)
+        if resets is not None:
+            resets = check_resets(resets, steps, batch, self.batch_first and is_batched)
+        y, found = self._run(weights, x, hx, lengths, resets, every=every)
+        if not is_batched:
+            return y.squeeze(1), self._from_states([s.squeeze(-2) for s in found])
+        if self.batch_first:
+            y = y.transpose(0, 1)
+            found = tuple(s.transpose(1, 2) for s in found) if every else found
+        return y, self._from_states(found)
+
+    def trace(
+        self,
+        input: Tensor,
+        hx: Any = None,
+        lengths: Tensor | Sequence[int] | None = None,
+        resets: Tensor | None = None,
+    ) -> Trace:
+        """Every named value of the equations (`cell.show()`) at every step, without gradients."""
+        return trace_layers(self, [self], input, hx, lengths, resets)
+
+    def _forward_packed(
+        self,
+        packed: PackedSequence,
+        hx: Any,
+        lengths: object,
+        resets: Tensor | None,
+        every: bool,
+    ) -> tuple[PackedSequence, Any]:
+        if hx is None:
+            hx = self._zeros(packed.data, int(packed.batch_sizes[0]))
+        else:
+            hx = self.permute_hidden(hx, packed.sorted_indices)
+        weights = self._checked_weights(packed.data)
+        self.check_forward_args(packed.data, hx, packed.batch_sizes)
+        own_lengths, resets = unpack(packed, lengths, resets, self.batch_first)
+        y, found = self._run(
+            weights, packed.data, hx, own_lengths, resets, is_packed=True, every=every
+        )
+        if not every:
+            final = self.permute_hidden(self._from_states(found), packed.unsorted_indices)
+            return pack_like(packed, y), final
+        if packed.unsorted_indices is not None:
+            found = tuple(s.index_select(2, packed.unsorted_indices) for s in found)
+        found = tuple(s.transpose(1, 2) for s in found) if self.batch_first else found
+        return pack_like(packed, y), self._from_states(found)
+
+    @property
+    def _name(self) -> str:
+        return self.mode.partition("_")[0]
+
+    def _checked_weights(self, input: Tensor) -> list[list[Tensor]]:
+        """The parameters, read once a run: each reading computes what is parametrised anew."""
+        weights = self.all_weights
+        check_dtype(input, weights[0][0])
+        return weights
+
+    def _run(
+        self,
+        weights: list[list[Tensor]],
+        x: Tensor,
+        hx: Any,
+        lengths: Tensor | None,
+        resets: Tensor | None,
+        *,
+        is_packed: bool = False,
+        every: bool,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        check_steps(x)
+        return run_stack(
+            self._kernel,
+            [as_cell_parameters(self.mode, each, self.bias) for each in weights],
+            x,
+            self._as_states(hx),
+            directions=self._directions,
+            lengths=lengths,
+            resets=resets,
+            dropout=lambda y: F.dropout(y, self.dropout, self.training) if self.dropout else y,
+            bptt_clip=self.bptt_clip,
+            is_packed=is_packed,
+            every=every,
+        )
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments that differ from their defaults."""
+        words = [str(self.input_size), str(self.hidden_size)]
+        if self.proj_size != 0:
+            words.append(f"proj_size={self.proj_size}")
+        if self.num_layers != 1:
+            words.append(f"num_layers={self.num_layers}")
+        if self.bias is not True:
+            words.append(f"bias={self.bias}")
+        flags = ("batch_first", "dropout", "bidirectional")
+        words += [f"{name}={getattr(self, name)}" for name in flags if getattr(self, name)]
+        return ", ".join(words)
+
+
+def as_cell_parameters(mode: str, weights: Sequence[Tensor], bias: bool) -> dict[str, Tensor]:
+    """weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, as far as given, as W, U, b, (b_h,) R.
+
+    torch's two biases are summed where only their sum matters; in a GRU's candidate they differ.
+    Under autocast all come in its dtype: a float32 bias would make the states float32 too.
+    """
+    if torch._C._is_any_autocast_enabled():
+        weights = [_as_autocast(w) for w in weights]
+    params = {"W": weights[0], "U": weights[1]}
+    rest = list(weights[2:])
+    if bias:
+        b_ih, b_hh, *rest = rest
+        if mode == "GRU":
+            size = b_ih.shape[0] // 3
+            params |= {"b": b_ih + F.pad(b_hh[: 2 * size], (0, size)), "b_h": b_hh[2 * size :]}
+        else:
+            params["b"] = b_ih + b_hh
+    if rest:
+        params["R"] = rest[0]
+    return params
+
+
+def _as_autocast(weight: Tensor) -> Tensor:
+    """A parameter as torch's own operations take it where autocast is on; it leaves doubles."""
+    device = weight.device.type
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+        return weight
+    return weight if weight.dtype is torch.double else weight.to(torch.get_autocast_dtype(device))

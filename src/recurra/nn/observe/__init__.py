@@ -1,0 +1,1 @@
+"""Observers of recurrent layers: traces, gradients at each step, recorded runs."""

@@ -1,0 +1,1 @@
+"""Layers above one another: directions, skips, dilation, and states carried between calls."""

@@ -1,0 +1,202 @@
+"""One layer of a stack with what stands around it: norms, dropout and its skip connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recurra.nn.layers.recurrent import Recurrent
+from recurra.nn.stack.layer import InStack, Layer
+from recurra.nn.stack.time_skip import rows_of
+
+__all__ = [
+    "SKIPS",
+    "Block",
+    "Dense",
+    "Highway",
+    "Plain",
+    "Residual",
+    "States",
+    "check_fit",
+    "check_layers",
+    "check_states",
+]
+
+
+class Plain(nn.Module):
+    """No skip connection: the output y of a layer alone goes up."""
+
+    def __init__(self, below: int, output_size: int, **options: Any) -> None:
+        super().__init__()
+        self.width = output_size
+
+    def forward(self, x: Tensor, y: Tensor, norm: nn.Module) -> Tensor:
+        """What goes up, (..., width), of x from below and the layer's output y."""
+        up: Tensor = norm(y)
+        return up
+
+
+class Residual(Plain):
+    """x + y; where their sizes differ, x is projected by a learnt matrix without bias."""
+
+    def __init__(self, below: int, output_size: int, **options: Any) -> None:
+        super().__init__(below, output_size)
+        fits = below == output_size
+        self.projection = (
+            nn.Identity() if fits else nn.Linear(below, output_size, bias=False, **options)
+        )
+
+    def forward(self, x: Tensor, y: Tensor, norm: nn.Module) -> Tensor:
+        """What goes up, (..., width), of x from below and the layer's output y."""
+        up: Tensor = norm(self.projection(x) + y)
+        return up
+
+
+class Highway(Residual):
+    """y t + x (1 - t), t = sigmoid(linear(x)), whose bias starts at -1 (Srivastava et al. 2015)."""
+
+    def __init__(self, below: int, output_size: int, **options: Any) -> None:
+        super().__init__(below, output_size, **options)
+        self.gate = nn.Linear(below, output_size, **options)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the gate's parameters anew; its bias starts at -1, which lets most of x pass."""
+        self.gate.reset_parameters()
+        nn.init.constant_(self.gate.bias, -1.0)
+
+    def forward(self, x: Tensor, y: Tensor, norm: nn.Module) -> Tensor:
+        """What goes up, (..., width), of x from below and the layer's output y."""
+        through = torch.sigmoid(self.gate(x))
+        up: Tensor = norm(y * through + self.projection(x) * (1 - through))
+        return up
+
+
+class Dense(Plain):
+    """x beside y: each layer reads the input and every output below (Huang et al. 2017)."""
+
+    def __init__(self, below: int, output_size: int, **options: Any) -> None:
+        super().__init__(below, output_size)
+        self.width = below + output_size
+
+    def forward(self, x: Tensor, y: Tensor, norm: nn.Module) -> Tensor:
+        """What goes up, (..., width), of x from below and the layer's output y."""
+        return torch.cat([x, norm(y)], -1)
+
+
+SKIPS: dict[str | None, type[Plain]] = {
+    None: Plain,
+    "residual": Residual,
+    "highway": Highway,
+    "dense": Dense,
+}
+
+
+States = tuple[Tensor, ...]
+
+
+class Block(nn.Module):
+    """Norm, layer, skip connection, norm, as far as asked for; `width` is the size that goes up."""
+
+    layer: InStack
+
+    def __init__(
+        self,
+        below: int,
+        layer: Layer | Recurrent,
+        skip: str | None,
+        norm: str | None,
+        engine: str | None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        made = layer.build(below, engine=engine, **options) if isinstance(layer, Layer) else layer
+        size = made.output_size
+        self.before = nn.LayerNorm(below, **options) if norm == "pre" else nn.Identity()
+        self.layer = made
+        self.skip = SKIPS[skip](below, size, **options)
+        self.after = nn.LayerNorm(size, **options) if norm == "post" else nn.Identity()
+        self.width = self.skip.width
+
+    def read(self, x: Tensor, dropout: float) -> Tensor:
+        """What the layer reads of the stream x from below."""
+        y: Tensor = self.before(x)
+        return F.dropout(y, dropout, self.training) if dropout else y
+
+    def forward(
+        self, x: Tensor, states: States | None, dropout: float, **options: Any
+    ) -> tuple[Tensor, States]:
+        """What goes up of x (T, B, below), and the layer's states."""
+        y, found = self.layer(self.read(x, dropout), states, **options)
+        return self.skip(x, y, self.after), found
+
+
+def check_layers(layers: Sequence[Layer | Recurrent], skip: str | None, norm: str | None) -> None:
+    """Raise TypeError or ValueError for what a stack can't be made of."""
+    if skip not in SKIPS:
+        raise ValueError(f"skip is {skip!r}; it must be None, 'residual', 'highway' or 'dense'")
+    if norm not in (None, "pre", "post"):
+        raise ValueError(f"norm is {norm!r}; it must be None, 'pre' or 'post'")
+    if not layers:
+        raise ValueError("layers is empty; a Stack needs one Layer or more")
+    for index, layer in enumerate(layers):
+        if not isinstance(layer, (Layer, Recurrent)):
+            raise TypeError(
+                f"layers[{index}] is of type {type(layer).__name__}; "
+                "give a recurra.nn.Layer or a recurra.nn.Recurrent"
+            )
+        if isinstance(layer, Recurrent) and (layer.num_layers > 1 or layer.batch_first):
+            raise ValueError(
+                f"layers[{index}] is a Recurrent of {layer.num_layers} layers and "
+                f"batch_first={layer.batch_first}; a Stack takes those of one layer without "
+                "batch_first, and has batch_first itself"
+            )
+
+
+def check_fit(index: int, layer: Layer | Recurrent, below: int) -> None:
+    """Raise ValueError for a ready layer whose input is of another size than what it reads."""
+    if isinstance(layer, Recurrent) and layer.input_size != below:
+        raise ValueError(
+            f"layers[{index}] is a Recurrent with input_size={layer.input_size}, and what it "
+            f"reads here has {below} values; make it with input_size={below}"
+        )
+
+
+def check_states(
+    states: object, layers: Sequence[InStack], batch: int, *, is_batched: bool
+) -> list[States]:
+    """States of every layer, batched. Raises ValueError or RuntimeError where they don't fit."""
+    if not isinstance(states, (tuple, list)) or len(states) != len(layers):
+        given = f"{len(states)} values" if isinstance(states, (tuple, list)) else "one value"
+        raise ValueError(
+            f"Stack: states given as {given}; it has {len(layers)} layers. Pass one tuple of "
+            "states for each, as returned, or None for the start."
+        )
+    return [
+        _check_entry(index, entry, layer, batch, is_batched=is_batched)
+        for index, (entry, layer) in enumerate(zip(states, layers, strict=True))
+    ]
+
+
+def _check_entry(
+    index: int, entry: object, layer: InStack, batch: int, *, is_batched: bool
+) -> States:
+    wanted = rows_of(layer)
+    if not isinstance(entry, (tuple, list)) or len(entry) != len(wanted):
+        given = f"{len(entry)} values" if isinstance(entry, (tuple, list)) else "one value"
+        raise ValueError(
+            f"Stack: states of layer {index} given as {given}; it has "
+            f"({', '.join(name for name, _, _ in wanted)}). Pass a tuple of {len(wanted)}."
+        )
+    found = tuple(s if is_batched else s.unsqueeze(1) for s in entry)
+    for (name, rows, size), state in zip(wanted, found, strict=True):
+        if tuple(state.shape) != (rows, batch, size):
+            raise RuntimeError(
+                f"Expected {name} of layer {index} of size {(rows, batch, size)}, "
+                f"got {list(state.shape)}"
+            )
+    return found

@@ -1,0 +1,1 @@
+"""A run on disk: the directory, its files, and how they are written."""

@@ -1,0 +1,1 @@
+"""Evaluation of forecasts: rolling origins, baselines, scores, verdicts."""

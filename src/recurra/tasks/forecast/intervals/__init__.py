@@ -1,0 +1,1 @@
+"""Calibration of quantiles, offline and while actual values arrive."""

@@ -1,0 +1,181 @@
+"""What the forecasting models share: sizes, vectors of series, layers, losses of quantiles."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from recurra.nn import Recurrent, Stack
+from recurra.tasks.forecast.windows.windows import Batch
+from recurra.tasks.network import ActivationPenalties
+
+__all__ = [
+    "Ahead",
+    "Carried",
+    "ForecastNet",
+    "Now",
+    "SeriesVectors",
+    "Sizes",
+    "pinball",
+    "stepped",
+    "target_loss",
+]
+
+
+class Sizes(NamedTuple):
+    """What of the data decides a network's shape: counts of series and covariates, the season."""
+
+    series: int
+    past: int
+    future: int
+    static: int
+    season: int
+
+
+class Ahead(NamedTuple):
+    """Forecasts of a batch, scaled: quantiles (B, H, Q), and sample paths (S, B, H) if drawn.
+
+    A model trained for one number a step has Q = 1.
+    """
+
+    quantiles: Tensor
+    paths: Tensor | None = None
+
+
+class Now(NamedTuple):
+    """One step of B series, scaled: value (B,), whether it was seen, covariates of the step."""
+
+    value: Tensor
+    seen: Tensor
+    past: Tensor
+    future: Tensor
+
+
+Carried = dict[str, Tensor]
+"""What a model carries from step to step of a stream, by name."""
+
+
+class ForecastNet(nn.Module):
+    """A model of what comes after a look-back.
+
+    `lookback` is how many steps it reads, `levels` those of the quantiles it gives: none where it
+    is trained for the mean or for the median alone; `kind` is what it is trained for, `errors`
+    how they are counted, `samples` how many paths its quantiles are made of, 0 where it doesn't
+    sample.
+    """
+
+    recurrent: Recurrent | Stack
+    penalties: ActivationPenalties
+    lookback: int
+    levels: tuple[float, ...]
+    kind: str
+    errors: str
+    samples = 0
+
+    @property
+    def steps(self) -> int:
+        """Steps of the recurrence in a look-back."""
+        return self.lookback
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The loss of the forecast alone, as `judge`: an inspection follows its gradient."""
+        return self.judge(batch)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean loss of what was seen, a scalar; penalties add to its gradient alone."""
+        raise NotImplementedError
+
+    def ahead(self, batch: Batch, paths: int = 0) -> Ahead:
+        """The forecasts of a batch whose truth need not be known, with so many paths or more."""
+        return self.ahead_of(self.begin(batch), batch.future[self.lookback :], paths)
+
+    def begin(self, batch: Batch) -> Carried:
+        """Read the look-back: what is carried from there on."""
+        raise NotImplementedError
+
+    def advance(self, carried: Carried, now: Now) -> Carried:
+        """Read one further step; ConfigError where the model can't without its look-back."""
+        raise NotImplementedError
+
+    def ahead_of(self, carried: Carried, future: Tensor, paths: int = 0) -> Ahead:
+        """The forecasts from there; `future` (H, B, F) is known of the steps ahead."""
+        raise NotImplementedError
+
+    def judge(self, batch: Batch) -> Tensor:
+        """Mean loss of the forecast alone, of what was seen, a scalar."""
+        truth, seen = (part[self.lookback :] for part in (batch.values, batch.seen))
+        hidden = batch._replace(seen=batch.seen.clone(), values=batch.values.clone())
+        hidden.values[self.lookback :], hidden.seen[self.lookback :] = 0, False
+        found = self.ahead(hidden).quantiles.transpose(0, 1)
+        return self.loss_of(found, truth, seen, batch)
+
+    def loss_of(self, outputs: Tensor, truth: Tensor, seen: Tensor, batch: Batch) -> Tensor:
+        """Mean loss of outputs (..., B, Q) over the truths (..., B) of a batch that were seen."""
+        loss = target_loss(outputs, truth, seen, self.kind, self.levels)
+        scaled = loss.sum() / seen.sum().clamp(min=1)
+        if self.errors == "scaled":
+            return scaled
+        weight = batch.scale.float() ** (2 if self.kind == "mse" else 1)
+        data = (loss * weight).sum() / (seen * weight).sum().clamp(min=torch.finfo().tiny)
+        return data if self.errors == "data" else (scaled + data) / 2
+
+    def parameter_count(self) -> int:
+        """Learnt numbers."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+class SeriesVectors(nn.Module):
+    """A learnt vector for each series; one that was not trained on has the mean of all."""
+
+    def __init__(self, series: int, size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(series, size) / max(size, 1) ** 0.5)
+
+    def forward(self, series: Tensor) -> Tensor:
+        known = self.weight[series.clamp(min=0)]
+        return torch.where((series < 0).unsqueeze(-1), self.weight.mean(0), known)
+
+
+def stepped(
+    layers: Recurrent | Stack, inputs: Tensor, carried: Carried | None = None
+) -> tuple[Tensor, Carried]:
+    """Outputs (T, B, width) of the layers, going on from what is carried, and the states after."""
+    outputs, after = layers(inputs, None if carried is None else _states(layers, carried))
+    if isinstance(layers, Recurrent):
+        return outputs, {f"state.{k}": state for k, state in enumerate(after)}
+    found = {
+        f"state.{n}.{k}": state for n, layer in enumerate(after) for k, state in enumerate(layer)
+    }
+    return outputs, found
+
+
+def _states(layers: Recurrent | Stack, carried: Carried) -> Any:
+    """The states as the layers take them: by state, or by layer and state."""
+    if isinstance(layers, Recurrent):
+        return tuple(value for name, value in carried.items() if name.startswith("state."))
+    return [
+        tuple(value for name, value in carried.items() if name.startswith(f"state.{n}."))
+        for n in range(len(layers.layers))
+    ]
+
+
+def pinball(quantiles: Tensor, truth: Tensor, levels: Tensor) -> Tensor:
+    """The pinball loss (..., Q) of quantiles (..., Q) for a truth (...)."""
+    error = truth.unsqueeze(-1) - quantiles
+    return torch.maximum(levels * error, (levels - 1) * error)
+
+
+def target_loss(
+    outputs: Tensor, truth: Tensor, seen: Tensor, kind: str, levels: tuple[float, ...]
+) -> Tensor:
+    """The loss (...) of outputs (..., Q) at each truth (...), 0 where that was not seen.
+
+    Twice the pinball loss, so that at the median it is the absolute error.
+    """
+    if kind == "quantiles":
+        loss = 2 * pinball(outputs, truth, outputs.new_tensor(levels)).mean(-1)
+    elif kind == "mae":
+        loss = (outputs.squeeze(-1) - truth).abs()
+    else:
+        loss = (outputs.squeeze(-1) - truth).square()
+    return torch.where(seen, loss, 0)

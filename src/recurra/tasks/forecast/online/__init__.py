@@ -1,0 +1,1 @@
+"""Series followed one observation at a time: streams and anomaly scores."""

@@ -1,0 +1,1 @@
+"""Windows cut from panels: splits, scaling, calendar features."""
