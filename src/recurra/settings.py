@@ -36,7 +36,7 @@ def target_name() -> str | None:
 
 
 def debug_level() -> int:
-    """How much Recurra tells on the `recurra` logger, from 0 to 3."""
+    """The verbosity of the `recurra` logger, from 0 to 3."""
     text = os.environ.get("RECURRA_DEBUG", "0")
     if not text.isdigit():
         raise ValueError(f"RECURRA_DEBUG={text!r} is not a number; use 0, 1 or 3.")
@@ -44,13 +44,13 @@ def debug_level() -> int:
 
 
 def data_folder() -> Path | None:
-    """Where the real data lies, or None where RECURRA_DATA is unset."""
+    """The folder of real data, or None where RECURRA_DATA is unset."""
     text = os.environ.get("RECURRA_DATA")
     return Path(text) if text else None
 
 
 def cache_folder() -> Path | None:
-    """Where compiled code is kept, or None where RECURRA_CACHE is off or there is no home folder.
+    """The folder of compiled code, or None where RECURRA_CACHE is off or there is no home folder.
 
     Unset, it is `recurra` in what the platform has for caches: $XDG_CACHE_HOME or ~/.cache,
     ~/Library/Caches on macOS, %LOCALAPPDATA% on Windows.
@@ -71,7 +71,7 @@ _CACHES = {
 
 
 def show_log() -> None:
-    """Send what the `recurra` logger tells to stderr, where RECURRA_DEBUG asks for it."""
+    """Send the messages of the `recurra` logger to stderr, where RECURRA_DEBUG asks for it."""
     log = logging.getLogger("recurra")
     if debug_level() >= 1 and not log.handlers:
         log.addHandler(logging.StreamHandler())

@@ -229,7 +229,7 @@ def test_operations_are_those_of_the_blocks():
 
 
 def nodes_of(found):
-    return [found.loop.outside[i].node for i in found.inputs]
+    return [found.loop.inputs[i].node for i in found.given]
 
 
 @pytest.mark.parametrize("number", [1, 2, 5])

@@ -17,7 +17,7 @@ from llvmlite import binding as llvm
 
 from recurra.cells import CELLS
 from recurra.engines.cpu.emit import maths
-from recurra.engines.cpu.emit.llvm_text import Text, literal
+from recurra.engines.cpu.emit.llvm_text import FunctionText, literal
 from recurra.engines.cpu.emit.time_loop import emit
 from recurra.engines.cpu.emit.weight_gradient import emit_gradient, shape_for
 from recurra.engines.cpu.jit.llvm import addresses, host
@@ -63,7 +63,7 @@ def run(name, element, x):
     assert len(x) % lanes == 0, f"{len(x)} numbers fill no whole registers of {lanes}"
     functions = "".join(maths.function(f, element, lanes) for f in maths.FUNCTIONS)
     text = maths.declarations(element, lanes) + functions
-    text += LOOP.format(v=Text(element, lanes).vector, name=name)
+    text += LOOP.format(v=FunctionText(element, lanes).vector, name=name)
     (address,) = addresses(text, ("run",), host())
     y = torch.empty_like(x)
     call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)(address)

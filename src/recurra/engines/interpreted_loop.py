@@ -15,7 +15,7 @@ __all__ = ["interpret", "statistic"]
 
 def interpret(
     loop: Loop,
-    outside: Sequence[Tensor],
+    inputs: Sequence[Tensor],
     states: Sequence[Tensor],
     steps: int,
     *,
@@ -32,7 +32,7 @@ def interpret(
     # Cut at once: back from each step cut alone comes a gradient as large as all steps together.
     by_step = [
         value.unbind() if given.timed else (value,) * steps
-        for given, value in zip(loop.outside, outside, strict=True)
+        for given, value in zip(loop.inputs, inputs, strict=True)
     ]
     shown: list[tuple[Tensor, ...]] = [current] * steps
     for t in reversed(range(steps)) if reverse else range(steps):
@@ -58,7 +58,7 @@ def _value(
     loop: Loop,
     node: Node,
     values: dict[Node, Tensor],
-    outside: Sequence[Tensor],
+    inputs: Sequence[Tensor],
     states: Sequence[Tensor],
 ) -> Tensor:
     if node.op == "state":
@@ -67,11 +67,11 @@ def _value(
         assert isinstance(node.detail, float)
         return states[0].new_tensor(node.detail)
     if node.op == "outer":
-        return _outer(loop, node, outside)
+        return _outer(loop, node, inputs)
     if node.op == "product":
         matrix, vector = node.args
         assert isinstance(matrix.detail, tuple)
-        blocks = loop.outside[matrix.detail[0]].blocks
+        blocks = loop.inputs[matrix.detail[0]].blocks
         return multiply(values[matrix], values[vector], blocks, matrix.shape[0].times)
     if node.op in ("mean", "rstd"):
         return statistic(node, [values[a] for a in node.args])
@@ -89,11 +89,11 @@ def statistic(node: Node, vectors: Sequence[Tensor]) -> Tensor:
     return found.expand_as(vectors[0])
 
 
-def _outer(loop: Loop, node: Node, outside: Sequence[Tensor]) -> Tensor:
+def _outer(loop: Loop, node: Node, inputs: Sequence[Tensor]) -> Tensor:
     assert isinstance(node.detail, tuple)
     index, part = node.detail
-    value = outside[index]
+    value = inputs[index]
     if part is None:
         return value
-    axis = -1 if loop.outside[index].timed else 0
-    return value.chunk(loop.outside[index].parts, dim=axis)[part]
+    axis = -1 if loop.inputs[index].timed else 0
+    return value.chunk(loop.inputs[index].parts, dim=axis)[part]

@@ -18,7 +18,7 @@ from recurra.ragged import padded, within
 __all__ = ["RULES", "Interpreter", "clip_gradient", "multiply"]
 
 Params = Mapping[str, Tensor]
-Values = dict[Node, Tensor]
+NodeValues = dict[Node, Tensor]
 
 RULES: dict[str, Callable[..., Tensor]] = {
     "neg": torch.neg,
@@ -41,7 +41,7 @@ RULES: dict[str, Callable[..., Tensor]] = {
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _NodeOrder:
     """The nodes in order, by when they can be computed; products by gate grouped to one product."""
 
     fixed: tuple[Node, ...]
@@ -58,7 +58,7 @@ class Interpreter:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.plan = _plan(graph)
+        self.plan = _node_order(graph)
 
     def engine_for(self, weight: Tensor) -> str:
         """The engine that runs whole sequences with weights like this one: always this."""
@@ -77,7 +77,7 @@ class Interpreter:
 
         Those that depend on a state need what each step reads of it, (T, B, size).
         """
-        values: Values = {}
+        values: NodeValues = {}
         for node in in_order(tuple(nodes)):
             if node.op == "input":
                 values[node] = x
@@ -144,8 +144,8 @@ class Interpreter:
         y = stacked[0][active] if is_packed and active is not None else stacked[0]
         return (y, current, stacked) if every else (y, current)
 
-    def _fixed(self, params: Params, like: Tensor) -> Values:
-        values: Values = {
+    def _fixed(self, params: Params, like: Tensor) -> NodeValues:
+        values: NodeValues = {
             n: torch.tensor(n.detail, dtype=like.dtype, device=like.device)
             for n in self.plan.fixed
             if n.op == "const"
@@ -154,14 +154,16 @@ class Interpreter:
             self._evaluate(node, values, params)
         return values
 
-    def _timed(self, values: Values, x: Tensor, params: Params) -> None:
+    def _timed(self, values: NodeValues, x: Tensor, params: Params) -> None:
         for node in self.plan.timed:
             if node.op == "input":
                 values[node] = x
             else:
                 self._evaluate(node, values, params)
 
-    def _step(self, known: Values, states: Sequence[Tensor], params: Params) -> tuple[Tensor, ...]:
+    def _step(
+        self, known: NodeValues, states: Sequence[Tensor], params: Params
+    ) -> tuple[Tensor, ...]:
         values = dict(known)
         for node in self.plan.stepped:
             if node.op == "state":
@@ -170,7 +172,7 @@ class Interpreter:
                 self._evaluate(node, values, params)
         return tuple(values[r] for r in self.graph.results)
 
-    def _evaluate(self, node: Node, values: Values, params: Params) -> None:
+    def _evaluate(self, node: Node, values: NodeValues, params: Params) -> None:
         if node in values:
             return
         match node.op:
@@ -200,7 +202,7 @@ class Interpreter:
         gates = self.graph.param(name).gates
         return params[name].chunk(len(gates))[gates.index(gate)]
 
-    def _product(self, node: Node, values: Values, params: Params) -> None:
+    def _product(self, node: Node, values: NodeValues, params: Params) -> None:
         group = self.plan.groups.get(node)
         vector = values[node.args[1]]
         if group is None:
@@ -215,12 +217,12 @@ class Interpreter:
         return self.graph.param(_param_name_of(matrix)).blocks if matrix.op == "param" else 1
 
 
-def _plan(graph: Graph) -> _Plan:
+def _node_order(graph: Graph) -> _NodeOrder:
     fixed = tuple(n for n in graph.nodes if n not in graph.timed)
     timed = tuple(n for n in graph.nodes if n in graph.timed and n not in graph.stateful)
     stepped = tuple(n for n in graph.nodes if n in graph.stateful)
     read = {a for n in stepped for a in n.args} | set(graph.results)
-    return _Plan(fixed, timed, stepped, frozenset(read), _groups(graph))
+    return _NodeOrder(fixed, timed, stepped, frozenset(read), _groups(graph))
 
 
 def _groups(graph: Graph) -> dict[Node, tuple[Node, ...]]:
@@ -268,8 +270,8 @@ def _mark(resets: Tensor | None, t: int, steps: int, reverse: bool) -> Tensor | 
     return resets[t + 1] if t + 1 < steps else None
 
 
-def _split_over_time(values: Values, plan: _Plan, steps: int) -> list[Values]:
-    """What the loop needs, step by step: views of what was computed for all steps at once."""
+def _split_over_time(values: NodeValues, plan: _NodeOrder, steps: int) -> list[NodeValues]:
+    """The values that the loop needs, step by step: views of those of all steps."""
     fixed = {n: values[n] for n in plan.fixed if n in plan.boundary}
     rows = {n: values[n].unbind() for n in plan.timed if n in plan.boundary}
     return [fixed | {n: r[t] for n, r in rows.items()} for t in range(steps)]

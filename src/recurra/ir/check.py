@@ -33,7 +33,7 @@ def verify(graph: Graph) -> None:
 def _verify_node(graph: Graph, node: Node) -> None:
     op = OPS.get(node.op)
     if op is None:
-        raise ValueError(f"{graph.cell}: `{node.op}` is no operation of the language")
+        raise ValueError(f"{graph.cell}: `{node.op}` is not an operation of the language")
     if not node.args if op.arity is None else len(node.args) != op.arity:
         raise ValueError(f"{graph.cell}: `{node.op}` takes {op.arity} values, not {len(node.args)}")
     rule = _SHAPE_RULES[op.kind if op.kind != "structure" else node.op]

@@ -9,13 +9,13 @@ recorded (second gradients), the loop is interpreted, by operations that torch c
 from recurra.operator.execute import needs_operator, run_loop
 from recurra.operator.library import backward_flops, forward_flops
 from recurra.operator.loop_kernel import LoopKernel, Sequences, loop_kernel
-from recurra.operator.traced import Kernel, Named, name_kernel
+from recurra.operator.traced import Kernel, TracedKernel, name_kernel
 
 __all__ = [
     "Kernel",
     "LoopKernel",
-    "Named",
     "Sequences",
+    "TracedKernel",
     "backward_flops",
     "forward_flops",
     "loop_kernel",

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.engines.cpu.run.compiled_loop import Kept
+from recurra.engines.cpu.run.compiled_loop import ForwardTape
 from recurra.operator import library, runs
 from recurra.operator.interpreted import interpreted_backward, is_interpreted
 from recurra.operator.loop_kernel import LoopKernel, Sequences
@@ -61,7 +61,7 @@ class LoopFunction(torch.autograd.Function):
         ctx.kernel, ctx.sequences, ctx.count = kernel, sequences, count
         ctx.rows = run.rows
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*tensors, *kept.states, kept.saved, *kept.news)
+        ctx.save_for_backward(*tensors, *kept.states, kept.saved, *kept.new_states)
         ctx.shapes = [(t.shape, t.dtype) for t in (y, *finals, *others)]
         return y, *finals, *others
 
@@ -81,6 +81,6 @@ class LoopFunction(torch.autograd.Function):
             found = interpreted_backward(kernel, inputs, states, given, sequences)
             return None, None, None, *found
         wanted = ctx.needs_input_grad[3 : 3 + count]
-        values = Kept(kept[:few], kept[few], kept[few + 1 :])
+        values = ForwardTape(kept[:few], kept[few], kept[few + 1 :])
         parts, firsts = runs.backward(kernel, inputs, values, given, sequences, wanted, ctx.rows)
         return None, None, None, *parts, *firsts

@@ -45,7 +45,7 @@ def interpreted_backward(
     with torch.enable_grad():
         tensors = [t.view_as(t) for t in (*inputs, *states)]
         y, finals, others = _interpreted(
-            kernel, kernel.outside(tensors[:few]), tensors[few:], sequences
+            kernel, kernel.placed(tensors[:few]), tensors[few:], sequences
         )
     wanted = [t for t in tensors if t.requires_grad]
     outputs = [y, *finals, *others][: len(gradients)]
@@ -68,13 +68,13 @@ def _interpreted(
     if s.is_packed:
         assert s.lengths is not None
         padded = find_rows(s.lengths, reverse=False, is_packed=True).padded
-    for index, (value, tensor) in enumerate(zip(kernel.loop.outside, outside, strict=True)):
+    for index, (value, tensor) in enumerate(zip(kernel.loop.inputs, outside, strict=True)):
         if value.timed and tensor is not None and s.lengths is not None:
             outside[index] = _zero_past_ends(tensor, s.lengths, s.steps, padded)
     for affine in kernel.compiled.lowered.affine:
         total: Any = sum(_given(outside[b]) for b in affine.biases)
         for matrix, vector in affine.terms:
-            weights = kernel.loop.outside[matrix]
+            weights = kernel.loop.inputs[matrix]
             total = total + multiply(
                 _given(outside[matrix]), _given(outside[vector]), weights.blocks, weights.parts
             )

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from recurra.engines.cpu.run.compiled_loop import Kept
+from recurra.engines.cpu.run.compiled_loop import ForwardTape
 from recurra.errors import EngineError
 from recurra.ir import in_order
 from recurra.operator import runs
@@ -70,7 +70,7 @@ def _loop(
     kernel, sequences = kernel_of(key), Sequences(steps, reverse, lengths, marks, is_packed)
     rows = _most_rows(kernel, inputs, states, steps, is_packed)
     (y,), finals, kept, _ = runs.forward(kernel, inputs, states, sequences, keep=keep, rows=rows)
-    rest = (*kept.states, kept.saved, *kept.news) if keep else ()
+    rest = (*kept.states, kept.saved, *kept.new_states) if keep else ()
     return _apart([y, *finals, *rest], [*inputs, *states])
 
 
@@ -95,7 +95,7 @@ def _most_rows(
     """Rows that outputs and kept values are allocated for: those of no lengths at all."""
     if not packed:
         return steps * states[0].shape[0]
-    timed = (t for i, t in zip(kernel.inputs, inputs, strict=True) if kernel.loop.outside[i].timed)
+    timed = (t for i, t in zip(kernel.given, inputs, strict=True) if kernel.loop.inputs[i].timed)
     return next(timed).shape[0]
 
 
@@ -119,7 +119,7 @@ def _fake_loop(
         return [y, *finals]
     single = lengths is None and marks is None and steps == 1
     kept = [s.new_empty(batch if single else rows + batch, s.shape[1]) for s in states]
-    saved = y.new_empty(rows, kernel.compiled.saved_width(kernel.outside(inputs), states))
+    saved = y.new_empty(rows, kernel.compiled.saved_width(kernel.placed(inputs), states))
     has_news = single or marks is not None
     news = [s.new_empty(rows, s.shape[1]) for s in states] if has_news else []
     return [y, *finals, *kept, saved, *news]
@@ -141,7 +141,7 @@ def _loop_backward(
     kernel = kernel_of(key)
     sequences = Sequences(steps, reverse, lengths, marks, is_packed, bptt_clip)
     few = len(kernel.loop.states)
-    values = Kept(tuple(kept[:few]), kept[few], tuple(kept[few + 1 :]))
+    values = ForwardTape(tuple(kept[:few]), kept[few], tuple(kept[few + 1 :]))
     wanted = [True] * len(inputs)
     found, firsts = runs.backward(kernel, inputs, values, gradients, sequences, wanted)
     pairs = zip(inputs, found, strict=True)
@@ -247,7 +247,7 @@ def _rows(y: Tensor) -> int:
 def _products(key: str, inputs: Sequence[Tensor]) -> int:
     """Multiplications of one row's step: the elements of each product's matrix."""
     kernel = kernel_of(key)
-    outside, loops = kernel.outside(inputs), kernel.compiled.lowered.loops
+    outside, loops = kernel.placed(inputs), kernel.compiled.lowered.loops
     loop = loops.get("merged forward", kernel.loop)
     total = 0
     for node in in_order(loop.results):
@@ -257,5 +257,5 @@ def _products(key: str, inputs: Sequence[Tensor]) -> int:
             index, part = where
             matrix = outside[index]
             assert matrix is not None
-            total += matrix.numel() // (1 if part is None else loop.outside[index].parts)
+            total += matrix.numel() // (1 if part is None else loop.inputs[index].parts)
     return total

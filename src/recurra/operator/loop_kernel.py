@@ -20,18 +20,18 @@ __all__ = ["LoopKernel", "Sequences", "kernel_of", "loop_kernel"]
 class LoopKernel:
     """A cell's loop and what compiles it; `key` names it in operators.
 
-    `inputs` are the indices of the loop's outside values that are given, not computed.
+    `given` are the indices of the loop's inputs that are given, not computed.
     """
 
     key: str
     loop: Loop
     compiled: Compiled
-    inputs: tuple[int, ...]
+    given: tuple[int, ...]
 
-    def outside(self, inputs: Sequence[Tensor]) -> list[Tensor | None]:
-        """Inputs in their places among the loop's outside values, None for those computed."""
-        found: list[Tensor | None] = [None] * len(self.loop.outside)
-        for index, tensor in zip(self.inputs, inputs, strict=True):
+    def placed(self, tensors: Sequence[Tensor]) -> list[Tensor | None]:
+        """The given inputs in their places among all, None for those computed."""
+        found: list[Tensor | None] = [None] * len(self.loop.inputs)
+        for index, tensor in zip(self.given, tensors, strict=True):
             found[index] = tensor
         return found
 
@@ -66,8 +66,8 @@ def loop_kernel(graph: Graph) -> LoopKernel:
         lowered = lower(graph)
         loop = lowered.loops["forward"]
         values = {a.value for a in lowered.affine}
-        inputs = tuple(i for i in range(len(loop.outside)) if i not in values)
-        _KERNELS[key] = LoopKernel(key, loop, Compiled(lowered), inputs)
+        given = tuple(i for i in range(len(loop.inputs)) if i not in values)
+        _KERNELS[key] = LoopKernel(key, loop, Compiled(lowered), given)
     return _KERNELS[key]
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from recurra.errors import EngineError
 from recurra.operator.library import LIBRARY
 
-__all__ = ["Kernel", "Named", "name_kernel"]
+__all__ = ["Kernel", "TracedKernel", "name_kernel"]
 
 
 class Kernel(Protocol):
@@ -103,7 +103,7 @@ LIBRARY.impl("sequence", _sequence, "CompositeImplicitAutograd")
 
 
 @dataclass(frozen=True)
-class Named:
+class TracedKernel:
     """A kernel as code under torch.compile sees it."""
 
     name: str

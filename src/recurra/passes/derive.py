@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from recurra.errors import EngineError
-from recurra.ir import Emission, Loop, Node, Outside, in_order
+from recurra.ir import Emission, Loop, LoopInput, Node, in_order
 
 __all__ = ["RULES", "clip", "derive"]
 
-Rule = Callable[[Node, Node], tuple[Node | None, ...]]
+DerivativeRule = Callable[[Node, Node], tuple[Node | None, ...]]
 
 
 def _node(op: str, *args: Node) -> Node:
@@ -64,7 +64,7 @@ def _mean(y: Node, g: Node) -> tuple[Node, ...]:
 
 
 def _share(y: Node, g: Node) -> Node:
-    """What each element of a row's statistic y gives back to each element it was made of."""
+    """The gradient that each element of a row receives from a statistic y of the row."""
     whole = replace(y, op="mean", args=(g,), detail=None, name=None)
     return whole if len(y.args) == 1 else mul(_const(1 / len(y.args)), whole)
 
@@ -75,7 +75,7 @@ def _rstd(y: Node, g: Node) -> tuple[Node, ...]:
     return tuple(mul(scale, _node("sub", a, mean)) for a in y.args)
 
 
-RULES: dict[str, Rule] = {
+RULES: dict[str, DerivativeRule] = {
     "neg": lambda y, g: (neg(g),),
     "sigmoid": _sigmoid,
     "tanh": _tanh,
@@ -157,9 +157,9 @@ def _through_product(
 
 
 def _emission(loop: Loop, node: Node, gradient: Node) -> tuple[Emission, ...]:
-    """What a leaf gets; what is given, such as a mask, isn't learnt and gets nothing."""
+    """The emission of a leaf's gradient; a given leaf, such as a mask, has none."""
     assert isinstance(node.detail, tuple)
-    value = loop.outside[node.detail[0]]
+    value = loop.inputs[node.detail[0]]
     if value.node.op == "given":
         return ()
     if value.timed:
@@ -168,9 +168,9 @@ def _emission(loop: Loop, node: Node, gradient: Node) -> tuple[Emission, ...]:
 
 
 def clip(loop: Loop) -> Loop:
-    """The backward loop with one outside value more, the last: the limit, a scalar."""
+    """The backward loop with one loop input more, the last: the limit, a scalar."""
     limit = Node("const", (), 0.0, ())
-    index = len(loop.outside)
+    index = len(loop.inputs)
     bound = Node("outer", (), (index, None), ())
     output = loop.states[0]
     done: dict[Node, Node] = {}
@@ -180,13 +180,13 @@ def clip(loop: Loop) -> Loop:
                 rebuilt = _rebuilt(node, done)
                 done[node] = _limited(rebuilt, bound) if _is_incoming(node, output) else rebuilt
     emissions = tuple(replace(e, node=done[e.node]) for e in loop.emissions)
-    outside = (*loop.outside, Outside(limit, timed=False))
+    inputs = (*loop.inputs, LoopInput(limit, timed=False))
     results = tuple(done[r] for r in loop.results)
-    return replace(loop, outside=outside, results=results, emissions=emissions)
+    return replace(loop, inputs=inputs, results=results, emissions=emissions)
 
 
 def _is_incoming(node: Node, state: str) -> bool:
-    """Whether a node is all of dL/dh_t: what comes from the step after and from the output."""
+    """True if a node is the whole of dL/dh_t: from the step after and from the output."""
     leaves = {(a.op, a.detail) for a in node.args}
     return node.op == "add" and leaves == {("adjoint", state), ("seed", state)}
 

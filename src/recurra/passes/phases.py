@@ -24,13 +24,13 @@ _CHEAP = ("neg", "add", "sub", "mul")
 _LASTING = ("state", "outer", "const", "seed", "new", "saved")
 _FEW = 4  # operations that cost less than a value's way through memory
 
-Place = tuple[str, int]
+BufferPlace = tuple[str, int]
 
 
 def phases(loop: Loop) -> Schedule:
     """The phases of a step, in order.
 
-    Buffers written are `next:STATE`, `saved:I`, `grad:I` (an outside value's gradient),
+    Buffers written are `next:STATE`, `saved:I`, `grad:I` (a loop input's gradient),
     `matrix:I` (what parts of one matrix are multiplied with the same operand for), and `temp:I`.
     """
     stores = [*_result_stores(loop), *_emission_stores(loop)]
@@ -49,7 +49,7 @@ def phases(loop: Loop) -> Schedule:
 
 
 def _is_readable(store: Store) -> bool:
-    """Whether the store leaves the value of this step and row where a later phase finds it."""
+    """True if the store leaves the value of this step and row where a later phase finds it."""
     return not store.add and not store.buffer.startswith("next:")
 
 
@@ -68,8 +68,8 @@ def _emission_stores(loop: Loop) -> Iterator[Store]:
             yield Store(buffer, part, emission.node, add=emission.kind != "timed")
 
 
-def _matrix_stores(loop: Loop, known: dict[Node, Place]) -> Iterator[Store]:
-    """What matrices' gradients need and no other store has, parts in order: one product does all.
+def _matrix_stores(loop: Loop, known: dict[Node, BufferPlace]) -> Iterator[Store]:
+    """Stores for the gradients of matrices that no other store has, parts in order.
 
     They lie side by side where they belong to one matrix and one operand.
     """
@@ -87,7 +87,7 @@ def _matrix_stores(loop: Loop, known: dict[Node, Place]) -> Iterator[Store]:
 class _Cutting:
     """Levels of nodes, and the values that cross from one to a later one."""
 
-    def __init__(self, stores: Iterable[Store], places: dict[Node, Place]) -> None:
+    def __init__(self, stores: Iterable[Store], places: dict[Node, BufferPlace]) -> None:
         self.roots = tuple(s.node for s in stores)
         self.news = {s.buffer.removeprefix("next:"): s.node for s in stores}
         self.places = places
@@ -135,7 +135,7 @@ class _Cutting:
         self.shared = {}
 
     def crosses(self, arg: Node, node: Node) -> bool:
-        """Whether a value must go through a buffer to where it is used.
+        """True if a value must go through a buffer to where it is used.
 
         A step back overwrites `adjoint:STATE` in place, so what reads it after that needs a copy.
         A statistic is a number that all later phases find; what few operations give, they repeat.
@@ -148,7 +148,7 @@ class _Cutting:
         return later and _is_computed(arg) and bool(arg.shape)
 
     def cost(self, node: Node) -> int:
-        """How many operations a value takes from what lasts through the step; too many if none."""
+        """The operations that a value takes from values that last through the step."""
         found = self.costs.get(node)
         if found is None:
             if node.op in _LASTING or node.op in _STATISTICS:
@@ -231,7 +231,7 @@ def _operands(node: Node) -> tuple[Node, ...]:
 
 
 def _is_computed(operand: Node) -> bool:
-    """Whether an operand that is needed whole is written by an earlier phase.
+    """True if an operand that is needed whole is written by an earlier phase.
 
     An adjoint is too: while the product still reads it, the new one is written in its place.
     """

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from recurra.ir import Loop, Node, Outside, Param, Schedule, Size, Store, in_order
+from recurra.ir import Loop, LoopInput, Node, Param, Schedule, Size, Store, in_order
 from recurra.ir.loop import Phase
 from recurra.passes.phases import fuse
 
@@ -20,9 +20,9 @@ __all__ = ["Affine", "find_affine", "input_gradient", "input_product", "is_affin
 
 @dataclass(frozen=True)
 class Affine:
-    """An outside value that is a sum of products of matrices with the input, and of biases.
+    """An loop input that is a sum of products of matrices with the input, and of biases.
 
-    `value`, `terms` (matrix, vector) and `biases` are indices of outside values.
+    `value`, `terms` (matrix, vector) and `biases` are indices of loop inputs.
     """
 
     value: int
@@ -31,29 +31,29 @@ class Affine:
 
 
 def find_affine(
-    outside: tuple[Outside, ...], params: tuple[Param, ...]
-) -> tuple[tuple[Outside, ...], tuple[Affine, ...]]:
-    """The affine ones among outside values, and all of them with what those are made of.
+    inputs: tuple[LoopInput, ...], params: tuple[Param, ...]
+) -> tuple[tuple[LoopInput, ...], tuple[Affine, ...]]:
+    """The affine ones among loop inputs, and all of them with what those are made of.
 
     `params` are the cell's. What the backward loop reads of such values is kept by the forward one.
     """
-    finding = _Finding(outside, {p.name: p.blocks for p in params})
+    finding = _Finding(inputs, {p.name: p.blocks for p in params})
     found = []
-    for index, value in enumerate(outside):
+    for index, value in enumerate(inputs):
         parts = _parts(value.node) if value.timed else None
         if parts is not None:
             found.append(finding.affine(index, *parts))
-    return tuple(finding.outside), tuple(found)
+    return tuple(finding.inputs), tuple(found)
 
 
-def is_affine(value: Outside) -> bool:
-    """Whether an outside value is a sum of products with the input, and of biases."""
+def is_affine(value: LoopInput) -> bool:
+    """True if a loop input is a sum of products with the cell's input, and of biases."""
     return value.timed and _parts(value.node) is not None
 
 
 def merge(loop: Loop, affine: tuple[Affine, ...]) -> Loop:
-    """The forward loop with its affine outside values computed step by step."""
-    merging = _Merging(loop.outside, {a.value: a for a in affine})
+    """The forward loop with its affine loop inputs computed step by step."""
+    merging = _Merging(loop.inputs, {a.value: a for a in affine})
     results = tuple(merging.node(r) for r in loop.results)
     return replace(loop, results=results, saved=tuple(merging.node(s) for s in loop.saved))
 
@@ -80,28 +80,28 @@ def _is_product(node: Node) -> bool:
 
 
 class _Finding:
-    def __init__(self, outside: tuple[Outside, ...], blocks: Mapping[str, int]) -> None:
-        self.outside, self.blocks = list(outside), blocks
+    def __init__(self, inputs: tuple[LoopInput, ...], blocks: Mapping[str, int]) -> None:
+        self.inputs, self.blocks = list(inputs), blocks
 
     def affine(self, index: int, products: list[Node], biases: list[Node]) -> Affine:
-        parts = self.outside[index].parts
+        parts = self.inputs[index].parts
         terms = [
             (self.place(p.args[0], parts), self.place(p.args[1], 1, timed=True)) for p in products
         ]
         return Affine(index, tuple(terms), tuple(self.place(b, parts) for b in biases))
 
     def place(self, node: Node, parts: int, *, timed: bool = False) -> int:
-        """Where a value is, at the end if it wasn't there."""
+        """The index of a value, added at the end if it wasn't there."""
         name = node.detail[0] if isinstance(node.detail, tuple) else ""
-        value = Outside(node, timed, parts, self.blocks.get(name, 1))
-        if value not in self.outside:
-            self.outside.append(value)
-        return self.outside.index(value)
+        value = LoopInput(node, timed, parts, self.blocks.get(name, 1))
+        if value not in self.inputs:
+            self.inputs.append(value)
+        return self.inputs.index(value)
 
 
 class _Merging:
-    def __init__(self, outside: tuple[Outside, ...], affine: dict[int, Affine]) -> None:
-        self.outside, self.affine = outside, affine
+    def __init__(self, inputs: tuple[LoopInput, ...], affine: dict[int, Affine]) -> None:
+        self.inputs, self.affine = inputs, affine
         self.done: dict[Node, Node] = {}
         self.leaves: dict[tuple[int, int | None], Node] = {}
 
@@ -127,7 +127,7 @@ class _Merging:
         for bias in affine.biases:
             total = _sum(total, self._leaf(bias, part, leaf.shape, leaf))
         for matrix, vector in affine.terms:
-            inner = self.outside[vector].node.shape
+            inner = self.inputs[vector].node.shape
             left = self._leaf(matrix, part, (*leaf.shape, *inner), leaf)
             right = self._leaf(vector, None, inner, leaf)
             total = _sum(total, Node("product", (left, right), None, leaf.shape, leaf.where))
@@ -143,21 +143,21 @@ def _sum(total: Node | None, term: Node) -> Node:
     return term if total is None else Node("add", (total, term), None, term.shape, term.where)
 
 
-Around = tuple[Loop, Schedule]
+SinglePhase = tuple[Loop, Schedule]
 
 
-def input_product(outside: tuple[Outside, ...], affine: Affine) -> Around:
-    """An affine outside value for all steps at once: writes the buffer `value`."""
-    node = outside[affine.value].node
+def input_product(inputs: tuple[LoopInput, ...], affine: Affine) -> SinglePhase:
+    """An affine loop input for all steps at once: writes the buffer `value`."""
+    node = inputs[affine.value].node
     leaf = Node("outer", (), (affine.value, None), node.shape, node.where)
-    loop = Loop("input product", (), (), outside, (leaf,))
+    loop = Loop("input product", (), (), inputs, (leaf,))
     (result,) = merge(loop, (affine,)).results
     return _single(loop, "value", result)
 
 
 def input_gradient(
-    outside: tuple[Outside, ...], affine: tuple[Affine, ...], vector: int
-) -> Around | None:
+    inputs: tuple[LoopInput, ...], affine: tuple[Affine, ...], vector: int
+) -> SinglePhase | None:
     """The gradient of what affine values are products of: writes the buffer `gradient`.
 
     It reads their own gradients from the buffers `grad:INDEX`; None where nothing does.
@@ -165,7 +165,7 @@ def input_gradient(
     terms = [(a.value, m) for a in affine for m, v in a.terms if v == vector]
     total: Node | None = None
     for value, matrix in terms:
-        rows, columns = outside[matrix].node.shape
+        rows, columns = inputs[matrix].node.shape
         weights = Node("outer", (), (matrix, None), (rows, columns))
         back = Node("transpose", (weights,), None, (columns, rows))
         given = Node("buffer", (), (f"grad:{value}", 0), (rows,))
@@ -173,10 +173,10 @@ def input_gradient(
         total = product if total is None else Node("add", (total, product), None, (columns,))
     if total is None:
         return None
-    return _single(Loop("input gradient", (), (), outside, ()), "gradient", total)
+    return _single(Loop("input gradient", (), (), inputs, ()), "gradient", total)
 
 
-def _single(loop: Loop, buffer: str, node: Node) -> Around:
+def _single(loop: Loop, buffer: str, node: Node) -> SinglePhase:
     sums, (rest,) = fuse((node,))
     size: Size = node.shape[0]
     phase = Phase(size, sums, (Store(buffer, 0, rest),))

@@ -1,4 +1,4 @@
-"""What can't be compiled is refused, with the line of the equation and what can run it."""
+"""Capabilities of the cpu engine: a refusal names the equation and the engines that can."""
 
 from recurra.engines.cpu.emit.equations import RULES
 from recurra.errors import EngineError

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from recurra.engines.cpu.emit.frame import Frame, address, is_marked, loop
-from recurra.engines.cpu.emit.llvm_text import Text
+from recurra.engines.cpu.emit.llvm_text import FunctionText
 from recurra.engines.cpu.plan.operands import buffer_of
-from recurra.engines.cpu.plan.tiling import Plan, Statistic, Tile
+from recurra.engines.cpu.plan.tiling import LoopPlan, Statistic, Tile
 from recurra.ir import Node
 
 __all__ = ["RULES", "equations", "statistics"]
@@ -38,13 +38,13 @@ RULES: dict[str, Callable[..., str]] = {
 }
 
 
-def _extreme(t: Text, how: str, a: str, b: str) -> str:
+def _extreme(t: FunctionText, how: str, a: str, b: str) -> str:
     """The larger or smaller; a NaN of either is the result, as torch has it."""
     chosen = t.select(t.compare(how, a, b), a, b)
     return t.select(t.compare("ord", a, a), chosen, a)
 
 
-def equations(plan: Plan, tile: Tile, name: str, columns: int) -> str:
+def equations(plan: LoopPlan, tile: Tile, name: str, columns: int) -> str:
     """The definition of `@NAME(args, share, shares, place, before, row, rows, column, end, sums)`.
 
     It works from a row and a column on, `columns` columns at a time, as many as the tile has or, at
@@ -83,7 +83,7 @@ def _row(frame: Frame, tile: Tile, columns: int, index: str, begin: str) -> None
         lanes = min(t.lanes, columns - q * t.lanes)
         mask = None if lanes == t.lanes else [i < lanes for i in range(t.lanes)]
         column = t.value(f"add i64 {begin}, {q * t.lanes}")
-        place = _Place(frame, tile.columns, row, column, mask)
+        place = _RowVector(frame, tile.columns, row, column, mask)
         known = {s: t.load(t.pointer(first, str((q * sums + s) * t.lanes))) for s in range(sums)}
         values = [place.value(s.node, known) for s in tile.phase.stores]
         if frame.plan.modes.marked and frame.plan.backward:
@@ -97,7 +97,7 @@ def _row(frame: Frame, tile: Tile, columns: int, index: str, begin: str) -> None
                 place.store(f"new:{state}", 0, value, add=False)
 
 
-class _Place:
+class _RowVector:
     """One vector of one row: what is computed there is computed once."""
 
     def __init__(
@@ -142,7 +142,7 @@ class _Place:
         return address(self.frame, self.frame.buffers[name], self.row, column)
 
     def cut(self, name: str, value: str) -> str:
-        """What flows back out of a step: nothing, where a segment begins with it."""
+        """The gradient that leaves a step: zero where a segment begins with it."""
         if not name.startswith("next:"):
             return value
         marked = is_marked(self.frame, self.row)
@@ -162,10 +162,10 @@ class _Place:
 
 _SUMS = 4  # vectors that are added to in turn, since an addition takes as many cycles
 
-Term = Callable[[str, Sequence[bool] | None], str]
+StatisticTerm = Callable[[str, Sequence[bool] | None], str]
 
 
-def statistics(plan: Plan, tile: Tile, name: str) -> str:
+def statistics(plan: LoopPlan, tile: Tile, name: str) -> str:
     """The definition of `@NAME(args, share, shares, place, before, row, end)`."""
     frame = Frame.begin(plan)
     loop(frame.text, "%row", "%end", 1, lambda r: _statistics_of_row(frame, tile, frame.row(r)))
@@ -194,7 +194,7 @@ def _statistics_of_row(frame: Frame, tile: Tile, row: str) -> None:
         frame.text.line(f"store {frame.text.element} {one}, ptr {place}")
 
 
-def _rstd(t: Text, bases: Sequence[str], statistic: Statistic, mean: str) -> str:
+def _rstd(t: FunctionText, bases: Sequence[str], statistic: Statistic, mean: str) -> str:
     def square(value: str, mask: Sequence[bool] | None) -> str:
         centred = t.binary("fsub", value, mean)
         if mask is not None:
@@ -208,7 +208,7 @@ def _rstd(t: Text, bases: Sequence[str], statistic: Statistic, mean: str) -> str
     return t.binary("fdiv", t.splat(1.0), root)
 
 
-def _mean(t: Text, bases: Sequence[str], statistic: Statistic, term: Term) -> str:
+def _mean(t: FunctionText, bases: Sequence[str], statistic: Statistic, term: StatisticTerm) -> str:
     """The mean of a term over all elements of the operands, in every lane."""
     sums = [t.splat(0.0)] * _SUMS
     for base in bases:
@@ -219,7 +219,9 @@ def _mean(t: Text, bases: Sequence[str], statistic: Statistic, term: Term) -> st
     return t.binary("fdiv", total, t.splat(float(statistic.size * len(bases))))
 
 
-def _added(t: Text, base: str, size: int, term: Term, sums: list[str]) -> list[str]:
+def _added(
+    t: FunctionText, base: str, size: int, term: StatisticTerm, sums: list[str]
+) -> list[str]:
     """The sums with a term of each element of an operand added."""
     wide = _SUMS * t.lanes
     whole = size // wide * wide
@@ -238,7 +240,7 @@ def _added(t: Text, base: str, size: int, term: Term, sums: list[str]) -> list[s
 
 
 def _carried(
-    t: Text, end: int, by: int, sums: list[str], body: Callable[[str, int, str], str]
+    t: FunctionText, end: int, by: int, sums: list[str], body: Callable[[str, int, str], str]
 ) -> list[str]:
     """for j from 0 while j < end: each sum i becomes body(j, i, sum)."""
     before, head, done = t.label("before"), t.label("head"), t.label("done")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from recurra.engines.cpu.emit.llvm_text import Text
-from recurra.engines.cpu.plan.tiling import Plan
+from recurra.engines.cpu.emit.llvm_text import FunctionText
+from recurra.engines.cpu.plan.tiling import LoopPlan
 
 __all__ = [
     "SIGNATURE",
@@ -37,7 +37,7 @@ WORDS = (
     "batch",
     "by_columns",
     "offsets",
-    "befores",
+    "previous_offsets",
     "counts",
     "marks",
     "mark_step",
@@ -46,13 +46,14 @@ WORDS = (
 
 `thread_number`, `team_size` and `give_way` are functions, `arrived` counts the threads at barriers.
 Ragged code reads, for each step, where its rows begin (`offsets`), where the states before it do
-(`befores`) and how many rows it has (`counts`); marked code a byte for each row of each step.
+(`previous_offsets`) and how many rows it has (`counts`); marked code reads a byte for each row of
+each step.
 """
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """Where a buffer lies, and how far apart its steps and rows do."""
+    """A buffer's address, and the distances between its steps and rows."""
 
     base: str
     step: str
@@ -69,8 +70,8 @@ class Frame:
     `functions` are those that it calls, by name.
     """
 
-    text: Text
-    plan: Plan
+    text: FunctionText
+    plan: LoopPlan
     buffers: dict[str, Buffer] = field(default_factory=dict)
     panels: list[tuple[str, ...]] = field(default_factory=list)
     functions: dict[str, str] = field(default_factory=dict)
@@ -78,9 +79,9 @@ class Frame:
     before: str = "%before"
 
     @classmethod
-    def begin(cls, plan: Plan) -> Frame:
+    def begin(cls, plan: LoopPlan) -> Frame:
         """A frame with every argument loaded from `%args`, for the share `%share`."""
-        frame = cls(Text(plan.element, plan.lanes), plan)
+        frame = cls(FunctionText(plan.element, plan.lanes), plan)
         t, index = frame.text, len(WORDS)
         for name in plan.buffers:
             base = word(t, index, "ptr")
@@ -96,25 +97,25 @@ class Frame:
         return frame
 
     def row(self, row: str) -> str:
-        """Where a row of this share lies: shares of ragged rows take turns, long ones and short."""
+        """The number of a row of this share; shares of ragged rows take turns, long and short."""
         if not self.plan.modes.ragged:
             return row
         return self.text.value(f"add i64 {self.text.value(f'mul i64 {row}, %shares')}, %share")
 
 
-def word(t: Text, index: int, kind: str = "i64") -> str:
+def word(t: FunctionText, index: int, kind: str = "i64") -> str:
     """An argument."""
     place = t.value(f"getelementptr i64, ptr %args, i64 {index}")
     return t.value(f"load {kind}, ptr {place}")
 
 
-def smaller(t: Text, a: str, b: str) -> str:
+def smaller(t: FunctionText, a: str, b: str) -> str:
     """The smaller of two whole numbers."""
     less = t.value(f"icmp slt i64 {a}, {b}")
     return t.value(f"select i1 {less}, i64 {a}, i64 {b}")
 
 
-def loop(t: Text, start: str, end: str, by: int | str, body: Callable[[str], None]) -> None:
+def loop(t: FunctionText, start: str, end: str, by: int | str, body: Callable[[str], None]) -> None:
     """for i from start while i < end: body(i)."""
     head, inside, done = t.label("head"), t.label("body"), t.label("done")
     before = t.label("before")
@@ -136,7 +137,9 @@ def loop(t: Text, start: str, end: str, by: int | str, body: Callable[[str], Non
     t.begin(done)
 
 
-def choose(t: Text, condition: str, one: Callable[[], None], other: Callable[[], None]) -> None:
+def choose(
+    t: FunctionText, condition: str, one: Callable[[], None], other: Callable[[], None]
+) -> None:
     """if condition: one(), else: other()."""
     yes, no, done = t.label("yes"), t.label("no"), t.label("chosen")
     t.line(f"br i1 {condition}, label %{yes}, label %{no}")
@@ -158,7 +161,7 @@ def address(frame: Frame, buffer: Buffer, row: str, column: str) -> str:
 
 
 def is_marked(frame: Frame, row: str) -> str:
-    """Whether a segment of a row begins with this step."""
+    """A condition: a segment of the row begins with this step."""
     t = frame.text
     marks, step = word(t, WORDS.index("marks"), "ptr"), word(t, WORDS.index("mark_step"))
     line = t.value(f"mul i64 {frame.place}, {step}")
@@ -168,7 +171,7 @@ def is_marked(frame: Frame, row: str) -> str:
 
 
 SIGNATURE = "ptr %args, i64 %share, i64 %shares, i64 %part, i64 %parts"
-"""What functions that do a share of the work take, or a part of the columns of all of it."""
+"""Arguments of functions that do a share of the work, or a part of the columns of all of it."""
 
 _SPINS = 2048
 """Looks at the counter before the processor is given to another thread."""

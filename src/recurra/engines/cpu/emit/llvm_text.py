@@ -6,10 +6,10 @@ import ctypes
 import struct
 from collections.abc import Sequence
 
-__all__ = ["WIDE", "Text", "literal"]
+__all__ = ["WIDE", "FunctionText", "literal"]
 
 WIDE = '"prefer-vector-width"="512" "min-legal-vector-width"="512"'
-"""What functions say so that LLVM takes the widest registers."""
+"""Attributes of functions that let LLVM take the widest registers."""
 
 
 def literal(value: float, element: str) -> str:
@@ -19,7 +19,7 @@ def literal(value: float, element: str) -> str:
     return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
 
 
-class Text:
+class FunctionText:
     """Lines of one function. `element` is float or double, `lanes` the width of its vectors."""
 
     def __init__(self, element: str, lanes: int) -> None:
@@ -79,7 +79,7 @@ class Text:
         return self.value(f"select {kind} {condition}, {self.vector} {a}, {self.vector} {b}")
 
     def compare(self, how: str, a: str, b: str) -> str:
-        """A vector of truth values; `how` is LLVM's, such as ogt."""
+        """A vector of booleans; `how` is LLVM's, such as ogt."""
         return self.value(f"fcmp {how} {self.vector} {a}, {b}")
 
     def pointer(self, base: str, index: str) -> str:

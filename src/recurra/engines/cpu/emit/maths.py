@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from recurra.engines.cpu.emit.llvm_text import Text
+from recurra.engines.cpu.emit.llvm_text import FunctionText
 
 __all__ = ["FUNCTIONS", "declarations", "function"]
 
@@ -37,7 +37,7 @@ limit gives 1.
 _EXPONENT = {"float": (23, 127), "double": (52, 1023)}
 
 
-def _exp(t: Text, x: str) -> str:
+def _exp(t: FunctionText, x: str) -> str:
     low, high = _LIMITS[t.element]
     clamped = t.select(t.compare("olt", x, t.splat(low)), t.splat(low), x)
     clamped = t.select(t.compare("ogt", clamped, t.splat(high)), t.splat(high), clamped)
@@ -61,12 +61,12 @@ def _exp(t: Text, x: str) -> str:
     return t.select(t.compare("ogt", x, t.splat(high)), t.splat(math.inf), y)
 
 
-def _sigmoid(t: Text, x: str) -> str:
+def _sigmoid(t: FunctionText, x: str) -> str:
     e = t.call("recurra.exp", t.binary("fsub", t.splat(-0.0), x))
     return t.binary("fdiv", t.splat(1.0), t.binary("fadd", t.splat(1.0), e))
 
 
-def _tanh(t: Text, x: str) -> str:
+def _tanh(t: FunctionText, x: str) -> str:
     if t.element == "float":
         return _tanh_quotient(t, x)
     # (1 - e) / (1 + e) with e = exp(-2|x|); below 1/4, where 1 - e loses digits, the Taylor series.
@@ -82,7 +82,7 @@ def _tanh(t: Text, x: str) -> str:
     return t.select(t.compare("olt", size, t.splat(0.25)), small, large)
 
 
-def _tanh_quotient(t: Text, x: str) -> str:
+def _tanh_quotient(t: FunctionText, x: str) -> str:
     x = _clamped(t, x, _TANH_LIMIT)
     x2 = t.binary("fmul", x, x)
     above = t.binary("fmul", _polynomial(t, x2, _TANH_ABOVE), x)
@@ -90,14 +90,14 @@ def _tanh_quotient(t: Text, x: str) -> str:
     return _clamped(t, y, 1.0)
 
 
-def _clamped(t: Text, x: str, limit: float) -> str:
+def _clamped(t: FunctionText, x: str, limit: float) -> str:
     """x within +-limit; NaN stays."""
     low, high = t.splat(-limit), t.splat(limit)
     x = t.select(t.compare("olt", x, low), low, x)
     return t.select(t.compare("ogt", x, high), high, x)
 
 
-def _polynomial(t: Text, x: str, terms: Sequence[float]) -> str:
+def _polynomial(t: FunctionText, x: str, terms: Sequence[float]) -> str:
     """The sum of terms[n] x^n."""
     total = t.splat(terms[-1])
     for term in reversed(terms[:-1]):
@@ -114,7 +114,7 @@ def _tanh_series(count: int) -> list[float]:
     return terms
 
 
-def _softplus(t: Text, x: str) -> str:
+def _softplus(t: FunctionText, x: str) -> str:
     # max(x, 0) + log(1 + exp(-|x|))
     size = t.call(f"llvm.fabs.{t.suffix}", x)
     e = t.call("recurra.exp", t.binary("fsub", t.splat(-0.0), size))
@@ -127,7 +127,7 @@ def _softplus(t: Text, x: str) -> str:
     return t.binary("fadd", positive, tail)
 
 
-FUNCTIONS: dict[str, Callable[[Text, str], str]] = {
+FUNCTIONS: dict[str, Callable[[FunctionText, str], str]] = {
     "exp": _exp,
     "sigmoid": _sigmoid,
     "tanh": _tanh,
@@ -137,7 +137,7 @@ FUNCTIONS: dict[str, Callable[[Text, str], str]] = {
 
 def function(name: str, element: str, lanes: int) -> str:
     """The definition of `@recurra.NAME` on vectors."""
-    t = Text(element, lanes)
+    t = FunctionText(element, lanes)
     result = FUNCTIONS[name](t, "%x")
     body = "\n".join(t.lines)
     head = f"define internal {t.vector} @recurra.{name}({t.vector} %x) alwaysinline"
@@ -146,7 +146,7 @@ def function(name: str, element: str, lanes: int) -> str:
 
 def declarations(element: str, lanes: int) -> str:
     """The intrinsics that emitted code may call."""
-    t = Text(element, lanes)
+    t = FunctionText(element, lanes)
     v, s = t.vector, t.suffix
     lines = [f"declare {v} @llvm.{f}.{s}({v})" for f in ("rint", "fabs", "log", "sqrt")]
     lines += [

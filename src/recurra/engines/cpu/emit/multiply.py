@@ -11,16 +11,24 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
 from recurra.engines.cpu.emit.frame import Frame, address, loop, smaller
-from recurra.engines.cpu.emit.llvm_text import Text
+from recurra.engines.cpu.emit.llvm_text import FunctionText
 from recurra.engines.cpu.emit.register_tiles import Form, tile_function
 from recurra.engines.cpu.plan.operands import Operand
-from recurra.engines.cpu.plan.tiling import Panel, Tile
+from recurra.engines.cpu.plan.tiling import Tile, WeightPanel
 
-__all__ = ["Block", "Columns", "block_at", "columns_at", "divided", "multiply", "tiles_of"]
+__all__ = [
+    "ColumnBlock",
+    "MatrixBlock",
+    "block_at",
+    "columns_at",
+    "divided",
+    "multiply",
+    "tiles_of",
+]
 
 
 @dataclass(frozen=True)
-class Columns:
+class ColumnBlock:
     """A block of columns: its segment, its first column, and how many tiles are before it."""
 
     segment: str
@@ -29,7 +37,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Block:
+class MatrixBlock:
     """One block of a matrix: where the weights and the operand begin, and its column.
 
     `columns` is how many it has.
@@ -46,21 +54,23 @@ def tiles_of(tile: Tile, lanes: int) -> int:
     return -(-tile.width // (tile.panels[0].vectors * lanes))
 
 
-def columns_at(t: Text, tile: Tile, segment: str, inside: str) -> Columns:
+def columns_at(t: FunctionText, tile: Tile, segment: str, inside: str) -> ColumnBlock:
     """The `inside`-th block of columns of a segment."""
     begin = t.value(f"mul i64 {inside}, {tile.vectors * t.lanes}")
     first = t.value(f"add i64 {t.value(f'mul i64 {segment}, {tile.width}')}, {begin}")
     if not tile.panels:
-        return Columns(segment, first, "0")
+        return ColumnBlock(segment, first, "0")
     before = t.value(f"mul i64 {segment}, {tiles_of(tile, t.lanes)}")
     within = t.value(f"mul i64 {inside}, {tile.vectors // tile.panels[0].vectors}")
-    return Columns(segment, first, t.value(f"add i64 {before}, {within}"))
+    return ColumnBlock(segment, first, t.value(f"add i64 {before}, {within}"))
 
 
-def block_at(t: Text, tile: Tile, operand: Operand, segment: str, column: str) -> Block:
+def block_at(
+    t: FunctionText, tile: Tile, operand: Operand, segment: str, column: str
+) -> MatrixBlock:
     """The block that a segment is multiplied with; `column` counts from the first of all."""
     if operand.blocks == 1:
-        return Block("0", str(operand.offset), column, tile.columns)
+        return MatrixBlock("0", str(operand.offset), column, tile.columns)
     columns = tile.columns // operand.blocks
     number, _ = divided(t, segment, tile.segments // operand.blocks)
     weights = t.value(f"mul i64 {number}, {columns * operand.depth}")
@@ -68,10 +78,10 @@ def block_at(t: Text, tile: Tile, operand: Operand, segment: str, column: str) -
     moved = t.value(f"mul i64 {part}, {operand.depth}")
     offset = t.value(f"add i64 {moved}, {operand.offset}")
     inside = t.value(f"sub i64 {column}, {t.value(f'mul i64 {number}, {columns}')}")
-    return Block(weights, offset, inside, columns)
+    return MatrixBlock(weights, offset, inside, columns)
 
 
-def divided(t: Text, number: str, by: int) -> tuple[str, str]:
+def divided(t: FunctionText, number: str, by: int) -> tuple[str, str]:
     """A quotient and what is left."""
     return t.value(f"udiv i64 {number}, {by}"), t.value(f"urem i64 {number}, {by}")
 
@@ -79,9 +89,9 @@ def divided(t: Text, number: str, by: int) -> tuple[str, str]:
 def multiply(
     frame: Frame,
     tile: Tile,
-    panel: Panel,
+    panel: WeightPanel,
     pointers: Sequence[str],
-    place: tuple[Columns, str],
+    place: tuple[ColumnBlock, str],
     rows: tuple[str, str],
     seen: Set[int],
 ) -> None:
@@ -100,7 +110,7 @@ def multiply(
 
 
 def _over_rows(
-    t: Text, panel: Panel, rows: tuple[str, str], body: Callable[[str, int], None]
+    t: FunctionText, panel: WeightPanel, rows: tuple[str, str], body: Callable[[str, int], None]
 ) -> None:
     """The tiles of a block of rows, tall ones first."""
     start, last = rows
@@ -114,8 +124,8 @@ def _over_rows(
         start = end
 
 
-def _end_of_tiles(t: Text, start: str, last: str, height: int) -> str:
-    """Where the tiles of so many rows end; four rows are two tiles of two, not three and one."""
+def _end_of_tiles(t: FunctionText, start: str, last: str, height: int) -> str:
+    """The end of the tiles of so many rows; four rows are two tiles of two, not three and one."""
     count = t.value(f"sub i64 {last}, {start}")
     left = t.value(f"urem i64 {count}, {height}")
     if height == 3:
@@ -127,15 +137,15 @@ def _end_of_tiles(t: Text, start: str, last: str, height: int) -> str:
 
 
 class _Calls:
-    """What the tiles of one panel and one block of rows have in common."""
+    """Arguments that the tiles of one panel and one block of rows share."""
 
     def __init__(
         self,
         frame: Frame,
         tile: Tile,
-        panel: Panel,
+        panel: WeightPanel,
         pointers: Sequence[str],
-        place: tuple[Columns, str],
+        place: tuple[ColumnBlock, str],
         start: str,
         seen: Set[int],
     ) -> None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from recurra.engines.cpu.emit.frame import SIGNATURE, WORDS, each_thread, loop, smaller, word
-from recurra.engines.cpu.emit.llvm_text import Text
+from recurra.engines.cpu.emit.llvm_text import FunctionText
 from recurra.engines.cpu.emit.multiply import block_at, divided, tiles_of
-from recurra.engines.cpu.plan.tiling import Panel, Plan, Tile
+from recurra.engines.cpu.plan.tiling import LoopPlan, Tile, WeightPanel
 
 __all__ = ["packing", "sources"]
 
 
-def sources(plan: Plan) -> int:
+def sources(plan: LoopPlan) -> int:
     """The index of the first word that says where a matrix lies; they stand panel by panel."""
     return len(WORDS) + 4 * len(plan.buffers) + len(plan.panels)
 
 
-def packing(plan: Plan, name: str) -> str:
+def packing(plan: LoopPlan, name: str) -> str:
     """`@NAME.pack(args)`: every packed panel, each thread its part of the column blocks."""
-    t = Text(plan.element, plan.lanes)
+    t = FunctionText(plan.element, plan.lanes)
     if plan.modes.packed:
         source = sources(plan)
         for index, (tile, panel) in enumerate(plan.panels):
@@ -35,7 +35,9 @@ entry:
 {each_thread(name + ".pack")}"""
 
 
-def _pack(t: Text, tile: Tile, panel: Panel, target: str, matrices: list[str]) -> None:
+def _pack(
+    t: FunctionText, tile: Tile, panel: WeightPanel, target: str, matrices: list[str]
+) -> None:
     wide, depth = panel.vectors * t.lanes, panel.operand.depth
     each = tiles_of(tile, t.lanes)
     tiles, width = each * tile.segments, len(matrices) * wide
@@ -60,7 +62,7 @@ def _pack(t: Text, tile: Tile, panel: Panel, target: str, matrices: list[str]) -
 
 
 def _copy_lines(
-    t: Text, columns: int, depth: int, source: tuple[str, str], target: tuple[str, int]
+    t: FunctionText, columns: int, depth: int, source: tuple[str, str], target: tuple[str, int]
 ) -> None:
     """A matrix with columns side by side: a vector of them for each k."""
 
@@ -73,7 +75,7 @@ def _copy_lines(
 
 
 def _copy_columns(
-    t: Text, columns: int, depth: int, source: tuple[str, str], target: tuple[str, int]
+    t: FunctionText, columns: int, depth: int, source: tuple[str, str], target: tuple[str, int]
 ) -> None:
     """A matrix with k side by side: one element of each of the columns for each k."""
     lines = []

@@ -11,17 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from recurra.engines.cpu.emit.frame import Frame, loop, smaller
-from recurra.engines.cpu.emit.llvm_text import WIDE, Text
+from recurra.engines.cpu.emit.llvm_text import WIDE, FunctionText
 
 __all__ = ["Form", "tile_function"]
 
-Key = tuple[int, int, int]
-Sums = dict[Key, str]
+SumKey = tuple[int, int, int]
+Sums = dict[SumKey, str]
 
 
 @dataclass(frozen=True)
 class Form:
-    """All that makes one tile's code differ from another's.
+    """The parameters of a tile's code.
 
     `sums` has the sum of each matrix's products, of `count` in all; `fresh` which of them `first`
     begins; `each` is how far apart the sums of two rows lie.
@@ -55,8 +55,8 @@ def tile_function(frame: Frame, form: Form) -> str:
 
 
 class _Tile:
-    def __init__(self, like: Text, form: Form) -> None:
-        self.t, self.form = Text(like.element, like.lanes), form
+    def __init__(self, like: FunctionText, form: Form) -> None:
+        self.t, self.form = FunctionText(like.element, like.lanes), form
         self.rows = range(form.height)
         matrices = 1 if form.kind == "packed" else len(form.sums)
         self.weights = [f"%w{m}" for m in range(matrices)]
@@ -175,7 +175,7 @@ class _Tile:
         loop(t, "0", str(form.vectors * t.lanes), group, columns)
 
     def _place(self, row: str, s: int, inside: str) -> str:
-        """Where the sum of a row and a column of the tile lies."""
+        """The address of the sum of a row and a column of the tile."""
         t = self.t
         q = t.value(f"udiv i64 {inside}, {t.lanes}")
         lane = t.value(f"urem i64 {inside}, {t.lanes}")

@@ -33,14 +33,14 @@ from recurra.engines.cpu.emit.frame import (
     word,
 )
 from recurra.engines.cpu.emit.llvm_text import WIDE
-from recurra.engines.cpu.emit.multiply import Columns, columns_at, divided, multiply
+from recurra.engines.cpu.emit.multiply import ColumnBlock, columns_at, divided, multiply
 from recurra.engines.cpu.emit.packing import packing
-from recurra.engines.cpu.plan.tiling import BLOCK_ROWS, Plan, Tile
+from recurra.engines.cpu.plan.tiling import BLOCK_ROWS, LoopPlan, Tile
 
 __all__ = ["emit"]
 
 
-def emit(plan: Plan, name: str) -> str:
+def emit(plan: LoopPlan, name: str) -> str:
     """The module's text, with the functions `@NAME(args)`, `@NAME.share` and `@NAME.pack`.
 
     `@NAME.share(args, share, shares, column part, column parts)` does one share of the rows or of
@@ -121,10 +121,10 @@ def _rows_of_share(frame: Frame) -> tuple[str, str]:
 
 
 def _find_step(frame: Frame, time: str) -> tuple[str, str]:
-    """Where a ragged step lies, and the rows of this share that have not ended: every n-th one."""
+    """The place of a ragged step, and the rows of this share that have not ended: every n-th."""
     t = frame.text
     found = []
-    for name in ("offsets", "befores", "counts"):
+    for name in ("offsets", "previous_offsets", "counts"):
         place = t.value(f"getelementptr i64, ptr {word(t, WORDS.index(name), 'ptr')}, i64 {time}")
         found.append(t.value(f"load i64, ptr {place}"))
     frame.place, frame.before, count = found
@@ -134,7 +134,7 @@ def _find_step(frame: Frame, time: str) -> tuple[str, str]:
 
 
 def _clear_marked(frame: Frame, start: str, end: str) -> None:
-    """Where a segment begins, the states that a row comes with go to zeros."""
+    """Clear the states of rows in which a segment begins with this step."""
     t = frame.text
 
     def clear(index: str) -> None:
@@ -190,7 +190,7 @@ def _row_blocks(
     frame: Frame,
     tile: Tile,
     panels: list[tuple[str, ...]],
-    place: Columns,
+    place: ColumnBlock,
     rows: tuple[str, str],
     width: int,
     name: str,
@@ -240,7 +240,7 @@ def _sums(
     frame: Frame,
     tile: Tile,
     panels: list[tuple[str, ...]],
-    place: Columns,
+    place: ColumnBlock,
     inside: str,
     rows: tuple[str, str],
 ) -> None:

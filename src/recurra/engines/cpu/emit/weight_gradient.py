@@ -21,11 +21,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from recurra.engines.cpu.emit.frame import SIGNATURE, choose, each_thread, loop, smaller, word
-from recurra.engines.cpu.emit.llvm_text import WIDE, Text
+from recurra.engines.cpu.emit.llvm_text import WIDE, FunctionText
 from recurra.engines.cpu.emit.maths import declarations
 from recurra.engines.cpu.plan.target import Target
 
-__all__ = ["GRADIENT_WORDS", "Shape", "emit_gradient", "shape_for"]
+__all__ = ["GRADIENT_WORDS", "GradientTiling", "emit_gradient", "shape_for"]
 
 GRADIENT_WORDS = (
     "thread_number",
@@ -50,8 +50,8 @@ GRADIENT_WORDS = (
 
 
 @dataclass(frozen=True)
-class Shape:
-    """How the product is cut: rows a piece, columns of G a tile, tiles at once, vectors of X."""
+class GradientTiling:
+    """The cut of the product: rows a piece, columns of G a tile, tiles at once, vectors of X."""
 
     lanes: int
     element: str
@@ -66,14 +66,14 @@ class Shape:
         return self.rows * (-(-n // wide) * wide + self.tiles * self.lanes)
 
 
-def shape_for(element: str, target: Target) -> Shape:
+def shape_for(element: str, target: Target) -> GradientTiling:
     """The cut that fills a processor's registers."""
     lanes = target.lanes(4 if element == "float" else 8)
     tile = min(lanes, (target.registers - 3) // 2)
-    return Shape(lanes, element, tile, 2)
+    return GradientTiling(lanes, element, tile, 2)
 
 
-def emit_gradient(shape: Shape) -> str:
+def emit_gradient(shape: GradientTiling) -> str:
     """The module's text, with `@gradient(args)` and `@gradient.share`."""
     body = "\n".join(_Emitter(shape).body())
     return (
@@ -84,8 +84,8 @@ def emit_gradient(shape: Shape) -> str:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where the matrices of a block and a gate begin."""
+class _MatrixStarts:
+    """Addresses at which the matrices of a block and a gate begin."""
 
     g: str
     x: str
@@ -94,16 +94,16 @@ class _Place:
 
 
 class _Emitter:
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: GradientTiling) -> None:
         self.shape = shape
-        self.t = Text(shape.element, shape.lanes)
+        self.t = FunctionText(shape.element, shape.lanes)
         self.wide = shape.vectors * shape.lanes
         words = {}
         for index, name in enumerate(GRADIENT_WORDS):
             pointers = ("g", "x", "row_offsets", "w", "bias", "room")
             words[name] = word(self.t, index, "ptr" if name in pointers else "i64")
         self.words = words
-        self.place = _Place(words["g"], words["x"], words["w"], words["bias"])
+        self.place = _MatrixStarts(words["g"], words["x"], words["w"], words["bias"])
         moved = self.t.value(f"mul i64 {words['room_stride']}, %share")
         self.x_copy = self.t.pointer(words["room"], moved)
         self.blocks = self._parts_of(words["n"], self.wide)
@@ -138,17 +138,19 @@ class _Emitter:
         early = t.value(f"icmp slt i64 {first}, 0")
         return t.value(f"select i1 {early}, i64 0, i64 {first}"), smaller(t, last, count)
 
-    def _of_block(self, number: str) -> _Place:
+    def _of_block(self, number: str) -> _MatrixStarts:
         t, words = self.t, self.words
         columns = t.value(f"mul i64 {number}, {words['m']}")
         x = t.pointer(words["x"], t.value(f"mul i64 {number}, {words['n']}"))
-        return self._moved(_Place(words["g"], x, words["w"], words["bias"]), columns)
+        return self._moved(_MatrixStarts(words["g"], x, words["w"], words["bias"]), columns)
 
-    def _moved(self, place: _Place, columns: str) -> _Place:
+    def _moved(self, place: _MatrixStarts, columns: str) -> _MatrixStarts:
         """So many columns of G and rows of W later."""
         t = self.t
         w = t.pointer(place.w, t.value(f"mul i64 {columns}, {self.words['w_stride']}"))
-        return _Place(t.pointer(place.g, columns), place.x, w, t.pointer(place.bias, columns))
+        return _MatrixStarts(
+            t.pointer(place.g, columns), place.x, w, t.pointer(place.bias, columns)
+        )
 
     def _pieces(self, mine: tuple[str, str], tiles: str) -> None:
         """A block piece by piece of rows, for this thread's tiles."""

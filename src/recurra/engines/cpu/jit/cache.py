@@ -1,8 +1,8 @@
 """Compiled code kept on disk: one file an entry, found by its key.
 
 An entry is a magic word and the format's number, its key and the SHA-256 of the code, 32 bytes
-each, then the code. What isn't exactly that is compiled anew, and so is what somebody else could
-have written: an entry is run.
+each, then the code. Anything else is compiled again, and so is an entry that somebody else could
+have written, since entries are run.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def load(folder: Path, key: str) -> bytes | None:
     if data[:_HEAD] != _head(key, code):
         reason = reason or "it is damaged"
     if reason is not None:
-        _warn_once(f"The compiled code in {path} is not used, but made anew: {reason}.")
+        _warn_once(f"The compiled code in {path} is not used, but compiled again: {reason}.")
         return None
     with contextlib.suppress(OSError):  # the time tells what was unused for longest
         os.utime(path)
@@ -54,7 +54,7 @@ def load(folder: Path, key: str) -> bytes | None:
 
 
 def store(folder: Path, key: str, code: bytes) -> None:
-    """Keep code; where that fails, say so once and go on."""
+    """Keep code; where that fails, warn once and continue."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(_path(folder, key), _head(key, code) + code)

@@ -1,7 +1,7 @@
-"""Where a call's buffers lie in its tensors: worked out once for sizes and strides.
+"""The places of a call's buffers in its tensors, worked out once for sizes and strides.
 
-Tensors of a forward call: outside values, kept states, saved values, temporaries, new states where
-segments begin. Of a backward one: outside values, kept states, saved values, new states, seeds,
+Tensors of a forward call: loop inputs, kept states, saved values, temporaries, new states where
+segments begin. Of a backward one: loop inputs, kept states, saved values, new states, seeds,
 adjoints, gradients by row, gradients by thread, temporaries.
 """
 
@@ -15,17 +15,17 @@ from recurra.ir import Emission, Loop, Schedule, Size, in_order
 from recurra.passes import Lowered
 
 __all__ = [
-    "Layout",
-    "Shapes",
-    "Sizes",
+    "BufferLayout",
+    "SizeValues",
+    "TensorShapes",
     "View",
     "backward_layout",
     "forward_layout",
     "is_replaced_in_place",
 ]
 
-Sizes = tuple[tuple[str, int], ...]
-Shapes = tuple[tuple[int, ...] | None, ...]
+SizeValues = tuple[tuple[str, int], ...]
+TensorShapes = tuple[tuple[int, ...] | None, ...]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Layout:
+class BufferLayout:
     """Views by name, and the widths of the tensors that hold several buffers side by side.
 
     `columns` tells where a gradient begins in `block`, (R, ...), or `accumulators`, (threads, ...).
@@ -49,7 +49,7 @@ class Layout:
     """
 
     views: Mapping[str, View]
-    sizes: Sizes
+    sizes: SizeValues
     saved: int = 0
     temporary: int = 0
     block: int = 0
@@ -59,7 +59,7 @@ class Layout:
 
 
 @dataclass
-class _Maker:
+class _ViewMaker:
     """Views for a batch whose rows follow one another, or are ragged."""
 
     loop: Loop
@@ -79,10 +79,10 @@ class _Maker:
         (row,) = strides
         return View(slot, 0, row if self.modes.ragged else self.batch * row, row)
 
-    def outside(self, strides: Shapes) -> dict[str, View]:
-        """Outside values; affine ones are computed by row."""
+    def inputs(self, strides: TensorShapes) -> dict[str, View]:
+        """Loop inputs; affine ones are computed by row."""
         found = {}
-        for index, (value, known) in enumerate(zip(self.loop.outside, strides, strict=True)):
+        for index, (value, known) in enumerate(zip(self.loop.inputs, strides, strict=True)):
             if not value.timed:
                 found[f"outer:{index}"] = View(index, 0, 0, 0)
             elif known is None:
@@ -93,12 +93,12 @@ class _Maker:
         return found
 
     def states(
-        self, slot: int, after: str, brief: Sequence[bool], *, reverse: bool
+        self, slot: int, after: str, in_place: Sequence[bool], *, reverse: bool
     ) -> dict[str, View]:
         """States before and after each step: a step's are one batch on, or the very same."""
         found: dict[str, View] = {}
         for i, (name, size, once) in enumerate(
-            zip(self.loop.states, self.loop.state_sizes, brief, strict=True)
+            zip(self.loop.states, self.loop.state_sizes, in_place, strict=True)
         ):
             width = size.value(self.sizes)
             if once:
@@ -121,7 +121,7 @@ class _Maker:
             found[f"{name}:{state}"] = View(after + i, 0, 0, width)
         return found
 
-    def news(self, slot: int) -> dict[str, View]:
+    def new_states(self, slot: int) -> dict[str, View]:
         """New states kept apart."""
         pairs = zip(self.loop.states, self.loop.state_sizes, strict=True)
         return {
@@ -147,46 +147,46 @@ class _Maker:
 def forward_layout(
     loop: Loop,
     schedule: Schedule,
-    sizes: Sizes,
+    sizes: SizeValues,
     batch: int,
-    strides: Shapes,
+    strides: TensorShapes,
     modes: Modes,
     *,
     single: bool,
     reverse: bool,
-    brief: Sequence[bool],
-) -> Layout:
-    """The layout of a forward call; `brief` states are replaced where they lie."""
-    make, slot = _Maker(loop, dict(sizes), batch, modes), len(loop.outside)
+    in_place: Sequence[bool],
+) -> BufferLayout:
+    """The layout of a forward call; `in_place` states are replaced where they lie."""
+    make, slot = _ViewMaker(loop, dict(sizes), batch, modes), len(loop.inputs)
     count = len(loop.states)
-    views = make.outside(strides) | make.states(slot, "next", brief, reverse=reverse)
+    views = make.inputs(strides) | make.states(slot, "next", in_place, reverse=reverse)
     if single:
         views |= make.single(slot, slot + count + 2, "next")
     saved, width = make.side_by_side(slot + count, "saved", [n.shape[0] for n in loop.saved])
     temporary, room = make.side_by_side(
         slot + count + 1, "temp", schedule.temporaries, schedule.statistics
     )
-    views |= saved | temporary | make.news(slot + count + 2)
-    return Layout(views, sizes, saved=width, temporary=room)
+    views |= saved | temporary | make.new_states(slot + count + 2)
+    return BufferLayout(views, sizes, saved=width, temporary=room)
 
 
 def backward_layout(
     lowered: Lowered,
     kind: str,
-    sizes: Sizes,
+    sizes: SizeValues,
     batch: int,
-    strides: Shapes,
+    strides: TensorShapes,
     seed_strides: Sequence[tuple[int, ...]],
     modes: Modes,
     *,
     single: bool,
     reverse: bool,
-) -> Layout:
+) -> BufferLayout:
     """The layout of a backward call, for a forward one in that direction."""
     loop, schedule = lowered.loops[kind], lowered.schedules[kind]
-    make, slot = _Maker(loop, dict(sizes), batch, modes), len(loop.outside)
+    make, slot = _ViewMaker(loop, dict(sizes), batch, modes), len(loop.inputs)
     count = len(loop.states)
-    views = make.outside(strides)
+    views = make.inputs(strides)
     views |= make.states(slot, "new", [False] * count, reverse=reverse)
     slot += count
     kept = [n.shape[0] for n in lowered.loops["forward"].saved]
@@ -195,7 +195,7 @@ def backward_layout(
     if single:
         views |= make.single(slot - count - 1, slot, "new")
     if modes.marked:
-        views |= make.news(slot)
+        views |= make.new_states(slot)
     if single or modes.marked:
         slot += count
     for name, strides_of_seed in zip(loop.states, seed_strides, strict=True):
@@ -205,9 +205,9 @@ def backward_layout(
         view = View(slot + i, 0, 0, size.value(make.sizes))
         views |= {f"adjoint:{name}": view, f"next:{name}": view}
     slot += count
-    gradients = _Gradients(make, schedule, slot)
+    gradients = _GradientViews(make, schedule, slot)
     temporary, room = make.side_by_side(slot + 2, "temp", schedule.temporaries, schedule.statistics)
-    return Layout(
+    return BufferLayout(
         views | gradients.views() | temporary,
         sizes,
         temporary=room,
@@ -218,10 +218,10 @@ def backward_layout(
     )
 
 
-class _Gradients:
-    """Where each emission is written: by row in one tensor, or summed by thread in another."""
+class _GradientViews:
+    """The place of each emission: by row in one tensor, or summed by thread in another."""
 
-    def __init__(self, make: _Maker, schedule: Schedule, slot: int) -> None:
+    def __init__(self, make: _ViewMaker, schedule: Schedule, slot: int) -> None:
         self.make, self.slot = make, slot
         self.block = self.accumulators = 0
         self.columns: dict[str, int] = {}
@@ -238,7 +238,7 @@ class _Gradients:
     def _place(self, emission: Emission, buffer: str, parts: Mapping[str, int]) -> None:
         size = emission.node.shape[0].value(self.make.sizes)
         name = f"grad:{emission.outer[0]}"
-        wide = size * self.make.loop.outside[emission.outer[0]].parts
+        wide = size * self.make.loop.inputs[emission.outer[0]].parts
         if emission.kind == "matrix":
             if not buffer.startswith("matrix:"):
                 return
@@ -263,7 +263,7 @@ class _Gradients:
 
 
 def is_replaced_in_place(schedule: Schedule, state: str) -> bool:
-    """Whether no product reads a state, and the rest reads it only where it is replaced."""
+    """True if no product reads a state, and the rest reads it only where it is replaced."""
     replaced = False
     for phase in schedule.phases:
         operands = [p.args[1] for group in phase.sums for p in group]

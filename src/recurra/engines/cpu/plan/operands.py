@@ -1,18 +1,18 @@
-"""What the products of a phase read: slices of rows, and the matrices that multiply them."""
+"""Operands of the products of a phase: slices of rows, and the matrices that multiply them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from recurra.ir import Node, Outside
+from recurra.ir import LoopInput, Node
 
-__all__ = ["Matrix", "Operand", "Term", "buffer_of", "operands"]
+__all__ = ["MatrixRows", "Operand", "ProductTerm", "buffer_of", "operands"]
 
 
 @dataclass(frozen=True)
-class Matrix:
-    """Rows of an outside value from `row` on; `transposed` as they multiply."""
+class MatrixRows:
+    """Rows of a loop input from `row` on; `transposed` as they multiply."""
 
     outer: int
     row: int
@@ -34,18 +34,18 @@ class Operand:
     slices: int = 1
 
 
-Term = tuple[int, Matrix]
-Groups = list[tuple[Operand, list[Term]]]
+ProductTerm = tuple[int, MatrixRows]
+OperandGroups = list[tuple[Operand, list[ProductTerm]]]
 
 
 def operands(
-    sums: Iterable[Iterable[Node]], outside: tuple[Outside, ...], sizes: Mapping[str, int]
-) -> Groups:
+    sums: Iterable[Iterable[Node]], inputs: tuple[LoopInput, ...], sizes: Mapping[str, int]
+) -> OperandGroups:
     """Every operand with the sums that it is multiplied for, and by which matrix."""
-    groups: dict[Operand, list[Term]] = {}
+    groups: dict[Operand, list[ProductTerm]] = {}
     for index, products in enumerate(sums):
         for product in products:
-            for operand, matrix in _read(product, outside, sizes):
+            for operand, matrix in _read(product, inputs, sizes):
                 groups.setdefault(operand, []).append((index, matrix))
     return _joined(sorted(groups.items(), key=lambda group: group[0]))
 
@@ -60,8 +60,8 @@ def buffer_of(leaf: Node) -> tuple[str, int]:
 
 
 def _read(
-    product: Node, outside: tuple[Outside, ...], sizes: Mapping[str, int]
-) -> Iterator[tuple[Operand, Matrix]]:
+    product: Node, inputs: tuple[LoopInput, ...], sizes: Mapping[str, int]
+) -> Iterator[tuple[Operand, MatrixRows]]:
     """One operand and matrix; or, for gates' blocks transposed, which lie apart, one a gate."""
     left, vector = product.args
     transposed = left.op == "transpose"
@@ -71,29 +71,31 @@ def _read(
     name, place = buffer_of(vector)
     whole, rows = vector.shape[0].value(sizes), matrix.shape[0].value(sizes)
     offset, row = place * whole, (part or 0) * rows
-    blocks, gates = outside[outer].blocks, matrix.shape[0].times
+    blocks, gates = inputs[outer].blocks, matrix.shape[0].times
     if blocks == 1:
-        yield Operand(name, offset, whole), Matrix(outer, row, transposed)
+        yield Operand(name, offset, whole), MatrixRows(outer, row, transposed)
     elif not transposed:
         operand = Operand(name, offset, whole // blocks, gates * blocks, blocks)
-        yield operand, Matrix(outer, row, transposed)
+        yield operand, MatrixRows(outer, row, transposed)
     else:
         each = rows // gates
         for moved in range(0, rows, each):
             operand = Operand(name, offset + moved, each // blocks, blocks, blocks)
-            yield operand, Matrix(outer, row + moved, transposed)
+            yield operand, MatrixRows(outer, row + moved, transposed)
 
 
-def _joined(groups: Groups) -> Groups:
+def _joined(groups: OperandGroups) -> OperandGroups:
     """Parts of a buffer beside one another, times rows below one another, are one operand."""
-    found: Groups = []
+    found: OperandGroups = []
     for operand, terms in groups:
         if found:
             known, others = found[-1]
             end, dense = known.offset + known.depth, known.blocks == operand.blocks == 1
             follows = dense and (known.buffer, end) == (operand.buffer, operand.offset)
             if follows and terms == [
-                (i, Matrix(m.outer, m.row + known.depth, True)) for i, m in others if m.transposed
+                (i, MatrixRows(m.outer, m.row + known.depth, True))
+                for i, m in others
+                if m.transposed
             ]:
                 depth = known.depth + operand.depth
                 found[-1] = (Operand(known.buffer, known.offset, depth), others)

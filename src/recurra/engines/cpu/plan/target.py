@@ -1,4 +1,4 @@
-"""What the processor can do, as far as the emitted code depends on it."""
+"""The target processor, as far as the emitted code depends on it."""
 
 from __future__ import annotations
 

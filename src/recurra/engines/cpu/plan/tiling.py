@@ -1,4 +1,4 @@
-"""How a loop is laid over registers and memory: tiles, panels of weights, buffers."""
+"""A loop laid over registers and memory: tiles, panels of weights, buffers."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from recurra.engines.cpu.plan.operands import Matrix, Operand, Term, buffer_of, operands
+from recurra.engines.cpu.plan.operands import MatrixRows, Operand, ProductTerm, buffer_of, operands
 from recurra.engines.cpu.plan.target import Target
-from recurra.ir import Loop, Outside, Phase, Schedule, in_order
+from recurra.ir import Loop, LoopInput, Phase, Schedule, in_order
 
 __all__ = [
     "BLOCK_ROWS",
+    "LoopPlan",
     "Modes",
-    "Panel",
-    "Plan",
     "Statistic",
     "Tile",
+    "WeightPanel",
     "make_plan",
 ]
 
@@ -30,7 +30,7 @@ _DOT_COLUMNS = 4
 
 @dataclass(frozen=True)
 class Modes:
-    """What a call of a loop needs beyond its equations.
+    """The requirements of a call beyond the loop's equations.
 
     `ragged`: rows are sorted by length, those that have ended are left out, and what belongs to a
     step lies packed. `marked`: states go to zeros where a segment begins. `packed`: the weights
@@ -43,7 +43,7 @@ class Modes:
 
 
 @dataclass(frozen=True)
-class Panel:
+class WeightPanel:
     """Matrices that multiply one operand, and the sums that each one's product is added to.
 
     `form` is how they lie: `packed` as [tile's columns][k][matrix][lane]; `rows`, where they are
@@ -53,7 +53,7 @@ class Panel:
     """
 
     operand: Operand
-    matrices: tuple[Matrix, ...]
+    matrices: tuple[MatrixRows, ...]
     sums: tuple[int, ...]
     form: str
     height: int
@@ -91,7 +91,7 @@ class Tile:
     """
 
     phase: Phase
-    panels: tuple[Panel, ...]
+    panels: tuple[WeightPanel, ...]
     columns: int
     vectors: int
     segments: int = 1
@@ -104,7 +104,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoopPlan:
     """Everything that emitting and calling a loop needs to agree on."""
 
     tiles: tuple[Tile, ...]
@@ -122,7 +122,7 @@ class Plan:
         return tuple(f"new:{s}" for s in self.states) if marked else ()
 
     @property
-    def panels(self) -> tuple[tuple[Tile, Panel], ...]:
+    def panels(self) -> tuple[tuple[Tile, WeightPanel], ...]:
         """All panels, in the order of the call."""
         return tuple((tile, p) for tile in self.tiles for p in tile.panels)
 
@@ -139,19 +139,19 @@ def make_plan(
     element: str,
     target: Target,
     modes: Modes = Modes(),
-) -> Plan:
+) -> LoopPlan:
     """The plan of a loop for these sizes, this element type and this processor."""
     lanes = target.lanes(4 if element == "float" else 8)
     tiles = tuple(
         replace(
-            _tile(p, loop.outside, sizes, lanes, target, modes), statistics=_statistics(p, sizes)
+            _tile(p, loop.inputs, sizes, lanes, target, modes), statistics=_statistics(p, sizes)
         )
         for p in schedule.phases
     )
     names = dict.fromkeys(n for phase in schedule.phases for n in _buffers(phase))
     if modes.marked and not loop.backward:
         names |= dict.fromkeys(f"{kind}:{s}" for s in loop.states for kind in ("state", "new"))
-    return Plan(tiles, tuple(names), lanes, element, loop.states, modes, loop.backward)
+    return LoopPlan(tiles, tuple(names), lanes, element, loop.states, modes, loop.backward)
 
 
 def _buffers(phase: Phase) -> Iterator[str]:
@@ -182,21 +182,21 @@ def _statistics(phase: Phase, sizes: Mapping[str, int]) -> tuple[Statistic, ...]
 
 def _tile(
     phase: Phase,
-    outside: tuple[Outside, ...],
+    inputs: tuple[LoopInput, ...],
     sizes: Mapping[str, int],
     lanes: int,
     target: Target,
     modes: Modes,
 ) -> Tile:
     columns = phase.size.value(sizes)
-    groups = operands(phase.sums, outside, sizes)
+    groups = operands(phase.sums, inputs, sizes)
     segments = math.lcm(*(operand.blocks for operand, _ in groups))
     most = -(-columns // segments // lanes)
     if not groups:
         return Tile(phase, (), columns, min(2, most))
     widest = max(len({i for i, _ in terms}) for _, terms in groups)
     vectors = _shape(widest, most, target.registers)[1]
-    panels: list[Panel] = []
+    panels: list[WeightPanel] = []
     for operand, terms in groups:
         panels += _panels(operand, terms, vectors, target, modes)
     tiles = min(-(-_LINE // (vectors * target.register_bytes)), -(-most // vectors))
@@ -220,8 +220,8 @@ def _height(accumulators: int, registers: int) -> int:
 
 
 def _panels(
-    operand: Operand, terms: list[Term], vectors: int, target: Target, modes: Modes
-) -> Iterator[Panel]:
+    operand: Operand, terms: list[ProductTerm], vectors: int, target: Target, modes: Modes
+) -> Iterator[WeightPanel]:
     """One packed panel; or, where the weights lie, one for each way that they do."""
     forms = {m: _form(m, modes) for _, m in terms}
     for form in dict.fromkeys(forms.values()):
@@ -231,10 +231,10 @@ def _panels(
         width = len(here) * vectors * target.register_bytes
         share = operand.depth * width / _NEAREST_CACHE if form == "packed" else 1
         chunk = -(-operand.depth // max(1, round(share)))
-        yield Panel(operand, tuple(m for _, m in here), sums, form, height, vectors, chunk)
+        yield WeightPanel(operand, tuple(m for _, m in here), sums, form, height, vectors, chunk)
 
 
-def _form(matrix: Matrix, modes: Modes) -> str:
+def _form(matrix: MatrixRows, modes: Modes) -> str:
     if modes.packed:
         return "packed"
     return "columns" if matrix.transposed else "rows"

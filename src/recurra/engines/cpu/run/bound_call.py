@@ -25,9 +25,9 @@ from recurra.engines.cpu.emit.time_loop import emit
 from recurra.engines.cpu.jit.key import describe
 from recurra.engines.cpu.jit.llvm import cached_addresses, host
 from recurra.engines.cpu.plan.buffer_layout import View
-from recurra.engines.cpu.plan.tiling import Panel, Plan, Tile
+from recurra.engines.cpu.plan.tiling import LoopPlan, Tile, WeightPanel
 
-__all__ = ["Bound", "Code", "Ragged", "Steps", "has_teams", "run_code", "thread_functions"]
+__all__ = ["Bound", "CallSteps", "Code", "RaggedSteps", "has_teams", "run_code", "thread_functions"]
 
 _SECOND_CACHE = 512 * 1024
 _LEAST_WORK = 200_000  # multiply-adds a step for which threads wait for one another
@@ -35,37 +35,37 @@ _LEAST_ALONE = 1_000_000  # those for which they are woken, where there are hard
 _LINE = 16  # elements to which packed panels are aligned
 
 _STEPS, _FIRST, _ARRIVED = (WORDS.index(w) for w in ("steps", "first", "arrived"))
-_RAGGED = [WORDS.index(w) for w in ("offsets", "befores", "counts")]
+_RAGGED = [WORDS.index(w) for w in ("offsets", "previous_offsets", "counts")]
 _MARKS = WORDS.index("marks")
 
 
 @dataclass(frozen=True)
-class Ragged:
+class RaggedSteps:
     """Rows sorted by length, their steps packed: where each step's rows begin, and how many.
 
-    `befores` tells where the states before each step lie. All int64, (T,).
+    `previous_offsets` tells where the states before each step lie. All int64, (T,).
     """
 
     offsets: Tensor
-    befores: Tensor
+    previous_offsets: Tensor
     counts: Tensor
 
 
 @dataclass(frozen=True)
-class Steps:
+class CallSteps:
     """The steps of a call, and its rows. `marks`, a byte a row of each step, begins segments."""
 
     count: int
     batch: int
     reverse: bool = False
-    ragged: Ragged | None = None
+    ragged: RaggedSteps | None = None
     marks: Tensor | None = None
 
 
 class Code:
     """A plan compiled."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: LoopPlan) -> None:
         self.plan = plan
         entries = ("loop", "loop.share", "loop.pack", "loop.pack.share")
         found = cached_addresses(describe(plan), lambda: emit(plan, "loop"), entries, host())
@@ -77,7 +77,7 @@ class Code:
 class Bound:
     """Code with all that stays the same from call to call: strides, offsets, shares.
 
-    Buffers are views of a call's tensors by name, matrices are outside values, the first tensors
+    Buffers are views of a call's tensors by name, matrices are loop inputs, the first tensors
     of a call. `available` threads share the work.
     """
 
@@ -139,7 +139,7 @@ class Bound:
         self.room = end
         return packed
 
-    def __call__(self, tensors: Sequence[Tensor | None], steps: Steps) -> None:
+    def __call__(self, tensors: Sequence[Tensor | None], steps: CallSteps) -> None:
         """Run all steps."""
         if steps.batch == 0 or steps.count == 0:
             return
@@ -149,7 +149,7 @@ class Bound:
         arrived = ctypes.c_int64(0)
         args[_ARRIVED] = ctypes.addressof(arrived)
         if steps.ragged is not None:
-            ragged = (steps.ragged.offsets, steps.ragged.befores, steps.ragged.counts)
+            ragged = (steps.ragged.offsets, steps.ragged.previous_offsets, steps.ragged.counts)
             for word, tensor in zip(_RAGGED, ragged, strict=True):
                 args[word] = tensor.data_ptr()
         if steps.marks is not None:
@@ -168,7 +168,7 @@ class Bound:
 
 
 def _by_columns(code: Code, batch: int, available: int) -> bool:
-    """Whether threads share the columns: few rows, or more weights than their caches hold."""
+    """True if threads share the columns: few rows, or more weights than their caches hold."""
     least = _LEAST_WORK if code.plan.modes.packed else _LEAST_ALONE
     if not code.plan.panels or batch * code.weights < least:
         return False
@@ -176,7 +176,7 @@ def _by_columns(code: Code, batch: int, available: int) -> bool:
     return batch < (8 if large else 2) * available
 
 
-def _packed_size(tile: Tile, panel: Panel, lanes: int) -> int:
+def _packed_size(tile: Tile, panel: WeightPanel, lanes: int) -> int:
     columns = tile.segments * tiles_of(tile, lanes) * panel.vectors * lanes
     return columns * panel.operand.depth * len(panel.matrices)
 
@@ -193,7 +193,7 @@ def _openmp() -> Any:
 
 
 def has_teams() -> bool:
-    """Whether all threads of a call run at once, so that they may wait for one another."""
+    """True if all threads of a call run at once, so that they may wait for one another."""
     return _openmp() is not None
 
 

@@ -1,4 +1,4 @@
-"""What becomes of the gradients that a backward loop has written, row by row."""
+"""Gradients of a loop's inputs, from those that a backward loop has written row by row."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from recurra.engines.cpu.plan.buffer_layout import Layout
-from recurra.engines.cpu.run.bound_call import Steps
+from recurra.engines.cpu.plan.buffer_layout import BufferLayout
+from recurra.engines.cpu.run.bound_call import CallSteps
 from recurra.engines.cpu.run.products import Products, add_gradient
 from recurra.ir import Emission, Node
 from recurra.passes import Lowered
 
-__all__ = ["Gradients"]
+__all__ = ["GradientCollector"]
 
-Found = list[Tensor | None]
+InputGradients = list[Tensor | None]
 
 
-class Gradients:
-    """Gradients of outside values, (R, size) where these are timed."""
+class GradientCollector:
+    """Gradients of loop inputs, (R, size) where these are timed."""
 
     def __init__(
         self,
         lowered: Lowered,
         kind: str,
         products: Products,
-        layout: Layout,
+        layout: BufferLayout,
         block: Tensor,
         accumulators: Tensor,
     ) -> None:
@@ -37,30 +37,30 @@ class Gradients:
 
     def collect(
         self,
-        outside: Sequence[Tensor | None],
+        inputs: Sequence[Tensor | None],
         states: Sequence[Tensor],
         saved: Tensor,
-        steps: Steps,
+        steps: CallSteps,
         before: Tensor | None,
         wanted: Sequence[bool],
-    ) -> Found:
-        """The gradient of each wanted outside value, None where the loop doesn't depend on it."""
-        found: Found = [None] * len(outside)
-        for index, tensor in enumerate(outside):
+    ) -> InputGradients:
+        """The gradient of each wanted loop input, None where the loop doesn't depend on it."""
+        found: InputGradients = [None] * len(inputs)
+        for index, tensor in enumerate(inputs):
             name = f"grad:{index}"
             if tensor is not None and wanted[index] and name in self.layout.columns:
-                if self.loop.outside[index].timed:
+                if self.loop.inputs[index].timed:
                     found[index] = self._buffer(name)
                 else:
                     found[index] = self._folded(name, tensor)
-        self._around(outside, found, wanted)
+        self._around(inputs, found, wanted)
         matrices: dict[int, list[int]] = {}
         for index, emission in enumerate(self.loop.emissions):
             if emission.kind == "matrix" and wanted[emission.outer[0]]:
                 matrices.setdefault(emission.outer[0], []).append(index)
         operands = _Operands(self.lowered, self.sizes, states, saved, steps, before)
         for outer, indices in matrices.items():
-            tensor = outside[outer]
+            tensor = inputs[outer]
             assert tensor is not None
             _add(found, outer, self._matrix(tensor, outer, indices, operands))
         return found
@@ -68,7 +68,7 @@ class Gradients:
     def _buffer(self, name: str) -> Tensor:
         """The gradient of a value of every step, (R, size)."""
         begin = self.layout.columns[name]
-        size = self.loop.outside[int(name.removeprefix("grad:"))].node.shape[0]
+        size = self.loop.inputs[int(name.removeprefix("grad:"))].node.shape[0]
         return self.block[:, begin : begin + size.value(self.sizes)]
 
     def _folded(self, name: str, like: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class Gradients:
         return self.accumulators[:, begin : begin + size].sum()
 
     def _around(
-        self, outside: Sequence[Tensor | None], found: Found, wanted: Sequence[bool]
+        self, inputs: Sequence[Tensor | None], found: InputGradients, wanted: Sequence[bool]
     ) -> None:
         """Gradients of what affine values are made of."""
         values: dict[int, Tensor] = {}
@@ -92,12 +92,12 @@ class Gradients:
             bias = g.new_zeros(g.shape[1]) if biases else None
             pending = bias
             for matrix, vector in affine.terms:
-                weight, x = outside[matrix], outside[vector]
+                weight, x = inputs[matrix], inputs[vector]
                 assert weight is not None
                 assert x is not None
                 if wanted[matrix]:
                     gradient = torch.empty_like(weight)
-                    given = self.loop.outside[matrix]
+                    given = self.loop.inputs[matrix]
                     add_gradient(gradient, g, *_rows(x), pending, given.blocks, given.parts)
                     _add(found, matrix, gradient)
                     pending = None
@@ -108,7 +108,7 @@ class Gradients:
                 _add(found, index, bias if index == biases[-1] else bias.clone())
         for vector in self.products.gradients:
             if wanted[vector]:
-                _add(found, vector, self.products.gradient(vector, outside, self.sizes, values))
+                _add(found, vector, self.products.gradient(vector, inputs, self.sizes, values))
 
     def _matrix(
         self, tensor: Tensor, outer: int, indices: list[int], operands: _Operands
@@ -116,7 +116,7 @@ class Gradients:
         """A matrix's gradient: neighbouring parts that lie side by side are one product."""
         runs = self._runs(indices)
         covered = [p for first, count, _ in runs for p in range(first, first + count)]
-        has_gaps = len(set(covered)) < self.loop.outside[outer].parts
+        has_gaps = len(set(covered)) < self.loop.inputs[outer].parts
         total = torch.zeros_like(tensor) if has_gaps else torch.empty_like(tensor)
         done: set[int] = set()
         for first, count, index in runs:
@@ -126,7 +126,7 @@ class Gradients:
             x, offsets = operands.rows(self.loop.emissions[index])
             parts = set(range(first, first + count))
             product = torch.empty_like(target) if parts & done else target
-            blocks = self.loop.outside[outer].blocks
+            blocks = self.loop.inputs[outer].blocks
             add_gradient(product, g, x, offsets, None, blocks, count * whole.times)
             if parts & done:
                 target += product
@@ -167,7 +167,7 @@ class _Operands:
         sizes: dict[str, int],
         states: Sequence[Tensor],
         saved: Tensor,
-        steps: Steps,
+        steps: CallSteps,
         before: Tensor | None,
     ) -> None:
         self.loop, self.sizes = lowered.loops["forward"], sizes
@@ -199,7 +199,7 @@ def _key(emission: Emission) -> str:
     return f"{emission.operand.op} {emission.operand.detail}"
 
 
-def _add(found: Found, index: int, more: Tensor) -> None:
+def _add(found: InputGradients, index: int, more: Tensor) -> None:
     known = found[index]
     found[index] = more if known is None else known + more
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recurra.engines.cpu.run.bound_call import Ragged
+from recurra.engines.cpu.run.bound_call import RaggedSteps
 
-__all__ = ["Rows", "find_rows"]
+__all__ = ["PackedRows", "find_rows"]
 
 
 @dataclass(frozen=True)
-class Rows:
-    """How packed rows lie: B sequences, N rows in all.
+class PackedRows:
+    """The order of packed rows: B sequences, N rows in all.
 
     `index` (N,) tells where each row's step is in what is given, None where that is packed the same
     way; `padded` (N,) the same for a padded (T, B). `order` (B,) sorts the sequences, None where
@@ -22,7 +22,7 @@ class Rows:
     kept states (B first ones, then one a row): a sequence's last, and that before each row.
     """
 
-    ragged: Ragged
+    ragged: RaggedSteps
     count: int
     index: Tensor | None
     padded: Tensor
@@ -35,7 +35,7 @@ class Rows:
         return len(self.padded)
 
 
-def find_rows(lengths: Tensor, *, reverse: bool, is_packed: bool) -> Rows:
+def find_rows(lengths: Tensor, *, reverse: bool, is_packed: bool) -> PackedRows:
     """The rows of sequences of these lengths; packed ones are sorted already.
 
     In `reverse` each sequence is read from its own end, and runs forward from there.
@@ -52,7 +52,7 @@ def find_rows(lengths: Tensor, *, reverse: bool, is_packed: bool) -> Rows:
     counts = active.sum(1)
     offsets = counts.cumsum(0) - counts
     time, place = active.nonzero(as_tuple=True)
-    befores = torch.cat([offsets.new_zeros(min(1, most)), batch + offsets[:-1]])
+    previous_offsets = torch.cat([offsets.new_zeros(min(1, most)), batch + offsets[:-1]])
     read = lengths[place] - 1 - time if reverse else time
     padded = read * batch + (place if order is None else order[place])
     index: Tensor | None = padded
@@ -61,7 +61,7 @@ def find_rows(lengths: Tensor, *, reverse: bool, is_packed: bool) -> Rows:
     ends = torch.arange(batch)
     if most:
         ends = torch.where(lengths > 0, batch + offsets[(lengths - 1).clamp(min=0)] + ends, ends)
-    return Rows(
-        Ragged(offsets, befores, counts), most, index, padded, order, back, ends,
-        befores[time] + place,
+    return PackedRows(
+        RaggedSteps(offsets, previous_offsets, counts), most, index, padded, order, back, ends,
+        previous_offsets[time] + place,
     )  # fmt: skip

@@ -10,22 +10,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recurra.engines.cpu.emit.weight_gradient import GRADIENT_WORDS, Shape, emit_gradient, shape_for
+from recurra.engines.cpu.emit.weight_gradient import (
+    GRADIENT_WORDS,
+    GradientTiling,
+    emit_gradient,
+    shape_for,
+)
 from recurra.engines.cpu.jit.llvm import cached_addresses, host
 from recurra.engines.cpu.plan.buffer_layout import View
 from recurra.engines.cpu.plan.tiling import Modes, make_plan
 from recurra.engines.cpu.run import workspace
 from recurra.engines.cpu.run.bound_call import (
     Bound,
+    CallSteps,
     Code,
-    Ragged,
-    Steps,
+    RaggedSteps,
     run_code,
     thread_functions,
 )
-from recurra.ir import Outside
+from recurra.ir import LoopInput
 from recurra.passes import Affine
-from recurra.passes.projections import Around, input_gradient, input_product
+from recurra.passes.projections import SinglePhase, input_gradient, input_product
 
 __all__ = ["ELEMENTS", "Products", "add_gradient"]
 
@@ -37,11 +42,11 @@ _ROWS = 128  # rows that a thread does while their input is in its cache
 class Products:
     """The products that stand around a cell's loop, compiled for sizes as they come."""
 
-    def __init__(self, outside: tuple[Outside, ...], affine: tuple[Affine, ...]) -> None:
-        self.affine, self.outside = affine, outside
-        self.values = {a.value: input_product(outside, a) for a in affine}
+    def __init__(self, inputs: tuple[LoopInput, ...], affine: tuple[Affine, ...]) -> None:
+        self.affine, self.inputs = affine, inputs
+        self.values = {a.value: input_product(inputs, a) for a in affine}
         vectors = dict.fromkeys(v for a in affine for _, v in a.terms)
-        found = ((v, input_gradient(outside, affine, v)) for v in vectors)
+        found = ((v, input_gradient(inputs, affine, v)) for v in vectors)
         self.gradients = {v: around for v, around in found if around is not None}
         self._bound = functools.lru_cache(maxsize=256)(self._bind)
         self._code = functools.cache(self._compile)
@@ -49,21 +54,21 @@ class Products:
     def _compile(
         self, kind: str, index: int, sizes: tuple[tuple[str, int], ...], element: str, packed: bool
     ) -> Code:
-        around: Around = (self.values if kind == "value" else self.gradients)[index]
+        around: SinglePhase = (self.values if kind == "value" else self.gradients)[index]
         modes = Modes(ragged=True, packed=packed)
         return Code(make_plan(*around, dict(sizes), element, host(), modes))
 
     def add_values(
-        self, outside: Sequence[Tensor | None], sizes: Mapping[str, int]
+        self, inputs: Sequence[Tensor | None], sizes: Mapping[str, int]
     ) -> list[Tensor | None]:
-        """The outside values with the affine ones computed, each (R, size)."""
-        found = list(outside)
+        """The loop inputs with the affine ones computed, each (R, size)."""
+        found = list(inputs)
         for affine in self.affine:
-            given = list(outside)
+            given = list(inputs)
             for _, vector in affine.terms:
-                given[vector] = _given(outside[vector]).flatten(0, -2)
+                given[vector] = _given(inputs[vector]).flatten(0, -2)
             x = _given(given[affine.terms[0][1]])
-            width = self.outside[affine.value].node.shape[0].value(sizes)
+            width = self.inputs[affine.value].node.shape[0].value(sizes)
             found[affine.value] = workspace.empty(x, len(x), width)
             rows = {f"outer:{v}": (v, _given(given[v]).stride(0)) for _, v in affine.terms}
             whole = tuple(f"outer:{b}" for b in affine.biases)
@@ -73,21 +78,21 @@ class Products:
     def gradient(
         self,
         vector: int,
-        outside: Sequence[Tensor | None],
+        inputs: Sequence[Tensor | None],
         sizes: Mapping[str, int],
         gradients: Mapping[int, Tensor],
     ) -> Tensor:
         """The gradient (R, size) of what affine values are products of, from their own."""
         values = [a.value for a in self.affine if any(v == vector for _, v in a.terms)]
-        given = list(outside)
+        given = list(inputs)
         for value in values:
             given[value] = gradients[value]
         like = gradients[values[0]]
         pairs = [(a.value, m) for a in self.affine for m, v in a.terms if v == vector]
-        if len(like) <= _FEW and all(self.outside[m].blocks == 1 for _, m in pairs):
-            parts = [gradients[value] @ _given(outside[matrix]) for value, matrix in pairs]
+        if len(like) <= _FEW and all(self.inputs[m].blocks == 1 for _, m in pairs):
+            parts = [gradients[value] @ _given(inputs[matrix]) for value, matrix in pairs]
             return functools.reduce(torch.add, parts)
-        result = like.new_empty(len(like), self.outside[vector].node.shape[0].value(sizes))
+        result = like.new_empty(len(like), self.inputs[vector].node.shape[0].value(sizes))
         rows = {f"grad:{v}": (v, gradients[v].stride(0)) for v in values}
         self._run("gradient", vector, given, sizes, result, rows, ())
         return result
@@ -108,7 +113,7 @@ class Products:
             kind, index, tuple(sorted(sizes.items())), ELEMENTS[result.dtype], len(result) >= 32,
             threads, tuple(rows.items()), whole, result.shape[1],
         )  # fmt: skip
-        bound((*given, result), Steps(len(pieces.offsets), _ROWS * threads, ragged=pieces))
+        bound((*given, result), CallSteps(len(pieces.offsets), _ROWS * threads, ragged=pieces))
 
     def _bind(
         self,
@@ -125,11 +130,11 @@ class Products:
         code = self._code(kind, index, sizes, element, packed)
         views = {name: View(slot, 0, row, row) for name, (slot, row) in rows}
         views |= {name: View(int(name.partition(":")[2]), 0, 0, 0) for name in whole}
-        views[kind] = View(len(self.outside), 0, width, width)
+        views[kind] = View(len(self.inputs), 0, width, width)
         known = dict(sizes)
         widths = {
             i: value.node.shape[-1].value(known) // value.blocks
-            for i, value in enumerate(self.outside)
+            for i, value in enumerate(self.inputs)
             if value.node.shape
         }
         size = 4 if element == "float" else 8
@@ -142,14 +147,14 @@ def _given(tensor: Tensor | None) -> Tensor:
 
 
 @functools.lru_cache(maxsize=64)
-def _pieces(rows: int, each: int) -> Ragged:
+def _pieces(rows: int, each: int) -> RaggedSteps:
     """All rows as steps of so many."""
     offsets = torch.arange(0, rows, each)
-    return Ragged(offsets, offsets, (rows - offsets).clamp(max=each))
+    return RaggedSteps(offsets, offsets, (rows - offsets).clamp(max=each))
 
 
 @functools.cache
-def _entries(shape: Shape) -> tuple[int, ...]:
+def _entries(shape: GradientTiling) -> tuple[int, ...]:
     names = ("gradient", "gradient.share")
     return cached_addresses(repr(shape), lambda: emit_gradient(shape), names, host())
 
@@ -212,7 +217,7 @@ _ROWS_WORD, _G, _X, _OFFSETS, _W, _BIAS, _ROOM = (
 
 
 @dataclass(frozen=True)
-class _Kernel:
+class _BoundGradient:
     """The product for an m and an n: its functions, its threads, the words that stay the same."""
 
     team: int
@@ -223,7 +228,9 @@ class _Kernel:
 
 
 @functools.lru_cache(maxsize=256)
-def _gradient(element: str, available: int, m: int, n: int, blocks: int, gates: int) -> _Kernel:
+def _gradient(
+    element: str, available: int, m: int, n: int, blocks: int, gates: int
+) -> _BoundGradient:
     shape = shape_for(element, host())
     team, share = _entries(shape)
     used = max(1, min(available, -(-m // shape.tile) * blocks * gates))
@@ -239,4 +246,4 @@ def _gradient(element: str, available: int, m: int, n: int, blocks: int, gates: 
         "gate": m * blocks,
     }
     template = (ctypes.c_int64 * len(words))(*(words[name] for name in GRADIENT_WORDS))
-    return _Kernel(team, share, used, used * shape.room(n), template)
+    return _BoundGradient(team, share, used, used * shape.room(n), template)
