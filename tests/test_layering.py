@@ -52,7 +52,9 @@ LAYERS = {
 ALL = set(LAYERS) | {"cli"}
 LAYERS |= {"cli": ALL, "__main__": {"cli"}, "__init__": ALL}
 
-MEANING = {"interpreter", "interpreted_loop"}  # a cell's meaning, which every engine may ask
+# Engines, which don't know one another; all of them may ask the interpreter for a cell's meaning.
+APART = {"cpu", "torch_fused"}
+INTERFACE = {"base", "torch_layout", "torch_modes"}  # of engines, for those who stand above them
 
 # A package from outside is imported in these layers and files alone.
 OUTSIDE = {
@@ -179,7 +181,9 @@ def is_allowed(name, target):
         return own in {"tasks", "cli", "compare", "deploy"}
     if own in ("engines", "tasks") and layer == own and rest:
         sibling, other = name.split("/")[1].removesuffix(".py"), rest.partition(".")[0]
-        return sibling == other or (own == "engines" and other in MEANING)
+        if own == "engines":
+            return sibling == other or other not in APART or sibling in ("choice", "__init__")
+        return sibling == other
     return layer in LAYERS[own] | {own} or (layer in LEAVES and own not in {"ir", *LEAVES})
 
 
@@ -220,6 +224,17 @@ def test_the_language_stands_on_python_alone():
 def test_one_file_of_nn_reaches_the_compiler():
     reaching = {n for n, t in OWN if n.startswith("nn/") and t.startswith("recurra.compile")}
     assert reaching == {"nn/execute.py"}
+
+
+def test_engines_are_known_by_their_interface():
+    """Who runs cells asks what an engine can do; a benchmark of the processor asks its compiler."""
+    above = [(n, t) for n, t in OWN if t.startswith("recurra.engines.") and not n.startswith("eng")]
+    assert {n for n, t in above if t.split(".")[2] not in INTERFACE} == {
+        "bench/machine.py",
+        "bench/peak.py",
+    }
+    devices = [name_of(p) for p in files() if any(a.endswith(".is_cpu") for a in attributes(p))]
+    assert not [name for name in devices if not name.startswith("engines/")]
 
 
 CPU_ROOMS = {

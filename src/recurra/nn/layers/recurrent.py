@@ -8,16 +8,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.cells import Cell, load
 from recurra.nn.execute import (
     Kernel,
+    Sequences,
+    TracedLoop,
+    dropout_between,
+    engine_of,
     kernel,
     pack_like,
     run_stack,
-    segment_starts,
     unpack,
     wants_every,
 )
@@ -62,7 +64,7 @@ class Recurrent(nn.Module):
         weight_drop: the share of the recurrent matrices' elements dropped (Merity et al. 2017).
         zoneout: the share of a state's values that keep what they were at each step, for all states
             or by name; outside training the mean of both takes their place (Krueger et al. 2017).
-        engine: "auto", "cpu" or "interp"; None takes the setting RECURRA_ENGINE.
+        engine: "auto", "cpu", "torch" or "interp"; None takes the setting RECURRA_ENGINE.
         bptt_clip: limits each element of dL/dh_t at every step of back-propagation through time.
 
     Parameters are named as in the equations with the layer after it (`W_l0`, `U_l0_reverse`),
@@ -174,7 +176,7 @@ class Recurrent(nn.Module):
         return self.state_sizes[0] * self._directions
 
     @property
-    def _kernel(self) -> Kernel:
+    def _kernel(self) -> Kernel | TracedLoop:
         plan = self._plans[self.training, False]
         return kernel(plan.cell, bias=self.bias, engine=self._engine)
 
@@ -182,7 +184,7 @@ class Recurrent(nn.Module):
     def engine(self) -> str:
         """The engine that runs this layer as it is: device and dtype of its weights decide too."""
         weight = next(self.parameters())
-        return self._kernel.engine_for(weight)
+        return engine_of(self._kernel, weight, bptt_clip=self.bptt_clip)
 
     def reset_parameters(self) -> None:
         """Draw every parameter anew."""
@@ -235,7 +237,10 @@ class Recurrent(nn.Module):
             lengths = check_lengths(lengths, steps, batch)
         if resets is not None:
             resets = check_resets(resets, steps, batch, self.batch_first and is_batched)
-        y, found = self._run(x, states, lengths, resets, every=every)
+        sequences = Sequences(
+            steps, lengths=lengths, resets=resets, bptt_clip=self.bptt_clip, every=every
+        )
+        y, found = self._run(x, states, sequences, batch)
         if not is_batched:
             return y.squeeze(1), tuple(s.squeeze(-2) for s in found)
         if not self.batch_first:
@@ -266,13 +271,12 @@ class Recurrent(nn.Module):
         resets: Tensor | None,
         every: bool,
     ) -> tuple[PackedSequence, States]:
-        own_lengths, resets = unpack(packed, lengths, resets, self.batch_first)
+        sequences = unpack(packed, lengths, resets, self.batch_first)
         order, back = packed.sorted_indices, packed.unsorted_indices
         if states is not None and order is not None:
             states = [s.index_select(1, order) for s in states]
-        y, found = self._run(
-            packed.data, states, own_lengths, resets, packed_batch=len(own_lengths), every=every
-        )
+        sequences = sequences._replace(bptt_clip=self.bptt_clip, every=every)
+        y, found = self._run(packed.data, states, sequences, int(packed.batch_sizes[0]))
         if back is not None:
             found = tuple(s.index_select(-2, back) for s in found)
         if every and self.batch_first:
@@ -280,39 +284,30 @@ class Recurrent(nn.Module):
         return pack_like(packed, y), found
 
     def _run(
-        self,
-        x: Tensor,
-        states: Sequence[Tensor] | None,
-        lengths: Tensor | None,
-        resets: Tensor | None,
-        packed_batch: int | None = None,
-        *,
-        every: bool,
+        self, x: Tensor, states: Sequence[Tensor] | None, sequences: Sequences, batch: int
     ) -> tuple[Tensor, States]:
         weights = [{k: getattr(self, n) for k, n in names.items()} for names in self._names]
         check_steps(x)
         check_dtype(x, next(iter(weights[0].values())))
         check_input_size(x, self.input_size)
-        rows = Rows.of(x, lengths, packed_batch)
-        plan = self._plans[self.training, self.learn_initial_state and resets is not None]
+        rows, remedies = Rows.of(x, sequences), self.remedies
+        starts = self.learn_initial_state and sequences.resets is not None
+        plan = self._plans[self.training, starts]
+        is_masked = self.training and remedies.input_dropout > 0
         y, found = run_stack(
             kernel(plan.cell, bias=self.bias, engine=self._engine),
             [
-                each | self._given(plan, each, index, rows, lengths, resets)
+                each | self._given(plan, each, index, rows, sequences)
                 for index, each in enumerate(weights)
             ],
             x,
-            self._check_states(states, x, rows.batch),
+            self._check_states(states, x, batch),
+            sequences,
             directions=self._directions,
-            lengths=lengths,
-            resets=resets,
-            mask=functools.partial(self.remedies.mask_input, rows) if self.training else None,
-            dropout=lambda y: F.dropout(y, self.dropout, self.training) if self.dropout else y,
-            bptt_clip=self.bptt_clip,
-            is_packed=packed_batch is not None,
-            every=every,
+            mask=functools.partial(remedies.mask_input, rows) if is_masked else None,
+            dropout=dropout_between(self.num_layers, self.dropout, self.training),
         )
-        return (self.remedies.mask_output(rows, y) if self.training else y), found
+        return (remedies.mask_output(rows, y) if self.training else y), found
 
     def _given(
         self,
@@ -320,13 +315,13 @@ class Recurrent(nn.Module):
         weights: Mapping[str, Tensor],
         index: int,
         rows: Rows,
-        lengths: Tensor | None,
-        resets: Tensor | None,
+        sequences: Sequences,
     ) -> dict[str, Tensor]:
-        """What a layer's and direction's run is given beside its weights, and those that change."""
+        """Values that a layer's and direction's run is given, and weights that change."""
         given = self.remedies.given(plan, weights, rows, training=self.training)
-        if self.learn_initial_state and resets is not None:
-            marks = segment_starts(resets, lengths, reverse=index % self._directions == 1)
+        if self.learn_initial_state and sequences.resets is not None:
+            marks = sequences._replace(reverse=index % self._directions == 1).starts
+            assert marks is not None
             for state, size, start in zip(
                 self.cell.states, self.state_sizes, self._starts[index], strict=True
             ):

@@ -4,16 +4,22 @@ A probe of zeros is added to each new state: its gradient is dL/dh_t, which the 
 as it goes. Nothing runs a second time.
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from recurra.nn.observe.observer import Onlooker, looking, named
-from recurra.ragged import padded, within
+from recurra.ragged import padded
+
+if TYPE_CHECKING:
+    from recurra.nn.execute import Kernel, Parameters, Sequences
 
 __all__ = ["Watch", "watch"]
 
@@ -25,52 +31,39 @@ class Watch(Onlooker):
     norms: dict[str, Tensor] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
 
-    def sequence(
+    def run(
         self,
-        run: Callable[..., tuple[Any, ...]],
-        width: int,
+        kernel: Kernel,
         x: Tensor,
         states: Sequence[Tensor],
-        params: Mapping[str, Tensor],
-        *,
+        params: Parameters,
+        sequences: Sequences,
         label: str,
-        lengths: Tensor | None,
-        is_packed: bool,
-        reverse: bool = False,
-        **rest: Any,
-    ) -> tuple[Any, ...]:
-        """Run what a kernel with a probe runs; `label` goes after the module's name."""
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Run a layer and direction with a probe; `label` goes after the module's name."""
+        if not torch.is_grad_enabled():
+            return super().run(kernel, x, states, params, sequences, label)
         name = self.name(label, self.names)
         self.names.append(name)
+        width = states[0].shape[-1]
         probe = x.new_zeros(1, width).expand(*x.shape[:-1], width).detach().requires_grad_()
-        given = {**params, "probe": probe}
-        how = {"lengths": lengths, "is_packed": is_packed, "reverse": reverse}
-        y, *others = run(x, states, given, **how, **rest)
-        return self.follow(name, x, probe, y, lengths, is_packed, reverse), *others
+        given = {**kernel.named(params), "probe": probe}
+        y, after = kernel.probed().sequence(x, states, given, sequences)
+        return self.follow(name, x, probe, y, sequences), after
 
     def follow(
-        self,
-        name: str,
-        x: Tensor,
-        probe: Tensor,
-        y: Tensor,
-        lengths: Tensor | None,
-        is_packed: bool,
-        reverse: bool,
+        self, name: str, x: Tensor, probe: Tensor, y: Tensor, sequences: Sequences
     ) -> Tensor:
         """Have what goes back through a run noted; the outputs that the model is to have."""
         if y.requires_grad:
-            keep = functools.partial(self._keep, name, lengths=lengths, is_packed=is_packed)
+            keep = functools.partial(self._keep, name, sequences)
             probe.register_hook(keep)  # type: ignore[no-untyped-call]
         return y
 
-    def _keep(
-        self, name: str, gradient: Tensor, *, lengths: Tensor | None, is_packed: bool
-    ) -> None:
+    def _keep(self, name: str, sequences: Sequences, gradient: Tensor) -> None:
         squares = gradient.detach().square().sum(-1)
-        if is_packed:
-            assert lengths is not None
-            squares = padded(squares, within(lengths, int(lengths[0])))
+        active = sequences.active(squares.device) if sequences.is_packed else None
+        squares = squares if active is None else padded(squares, active)
         self.norms[name] = squares.sum(-1).sqrt()
 
 

@@ -4,15 +4,20 @@
 run inside `named`.
 """
 
+from __future__ import annotations
+
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
+
+if TYPE_CHECKING:
+    from recurra.nn.execute import Kernel, Parameters, Sequences
 
 __all__ = ["Onlooker", "looking", "named", "onlooker"]
 
@@ -22,6 +27,18 @@ class Onlooker:
     """Who looks on: knows the modules that are running, by name, the innermost last."""
 
     modules: list[str] = field(default_factory=list)
+
+    def run(
+        self,
+        kernel: Kernel,
+        x: Tensor,
+        states: Sequence[Tensor],
+        params: Parameters,
+        sequences: Sequences,
+        label: str,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Run a layer and direction, as the kernel's `sequence` does; its label in the module."""
+        return kernel.sequence(x, states, params, sequences)
 
     def name(self, label: str, known: list[str]) -> str:
         """The name of a layer's and direction's run, where those `known` have run before it."""

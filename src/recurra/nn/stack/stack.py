@@ -44,7 +44,7 @@ class Stack(nn.Module):
         dropout: the share zeroed in training of what each layer but the lowest reads.
         output_dropout: the share dropped of the output, by one mask for all steps of a sequence.
         batch_first: input and output as (B, T, size) instead of (T, B, size).
-        engine: "auto", "cpu" or "interp" for the layers made here; None takes RECURRA_ENGINE.
+        engine: as in Recurrent, for the layers made here.
 
     States are a tuple with one entry for each layer: the tuple that `Recurrent` returns, (D, B,
     size) for each state. With a dilation d each has (D*d, B, size), and with a time skip s one more
@@ -199,8 +199,10 @@ class Stack(nn.Module):
         resets: Tensor | None,
         every: bool,
     ) -> tuple[PackedSequence, tuple[States, ...]]:
-        own, resets = unpack(packed, lengths, resets, self.batch_first)
-        is_step = within(own, len(packed.batch_sizes))
+        sequences = unpack(packed, lengths, resets, self.batch_first)
+        own, resets = sequences.lengths, sequences.resets
+        assert own is not None
+        is_step = within(own, sequences.steps)
         x = padded(packed.data, is_step)
         check_input_size(x, self.input_size)
         order, back = packed.sorted_indices, packed.unsorted_indices
@@ -241,7 +243,7 @@ class Stack(nn.Module):
             found.append(own)
         y = self.after(x)
         if self.training and self.output_dropout:
-            y = y * Rows.of(y, None, None).mask(self.output_dropout, y.shape[-1])
+            y = y * Rows.of(y).mask(self.output_dropout, y.shape[-1])
         return (y if ended is None else y.masked_fill(ended, 0)), tuple(found)
 
     def trace(
