@@ -10,6 +10,8 @@
     ├── TrainingError   (RuntimeError)  training can't go on: a loss that is not finite, say
     └── MissingExtra    (ImportError)   an optional package is absent; names the remedy
 
+`RunWarning` is a UserWarning: a run whose task's code has changed since it was trained.
+
 Each message is one sentence or two: what was given, what is allowed, the remedy. Where a layer
 stands in for one of torch's, bad arguments raise torch's own types and texts instead.
 """
@@ -25,6 +27,7 @@ __all__ = [
     "MissingExtra",
     "RecurraError",
     "RunError",
+    "RunWarning",
     "TrainingError",
 ]
 
@@ -43,6 +46,10 @@ class DataError(RecurraError, ValueError):
 
 class RunError(RecurraError, RuntimeError):
     """A run directory is missing, holds something else, or is damaged."""
+
+
+class RunWarning(UserWarning):
+    """Something about a run has changed since it was trained, and its figures may differ."""
 
 
 class InsightError(RecurraError, ValueError):

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from recurra.errors import RunError, TrainingError
 
-__all__ = ["from_bytes", "saving", "to_bytes"]
+__all__ = ["from_bytes", "metadata_of", "saving", "to_bytes"]
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -35,11 +36,21 @@ def _intact(run: Path) -> str:
     return f"The checkpoint {saved[-1].name} is intact" if saved else "No checkpoint is there yet"
 
 
-def to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
     """The tensors in the format of safetensors; any device, any strides, shared storage or not."""
     # Tied weights share storage, which safetensors refuses: each name gets a copy of its own.
     copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    return safetensors.torch.save(copies)
+    return safetensors.torch.save(copies, None if metadata is None else dict(metadata))
+
+
+def metadata_of(data: bytes) -> dict[str, str]:
+    """The metadata that `to_bytes` was given; empty where `data` is not in its format."""
+    try:
+        head = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except ValueError:
+        return {}
+    found = head.get("__metadata__", {}) if isinstance(head, dict) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def from_bytes(data: bytes, where: str) -> dict[str, Tensor]:

@@ -19,8 +19,9 @@ produces lies in a run, a directory. `recurra.config.training` is importable wit
 (40, 'finished', ['bias', 'weight'])
 """
 
-import importlib
 from typing import TYPE_CHECKING
+
+from recurra.lazy import attach
 
 if TYPE_CHECKING:
     from recurra.config.options import config_from_mapping
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     from recurra.runs.run import Run
     from recurra.training.loop import TrainingResult, fit
     from recurra.training.progress import Progress, RichProgress
-    from recurra.training.protocols import Loss, Validate, Windows
+    from recurra.training.protocols import Loss, Metric, Validate, Windows
 
 _LAZY = {
     "Loss": "recurra.training.protocols",
+    "Metric": "recurra.training.protocols",
     "Progress": "recurra.training.progress",
     "RichProgress": "recurra.training.progress",
     "Run": "recurra.runs.run",
@@ -47,6 +49,7 @@ _LAZY = {
 
 __all__ = [
     "Loss",
+    "Metric",
     "Progress",
     "RichProgress",
     "Run",
@@ -60,15 +63,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(
-            f"module 'recurra.training' has no attribute {name!r}; it has {', '.join(__all__)}"
-        )
-    value: object = getattr(importlib.import_module(_LAZY[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = attach(__name__, _LAZY)

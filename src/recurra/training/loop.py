@@ -20,7 +20,7 @@ from recurra.training.loop_state import LoopState
 from recurra.training.metrics import Meter, Recorder, summary_writer
 from recurra.training.optim import make_optimizer
 from recurra.training.progress import Progress, Silent
-from recurra.training.protocols import Loss, Validate, Windows
+from recurra.training.protocols import Loss, Metric, Validate, Windows
 from recurra.training.randomness import evaluating
 from recurra.training.step import Stepper
 
@@ -50,6 +50,7 @@ def fit(
     config: TrainingConfig,
     run: Run,
     validate: Validate | None = None,
+    metric: Metric = Metric(),  # noqa: B008  (frozen)
     resume: bool = False,
     progress: Progress | None = None,
 ) -> TrainingResult:

@@ -1,5 +1,6 @@
 """Progress of a training: what `fit` reports, and a bar that shows it."""
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -79,6 +80,11 @@ class RichProgress:
         self._between = _BETWEEN_REDRAWS if live else seconds_between_lines
         self._bar = _make_bar(self._console) if live else None
         self._loss: float | None = None
+
+    @staticmethod
+    def is_watched() -> bool:
+        """Tell a terminal or a notebook from a file or a pipe, where no progress is wanted."""
+        return sys.stderr.isatty() or "ipykernel" in sys.modules
 
     def start(self, total_steps: int, step: int) -> None:
         """Show the bar at `step`."""

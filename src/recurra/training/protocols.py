@@ -1,19 +1,28 @@
 """What `fit` asks of its caller: windows of data, a loss, and perhaps a validation."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from torch import Tensor, nn
 
 from recurra.nn.states import State
 
-__all__ = ["Loss", "Validate", "Windows"]
+__all__ = ["Loss", "Metric", "Validate", "Windows"]
 
 Loss: TypeAlias = Callable[[nn.Module, Any, State], tuple[Tensor, int, State]]
 """`loss(model, batch, state) -> (mean loss in nats, a scalar; number of tokens; new state)`."""
 
 Validate: TypeAlias = Callable[[nn.Module], dict[str, float]]
 """`validate(model) -> {"loss": nats, ...}`; called in eval mode, without gradients."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """The number of a validation that chooses the best weights, and its direction."""
+
+    name: str = "loss"
+    lower_is_better: bool = True
 
 
 class Windows(Protocol):

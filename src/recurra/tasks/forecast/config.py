@@ -3,13 +3,14 @@
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from recurra.config.network import NetworkConfig
-from recurra.config.training import config_from_mapping, new_default, option
+from recurra.config.options import option
+from recurra.config.task import EvaluateOptions, TaskConfig
+from recurra.config.training import new_default
 from recurra.errors import ConfigError
 
-__all__ = ["MODELS", "ForecastConfig", "forecast_config"]
+__all__ = ["CONFIG", "MODELS", "ForecastConfig", "ForecastEvaluation"]
 
 MODELS = {
     "segments": "GRU over segments of a long look-back, all segments ahead at once (SegRNN)",
@@ -20,7 +21,23 @@ MODELS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecastConfig(NetworkConfig):
+class ForecastEvaluation(EvaluateOptions):
+    """Options of the evaluation of a forecaster."""
+
+    windows: int = option(1, "judge so many windows of each series", minimum=1)
+    step: int | None = option(None, "steps between two windows; none: the horizon", minimum=1)
+    adapt: int = option(
+        0, "let quantiles follow actual values; an error counts half after so many steps", minimum=0
+    )
+    backtest: int = option(
+        0, "instead: so many windows, by a model trained again on what came before", minimum=0
+    )
+    refit: bool = option(False, "with backtest: train again before each of its windows")
+    static: str | None = option(None, "a table of the static columns of the series in FILE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastConfig(TaskConfig):
     """Data, model and training of a forecaster: each field is an option and a key.
 
     Lists are texts with commas between. Raises ConfigError for a value that can't be.
@@ -28,6 +45,34 @@ class ForecastConfig(NetworkConfig):
     >>> ForecastConfig(horizon=48, freq="h", intervals="80").levels
     (0.1, 0.5, 0.9)
     """
+
+    task: ClassVar = "forecast"
+    summary: ClassVar = "Probabilistic forecasts of series in a table: .csv, .tsv or .parquet."
+    evaluation: ClassVar = ForecastEvaluation
+    contests: ClassVar = {"forecast": {}}
+    places: ClassVar = ("static_data",)
+    groups: ClassVar = {
+        "Data": (
+            "horizon",
+            "freq",
+            "id",
+            "time",
+            "target",
+            "past",
+            "future",
+            "static",
+            "static_data",
+            "layout",
+        ),
+        "Forecasts": (
+            "intervals",
+            "quantiles",
+            "samples",
+            "holdback",
+            "final_steps",
+            "calibrate",
+        ),
+    }
 
     horizon: int = option(0, "steps to forecast; it must be given")
     freq: str = option("", "time between steps: h, 15min, D, W, MS, ...; empty: told by the data")
@@ -37,6 +82,7 @@ class ForecastConfig(NetworkConfig):
     past: str = option("", "columns known up to the present alone")
     future: str = option("", "columns known ahead, for the forecast's steps too")
     static: str = option("", "columns that stay the same all along a series")
+    static_data: str | None = option(None, "a second table: the static columns, a row a series")
     layout: Literal["long", "wide", "rows"] = option(
         "long",
         "a row for each series and step; a column for each series (wide); a row for each series",
@@ -82,7 +128,6 @@ class ForecastConfig(NetworkConfig):
         "of each window: by mean and deviation; by mean size; the last value taken away; none",
     )
     transform: Literal["none", "log", "log1p"] = option("none", "of the values before all else")
-    ensemble: int = option(1, "models trained with seeds from `seed` on, and averaged", minimum=1)
     holdback: int = option(
         0,
         "steps at the end kept from training, to choose weights and to calibrate; 0: a fifth of "
@@ -148,6 +193,17 @@ class ForecastConfig(NetworkConfig):
                 "reads only what is known ahead; give these as future, or choose another model."
             )
 
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Self:
+        """The configuration of some settings; a list may stand for a text with commas.
+
+        >>> ForecastConfig.of({"horizon": 12, "past": ["wind", "rain"]}).past
+        'wind,rain'
+        """
+        return super().of(
+            {name: v if name == "data" else _text(v) for name, v in settings.items()}
+        )
+
     @property
     def dropout_between_layers(self) -> float:
         """None: in this task `dropout` acts before the output alone."""
@@ -201,20 +257,6 @@ class ForecastConfig(NetworkConfig):
         return self.lookback or max(3 * season, 2 * self.horizon)
 
 
-def forecast_config(settings: Mapping[str, Any]) -> ForecastConfig:
-    """The configuration of some settings, the rest at their defaults; "none" stands for None.
-
-    A list may stand for a text with commas. Raises ConfigError for an unknown key, naming the
-    nearest, or a value that can't be.
-
-    >>> forecast_config({"horizon": 12, "past": ["wind", "rain"]}).past
-    'wind,rain'
-    """
-    return config_from_mapping(
-        ForecastConfig, {name: _text(value) for name, value in settings.items()}
-    )
-
-
 def _text(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ",".join(str(item) for item in value)
@@ -233,3 +275,6 @@ def _numbers(name: str, text: str, example: str = "80,95") -> list[float]:
 def _check_numbers(name: str, text: str, low: float, high: float) -> None:
     if any(not low < number < high for number in _numbers(name, text)):
         raise ConfigError(f"{name} = {text!r}; each must lie between {low} and {high}.")
+
+
+CONFIG = ForecastConfig

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.data.series.read import Panel, future_of
-from recurra.errors import ConfigError
+from recurra.errors import ConfigError, RunError
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.intervals.adapt import followed
 from recurra.tasks.forecast.intervals.calibrate import Calibration, calibrate, uncalibrated
@@ -31,7 +31,8 @@ class Model:
     """Networks that are averaged, what was measured on the held-back part, and what is known.
 
     `starts` (N,) are when each trained series began: new data of it are placed in its season so.
-    What is `usual` of each is so in training: a forecast from the past knows nothing later.
+    What is `usual` of each is so in training: a forecast from the past knows nothing later. After
+    final steps, `before` is the model that was judged, without them.
     """
 
     config: ForecastConfig
@@ -41,6 +42,7 @@ class Model:
     known: Kept
     starts: NDArray[Any]
     usual: Usual
+    before: "Model | None" = None
 
     def cutter(self, kept: Kept, ahead: NDArray[np.float32] | None = None) -> Cutter:
         """What cuts windows out of these series."""
@@ -191,28 +193,27 @@ class Model:
         return drawn[:, generator.permutation(drawn.shape[1])[:count]]
 
     def to_parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """As tensors, and what is told in JSON; the networks' weights are their members' own."""
-        tensors, told = to_parts(self.known)
+        """Everything but the networks, as tensors and JSON."""
+        tensors, series = to_parts(self.known)
         parts = {f"known.{name}": value for name, value in tensors.items()}
         parts |= {f"calibration.{n}": value for n, value in self.calibration.tensors().items()}
         parts["starts"] = torch.from_numpy(self.starts.view(np.int64).copy())
         parts |= {name: torch.from_numpy(v) for name, v in self.usual._asdict().items()}
-        for number, net in enumerate(self.nets):
-            parts |= {f"net{number}.{n}": value for n, value in net.state_dict().items()}
-        return parts, {"known": told, "sizes": self.sizes._asdict()}
+        return parts, {"known": series}
 
     @classmethod
     def from_parts(
-        cls, config: ForecastConfig, tensors: dict[str, Tensor], told: dict[str, Any]
+        cls,
+        config: ForecastConfig,
+        sizes: Sizes,
+        nets: tuple[ForecastNet, ...],
+        tensors: dict[str, Tensor],
+        facts: dict[str, Any],
     ) -> "Model":
-        """The model that was kept."""
-        kept = restore(_below("known", tensors), told["known"])
-        sizes = Sizes(**told["sizes"])
-        with torch.random.fork_rng(devices=[]):
-            nets = tuple(build(config, sizes) for _ in range(config.ensemble))
-        for number, net in enumerate(nets):
-            net.load_state_dict(_below(f"net{number}", tensors))
-            net.eval()
+        """The model of what `to_parts` gave; RunError where training was not completed."""
+        if "known" not in facts:
+            raise RunError("The run is not trained to its end; resume it with --resume.")
+        kept = restore(_below("known", tensors), facts["known"])
         calibration = Calibration.from_tensors(config.levels, _below("calibration", tensors))
         starts = tensors["starts"].numpy().view(kept.panel.starts.dtype)
         usual = Usual(*(tensors[name].numpy() for name in Usual._fields))

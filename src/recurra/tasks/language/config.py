@@ -1,27 +1,34 @@
 """Every setting of the language task, with its default and its one description; without torch."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
-from recurra.config.network import NetworkConfig
-from recurra.config.training import config_from_mapping, new_default, option
+from recurra.config.options import option
+from recurra.config.task import TaskConfig
+from recurra.config.training import new_default
 from recurra.errors import ConfigError
 
-__all__ = ["LanguageConfig", "language_config"]
+__all__ = ["CONFIG", "LanguageConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageConfig(NetworkConfig):
+class LanguageConfig(TaskConfig):
     """A language model and its training, in one flat table: each field is an option and a key.
 
-    Raises ConfigError for a value that can't be.
+    Raises ConfigError for a value that is not allowed.
 
     >>> LanguageConfig(hidden=64, level="byte").learning_rate
     0.002
     """
 
-    files: tuple[str, ...] = option((), "text files to train on; none: Python's documentation")
+    task: ClassVar = "language"
+    summary: ClassVar = "A model of text by character, byte or word: what comes next."
+    contests: ClassVar = {"language": {}}
+    places: ClassVar = ("valid",)
+    groups: ClassVar = {
+        "Data": ("valid", "valid_fraction", "level", "min_count", "max_words"),
+    }
+
     valid: str | None = option(None, "text file to validate on; none: the end of the training text")
     valid_fraction: float = option(
         0.1, "share of the text kept for validation without a file; 0: none", minimum=0, maximum=0.9
@@ -56,9 +63,4 @@ class LanguageConfig(NetworkConfig):
                 )
 
 
-def language_config(settings: Mapping[str, Any]) -> LanguageConfig:
-    """The configuration of some settings, the rest at their defaults; "none" stands for None.
-
-    Raises ConfigError for an unknown key, naming the nearest, or a value that can't be.
-    """
-    return config_from_mapping(LanguageConfig, settings)
+CONFIG = LanguageConfig

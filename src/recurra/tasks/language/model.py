@@ -1,10 +1,11 @@
 """The language model: an embedding, recurrent layers and a linear layer over the vocabulary."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from recurra.cells import load
-from recurra.data.batches import Window
+from recurra.data.batches import Streams, Window
 from recurra.errors import ConfigError
 from recurra.tasks.language.config import LanguageConfig
 from recurra.tasks.network import (
@@ -15,7 +16,10 @@ from recurra.tasks.network import (
 )
 from recurra.training import State
 
-__all__ = ["LanguageNet", "States", "next_token_loss"]
+__all__ = ["LanguageNet", "States", "mean_nats", "next_token_loss"]
+
+_CHUNK_LOGITS = 1 << 22
+"""At most so many logits at a time: 16 MiB in float32."""
 
 States = tuple[Tensor, ...]
 
@@ -78,3 +82,26 @@ def next_token_loss(net: nn.Module, batch: Window, states: State) -> tuple[Tenso
     logits, states, penalty = net(batch.inputs, states, with_penalty=True)
     loss = functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
     return penalised(loss, penalty), batch.targets.numel(), states
+
+
+@torch.inference_mode()
+def mean_nats(net: nn.Module, ids: Tensor, vocabulary_size: int, *, rows: int = 1) -> float:
+    """Mean loss per token in nats, the text cut into `rows` contiguous streams.
+
+    One row is exact; more are faster and count each row's first tokens without their past.
+    """
+    steps = (len(ids) - 1) // rows
+    chunk = min(max(_CHUNK_LOGITS // (rows * vocabulary_size), 1), steps)
+    streams = Streams(ids, rows=rows, window=chunk)
+    total, tokens = 0.0, 0
+    states: State = None
+    training = net.training
+    net.eval()
+    for index in range(len(streams)):
+        inputs, targets = streams.window(0, index)
+        logits, states = net(inputs, states)
+        losses = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+        total += losses.double().sum().item()
+        tokens += targets.numel()
+    net.train(training)
+    return total / tokens

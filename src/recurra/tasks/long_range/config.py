@@ -1,19 +1,19 @@
 """Every setting of a long-range problem, with its default and its one description; no torch."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
-from recurra.config.network import NetworkConfig
-from recurra.config.training import config_from_mapping, new_default, option
+from recurra.config.options import option
+from recurra.config.task import TaskConfig
+from recurra.config.training import new_default
 from recurra.errors import ConfigError
-from recurra.tasks.long_range.problems import Problem, problem_named
+from recurra.tasks.long_range.problems import PROBLEMS, Problem, problem_named
 
-__all__ = ["LongRangeConfig", "long_range_config"]
+__all__ = ["CONFIG", "LongRangeConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LongRangeConfig(NetworkConfig):
+class LongRangeConfig(TaskConfig):
     """A long-range problem, the model and its training: each field is an option and a key.
 
     Raises ConfigError for a value that can't be.
@@ -21,6 +21,11 @@ class LongRangeConfig(NetworkConfig):
     >>> LongRangeConfig(problem="copy", length=200).steps
     220
     """
+
+    task: ClassVar = "long-range"
+    summary: ClassVar = "A long-range problem: what a network must remember, and for how long."
+    contests: ClassVar = {name: {"problem": name} for name in PROBLEMS}
+    groups: ClassVar = {"Problem": ("problem", "length", "validation_sequences", "test_sequences")}
 
     problem: str = option("adding", "a long-range problem")
     length: int = option(
@@ -45,14 +50,14 @@ class LongRangeConfig(NetworkConfig):
         self._check_directions()
 
     @property
-    def task(self) -> Problem:
+    def definition(self) -> Problem:
         """The problem itself."""
         return problem_named(self.problem)
 
     @property
     def steps(self) -> int:
         """How many steps a sequence has."""
-        return self.length + self.task.extra_steps
+        return self.length + self.definition.extra_steps
 
     def _check_bounds(self) -> None:
         if self.window:
@@ -63,16 +68,11 @@ class LongRangeConfig(NetworkConfig):
         self.check_end()
 
     def _check_directions(self) -> None:
-        if self.bidirectional and not self.task.at_every_step:
+        if self.bidirectional and not self.definition.at_every_step:
             raise ConfigError(
                 f"bidirectional = true: the answer of {self.problem} is read at the last step, of "
                 "which a second direction has seen nothing more; leave bidirectional out."
             )
 
 
-def long_range_config(settings: Mapping[str, Any]) -> LongRangeConfig:
-    """The configuration of some settings, the rest at their defaults; "none" stands for None.
-
-    Raises ConfigError for an unknown key, naming the nearest, or a value that can't be.
-    """
-    return config_from_mapping(LongRangeConfig, settings)
+CONFIG = LongRangeConfig

@@ -30,7 +30,7 @@ class LongRangeNet(nn.Module):
 
     def __init__(self, config: LongRangeConfig) -> None:
         super().__init__()
-        task = config.task
+        task = config.definition
         self.cell = load(config.cell)
         self.recurrent = recurrent_layers(config, task.inputs)
         self.dropout = nn.Dropout(config.dropout)

@@ -14,12 +14,13 @@ from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.predict import Predicted
 from recurra.tasks.forecast.store import Kept
 from recurra.tasks.forecast.windows.windows import Origins
+from recurra.tasks.task import Evaluation
 
 __all__ = ["Backtest", "fewer_than", "judged", "rolling", "without_coverage"]
 
 
-@dataclass(frozen=True, eq=False)
-class Backtest:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Backtest(Evaluation):
     """W forecasts of the past: where they began, what was said, what came, and the judgement.
 
     Attributes:
@@ -101,7 +102,15 @@ def judged(
         series=list(panel.ids[origins.series]),
         intervals=config.widths,
     )
-    return Backtest(panel, origins, found, truth, judgement, config.levels)
+    return Backtest(
+        numbers=judgement.table[NAME],
+        panel=panel,
+        origins=origins,
+        predicted=found,
+        truth=truth,
+        judgement=judgement,
+        levels=config.levels,
+    )
 
 
 def without_coverage(found: Backtest) -> Backtest:
@@ -111,4 +120,4 @@ def without_coverage(found: Backtest) -> Backtest:
         name: math.nan if name.startswith("coverage") else value
         for name, value in table[NAME].items()
     }
-    return replace(found, judgement=replace(found.judgement, table=table))
+    return replace(found, numbers=table[NAME], judgement=replace(found.judgement, table=table))

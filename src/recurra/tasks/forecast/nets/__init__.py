@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-import torch
-
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.autoregressive import AutoregressiveNet
 from recurra.tasks.forecast.nets.components import Ahead, Carried, ForecastNet, Now, Sizes
@@ -23,9 +21,5 @@ _NETS: Mapping[str, Callable[[ForecastConfig, Sizes], ForecastNet]] = {
 
 
 def build(config: ForecastConfig, sizes: Sizes) -> ForecastNet:
-    """A network as its training begins: torch's random numbers are seeded with `config.seed`."""
-    torch.manual_seed(config.seed)
-    net = _NETS[config.model](config, sizes)
-    initialise(net, config, steps=net.steps)
-    net.penalties = ActivationPenalties(config)
-    return net
+    """The network of `config.model`, its weights drawn from torch's random numbers."""
+    return _NETS[config.model](config, sizes)

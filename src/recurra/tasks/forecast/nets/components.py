@@ -92,6 +92,10 @@ class ForecastNet(nn.Module):
         """Steps of the recurrence in a look-back."""
         return self.lookback
 
+    def forward(self, batch: Batch) -> Tensor:
+        """The loss of the forecast alone, as `judge`: an inspection follows its gradient."""
+        return self.judge(batch)
+
     def loss(self, batch: Batch) -> Tensor:
         """Mean loss of what was seen, a scalar; penalties add to its gradient alone."""
         raise NotImplementedError
