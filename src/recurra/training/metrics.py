@@ -63,6 +63,7 @@ class Meter:
             "gradient_norm": self.gradient_norm / self.steps,
             "clipped_share": self.clipped / self.steps,
             "tokens_per_second": round(self.tokens_per_second, 1),
+            "steps_per_second": round(self.steps / self.seconds, 3) if self.seconds else 0.0,
         }
 
 
