@@ -18,7 +18,7 @@ Each message is one sentence or two: what was given, what is allowed, the remedy
 stands in for one of torch's, bad arguments raise torch's own types and texts instead.
 """
 
-from recurra.ir.errors import CellError, RecurraError
+from recurra.ir.check import CellError, RecurraError
 
 __all__ = [
     "CellError",
