@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from recurra.cli.failures import INTERRUPTED
+from recurra.cli.failures import exit_code
 from recurra.cli.options import Field, Sectioned, given, options_for
 from recurra.config.toml import read_settings
 from recurra.config.training import TrainingConfig
@@ -93,7 +93,7 @@ def command(
         model.fit(table, static=static, out=out, resume=resume, overwrite=overwrite, progress=True)
     if model.results[-1].stopped == "interrupted":
         show_interrupted(model.results[-1], out, "forecast")
-        sys.exit(INTERRUPTED)
+        sys.exit(exit_code(model.results[-1]))
     show_trained(out, model.results, model.config.seed)
     if model.held_back is not None:
         show_judgement("The held-back part", model.held_back, [HELD_BACK])

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from recurra.cli.failures import INTERRUPTED
+from recurra.cli.failures import exit_code
 from recurra.cli.options import Field, Sectioned, given, options_for
 from recurra.config.network import RemedyConfig
 from recurra.config.toml import read_settings
@@ -77,7 +77,7 @@ def command(
     result = model.fit(files, out=out, resume=resume, overwrite=overwrite, progress=True)
     if result.stopped == "interrupted":
         show_interrupted(result, out)
-        sys.exit(INTERRUPTED)
+        sys.exit(exit_code(result))
     show_training(result)
     if model.validation is not None:
         show_evaluation("Validation", model.validation)
