@@ -15,15 +15,12 @@ from recurra.config.training import TrainingConfig
 from recurra.errors import ConfigError, DataError, TrainingError
 from recurra.runs.run import Run
 from recurra.training.checkpointing import Keeper
-from recurra.training.clipping import set_bptt_clip
 from recurra.training.interrupts import Interrupts
-from recurra.training.loop_state import LoopState
-from recurra.training.metrics import Meter, Recorder, summary_writer
+from recurra.training.loop_state import LoopState, Meter, Recorder, summary_writer
 from recurra.training.optim import make_optimizer
-from recurra.training.progress import Progress, Silent
-from recurra.training.protocols import Loss, Validate, Windows
+from recurra.training.protocols import Loss, Progress, Silent, Validate, Windows
 from recurra.training.randomness import evaluating
-from recurra.training.step import Stepper
+from recurra.training.step import Stepper, set_bptt_clip
 
 __all__ = ["Stopped", "TrainingResult", "fit"]
 
