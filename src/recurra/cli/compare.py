@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from recurra.cli.failures import INTERRUPTED
+from recurra.cli.failures import exit_code
 from recurra.cli.options import given
 from recurra.compare.config import comparison_at, comparison_from
 from recurra.config.toml import read_settings
@@ -92,10 +92,10 @@ def command(
             findings = compare(
                 comparison, out=out, resume=resume, overwrite=overwrite, jobs=jobs, told=told
             )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         click.echo("What has ended is kept, and the rest is saved. Go on with:", err=True)
         click.echo(f"  recurra compare --resume --out {shlex.quote(out)}", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(exit_code(interrupt))
     show_findings(findings, out)
 
 

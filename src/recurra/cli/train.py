@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from recurra.cli.failures import INTERRUPTED
+from recurra.cli.failures import exit_code
 from recurra.cli.groups import LazyGroup
 from recurra.cli.options import Field, Sectioned, given, options_for
 from recurra.config.network import NetworkConfig
@@ -100,7 +100,7 @@ def _train(
         model.fit(data or None, out=out, resume=resume, overwrite=overwrite, progress=True)
     if model.results[-1].stopped == "interrupted":
         show_interrupted(model.results[-1], out, name)
-        sys.exit(INTERRUPTED)
+        sys.exit(exit_code(model.results[-1]))
     show_trained(out, model)
 
 
