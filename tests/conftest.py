@@ -5,6 +5,7 @@ session and all its processes, and real data where it is at hand.
 import importlib
 import os
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -32,6 +33,25 @@ def pytest_unconfigure(config):
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+
+
+def _sigint(action):
+    """Set what SIGINT does in this process, and so in those that it starts."""
+    before = signal.signal(signal.SIGINT, action)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def ctrl_c():
+    """SIGINT as in a terminal, also where the tests run as a shell's background job."""
+    yield from _sigint(signal.default_int_handler)
+
+
+@pytest.fixture
+def background():
+    """SIGINT as in a shell's background job: ignored."""
+    yield from _sigint(signal.SIG_IGN)
 
 
 @pytest.fixture

@@ -25,9 +25,11 @@ PUBLIC = [
 DOORS = [
     "recurra",
     "recurra.cells",
+    "recurra.config",
     "recurra.errors",
     "recurra.ir",
     "recurra.nn",
+    "recurra.runs",
     "recurra.training",
 ]
 
@@ -100,6 +102,7 @@ LIGHT = {
     "import recurra": {"torch", "numpy", "click", "rich", "safetensors"},
     "import recurra; dir(recurra); recurra.__version__": {"torch", "click", "rich"},
     "import recurra.cells, recurra.ir, recurra.errors": {"torch", "numpy", "click", "rich"},
+    "import recurra.config, recurra.runs": {"torch", "numpy", "click", "rich", "safetensors"},
     "import recurra.nn": {"click", "rich", "safetensors", "triton", "llvmlite"},
 }
 

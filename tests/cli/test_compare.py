@@ -75,16 +75,25 @@ def test_settings_come_from_the_file_and_the_words(recurra, here, monkeypatch):
     assert asked[0].shared == {"length": 4, "layers": 2, "skip": "residual"}
 
 
-def test_ctrl_c_keeps_what_there_is_and_says_how_to_go_on(process, here, recurra):
-    long = ("--steps", 100_000, "--set", "checkpoint_every=5", *SMALL)
+@pytest.mark.parametrize(
+    ("session", "number", "code"),
+    [("ctrl_c", signal.SIGINT, 130), ("background", signal.SIGTERM, 143)],
+)
+def test_a_signal_keeps_what_there_is_and_says_how_to_resume(
+    process, here, request, session, number, code
+):
+    request.getfixturevalue(session)
+    long = ("--steps", 100_000, "--set", "checkpoint_every=100_000", "--set", "log_every=5", *SMALL)
     comparing = process("compare", "adding", "--cells", "rnn", *long, "--out", "c")
-    checkpoint = here / "c/runs/rnn-0/checkpoints/step-00000005"
-    while not checkpoint.exists():
+    rows = here / "c/runs/rnn-0/metrics.jsonl"
+    while not rows.exists() or not rows.stat().st_size:
         assert comparing.poll() is None, comparing.communicate()
         time.sleep(0.02)
-    comparing.send_signal(signal.SIGINT)
+    comparing.send_signal(number)
     _, err = comparing.communicate(timeout=120)
-    assert comparing.returncode == 130
+    assert comparing.returncode == code
+    saved = max((here / "c/runs/rnn-0/checkpoints").iterdir())
+    assert saved.name > "step-00000000"
     assert "recurra compare --resume --out c" in err
     assert "Traceback" not in err
     assert json.loads((here / "c/comparison.json").read_text())["steps"] == 100_000

@@ -1,4 +1,4 @@
-"""The loop: truncated BPTT, schedules, stopping, validation, Ctrl-C and the lines it writes."""
+"""The loop: truncated BPTT, schedules, stopping, validation, signals and the lines it writes."""
 
 import math
 import os
@@ -22,6 +22,7 @@ from training_toys import train as train_toy
 
 from recurra.errors import ConfigError, DataError, TrainingError
 from recurra.training import Run, TrainingConfig
+from recurra.training.interrupts import Interrupted
 from recurra.training.optim import learning_rate
 
 
@@ -229,14 +230,19 @@ def interrupting(step, how):
     return loss
 
 
-def press():
-    os.kill(os.getpid(), signal.SIGINT)
+def press(number=signal.SIGINT):
+    os.kill(os.getpid(), number)
 
 
-def test_ctrl_c_saves_and_resuming_goes_on(tmp_path):
+@pytest.mark.parametrize(
+    ("session", "number"), [("ctrl_c", signal.SIGINT), ("background", signal.SIGTERM)]
+)
+def test_a_signal_saves_and_resuming_gives_the_same_bits(tmp_path, request, session, number):
+    request.getfixturevalue(session)
     train_toy(tmp_path / "whole", check=validation)
-    result = train_toy(tmp_path / "run", check=validation, loss=interrupting(6, press))
-    assert (result.stopped, result.steps) == ("interrupted", 6)
+    loss = interrupting(6, lambda: press(number))
+    result = train_toy(tmp_path / "run", check=validation, loss=loss)
+    assert (result.stopped, result.steps, result.signal) == ("interrupted", 6, number)
     assert last_checkpoint(tmp_path / "run").name == "step-00000006"
     train_toy(tmp_path / "run", check=validation, resume=True, model=Toy())
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
@@ -250,10 +256,12 @@ def test_an_interrupt_raised_in_the_loss_undoes_that_step(tmp_path):
     train_toy(tmp_path / "whole", check=validation)
     result = train_toy(tmp_path / "run", check=validation, loss=interrupting(6, raising))
     assert (result.stopped, result.steps) == ("interrupted", 5)
+    assert result.signal == signal.SIGINT
     train_toy(tmp_path / "run", check=validation, resume=True)
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_in_a_validation_leaves_it_to_be_done(tmp_path):
     def pressing(model):
         press()
@@ -267,6 +275,7 @@ def test_ctrl_c_in_a_validation_leaves_it_to_be_done(tmp_path):
     assert lines(tmp_path / "run") == lines(tmp_path / "whole")
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_while_saving_harms_nothing(tmp_path, monkeypatch):
     train_toy(tmp_path / "whole")
     whole, presses = os.fsync, []
@@ -287,10 +296,24 @@ def test_a_second_ctrl_c_while_saving_harms_nothing(tmp_path, monkeypatch):
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
-def test_the_handler_of_ctrl_c_is_put_back(tmp_path):
-    before = signal.getsignal(signal.SIGINT)
+def test_a_second_sigterm_ends_at_once(tmp_path):
+    def twice():
+        press(signal.SIGTERM)
+        press(signal.SIGTERM)
+
+    with pytest.raises(Interrupted) as caught:
+        train_toy(tmp_path, loss=interrupting(6, twice))
+    assert caught.value.signal == signal.SIGTERM
+    assert last_checkpoint(tmp_path).name == "step-00000004"
+
+
+@pytest.mark.parametrize("session", ["ctrl_c", "background"])
+def test_the_handlers_are_put_back(tmp_path, request, session):
+    request.getfixturevalue(session)
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in signals]
     train_toy(tmp_path, max_steps=1)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert [signal.getsignal(number) for number in signals] == before
 
 
 def test_training_in_another_thread(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from recurra import __version__
-from recurra.backends.cpu.machine import host
+from recurra.engines.cpu.jit.llvm import host
 from recurra.nn import LSTM
 
 __all__ = ["describe", "use_threads"]

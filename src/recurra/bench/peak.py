@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from recurra.backends.cpu.machine import addresses, host
+from recurra.engines.cpu.jit.llvm import addresses, host
 
 __all__ = ["peak"]
 

@@ -8,16 +8,23 @@ from typing import Any
 
 import click
 
-from recurra.cli.failures import INTERRUPTED
+from recurra.cli.failures import exit_code
 from recurra.cli.options import given
-from recurra.compare.config import LANGUAGE, comparison_at, comparison_from
+from recurra.compare.config import comparison_at, comparison_from
 from recurra.config.toml import read_settings
 from recurra.errors import ConfigError
 from recurra.tasks.long_range.problems import PROBLEMS
+from recurra.tasks.registry import config_of, contests
 
 __all__ = ["command"]
 
-_LISTED = "\n".join(f"{p.name:<17} {p.summary}" for p in PROBLEMS.values())
+
+def _summary(contest: str, task: str) -> str:
+    """A long-range problem's own summary, else that of its task."""
+    return PROBLEMS[contest].summary if contest in PROBLEMS else config_of(task).summary
+
+
+_LISTED = "\n".join(f"{name:<17} {_summary(name, task)}" for name, (task, _) in contests().items())
 _HELP = f"""Train several cells on one problem under one budget, and set them side by side.
 
 Each training has a process of its own. Quality, parameters, speed, memory and the horizon of the
@@ -25,7 +32,6 @@ gradients go into a table; that, the learning curves and every run lie in the di
 
 \b
 {_LISTED}
-{LANGUAGE:<17} a language model of the FILEs, as recurra train language has it
 
 In the file of --config, [cells.LABEL] holds settings of one cell's own. Every setting of the
 problem's task may stand in the file, or be given by --set. --resume needs no more than --out.
@@ -70,7 +76,7 @@ def command(
     **options: Any,
 ) -> None:
     """Compare, tell how far it is, and show the table."""
-    listed = {"only": cells.split(",") if cells else None, "files": list(files) or None}
+    listed = {"only": cells.split(",") if cells else None, "data": list(files) or None}
     chosen = {**given({**options, **listed}), **_more(more)}
     if resume and not (config or chosen):
         comparison = comparison_at(Path(out))
@@ -86,10 +92,10 @@ def command(
             findings = compare(
                 comparison, out=out, resume=resume, overwrite=overwrite, jobs=jobs, told=told
             )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         click.echo("What has ended is kept, and the rest is saved. Go on with:", err=True)
         click.echo(f"  recurra compare --resume --out {shlex.quote(out)}", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(exit_code(interrupt))
     show_findings(findings, out)
 
 

@@ -58,7 +58,7 @@ def command(
     """
     _check(anomalies, last, series, plot, options)
 
-    from recurra.cli.forecast_report import noted
+    from recurra.cli.report import noted
     from recurra.tasks.forecast.frames import check_output
 
     for path, suffixes in ((out, (".csv", ".parquet")), (plot, (".png", ".svg"))):
@@ -125,13 +125,8 @@ def _anomalies(
     options: dict[str, Any],
 ) -> None:
     from recurra.tasks.forecast.pictures import anomaly_figure
-    from recurra.tasks.forecast.store import static_of, table_of
 
-    assert model.run is not None
-    static = options["static_data"]
-    if file is None:
-        file, static = table_of(model.run), static or static_of(model.run)
-    found = model.anomalies(file, last=last, static=static, seed=options["seed"])
+    found = model.anomalies(file, last=last, static=options["static_data"], seed=options["seed"])
     figure = None if plot is None else anomaly_figure(found, model.config, series)
     _tell(found, out, "scores")
     _draw(figure, plot)

@@ -17,17 +17,21 @@ _STYLES = {"good": "green", "warning": "yellow", "severe": "red"}
 @click.command(name="inspect")
 @click.argument("run", metavar="RUN")
 @click.argument("file", required=False, metavar="[FILE]")
-@click.option("--rows", default=4, show_default=True, help="windows of text, spread over FILE")
-@click.option("--steps", default=100, show_default=True, help="tokens of each window")
+@click.option("--rows", default=4, show_default=True, help="windows, spread over the data")
+@click.option("--steps", default=100, show_default=True, help="steps of each window")
 @click.option("--out", metavar="PAGE", help="write this page instead of RUN's report.html")
 def command(run: str, file: str | None, rows: int, steps: int, out: str | None) -> None:
     """Show how gradients flow in time through the model of RUN, what is wrong and what helps.
 
-    The text is FILE or, without one, the run's validation text. Pictures go to RUN's report.html.
+    The data are FILE or, without one, those that the training held out. Pictures go to RUN's
+    report.html.
     """
-    from recurra.tasks.language import LanguageModel
+    from recurra.cli.report import noted
+    from recurra.tasks.registry import load
 
-    found, page = LanguageModel.load(run).inspect(file, rows=rows, steps=steps, out=out)
+    model = load(run)
+    with noted():
+        found, page = model.inspect(file, rows=rows, steps=steps, out=out)
     _show(run, found)
     click.echo(f"\nPictures: {page}")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from recurra import errors
-from recurra.compare.contests import Trained, Weights
+from recurra.compare.contests import Contest, Trained, Weights
 from recurra.compare.memory import peak_bytes, rebased_bytes
-from recurra.compare.plan import CONTESTS, Trial
+from recurra.compare.plan import Trial
 from recurra.compare.results import Outcome, Reach
 from recurra.errors import InsightError, RecurraError, TrainingError
 from recurra.files import write_atomic
@@ -74,11 +74,11 @@ def carry_out(trial: Trial, folder: Path, progress: Lines) -> Outcome | None:
 
     A loss that stops being finite is an outcome, not an error.
     """
-    CONTESTS[trial.task].warm_up(trial.settings)
+    Contest(trial.task).warm_up(trial.settings)
     before = rebased_bytes()
     resume = (folder / "manifest.json").exists()
     try:
-        trained = CONTESTS[trial.task].train(trial.settings, folder, resume, progress)
+        trained = Contest(trial.task).train(trial.settings, folder, resume, progress)
     except TrainingError as error:
         if error.__cause__ is not None:  # the disk, say
             raise
@@ -90,13 +90,13 @@ def carry_out(trial: Trial, folder: Path, progress: Lines) -> Outcome | None:
 
 def _finished(trial: Trial, trained: Trained, most: int) -> Outcome:
     result, run = trained.result, Run.open(trained.result.path)
-    rates = [line["tokens_per_second"] for line in run.metrics() if "loss" in line]
+    rates = [line["steps_per_second"] for line in run.metrics() if "loss" in line]
     return Outcome(
         name=trial.name,
         key=trial.key(),
         steps=result.steps,
         seconds=result.seconds,
-        steps_per_second=statistics.median(rates or [0.0]) / trained.tokens_each,
+        steps_per_second=statistics.median(rates or [0.0]),
         bytes=most,
         clipped_share=result.clipped_share,
         best_step=int(result.best["step"]) if result.best else None,
@@ -132,7 +132,7 @@ def _diverged(trial: Trial, folder: Path, steps: int, most: int, how: str) -> Ou
 def _reach(trial: Trial, weights: Weights | None) -> Reach | None:
     """The horizon of a model, None where it has none: of a loss that is not finite, say."""
     try:
-        found = CONTESTS[trial.task].flow(trial.settings, weights)
+        found = Contest(trial.task).flow(trial.settings, weights)
     except InsightError:
         return None
     norms = tuple(found.by_distance[-1].tolist())

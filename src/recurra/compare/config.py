@@ -9,14 +9,11 @@ from typing import Any
 
 from recurra.config.training import check_options, config_from_mapping, option
 from recurra.errors import ConfigError, RunError
-from recurra.tasks.language.config import language_config
-from recurra.tasks.long_range.config import long_range_config
-from recurra.tasks.long_range.problems import PROBLEMS
+from recurra.tasks.registry import config_of, contest_named
 
-__all__ = ["FILE", "LANGUAGE", "Comparison", "comparison_at", "comparison_from", "folder_name"]
+__all__ = ["FILE", "Comparison", "comparison_at", "comparison_from", "folder_name"]
 
 FILE = "comparison.json"
-LANGUAGE = "language"
 
 _STEPS = 2000
 _OURS = {
@@ -37,7 +34,7 @@ class Comparison:
     2000
     """
 
-    problem: str = option("", "a long-range problem, or language")
+    problem: str = option("", "a long-range problem, a task, or package.module:Class of your own")
     cells: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     parameters: int | None = option(
         None, "learnt numbers of each model, as near as its hidden size allows", minimum=1
@@ -51,7 +48,7 @@ class Comparison:
     shared: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._check_problem()
+        contest_named(self.problem)
         check_options(self)
         self._check_cells()
         if self.parameters and self.hidden:
@@ -66,18 +63,12 @@ class Comparison:
     @property
     def task(self) -> str:
         """The name of the task that the problem is of."""
-        return LANGUAGE if self.problem == LANGUAGE else "long-range"
+        return contest_named(self.problem)[0]
 
     def settings(self, label: str) -> dict[str, Any]:
         """What the runs of a label are given, all but hidden size, seed and budget."""
-        problem = {} if self.task == LANGUAGE else {"problem": self.problem}
+        _, problem = contest_named(self.problem)
         return {"cell": label, **self.shared, **self.cells[label], **problem}
-
-    def _check_problem(self) -> None:
-        known = [*PROBLEMS, LANGUAGE]
-        if self.problem not in known:
-            given = f"There is no problem {self.problem!r}" if self.problem else "No problem given"
-            raise ConfigError(f"{given}; the problems are {', '.join(known)}.")
 
     def _check_cells(self) -> None:
         if not self.cells:
@@ -91,9 +82,8 @@ class Comparison:
             self._check_settings(label)
 
     def _check_settings(self, label: str) -> None:
-        configure = language_config if self.task == LANGUAGE else long_range_config
         try:
-            configure(self.settings(label))
+            config_of(self.task).of(self.settings(label))
         except ConfigError as error:
             raise ConfigError(f"{label}: {error}") from error
 

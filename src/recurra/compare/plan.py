@@ -6,16 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from recurra.compare.config import LANGUAGE, Comparison, folder_name
+from recurra.compare.config import Comparison, folder_name
 from recurra.compare.contests import Contest
-from recurra.compare.language import LanguageContest
-from recurra.compare.long_range import LongRangeContest
 from recurra.compare.sizes import nearest_size
 from recurra.errors import ConfigError, RecurraError
 
-__all__ = ["CONTESTS", "Entry", "Trial", "plan"]
-
-CONTESTS: Mapping[str, Contest] = {"long-range": LongRangeContest(), LANGUAGE: LanguageContest()}
+__all__ = ["Entry", "Trial", "plan"]
 
 _ENDLESS = 1_000_000
 _CURVE_POINTS, _LEAST_STEPS_BETWEEN = 40, 50
@@ -60,7 +56,7 @@ def plan(comparison: Comparison) -> list[Entry]:
 
 
 def _entry(comparison: Comparison, label: str) -> Entry:
-    contest = CONTESTS[comparison.task]
+    contest = Contest(comparison.task)
     settings = _with_budget(comparison, comparison.settings(label))
     try:
         hidden, parameters = _size(comparison, contest, settings)
@@ -92,7 +88,6 @@ def _size(comparison: Comparison, contest: Contest, settings: Mapping[str, Any])
 
 def _with_budget(comparison: Comparison, settings: dict[str, Any]) -> dict[str, Any]:
     """With the budget, and a validation every so often for the learning curve."""
-    budget = {"epochs": _ENDLESS} if comparison.task == LANGUAGE else {}
     every = max(_LEAST_STEPS_BETWEEN, (comparison.steps or 0) // _CURVE_POINTS)
     steps = {"max_steps": comparison.steps or "none", "max_minutes": comparison.minutes or "none"}
-    return {"validate_every": every, **budget, **settings, **steps}
+    return {"validate_every": every, "epochs": _ENDLESS, **settings, **steps}

@@ -16,6 +16,7 @@ from recurra import errors
 from recurra.compare.child import MISTAKE, STOPPED
 from recurra.compare.plan import Trial
 from recurra.errors import RecurraError, TrainingError
+from recurra.training.interrupts import Interrupts
 
 __all__ = ["Order", "carry_out_all"]
 
@@ -42,19 +43,20 @@ def carry_out_all(
     """Carry out the orders in turn, `jobs` at a time.
 
     `tell(name, line)` is called from threads with what each process tells of itself, `ended` with
-    each order whose outcome is there. Ctrl-C has all processes save and end, and is raised then;
-    the second ends them at once. Raises the first error of any process, after the others have
-    saved and ended.
+    each order whose outcome is there. Ctrl-C or SIGTERM makes all processes save and end, and is
+    raised then; the second ends them at once. Raises the first error of any process, after the
+    others have saved and ended.
     """
     crew = _Crew(tell)
-    with ThreadPoolExecutor(jobs) as pool:
+    with Interrupts() as interrupts, interrupts.at_once(), ThreadPoolExecutor(jobs) as pool:
         futures = {pool.submit(crew.carry_out, order): order for order in orders}
         try:
             for future in as_completed(futures):
                 if future.result():
                     ended(futures[future])
         except BaseException:
-            crew.stop(signal.SIGINT)
+            # SIGTERM: a shell's background job, and all that it starts, ignores SIGINT.
+            crew.stop(signal.SIGTERM)
             for future in futures:
                 future.cancel()
             try:

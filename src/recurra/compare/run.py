@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from recurra import __version__
 from recurra.compare.config import Comparison
-from recurra.compare.contests import Facts
+from recurra.compare.contests import Contest, Facts
 from recurra.compare.folder import Folder
-from recurra.compare.plan import CONTESTS, Entry, Trial, plan
+from recurra.compare.plan import Entry, Trial, plan
 from recurra.compare.processes import Order, carry_out_all
 from recurra.compare.report import write_findings
 from recurra.compare.results import Outcome, rows_of
@@ -71,7 +71,7 @@ def compare(
         raise ConfigError("A comparison is either resumed or overwritten; give one of the two.")
     told = told or Silent()
     entries = plan(comparison)
-    facts = CONTESTS[comparison.task].facts(entries[0].trials[0].settings)
+    facts = Contest(comparison.task).facts(entries[0].trials[0].settings)
     folder = Folder(Path(out))
     folder.begin(_description(comparison), resume=resume, overwrite=overwrite)
     outcomes = folder.outcomes(entries)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 import os
 import shutil
 import tempfile
+import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,8 +24,8 @@ from recurra.runs.run import Run
 from recurra.tasks import record
 from recurra.tasks.description import Description, add_inspection, describe
 from recurra.tasks.session import Session
-from recurra.tasks.signature import Named
-from recurra.tasks.task import Evaluation, Task
+from recurra.tasks.signature import Named, options_of
+from recurra.tasks.task import Evaluation, Facts, Task
 from recurra.tasks.warm_start import freeze, start_from
 from recurra.training import Progress, RichProgress, TrainingResult, fit
 
@@ -36,7 +39,7 @@ class _Interrupted(Exception):
     """A training was ended by a signal, saved."""
 
 
-class Estimator(Named, Generic[Config, Product]):
+class Estimator(Named[Config], Generic[Config, Product]):
     """A model of a task: `fit` trains it into a run, `load` brings one back.
 
     Any field of the task's configuration may be given by name. `results` are those of the
@@ -54,6 +57,7 @@ class Estimator(Named, Generic[Config, Product]):
         self._task: Task[Config, Any, Product] = self.task(config)
         self._product: Product | None = None
         self._data: Any = None
+        self._facts: Facts | None = None
 
     def fit(
         self,
@@ -92,6 +96,9 @@ class Estimator(Named, Generic[Config, Product]):
         begin = self._resumed if resume else self._begun
         models, data, run = begin(place, overwrite or temporary, data, others)
         self.run, self._data = run, data
+        # Not before what would be refused is refused.
+        for note in self._task.notes(data):
+            warnings.warn(note, self._task.warning, stacklevel=2)
         shown = _shown(progress, self._task.unit, self.config)
         with contextlib.suppress(_Interrupted):
             self._train(models, data, run, resume, shown, describes=not temporary)
@@ -157,6 +164,22 @@ class Estimator(Named, Generic[Config, Product]):
         model._product = task.restore(models, artefacts, run.config.get("artefacts", {}))
         model.run = run
         return model
+
+    @classmethod
+    def resuming(cls, path: str | os.PathLike[str], given: Mapping[str, Any]) -> Self:
+        """An estimator to resume the run at `path` with, some settings given besides."""
+        return cls.from_config(record.resumed_config(Run.open(path), cls.task, given), given)
+
+    @property
+    def metric(self) -> str:
+        """The name of the number that chooses the best weights."""
+        return self._task.metric.name
+
+    def facts(self) -> Facts:
+        """Sections about data, model and quality, and commands for the run's next steps."""
+        if self._facts is None:
+            self._facts = self._task.facts(self._ready(), self._own_data(), self.validation)
+        return self._facts
 
     def figures(self) -> Mapping[str, float]:
         """The figures of a comparison."""
@@ -224,13 +247,12 @@ class Estimator(Named, Generic[Config, Product]):
             describe(run, self._description())
 
     def _description(self) -> Description:
-        facts = self._task.facts(self._ready(), self._data, self.validation)
         run, members = self._run(), self.config.ensemble
         return Description(
-            facts,
+            self.facts(),
             self.results,
             self.config.seed,
-            self._task.metric.name,
+            self.metric,
             run.config["sources"],
             [_folder(run, number, members) for number in range(members)],
         )
@@ -254,7 +276,7 @@ class Estimator(Named, Generic[Config, Product]):
 
     def _forget(self) -> None:
         self.results, self.validation, self.run = (), None, None
-        self._product = self._data = None
+        self._product = self._data = self._facts = None
 
     def _run(self) -> Run:
         if self.run is None:
@@ -329,12 +351,20 @@ class _Stages:
         return run, resume
 
 
+@functools.cache
 def estimator_for(task: type[Task[Any, Any, Any]]) -> type[Estimator[Any, Any]]:
-    """The estimator of a task: its own, where it has one, else a plain one."""
-    own: type[Estimator[Any, Any]] | None = getattr(task, "estimator", None)
-    if own is not None:
+    """The estimator of a task: its own, where it names one, else a plain one."""
+    if task.estimator:
+        module, _, name = task.estimator.partition(":")
+        own: type[Estimator[Any, Any]] = getattr(importlib.import_module(module), name)
         return own
-    return type(f"{task.__name__}Estimator", (Estimator,), {"task": task, "__module__": __name__})
+
+    @options_of(task.configuration)
+    def init(self: Estimator[Any, Any], config: Any) -> None:
+        Estimator.__init__(self, config)
+
+    body = {"task": task, "__init__": init, "__module__": task.__module__, "__doc__": task.__doc__}
+    return type(f"{task.__name__}Estimator", (Estimator,), body)
 
 
 def _built(task: Task[Any, Any, Any]) -> list[nn.Module]:

@@ -34,6 +34,7 @@ from recurra.tasks.task import Source, Task
 from recurra.training import TrainingResult
 
 __all__ = [
+    "cell_digests",
     "check_cells",
     "check_readable",
     "check_sources",
@@ -64,7 +65,7 @@ def write_record(
         "task_digest": _code_digest(type(task)),
         "recurra": __version__,
         "settings": settings_of(task.config),
-        "cells": _cells(models),
+        "cells": cell_digests(models),
         "sources": [dataclasses.asdict(source) for source in task.sources(data)],
         "context": dict(task.context),
         **({} if start is None else {"start": start}),
@@ -145,7 +146,7 @@ def check_readable(run: Run) -> None:
 
 def check_cells(run: Run, models: Sequence[nn.Module]) -> None:
     """Raise RunError, naming the cell, where its equations are not those of the training."""
-    now = _cells(models)
+    now = cell_digests(models)
     for name, digest in run.config["cells"].items():
         if now.get(name, digest) != digest:
             raise RunError(
@@ -198,7 +199,7 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
 
 
-def _cells(models: Sequence[nn.Module]) -> dict[str, str]:
+def cell_digests(models: Sequence[nn.Module]) -> dict[str, str]:
     """The digest of every cell in the models, by the cell's name."""
     parts = (getattr(module, "cell", None) for model in models[:1] for module in model.modules())
     return {type(cell).__name__: cell.digest() for cell in parts if isinstance(cell, Cell)}

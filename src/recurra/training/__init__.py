@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from recurra.nn.states import State
     from recurra.runs.run import Run
     from recurra.training.loop import TrainingResult, fit
-    from recurra.training.progress import Progress, RichProgress
-    from recurra.training.protocols import Loss, Metric, Validate, Windows
+    from recurra.training.progress import RichProgress
+    from recurra.training.protocols import Loss, Metric, Progress, Validate, Windows
 
 _LAZY = {
     "Loss": "recurra.training.protocols",
     "Metric": "recurra.training.protocols",
-    "Progress": "recurra.training.progress",
+    "Progress": "recurra.training.protocols",
     "RichProgress": "recurra.training.progress",
     "Run": "recurra.runs.run",
     "State": "recurra.nn.states",

@@ -27,8 +27,7 @@ from recurra.runs.run import Run
 from recurra.runs.saving import from_bytes, saving, to_bytes
 from recurra.training import optim
 from recurra.training.finite import require_finite
-from recurra.training.loop_state import LoopState
-from recurra.training.metrics import Meter
+from recurra.training.loop_state import LoopState, Meter
 from recurra.training.randomness import random_states, restore_random_states
 
 __all__ = ["Checkpoint", "Keeper", "newest", "remove_leftovers", "restore", "save", "take"]

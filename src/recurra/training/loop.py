@@ -5,6 +5,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGINT
 from typing import Literal
 
 import torch
@@ -14,15 +15,12 @@ from recurra.config.training import TrainingConfig
 from recurra.errors import ConfigError, DataError, TrainingError
 from recurra.runs.run import Run
 from recurra.training.checkpointing import Keeper
-from recurra.training.clipping import set_bptt_clip
 from recurra.training.interrupts import Interrupts
-from recurra.training.loop_state import LoopState
-from recurra.training.metrics import Meter, Recorder, summary_writer
+from recurra.training.loop_state import LoopState, Meter, Recorder, summary_writer
 from recurra.training.optim import make_optimizer
-from recurra.training.progress import Progress, Silent
-from recurra.training.protocols import Loss, Metric, Validate, Windows
+from recurra.training.protocols import Loss, Metric, Progress, Silent, Validate, Windows
 from recurra.training.randomness import evaluating
-from recurra.training.step import Stepper
+from recurra.training.step import Stepper, set_bptt_clip
 
 __all__ = ["Stopped", "TrainingResult", "fit"]
 
@@ -31,7 +29,10 @@ Stopped = Literal["finished", "early", "steps", "time", "interrupted"]
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training came to; `best` is the best validation with its `step`, empty without one."""
+    """Outcome of a training; `best` is the best validation with its `step`, empty without one.
+
+    `signal` is the number of the signal that interrupted it, None for any other end.
+    """
 
     steps: int
     epochs: int
@@ -40,6 +41,7 @@ class TrainingResult:
     clipped_share: float
     stopped: Stopped
     path: Path
+    signal: int | None = None
 
 
 def fit(
@@ -63,7 +65,7 @@ def fit(
 
     torch's random numbers are seeded with `config.seed`. `resume` goes on from the newest
     checkpoint to the same bits as if training had never stopped; a run without one starts anew.
-    The first Ctrl-C ends after the step under way, saved; the second at once.
+    The first Ctrl-C or SIGTERM ends after the step under way, saved; the second at once.
 
     Raises `TrainingError` for a loss or gradient that isn't finite (naming the first tensor that
     went bad) and for a full disk, `RunError` for a damaged checkpoint, `ConfigError` for options
@@ -141,12 +143,12 @@ class _Loop:
         self.clock = time.monotonic() - self.state.seconds
 
     def run_to_end(self) -> Stopped:
-        """Train until there is a reason to stop, Ctrl-C included; all is saved then."""
+        """Train until there is a reason to stop, a signal included; all is saved then."""
         self.progress.start(self.stepper.total, self.state.step)
         try:
             return self._loop()
         except KeyboardInterrupt:
-            if self.interrupts.pressed > 1:
+            if self.interrupts.received > 1:
                 raise
             self.keeper.save(self.state)
             return "interrupted"
@@ -170,7 +172,7 @@ class _Loop:
 
     def _reason_to_stop(self) -> Stopped | None:
         state, config = self.state, self.config
-        if self.interrupts.asked:
+        if self.interrupts.signal is not None:
             return "interrupted"
         if config.patience is not None and state.since_best >= config.patience:
             return "early"
@@ -252,4 +254,5 @@ class _Loop:
             clipped_share=state.clipped / max(1, state.step),
             stopped=stopped,
             path=self.run.path,
+            signal=(self.interrupts.signal or SIGINT) if stopped == "interrupted" else None,
         )

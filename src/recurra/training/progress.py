@@ -1,58 +1,16 @@
-"""Progress of a training: what `fit` reports, and a bar that shows it."""
+"""A bar that shows the progress of a training."""
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bar
 
-__all__ = ["Progress", "RichProgress", "Silent"]
+__all__ = ["RichProgress"]
 
 _BETWEEN_REDRAWS = 0.1  # seconds
-
-
-class Progress(Protocol):
-    """What `fit` calls; have `update` take any further keyword, as later versions give more."""
-
-    def start(self, total_steps: int, step: int) -> None:
-        """Training begins, or goes on, after `step` of at most `total_steps` steps."""
-
-    def update(
-        self,
-        step: int,
-        epoch: int,
-        loss: float,
-        tokens_per_second: float,
-        *,
-        validation_loss: float | None = None,
-    ) -> None:
-        """A step is done; `validation_loss` is the last validation's, in nats as `loss` is."""
-
-    def message(self, text: str) -> None:
-        """Something worth a line."""
-
-    def stop(self) -> None:
-        """Training has ended, in whatever way."""
-
-
-class Silent:
-    """Shows nothing."""
-
-    def start(self, total_steps: int, step: int) -> None:
-        """Show nothing."""
-
-    def update(
-        self, step: int, epoch: int, loss: float, tokens_per_second: float, **more: Any
-    ) -> None:
-        """Show nothing."""
-
-    def message(self, text: str) -> None:
-        """Show nothing."""
-
-    def stop(self) -> None:
-        """Show nothing."""
 
 
 class RichProgress:

@@ -1,4 +1,4 @@
-"""What `fit` asks of its caller: windows of data, a loss, and perhaps a validation."""
+"""Interfaces of `fit`: windows of data, a loss, perhaps a validation, and progress."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from recurra.nn.states import State
 
-__all__ = ["Loss", "Metric", "Validate", "Windows"]
+__all__ = ["Loss", "Metric", "Progress", "Silent", "Validate", "Windows"]
 
 Loss: TypeAlias = Callable[[nn.Module, Any, State], tuple[Tensor, int, State]]
 """`loss(model, batch, state) -> (mean loss in nats, a scalar; number of tokens; new state)`."""
@@ -33,3 +33,45 @@ class Windows(Protocol):
 
     def window(self, epoch: int, index: int) -> Any:
         """The batch number `index` of `epoch`, both from 0; the same whenever it is asked for."""
+
+
+class Progress(Protocol):
+    """What `fit` calls; have `update` take any further keyword, as later versions give more."""
+
+    def start(self, total_steps: int, step: int) -> None:
+        """Training begins, or goes on, after `step` of at most `total_steps` steps."""
+
+    def update(
+        self,
+        step: int,
+        epoch: int,
+        loss: float,
+        tokens_per_second: float,
+        *,
+        validation_loss: float | None = None,
+    ) -> None:
+        """A step is done; `validation_loss` is the last validation's, in nats as `loss` is."""
+
+    def message(self, text: str) -> None:
+        """Something worth a line."""
+
+    def stop(self) -> None:
+        """Training has ended, in whatever way."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def start(self, total_steps: int, step: int) -> None:
+        """Show nothing."""
+
+    def update(
+        self, step: int, epoch: int, loss: float, tokens_per_second: float, **more: Any
+    ) -> None:
+        """Show nothing."""
+
+    def message(self, text: str) -> None:
+        """Show nothing."""
+
+    def stop(self) -> None:
+        """Show nothing."""

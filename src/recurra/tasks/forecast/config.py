@@ -200,9 +200,7 @@ class ForecastConfig(TaskConfig):
         >>> ForecastConfig.of({"horizon": 12, "past": ["wind", "rain"]}).past
         'wind,rain'
         """
-        return super().of(
-            {name: v if name == "data" else _text(v) for name, v in settings.items()}
-        )
+        return super().of({name: v if name == "data" else _text(v) for name, v in settings.items()})
 
     @property
     def dropout_between_layers(self) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
-from recurra.data.series.read import read_panel
+from recurra.data.series.read import Panel, read_panel
 from recurra.errors import ConfigError
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.forecast.config import ForecastConfig
@@ -191,11 +191,9 @@ class Forecaster(Estimator[ForecastConfig, Model]):
             )
         task, model = cast("Forecast", self._task), self._ready()
         read = self._own_data() if data is None else task.read_measured(data, static=static)
-        result = task.evaluate(
+        return task.evaluate(
             model, read, windows=windows, step=step, baselines=baselines, adapt=adapt, seed=seed
         )
-        warn(result.remarks)
-        return result
 
     def backtest(
         self,
@@ -220,7 +218,14 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         step = step or self.config.horizon
         origins = rolling(reading.lengths, self.config.horizon, windows, step)
         warn(fewer_than(windows, origins, len(reading.lengths)))
-        return backtested(self.config, reading, origins, refit, self._shown(progress))
+
+        def train(panel: Panel) -> Model:
+            model = type(self).from_config(self.config, self._given).fit(panel, progress=progress)
+            if model.results[-1].stopped == "interrupted":
+                raise KeyboardInterrupt
+            return model._ready()
+
+        return backtested(self.config, reading, origins, refit, train)
 
     def anomalies(
         self, data: Any = None, *, last: int | None = None, static: Any = None, seed: int = 0

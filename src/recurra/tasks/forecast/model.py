@@ -13,7 +13,7 @@ from recurra.errors import ConfigError, RunError
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.intervals.adapt import followed
 from recurra.tasks.forecast.intervals.calibrate import Calibration, calibrate, uncalibrated
-from recurra.tasks.forecast.nets import ForecastNet, Sizes, build
+from recurra.tasks.forecast.nets import ForecastNet, Sizes
 from recurra.tasks.forecast.notes import FEWEST, named
 from recurra.tasks.forecast.predict import Predicted, Scaled, scaled_forecasts
 from recurra.tasks.forecast.store import Kept, keep, restore, to_parts

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.data.series.read import Panel
+from recurra.errors import RecurraWarning
 
 __all__ = ["FEWEST", "ForecastWarning", "named", "notes_on", "warn"]
 
@@ -16,7 +17,7 @@ FEWEST = 3
 """So many values and all the same are a constant; of fewer nobody knows."""
 
 
-class ForecastWarning(UserWarning):
+class ForecastWarning(RecurraWarning):
     """Some series can't be forecast as well as the others, or intervals rest on too little; the
     message says which, or on how much.
     """

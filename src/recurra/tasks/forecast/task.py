@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from recurra.data.series.read import Panel, open_panel, read_panel
 from recurra.errors import ConfigError, DataError
+from recurra.files import digest
 from recurra.nn.states import State
 from recurra.tasks.forecast import facts
 from recurra.tasks.forecast.config import ForecastConfig
@@ -25,9 +26,8 @@ from recurra.tasks.forecast.evaluation.rolling import Backtest, fewer_than, judg
 from recurra.tasks.forecast.intervals.sample_size import notes_on_intervals
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.nets import ForecastNet, Sizes, build
-from recurra.tasks.forecast.notes import notes_on
+from recurra.tasks.forecast.notes import ForecastWarning, notes_on
 from recurra.tasks.forecast.predict import batches
-from recurra.tasks.forecast.store import Kept
 from recurra.tasks.forecast.windows.splits import (
     Parts,
     check_values,
@@ -53,15 +53,19 @@ class Series:
     """A panel of series, and where its table and that of its static covariates lie, if anywhere."""
 
     panel: Panel
-    path: str | None
-    static_path: str | None
+    path: str | None = None
+    static_path: str | None = None
+    is_part: bool = False
+    """A part of a table whose user has been told of it already."""
 
 
 class Forecast(Task[ForecastConfig, Series, Model]):
     """Look-backs of many series; a network gives the steps that follow each, scaled."""
 
     configuration = ForecastConfig
+    estimator = "recurra.tasks.forecast.forecaster:Forecaster"
     unit = "values"
+    warning = ForecastWarning
 
     def read(self, data: Any = None, *, static: Any = None, **others: Any) -> Series:
         """Read a table: a path (.csv, .parquet), or a pandas or polars frame."""
@@ -69,6 +73,8 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         if data is None and not config.data:
             raise DataError("No table to train on; give a path or a frame.")
         table = _single(config.data if data is None else data)
+        if isinstance(table, Panel):
+            return Series(table, is_part=True)
         static = config.static_data if static is None else static
         panel = read_panel(table, columns_of(config), static=static)
         return Series(panel, _path(table), _path(static))
@@ -76,6 +82,8 @@ class Forecast(Task[ForecastConfig, Series, Model]):
     def notes(self, data: Series) -> list[str]:
         """Series that are missing, constant or short, and intervals that rest on little."""
         panel = data.panel
+        if data.is_part:
+            return []
         return [*notes_on(panel, self.config.horizon), *notes_on_intervals(self.config, panel)]
 
     def record(self, config: ForecastConfig, data: Series) -> ForecastConfig:
@@ -91,8 +99,12 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         return [Source("values", data.path, total.hexdigest())]
 
     def context_of(self, data: Series) -> dict[str, Any]:
-        """Sizes that the data decide: counts of series and covariates, the season."""
-        return {"sizes": sizes_of(self.config, data.panel)._asdict()}
+        """Sizes that the data decide (series, covariates, season), and the values' digest."""
+        panel = data.panel
+        return {
+            "sizes": sizes_of(self.config, panel)._asdict(),
+            "values": digest(panel.y.tobytes()),
+        }
 
     @property
     def sizes(self) -> Sizes:
@@ -150,7 +162,8 @@ class Forecast(Task[ForecastConfig, Series, Model]):
 
     def held_out(self, product: Model, data: Series) -> Backtest | None:
         """Forecasts of the held-out part beside the baselines; final steps are not in them."""
-        return judged_held_back(product.before or product, data.panel)
+        backtest = judged_held_back(product.before or product, data.panel)
+        return None if backtest is None else _with_sections(backtest, [facts.HELD_OUT])
 
     def evaluate(
         self,
@@ -168,9 +181,8 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         kept, horizon = product.placed(data.panel), self.config.horizon
         origins = rolling(kept.panel.lengths, horizon, windows, step or horizon)
         backtest = judged(product, kept, origins, baselines=baselines, adapt=adapt, seed=seed)
-        known = remarks(self.config, backtest, windows, step or horizon)
-        notes = [*fewer_than(windows, origins, len(kept.panel)), *known]
-        return dataclasses.replace(backtest, remarks=tuple(notes))
+        used = remarks(self.config, self.context["values"], backtest, windows, step or horizon)
+        return _with_sections(backtest, [*fewer_than(windows, origins, len(kept.panel)), *used])
 
     def probe(self, data: Series, *, rows: int, steps: int) -> Probe:
         """Windows of the held-out part, or the last ones; the loss is that of the forecast."""
@@ -247,6 +259,11 @@ class _FinalSteps(Forecast):
 
 
 TASK = Forecast
+
+
+def _with_sections(backtest: Backtest, notes: Sequence[str]) -> Backtest:
+    sections = facts.sections_of(backtest, brief=True)
+    return dataclasses.replace(backtest, sections=sections, remarks=tuple(notes))
 
 
 def _nets(models: Sequence[nn.Module]) -> tuple[ForecastNet, ...]:

@@ -50,6 +50,7 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
     """Text is read as a stream of tokens; the model predicts each from those before it."""
 
     configuration = LanguageConfig
+    estimator = "recurra.tasks.language.task:LanguageModel"
 
     def read(self, data: Any = None, **others: Any) -> Texts:
         """Read files or texts, and split off what is held out.

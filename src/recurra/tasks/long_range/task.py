@@ -25,6 +25,7 @@ class LongRangeTask(Task[LongRangeConfig, None, nn.Module]):
     """Sequences are drawn, or read from MNIST's digits; the test sequences are the same for all."""
 
     configuration = LongRangeConfig
+    estimator = "recurra.tasks.long_range.task:LongRange"
     unit = "steps"
 
     def read(self, data: Any = None, **others: Any) -> None:

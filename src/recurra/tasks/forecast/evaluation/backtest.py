@@ -1,30 +1,27 @@
 """Rolling-origin tests of a model that has never seen what it is tested on."""
 
-import tempfile
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.series.read import Reading
+from recurra.data.series.read import Panel, Reading
 from recurra.errors import DataError
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.evaluation.rolling import Backtest, judged
-from recurra.tasks.forecast.fitting import fit_model
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.predict import Predicted
 from recurra.tasks.forecast.store import Kept
 from recurra.tasks.forecast.windows.windows import Origins
-from recurra.training import Progress, Run
 
 __all__ = ["backtested"]
 
+Train = Callable[[Panel], Model]
+"""Trains a model on the series of a panel alone."""
+
 
 def backtested(
-    config: ForecastConfig,
-    reading: Reading,
-    origins: Origins,
-    refit: bool,
-    progress: Progress | None,
+    config: ForecastConfig, reading: Reading, origins: Origins, refit: bool, train: Train
 ) -> Backtest:
     """Judge forecasts from `origins` by a model trained on what came before the first of each
     series, or with `refit` by one for each round of origins, trained on all before that.
@@ -33,13 +30,13 @@ def backtested(
     earliest of the round's origins knows, so no model has seen what comes after its round.
     """
     if not refit:
-        model, kept = _trained(config, reading, origins, progress)
+        model, kept = _trained(config, reading, origins, train)
         return judged(model, kept, origins, seed=config.seed)
     point = np.empty((len(origins.series), config.horizon))
     quantiles = np.empty((*point.shape, len(config.levels)))
     for chosen in _rounds(origins):
         now = Origins(origins.series[chosen], origins.known[chosen])
-        model, kept = _trained(config, reading, now, progress)
+        model, kept = _trained(config, reading, now, train)
         found = model.forecast(model.cutter(kept), now, seed=config.seed)
         point[chosen], quantiles[chosen] = found.point, found.quantiles
     return judged(model, kept, origins, given=Predicted(point, quantiles, None))
@@ -66,7 +63,7 @@ def _ends(reading: Reading, origins: Origins) -> NDArray[np.int64]:
 
 
 def _trained(
-    config: ForecastConfig, reading: Reading, origins: Origins, progress: Progress | None
+    config: ForecastConfig, reading: Reading, origins: Origins, train: Train
 ) -> tuple[Model, Kept]:
     """A model of what came before `origins`, and the series as it may read them there.
 
@@ -83,9 +80,5 @@ def _trained(
     known = ends.copy()
     np.maximum.at(known, origins.series, origins.known)
     panel = reading.panel(reading.schema(ends), known, config.horizon)
-    with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
-        run = Run.create(folder, {}, overwrite=True)
-        model = fit_model(config, panel.until(ends), run, resume=False, progress=progress).model
-    if model is None:
-        raise KeyboardInterrupt
+    model = train(panel.until(ends))
     return model, model.placed(panel)

@@ -1,15 +1,11 @@
 """How good a trained model is on the part that was kept from training, cheaply."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from recurra.data.series.read import Panel
 from recurra.files import digest
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.evaluation.rolling import Backtest, judged, without_coverage
-from recurra.tasks.forecast.facts import CALIBRATED_ON
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.store import Kept
 from recurra.tasks.forecast.windows.splits import held_back, split
@@ -57,26 +53,30 @@ def spread_evenly(origins: Origins, most: int) -> Origins:
 
 
 def remarks(
-    config: ForecastConfig, record: Mapping[str, Any], found: Backtest, windows: int, step: int
+    config: ForecastConfig, values: str, backtest: Backtest, windows: int, step: int
 ) -> list[str]:
-    """What has to be known of a judgement without retraining: what the windows were used for.
+    """Sentences on what the judged windows were used for in training.
 
-    `record` is the run's config.json; `windows` and `step` say which origins were judged.
+    `values` is the digest of the values of the training; `windows` and `step` say which origins
+    were judged.
     """
-    if digest(found.panel.y.tobytes()) != record.get("values digest"):
-        return [
-            "These are other values than the run was trained on: other series, or another time."
-        ]
+    if digest(backtest.panel.y.tobytes()) != values:
+        return ["These values differ from those of the training: other series, or another time."]
     if config.final_steps:
         return [
             "The final steps of training were on all of these values, so the table flatters the "
-            "model; --backtest trains anew on what came before."
+            "model; --backtest trains again on what came before."
         ]
-    steps = config.held_steps(found.panel.lengths)
+    steps = config.held_steps(backtest.panel.lengths)
     if config.horizon + step * (windows - 1) <= steps:
         return [CALIBRATED_ON]
     return [
-        f"Only the last {steps} steps of each series were held back: the "
-        "windows before them were trained on, so the table flatters the model; --backtest trains "
-        "anew on what came before."
+        f"Only the last {steps} steps of each series were held out: the windows before them were "
+        "trained on, so the table flatters the model; --backtest trains again on what came before."
     ]
+
+
+CALIBRATED_ON = (
+    "No weights were trained on these windows, but the best weights were chosen and the intervals "
+    "calibrated on them, so they flatter the model; --backtest trains again on what came before."
+)

@@ -22,4 +22,7 @@ _NETS: Mapping[str, Callable[[ForecastConfig, Sizes], ForecastNet]] = {
 
 def build(config: ForecastConfig, sizes: Sizes) -> ForecastNet:
     """The network of `config.model`, its weights drawn from torch's random numbers."""
-    return _NETS[config.model](config, sizes)
+    net = _NETS[config.model](config, sizes)
+    net.penalties = ActivationPenalties(config)
+    initialise(net, config, steps=net.lookback)
+    return net
