@@ -329,7 +329,8 @@ def test_the_lines_of_metrics(tmp_path):
     found = Run.open(tmp_path).metrics()
     assert [line["step"] for line in found] == [3, 5, 6, 7, 7]
     assert " ".join(found[0]) == (
-        "step epoch loss learning_rate gradient_norm clipped_share tokens_per_second seconds"
+        "step epoch loss learning_rate gradient_norm clipped_share tokens_per_second "
+        "steps_per_second seconds"
     )
     assert found[1] == {"step": 5, "epoch": 1, "validation": {"loss": pytest.approx(0.5, abs=0.5)}}
     assert result.best["loss"] == min(

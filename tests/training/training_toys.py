@@ -12,7 +12,7 @@ from torch import nn
 from recurra.training import Run, TrainingConfig, fit
 
 QUICK = {"batch_size": 2, "checkpoint_every": 4, "log_every": 3, "validate_every": 5}
-TIMES = ("seconds", "tokens_per_second")
+TIMES = ("seconds", "tokens_per_second", "steps_per_second")
 
 
 class Toy(nn.Module):
