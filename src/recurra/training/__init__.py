@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recurra.config.options import config_from_mapping
-    from recurra.config.training import TrainingConfig
+    from recurra.config.training import Metric, TrainingConfig
     from recurra.nn.states import State
     from recurra.runs.run import Run
     from recurra.training.loop import TrainingResult, fit
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "Loss": "recurra.training.protocols",
+    "Metric": "recurra.config.training",
     "Progress": "recurra.training.protocols",
     "RichProgress": "recurra.training.progress",
     "Run": "recurra.runs.run",
@@ -47,6 +48,7 @@ _LAZY = {
 
 __all__ = [
     "Loss",
+    "Metric",
     "Progress",
     "RichProgress",
     "Run",

@@ -13,7 +13,10 @@ Loss: TypeAlias = Callable[[nn.Module, Any, State], tuple[Tensor, int, State]]
 """`loss(model, batch, state) -> (mean loss in nats, a scalar; number of tokens; new state)`."""
 
 Validate: TypeAlias = Callable[[nn.Module], dict[str, float]]
-"""`validate(model) -> {"loss": nats, ...}`; called in eval mode, without gradients."""
+"""`validate(model) -> {"loss": nats, "accuracy": share, ...}`; any finite numbers by their names.
+
+It is called in eval mode, without gradients.
+"""
 
 
 class Windows(Protocol):
@@ -39,9 +42,10 @@ class Progress(Protocol):
         loss: float,
         tokens_per_second: float,
         *,
-        validation_loss: float | None = None,
+        validation: float | None = None,
+        metric: str = "loss",
     ) -> None:
-        """A step is done; `validation_loss` is the last validation's, in nats as `loss` is."""
+        """A step is done; `validation` is what the last one gave for `metric`."""
 
     def message(self, text: str) -> None:
         """Something worth a line."""
