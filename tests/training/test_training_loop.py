@@ -130,6 +130,7 @@ def test_torchs_optimisers_agree(tmp_path, name):
         return square_loss(model.eval(), batch, state)
 
     given = {"optimizer": name, "weight_decay": 0.1, "learning_rate": 0.01, "clip_norm": None}
+    given["decay_all"] = True
     train_toy(tmp_path, loss=loss, max_steps=4, **given)
     for name, tensor in Run.open(tmp_path).load_model().items():
         torch.testing.assert_close(tensor, model.state_dict()[name], rtol=1e-5, atol=1e-6)

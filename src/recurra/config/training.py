@@ -72,7 +72,10 @@ class TrainingConfig:
     optimizer: Literal["adamw", "sgd"] = option("adamw", "the optimiser, one of torch's")
     learning_rate: float = option(2e-3, "the learning rate at its highest", above=0)
     weight_decay: float = option(
-        0.0, "weight decay: decoupled for adamw, an L2 penalty for sgd", minimum=0
+        0.0, "weight decay of matrices: decoupled for adamw, an L2 penalty for sgd", minimum=0
+    )
+    decay_all: bool = option(
+        False, "decay biases, gains of norms, embeddings and learnt initial states as well"
     )
     momentum: float = option(0.0, "momentum of sgd", minimum=0)
     schedule: Literal["constant", "cosine"] = option(

@@ -17,7 +17,7 @@ from recurra.runs.run import Run
 from recurra.training.checkpointing import Keeper
 from recurra.training.interrupts import Interrupts
 from recurra.training.loop_state import LoopState, Meter, Recorder, summary_writer
-from recurra.training.optim import make_optimizer
+from recurra.training.optim import make_optimizer, trained
 from recurra.training.protocols import Loss, Progress, Silent, Validate, Windows
 from recurra.training.randomness import evaluating
 from recurra.training.step import Stepper, set_bptt_clip
@@ -80,7 +80,7 @@ def fit(
     model.train()
     total = min(config.epochs * len(windows), config.max_steps or sys.maxsize)
     loop = _Loop(
-        Stepper(model, windows, loss, optimizer, config, total),
+        Stepper(model, tuple(trained(model).values()), windows, loss, optimizer, config, total),
         Keeper(run, model, optimizer, len(windows), metric),
         run,
         validate,
