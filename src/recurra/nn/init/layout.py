@@ -8,13 +8,13 @@ from recurra.cells import Cell
 from recurra.cells.regularised import recurrent_matrices
 from recurra.cells.tracing import is_bias
 from recurra.errors import ConfigError
-from recurra.ir import Graph
+from recurra.ir import Graph, in_order
 from recurra.nn.init.draw import pieces
 from recurra.nn.layers.recurrent import Recurrent
 from recurra.nn.layers.rnn_base import RNNBase
 from recurra.nn.layers.single_step import RNNCellBase
 
-__all__ = ["Layout", "Part", "layers_of"]
+__all__ = ["Layout", "Part", "layers_of", "layouts_of"]
 
 _TORCHS = {"weight_ih": "W", "weight_hh": "U", "bias_ih": "b", "bias_hh": "b", "weight_hr": "R"}
 
@@ -65,6 +65,21 @@ class Layout:
             if gate in p.gates and (is_bias(p.name) or p.name.endswith("_bias"))
         ]
 
+    def weights(self) -> list[Part]:
+        """The parameters that multiply inputs and states.
+
+        All others are biases, scalars, and the gains and biases of normalisations.
+        """
+        norms = [node for node in self.graph.nodes if node.op == "normalize"]
+        leaves = (leaf for node in norms for leaf in in_order(node.args[1:]))
+        of_norms = {str(leaf.detail[0]) for leaf in leaves if isinstance(leaf.detail, tuple)}
+        kinds = {param.name: param.kind for param in self.graph.params}
+        return [
+            p
+            for p in self.parts
+            if not is_bias(p.name) and p.name not in of_norms and kinds.get(p.name) != "scalar"
+        ]
+
     def recurrent(self) -> list[Part]:
         """The matrices that multiply what depends on the state."""
         names = recurrent_matrices(self.graph)
@@ -76,7 +91,7 @@ def layers_of(module: nn.Module) -> list[Layout]:
 
     Raises ConfigError where there is none.
     """
-    found = [layer for inner in module.modules() for layer in _layers(inner)]
+    found = [layer for inner in module.modules() for layer in layouts_of(inner)]
     if not found:
         raise ConfigError(
             f"{type(module).__name__} holds no recurrent layer of Recurra; recurra.nn.Recurrent, "
@@ -85,7 +100,8 @@ def layers_of(module: nn.Module) -> list[Layout]:
     return found
 
 
-def _layers(module: nn.Module) -> list[Layout]:
+def layouts_of(module: nn.Module) -> list[Layout]:
+    """Each layer and direction of `module` itself; none if it isn't a recurrent module of ours."""
     if isinstance(module, Recurrent):
         graph = module.cell.graph(bias=module.bias)
         return [
