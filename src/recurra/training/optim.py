@@ -11,7 +11,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 
 from recurra.config.training import TrainingConfig
 from recurra.errors import ConfigError, RunError
-from recurra.nn.init.layout import layouts_of
+from recurra.nn.init.stored_parameters import own_layers
 
 __all__ = [
     "learning_rate",
@@ -84,8 +84,8 @@ def _own_parameters(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 def _decays(module: nn.Module, attribute: str, weight: Tensor) -> bool:
     if isinstance(module, _NORMS + _EMBEDDINGS) or attribute in getattr(module, "undecayed", ()):
         return False
-    if layouts := layouts_of(module):
-        return any(attribute == part.attribute for each in layouts for part in each.weights())
+    if layers := own_layers(module):
+        return any(attribute == part.attribute for layer in layers for part in layer.weights())
     is_torchs = type(module).__module__.startswith("torch.")
     return weight.dim() > 1 and not (is_torchs and "bias" in attribute)
 
