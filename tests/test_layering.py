@@ -78,7 +78,7 @@ OUTSIDE = {
     "tensorboard": {"training"},
     "matplotlib": {"plots", "reports", "bench", "compare"},
     "utilsforecast": {"tasks/forecast/evaluation/scores.py"},
-    "pandas": {"data/tables/timestamps.py", "tasks/forecast/evaluation/scores.py"},
+    "pandas": {"data/tables/table.py"},
     "pyarrow": {"data/tables/table.py"},
     "narwhals": {"data/tables/table.py"},
     "llvmlite": {"backends/cpu/machine.py"},

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from recurra import __version__
-from recurra.data.series.read import Panel
+from recurra.data.series.panel import Panel
 from recurra.reports import Table
 from recurra.tasks.forecast.evaluation.rolling import Backtest
 from recurra.tasks.forecast.facts import (

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from recurra.data.series.read import Panel
+from recurra.data.series.panel import Panel
 from recurra.tasks.forecast.card import model_card
 from recurra.tasks.forecast.evaluation.holdout import judged_held_back
 from recurra.tasks.forecast.evaluation.rolling import Backtest

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data.series.read import Panel
+from recurra.data.series.panel import Panel
 from recurra.reports import Table
 from recurra.tasks.forecast.config import MODELS
 from recurra.tasks.forecast.evaluation.baselines import MEANINGS

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from recurra.data.series.read import Panel
+from recurra.data.series.panel import Panel
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.nets import ForecastNet, build

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from recurra.data.series.read import Panel
+from recurra.data.series.panel import Panel
 from recurra.errors import MissingExtra
 from recurra.plots import plot_learning, svg
 from recurra.reports import Picture, Section, report

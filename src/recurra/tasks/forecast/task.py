@@ -15,7 +15,8 @@ import numpy as np
 
 from recurra import __version__
 from recurra.config.training import EXTENDABLE
-from recurra.data.series.read import Panel, open_panel, read_panel
+from recurra.data.series.panel import Panel
+from recurra.data.series.read import open_panel, read_panel
 from recurra.errors import ConfigError, RunError
 from recurra.files import digest
 from recurra.tasks.forecast.config import ForecastConfig, forecast_config
@@ -269,7 +270,7 @@ class Forecaster:
         kept = self._whole(data, static, "look at")
         most = int(kept.panel.lengths.max(initial=1))
         found = surprises(self._ready(), kept, last or most, seed=seed)
-        return frame(found, kept.panel.times_given)
+        return frame(found, kept.panel.frame_kind)
 
     def stream(
         self, data: Any = None, *, future: Any = None, static: Any = None, seed: int = 0
@@ -353,7 +354,7 @@ class Forecaster:
     def _answer(self, kept: Kept, steps: int, columns: dict[str, Any], repeat: int = 1) -> Frame:
         panel = kept.panel
         stamps = panel.frequency.after(panel.last, steps)
-        return frame({**long_columns(panel, stamps, repeat), **columns}, panel.times_given)
+        return frame({**long_columns(panel, stamps, repeat), **columns}, panel.frame_kind)
 
     def _steps(self, horizon: int | None) -> int:
         trained = self.config.horizon

@@ -5,7 +5,7 @@ import tempfile
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.series.read import Reading
+from recurra.data.series.read import UnencodedPanel
 from recurra.errors import DataError
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.evaluation.rolling import Backtest, judged
@@ -21,7 +21,7 @@ __all__ = ["backtested"]
 
 def backtested(
     config: ForecastConfig,
-    reading: Reading,
+    opened: UnencodedPanel,
     origins: Origins,
     refit: bool,
     progress: Progress | None,
@@ -33,13 +33,13 @@ def backtested(
     earliest of the round's origins knows, so no model has seen what comes after its round.
     """
     if not refit:
-        model, kept = _trained(config, reading, origins, progress)
+        model, kept = _trained(config, opened, origins, progress)
         return judged(model, kept, origins, seed=config.seed)
     point = np.empty((len(origins.series), config.horizon))
     quantiles = np.empty((*point.shape, len(config.levels)))
     for chosen in _rounds(origins):
         now = Origins(origins.series[chosen], origins.known[chosen])
-        model, kept = _trained(config, reading, now, progress)
+        model, kept = _trained(config, opened, now, progress)
         found = model.forecast(model.cutter(kept), now, seed=config.seed)
         point[chosen], quantiles[chosen] = found.point, found.quantiles
     return judged(model, kept, origins, given=Predicted(point, quantiles, None))
@@ -55,25 +55,25 @@ def _rounds(origins: Origins) -> list[NDArray[np.int64]]:
     return [np.flatnonzero(left == k) for k in range(int(left.max()), -1, -1)]
 
 
-def _ends(reading: Reading, origins: Origins) -> NDArray[np.int64]:
+def _ends(opened: UnencodedPanel, origins: Origins) -> NDArray[np.int64]:
     """(N,) what is trained on of each series: up to its first origin; of one that has none, what is
     not later than all that the earliest origin knows.
     """
-    ends = reading.known_at(reading.last_of(*origins).min())
-    ends[origins.series] = reading.lengths[origins.series]
+    ends = opened.counts_until(opened.last_stamps(*origins).min())
+    ends[origins.series] = opened.lengths[origins.series]
     np.minimum.at(ends, origins.series, origins.known)
     return ends
 
 
 def _trained(
-    config: ForecastConfig, reading: Reading, origins: Origins, progress: Progress | None
+    config: ForecastConfig, opened: UnencodedPanel, origins: Origins, progress: Progress | None
 ) -> tuple[Model, Kept]:
     """A model of what came before `origins`, and the series as it may read them there.
 
     Covariates are encoded by what it was trained on, and after the last origin of each series and
     its horizon not at all: nobody reads them, so what they are is no error.
     """
-    ends = _ends(reading, origins)
+    ends = _ends(opened, origins)
     if ends.max() <= config.horizon:
         raise DataError(
             f"Before the first of these windows the longest series has {ends.max()} steps, and "
@@ -82,7 +82,7 @@ def _trained(
         )
     known = ends.copy()
     np.maximum.at(known, origins.series, origins.known)
-    panel = reading.panel(reading.schema(ends), known, config.horizon)
+    panel = opened.encode(opened.fit_schema(ends), known, config.horizon)
     with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
         run = Run.create(folder, {}, overwrite=True)
         model = fit_model(config, panel.until(ends), run, resume=False, progress=progress).model
