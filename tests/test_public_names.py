@@ -84,6 +84,13 @@ def test_root_is_what_it_says():
         recurra.nothing  # noqa: B018
 
 
+@pytest.mark.parametrize("module", ["recurra.cells", "recurra.nn", "recurra.nn.init"])
+def test_a_listing_shows_public_names_alone(module):
+    loaded = importlib.import_module(module)
+    assert dir(loaded) == sorted(loaded.__all__)
+    assert all(hasattr(loaded, name) for name in dir(loaded))
+
+
 def test_type_checkers_see_what_is_lazy():
     tree = ast.parse(Path(recurra.__file__).read_text(encoding="utf-8"))
     (block,) = (n for n in tree.body if isinstance(n, ast.If))

@@ -356,9 +356,7 @@ def test_a_stack_drops_of_its_output_by_one_mask():
     assert 0.7 < kept[0].float().mean() < 0.8
     torch.testing.assert_close(y[kept], (plain / 0.75)[kept])
     assert "output_dropout=0.25" in repr(stack)
-    with pytest.raises(
-        ValueError, match=r"output_dropout is 1\.5; it must be a number from 0 to 1"
-    ):
+    with pytest.raises(ValueError, match=r"output_dropout is 1\.5; it must be"):
         Stack(3, layers, output_dropout=1.5)
 
 

@@ -92,6 +92,7 @@ SIZES = Sizes(series=3, past=0, future=2, static=1, season=4)
 
 
 def forecaster(model, **settings):
+    torch.manual_seed(0)
     return build(forecast_config(model=model, hidden=6, **settings), SIZES)
 
 
