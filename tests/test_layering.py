@@ -89,7 +89,7 @@ OUTSIDE = {
     "tensorboard": {"training"},
     "matplotlib": {"plots", "reports", "bench", "compare"},
     "utilsforecast": {"tasks/forecast/evaluation/scores.py"},
-    "pandas": {"data/tables/timestamps.py", "tasks/forecast/evaluation/scores.py"},
+    "pandas": {"data/tables/table.py"},
     "pyarrow": {"data/tables/table.py"},
     "narwhals": {"data/tables/table.py"},
     "llvmlite": {"engines/cpu/jit/llvm.py"},

@@ -65,7 +65,7 @@ def test_remedies_from_the_command_line(recurra, here):
     [
         (("--init", "chrono"), "a text has no length that chrono could take"),
         (("--zoneout", 2), "zoneout = 2.0; it must be a number at least 0 and at most 0.95"),
-        (("--cell", "rnn", "--init", "chrono:9"), "RNN has no gate that forgets"),
+        (("--cell", "rnn", "--init", "chrono:9"), "RNN has no forget gate"),
         (("--cell", "rnn", "--recurrent-dropout", 0.1), "RNN has no candidate"),
     ],
 )

@@ -163,7 +163,7 @@ def test_progress_is_lines_of_json_a_few_a_second():
     lines = Lines(out)
     lines.start(10, 3)
     for step in range(4, 10):
-        lines.update(step, 1, 0.5, 100.0, validation_loss=0.25)
+        lines.update(step, 1, 0.5, 100.0, validation=0.25)
     told = [json.loads(line) for line in out.getvalue().splitlines()]
     assert told == [{"step": 3}, {"step": 4, "loss": 0.5, "validation": 0.25}]
     assert lines.step == 9

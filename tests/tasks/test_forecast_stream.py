@@ -53,9 +53,10 @@ def test_advancing_is_reading_a_longer_lookback(model, settings):
             carried = net.advance(carried, now)
         net.lookback += further
         longer = net.begin(batch)
-    assert carried.keys() == longer.keys()
-    for name in carried:
+    assert carried.values.keys() == longer.values.keys()
+    for name in carried.values:
         torch.testing.assert_close(carried[name], longer[name], rtol=1e-4, atol=1e-5, msg=name)
+    torch.testing.assert_close(carried.states, longer.states, rtol=1e-4, atol=1e-5)
 
 
 def table(steps=120):

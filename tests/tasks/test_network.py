@@ -12,7 +12,7 @@ from recurra.cells import Cell, tanh
 from recurra.config.network import NetworkConfig
 from recurra.errors import CellError, ConfigError
 from recurra.nn import Recurrent, Stack, init
-from recurra.nn.init.layout import layers_of
+from recurra.nn.init.stored_parameters import layer_parameters
 from recurra.tasks.forecast.nets import Sizes, build
 from recurra.tasks.language.config import LanguageConfig
 from recurra.tasks.language.model import LanguageNet
@@ -149,7 +149,7 @@ def test_every_remedy_acts_in_every_form(form, remedy):
     assert torch.equal(layers.eval()(x)[0], plain(x)[0]) == (remedy != "zoneout")
 
 
-@pytest.mark.parametrize("form", [name for name, form in FORMS.items() if "dilation" not in form])
+@pytest.mark.parametrize("form", FORMS)
 def test_initial_states_are_learnt_in_every_form(form):
     layers = made(layers=2, learn_initial_state=True, **FORMS[form])
     layers(torch.randn(4, 2, 3))[0].sum().backward()
@@ -173,7 +173,7 @@ def test_matrices_stay_orthogonal_in_every_form(form):
     optimizer = torch.optim.SGD(layers.parameters(), 0.5)
     layers(torch.randn(7, 2, 3))[0].square().sum().backward()
     optimizer.step()
-    parts = [part for layer in layers_of(layers) for part in layer.recurrent()]
+    parts = [part for layer in layer_parameters(layers) for part in layer.recurrent()]
     assert len(parts) == (4 if FORMS[form].get("bidirectional") else 2)
     recurrent = [getattr(part.owner, part.attribute) for part in parts]
     for matrix in recurrent:
@@ -221,7 +221,7 @@ def initialised(text, **options):
 @pytest.mark.parametrize(
     ("settings", "error", "text"),
     [
-        ({"cell": "rnn", "init": "chrono:9"}, ConfigError, "RNN has no gate that forgets"),
+        ({"cell": "rnn", "init": "chrono:9"}, ConfigError, "RNN has no forget gate"),
         ({"cell": "indrnn", "init": "orthogonal"}, ConfigError, "has no recurrent matrix"),
         ({"cell": "indrnn", "weight_drop": 0.5}, ConfigError, "has no recurrent matrix"),
         ({"cell": "rnn", "recurrent_dropout": 0.5, "skip": "dense"}, CellError, "no candidate"),

@@ -48,14 +48,14 @@ class Lines:
         loss: float,
         tokens_per_second: float,
         *,
-        validation_loss: float | None = None,
+        validation: float | None = None,
         **more: Any,
     ) -> None:
         """Tell the step and the loss, unless that was done just now."""
         self.step, now = step, time.monotonic()
         if now - self._told >= _BETWEEN_LINES:
             self._told = now
-            self._tell(step=step, loss=loss, validation=validation_loss)
+            self._tell(step=step, loss=loss, validation=validation)
 
     def message(self, text: str) -> None:
         """Nothing that a comparison shows."""

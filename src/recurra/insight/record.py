@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.errors import InsightError
-from recurra.nn.observe.observer import named
+from recurra.nn.observe.observer import reporting_names
 from recurra.nn.observe.recording import LayerRun, recording
-from recurra.nn.stack.dilation import Dilated
+from recurra.nn.stack.lookback import Dilated
 
 __all__ = ["Loss", "Recording", "eager", "joined", "record"]
 
@@ -50,7 +50,7 @@ def record(model: nn.Module, batch: Any) -> Recording:
 
     Raises InsightError where no recurrent layer of Recurra runs.
     """
-    with eager(), _untouched(model), recording() as recorder, named(model, recorder):
+    with eager(), _untouched(model), recording() as recorder, reporting_names(model, recorder):
         output = _call(model, batch)
     if not recorder.runs:
         raise InsightError(

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from recurra.nn.observe.named_values import Kind
-from recurra.nn.observe.recording import LayerRun
+from recurra.nn.observe.recording import Kind, LayerRun
 
 __all__ = ["LayerActivity", "Saturation", "Units", "activity_of"]
 

@@ -173,7 +173,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
     @property
     def metric(self) -> str:
         """The name of the number that chooses the best weights."""
-        return self._task.metric.name
+        return (self.config.best_metric or self._task.metric).name
 
     def facts(self) -> Facts:
         """Sections about data, model and quality, and commands for the run's next steps."""

@@ -25,12 +25,12 @@ from recurra.lazy import attach
 
 if TYPE_CHECKING:
     from recurra.config.options import config_from_mapping
-    from recurra.config.training import TrainingConfig
+    from recurra.config.training import Metric, TrainingConfig
     from recurra.nn.states import State
     from recurra.runs.run import Run
     from recurra.training.loop import TrainingResult, fit
     from recurra.training.progress import RichProgress
-    from recurra.training.protocols import Loss, Metric, Progress, Validate, Windows
+    from recurra.training.protocols import Loss, Progress, Validate, Windows
 
 __all__ = [
     "Loss",
@@ -51,7 +51,7 @@ __getattr__, __dir__ = attach(
     __name__,
     {
         "Loss": "recurra.training.protocols",
-        "Metric": "recurra.training.protocols",
+        "Metric": "recurra.config.training",
         "Progress": "recurra.training.protocols",
         "RichProgress": "recurra.training.progress",
         "Run": "recurra.runs.run",

@@ -124,7 +124,7 @@ def test_the_rest_starts_the_same_however_layers_do():
 @pytest.mark.parametrize(
     ("settings", "error", "text"),
     [
-        ({"cell": "rnn", "init": "chrono:9"}, ConfigError, "RNN has no gate that forgets"),
+        ({"cell": "rnn", "init": "chrono:9"}, ConfigError, "RNN has no forget gate"),
         ({"cell": "indrnn", "init": "orthogonal"}, ConfigError, "has no recurrent matrix"),
         ({"cell": "indrnn", "weight_drop": 0.5}, ConfigError, "has no recurrent matrix"),
         ({"cell": "rnn", "recurrent_dropout": 0.5}, CellError, "has no candidate"),

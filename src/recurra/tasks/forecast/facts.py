@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data.series.read import Panel
+from recurra.data.series.panel import Panel
 from recurra.errors import MissingExtra
 from recurra.plots import svg
 from recurra.reports import Picture, Section, Table

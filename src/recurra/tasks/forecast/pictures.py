@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.series.read import Panel
+from recurra.data.series.panel import Panel
 from recurra.errors import ConfigError
 from recurra.plots import Course, Surprises, plot_anomalies, plot_forecasts
 from recurra.tasks.forecast.config import ForecastConfig

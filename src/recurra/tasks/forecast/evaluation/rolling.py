@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.series.read import Panel
+from recurra.data.series.panel import Panel
 from recurra.errors import DataError
 from recurra.tasks.forecast.evaluation.judge import Forecasts, Judgement, baseline_forecasts, judge
 from recurra.tasks.forecast.frames import NAME

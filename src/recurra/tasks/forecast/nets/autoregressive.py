@@ -8,6 +8,7 @@ some lags back, what is known of the step itself, the series' age and scale.
 import torch
 from torch import Tensor, nn
 
+from recurra.nn.states import State, reorder
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.components import (
     Ahead,
@@ -16,7 +17,6 @@ from recurra.tasks.forecast.nets.components import (
     Now,
     SeriesVectors,
     Sizes,
-    stepped,
 )
 from recurra.tasks.forecast.nets.distributions import FAMILIES
 from recurra.tasks.forecast.windows.draws import Draws
@@ -70,9 +70,8 @@ class AutoregressiveNet(ForecastNet):
 
     def begin(self, batch: Batch) -> Carried:
         low = max(self.lags)
-        _, states = stepped(self.recurrent, self._inputs(batch, low, self.lookback))
-        return {
-            **states,
+        _, states = self.recurrent(self._inputs(batch, low, self.lookback))
+        values = {
             "values": batch.values[self.lookback - low : self.lookback],
             "seen": batch.seen[self.lookback - low : self.lookback],
             "age": batch.age[self.lookback],
@@ -80,10 +79,11 @@ class AutoregressiveNet(ForecastNet):
             "fixed": self._fixed(batch),
             "scale": batch.scale.float(),
         }
+        return Carried(states, values)
 
     def advance(self, carried: Carried, now: Now) -> Carried:
-        _, states = stepped(self.recurrent, self._next(carried, now.future), carried)
-        return {**self._pushed(carried, now.value, now.seen), **states}
+        _, states = self.recurrent(self._next(carried, now.future), carried.states)
+        return self._pushed(carried, states, now.value, now.seen)
 
     def ahead_of(self, carried: Carried, future: Tensor, paths: int = 0) -> Ahead:
         drawn = self._paths(carried, future, max(self.samples, paths))
@@ -97,27 +97,31 @@ class AutoregressiveNet(ForecastNet):
         rows, drawn = carried["scale"].shape[0], []
         seed = torch.randint(torch.iinfo(torch.int64).max, ())
         draws = Draws(seed, carried["key"], carried["age"], samples)
-        outputs, states = stepped(self.recurrent, self._next(carried, future[0]), carried)
+        outputs, states = self.recurrent(self._next(carried, future[0]), carried.states)
         # The first step ahead reads nothing that is drawn: one row does for all its samples.
-        wide = {name: _repeated(name, v, samples) for name, v in {**carried, **states}.items()}
+        each = torch.arange(rows, device=future.device).repeat(samples)
+        states = reorder(states, each)
+        repeated = {name: _repeated(name, v, samples) for name, v in carried.values.items()}
+        wide = Carried(states, repeated)
         outputs = outputs[-1].repeat(samples, 1)
         for step in range(self.horizon):
             if step:
                 inputs = self._next(wide, future[step].repeat(samples, 1))
-                outputs, states = stepped(self.recurrent, inputs, wide)
-                wide, outputs = {**wide, **states}, outputs[-1]
+                outputs, states = self.recurrent(inputs, wide.states)
+                outputs = outputs[-1]
             drawn.append(self.family.sample(self.head(outputs), wide["scale"], draws))
-            wide = self._pushed(wide, drawn[-1], torch.ones_like(drawn[-1], dtype=torch.bool))
+            seen = torch.ones_like(drawn[-1], dtype=torch.bool)
+            wide = self._pushed(wide, states, drawn[-1], seen)
         return torch.stack(drawn).view(self.horizon, samples, rows).permute(1, 2, 0)
 
-    def _pushed(self, carried: Carried, value: Tensor, seen: Tensor) -> Carried:
+    def _pushed(self, carried: Carried, states: State, value: Tensor, seen: Tensor) -> Carried:
         """One step later: the newest value joins those that lags read, the oldest goes."""
-        return {
-            **carried,
-            "values": torch.cat([carried["values"][1:], value.unsqueeze(0)]),
-            "seen": torch.cat([carried["seen"][1:], seen.unsqueeze(0)]),
-            "age": carried["age"] + 1,
-        }
+        return carried.later(
+            states,
+            values=torch.cat([carried["values"][1:], value.unsqueeze(0)]),
+            seen=torch.cat([carried["seen"][1:], seen.unsqueeze(0)]),
+            age=carried["age"] + 1,
+        )
 
     def _next(self, carried: Carried, future: Tensor) -> Tensor:
         """What the step to come reads, (1, B, features)."""
@@ -144,7 +148,7 @@ class AutoregressiveNet(ForecastNet):
 
 
 def _repeated(name: str, value: Tensor, times: int) -> Tensor:
-    """Rows `times` over: they are the second axis of what has one for steps or layers."""
+    """Rows `times` over: they are the second axis of what has one for steps."""
     if name in ("age", "key", "scale"):
         return value.repeat(times)
     if name == "fixed":

@@ -1,11 +1,16 @@
-"""What the forecasting models share: sizes, vectors of series, layers, losses of quantiles."""
+"""Base of the forecasting models: sizes, vectors of series, carried states, quantile losses."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from recurra.nn import Recurrent, Stack
+from recurra.nn.states import State
 from recurra.tasks.forecast.windows.windows import Batch
 from recurra.tasks.network import ActivationPenalties
 
@@ -17,7 +22,6 @@ __all__ = [
     "SeriesVectors",
     "Sizes",
     "pinball",
-    "stepped",
     "target_loss",
 ]
 
@@ -51,8 +55,19 @@ class Now(NamedTuple):
     future: Tensor
 
 
-Carried = dict[str, Tensor]
-"""What a model carries from step to step of a stream, by name."""
+@dataclass(frozen=True)
+class Carried:
+    """What a model carries from step to step: the states of its layers, and tensors by name."""
+
+    states: State
+    values: Mapping[str, Tensor]
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.values[name]
+
+    def later(self, states: State, **changed: Tensor) -> Carried:
+        """The same with new states, and with some tensors replaced."""
+        return Carried(states, {**self.values, **changed})
 
 
 class ForecastNet(nn.Module):
@@ -90,7 +105,7 @@ class ForecastNet(nn.Module):
         return self.ahead_of(self.begin(batch), batch.future[self.lookback :], paths)
 
     def begin(self, batch: Batch) -> Carried:
-        """Read the look-back: what is carried from there on."""
+        """Read the look-back; returns what is carried from its end."""
         raise NotImplementedError
 
     def advance(self, carried: Carried, now: Now) -> Carried:
@@ -127,6 +142,8 @@ class ForecastNet(nn.Module):
 class SeriesVectors(nn.Module):
     """A learnt vector for each series; one that was not trained on has the mean of all."""
 
+    undecayed = ("weight",)  # by weight decay: it is an embedding
+
     def __init__(self, series: int, size: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(series, size) / max(size, 1) ** 0.5)
@@ -134,29 +151,6 @@ class SeriesVectors(nn.Module):
     def forward(self, series: Tensor) -> Tensor:
         known = self.weight[series.clamp(min=0)]
         return torch.where((series < 0).unsqueeze(-1), self.weight.mean(0), known)
-
-
-def stepped(
-    layers: Recurrent | Stack, inputs: Tensor, carried: Carried | None = None
-) -> tuple[Tensor, Carried]:
-    """Outputs (T, B, width) of the layers, going on from what is carried, and the states after."""
-    outputs, after = layers(inputs, None if carried is None else _states(layers, carried))
-    if isinstance(layers, Recurrent):
-        return outputs, {f"state.{k}": state for k, state in enumerate(after)}
-    found = {
-        f"state.{n}.{k}": state for n, layer in enumerate(after) for k, state in enumerate(layer)
-    }
-    return outputs, found
-
-
-def _states(layers: Recurrent | Stack, carried: Carried) -> Any:
-    """The states as the layers take them: by state, or by layer and state."""
-    if isinstance(layers, Recurrent):
-        return tuple(value for name, value in carried.items() if name.startswith("state."))
-    return [
-        tuple(value for name, value in carried.items() if name.startswith(f"state.{n}."))
-        for n in range(len(layers.layers))
-    ]
 
 
 def pinball(quantiles: Tensor, truth: Tensor, levels: Tensor) -> Tensor:

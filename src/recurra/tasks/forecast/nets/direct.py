@@ -16,7 +16,6 @@ from recurra.tasks.forecast.nets.components import (
     Now,
     SeriesVectors,
     Sizes,
-    stepped,
 )
 from recurra.tasks.forecast.windows.windows import Batch
 from recurra.tasks.network import penalised, recurrent_layers
@@ -52,7 +51,7 @@ class DirectNet(ForecastNet):
 
     def loss(self, batch: Batch) -> Tensor:
         forks, fixed = self._forks(), self._fixed(batch)
-        outputs, _ = stepped(self.recurrent, self._inputs(batch, fixed))
+        outputs, _ = self.recurrent(self._inputs(batch, fixed))
         future, truth, seen = (
             torch.stack([part[k + 1 : k + 1 + self.horizon] for k in forks])
             for part in (batch.future, batch.values, batch.seen)
@@ -63,14 +62,14 @@ class DirectNet(ForecastNet):
 
     def begin(self, batch: Batch) -> Carried:
         fixed = self._fixed(batch)
-        outputs, states = stepped(self.recurrent, self._inputs(batch, fixed))
-        return {**states, "output": outputs[-1], "fixed": fixed}
+        outputs, states = self.recurrent(self._inputs(batch, fixed))
+        return Carried(states, {"output": outputs[-1], "fixed": fixed})
 
     def advance(self, carried: Carried, now: Now) -> Carried:
         read = [now.value.unsqueeze(-1), now.seen.unsqueeze(-1).float(), now.past, now.future]
         inputs = torch.cat([*read, carried["fixed"]], -1).unsqueeze(0)
-        outputs, states = stepped(self.recurrent, inputs, carried)
-        return {**carried, **states, "output": outputs[-1]}
+        outputs, states = self.recurrent(inputs, carried.states)
+        return carried.later(states, output=outputs[-1])
 
     def ahead_of(self, carried: Carried, future: Tensor, paths: int = 0) -> Ahead:
         output, fixed = carried["output"].unsqueeze(0), carried["fixed"]

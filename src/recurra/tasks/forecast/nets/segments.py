@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import ConfigError
+from recurra.nn.states import reorder
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.components import (
     Ahead,
@@ -18,7 +19,6 @@ from recurra.tasks.forecast.nets.components import (
     Now,
     SeriesVectors,
     Sizes,
-    stepped,
 )
 from recurra.tasks.forecast.windows.windows import Batch
 from recurra.tasks.network import penalised, recurrent_layers
@@ -28,6 +28,8 @@ __all__ = ["SegmentsNet"]
 
 class SegmentsNet(ForecastNet):
     """Quantiles of H steps from segments of w steps; the look-back is a whole number of them."""
+
+    undecayed = ("places",)  # by weight decay: an embedding of positions
 
     def __init__(self, config: ForecastConfig, sizes: Sizes) -> None:
         super().__init__()
@@ -65,9 +67,9 @@ class SegmentsNet(ForecastNet):
 
     def _read(self, batch: Batch) -> tuple[Carried, Tensor]:
         """What is carried from the look-back on, and the outputs of the layers in it."""
-        outputs, states = stepped(self.recurrent, torch.relu(self.read(self._segments(batch))))
-        carried = {**states, "vectors": self.vectors(batch.series), "static": batch.static}
-        return carried, outputs
+        outputs, states = self.recurrent(torch.relu(self.read(self._segments(batch))))
+        values = {"vectors": self.vectors(batch.series), "static": batch.static}
+        return Carried(states, values), outputs
 
     def advance(self, carried: Carried, now: Now) -> Carried:
         raise ConfigError(
@@ -79,10 +81,9 @@ class SegmentsNet(ForecastNet):
         starts = self._starts(carried, future)
         count, rows = starts.shape[:2]
         # Each segment ahead is a row of its own: one step from the last state of its series.
-        apart = {
-            n: state.repeat(1, count, 1) for n, state in carried.items() if n.startswith("state.")
-        }
-        outputs, _ = stepped(self.recurrent, starts.flatten(0, 1).unsqueeze(0), apart)
+        each = torch.arange(rows, device=starts.device).repeat(count)
+        apart = reorder(carried.states, each)
+        outputs, _ = self.recurrent(starts.flatten(0, 1).unsqueeze(0), apart)
         found = self.head(self.dropout(outputs[0])).view(count, rows, self.segment, -1)
         return Ahead(found.transpose(0, 1).flatten(1, 2)[:, : self.horizon])
 

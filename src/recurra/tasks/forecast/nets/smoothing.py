@@ -10,6 +10,7 @@ Here level and season add up; with `transform = "log"` they multiply, as in the 
 import torch
 from torch import Tensor, nn
 
+from recurra.nn.states import State
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.components import (
     Ahead,
@@ -18,7 +19,6 @@ from recurra.tasks.forecast.nets.components import (
     Now,
     SeriesVectors,
     Sizes,
-    stepped,
 )
 from recurra.tasks.forecast.windows.windows import Batch
 from recurra.tasks.network import penalised, recurrent_layers
@@ -34,6 +34,8 @@ _START = -0.5
 
 class SmoothingNet(ForecastNet):
     """Quantiles of H steps: level and season at the last step, and what the network adds."""
+
+    undecayed = ("constants", "season")  # by weight decay: each series' own start
 
     def __init__(self, config: ForecastConfig, sizes: Sizes) -> None:
         super().__init__()
@@ -80,8 +82,7 @@ class SmoothingNet(ForecastNet):
     def begin(self, batch: Batch) -> Carried:
         """Level, season from the next step on, and the last window without it."""
         rest, level, seasons, outputs, states = self._read(batch)
-        return {
-            **states,
+        values = {
             "output": outputs[-1],
             "level": level[-1],
             "season": seasons[-1],
@@ -89,6 +90,7 @@ class SmoothingNet(ForecastNet):
             "constants": torch.stack(self._constants(batch)),
             "fixed": self._fixed(batch),
         }
+        return Carried(states, values)
 
     def advance(self, carried: Carried, now: Now) -> Carried:
         season, there = carried["season"], now.seen.float()
@@ -99,24 +101,23 @@ class SmoothingNet(ForecastNet):
         rest = torch.cat([carried["rest"][1:], rest.unsqueeze(0)])
         read = [(rest - level).t(), there.unsqueeze(-1), now.past, now.future]
         inputs = torch.cat([*read, carried["fixed"]], -1).unsqueeze(0)
-        outputs, states = stepped(self.recurrent, inputs, carried)
+        outputs, states = self.recurrent(inputs, carried.states)
         later = torch.cat([season[1:], renewed.unsqueeze(0)])
-        changed = {"level": level, "season": later, "rest": rest}
-        return {**carried, **states, **changed, "output": outputs[-1]}
+        return carried.later(states, level=level, season=later, rest=rest, output=outputs[-1])
 
     def ahead_of(self, carried: Carried, future: Tensor, paths: int = 0) -> Ahead:
         output, level, season = (carried[n].unsqueeze(0) for n in ("output", "level", "season"))
         found = self._added(output, level, season, future.unsqueeze(0), carried["fixed"])
         return Ahead(found[0].transpose(0, 1))
 
-    def _read(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor, Carried]:
+    def _read(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor, State]:
         """Values without their season, levels, seasons by block, the network's outputs, states."""
         values, seen = batch.values[: self.lookback], batch.seen[: self.lookback]
         level, fitted, seasons = smooth(
             values, seen, *self._constants(batch), self._first_season(batch)
         )
         rest = torch.where(seen, values - fitted, level)
-        outputs, states = stepped(self.recurrent, self._inputs(batch, rest, seen, level))
+        outputs, states = self.recurrent(self._inputs(batch, rest, seen, level))
         return rest, level, seasons, outputs, states
 
     def _added(
