@@ -13,18 +13,13 @@ from recurra.cli.options import given
 from recurra.compare.config import comparison_at, comparison_from
 from recurra.config.toml import read_settings
 from recurra.errors import ConfigError
-from recurra.tasks.long_range.problems import PROBLEMS
 from recurra.tasks.registry import config_of, contests
 
 __all__ = ["command"]
 
-
-def _summary(contest: str, task: str) -> str:
-    """A long-range problem's own summary, else that of its task."""
-    return PROBLEMS[contest].summary if contest in PROBLEMS else config_of(task).summary
-
-
-_LISTED = "\n".join(f"{name:<17} {_summary(name, task)}" for name, (task, _) in contests().items())
+_LISTED = "\n".join(
+    f"{name:<17} {config_of(task).summary_of(name)}" for name, (task, _) in contests().items()
+)
 _HELP = f"""Train several cells on one problem under one budget, and set them side by side.
 
 Each training has a process of its own. Quality, parameters, speed, memory and the horizon of the

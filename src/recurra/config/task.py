@@ -62,6 +62,11 @@ class TaskConfig(NetworkConfig):
             )
 
     @classmethod
+    def summary_of(cls, contest: str) -> str:
+        """The summary of one of the `contests`: by default that of the task."""
+        return cls.summary
+
+    @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Self:
         """The configuration of some settings, the rest at their defaults; "none" stands for None.
 

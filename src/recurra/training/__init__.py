@@ -32,21 +32,6 @@ if TYPE_CHECKING:
     from recurra.training.progress import RichProgress
     from recurra.training.protocols import Loss, Progress, Validate, Windows
 
-_LAZY = {
-    "Loss": "recurra.training.protocols",
-    "Metric": "recurra.config.training",
-    "Progress": "recurra.training.protocols",
-    "RichProgress": "recurra.training.progress",
-    "Run": "recurra.runs.run",
-    "State": "recurra.nn.states",
-    "TrainingConfig": "recurra.config.training",
-    "TrainingResult": "recurra.training.loop",
-    "Validate": "recurra.training.protocols",
-    "Windows": "recurra.training.protocols",
-    "config_from_mapping": "recurra.config.options",
-    "fit": "recurra.training.loop",
-}
-
 __all__ = [
     "Loss",
     "Metric",
@@ -62,5 +47,20 @@ __all__ = [
     "fit",
 ]
 
-
-__getattr__, __dir__ = attach(__name__, _LAZY)
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "Loss": "recurra.training.protocols",
+        "Metric": "recurra.config.training",
+        "Progress": "recurra.training.protocols",
+        "RichProgress": "recurra.training.progress",
+        "Run": "recurra.runs.run",
+        "State": "recurra.nn.states",
+        "TrainingConfig": "recurra.config.training",
+        "TrainingResult": "recurra.training.loop",
+        "Validate": "recurra.training.protocols",
+        "Windows": "recurra.training.protocols",
+        "config_from_mapping": "recurra.config.options",
+        "fit": "recurra.training.loop",
+    },
+)
