@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
+
+from recurra.cli.terminal import output, show_table
+from recurra.reports import TextTable
 
 if TYPE_CHECKING:
     from recurra.tasks.forecast.evaluation.rolling import Backtest
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["noted", "show_head", "show_judgement", "show_next", "show_trained"]
 
-WIDTH = 110
 _HEAD = 10
 
 
@@ -48,8 +47,7 @@ def show_trained(out: str, results: "Sequence[TrainingResult]", seed: int) -> No
     from recurra.tasks.forecast.facts import training_table
 
     click.echo(f"\nTrained into {out}")
-    table = training_table(results, seed)
-    _show(table.columns, table.rows)
+    show_table(training_table(results, seed))
 
 
 def show_judgement(title: str, found: "Backtest", remarks: Sequence[str]) -> None:
@@ -58,8 +56,8 @@ def show_judgement(title: str, found: "Backtest", remarks: Sequence[str]) -> Non
 
     table, told = judgement_table(found.judgement, brief=True), quality_of(found)
     click.echo(f"\n{title}: {told['judged on']}")
-    _show(table.columns, table.rows)
-    console = _console()
+    show_table(table)
+    console = output()
     for text in (told["verdict"], told["coverage"], told.get("left out"), *remarks):
         if text:
             console.print(str(text), markup=False, soft_wrap=not console.is_terminal)
@@ -69,8 +67,8 @@ def show_head(found: "Frame", *, highest: bool = False) -> None:
     """The first rows of a table, or with `highest` those with the highest scores."""
     chosen = found.nlargest(_HEAD, "score") if highest else found.head(_HEAD)
     cells = {str(name): [_cell(value) for value in chosen[name]] for name in chosen.columns}
-    _narrow(cells, _console().width)
-    _show(list(cells), list(zip(*cells.values(), strict=True)))
+    _narrow(cells, output().width)
+    show_table(TextTable(list(cells), list(zip(*cells.values(), strict=True))))
     if len(found) > len(chosen):
         which = "The highest scores of" if highest else "The first of"
         click.echo(f"{which} {len(found):,} rows; -o FILE.csv writes them all.")
@@ -97,17 +95,3 @@ def _narrow(cells: dict[str, list[str]], width: int) -> None:
             return
         for name in [name for name in cells if name.startswith("recurra-") and name.endswith(kind)]:
             del cells[name]
-
-
-def _show(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    made = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for index, name in enumerate(columns):
-        made.add_column(name, justify="right" if index else "left", no_wrap=True)
-    for row in rows:
-        made.add_row(*row)
-    _console().print(made)
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDTH)

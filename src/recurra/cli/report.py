@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
+
+from recurra.cli.terminal import show_facts
 
 if TYPE_CHECKING:
     from recurra.tasks.language import Evaluation
@@ -26,7 +26,7 @@ _STOPPED = {
 
 def show_training(result: "TrainingResult") -> None:
     """How long it took and how it ended."""
-    _show(
+    show_facts(
         f"Trained into {result.path}",
         {
             "steps": f"{result.steps:,} ({result.epochs} epochs)",
@@ -39,7 +39,7 @@ def show_training(result: "TrainingResult") -> None:
 
 def show_evaluation(title: str, evaluation: "Evaluation") -> None:
     """Nats, bits per character and perplexity."""
-    _show(
+    show_facts(
         title,
         {
             "nats per token": f"{evaluation['nats']:.4f}",
@@ -71,12 +71,3 @@ def show_next(out: str) -> None:
     click.echo("\nNext:")
     click.echo(f"  recurra generate {run} --temperature 0.7")
     click.echo(f"  recurra evaluate {run} FILE")
-
-
-def _show(title: str, rows: dict[str, str]) -> None:
-    table = Table(title=title, title_justify="left", show_header=False, box=None)
-    for name, value in rows.items():
-        table.add_row(name, value)
-    console = Console(highlight=False)
-    console.print()
-    console.print(table)

@@ -7,7 +7,6 @@ import torch
 
 from recurra import __version__
 from recurra.data.series.read import Panel
-from recurra.reports import Table
 from recurra.tasks.forecast.evaluation.rolling import Backtest
 from recurra.tasks.forecast.facts import (
     HELD_BACK,
@@ -50,7 +49,7 @@ def model_card(
             "",
             "## Training",
             "",
-            *_table(training_table(results, config.seed)),
+            training_table(results, config.seed).markdown(),
             "",
             "## Quality on the held-back part",
             "",
@@ -75,7 +74,7 @@ def _quality(found: Backtest | None) -> list[str]:
     return [
         f"**{told.pop('verdict')}**",
         "",
-        *_table(judgement_table(found.judgement, meanings=True)),
+        judgement_table(found.judgement, meanings=True).markdown(),
         "",
         *_listed(told),
         "",
@@ -85,8 +84,3 @@ def _quality(found: Backtest | None) -> list[str]:
 
 def _listed(facts: dict[str, object]) -> list[str]:
     return [f"- {name[0].upper()}{name[1:]}: {value}" for name, value in facts.items()]
-
-
-def _table(table: Table) -> list[str]:
-    lines = [table.columns, ["---"] * len(table.columns), *table.rows]
-    return ["| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines]

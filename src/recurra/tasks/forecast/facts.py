@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from recurra.data.series.read import Panel
-from recurra.reports import Table
+from recurra.reports import TextTable
 from recurra.tasks.forecast.config import MODELS
 from recurra.tasks.forecast.evaluation.baselines import MEANINGS
 from recurra.tasks.forecast.evaluation.judgement import Judgement
@@ -122,7 +122,7 @@ def model_facts(model: Model) -> dict[str, object]:
     return {**facts, "trained for": config.loss}
 
 
-def training_table(results: Sequence[TrainingResult], seed: int) -> Table:
+def training_table(results: Sequence[TrainingResult], seed: int) -> TextTable:
     """How each member was trained."""
     columns = ("member", "seed", "steps", "minutes", "best step", "its loss", "clipped", "ended by")
     rows = [
@@ -138,10 +138,12 @@ def training_table(results: Sequence[TrainingResult], seed: int) -> Table:
         )
         for number, result in enumerate(results)
     ]
-    return Table(columns, rows)
+    return TextTable(columns, rows)
 
 
-def judgement_table(judgement: Judgement, *, meanings: bool = False, brief: bool = False) -> Table:
+def judgement_table(
+    judgement: Judgement, *, meanings: bool = False, brief: bool = False
+) -> TextTable:
     """The model and the baselines by metric; a metric that no model has is left out.
 
     `meanings` says in words what each baseline does; `brief` leaves out what a terminal has no room
@@ -159,7 +161,7 @@ def judgement_table(judgement: Judgement, *, meanings: bool = False, brief: bool
         (_model(name, meanings), *(_figure(metric, row) for metric in shown))
         for name, row in table.items()
     ]
-    return Table(("", *heads), rows)
+    return TextTable(("", *heads), rows)
 
 
 def coverage_of(found: Backtest) -> list[str]:

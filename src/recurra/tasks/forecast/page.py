@@ -1,12 +1,10 @@
 """report.html of a forecaster: its data, how it trained, how good it is, what it forecasts."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from recurra.data.series.read import Panel
-from recurra.errors import MissingExtra
-from recurra.plots import plot_learning, svg
-from recurra.reports import Picture, Section, report
+from recurra.plots import plot_members
+from recurra.reports import Section, drawn_section, report
 from recurra.tasks.forecast.evaluation.rolling import Backtest
 from recurra.tasks.forecast.facts import (
     HELD_BACK,
@@ -20,9 +18,6 @@ from recurra.tasks.forecast.facts import (
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.pictures import judged_figure, unit_of
 from recurra.training import Run, TrainingResult
-
-if TYPE_CHECKING:
-    from recurra.plots import Figure
 
 __all__ = ["page"]
 
@@ -63,10 +58,10 @@ def _quality(found: Backtest | None, model: Model) -> list[Section]:
     return [
         Section(title, {**quality_of(found), "to know": HELD_BACK}),
         Section("Beside the baselines", judgement_table(found.judgement, meanings=True)),
-        _drawn(
+        drawn_section(
             "Forecasts of the held-back part",
-            caption,
             lambda: judged_figure(found, model.sizes.season, unit_of(model.config)),
+            caption,
         ),
     ]
 
@@ -78,12 +73,4 @@ def _learning(run: Run, members: int) -> list[Section]:
     }
     if not any("loss" in row or "validation" in row for rows in found.values() for row in rows):
         return [Section("Learning curves", {"": "no step was logged"})]
-    return [_drawn("Learning curves", _LEARNT, lambda: plot_learning(found))]
-
-
-def _drawn(title: str, caption: str, draw: Callable[[], "Figure"]) -> Section:
-    """A picture; without matplotlib a sentence stands for it."""
-    try:
-        return Section(title, Picture(svg(draw()), caption))
-    except MissingExtra as absent:
-        return Section(title, {"": absent})
+    return [drawn_section("Learning curves", lambda: plot_members(found), _LEARNT)]

@@ -1,4 +1,4 @@
-"""What is compared: a problem, cells, a budget; importable without torch."""
+"""The configuration of a comparison: problem, cells, budget; importable without torch."""
 
 import json
 import re
@@ -28,10 +28,10 @@ _OURS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Cells trained on one problem under one budget; a wrong value raises ConfigError.
+    """Cells trained on one problem under one budget; an invalid value raises ConfigError.
 
-    `cells` holds settings of its own for each label, `cell` among them where the label is not the
-    cell's name; `shared` those that all of them have, as the problem's task names them.
+    `cells` holds for each label the settings of its own, with `cell` where the label is not the
+    cell's name; `shared` the settings of all of them. Both are named as the problem's task does.
 
     >>> Comparison(problem="adding", cells={"gru": {}}, hidden=8).steps
     2000
@@ -69,7 +69,7 @@ class Comparison:
         return LANGUAGE if self.problem == LANGUAGE else "long-range"
 
     def settings(self, label: str) -> dict[str, Any]:
-        """What the runs of a label are given, all but hidden size, seed and budget."""
+        """The settings of a label's runs, except hidden size, seed and budget."""
         problem = {} if self.task == LANGUAGE else {"problem": self.problem}
         return {"cell": label, **self.shared, **self.cells[label], **problem}
 
@@ -84,7 +84,7 @@ class Comparison:
             raise ConfigError("No cells to compare; name some: --cells rnn,lstm,gru.")
         folders = [folder_name(label) for label in self.cells]
         if doubled := [name for name in folders if folders.count(name) > 1]:
-            raise ConfigError(f"cells: two would lie in the folder {doubled[0]!r}; rename one.")
+            raise ConfigError(f"cells: two labels give the folder {doubled[0]!r}; rename one.")
         _check_ours(self.shared, "for all")
         for label, settings in self.cells.items():
             _check_ours(settings, f"of {label}")
@@ -107,10 +107,10 @@ def _check_ours(settings: Mapping[str, Any], whose: str) -> None:
 
 
 def comparison_from(settings: Mapping[str, Any]) -> Comparison:
-    """The comparison of a flat table of settings; what isn't the comparison's goes to the task.
+    """Make a comparison from a flat table of settings; unknown ones are passed to the task.
 
-    `cells` is a list of names, or a table of settings by label; `only` names those of them, or
-    further ones, that take part. Raises ConfigError.
+    `cells` is a list of names, or a table of settings by label; `only` names the cells that take
+    part, of these or further ones. Raises ConfigError.
 
     >>> comparison_from({"problem": "copy", "cells": ["gru"], "length": 20}).shared
     {'length': 20}
@@ -125,17 +125,17 @@ def comparison_from(settings: Mapping[str, Any]) -> Comparison:
 
 
 def comparison_at(folder: Path) -> Comparison:
-    """The comparison that lies in a folder; RunError where there is none."""
+    """Read the comparison of a directory; RunError where there is none."""
     try:
-        kept = json.loads((folder / FILE).read_bytes())
-        fields = {name: kept[name] for name in _NAMES if kept[name] is not None}
-        return comparison_from({**fields, **kept["shared"]})
+        saved = json.loads((folder / FILE).read_bytes())
+        fields = {name: saved[name] for name in _NAMES if saved[name] is not None}
+        return comparison_from({**fields, **saved["shared"]})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder} holds no comparison, or {FILE} is damaged.") from error
 
 
 def folder_name(label: str) -> str:
-    """A label as part of a folder's name: what may not stand there is a dash.
+    """A label as part of a directory's name; other characters become dashes.
 
     >>> folder_name("mine.cells:Own")
     'mine.cells-Own'

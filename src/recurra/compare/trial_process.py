@@ -1,43 +1,48 @@
-"""One training in its own process, `python -m recurra.compare.child ORDER`, told in JSON lines."""
+"""One training of a comparison, as the job of a process of its own."""
 
 import json
 import statistics
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from recurra import errors
 from recurra.compare.contests import Trained, Weights
-from recurra.compare.memory import peak_bytes, rebased_bytes
-from recurra.compare.plan import CONTESTS, Trial
-from recurra.compare.results import Outcome, Reach
-from recurra.errors import InsightError, RecurraError, TrainingError
+from recurra.compare.outcomes import Outcome, Reach
+from recurra.compare.trials import CONTESTS, Trial
+from recurra.errors import InsightError, TrainingError
 from recurra.files import write_atomic
+from recurra.processes import STOPPED, peak_memory, reset_peak_memory, tell
 from recurra.training import Run
 
-__all__ = ["MISTAKE", "STOPPED", "Lines", "carry_out"]
+__all__ = ["TrialProgress", "outcome_of", "run_trial"]
 
-MISTAKE, STOPPED = 2, 130
-"""Exit codes: an error that was told, and an interruption with all saved."""
-
-_BETWEEN_LINES = 0.25  # seconds
+_BETWEEN_LINES = 0.25
+"""Seconds between two lines of progress."""
 
 
-class Lines:
-    """Tells how far a training is as lines of JSON, a few a second.
+def run_trial(trial: Mapping[str, Any], run: str, outcome: str) -> None:
+    """Train into the directory `run`, and write the file `outcome`; exit where interrupted."""
+    found = outcome_of(Trial(**trial), Path(run), TrialProgress(tell))
+    if found is None:
+        sys.exit(STOPPED)
+    write_atomic(Path(outcome), json.dumps(asdict(found), indent=2).encode())
 
-    `step` is the last, `bytes` the highest memory in use when training stopped.
+
+class TrialProgress:
+    """Passes the progress of a training to `tell`, a few times a second.
+
+    `step` is the last step, `bytes` the process's highest memory when training stopped.
     """
 
-    def __init__(self, out: TextIO) -> None:
-        self._out, self._told = out, 0.0
+    def __init__(self, tell: Callable[..., None]) -> None:
+        self._tell, self._last = tell, 0.0
         self.step = self.bytes = 0
 
     def start(self, total_steps: int, step: int) -> None:
-        """Tell where training begins."""
+        """Pass on the step that training begins at."""
         self.step = step
         self._tell(step=step)
 
@@ -51,36 +56,32 @@ class Lines:
         validation_loss: float | None = None,
         **more: Any,
     ) -> None:
-        """Tell the step and the loss, unless that was done just now."""
+        """Pass on the step and the losses, unless that was done just now."""
         self.step, now = step, time.monotonic()
-        if now - self._told >= _BETWEEN_LINES:
-            self._told = now
+        if now - self._last >= _BETWEEN_LINES:
+            self._last = now
             self._tell(step=step, loss=loss, validation=validation_loss)
 
     def message(self, text: str) -> None:
-        """Nothing that a comparison shows."""
+        """Ignore it: a comparison doesn't show it."""
 
     def stop(self) -> None:
-        """Measure before anything is drawn or tested; the process's end tells the rest."""
-        self.bytes = peak_bytes()
-
-    def _tell(self, **line: Any) -> None:
-        self._out.write(json.dumps(line) + "\n")
-        self._out.flush()
+        """Measure the memory, before anything is drawn or tested."""
+        self.bytes = peak_memory()
 
 
-def carry_out(trial: Trial, folder: Path, progress: Lines) -> Outcome | None:
-    """Train into `folder`, going on with what is there; None where it was interrupted.
+def outcome_of(trial: Trial, folder: Path, progress: TrialProgress) -> Outcome | None:
+    """Train into `folder`, resuming the run that is there; None where it was interrupted.
 
     A loss that stops being finite is an outcome, not an error.
     """
     CONTESTS[trial.task].warm_up(trial.settings)
-    before = rebased_bytes()
+    before = reset_peak_memory()
     resume = (folder / "manifest.json").exists()
     try:
         trained = CONTESTS[trial.task].train(trial.settings, folder, resume, progress)
     except TrainingError as error:
-        if error.__cause__ is not None:  # the disk, say
+        if error.__cause__ is not None:  # a full disk, say
             raise
         return _diverged(trial, folder, progress.step, progress.bytes - before, str(error))
     if trained.result.stopped == "interrupted":
@@ -130,7 +131,7 @@ def _diverged(trial: Trial, folder: Path, steps: int, most: int, how: str) -> Ou
 
 
 def _reach(trial: Trial, weights: Weights | None) -> Reach | None:
-    """The horizon of a model, None where it has none: of a loss that is not finite, say."""
+    """The horizon of a model; None where it has none, for a loss that is not finite, say."""
     try:
         found = CONTESTS[trial.task].flow(trial.settings, weights)
     except InsightError:
@@ -141,22 +142,3 @@ def _reach(trial: Trial, weights: Weights | None) -> Reach | None:
 
 def _curve(lines: list[dict[str, Any]]) -> list[tuple[int, float]]:
     return [(line["step"], line["validation"]["loss"]) for line in lines if "validation" in line]
-
-
-def main() -> None:
-    """Carry out the order of the first argument, and leave its outcome as a file."""
-    order = json.loads(sys.argv[1])
-    trial = Trial(**order["trial"])
-    try:
-        outcome = carry_out(trial, Path(order["folder"]), Lines(sys.stdout))
-    except RecurraError as error:
-        kind = type(error).__name__ if hasattr(errors, type(error).__name__) else "RecurraError"
-        sys.stdout.write(json.dumps({"error": kind, "text": str(error)}) + "\n")
-        sys.exit(MISTAKE)
-    if outcome is None:
-        sys.exit(STOPPED)
-    write_atomic(Path(order["result"]), json.dumps(asdict(outcome), indent=2).encode())
-
-
-if __name__ == "__main__":
-    main()

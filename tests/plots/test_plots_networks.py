@@ -1,33 +1,16 @@
-"""Pictures: they hold what they are given. How they look is for eyes."""
-
-import importlib.util
-import re
+"""Pictures of networks: they hold the data they are given. Their looks are for eyes."""
 
 import numpy as np
 import pytest
 import torch
-from networks import lstm
 
-from recurra.errors import MissingExtra, RunError
-from recurra.insight import inspect_model
 from recurra.plots import (
-    Row,
+    UnfoldedRow,
     plot_dynamics,
     plot_flow,
     plot_gates,
     plot_heat,
     plot_unfolded,
-    png,
-    svg,
-)
-from recurra.reports import (
-    Picture,
-    Section,
-    amended,
-    carried_over,
-    inspection_sections,
-    report,
-    watched_sections,
 )
 
 CURVES = {"a": [0.5**d for d in range(20)], "b": [0.99**d for d in range(20)]}
@@ -47,6 +30,20 @@ def test_gradient_flow_is_relative_and_marks_the_horizon():
     assert "1 %" in [t.get_text() for t in axes.texts]
 
 
+def test_dilated_layers_are_drawn_over_the_steps_of_the_sequence():
+    axes = plot_flow(CURVES, strides={"a": 3}).axes[0]
+    (line,) = [line for line in axes.lines if line.get_label() == "a"]
+    assert list(line.get_xdata()) == list(range(0, 60, 3))
+    assert axes.get_legend().get_texts()[0].get_text() == "a: 21"
+
+
+def test_a_curve_keeps_its_colour_where_others_are_missing():
+    both = plot_flow(CURVES).axes[0]
+    alone = plot_flow({"b": CURVES["b"]}, order=["a", "b"]).axes[0]
+    colours = [{x.get_label(): x.get_color() for x in axes.lines}["b"] for axes in (both, alone)]
+    assert colours[0] == colours[1]
+
+
 def test_gates_are_sorted_by_activity_and_labelled():
     values = torch.rand(5, 3) * 0.1 + torch.tensor([0.8, 0.0, 0.4])
     values[0, 0], values[1, 1] = 0.9, 0.0
@@ -60,8 +57,9 @@ def test_gates_are_sorted_by_activity_and_labelled():
 
 
 def test_the_unfolded_network_has_arrows_as_thick_as_the_gradient():
-    rows = [Row("in", torch.rand(4, 2)), Row("h", torch.rand(4, 9), torch.tensor([1e-4, 1, 10, 5]))]
-    axes = plot_unfolded([*rows, Row("out", torch.rand(4, 2))], list("abcd"), list("bcde")).axes[0]
+    layer = UnfoldedRow("h", torch.rand(4, 9), torch.tensor([1e-4, 1, 10, 5]))
+    rows = [UnfoldedRow("in", torch.rand(4, 2)), layer, UnfoldedRow("out", torch.rand(4, 2))]
+    axes = plot_unfolded(rows, list("abcd"), list("bcde")).axes[0]
     words = [t.get_text() for t in axes.texts]
     assert [w for w in words if len(w) == 1 and w != "h"] == list("abcdbcde")
     arrows = [t.arrow_patch for t in axes.texts if getattr(t, "arrow_patch", None)]
@@ -71,23 +69,15 @@ def test_the_unfolded_network_has_arrows_as_thick_as_the_gradient():
     assert along == sorted(along)
 
 
-def test_dynamics_leave_out_what_is_not_finite():
+def test_dynamics_leave_out_exponents_that_are_not_finite():
     figure = plot_dynamics({"a": ([0, 1], [0.5, 0.6], [1.0, 1.1])}, {"a": [0.1, -2.0, -np.inf]})
     over_time, spectrum = figure.axes[:2]
     assert lines_of(over_time)["a: radius"].tolist() == [0.5, 0.6]
     assert lines_of(spectrum)["a: largest +0.100"].tolist() == [0.1, -2.0]
 
 
-def test_svg_is_the_same_for_the_same_picture_and_loads_nothing():
-    figure = plot_flow(CURVES)
-    first, second = svg(figure), svg(plot_flow(CURVES))
-    assert first.startswith("<svg")
-    assert first == second
-    assert not re.search(r'href="(?!#|data:)', first)
-    assert png(figure, dpi=20).startswith(b"\x89PNG")
-
-
 def falling(factor, steps=(0, 50, 100), layer="layer", count=20):
+    """Lines of gradients.jsonl with norms that fall by a factor from step to step."""
     norms = [3 * factor**d for d in range(count)]
     line = {"layer": layer, "distances": list(range(count)), "norms": norms}
     return [{"step": step, **line} for step in steps]
@@ -123,61 +113,6 @@ def test_windows_of_several_lengths_share_a_heat_map():
     assert np.ma.getmaskarray(shares)[5:, 3].all()
 
 
-def test_a_training_as_a_section():
-    (section,) = watched_sections(falling(0.5))
-    assert section.title == "Gradient flow while training"
-    assert section.content.svg.startswith("<svg")
-    assert not re.search(r'href="(?!#|data:)', section.content.svg)
-    assert watched_sections([]) == watched_sections(falling(0.5, count=1)) == []
+def test_without_a_gradient_over_time_there_is_no_heat_map():
     with pytest.raises(ValueError, match="no layer to draw"):
         plot_heat([])
-
-
-@pytest.fixture(scope="module")
-def found():
-    return inspect_model(lstm(-1.0, size=4), torch.randn(16, 2, 3, dtype=torch.double))
-
-
-def test_an_inspection_as_sections(found):
-    sections = inspection_sections(found, list("abcdefghijklmnop"), torch.rand(16, 2))
-    titles = [s.title for s in sections]
-    assert titles[:2] == ["Verdicts", "Layers"]
-    assert titles[2:] == [
-        "Gradient flow", "The network unfolded in time", "Activity of layer", "Dynamics",
-    ]  # fmt: skip
-    assert all(isinstance(s.content, Picture) for s in sections[2:])
-    assert "start the forget gate f open" in report("x", sections[:2])
-
-
-def test_without_matplotlib_a_sentence_stands_there(found, monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match="Drawing a network needs matplotlib"):
-        plot_flow(CURVES)
-    page = report("x", inspection_sections(found) + watched_sections(falling(0.5)))
-    assert "<svg" not in page
-    assert page.count("pip install &#x27;recurra[plot]&#x27;") == 2
-
-
-def test_a_page_is_amended_and_amended_again():
-    page = report("A run", [Section("Data", {"a": 1})])
-    once = amended(page, "inspection", [Section("New", "first")])
-    twice = amended(once, "inspection", [Section("New", "second")])
-    assert "first" in once
-    assert "first" not in twice
-    assert twice.count("<h2>New</h2>") == 1
-    assert amended(twice, "inspection", [Section("New", "first")]) == once
-    assert twice.endswith("</body></html>\n")
-
-
-def test_what_a_page_was_amended_with_is_carried_over():
-    old, new = report("Old", []), report("New", [])
-    assert carried_over(old, new, "inspection") == new
-    block = [Section("Kept", "as it was")]
-    assert carried_over(amended(old, "i", block), new, "i") == amended(new, "i", block)
-
-
-def test_a_page_that_is_not_whole_is_refused():
-    with pytest.raises(RunError, match=r"report\.html is not whole; delete it"):
-        amended("<html>", "inspection", [])
-    with pytest.raises(RunError, match=r"report\.html is not whole; delete it"):
-        carried_over("<html>", report("New", []), "inspection")
