@@ -76,7 +76,7 @@ OUTSIDE = {
     "click": {"cli"},
     "rich": {"cli", "training/progress.py"},
     "tensorboard": {"training"},
-    "matplotlib": {"plots", "bench"},
+    "matplotlib": {"plots"},
     "utilsforecast": {"tasks/forecast/evaluation/scores.py"},
     "pandas": {"data/tables/timestamps.py", "tasks/forecast/evaluation/scores.py"},
     "pyarrow": {"data/tables/table.py"},
@@ -233,7 +233,7 @@ def attributes(path):
 NEVER = {
     "os.environ": {"settings.py"},
     "os.getenv": {"settings.py"},
-    "torch.set_num_threads": {"bench/machine.py"},  # a benchmark is asked to
+    "torch.set_num_threads": {"bench/processor.py"},  # a benchmark is asked to
     "torch.load": set(),
     "torch.save": set(),
     "torch.manual_seed": {  # a run is asked to

@@ -8,9 +8,14 @@ import torch
 from torch import Tensor
 
 from recurra.bench.catalogue import WITH, WITHOUT
-from recurra.bench.results import Point, Row
-from recurra.bench.timing import interleaved
-from recurra.bench.work import TRAINING, Plan, leaf
+from recurra.bench.measurement import (
+    TRAINING,
+    Point,
+    PointResult,
+    SuitePlan,
+    interleaved,
+    leaf,
+)
 from recurra.nn import Recurrent, init
 from recurra.nn.penalties import activation_penalty, temporal_activation_penalty
 
@@ -21,10 +26,10 @@ Penalty = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Contender:
-    """A layer to be trained: what differs from a plain one, and what it is measured against.
+    """A layer to be trained: its difference from a plain one, and the base it is measured against.
 
-    `start` changes its parameters, `penalty` is added to the loss, and `layers` are those that have
-    it; `cell` takes the place of theirs.
+    `start` changes its parameters, `penalty` is added to the loss, `layers` are the layers that the
+    remedy is for, and `cell` replaces their cell.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -64,11 +69,11 @@ REMEDIES = {
     "norm by gate": Contender(cell="lstm_layernorm", layers=("LSTM",)),
     "norm over gates": Contender(cell="lstm_layernorm_joint", layers=("LSTM",)),
 }
-"""What is measured, by name. Ways to initialise have one row: they cost a step nothing."""
+"""The remedies by name. Initialisations have one row: they cost a training step nothing."""
 
 
-def remedies(plan: Plan) -> Iterator[Row]:
-    """Training steps; each remedy in turn with the same layer without it."""
+def remedies(plan: SuitePlan) -> Iterator[PointResult]:
+    """Measure training steps, each remedy in turn with the same layer without it."""
     for layer in plan.layers:
         for batch, steps, size in plan.grid.points():
             for name, contender in REMEDIES.items():
@@ -76,16 +81,16 @@ def remedies(plan: Plan) -> Iterator[Row]:
                     yield _row(contender, Point(layer, name, batch, steps, size), plan)
 
 
-def _row(contender: Contender, point: Point, plan: Plan) -> Row:
+def _row(contender: Contender, point: Point, plan: SuitePlan) -> PointResult:
     x = leaf(torch.randn(point.steps, point.batch, point.size), TRAINING, plan)
     pair = {WITHOUT: BASES[contender.against], WITH: contender}
     runs = {name: _run(each, point, x) for name, each in pair.items()}
-    # Each by itself rather than all at once, lest minutes lie between the two.
-    return Row(point, interleaved(runs, rounds=plan.rounds, warmup=plan.warmup))
+    # One pair at a time: with all remedies in turn, minutes would pass between the two.
+    return PointResult(point, interleaved(runs, rounds=plan.rounds, warmup=plan.warmup))
 
 
 def _run(contender: Contender, point: Point, x: Tensor) -> Callable[[], None]:
-    """A forward and backward pass from dL/dy, and from the penalty where there is one."""
+    """A forward and backward pass from dL/dy, and from the penalty if there is one."""
     cell = contender.cell or point.layer.lower()
     module = Recurrent(cell, point.size, point.size, **contender.options)
     if contender.start is not None:
@@ -104,6 +109,6 @@ def _run(contender: Contender, point: Point, x: Tensor) -> Callable[[], None]:
 
 
 def _resets(point: Point) -> Tensor:
-    """Marks (T, B), one step in 16 or so, always the same."""
+    """Reset marks (T, B), about one step in 16, always the same."""
     generator = torch.Generator().manual_seed(0)
     return torch.rand(point.steps, point.batch, generator=generator) < 1 / 16

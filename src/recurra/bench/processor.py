@@ -1,16 +1,52 @@
-"""The peak of the processor: multiply-adds that wait for nothing, on all of torch's threads."""
+"""The processor that figures are measured on, and its peak: independent multiply-adds."""
 
 import ctypes
 import functools
+import os
+import platform
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import torch
 
+from recurra import __version__
 from recurra.backends.cpu.machine import addresses, host
+from recurra.nn import LSTM
 
-__all__ = ["peak"]
+__all__ = ["machine_facts", "peak", "use_threads"]
+
+
+def machine_facts() -> dict[str, str | int]:
+    """The processor, versions, torch's threads, and the engine that layers run on."""
+    return {
+        "processor": _processor(),
+        "llvm_name": host().cpu,
+        "cores": os.cpu_count() or 1,
+        "vector_bits": host().register_bytes * 8,
+        "threads": torch.get_num_threads(),
+        "engine": LSTM(1, 1).engine,
+        "recurra": __version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "system": platform.platform(terse=True),
+    }
+
+
+def use_threads(threads: int) -> None:
+    """Set torch's threads in this process, as a benchmark may; Recurra's are the same."""
+    torch.set_num_threads(threads)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
 
 # Enough sums to hide the latency of two units of 4 cycles, few enough for 16 registers.
 STEPS, SUMS = 20_000_000, 12
@@ -18,7 +54,10 @@ ROUNDS = 5
 
 
 def peak(steps: int = STEPS) -> float:
-    """Operations a second in float32 (a multiply-add is two), the best of a few rounds."""
+    """Measure operations a second in float32 (a multiply-add is two), on all of torch's threads.
+
+    It is the best of a few rounds.
+    """
     run, threads = _compiled(), torch.get_num_threads()
     seconds = _fewest_seconds(lambda room: run(room, steps), threads)
     return threads * steps * SUMS * host().lanes(4) * 2 / seconds
@@ -31,7 +70,7 @@ def _compiled() -> Callable[[int, int], None]:
 
 
 def _fewest_seconds(run: Callable[[int], None], threads: int) -> float:
-    """Of a call on every thread at once, each with a buffer of its own; ctypes frees the lock."""
+    """Seconds of a call on all threads, each with a buffer; ctypes releases the global lock."""
     rooms = [ctypes.create_string_buffer(256) for _ in range(threads)]
     places = [ctypes.addressof(room) for room in rooms]
     times = []
@@ -50,7 +89,7 @@ def _text(lanes: int) -> str:
       %s0 = phi [0, %entry], [%n0, %loop]        one of these a sum
       %n0 = fma(%s0, 0.5, 0.5)                   one of these a sum
     done:
-      store volatile %n0, ptr %out               lest the loop be seen to do nothing
+      store volatile %n0, ptr %out               or the loop would be optimised away
     """
     vector = f"<{lanes} x float>"
     half = f"{vector} <" + ", ".join(["float 0.5"] * lanes) + ">"
