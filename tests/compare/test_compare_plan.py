@@ -3,9 +3,8 @@
 import pytest
 from compare_toys import TINY, tiny
 
-from recurra.compare.config import comparison_at, comparison_from, folder_name
-from recurra.compare.plan import CONTESTS, plan
-from recurra.compare.sizes import nearest_size
+from recurra.compare.comparison import comparison_at, comparison_from, folder_name
+from recurra.compare.trials import CONTESTS, nearest_size, plan
 from recurra.errors import ConfigError, DataError, RunError
 
 

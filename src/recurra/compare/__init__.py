@@ -1,27 +1,47 @@
 """Several cells on one task under equal budgets, each training in a process of its own.
 
-`recurra.compare.config` is importable without loading torch.
+`recurra.compare.comparison` is importable without loading torch.
 """
 
+import importlib
 from typing import TYPE_CHECKING
 
-from recurra.lazy import attach
-
 if TYPE_CHECKING:
-    from recurra.compare.config import Comparison, comparison_from
-    from recurra.compare.results import Outcome, Row
-    from recurra.compare.run import Told, compare
+    from recurra.compare.comparison import Comparison, comparison_from
+    from recurra.compare.comparison_run import ComparisonProgress, compare
+    from recurra.compare.findings import Findings
+    from recurra.compare.outcomes import CellResult, Outcome
 
-__all__ = ["Comparison", "Outcome", "Row", "Told", "compare", "comparison_from"]
+_LAZY = {
+    "CellResult": "outcomes",
+    "Comparison": "comparison",
+    "ComparisonProgress": "comparison_run",
+    "Findings": "findings",
+    "Outcome": "outcomes",
+    "compare": "comparison_run",
+    "comparison_from": "comparison",
+}
 
-__getattr__, __dir__ = attach(
-    __name__,
-    {
-        "Comparison": "recurra.compare.config",
-        "Outcome": "recurra.compare.results",
-        "Row": "recurra.compare.results",
-        "Told": "recurra.compare.run",
-        "compare": "recurra.compare.run",
-        "comparison_from": "recurra.compare.config",
-    },
-)
+__all__ = [
+    "CellResult",
+    "Comparison",
+    "ComparisonProgress",
+    "Findings",
+    "Outcome",
+    "compare",
+    "comparison_from",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(
+            f"module 'recurra.compare' has no attribute {name!r}; it has {', '.join(__all__)}"
+        )
+    value: object = getattr(importlib.import_module(f"recurra.compare.{_LAZY[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

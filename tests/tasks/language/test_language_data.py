@@ -1,12 +1,12 @@
 """The counts of the field on real text."""
 
 import pytest
+from recurra.tasks.language.corpus import encode_corpus, read_texts
 
 from recurra import LanguageModel
 from recurra.data.text import read_text
 from recurra.data.vocabulary import build_vocabulary
 from recurra.tasks.language.config import LanguageConfig
-from recurra.tasks.language.corpus import encode_corpus, read_texts
 
 pytestmark = [pytest.mark.data, pytest.mark.usefixtures("undrawn")]
 

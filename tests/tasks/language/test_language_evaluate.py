@@ -5,11 +5,11 @@ import math
 
 import pytest
 import torch
+from recurra.tasks.language.evaluate import evaluate_text, mean_nats
 
 from recurra import LanguageModel
 from recurra.errors import DataError
 from recurra.tasks.language.config import LanguageConfig
-from recurra.tasks.language.evaluate import evaluate_text, mean_nats
 from recurra.tasks.language.model import LanguageNet
 
 pytestmark = pytest.mark.usefixtures("undrawn")
