@@ -15,12 +15,12 @@ JOBS = '''
 import sys, time
 from pathlib import Path
 from recurra.errors import DataError, MissingExtra
-from recurra.processes import STOPPED, tell
+from recurra.processes import STOPPED, report_progress
 
 def greet(name):
     print("a user's cell may print")
-    tell(step=1)
-    tell(step=2)
+    report_progress(step=1)
+    report_progress(step=2)
     return {"text": f"hello {name}"}
 
 def meet(folder):
@@ -62,13 +62,13 @@ def job(tmp_path):
     return make
 
 
-def test_a_job_has_a_result_and_tells_its_progress(job):
+def test_a_job_has_a_result_and_reports_its_progress(job):
     told, ended = [], []
     greeting = job("greet", name="you")
     run_jobs(
         [greeting],
         1,
-        told=lambda *line: told.append(line),
+        progress=lambda *line: told.append(line),
         ended=lambda *result: ended.append(result),
     )
     assert told == [("greet", {"step": 1}), ("greet", {"step": 2})]

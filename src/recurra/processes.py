@@ -1,8 +1,8 @@
 """Jobs in processes of their own, several at a time, and the memory of a process.
 
 A job is a call of one of our functions with arguments and a result that JSON can hold. Its process,
-`python -m recurra.processes ORDER`, writes JSON lines: {"told": ...} for each call of `tell`, then
-{"result": ...}, or {"error": ..., "text": ...} and exit code 2.
+`python -m recurra.processes ORDER`, writes JSON lines: {"progress": ...} for each call of
+`report_progress`, then {"result": ...}, or {"error": ..., "text": ...} and exit code 2.
 """
 
 import ctypes
@@ -24,7 +24,15 @@ from typing import IO, Any
 from recurra import errors
 from recurra.errors import MissingExtra, RecurraError
 
-__all__ = ["STOPPED", "Job", "peak_memory", "reset_peak_memory", "run_job", "run_jobs", "tell"]
+__all__ = [
+    "STOPPED",
+    "Job",
+    "peak_memory",
+    "report_progress",
+    "reset_peak_memory",
+    "run_job",
+    "run_jobs",
+]
 
 MISTAKE, STOPPED = 2, 130
 """Exit codes: an error that is reported as a line, and an interruption with everything saved."""
@@ -70,16 +78,16 @@ def run_jobs(
     workers: int,
     *,
     ended: Callable[[Job, Any], None],
-    told: Listener = lambda name, line: None,
+    progress: Listener = lambda name, line: None,
 ) -> None:
     """Run jobs in turn, `workers` at a time.
 
-    `told(name, line)` is called from threads with what a job passes to `tell`; `ended` with each
-    job that has ended, and its result. Ctrl-C interrupts all processes, so that they can save, and
-    is raised once they have ended; the second kills them. The first error of any process is raised
-    after the others were interrupted and have ended.
+    `progress(name, line)` is called from threads with each line that a job reports; `ended` with
+    each job that has ended, and its result. Ctrl-C interrupts all processes, so that they can save,
+    and is raised once they have ended; a second one kills them. The first error of any process is
+    raised after the others were interrupted and have ended.
     """
-    crew = _Crew(told)
+    crew = _Crew(progress)
     with ThreadPoolExecutor(workers) as pool:
         futures = {pool.submit(crew.run, job): job for job in jobs}
         try:
@@ -101,8 +109,8 @@ def run_jobs(
 class _Crew:
     """The processes that are running."""
 
-    def __init__(self, told: Listener) -> None:
-        self._told = told
+    def __init__(self, progress: Listener) -> None:
+        self._progress = progress
         self._lock = threading.Lock()
         self._processes: set[subprocess.Popen[str]] = set()
         self._stopped = False
@@ -149,13 +157,13 @@ class _Crew:
             return process
 
     def _listen(self, name: str, process: "subprocess.Popen[str]") -> dict[str, Any]:
-        """Pass on what the job tells; return the last line."""
+        """Pass on the progress of the job; return the last line."""
         line: dict[str, Any] = {}
         assert process.stdout is not None
         for text in process.stdout:
             line = json.loads(text)
-            if "told" in line:
-                self._told(name, line["told"])
+            if "progress" in line:
+                self._progress(name, line["progress"])
         return line
 
 
@@ -170,9 +178,9 @@ def _error(job: Job, code: int, line: dict[str, Any], complaints: str) -> Recurr
     return job.failure(f"The process of {job.name} ended with code {code} ({last}); {job.remedy}.")
 
 
-def tell(**line: Any) -> None:
-    """Pass a line from a job to the `told` of its parent."""
-    _write({"told": line})
+def report_progress(**line: Any) -> None:
+    """Pass a line from a job to the `progress` of its parent."""
+    _write({"progress": line})
 
 
 def _write(line: dict[str, Any]) -> None:

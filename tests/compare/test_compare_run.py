@@ -24,12 +24,12 @@ def crew(monkeypatch):
     asked = []
     monkeypatch.setattr("recurra.compare.findings.require_matplotlib", no_matplotlib)
 
-    def run_jobs(jobs, workers, *, told, ended):
+    def run_jobs(jobs, workers, *, progress, ended):
         for job in jobs:
             asked.append(job.name)
             if job.name == getattr(run_jobs, "breaks", None):
                 raise KeyboardInterrupt
-            told(job.name, {"step": 0})
+            progress(job.name, {"step": 0})
             trial = Trial(**job.arguments["trial"])
             Path(job.arguments["outcome"]).write_text(json.dumps(asdict(outcome(trial))))
             ended(job, None)
@@ -105,7 +105,7 @@ def test_a_job_trains_and_writes_its_outcome(tmp_path):
     run_jobs(
         [folder.job(entries[0].trials[0])],
         1,
-        told=lambda name, line: steps.append((name, line["step"])),
+        progress=lambda name, line: steps.append((name, line["step"])),
         ended=lambda job, result: None,
     )
     assert folder.outcomes(entries)["gru-0"].steps == 2

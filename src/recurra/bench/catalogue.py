@@ -62,7 +62,7 @@ class Suite:
 
     @property
     def is_of_costs(self) -> bool:
-        """Whether it measures costs, each by itself: a mean over them would be meaningless."""
+        """True if it measures costs, each by itself: a mean over them would be meaningless."""
         return any(ratio.is_cost for ratio in self.ratios)
 
 

@@ -1,4 +1,4 @@
-"""How a point of a grid is measured: runs timed in turn, and the operations of their products."""
+"""Measurements at the points of a grid: runs timed in turn, and their numbers of operations."""
 
 import math
 import statistics
@@ -50,7 +50,7 @@ class Point:
 
 @dataclass(frozen=True)
 class SuitePlan:
-    """How a suite is measured: grid, layers, rounds, and whether the input needs a gradient."""
+    """The options of a measurement: grid, layers, rounds, and whether x needs a gradient."""
 
     grid: SizeGrid
     layers: Sequence[str]

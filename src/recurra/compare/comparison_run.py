@@ -73,7 +73,7 @@ def compare(
         return Findings(comparison, facts, results_of(entries, outcomes))
 
     left = [folder.job(trial) for trial in _in_turn(entries) if trial.name not in outcomes]
-    run_jobs(left, jobs, told=progress.progress, ended=ended)
+    run_jobs(left, jobs, progress=progress.progress, ended=ended)
     write_findings(folder, findings())
     return findings()
 

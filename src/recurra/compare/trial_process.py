@@ -14,7 +14,7 @@ from recurra.compare.outcomes import Outcome, Reach
 from recurra.compare.trials import Trial
 from recurra.errors import InsightError, TrainingError
 from recurra.files import write_atomic
-from recurra.processes import STOPPED, peak_memory, reset_peak_memory, tell
+from recurra.processes import STOPPED, peak_memory, report_progress, reset_peak_memory
 from recurra.training import Run
 
 __all__ = ["TrialProgress", "outcome_of", "run_trial"]
@@ -25,26 +25,26 @@ _BETWEEN_LINES = 0.25
 
 def run_trial(trial: Mapping[str, Any], run: str, outcome: str) -> None:
     """Train into the directory `run`, and write the file `outcome`; exit where interrupted."""
-    found = outcome_of(Trial(**trial), Path(run), TrialProgress(tell))
+    found = outcome_of(Trial(**trial), Path(run), TrialProgress(report_progress))
     if found is None:
         sys.exit(STOPPED)
     write_atomic(Path(outcome), json.dumps(asdict(found), indent=2).encode())
 
 
 class TrialProgress:
-    """Passes the progress of a training to `tell`, a few times a second.
+    """Passes the progress of a training to `report`, a few times a second.
 
     `step` is the last step, `bytes` the process's highest memory when training stopped.
     """
 
-    def __init__(self, tell: Callable[..., None]) -> None:
-        self._tell, self._last = tell, 0.0
+    def __init__(self, report: Callable[..., None]) -> None:
+        self._report, self._last = report, 0.0
         self.step = self.bytes = 0
 
     def start(self, total_steps: int, step: int) -> None:
         """Pass on the step that training begins at."""
         self.step = step
-        self._tell(step=step)
+        self._report(step=step)
 
     def update(
         self,
@@ -60,7 +60,7 @@ class TrialProgress:
         self.step, now = step, time.monotonic()
         if now - self._last >= _BETWEEN_LINES:
             self._last = now
-            self._tell(step=step, loss=loss, validation=validation)
+            self._report(step=step, loss=loss, validation=validation)
 
     def message(self, text: str) -> None:
         """Ignore it: a comparison doesn't show it."""

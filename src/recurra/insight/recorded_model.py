@@ -38,7 +38,7 @@ class Recording:
         return zip(self.runs, self.strides, strict=True)
 
     def has_steps(self, count: int) -> bool:
-        """Whether a layer ran over so many steps."""
+        """Check whether a layer ran over so many steps."""
         return any(len(run.inputs) == -(-count // stride) for run, stride in self.layers())
 
 
@@ -108,7 +108,7 @@ def _stride(model: nn.Module, run: str) -> int:
 
 
 def _is_batch_first(model: nn.Module) -> bool:
-    """Whether the last recurrent layer takes its input with the batch first."""
+    """Check whether the last recurrent layer takes its input with the batch first."""
     found = [m.batch_first for m in model.modules() if hasattr(m, "batch_first")]
     return bool(found and found[-1])
 
@@ -130,7 +130,7 @@ def joined(runs: Iterable[LayerRun]) -> tuple[LayerRun, ...]:
 
 
 def _continues(run: LayerRun, later: LayerRun) -> bool:
-    """Whether a later run starts with the states that this run ended with."""
+    """Check whether a later run starts with the states that this run ended with."""
     ended, begun = run.after[run.order[-1]], later.before[later.order[0]]
     return all(s.shape == t.shape and torch.equal(s, t) for s, t in zip(ended, begun, strict=True))
 

@@ -83,7 +83,7 @@ class LayerActivity:
 
     @property
     def gated(self) -> bool:
-        """Whether the cell has gates."""
+        """True if the cell has gates."""
         return any(s.kind == "sigmoid" for s in self.saturation)
 
 

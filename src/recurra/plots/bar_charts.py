@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from recurra.plots.figure import COLOURS, GREY, INK, add_title, drawing, new_figure
+from recurra.plots.figure import COLOURS, GREY, INK, add_title, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +60,7 @@ class CostBars:
         return (COST_HEIGHT * len(self.names) + COST_EDGES,)
 
 
-@drawing
+@styled
 def plot_bars(panels: Sequence[RatioBars | CostBars], caption: str, below: str) -> Figure:
     """Draw the panels one below another; `below` names the points, at the left of their names."""
     heights = [height for panel in panels for height in panel.heights]

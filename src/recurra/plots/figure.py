@@ -21,12 +21,12 @@ __all__ = [
     "INK",
     "PAPER",
     "add_title",
-    "drawing",
     "image",
     "line_style",
     "literal",
     "new_figure",
     "require_matplotlib",
+    "styled",
     "svg",
     "visible",
 ]
@@ -82,18 +82,18 @@ def require_matplotlib() -> None:
         raise MissingExtra("matplotlib", "plot", "Drawing")
 
 
-def drawing(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
     """Decorate a function that draws a figure: it has the style, or raises MissingExtra."""
 
     @functools.wraps(draw)
-    def styled(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
+    def draw_in_style(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
         require_matplotlib()
         from matplotlib import rc_context
 
         with rc_context(_STYLE):
             return draw(*args, **kwargs)
 
-    return styled
+    return draw_in_style
 
 
 def new_figure(width: float, height: float) -> Figure:

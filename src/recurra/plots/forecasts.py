@@ -15,9 +15,9 @@ from recurra.plots.figure import (
     INK,
     PAPER,
     add_title,
-    drawing,
     literal,
     new_figure,
+    styled,
 )
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class AnomalySeries:
     high: Any = None
 
 
-@drawing
+@styled
 def plot_forecasts(series: Sequence[ForecastSeries], title: str = "", unit: str = "") -> Figure:
     """Draw one panel a series: history, point forecast, intervals from light (wide) to dark.
 
@@ -86,7 +86,7 @@ def plot_forecasts(series: Sequence[ForecastSeries], title: str = "", unit: str 
     return figure
 
 
-@drawing
+@styled
 def plot_anomalies(
     series: Sequence[AnomalySeries], title: str = "", unit: str = "", threshold: float = 3.0
 ) -> Figure:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recurra.plots.figure import COLOURS, GREY, PAPER, drawing, line_style, literal, new_figure
+from recurra.plots.figure import COLOURS, GREY, PAPER, line_style, literal, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,7 @@ JacobianCurve = tuple[Sequence[float], Sequence[float], Sequence[float]]
 """Times, spectral radius and norm of the Jacobian at each of them."""
 
 
-@drawing
+@styled
 def plot_flow(
     curves: Mapping[str, Sequence[float]],
     title: str = "Gradient flow",
@@ -91,7 +91,7 @@ def _shares(norms: Sequence[float]) -> list[float]:
     return [n / start for n in norms]
 
 
-@drawing
+@styled
 def plot_dynamics(
     curves: Mapping[str, JacobianCurve], exponents: Mapping[str, Sequence[float]]
 ) -> Figure:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recurra.plots.figure import INK, add_title, drawing, literal, new_figure
+from recurra.plots.figure import INK, add_title, literal, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +27,7 @@ LINE, RIM = "#ffffff", "#10101a"
 """The horizon, which lies on dark colours and on light ones."""
 
 
-@drawing
+@styled
 def plot_heat(
     lines: Sequence[Mapping[str, Any]], title: str = "Gradient flow during training"
 ) -> Figure:

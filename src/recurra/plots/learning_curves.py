@@ -15,10 +15,10 @@ from recurra.plots.figure import (
     GRID,
     INK,
     add_title,
-    drawing,
     line_style,
     literal,
     new_figure,
+    styled,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _APART = 0.045
 """Labels at the right edge are at least so far apart, as a share of its height."""
 
 
-@drawing
+@styled
 def plot_training(lines: Sequence[MetricsLine]) -> Figure:
     """Draw loss, learning rate and gradient norm of a run over its training steps.
 
@@ -59,7 +59,7 @@ def plot_training(lines: Sequence[MetricsLine]) -> Figure:
     return figure
 
 
-@drawing
+@styled
 def plot_members(members: Mapping[str, Sequence[MetricsLine]], unit: str = "loss") -> Figure:
     """Draw training (thin) and validation (dots) of each member, named where there are few.
 
@@ -110,7 +110,7 @@ class ComparedCurves:
     diverged: Sequence[Sequence[tuple[int, float]]] = ()
 
 
-@drawing
+@styled
 def plot_compared(
     contenders: Sequence[ComparedCurves],
     levels: Sequence[tuple[float, str]] = (),
@@ -228,7 +228,7 @@ def _places(group: Sequence[float]) -> list[float]:
     return [middle + _APART * (index - (len(group) - 1) / 2) for index in range(len(group))]
 
 
-@drawing
+@styled
 def plot_table(
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],

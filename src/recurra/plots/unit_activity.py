@@ -13,9 +13,9 @@ from recurra.plots.figure import (
     INK,
     PAPER,
     add_title,
-    drawing,
     literal,
     new_figure,
+    styled,
     visible,
 )
 
@@ -55,7 +55,7 @@ class UnfoldedRow:
     reverse: bool = False
 
 
-@drawing
+@styled
 def plot_unfolded(
     rows: Sequence[UnfoldedRow],
     labels: Sequence[str] = (),
@@ -167,7 +167,7 @@ def _draw_arrow(
 
 
 def _is_same_layer(below: UnfoldedRow, row: UnfoldedRow) -> bool:
-    """Whether two rows are the directions of one layer, which don't read one another."""
+    """Check whether two rows are the directions of one layer, which don't read one another."""
     return row.reverse and not below.reverse and below.gradient is not None
 
 
@@ -177,7 +177,7 @@ def _draw_texts(axes: Axes, labels: Sequence[str], height: float, side: str) -> 
         axes.text(t, height, visible(label), **style)
 
 
-@drawing
+@styled
 def plot_gates(
     values: Mapping[str, Any], labels: Sequence[str] = (), title: str = "Gate activity"
 ) -> Figure:

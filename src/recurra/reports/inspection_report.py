@@ -173,7 +173,7 @@ def _unfolded(inspection: Inspection, output: Tensor | None, row: int) -> list[U
 
 
 def _run_together(inspection: Inspection, layer: LayerInsight) -> bool:
-    """Whether a layer runs at the steps of the first one, apart from what fills up a dilation."""
+    """Check whether a layer runs at the steps of the first one, apart from a dilation's padding."""
     first = inspection.layers[0]
     apart = len(inspection.inputs[first.name]) - len(inspection.inputs[layer.name])
     return abs(apart) < max(first.flow.longest.stride, layer.flow.longest.stride)
