@@ -145,7 +145,7 @@ def test_a_training_that_diverges_is_an_outcome(tmp_path):
 
 def test_a_language_model_and_its_outcome(tmp_path):
     (tmp_path / "a.txt").write_text("to be or not to be, that is the question\n" * 20)
-    settings = {"problem": "language", "files": [str(tmp_path / "a.txt")], "window": 4, "steps": 2}
+    settings = {"problem": "language", "data": [str(tmp_path / "a.txt")], "window": 4, "steps": 2}
     settings |= {"cells": ["rnn"], "hidden": 3, "batch_size": 2, "seeds": 1}
     trial = plan(comparison_from(settings))[0].trials[0]
     found = outcome_of(trial, tmp_path / "run", quiet())
