@@ -152,7 +152,14 @@ def check_trainable(config: ForecastConfig, panel: Panel) -> None:
 def fit_model(
     config: ForecastConfig, panel: Panel, run: Run, *, resume: bool, progress: Progress | None
 ) -> Fitted:
-    """Train every member, each in a run of its own inside `run`."""
+    """Train every member, each in a run of its own inside `run`, which is locked meanwhile."""
+    with run.locked():
+        return _fit_members(config, panel, run, resume=resume, progress=progress)
+
+
+def _fit_members(
+    config: ForecastConfig, panel: Panel, run: Run, *, resume: bool, progress: Progress | None
+) -> Fitted:
     sizes = sizes_of(config, panel)
     nets = tuple(build(member_config(config, n), sizes) for n in range(config.ensemble))
     parts = split(config, panel, nets[0].lookback)
