@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurra.data.series.read import Columns, Schema, future_of, open_panel, read_panel
+from recurra.data.series.covariates import future_of
+from recurra.data.series.panel import Schema
+from recurra.data.series.read import open_panel, read_panel
+from recurra.data.tables.columns import TableColumns
 from recurra.errors import DataError
 
 TABLE = pd.DataFrame(
@@ -25,7 +28,7 @@ TABLE = pd.DataFrame(
         "size": [3, 3, 3, 5, 5],
     }
 )
-COVARIATES = Columns(past=("price",), future=("promo",), static=("size",))
+COVARIATES = TableColumns(past=("price",), future=("promo",), static=("size",))
 AHEAD = pd.DataFrame(
     {
         "unique_id": ["a", "a", "b", "b"],
@@ -83,7 +86,7 @@ def series(panel):
 
 
 def test_every_kind_of_table_gives_the_same_series(source):
-    panel = read_panel(source, Columns())
+    panel = read_panel(source, TableColumns())
     b, a = panel.ids.tolist().index("b"), panel.ids.tolist().index("a")
     assert panel.frequency.name == "D"
     assert same(panel.values(b), [1, 2, np.nan, 4])
@@ -101,20 +104,22 @@ def test_every_kind_of_table_gives_the_same_covariates(source):
 
 
 def test_the_kind_of_frame_is_remembered():
-    assert read_panel(TABLE, Columns()).times_given == "pandas"
-    assert read_panel(pl.from_pandas(TABLE), Columns()).times_given == "polars"
+    assert read_panel(TABLE, TableColumns()).frame_kind == "pandas"
+    assert read_panel(pl.from_pandas(TABLE), TableColumns()).frame_kind == "polars"
 
 
 def test_wide_is_long(tmp_path):
     wide = TABLE.pivot(index="ds", columns="unique_id", values="y").reset_index()
-    panel = read_panel(to_csv(wide, tmp_path), Columns(layout="wide"))
+    panel = read_panel(to_csv(wide, tmp_path), TableColumns(layout="wide"))
     assert panel.ids.tolist() == ["a", "b"]
     assert same(panel.values(0), [7, 8, np.nan])  # its first value starts it, the table ends it
     assert same(panel.values(1), [1, 2, np.nan, 4])
 
 
 def test_wide_without_stamps_counts_rows():
-    panel = read_panel(pl.DataFrame({"u": [5, 6], "v": [None, 8]}), Columns(layout="wide", time=""))
+    panel = read_panel(
+        pl.DataFrame({"u": [5, 6], "v": [None, 8]}), TableColumns(layout="wide", time="")
+    )
     assert series(panel) == {"u": [5, 6], "v": [8]}
     assert (panel.starts.tolist(), panel.frequency.whole) == ([1, 2], True)
 
@@ -123,7 +128,7 @@ def test_wide_without_stamps_counts_rows():
 def test_rows_of_a_file(tmp_path, header):
     path = tmp_path / "rows.csv"
     path.write_text(header + "x,1,NA,3,,\n007,4\n")
-    panel = read_panel(path, Columns(layout="rows"))
+    panel = read_panel(path, TableColumns(layout="rows"))
     assert panel.ids.tolist() == ["x", "007"]
     assert same(panel.y, [1, np.nan, 3, 4])
     assert (panel.starts.tolist(), panel.last.tolist()) == ([1, 1], [3, 1])
@@ -131,7 +136,7 @@ def test_rows_of_a_file(tmp_path, header):
 
 def test_rows_of_a_frame():
     panel = read_panel(
-        pl.DataFrame({"i": [3, 4], "a": [1, 2], "b": [5, None]}), Columns(layout="rows")
+        pl.DataFrame({"i": [3, 4], "a": [1, 2], "b": [5, None]}), TableColumns(layout="rows")
     )
     assert series(panel) == {3: [1, 5], 4: [2]}
 
@@ -139,17 +144,17 @@ def test_rows_of_a_frame():
 def test_ids_of_a_file_are_what_they_look_like(tmp_path):
     for written, meant in (("7", 7), ("07", "07"), ("x", "x")):
         table = TABLE.assign(unique_id=written).drop_duplicates("ds")
-        assert read_panel(to_csv(table, tmp_path), Columns()).ids.tolist() == [meant]
+        assert read_panel(to_csv(table, tmp_path), TableColumns()).ids.tolist() == [meant]
 
 
 def test_dates_with_the_day_first():
     table = TABLE.iloc[:2].assign(ds=["31/01/2024", "01/02/2024"])
-    panel = read_panel(table, Columns())
+    panel = read_panel(table, TableColumns())
     assert panel.last.astype("M8[D]").astype(str).tolist() == ["2024-02-01"]
 
 
 def test_all_missing_and_single_values_are_no_errors():
-    panel = read_panel(TABLE.assign(y=np.nan).iloc[:4], Columns())
+    panel = read_panel(TABLE.assign(y=np.nan).iloc[:4], TableColumns())
     assert panel.lengths.tolist() == [4, 1]
     assert np.isnan(panel.y).all()
 
@@ -167,7 +172,7 @@ def test_any_rows_in_any_order(present, random):
     ]
     rows += [(n, len(steps), -1.0) for n, steps in enumerate(present)] + [(9, 0, 0.5), (9, 1, 0.5)]
     random.shuffle(rows)
-    panel = read_panel(pd.DataFrame(rows, columns=["unique_id", "ds", "y"]), Columns(freq="1"))
+    panel = read_panel(pd.DataFrame(rows, columns=["unique_id", "ds", "y"]), TableColumns(freq="1"))
     back = [
         (i, t, y)
         for n, i in enumerate(panel.ids)
@@ -181,7 +186,7 @@ def test_many_series_keep_their_order():
     count = 70_000  # more than sixteen bits hold
     table = pd.DataFrame({"unique_id": np.arange(count), "ds": 2, "y": np.arange(count) + 0.5})
     both = pd.concat([table, table.assign(ds=1, y=-table.y)])
-    panel = read_panel(both, Columns())
+    panel = read_panel(both, TableColumns())
     assert panel.ids.tolist() == list(range(count))
     assert (panel.y.reshape(-1, 2)[:, 1] == table.y).all()
 
@@ -220,11 +225,11 @@ def test_a_schema_of_the_first_rows_is_that_of_a_table_that_ends_there(ends):
     stop = {"b": ends[0] if ends[0] < 3 else ends[0] - 1, "a": ends[1]}
     place = TABLE.groupby("unique_id").cumcount()
     cut = TABLE[place < TABLE.unique_id.map(stop)]
-    reading, wanted = open_panel(TABLE, COVARIATES), read_panel(cut, COVARIATES)
-    schema = reading.schema(np.array(ends))
+    opened, wanted = open_panel(TABLE, COVARIATES), read_panel(cut, COVARIATES)
+    schema = opened.fit_schema(np.array(ends))
     kinds = ("past", "future", "static")
     assert all(getattr(schema, k) == getattr(wanted.schema, k) for k in kinds)
-    found = reading.panel(schema, np.array(ends)).select(np.array(ends) > 0)
+    found = opened.encode(schema, np.array(ends)).select(np.array(ends) > 0)
     assert np.array_equal(found.static, wanted.static)
     for n, there in enumerate(wanted.lengths):
         rows = slice(found.offsets[n], found.offsets[n] + there)
@@ -234,21 +239,21 @@ def test_a_schema_of_the_first_rows_is_that_of_a_table_that_ends_there(ends):
 
 
 def test_what_comes_later_is_as_if_missing_whatever_it_is():
-    reading = open_panel(TABLE, COVARIATES)
+    opened = open_panel(TABLE, COVARIATES)
     ends = np.array([1, 0])  # a text, and a missing one, that the first row of `b` doesn't know
-    panel = reading.panel(reading.schema(ends), ends)
+    panel = opened.encode(opened.fit_schema(ends), ends)
     assert panel.future.tolist() == [[1], [0], [0], [0], [0], [0]]
-    with pytest.raises(DataError, match="'promo' is 'yes', which training had not"):
-        reading.panel(panel.schema, ends, ahead=1)
+    with pytest.raises(DataError, match="'promo' is 'yes', which training did not have"):
+        opened.encode(panel.schema, ends, ahead=1)
 
 
 def test_a_constant_covariate_is_zero():
-    panel = read_panel(TABLE.assign(price=0.1), Columns(past=("price",)))
+    panel = read_panel(TABLE.assign(price=0.1), TableColumns(past=("price",)))
     assert np.abs(panel.past).max() < 1e-6
 
 
 def test_a_missing_number_has_an_indicator():
-    panel = read_panel(TABLE.assign(price=[1, 3, None, 1, 3]), Columns(past=("price",)))
+    panel = read_panel(TABLE.assign(price=[1, 3, None, 1, 3]), TableColumns(past=("price",)))
     assert panel.past.tolist() == [[-1, 0], [1, 0], [0, 1], [0, 1], [-1, 0], [1, 0]]
 
 
@@ -257,7 +262,9 @@ def test_static_covariates_of_their_own_table(layout):
     side = pl.DataFrame({"unique_id": ["a", "b"], "kind": ["u", "v"], "area": [1.0, 3.0]})
     table = TABLE[["unique_id", "ds", "y"]]
     wide = table.pivot(index="ds", columns="unique_id", values="y").reset_index()
-    panel = read_panel(table if layout == "long" else wide, Columns(layout=layout), static=side)
+    panel = read_panel(
+        table if layout == "long" else wide, TableColumns(layout=layout), static=side
+    )
     assert dict(zip(panel.ids, panel.static.tolist(), strict=True)) == {
         "a": [1, 0, -1],
         "b": [0, 1, 1],
@@ -271,12 +278,12 @@ def test_what_is_known_of_the_future(tmp_path):
     for source in (AHEAD, pl.from_pandas(AHEAD), to_csv(AHEAD, tmp_path)):
         assert future_of(panel, source, 2).tolist() == expected
     assert future_of(panel, pd.concat([TABLE, AHEAD]), 1).shape == (2, 1, 3)
-    assert future_of(read_panel(TABLE, Columns()), AHEAD, 2).shape == (2, 2, 0)
+    assert future_of(read_panel(TABLE, TableColumns()), AHEAD, 2).shape == (2, 2, 0)
 
 
 def test_new_tables_may_name_their_stamps_otherwise():
     schema = read_panel(TABLE, COVARIATES).schema
-    columns = Columns(time="t", past=("price",), future=("promo",), static=("size",))
+    columns = TableColumns(time="t", past=("price",), future=("promo",), static=("size",))
     panel = read_panel(TABLE.rename(columns={"ds": "t"}), columns, schema=schema)
     assert future_of(panel, AHEAD.rename(columns={"ds": "t"}), 2).shape == (2, 2, 3)
 
@@ -285,7 +292,7 @@ def test_new_tables_may_name_their_stamps_otherwise():
 def test_what_all_series_of_a_wide_table_share(time):
     table = pd.DataFrame({"ds": [1, 2], "u": [1.0, 2], "v": [3.0, 4], "holiday": [0, 2]})
     table = table if time else table.drop(columns="ds")
-    panel = read_panel(table, Columns(layout="wide", time=time, future=("holiday",)))
+    panel = read_panel(table, TableColumns(layout="wide", time=time, future=("holiday",)))
     assert panel.ids.tolist() == ["u", "v"]
     assert panel.future[:, 0].tolist() == [-1, 1, -1, 1]
     ahead = pd.DataFrame({"ds": [3, 4], "holiday": [1, 4]})
@@ -294,7 +301,7 @@ def test_what_all_series_of_a_wide_table_share(time):
 
 @pytest.mark.data
 def test_etth1(real_data):
-    panel = read_panel(real_data / "etth1" / "ETTh1.csv", Columns(layout="wide", time="date"))
+    panel = read_panel(real_data / "etth1" / "ETTh1.csv", TableColumns(layout="wide", time="date"))
     assert panel.frequency.name == "h"
     assert panel.ids.tolist() == ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
     assert panel.lengths.tolist() == [17_420] * 7
@@ -303,7 +310,7 @@ def test_etth1(real_data):
 
 @pytest.mark.data
 def test_m4_hourly(real_data):
-    panel = read_panel(real_data / "m4_hourly" / "hourly_train.csv", Columns(layout="rows"))
+    panel = read_panel(real_data / "m4_hourly" / "hourly_train.csv", TableColumns(layout="rows"))
     assert (len(panel), panel.frequency.name) == (414, "1")
     assert sorted(set(panel.lengths.tolist())) == [700, 960]
     assert (panel.ids[0], panel.values(0)[:3].tolist()) == ("H1", [605, 586, 586])

@@ -8,7 +8,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from recurra.data.series.read import Columns, future_of, read_panel
+from recurra.data.series.covariates import future_of
+from recurra.data.series.read import read_panel
+from recurra.data.tables.columns import TableColumns
 from recurra.errors import ConfigError, DataError
 
 HOURS = pd.date_range("2024-01-01", periods=6, freq="h")
@@ -22,9 +24,9 @@ TABLE = pd.DataFrame(
         "size": [1] * 6 + [2] * 6,
     }
 )
-COVARIATES = Columns(past=("price",), future=("promo",), static=("size",))
-WIDE = Columns(layout="wide", time="day")
-ROWS = Columns(layout="rows")
+COVARIATES = TableColumns(past=("price",), future=("promo",), static=("size",))
+WIDE = TableColumns(layout="wide", time="day")
+ROWS = TableColumns(layout="rows")
 
 
 def changed(row, column, value):
@@ -38,7 +40,7 @@ def refuse(message, source, columns=None, **more):
     """The sentence has every part of the message, parted by `...`, in this order."""
     pattern = ".*".join(map(re.escape, message.split(" ... ")))
     with pytest.raises(DataError, match=pattern):
-        read_panel(source, columns or Columns(), **more)
+        read_panel(source, columns or TableColumns(), **more)
 
 
 LATER = HOURS[3] + pd.Timedelta("7min")
@@ -48,8 +50,8 @@ FRAMES = {
     "in the index: reset_index()": TABLE.set_index("unique_id"),
     "2 columns are called 'y'": pd.concat([TABLE, TABLE[["y"]]], axis=1),
     "has no rows": TABLE.iloc[:0],
-    "LazyFrame is no table ... collect()": pl.from_pandas(TABLE).lazy(),
-    "dict is no table; give a path": {"y": [1]},
+    "LazyFrame is not a table ... collect()": pl.from_pandas(TABLE).lazy(),
+    "dict is not a table; give a path": {"y": [1]},
     "row 2 (from 0) and row 12 (from 0) are both series 'a' at 2024-01-01 02:00:00;": pd.concat(
         [TABLE, TABLE.iloc[[2]]]
     ),
@@ -67,10 +69,10 @@ FRAMES = {
     "row 4 (from 0): column 'ds' has 'soon', which can't be read": TABLE.assign(
         ds=TABLE.ds.astype(str).where(TABLE.index != 4, "soon")
     ),
-    "column 'ds' has 0.5, which is no whole number": TABLE.assign(ds=0.5),
-    "numbers like 20240101, which seem to be dates": TABLE.assign(ds=20240101),
-    "numbers like 202311, which seem to be dates": TABLE.assign(ds=[202311, 202312, 202401] * 4),
-    "dates like '01/02/2024', of which day and month": TABLE.assign(ds="01/02/2024"),
+    "column 'ds' has 0.5, which is not a whole number": TABLE.assign(ds=0.5),
+    "numbers like 20240101, which look like dates": TABLE.assign(ds=20240101),
+    "numbers like 202311, which look like dates": TABLE.assign(ds=[202311, 202312, 202401] * 4),
+    "dates like '01/02/2024', in which day and month": TABLE.assign(ds="01/02/2024"),
     "'ds' has time zones (Europe/Berlin)": TABLE.assign(
         ds=TABLE.ds.dt.tz_localize("Europe/Berlin")
     ),
@@ -159,12 +161,14 @@ FREQUENCIES = {
 
 @pytest.mark.parametrize("freq", FREQUENCIES)
 def test_a_frequency_that_contradicts_the_stamps(freq):
-    refuse(FREQUENCIES[freq], TABLE, Columns(freq=freq))
+    refuse(FREQUENCIES[freq], TABLE, TableColumns(freq=freq))
 
 
 def test_dates_that_are_whole_numbers():
     refuse(
-        "freq='h' is one of dates ... give freq=1", TABLE.assign(ds=[*range(12)]), Columns(freq="h")
+        "freq='h' is one of dates ... give freq=1",
+        TABLE.assign(ds=[*range(12)]),
+        TableColumns(freq="h"),
     )
 
 
@@ -200,7 +204,7 @@ def test_other_layouts(tmp_path, message, text, columns):
 ENCODED = {
     "no column 'price' (past)": TABLE.drop(columns="price"),
     "row 3 (from 0): covariate 'price' is inf": changed(3, "price", np.inf),
-    "row 3 (from 0): covariate 'promo' is 'new' ... it knows no, yes": changed(3, "promo", "new"),
+    "row 3 (from 0): covariate 'promo' is 'new' ... it had no, yes": changed(3, "promo", "new"),
     "row 3 (from 0): covariate 'price' is missing, which it never was": changed(3, "price", None),
     "row 3 (from 0): covariate 'promo' is missing, which it never was": changed(3, "promo", None),
     "covariate 'promo' is numbers, and was text": TABLE.assign(promo=1),
@@ -217,15 +221,17 @@ def test_new_tables_that_differ_from_training(message):
 
 def test_other_columns_than_in_training():
     schema = read_panel(TABLE, COVARIATES).schema
-    refuse("past covariates are none, and were price", TABLE, Columns(), schema=schema)
-    other = Columns(past=("price",), future=("promo",), static=("size",), freq="D")
+    refuse("past covariates are none, and were price", TABLE, TableColumns(), schema=schema)
+    other = TableColumns(past=("price",), future=("promo",), static=("size",), freq="D")
     refuse("freq='D' is given, and training had 'h'", TABLE, other, schema=schema)
 
 
 def test_too_many_texts():
     table = pd.DataFrame({"unique_id": "a", "ds": range(1001), "y": 1.0})
     table["note"] = table.ds.astype(str)
-    refuse("'note' has 1,001 different texts, and at most 1,000", table, Columns(past=("note",)))
+    refuse(
+        "'note' has 1,001 different texts, and at most 1,000", table, TableColumns(past=("note",))
+    )
 
 
 SIDES = {
@@ -245,7 +251,7 @@ def test_static_covariates_without_a_place():
     refuse(
         "no place for static covariates (k)",
         table,
-        Columns(layout="wide", time="day", static=("k",)),
+        TableColumns(layout="wide", time="day", static=("k",)),
     )
 
 
@@ -272,14 +278,14 @@ def test_covariates_that_the_future_lacks(message):
 @pytest.mark.parametrize("ends", [[1], [7, 1], [-1, 1]])
 def test_ends_that_are_none(ends):
     with pytest.raises(DataError, match="one a series, from 0 to its length"):
-        read_panel(TABLE, Columns()).until(np.array(ends))
+        read_panel(TABLE, TableColumns()).until(np.array(ends))
 
 
 COLUMNS = {
     "column 'y' is named for two purposes": {"time": "y"},
     "past='p' is one text": {"past": "p"},
     "layout='tall' is none of long, wide, rows": {"layout": "tall"},
-    "freq='hourly' is no frequency": {"freq": "hourly"},
+    "freq='hourly' is not a frequency": {"freq": "hourly"},
     "freq='h' needs dates, and layout 'rows' has none": {"freq": "h", "layout": "rows"},
     "past and future must be empty": {"past": ("p",), "layout": "rows"},
     "needs a time column": {"time": ""},
@@ -289,4 +295,4 @@ COLUMNS = {
 @pytest.mark.parametrize("message", COLUMNS)
 def test_columns_that_cannot_be(message):
     with pytest.raises(ConfigError, match=re.escape(message)):
-        Columns(**COLUMNS[message])
+        TableColumns(**COLUMNS[message])

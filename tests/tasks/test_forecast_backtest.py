@@ -134,7 +134,7 @@ def test_texts_that_come_later_are_those_of_new_data(refit):
     frame.loc[frame.groupby("unique_id").tail(HORIZON).index, "sky"] = "wet"
     assert model.backtest(frame, windows=2, refit=refit).predicted.point.shape == (4, HORIZON)
     frame.loc[frame.groupby("unique_id").tail(HORIZON + 2).index, "sky"] = "wet"
-    with pytest.raises(DataError, match=r"row 54.*'sky' is 'wet', which training had not"):
+    with pytest.raises(DataError, match=r"row 54.*'sky' is 'wet', which training did not have"):
         model.backtest(frame, windows=2)
 
 

@@ -131,7 +131,7 @@ STAMP = r"2024-01-03 06:00(:00)?"
         ({"a": {**FINE, "wind": None}}, r"series 'a' at .*'wind' is missing"),
         (
             {"a": {**FINE, "sky": "dark"}, "b": FINE},
-            r"'sky' is 'dark', which training had not; it knows fair",
+            r"'sky' is 'dark', which training did not have; it had fair",
         ),
         ({"a": {**FINE, "wind": "much"}}, r"'wind' is 'much'; give a finite number"),
         ({"a": {**FINE, "wind": np.inf}}, r"'wind' is inf; give a finite number"),

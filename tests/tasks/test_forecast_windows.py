@@ -7,8 +7,7 @@ from forecast_toys import HORIZON, config, one, panel_of, table, with_covariates
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurra.data.series.calendar import calendar_features
-from recurra.tasks.forecast.windows.calendar_features import calendar_table
+from recurra.data.series.calendar import calendar_features, calendar_table
 from recurra.tasks.forecast.windows.splits import cutter_for, held_back, split
 from recurra.tasks.forecast.windows.windows import (
     Origins,

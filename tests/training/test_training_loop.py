@@ -21,7 +21,7 @@ from training_toys import (
 from training_toys import train as train_toy
 
 from recurra.errors import ConfigError, DataError, TrainingError
-from recurra.training import Run, TrainingConfig
+from recurra.training import Metric, Run, TrainingConfig
 from recurra.training.interrupts import Interrupted
 from recurra.training.optim import learning_rate
 
@@ -130,6 +130,7 @@ def test_torchs_optimisers_agree(tmp_path, name):
         return square_loss(model.eval(), batch, state)
 
     given = {"optimizer": name, "weight_decay": 0.1, "learning_rate": 0.01, "clip_norm": None}
+    given["decay_all"] = True
     train_toy(tmp_path, loss=loss, max_steps=4, **given)
     for name, tensor in Run.open(tmp_path).load_model().items():
         torch.testing.assert_close(tensor, model.state_dict()[name], rtol=1e-5, atol=1e-6)
@@ -154,6 +155,47 @@ def test_early_stopping(tmp_path):
     result = train_toy(tmp_path, check=check, validate_every=2, patience=2)
     assert (result.stopped, result.steps) == ("early", 10)
     assert result.best == {"step": 6, "loss": 2.0}
+
+
+def accuracies(*values):
+    """A validation whose loss falls while these accuracies come one after another."""
+    left = enumerate(values)
+
+    def check(model):
+        at, value = next(left)
+        return {"loss": 1.0 - at / 10, "accuracy": value}
+
+    return check
+
+
+@pytest.mark.parametrize(
+    "how", [{"best": "accuracy:max"}, {"how": {"metric": Metric("accuracy", False)}}]
+)
+def test_a_metric_that_is_better_when_higher(tmp_path, how):
+    check = accuracies(0.3, 0.5, 0.4, 0.5, 0.9)
+    result = train_toy(tmp_path, check=check, validate_every=2, patience=2, **how)
+    assert (result.stopped, result.steps) == ("early", 8)
+    assert result.best == {"step": 4, "loss": 0.9, "accuracy": 0.5}
+    found = [line["validation"] for line in lines(tmp_path) if "validation" in line]
+    assert found[1] == {"loss": 0.9, "accuracy": 0.5}
+
+
+def test_the_option_wins_over_the_tasks_own_metric(tmp_path):
+    how = {"metric": Metric("accuracy", lower_is_better=False)}
+    check = accuracies(0.5, 0.4, 0.3, 0.2)
+    result = train_toy(tmp_path, check=check, validate_every=7, best="loss:min", how=how)
+    assert result.best["step"] == 21
+
+
+def test_a_metric_that_the_validation_does_not_give(tmp_path):
+    with pytest.raises(ConfigError, match=r"'wer:min', and the validation gives loss, accuracy;"):
+        train_toy(tmp_path, check=accuracies(0.5), best="wer:min")
+
+
+def test_another_metric_is_not_resumed(tmp_path):
+    train_toy(tmp_path, check=accuracies(0.5, 0.4), best="accuracy:max", max_steps=8)
+    with pytest.raises(ConfigError, match="weights by accuracy:max, and best is loss:min now"):
+        train_toy(tmp_path, check=accuracies(0.5), resume=True)
 
 
 def test_the_best_model_is_kept(tmp_path):
@@ -187,9 +229,10 @@ def test_validation_is_in_eval_mode_and_modes_come_back(tmp_path):
     assert model.drop.training
 
 
-def test_patience_needs_a_validation(tmp_path):
-    with pytest.raises(ConfigError, match="patience = 3 needs a validation"):
-        train_toy(tmp_path, patience=3)
+@pytest.mark.parametrize("options", [{"patience": 3}, {"best": "loss:min"}])
+def test_a_choice_by_validation_needs_one(tmp_path, options):
+    with pytest.raises(ConfigError, match=f"{next(iter(options))} = .* needs a validation"):
+        train_toy(tmp_path, **options)
 
 
 def test_no_data(tmp_path):
@@ -329,7 +372,8 @@ def test_the_lines_of_metrics(tmp_path):
     found = Run.open(tmp_path).metrics()
     assert [line["step"] for line in found] == [3, 5, 6, 7, 7]
     assert " ".join(found[0]) == (
-        "step epoch loss learning_rate gradient_norm clipped_share tokens_per_second seconds"
+        "step epoch loss learning_rate gradient_norm clipped_share tokens_per_second "
+        "steps_per_second seconds"
     )
     assert found[1] == {"step": 5, "epoch": 1, "validation": {"loss": pytest.approx(0.5, abs=0.5)}}
     assert result.best["loss"] == min(

@@ -1,4 +1,4 @@
-"""Text from files, or, where none is given, the text that comes with Python."""
+"""Text from files, or without any the text that comes with Python."""
 
 import hashlib
 import importlib
@@ -11,14 +11,14 @@ from recurra.errors import DataError
 __all__ = ["BUILTIN", "Source", "Text", "builtin_text", "read_text", "split_text"]
 
 BUILTIN = "pydoc_data.topics"
-"""The name under which the text of Python's own documentation is recorded as a source."""
+"""The name of the source of Python's own documentation."""
 
 _TABLE = ("|", "+-", "+=")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a text came from, and the SHA-256 of its bytes there."""
+    """The origin of a text, and the SHA-256 of its bytes."""
 
     path: str | None  # None: in memory
     sha256: str

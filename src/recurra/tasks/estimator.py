@@ -100,7 +100,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
         for note in self._task.notes(data):
             warnings.warn(note, self._task.warning, stacklevel=2)
         shown = _shown(progress, self._task.unit, self.config)
-        with contextlib.suppress(_Interrupted):
+        with run.locked(), contextlib.suppress(_Interrupted):
             self._train(models, data, run, resume, shown, describes=not temporary)
         return self
 
@@ -173,7 +173,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
     @property
     def metric(self) -> str:
         """The name of the number that chooses the best weights."""
-        return self._task.metric.name
+        return (self.config.best_metric or self._task.metric).name
 
     def facts(self) -> Facts:
         """Sections about data, model and quality, and commands for the run's next steps."""
@@ -343,7 +343,7 @@ class _Stages:
     def _member_run(self, stage: str, number: int, members: int) -> tuple[Run, bool]:
         folder = self._run.path
         folder = folder / "members" / str(number) if members > 1 else folder
-        folder = folder / stage if stage else folder
+        folder = folder / "stages" / stage if stage else folder
         if folder == self._run.path:
             return self._run, self._resume
         resume = self._resume and (folder / "manifest.json").exists()

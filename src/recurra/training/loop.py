@@ -11,20 +11,22 @@ from typing import Literal
 import torch
 from torch import nn
 
-from recurra.config.training import TrainingConfig
+from recurra.config.training import Metric, TrainingConfig
 from recurra.errors import ConfigError, DataError, TrainingError
 from recurra.runs.run import Run
 from recurra.training.checkpointing import Keeper
 from recurra.training.interrupts import Interrupts
 from recurra.training.loop_state import LoopState, Meter, Recorder, summary_writer
-from recurra.training.optim import make_optimizer
-from recurra.training.protocols import Loss, Metric, Progress, Silent, Validate, Windows
+from recurra.training.optim import make_optimizer, trained
+from recurra.training.protocols import Loss, Progress, Silent, Validate, Windows
 from recurra.training.randomness import evaluating
 from recurra.training.step import Stepper, set_bptt_clip
 
 __all__ = ["Stopped", "TrainingResult", "fit"]
 
 Stopped = Literal["finished", "early", "steps", "time", "interrupted"]
+
+_LOSS = Metric()
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def fit(
     config: TrainingConfig,
     run: Run,
     validate: Validate | None = None,
-    metric: Metric = Metric(),  # noqa: B008  (frozen)
+    metric: Metric = _LOSS,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> TrainingResult:
@@ -60,8 +62,9 @@ def fit(
 
     `loss(model, batch, state)` gives the mean loss in nats, the number of tokens it is the mean of,
     and the state for the next window. That state is detached there (truncated BPTT) and None at the
-    start of each epoch. `validate(model)` gives numbers with "loss" among them; model.safetensors
-    holds the best weights by that, the last ones without it, and `model` itself always the last.
+    start of each epoch. `validate(model)` gives numbers by name, and model.safetensors holds the
+    weights that were best by one of them: `metric`, unless `config.best` names another. Without a
+    validation it holds the last weights, as `model` itself always does.
 
     torch's random numbers are seeded with `config.seed`. `resume` goes on from the newest
     checkpoint to the same bits as if training had never stopped; a run without one starts anew.
@@ -72,17 +75,19 @@ def fit(
     that this model can't have, `DataError` where `windows` is empty or not the checkpoint's.
     """
     _check(model, windows, config, validate)
+    metric = config.best_metric or metric
     optimizer = make_optimizer(model, config)
     model.train()
     total = min(config.epochs * len(windows), config.max_steps or sys.maxsize)
     loop = _Loop(
-        Stepper(model, windows, loss, optimizer, config, total),
-        Keeper(run, model, optimizer, len(windows)),
+        Stepper(model, tuple(trained(model).values()), windows, loss, optimizer, config, total),
+        Keeper(run, model, optimizer, len(windows), metric),
         run,
         validate,
+        metric,
         progress or Silent(),
     )
-    with loop.interrupts:
+    with run.locked(), loop.interrupts:
         loop.begin(resume)
         stopped = loop.run_to_end()
     return loop.result(stopped)
@@ -93,21 +98,36 @@ def _check(
 ) -> None:
     if len(windows) == 0:
         raise DataError("The data has no window to train on; it needs at least one.")
-    if config.patience is not None and validate is None:
-        raise ConfigError(
-            f"patience = {config.patience} needs a validation; give data to validate on, or leave "
-            "patience out."
-        )
+    for name in ("patience", "best"):
+        if validate is None and getattr(config, name) is not None:
+            raise ConfigError(
+                f"{name} = {getattr(config, name)} needs a validation; give data to validate on, "
+                f"or leave {name} out."
+            )
     if config.tensorboard:
         summary_writer()
     if config.clip_bptt is not None:
         set_bptt_clip(model, config.clip_bptt)
 
 
+def _check_validation(numbers: dict[str, float], metric: Metric, step: int) -> None:
+    if metric.name not in numbers:
+        raise ConfigError(
+            f"The best weights are to be chosen by {str(metric)!r}, and the validation gives "
+            f"{', '.join(numbers) or 'nothing'}; name one of these: best = 'NAME:min' or "
+            "'NAME:max'."
+        )
+    if not all(map(math.isfinite, numbers.values())):
+        raise TrainingError(
+            f"The validation after step {step} gave {numbers}, and every number must be finite: "
+            "lower learning_rate or clip_norm, or look at the validation data."
+        )
+
+
 def _where(state: LoopState) -> str:
     if state.step == 0:
         return "No step is saved yet: training starts from the beginning."
-    return f"Going on after step {state.step}."
+    return f"Resuming after step {state.step}."
 
 
 class _Loop:
@@ -119,10 +139,11 @@ class _Loop:
         keeper: Keeper,
         run: Run,
         validate: Validate | None,
+        metric: Metric,
         progress: Progress,
     ) -> None:
         self.stepper, self.keeper, self.run = stepper, keeper, run
-        self.validate, self.progress = validate, progress
+        self.validate, self.metric, self.progress = validate, metric, progress
         self.model, self.config = stepper.model, stepper.config
         self.interrupts = Interrupts()
         self.state = LoopState()
@@ -196,7 +217,8 @@ class _Loop:
             state.epochs_begun,
             stepped.loss,
             state.meter.tokens_per_second,
-            validation_loss=state.last_validation,
+            validation=state.last_validation,
+            metric=self.metric.name,
         )
 
     def _log_if_due(self) -> None:
@@ -221,15 +243,11 @@ class _Loop:
             return
         state = self.state
         with evaluating(self.model), self.interrupts.at_once():
-            found = {name: float(value) for name, value in self.validate(self.model).items()}
-        if not math.isfinite(found.get("loss", math.nan)):
-            raise TrainingError(
-                f"The validation after step {state.step} gave {found}; it must have a finite "
-                "'loss': lower learning_rate or clip_norm, or look at the validation data."
-            )
-        line = {"step": state.step, "epoch": state.epochs_begun, "validation": found}
+            numbers = {name: float(value) for name, value in self.validate(self.model).items()}
+        _check_validation(numbers, self.metric, state.step)
+        line = {"step": state.step, "epoch": state.epochs_begun, "validation": numbers}
         self.recorder.write(line)
-        if state.judge(found):
+        if state.judge(numbers, self.metric):
             self.keeper.save_best(state.step)
 
     def _save_if_due(self) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from recurra.config.training import Metric
 from recurra.errors import MissingExtra
 from recurra.nn.states import State
 from recurra.runs.run import Run
@@ -78,7 +79,7 @@ class LoopState:
     best: dict[str, float] = field(default_factory=dict)  # empty before the first validation
     since_best: int = 0  # validations without improvement
     validated: int = 0  # the step of the last validation
-    last_validation: float | None = None
+    last_validation: float | None = None  # its value of the metric that chooses the best
     tokens: int = 0
     clipped: int = 0
     seconds: float = 0.0
@@ -99,13 +100,14 @@ class LoopState:
         if self.index == windows:
             self.epoch, self.index, self.carried = self.epoch + 1, 0, None
 
-    def judge(self, found: dict[str, float]) -> bool:
-        """Take note of a validation; whether it is the best so far."""
-        self.validated, self.last_validation = self.step, found["loss"]
-        better = not self.best or found["loss"] < self.best["loss"]
+    def judge(self, numbers: dict[str, float], metric: Metric) -> bool:
+        """Count a validation that gave `numbers`; true if it is the best so far by `metric`."""
+        value = numbers[metric.name]
+        self.validated, self.last_validation = self.step, value
+        better = not self.best or metric.is_better(value, self.best[metric.name])
         self.since_best = 0 if better else self.since_best + 1
         if better:
-            self.best = {"step": self.step, **found}
+            self.best = {"step": self.step, **numbers}
         return better
 
 

@@ -14,7 +14,7 @@ _BETWEEN_REDRAWS = 0.1  # seconds
 
 
 class RichProgress:
-    """A live bar on a terminal: epoch, loss, tokens/s, validation loss, time left.
+    """A live bar on a terminal: epoch, loss, tokens/s, the validation's metric, time left.
 
     Elsewhere (a log file, a pipe) a plain line every `seconds_between_lines`. `console` is rich's,
     by default one on standard error; `max_minutes` bounds the time left that is shown; `unit` is
@@ -59,7 +59,8 @@ class RichProgress:
         loss: float,
         tokens_per_second: float,
         *,
-        validation_loss: float | None = None,
+        validation: float | None = None,
+        metric: str = "loss",
         **more: Any,
     ) -> None:
         """Show the numbers, at most ten times a second; the loss is a running mean."""
@@ -69,8 +70,8 @@ class RichProgress:
             return
         self._shown = now
         text = f"epoch {epoch} · loss {self._loss:.4f}"
-        if validation_loss is not None:
-            text += f" · validation {validation_loss:.4f}"
+        if validation is not None:
+            text += f" · validation {metric} {validation:.4f}"
         text += f" · {tokens_per_second:,.0f} {self._unit}/s"
         self._show(step, text, self._left(step, now))
 

@@ -1,28 +1,22 @@
 """Interfaces of `fit`: windows of data, a loss, perhaps a validation, and progress."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from torch import Tensor, nn
 
 from recurra.nn.states import State
 
-__all__ = ["Loss", "Metric", "Progress", "Silent", "Validate", "Windows"]
+__all__ = ["Loss", "Progress", "Silent", "Validate", "Windows"]
 
 Loss: TypeAlias = Callable[[nn.Module, Any, State], tuple[Tensor, int, State]]
 """`loss(model, batch, state) -> (mean loss in nats, a scalar; number of tokens; new state)`."""
 
 Validate: TypeAlias = Callable[[nn.Module], dict[str, float]]
-"""`validate(model) -> {"loss": nats, ...}`; called in eval mode, without gradients."""
+"""`validate(model) -> {"loss": nats, "accuracy": share, ...}`; any finite numbers by their names.
 
-
-@dataclass(frozen=True)
-class Metric:
-    """The number of a validation that chooses the best weights, and its direction."""
-
-    name: str = "loss"
-    lower_is_better: bool = True
+It is called in eval mode, without gradients.
+"""
 
 
 class Windows(Protocol):
@@ -48,9 +42,10 @@ class Progress(Protocol):
         loss: float,
         tokens_per_second: float,
         *,
-        validation_loss: float | None = None,
+        validation: float | None = None,
+        metric: str = "loss",
     ) -> None:
-        """A step is done; `validation_loss` is the last validation's, in nats as `loss` is."""
+        """A step is done; `validation` is what the last one gave for `metric`."""
 
     def message(self, text: str) -> None:
         """Something worth a line."""

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -37,9 +38,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Stepper:
-    """Takes steps; `total` steps in all are what the schedule runs over."""
+    """Takes steps with `weights`, those of the model that are trained.
+
+    The schedule runs over `total` steps.
+    """
 
     model: nn.Module
+    weights: Sequence[nn.Parameter]
     windows: Windows
     loss: Loss
     optimizer: torch.optim.Optimizer
@@ -62,8 +67,7 @@ class Stepper:
             before.restore()
             raise
         kept = detach(carried)
-        weights = self.optimizer.param_groups[0]["params"]
-        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        gradients = [weight.grad for weight in self.weights if weight.grad is not None]
         measured = measure(loss, gradients, largest=self.config.clip_value is not None)
         if not measured.finite:
             bad = first_bad(self.model, self.loss, batch, state.carried, before)

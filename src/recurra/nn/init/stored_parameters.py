@@ -8,13 +8,13 @@ from recurra.cells import Cell
 from recurra.cells.regularised import recurrent_matrices
 from recurra.cells.tracing import is_bias
 from recurra.errors import ConfigError
-from recurra.ir import Graph
+from recurra.ir import Graph, in_order
 from recurra.nn.init.draw import stacked_matrices
 from recurra.nn.layers.recurrent import Recurrent
 from recurra.nn.layers.rnn_base import RNNBase
 from recurra.nn.layers.single_step import RNNCellBase
 
-__all__ = ["LayerParameters", "StoredParameter", "layer_parameters"]
+__all__ = ["LayerParameters", "StoredParameter", "layer_parameters", "own_layers"]
 
 _NAMES_IN_EQUATIONS = {
     "weight_ih": "W",
@@ -71,6 +71,21 @@ class LayerParameters:
             if gate in p.gates and (is_bias(p.name) or p.name.endswith("_bias"))
         ]
 
+    def weights(self) -> list[StoredParameter]:
+        """The parameters that multiply inputs and states.
+
+        All others are biases, scalars, and the gains and biases of normalisations.
+        """
+        norms = [node for node in self.graph.nodes if node.op == "normalize"]
+        leaves = (leaf for node in norms for leaf in in_order(node.args[1:]))
+        of_norms = {str(leaf.detail[0]) for leaf in leaves if isinstance(leaf.detail, tuple)}
+        kinds = {param.name: param.kind for param in self.graph.params}
+        return [
+            p
+            for p in self.parameters
+            if not is_bias(p.name) and p.name not in of_norms and kinds.get(p.name) != "scalar"
+        ]
+
     def recurrent(self) -> list[StoredParameter]:
         """The matrices that multiply what depends on the state."""
         names = recurrent_matrices(self.graph)
@@ -82,7 +97,7 @@ def layer_parameters(module: nn.Module) -> list[LayerParameters]:
 
     Raises ConfigError if there is none.
     """
-    layers = [layer for inner in module.modules() for layer in _own_layers(inner)]
+    layers = [layer for inner in module.modules() for layer in own_layers(inner)]
     if not layers:
         raise ConfigError(
             f"{type(module).__name__} holds no recurrent layer of Recurra; use recurra.nn.RNN, "
@@ -91,7 +106,8 @@ def layer_parameters(module: nn.Module) -> list[LayerParameters]:
     return layers
 
 
-def _own_layers(module: nn.Module) -> list[LayerParameters]:
+def own_layers(module: nn.Module) -> list[LayerParameters]:
+    """Each layer and direction of `module` itself; none if it isn't a recurrent module of ours."""
     if isinstance(module, Recurrent):
         return _of_recurrent(module)
     if isinstance(module, RNNBase):

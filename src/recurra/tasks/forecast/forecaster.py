@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
-from recurra.data.series.read import Panel, read_panel
+from recurra.data.series.panel import Panel
+from recurra.data.series.read import read_panel
 from recurra.errors import ConfigError
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.forecast.config import ForecastConfig
@@ -245,7 +246,7 @@ class Forecaster(Estimator[ForecastConfig, Model]):
             kept = self._series(data, static)
         most = int(kept.panel.lengths.max(initial=1))
         found = surprises(model, kept, last or most, seed=seed)
-        return frame(found, kept.panel.times_given)
+        return frame(found, kept.panel.frame_kind)
 
     def stream(
         self, data: Any = None, *, future: Any = None, static: Any = None, seed: int = 0
@@ -316,7 +317,7 @@ class Forecaster(Estimator[ForecastConfig, Model]):
     def _answer(self, kept: Kept, steps: int, columns: dict[str, Any], repeat: int = 1) -> Frame:
         panel = kept.panel
         stamps = panel.frequency.after(panel.last, steps)
-        return frame({**long_columns(panel, stamps, repeat), **columns}, panel.times_given)
+        return frame({**long_columns(panel, stamps, repeat), **columns}, panel.frame_kind)
 
     def _steps(self, horizon: int | None) -> int:
         trained = self.config.horizon

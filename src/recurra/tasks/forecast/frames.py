@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.series.read import Panel
+from recurra.data.series.panel import Panel
 from recurra.errors import ConfigError, MissingExtra
 from recurra.files import write_atomic
 from recurra.tasks.forecast.predict import Predicted

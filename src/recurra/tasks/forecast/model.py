@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recurra.data.series.read import Panel, future_of
+from recurra.data.series.covariates import future_of
+from recurra.data.series.panel import Panel
 from recurra.errors import ConfigError, RunError
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.intervals.adapt import followed

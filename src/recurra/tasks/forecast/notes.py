@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.series.read import Panel
+from recurra.data.series.panel import Panel
 from recurra.errors import RecurraWarning
 
 __all__ = ["FEWEST", "ForecastWarning", "named", "notes_on", "warn"]

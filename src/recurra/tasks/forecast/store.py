@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.data.series.frequency import parse_frequency
-from recurra.data.series.read import Panel, Schema
+from recurra.data.series.panel import Panel, Schema
 
 __all__ = ["Kept", "keep", "restore", "to_parts"]
 
@@ -39,7 +39,7 @@ def to_parts(kept: Kept) -> tuple[dict[str, Tensor], dict[str, Any]]:
     told = {
         "ids": [i.item() if isinstance(i, np.generic) else i for i in kept.panel.ids],
         "schema": kept.panel.schema.to_json(),
-        "times_given": kept.panel.times_given,
+        "frame_kind": kept.panel.frame_kind,
     }
     return {name: torch.from_numpy(value.copy()) for name, value in arrays.items()}, told
 
@@ -54,6 +54,6 @@ def restore(tensors: dict[str, Tensor], told: dict[str, Any]) -> Kept:
     ids = np.empty(len(told["ids"]), dtype=object)
     ids[:] = told["ids"]
     panel = Panel(
-        ids=ids, frequency=frequency, schema=schema, times_given=told["times_given"], **arrays
+        ids=ids, frequency=frequency, schema=schema, frame_kind=told["frame_kind"], **arrays
     )
     return Kept(panel, tensors["begun"].numpy())

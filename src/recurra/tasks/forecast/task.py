@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra.data.series.read import Panel, open_panel, read_panel
+from recurra.data.series.panel import Panel
+from recurra.data.series.read import open_panel, read_panel
 from recurra.errors import ConfigError, DataError
 from recurra.files import digest
 from recurra.nn.states import State

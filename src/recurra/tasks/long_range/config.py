@@ -49,6 +49,11 @@ class LongRangeConfig(TaskConfig):
         self._check_bounds()
         self._check_directions()
 
+    @classmethod
+    def summary_of(cls, contest: str) -> str:
+        """The summary of the problem of that name."""
+        return problem_named(contest).summary
+
     @property
     def definition(self) -> Problem:
         """The problem itself."""

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.series.read import Panel, Reading
+from recurra.data.series.panel import Panel
+from recurra.data.series.read import UnencodedPanel
 from recurra.errors import DataError
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.evaluation.rolling import Backtest, judged
@@ -21,7 +22,7 @@ Train = Callable[[Panel], Model]
 
 
 def backtested(
-    config: ForecastConfig, reading: Reading, origins: Origins, refit: bool, train: Train
+    config: ForecastConfig, opened: UnencodedPanel, origins: Origins, refit: bool, train: Train
 ) -> Backtest:
     """Judge forecasts from `origins` by a model trained on what came before the first of each
     series, or with `refit` by one for each round of origins, trained on all before that.
@@ -30,13 +31,13 @@ def backtested(
     earliest of the round's origins knows, so no model has seen what comes after its round.
     """
     if not refit:
-        model, kept = _trained(config, reading, origins, train)
+        model, kept = _trained(config, opened, origins, train)
         return judged(model, kept, origins, seed=config.seed)
     point = np.empty((len(origins.series), config.horizon))
     quantiles = np.empty((*point.shape, len(config.levels)))
     for chosen in _rounds(origins):
         now = Origins(origins.series[chosen], origins.known[chosen])
-        model, kept = _trained(config, reading, now, train)
+        model, kept = _trained(config, opened, now, train)
         found = model.forecast(model.cutter(kept), now, seed=config.seed)
         point[chosen], quantiles[chosen] = found.point, found.quantiles
     return judged(model, kept, origins, given=Predicted(point, quantiles, None))
@@ -52,25 +53,25 @@ def _rounds(origins: Origins) -> list[NDArray[np.int64]]:
     return [np.flatnonzero(left == k) for k in range(int(left.max()), -1, -1)]
 
 
-def _ends(reading: Reading, origins: Origins) -> NDArray[np.int64]:
+def _ends(opened: UnencodedPanel, origins: Origins) -> NDArray[np.int64]:
     """(N,) what is trained on of each series: up to its first origin; of one that has none, what is
     not later than all that the earliest origin knows.
     """
-    ends = reading.known_at(reading.last_of(*origins).min())
-    ends[origins.series] = reading.lengths[origins.series]
+    ends = opened.counts_until(opened.last_stamps(*origins).min())
+    ends[origins.series] = opened.lengths[origins.series]
     np.minimum.at(ends, origins.series, origins.known)
     return ends
 
 
 def _trained(
-    config: ForecastConfig, reading: Reading, origins: Origins, train: Train
+    config: ForecastConfig, opened: UnencodedPanel, origins: Origins, train: Train
 ) -> tuple[Model, Kept]:
     """A model of what came before `origins`, and the series as it may read them there.
 
     Covariates are encoded by what it was trained on, and after the last origin of each series and
     its horizon not at all: nobody reads them, so what they are is no error.
     """
-    ends = _ends(reading, origins)
+    ends = _ends(opened, origins)
     if ends.max() <= config.horizon:
         raise DataError(
             f"Before the first of these windows the longest series has {ends.max()} steps, and "
@@ -79,6 +80,6 @@ def _trained(
         )
     known = ends.copy()
     np.maximum.at(known, origins.series, origins.known)
-    panel = reading.panel(reading.schema(ends), known, config.horizon)
+    panel = opened.encode(opened.fit_schema(ends), known, config.horizon)
     model = train(panel.until(ends))
     return model, model.placed(panel)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recurra.data.series.read import Panel
+from recurra.data.series.panel import Panel
 from recurra.files import digest
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.evaluation.rolling import Backtest, judged, without_coverage

@@ -1,11 +1,11 @@
 """Every window's scores, from utilsforecast; what scales them is in ground.py."""
 
-import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from recurra.data.tables.table import load_pandas
 from recurra.errors import MissingExtra
 
 __all__ = ["POINT", "Mask", "Matrix", "Model", "Quantiles", "Scores", "scores"]
@@ -107,7 +107,6 @@ def _frame(
     truth: Matrix, models: Sequence[Model], intervals: Mapping[float, tuple[int, int]]
 ) -> Any:
     """A frame of the known steps in the form that utilsforecast takes; a window is a series."""
-    pandas = importlib.import_module("pandas")  # utilsforecast requires it
     known = ~np.isnan(truth)
     columns: dict[str, Any] = {"unique_id": np.nonzero(known)[0], "y": truth[known]}
     for number, (point, quantiles) in enumerate(models):
@@ -119,7 +118,7 @@ def _frame(
         for percent, (low, high) in intervals.items():
             columns[f"m{number}-lo-{percent:g}"] = found[low]
             columns[f"m{number}-hi-{percent:g}"] = found[high]
-    return pandas.DataFrame(columns)
+    return load_pandas("Judging forecasts").DataFrame(columns)
 
 
 def _losses() -> Any:

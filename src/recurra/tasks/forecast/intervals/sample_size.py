@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from recurra.data.series.read import Panel
+from recurra.data.series.panel import Panel
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.windows.splits import held_back, season_of, split
 from recurra.tasks.forecast.windows.windows import Origins, apart_of

@@ -142,6 +142,8 @@ class ForecastNet(nn.Module):
 class SeriesVectors(nn.Module):
     """A learnt vector for each series; one that was not trained on has the mean of all."""
 
+    undecayed = ("weight",)  # by weight decay: it is an embedding
+
     def __init__(self, series: int, size: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(series, size) / max(size, 1) ** 0.5)

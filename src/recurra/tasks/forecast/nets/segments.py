@@ -29,6 +29,8 @@ __all__ = ["SegmentsNet"]
 class SegmentsNet(ForecastNet):
     """Quantiles of H steps from segments of w steps; the look-back is a whole number of them."""
 
+    undecayed = ("places",)  # by weight decay: an embedding of positions
+
     def __init__(self, config: ForecastConfig, sizes: Sizes) -> None:
         super().__init__()
         self.kind, self.errors, self.horizon = config.loss, config.errors, config.horizon

@@ -35,6 +35,8 @@ _START = -0.5
 class SmoothingNet(ForecastNet):
     """Quantiles of H steps: level and season at the last step, and what the network adds."""
 
+    undecayed = ("constants", "season")  # by weight decay: each series' own start
+
     def __init__(self, config: ForecastConfig, sizes: Sizes) -> None:
         super().__init__()
         self.kind, self.errors, self.horizon = config.loss, config.errors, config.horizon

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recurra.data.series.read import Panel
+from recurra.data.series.panel import Panel
 from recurra.tasks.forecast.frames import NAME, interval_columns
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.store import Kept

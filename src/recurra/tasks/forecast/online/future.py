@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.series.future import known_after, refuse_lacking
-from recurra.data.series.read import Panel
+from recurra.data.series.covariates import future_after, refuse_missing_steps
+from recurra.data.series.panel import Panel
 
 __all__ = ["KnownAhead"]
 
@@ -25,7 +25,7 @@ class KnownAhead:
 
     def tell(self, table: Any) -> None:
         """Add a table, or correct what was told before; steps that are past are left aside."""
-        values, told = known_after(self._panel, table, self.last)
+        values, told = future_after(self._panel, table, self.last)
         steps = max(told.shape[1], self._told.shape[1])
         told = _sized(told, steps)
         before = _sized(self._values, steps)
@@ -37,7 +37,7 @@ class KnownAhead:
         if self._values.shape[2]:
             stamps = self._panel.frequency.after(self.last, steps)
             lacking = ~_sized(self._told, steps)
-            refuse_lacking(self._panel, "future", lacking, stamps)
+            refuse_missing_steps(self._panel, "future", lacking, stamps)
 
     def ahead(self, steps: int) -> Floats:
         """The covariates (N, steps, F) of the next steps; what was not told stays as it was."""

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recurra.data.series.covariates import Encoding, encode_values
-from recurra.data.tables.timestamps import show
+from recurra.data.series.encoding import Encoding, encode_values
+from recurra.data.tables.timestamps import show_stamp
 from recurra.errors import DataError
 from recurra.tasks.forecast.frames import Frame, forecast_columns, frame, long_columns
 from recurra.tasks.forecast.model import Model
@@ -92,7 +92,7 @@ class Stream:
         self._known.require(config.horizon)
         stamps = panel.frequency.after(self._known.last, config.horizon)
         columns = forecast_columns(self._predicted(), config.levels, config.widths, config.horizon)
-        return frame({**long_columns(panel, stamps), **columns}, panel.times_given)
+        return frame({**long_columns(panel, stamps), **columns}, panel.frame_kind)
 
     def _observed(self, values: Mapping[Hashable, float | None]) -> NDArray[np.float64]:
         if not isinstance(values, Mapping):
@@ -116,7 +116,7 @@ class Stream:
             self._check_followed(series)
             _check_columns(series, given, [encoding.name for encoding in encodings])
         named = list(dict.fromkeys([*values, *past]))
-        stamp = show(self._kept.panel.frequency.shift(self._known.last[:1], 1)[0])
+        stamp = show_stamp(self._kept.panel.frequency.shift(self._known.last[:1], 1)[0])
 
         def columns(encoding: Encoding) -> NDArray[np.float32]:
             found = np.tile(encoding.absent, (len(self._place), 1))
@@ -163,7 +163,7 @@ class Stream:
         """What is known of the next steps, (steps, N, F), the calendar among it."""
         frequency = self._kept.panel.frequency
         stamps = frequency.after(self._known.last, steps).T
-        calendar = self._cutter.calendar.of(stamps, frequency)
+        calendar = self._cutter.calendar.of_stamps(stamps, frequency)
         given = self._known.ahead(steps).transpose(1, 0, 2)
         return torch.from_numpy(np.concatenate([given, calendar], -1))
 

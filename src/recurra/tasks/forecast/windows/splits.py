@@ -5,12 +5,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.series.read import Columns, Panel
+from recurra.data.series.calendar import calendar_table
+from recurra.data.series.panel import Panel
+from recurra.data.tables.columns import TableColumns
 from recurra.errors import DataError
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets import Sizes
 from recurra.tasks.forecast.notes import named
-from recurra.tasks.forecast.windows.calendar_features import calendar_table
 from recurra.tasks.forecast.windows.scaling import Usual, transformed
 from recurra.tasks.forecast.windows.windows import Cutter, Origins, TrainingWindows, origins_between
 
@@ -33,13 +34,13 @@ _MOST_HELD_BACK = 4000
 """Windows of the held-back part that are looked at; of more, only some."""
 
 
-def columns_of(config: ForecastConfig) -> Columns:
+def columns_of(config: ForecastConfig) -> TableColumns:
     """What the columns of the table are."""
 
     def names(text: str) -> tuple[str, ...]:
         return tuple(word.strip() for word in text.split(",") if word.strip())
 
-    return Columns(
+    return TableColumns(
         id=config.id,
         time=config.time,
         target=config.target,

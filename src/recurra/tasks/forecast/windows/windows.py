@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recurra.data.series.read import Panel
-from recurra.tasks.forecast.windows.calendar_features import CalendarTable
+from recurra.data.series.calendar import CalendarTable
+from recurra.data.series.panel import Panel
 from recurra.tasks.forecast.windows.scaling import Usual, scale_of, transformed
 
 __all__ = [
