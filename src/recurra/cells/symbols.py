@@ -86,8 +86,8 @@ class Symbol:
     __slots__ = ("node", "tape")
 
     def __init__(self, tape: Tape, node: Node) -> None:
-        self.tape = tape
-        self.node = node
+        self.tape: Tape = tape
+        self.node: Node = node
 
     def make(self, op: str, *args: Symbol | Number, detail: object = None) -> Symbol:
         """The symbol of an operation on symbols and numbers."""

@@ -55,7 +55,7 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
     def read(self, data: Any = None, **others: Any) -> Texts:
         """Read files or texts, and split off what is held out.
 
-        A `str` with white space in it that is not the name of a file is a text itself, anything else
+        A `str` with white space in it that is not the name of a file is a text itself, all else
         a file. Without any it is the text of the settings: by default Python's documentation.
         """
         config = self.config
