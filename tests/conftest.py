@@ -2,7 +2,6 @@
 session and all its processes, and real data where it is at hand.
 """
 
-import importlib
 import os
 import shutil
 import signal
@@ -57,12 +56,9 @@ def background():
 @pytest.fixture
 def undrawn(monkeypatch):
     """Reports whose pictures take no time, most of a small run's; a few tests draw them."""
-    for place in ("recurra.reports.inspection.svg", "recurra.reports.inspection.svg"):
-        monkeypatch.setattr(place, lambda figure: "<svg></svg>")
-    monkeypatch.setattr("recurra.reports.inspection.plot_heat", lambda *given: None)
-    # By its full name: the package has a function `report` as well.
-    report = importlib.import_module("recurra.reports.page")
-    monkeypatch.setattr(report, "curves_svg", lambda rows: "<svg></svg>")
+    monkeypatch.setattr("recurra.reports.html_page.svg", lambda figure: "<svg></svg>")
+    monkeypatch.setattr("recurra.reports.html_page.plot_training", lambda lines: None)
+    monkeypatch.setattr("recurra.reports.inspection_report.plot_heat", lambda *given: None)
 
 
 @pytest.fixture

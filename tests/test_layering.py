@@ -10,7 +10,7 @@ import pytest
 import recurra
 
 ROOT = Path(recurra.__file__).parent
-LEAVES = {"errors", "files", "lazy", "ragged", "settings"}
+LEAVES = {"errors", "files", "processes", "lazy", "ragged", "settings"}
 
 # A layer may import these layers, the leaves and itself; `__version__` is free to all.
 LAYERS = {
@@ -19,6 +19,7 @@ LAYERS = {
     "settings": set(),
     "files": set(),
     "lazy": set(),
+    "processes": {"errors"},
     "ragged": set(),
     "cells": {"ir"},
     "passes": {"ir"},
@@ -73,7 +74,6 @@ OUTSIDE = {
         "nn",
         "insight",
         "reports",
-        "plots/gradient_heatmap.py",
         "bench",
         "runs",
         "training",
@@ -87,7 +87,7 @@ OUTSIDE = {
     "click": {"cli"},
     "rich": {"cli", "training/progress.py"},
     "tensorboard": {"training"},
-    "matplotlib": {"plots", "reports", "bench", "compare"},
+    "matplotlib": {"plots"},
     "utilsforecast": {"tasks/forecast/evaluation/scores.py"},
     "pandas": {"data/tables/table.py"},
     "pyarrow": {"data/tables/table.py"},
@@ -299,7 +299,7 @@ def attributes(path):
 NEVER = {
     "os.environ": {"settings.py"},
     "os.getenv": {"settings.py"},
-    "torch.set_num_threads": {"bench/machine.py"},  # a benchmark is asked to
+    "torch.set_num_threads": {"bench/processor.py"},  # a benchmark is asked to
     "torch.load": set(),
     "torch.save": set(),
     "torch.manual_seed": {  # a run is asked to

@@ -82,6 +82,13 @@ def test_root_is_what_it_says():
         recurra.nothing  # noqa: B018
 
 
+@pytest.mark.parametrize("module", ["recurra.cells", "recurra.nn", "recurra.nn.init"])
+def test_a_listing_shows_public_names_alone(module):
+    loaded = importlib.import_module(module)
+    assert dir(loaded) == sorted(loaded.__all__)
+    assert all(hasattr(loaded, name) for name in dir(loaded))
+
+
 def lazy_names(tree):
     """The names that a package gives to `attach`, each with its module."""
     (call,) = (

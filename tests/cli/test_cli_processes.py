@@ -50,6 +50,18 @@ def test_a_signal_saves_and_says_how_to_resume(process, here, request, session, 
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("how", ["--resume", "--overwrite"])
+def test_a_run_that_is_being_trained_is_refused(process, here, recurra, how):
+    training = process("train", "language", "cats.txt", *LONG, "--out", "r")
+    wait_for(here / "r/checkpoints/step-00000005", training)
+    second = recurra("train", "language", "cats.txt", *LONG, how, "--out", "r")
+    assert second.exit_code == 2
+    assert f"r is being trained by process {training.pid} on " in second.stderr
+    assert recurra("generate", "r", "--length", 5).exit_code == 0
+    training.send_signal(signal.SIGTERM)
+    assert finished(training)[0] == 143
+
+
 def test_going_on_after_a_kill_gives_the_same_bits(process, here, recurra):
     words = (*LONG, "--schedule", "constant")
     killed = process("train", "language", "cats.txt", *words, "--out", "killed")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recurra.compare.config import comparison_from
+from recurra.compare.comparison import comparison_from
 
 CONFIGS = sorted((Path(__file__).parents[2] / "benchmarks/long_range").glob("*.toml"))
 SMALL = ("--length", 8, "--hidden", 3, "--batch", 2, "--seeds", 1, "--set", "test_sequences=3")
@@ -25,7 +25,7 @@ def test_a_table(recurra, here):
     assert [(row["label"], row["trainings"]) for row in rows] == [("gru", 1)]
     assert (here / "c/runs/gru-0/model.safetensors").exists()
     again = recurra("compare", "--resume", "--out", "c")
-    assert "Going on: 1 of them have ended before." in again.stderr
+    assert "Resuming: 1 of them have ended before." in again.stderr
     assert again.exit_code == 0
 
 
@@ -39,7 +39,7 @@ def test_a_table(recurra, here):
         (("adding", "--cells", "gru", "--length", 1), "gru: length = 1 is too short"),
         (("adding", "--cells", "gru", "--parameters", 5), "gru: parameters = 5; the smallest"),
         (("adding", "--cells", "gru", "--set", "hiden=3"), "did you mean 'hidden'?"),
-        (("adding", "--cells", "gru", "--set", "layers"), "a setting is given as KEY=VALUE"),
+        (("adding", "--cells", "gru", "--set", "layers"), "give a setting as KEY=VALUE"),
         (("adding", "a.txt", "--cells", "gru"), "'files' is not an option"),
         (("--resume",), "holds no comparison"),
         (("adding", "--cells", "gru", "--config", "no.toml"), "no.toml: the configuration cannot"),
@@ -67,7 +67,9 @@ def test_settings_come_from_the_file_and_the_words(recurra, here, monkeypatch):
         '[cells.ornn]\ncell = "rnn"\northogonal = true\n[cells.gru]\n'
     )
     asked = []
-    monkeypatch.setattr("recurra.compare.run.plan", lambda comparison: asked.append(comparison))
+    monkeypatch.setattr(
+        "recurra.compare.comparison_run.plan", lambda comparison: asked.append(comparison)
+    )
     words = ("--cells", "ornn,lstm", "--steps", 7, "--set", "layers=2", "--set", "skip=residual")
     recurra("compare", "--config", "c.toml", *words, "--out", "c")
     assert asked[0].cells == {"ornn": {"cell": "rnn", "orthogonal": True}, "lstm": {}}

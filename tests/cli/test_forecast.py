@@ -246,7 +246,7 @@ def test_a_table_makes_room_on_a_narrow_terminal():
         "score",
     )
     cells = {name: ["1"] for name in names}
-    _narrow(cells, 50)
+    _narrow(cells, 60)
     assert list(cells) == ["id", "recurra", "recurra-lo-80", "recurra-hi-80", "score"]
 
 

@@ -10,7 +10,7 @@ import click
 
 from recurra.cli.failures import exit_code
 from recurra.cli.options import given
-from recurra.compare.config import comparison_at, comparison_from
+from recurra.compare.comparison import comparison_at, comparison_from
 from recurra.config.toml import read_settings
 from recurra.errors import ConfigError
 from recurra.tasks.registry import config_of, contests
@@ -22,14 +22,14 @@ _LISTED = "\n".join(
 )
 _HELP = f"""Train several cells on one problem under one budget, and set them side by side.
 
-Each training has a process of its own. Quality, parameters, speed, memory and the horizon of the
-gradients go into a table; that, the learning curves and every run lie in the directory of --out.
+Each training has a process of its own. A table shows quality, parameters, speed, memory and the
+horizon of the gradients; the directory of --out holds it, the learning curves and every run.
 
 \b
 {_LISTED}
 
-In the file of --config, [cells.LABEL] holds settings of one cell's own. Every setting of the
-problem's task may stand in the file, or be given by --set. --resume needs no more than --out.
+In the file of --config, [cells.LABEL] holds the settings of one cell. Every setting of the
+problem's task is allowed in the file, and with --set. --resume needs only --out.
 """
 
 
@@ -70,7 +70,7 @@ def command(
     overwrite: bool,
     **options: Any,
 ) -> None:
-    """Compare, tell how far it is, and show the table."""
+    """Compare, with progress, and print the table."""
     listed = {"only": cells.split(",") if cells else None, "data": list(files) or None}
     chosen = {**given({**options, **listed}), **_more(more)}
     if resume and not (config or chosen):
@@ -79,16 +79,16 @@ def command(
         comparison = comparison_from(read_settings(config, chosen, comparison_from))
 
     # torch takes a second to load: not before what was asked for is known to make sense.
-    from recurra.cli.compare_report import Telling, show_findings
+    from recurra.cli.compare_report import ComparisonBars, show_findings
     from recurra.compare import compare
 
     try:
-        with Telling(comparison) as told:
+        with ComparisonBars(comparison) as bars:
             findings = compare(
-                comparison, out=out, resume=resume, overwrite=overwrite, jobs=jobs, told=told
+                comparison, out=out, resume=resume, overwrite=overwrite, jobs=jobs, progress=bars
             )
     except KeyboardInterrupt as interrupt:
-        click.echo("What has ended is kept, and the rest is saved. Go on with:", err=True)
+        click.echo("Saved, the trainings that have ended and the others. Resume with:", err=True)
         click.echo(f"  recurra compare --resume --out {shlex.quote(out)}", err=True)
         sys.exit(exit_code(interrupt))
     show_findings(findings, out)

@@ -45,7 +45,7 @@ def command(run: str, file: str | None, as_json: bool, **options: Any) -> None:
     if as_json:
         click.echo(json.dumps({"file": file or run, **evaluation.to_json()}))
     else:
-        show_evaluation(file or f"The held-out data of {run}", evaluation)
+        show_evaluation(file or f"The data of {run}", evaluation)
 
 
 def _options_of(args: list[str]) -> dict[Any, Any]:

@@ -146,9 +146,8 @@ def _tell(found: Any, out: str | None, what: str) -> None:
 def _draw(figure: Any, path: str | None) -> None:
     if path is None:
         return
-    from recurra.plots import png, svg
+    from recurra.plots import image
     from recurra.tasks.forecast.frames import write_output
 
-    drawn = png(figure) if Path(path).suffix.lower() == ".png" else svg(figure).encode()
-    write_output(path, drawn)
+    write_output(path, image(figure, Path(path).suffix.lower()))
     click.echo(f"Picture: {path}")

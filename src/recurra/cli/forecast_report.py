@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recurra.cli.report import console, show_table
+from recurra.cli.terminal import output, show_table
+from recurra.reports import TextTable
 
 if TYPE_CHECKING:
     from recurra.tasks.forecast.frames import Frame
@@ -18,8 +19,8 @@ def show_head(found: "Frame", *, highest: bool = False) -> None:
     """The first rows of a table, or with `highest` those with the highest scores."""
     chosen = found.nlargest(_HEAD, "score") if highest else found.head(_HEAD)
     cells = {str(name): [_cell(value) for value in chosen[name]] for name in chosen.columns}
-    _narrow(cells, console().width)
-    show_table(list(cells), list(zip(*cells.values(), strict=True)))
+    _narrow(cells, output().width)
+    show_table(TextTable(list(cells), list(zip(*cells.values(), strict=True))))
     if len(found) > len(chosen):
         which = "The highest scores of" if highest else "The first of"
         click.echo(f"{which} {len(found):,} rows; -o FILE.csv writes them all.")

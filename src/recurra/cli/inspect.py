@@ -3,8 +3,6 @@
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
     from recurra.insight import Inspection
@@ -37,18 +35,15 @@ def command(run: str, file: str | None, rows: int, steps: int, out: str | None) 
 
 
 def _show(run: str, found: "Inspection") -> None:
-    from recurra.reports import COLUMNS, layer_row
+    from recurra.cli.terminal import output, show_table
+    from recurra.reports import COLUMNS, TextTable, layer_row
 
-    console = Console(highlight=False)
-    table = Table(title=f"Layers of {run}", title_justify="left", box=None, pad_edge=False)
+    console = output()
     rows = [layer_row(layer) for layer in found.layers]
-    for name in COLUMNS[:-1]:
-        table.add_column(name)
-    for row in rows:
-        table.add_row(*row[:-1])
-    console.print()
-    console.print(table)
-    console.print("\nShare of values near their limits:")
+    console.print(f"\nLayers of {run}", markup=False)
+    columns = COLUMNS[:-1]
+    show_table(TextTable(columns, [row[:-1] for row in rows], text_columns=len(columns)))
+    console.print("Share of values near their limits:")
     for row in rows:
         console.print(f"  {row[0]}: {row[-1] or 'no gate'}")
     if found.clipped is not None:

@@ -66,7 +66,7 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
 
 def option_of(field: Field, hint: Any) -> click.Option:
     """The option of a field; one that is not given is None."""
-    flag = _FLAGS.get(field.name, f"--{field.name.replace('_', '-')}")
+    flag = field.metadata.get("flag", f"--{field.name.replace('_', '-')}")
     text = field.metadata["help"]
     if hint is bool:
         default = "on" if field.default else "off"
@@ -79,10 +79,6 @@ def option_of(field: Field, hint: Any) -> click.Option:
     kinds = typing.get_args(hint) or (hint,)
     metavar, word = _WORDS[kinds[0]]
     return click.Option(names, type=_Parsed(_parser(kinds, word)), metavar=metavar, help=text)
-
-
-_FLAGS = {"start": "--from"}
-"""Options that are named otherwise than their field, whose name Python would not take."""
 
 
 class _Parsed(click.ParamType[Any]):

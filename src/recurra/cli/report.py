@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
+from recurra.cli.terminal import output, show_table
 from recurra.errors import RecurraWarning
 
 if TYPE_CHECKING:
@@ -23,16 +22,12 @@ if TYPE_CHECKING:
     from recurra.training import TrainingResult
 
 __all__ = [
-    "console",
     "noted",
     "show_evaluation",
     "show_interrupted",
-    "show_table",
     "show_text",
     "show_trained",
 ]
-
-WIDTH = 110
 
 
 @contextlib.contextmanager
@@ -94,29 +89,13 @@ def show_text(pieces: Iterable[str]) -> None:
     click.echo()
 
 
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table, its first column to the left and the others to the right."""
-    made = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for index, name in enumerate(columns):
-        made.add_column(name, justify="right" if index else "left", no_wrap=True)
-    for row in rows:
-        made.add_row(*row)
-    console().print(made)
-
-
-def console() -> Console:
-    """The terminal, or a page of fixed width where standard output is none."""
-    terminal = Console(highlight=False)
-    return terminal if terminal.is_terminal else Console(highlight=False, width=WIDTH)
-
-
 def _show_sections(sections: Sequence[Section]) -> None:
-    from recurra.reports import Table as Rows
+    from recurra.reports import TextTable
 
     for section in sections:
         content = section.content
-        if isinstance(content, Rows):
-            show_table(content.columns, content.rows)
+        if isinstance(content, TextTable):
+            show_table(content)
         elif isinstance(content, Mapping):
             _show_facts(content)
         elif isinstance(content, str):
@@ -131,7 +110,7 @@ def _show_facts(facts: Mapping[str, object]) -> None:
         if len(str(value)) <= _LONG:
             table.add_row(name, str(value))
     if table.row_count:
-        console().print(table)
+        output().print(table)
     for sentence in sentences:
         _say(sentence)
 
@@ -141,5 +120,5 @@ _LONG = 60
 
 
 def _say(text: str) -> None:
-    screen = console()
+    screen = output()
     screen.print(text, markup=False, soft_wrap=not screen.is_terminal)

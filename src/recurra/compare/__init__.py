@@ -1,6 +1,6 @@
 """Several cells on one task under equal budgets, each training in a process of its own.
 
-`recurra.compare.config` is importable without loading torch.
+`recurra.compare.comparison` is importable without loading torch.
 """
 
 from typing import TYPE_CHECKING
@@ -8,20 +8,30 @@ from typing import TYPE_CHECKING
 from recurra.lazy import attach
 
 if TYPE_CHECKING:
-    from recurra.compare.config import Comparison, comparison_from
-    from recurra.compare.results import Outcome, Row
-    from recurra.compare.run import Told, compare
+    from recurra.compare.comparison import Comparison, comparison_from
+    from recurra.compare.comparison_run import ComparisonProgress, compare
+    from recurra.compare.findings import Findings
+    from recurra.compare.outcomes import CellResult, Outcome
 
-__all__ = ["Comparison", "Outcome", "Row", "Told", "compare", "comparison_from"]
+__all__ = [
+    "CellResult",
+    "Comparison",
+    "ComparisonProgress",
+    "Findings",
+    "Outcome",
+    "compare",
+    "comparison_from",
+]
 
 __getattr__, __dir__ = attach(
     __name__,
     {
-        "Comparison": "recurra.compare.config",
-        "Outcome": "recurra.compare.results",
-        "Row": "recurra.compare.results",
-        "Told": "recurra.compare.run",
-        "compare": "recurra.compare.run",
-        "comparison_from": "recurra.compare.config",
+        "CellResult": "recurra.compare.outcomes",
+        "Comparison": "recurra.compare.comparison",
+        "ComparisonProgress": "recurra.compare.comparison_run",
+        "Findings": "recurra.compare.findings",
+        "Outcome": "recurra.compare.outcomes",
+        "compare": "recurra.compare.comparison_run",
+        "comparison_from": "recurra.compare.comparison",
     },
 )

@@ -17,12 +17,11 @@ from recurra.errors import CellError
 from recurra.insight.flow import GradientFlow, StateFlow, gradient_flow
 from recurra.tasks.record import cell_digests, split_tensors
 from recurra.tasks.registry import estimator_of, task_named
-from recurra.tasks.task import Figures as Facts
-from recurra.tasks.task import Task
+from recurra.tasks.task import Figures, Task
 from recurra.training import Progress, TrainingResult
 from recurra.training.optim import make_optimizer
 
-__all__ = ["Contest", "Facts", "Settings", "Trained", "Weights", "farthest"]
+__all__ = ["Contest", "Figures", "Settings", "Trained", "Weights", "farthest"]
 
 Settings = Mapping[str, Any]
 Weights = dict[str, Tensor]
@@ -49,7 +48,7 @@ class Contest:
     def __init__(self, task: str) -> None:
         self._name = task
 
-    def facts(self, settings: Settings) -> Facts:
+    def facts(self, settings: Settings) -> Figures:
         """Names of the figures, and what chance gives."""
         task, data = self._begun(settings)
         return task.figures(data)

@@ -45,7 +45,9 @@ class TaskConfig(NetworkConfig):
     data: tuple[str, ...] = option((), "files to train on")
     ensemble: int = option(1, "models trained with seeds from `seed` on, and averaged", minimum=1)
     start: str | None = option(
-        None, "a run to start from: weights of equal name and shape are taken over"
+        None,
+        "a run to start from: weights of equal name and shape are taken over",
+        flag="--from",
     )
     freeze: str = option(
         "", "parts of the model that keep the weights of `start`, as their names begin: embedding"

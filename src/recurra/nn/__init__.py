@@ -30,3 +30,7 @@ __all__ = [
     "init",
     "temporal_activation_penalty",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

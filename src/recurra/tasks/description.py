@@ -14,17 +14,17 @@ import torch
 from torch import nn
 
 from recurra import __version__
-from recurra.errors import MissingExtra, RunError
+from recurra.errors import RunError
 from recurra.files import write_atomic
 from recurra.insight import Inspection
-from recurra.plots import plot_learning, svg
+from recurra.plots import plot_members
 from recurra.reports import (
-    Picture,
     Section,
-    Table,
+    TextTable,
     amended,
     card,
     carried_over,
+    drawn_section,
     inspection_sections,
     report,
     watched_sections,
@@ -80,7 +80,7 @@ def training_section(results: Sequence[TrainingResult], seed: int, metric: str) 
         )
         for number, result in enumerate(results)
     ]
-    return Section("Training", Table(columns, rows))
+    return Section("Training", TextTable(columns, rows))
 
 
 def add_inspection(
@@ -119,10 +119,7 @@ def _curves(members: Sequence[Run]) -> list[Section]:
     lines = {f"member {number + 1}": run.metrics() for number, run in enumerate(members)}
     if not any("loss" in line for rows in lines.values() for line in rows):
         return [Section("Learning curves", "No step was logged.")]
-    try:
-        return [Section("Learning curves", Picture(svg(plot_learning(lines)), _LEARNT))]
-    except MissingExtra as absent:
-        return [Section("Learning curves", str(absent))]
+    return [drawn_section("Learning curves", lambda: plot_members(lines), _LEARNT)]
 
 
 def _keep_inspection(run: Run, page: str) -> str:

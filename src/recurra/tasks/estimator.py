@@ -104,7 +104,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
         for note in task.notes(read):
             warnings.warn(note, task.warning, stacklevel=2)
         shown = _shown(progress, task.unit, self.config)
-        with contextlib.suppress(_Interrupted):
+        with run.locked(), contextlib.suppress(_Interrupted):
             self._train(models, read, run, resume, shown, describes=not temporary)
         return self
 
@@ -375,7 +375,8 @@ class _Stages:
         """
         if members == 1 and not stage:
             return self._run, self._resume
-        folder = self._run.path / "members" / str(number) / stage
+        folder = self._run.path / "members" / str(number) if members > 1 else self._run.path
+        folder = folder / "stages" / stage if stage else folder
         config = {"member": number, **({"start": weights_digest([model])} if stage else {})}
         if self._resume and (folder / "manifest.json").exists():
             run = Run.open(folder)

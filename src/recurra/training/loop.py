@@ -87,7 +87,7 @@ def fit(
         metric,
         progress or Silent(),
     )
-    with loop.interrupts:
+    with run.locked(), loop.interrupts:
         loop.begin(resume)
         stopped = loop.run_to_end()
     return loop.result(stopped)

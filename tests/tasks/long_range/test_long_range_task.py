@@ -93,7 +93,7 @@ def test_no_digits_is_an_error_that_says_where_they_go(tmp_path, monkeypatch):
 
 
 def test_fewer_digits_than_a_batch(digits):
-    with pytest.raises(DataError, match="7 digits to train on, fewer than batch_size = 8"):
+    with pytest.raises(DataError, match="7 sequences to train on, fewer than batch_size = 8"):
         training_windows(config(problem="mnist", length=784, batch_size=8))
 
 

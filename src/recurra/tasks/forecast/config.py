@@ -33,7 +33,9 @@ class ForecastEvaluation(EvaluateOptions):
         0, "instead: so many windows, by a model trained again on what came before", minimum=0
     )
     refit: bool = option(False, "with backtest: train again before each of its windows")
-    static: str | None = option(None, "a table of the static columns of the series in FILE")
+    static: str | None = option(
+        None, "a table of the static columns of the series in FILE", flag="--static-data"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

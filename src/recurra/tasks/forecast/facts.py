@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 
 from recurra.data.series.panel import Panel
-from recurra.errors import MissingExtra
-from recurra.plots import svg
-from recurra.reports import Picture, Section, Table
+from recurra.reports import Section, TextTable, drawn_section
 from recurra.tasks.forecast.config import MODELS
 from recurra.tasks.forecast.evaluation.baselines import MEANINGS
 from recurra.tasks.forecast.evaluation.judgement import Judgement
@@ -102,12 +100,11 @@ def _quality(held_out: Backtest | None) -> list[Section]:
 
 
 def _picture(held_out: Backtest, model: Model) -> Section:
-    title, unit = "Forecasts of the held-out part", unit_of(model.config)
-    try:
-        drawn = svg(judged_figure(held_out, model.sizes.season, unit))
-    except MissingExtra as absent:
-        return Section(title, str(absent))
-    return Section(title, Picture(drawn, _JUDGED.format(held_out.judgement.deciding())))
+    return drawn_section(
+        "Forecasts of the held-out part",
+        lambda: judged_figure(held_out, model.sizes.season, unit_of(model.config)),
+        _JUDGED.format(held_out.judgement.deciding()),
+    )
 
 
 def data_facts(panel: Panel, source: str | None) -> dict[str, object]:
@@ -172,7 +169,9 @@ def _model_facts(model: Model) -> dict[str, object]:
     return {**facts, "trained for": config.loss}
 
 
-def judgement_table(judgement: Judgement, *, meanings: bool = False, brief: bool = False) -> Table:
+def judgement_table(
+    judgement: Judgement, *, meanings: bool = False, brief: bool = False
+) -> TextTable:
     """The model and the baselines by metric; a metric that no model has is left out.
 
     `meanings` says in words what each baseline does; `brief` leaves out what a terminal has no room
@@ -190,7 +189,7 @@ def judgement_table(judgement: Judgement, *, meanings: bool = False, brief: bool
         (_model(name, meanings), *(_figure(metric, row) for metric in shown))
         for name, row in table.items()
     ]
-    return Table(("", *heads), rows)
+    return TextTable(("", *heads), rows)
 
 
 def coverage_of(found: Backtest) -> list[str]:

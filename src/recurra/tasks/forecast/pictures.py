@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recurra.data.series.panel import Panel
 from recurra.errors import ConfigError
-from recurra.plots import Course, Surprises, plot_anomalies, plot_forecasts
+from recurra.plots import AnomalySeries, ForecastSeries, plot_anomalies, plot_forecasts
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.evaluation.rolling import Backtest
 from recurra.tasks.forecast.frames import NAME, Frame
@@ -94,7 +94,7 @@ def unit_of(config: ForecastConfig) -> str:
 
 def _surprises(
     found: Frame, rows: NDArray[np.bool_], title: str, config: ForecastConfig
-) -> Surprises:
+) -> AnomalySeries:
     def column(name: str) -> Any:
         return found[name].to_numpy()[rows]
 
@@ -104,7 +104,7 @@ def _surprises(
         for side, short in (("low", "lo"), ("high", "hi"))
         if widest
     }
-    return Surprises(
+    return AnomalySeries(
         title, column(config.time or "ds"), column(config.target), column("score"), **bounds
     )
 
@@ -116,7 +116,7 @@ def _typical(found: Backtest, number: int, mean: float) -> int:
     return int(np.nanargmin(away))
 
 
-def _judged_course(found: Backtest, window: int, season: int, note: str) -> Course:
+def _judged_course(found: Backtest, window: int, season: int, note: str) -> ForecastSeries:
     return _course(
         found.panel,
         found.origins,
@@ -140,20 +140,20 @@ def _course(
     steps: int | None = None,
     truth: Any = None,
     note: str = "",
-) -> Course:
+) -> ForecastSeries:
     """One window with as much of its history as helps to read it."""
     number, end = int(origins.series[window]), int(origins.known[window])
     steps = steps or found.point.shape[1]
     begin = max(0, end - max(3 * steps, 2 * season, _LEAST))
     start = panel.starts[number : number + 1]
-    return Course(
+    return ForecastSeries(
         title=str(panel.ids[number]),
         stamps=panel.frequency.shift(start, np.arange(begin, end)),
         known=panel.values(number)[begin:end],
         ahead=panel.frequency.shift(start, np.arange(end, end + steps)),
         point=found.point[window, :steps],
         bands=_bands(levels, found.quantiles[window, :steps]),
-        truth=truth,
+        actual=truth,
         note=note,
     )
 

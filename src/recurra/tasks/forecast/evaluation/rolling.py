@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,11 @@ class Backtest(Evaluation):
     truth: NDArray[np.float64]
     judgement: Judgement
     levels: tuple[float, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The judgement, with the verdict and the remarks."""
+        about = {"verdict": self.judgement.verdict(NAME), "remarks": list(self.remarks)}
+        return self.judgement.to_json() | about
 
     def __str__(self) -> str:
         return "\n".join([self.judgement.verdict(NAME), *self.judgement.notes()])

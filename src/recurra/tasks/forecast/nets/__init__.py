@@ -24,5 +24,5 @@ def build(config: ForecastConfig, sizes: Sizes) -> ForecastNet:
     """The network of `config.model`, its weights drawn from torch's random numbers."""
     net = _NETS[config.model](config, sizes)
     net.penalties = ActivationPenalties(config)
-    initialise(net, config, steps=net.lookback)
+    initialise(net, config, steps=net.steps)
     return net
