@@ -109,6 +109,17 @@ def test_fit_gives_the_estimator_and_its_results():
     assert model.metric in model.validation
 
 
+def test_a_training_that_is_refused_leaves_the_model_as_it_was(tmp_path):
+    model = parity().fit(out=tmp_path / "run")
+    before, config = model.evaluate(), model.config
+    with pytest.raises(RunError, match="holds another run"):
+        model.fit(torch.ones(5, 40, dtype=torch.long), out=tmp_path / "run")
+    with pytest.raises(RunError, match="differs from what"):
+        model.fit(torch.ones(5, 40, dtype=torch.long), out=tmp_path / "run", resume=True)
+    assert model.evaluate() == model.validation == before
+    assert (model.config, len(model.results)) == (config, 1)
+
+
 def test_a_setting_is_not_given_to_fit():
     with pytest.raises(TypeError, match=r"argument 'epochs'; it is a setting: .*\(epochs=\.\.\.\)"):
         parity().fit(epochs=3)

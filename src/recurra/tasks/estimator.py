@@ -95,17 +95,17 @@ class Estimator(Named[Config], Generic[Config, Product]):
                 f"resume = true, and the run is {given}; a run is resumed from `out`, as it is."
             )
         self._check_others(others)
-        self._forget()
         place, temporary = self._place(out)
         begin = self._resumed if resume else self._begun
-        models, data, run = begin(place, overwrite or temporary, data, others)
-        self.run, self._data = run, data
+        task, models, read, run = begin(place, overwrite or temporary, data, others)
         # Not before what would be refused is refused.
-        for note in self._task.notes(data):
-            warnings.warn(note, self._task.warning, stacklevel=2)
-        shown = _shown(progress, self._task.unit, self.config)
+        self._forget()
+        self.config, self._task, self.run, self._data = task.config, task, run, read
+        for note in task.notes(read):
+            warnings.warn(note, task.warning, stacklevel=2)
+        shown = _shown(progress, task.unit, self.config)
         with run.locked(), contextlib.suppress(_Interrupted):
-            self._train(models, data, run, resume, shown, describes=not temporary)
+            self._train(models, read, run, resume, shown, describes=not temporary)
         return self
 
     def evaluate(self, data: Any = None, **options: Any) -> Evaluation:
@@ -202,8 +202,8 @@ class Estimator(Named[Config], Generic[Config, Product]):
 
     def _begun(
         self, out: Path, overwrite: bool, data: Any, others: dict[str, Any]
-    ) -> tuple[list[nn.Module], Any, Run]:
-        """Models before their first step. Nothing is replaced before all has been checked."""
+    ) -> tuple[Task[Config, Any, Product], list[nn.Module], Any, Run]:
+        """Task, models before their first step, data and run. Nothing is replaced unchecked."""
         task = self.task(self.config)
         read = task.read(data, **others)
         start = None if self.config.start is None else Run.open(self.config.start)
@@ -215,15 +215,14 @@ class Estimator(Named[Config], Generic[Config, Product]):
         for number in range(len(models)):
             task.member(number).windows(read)
         task.validation(read)
-        self.config = task.config = record.recorded(task, data, read)
-        self._task = task
+        task.config = record.recorded(task, data, read)
         settings = record.write_record(task, read, models, said[0] if said else None)
-        return models, read, Run.create(out, settings, overwrite=overwrite)
+        return task, models, read, Run.create(out, settings, overwrite=overwrite)
 
     def _resumed(
         self, out: Path, overwrite: bool, data: Any, others: dict[str, Any]
-    ) -> tuple[list[nn.Module], Any, Run]:
-        """Models as the run began; their checkpoints follow when training begins."""
+    ) -> tuple[Task[Config, Any, Product], list[nn.Module], Any, Run]:
+        """Task, models as the run began, data and run; checkpoints follow when training begins."""
         run = Run.open(out)
         config = record.resumed_config(run, self.task, self._given)
         task = self.task(config, run.config["context"])
@@ -237,10 +236,9 @@ class Estimator(Named[Config], Generic[Config, Product]):
         for number, module in enumerate(models):
             if config.start is not None and not _has_begun(run, number, len(models)):
                 start_from(module, Run.open(config.start))
-        self.config = task.config = record.recorded(task, data, read)
-        self._task = task
-        run.save_config({**run.config, "settings": record.settings_of(self.config)})
-        return models, read, run
+        task.config = record.recorded(task, data, read)
+        run.save_config({**run.config, "settings": record.settings_of(task.config)})
+        return task, models, read, run
 
     def _train(
         self,

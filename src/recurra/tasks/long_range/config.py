@@ -70,6 +70,11 @@ class LongRangeConfig(TaskConfig):
         return self.length + self.definition.extra_steps
 
     def _check_bounds(self) -> None:
+        if self.data:
+            raise ConfigError(
+                f"data = {self.data!r}: the sequences of long-range problems are drawn, not read; "
+                "leave data out."
+            )
         if self.window:
             raise ConfigError(
                 f"window = {self.window}; long-range problems are trained by full BPTT: leave "
