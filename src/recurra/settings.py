@@ -7,14 +7,33 @@
 |             | and every pass of the compiler is held to its promise                        |
 | RECURRA_CACHE  | the folder that keeps compiled code; unset: the user's own; off: none        |
 | RECURRA_DATA   | the folder of real data that tests and benchmarks read; unset: they skip     |
+| RANK, WORLD_SIZE, LOCAL_RANK | set by torchrun: which of how many processes of a training this |
+|             | is, and which of those on this machine                                       |
 """
 
 import logging
 import os
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["cache_folder", "data_folder", "debug_level", "default_engine", "show_log"]
+__all__ = [
+    "Launched",
+    "cache_folder",
+    "data_folder",
+    "debug_level",
+    "default_engine",
+    "launched",
+    "show_log",
+]
+
+
+class Launched(NamedTuple):
+    """The place of this process among those that torchrun started, or of one process alone."""
+
+    rank: int = 0
+    world_size: int = 1
+    local_rank: int = 0
 
 
 def default_engine() -> str:
@@ -34,6 +53,18 @@ def data_folder() -> Path | None:
     """Where the real data lies, or None where RECURRA_DATA is unset."""
     text = os.environ.get("RECURRA_DATA")
     return Path(text) if text else None
+
+
+def launched() -> Launched:
+    """The place that torchrun gave this process."""
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    texts = [os.environ.get(name, "") for name in names]
+    if not (texts[0] and texts[1]):
+        return Launched()
+    for name, text in zip(names, texts, strict=True):
+        if text and not text.isdigit():
+            raise ValueError(f"{name}={text!r} is not a number; torchrun sets it.")
+    return Launched(*(int(text or 0) for text in texts))
 
 
 def cache_folder() -> Path | None:
