@@ -11,6 +11,7 @@
 |             | is, and which of those on this machine                                       |
 """
 
+import functools
 import logging
 import os
 import sys
@@ -55,16 +56,16 @@ def data_folder() -> Path | None:
     return Path(text) if text else None
 
 
+@functools.cache  # it is asked for several times a step, and stays the same
 def launched() -> Launched:
     """The place that torchrun gave this process."""
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-    texts = [os.environ.get(name, "") for name in names]
-    if not (texts[0] and texts[1]):
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         return Launched()
-    for name, text in zip(names, texts, strict=True):
-        if text and not text.isdigit():
+    texts = {name: os.environ.get(name, "0") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
+    for name, text in texts.items():
+        if not text.isdigit():
             raise ValueError(f"{name}={text!r} is not a number; torchrun sets it.")
-    return Launched(*(int(text or 0) for text in texts))
+    return Launched(*map(int, texts.values()))
 
 
 def cache_folder() -> Path | None:

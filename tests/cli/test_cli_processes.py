@@ -6,6 +6,7 @@ import time
 import pytest
 import torch
 
+from recurra.settings import Launched
 from recurra.training import Run
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -98,8 +99,8 @@ def test_sigterm_to_torchrun_stops_both_saved(process, here):
 
 
 def test_commands_that_torchrun_is_not_for(recurra, monkeypatch):
-    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "0")):
-        monkeypatch.setenv(name, value)
+    for place in ("recurra.cli.app.launched", "recurra.cli.groups.launched"):
+        monkeypatch.setattr(place, lambda: Launched(rank=0, world_size=2))
     refused = recurra("cells", "lstm")
     assert refused.exit_code == 2
     assert "only train runs under torchrun" in refused.stderr
