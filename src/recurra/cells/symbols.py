@@ -86,8 +86,8 @@ class Symbol:
     __slots__ = ("node", "tape")
 
     def __init__(self, tape: Tape, node: Node) -> None:
-        self.tape = tape
-        self.node = node
+        self.tape: Tape = tape
+        self.node: Node = node
 
     def make(self, op: str, *args: Symbol | Number, detail: object = None) -> Symbol:
         """The symbol of an operation on symbols and numbers."""
@@ -196,7 +196,8 @@ class Symbol:
     def __ne__(self, other: object) -> bool:
         self._compare(other)
 
-    __hash__ = object.__hash__
+    def __hash__(self) -> int:
+        return object.__hash__(self)
 
     def __iter__(self) -> Never:
         self.refuse("a vector can't be looped over or unpacked; an equation uses it as a whole")
@@ -212,7 +213,8 @@ class Symbol:
             "a symbol has no number before the cell runs; import tanh, exp, ... from recurra.cells"
         )
 
-    __int__ = __float__
+    def __int__(self) -> int:
+        return int(float(self))
 
     def __array_ufunc__(self, function: object, method: str, *args: object, **kw: object) -> Symbol:
         # numpy's numbers (`np.sqrt(2) * h`) call this before `__rmul__`

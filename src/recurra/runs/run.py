@@ -44,8 +44,8 @@ class Run:
     """
 
     def __init__(self, path: Path, config: dict[str, Any]) -> None:
-        self.path = path
-        self.config = config
+        self.path: Path = path
+        self.config: dict[str, Any] = config
         self._lock = RunLock(path)
 
     def __repr__(self) -> str:

@@ -55,8 +55,8 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
     def read(self, data: Any = None, **others: Any) -> Texts:
         """Read files or texts, and split off what is held out.
 
-        A path is a file; a `str` is one too where it has no line end, else the text itself. Without
-        any it is the text that the settings name: without one, Python's own documentation.
+        A `str` with white space in it that is not the name of a file is a text itself, all else
+        a file. Without any it is the text of the settings: by default Python's documentation.
         """
         config = self.config
         text = _text(data if data is not None else config.data)
@@ -296,12 +296,17 @@ def _text(data: Any) -> Text:
     if isinstance(data, Text):
         return data
     items = [data] if isinstance(data, (str, os.PathLike)) else list(data)
-    in_memory = [isinstance(item, str) and "\n" in item for item in items]
+    in_memory = [_is_text(item) for item in items]
     if items and all(in_memory):
         return Text.of([str(item) for item in items])
     if any(in_memory):
         raise DataError("Files and texts in memory were given together; give one of the two.")
     return read_text([os.fspath(item) for item in items])
+
+
+def _is_text(item: Any) -> bool:
+    """Tell a text from a path: it has white space in it, and no file is called so."""
+    return isinstance(item, str) and len(item.split()) > 1 and not os.path.exists(item)
 
 
 def _shown(numbers: Mapping[str, float]) -> dict[str, object]:
