@@ -17,7 +17,7 @@ from torch.nn import functional
 from recurra.data.batches import Streams
 from recurra.data.text import Text, read_text, split_text
 from recurra.data.vocabulary import Vocabulary, build_vocabulary, vocabulary_from
-from recurra.errors import DataError
+from recurra.errors import ConfigError, DataError
 from recurra.nn.states import State
 from recurra.reports import Section
 from recurra.tasks.estimator import Estimator
@@ -93,7 +93,7 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         return list(data.sources)
 
     def context_of(self, data: Texts) -> dict[str, Any]:
-        """The vocabulary.
+        """The vocabulary, and the level of its tokens.
 
         Words come from the training part alone; characters from all the training text, so that
         the part held out of it has none that is unknown.
@@ -106,12 +106,18 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
             min_count=config.min_count,
             max_words=config.max_words,
         )
-        return {"vocabulary": vocabulary.tokens()}
+        return {"level": config.level, "vocabulary": vocabulary.tokens()}
 
     def grown(self, old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         """The old vocabulary, with the tokens that are new at its end."""
-        known = list(old.get("vocabulary", []))
-        return {"vocabulary": known + [t for t in new["vocabulary"] if t not in set(known)]}
+        level = old.get("level", self.config.level)
+        if level != self.config.level:
+            raise ConfigError(
+                f"level = {self.config.level!r}, and the run to start from has level = {level!r}, "
+                "whose tokens are others; give the same level."
+            )
+        tokens = dict.fromkeys([*old.get("vocabulary", []), *new["vocabulary"]])
+        return {**new, "vocabulary": list(tokens)}
 
     @property
     def vocabulary(self) -> Vocabulary:
