@@ -13,11 +13,11 @@ from torch import nn
 
 from recurra.config.training import Metric, TrainingConfig
 from recurra.errors import ConfigError, DataError, TrainingError
+from recurra.interrupts import Interrupts
 from recurra.runs import ranks
 from recurra.runs.run import Run
 from recurra.training.checkpointing import Checkpoints
 from recurra.training.distributed import seed_of_rank, sharded, synchronise
-from recurra.training.interrupts import Interrupts
 from recurra.training.loop_state import LoopState, Meter, Recorder, summary_writer
 from recurra.training.optim import make_optimizer, trained
 from recurra.training.protocols import Loss, Progress, Silent, Validate, Windows
