@@ -7,7 +7,7 @@ import click
 
 if TYPE_CHECKING:
     from recurra.tasks.forecast import Forecaster
-    from recurra.tasks.forecast.evaluation.rolling import Backtest
+    from recurra.tasks.forecast.evaluation.backtest import Backtest
 
 __all__ = ["command"]
 

@@ -124,7 +124,7 @@ def _anomalies(
     last: int | None,
     options: dict[str, Any],
 ) -> None:
-    from recurra.tasks.forecast.pictures import anomaly_figure
+    from recurra.tasks.forecast.figures import anomaly_figure
     from recurra.tasks.forecast.store import static_of, table_of
 
     assert model.run is not None

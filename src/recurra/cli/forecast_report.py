@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from recurra.tasks.forecast.evaluation.rolling import Backtest
-    from recurra.tasks.forecast.frames import Frame
+    from recurra.tasks.forecast.evaluation.backtest import Backtest
+    from recurra.tasks.forecast.frames import DataFrame
     from recurra.training import TrainingResult
 
 __all__ = ["noted", "show_head", "show_judgement", "show_next", "show_trained"]
@@ -65,7 +65,7 @@ def show_judgement(title: str, found: "Backtest", remarks: Sequence[str]) -> Non
             console.print(str(text), markup=False, soft_wrap=not console.is_terminal)
 
 
-def show_head(found: "Frame", *, highest: bool = False) -> None:
+def show_head(found: "DataFrame", *, highest: bool = False) -> None:
     """The first rows of a table, or with `highest` those with the highest scores."""
     chosen = found.nlargest(_HEAD, "score") if highest else found.head(_HEAD)
     cells = {str(name): [_cell(value) for value in chosen[name]] for name in chosen.columns}

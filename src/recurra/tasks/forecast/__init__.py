@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recurra.tasks.forecast.config import ForecastConfig
-    from recurra.tasks.forecast.notes import ForecastWarning
+    from recurra.tasks.forecast.data_checks import ForecastWarning
     from recurra.tasks.forecast.task import Forecaster
 
-_LAZY = {"ForecastConfig": "config", "ForecastWarning": "notes", "Forecaster": "task"}
+_LAZY = {"ForecastConfig": "config", "ForecastWarning": "data_checks", "Forecaster": "task"}
 
 __all__ = ["ForecastConfig", "ForecastWarning", "Forecaster"]
 

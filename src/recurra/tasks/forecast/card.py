@@ -8,7 +8,7 @@ import torch
 from recurra import __version__
 from recurra.data.series.panel import Panel
 from recurra.reports import Table
-from recurra.tasks.forecast.evaluation.rolling import Backtest
+from recurra.tasks.forecast.evaluation.backtest import Backtest
 from recurra.tasks.forecast.facts import (
     HELD_BACK,
     data_facts,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from recurra.data.series.panel import Panel
 from recurra.tasks.forecast.card import model_card
-from recurra.tasks.forecast.evaluation.holdout import judged_held_back
-from recurra.tasks.forecast.evaluation.rolling import Backtest
+from recurra.tasks.forecast.evaluation.backtest import Backtest
+from recurra.tasks.forecast.evaluation.holdout import judge_holdout
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.page import page
 from recurra.training import Run, TrainingResult
@@ -20,7 +20,7 @@ def describe(
 
     Gives the judgement; None where nothing that is known was held back.
     """
-    found = judged_held_back(model, panel)
+    found = judge_holdout(model, panel)
     run.write_text("README.md", model_card(run, model, panel, results, found))
     run.write_text("report.html", page(run, model, panel, results, found))
     return found

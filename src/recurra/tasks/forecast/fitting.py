@@ -11,19 +11,22 @@ from torch import nn
 
 from recurra.data.series.panel import Panel
 from recurra.tasks.forecast.config import ForecastConfig
+from recurra.tasks.forecast.data_checks import check_values
 from recurra.tasks.forecast.model import Model
-from recurra.tasks.forecast.nets import ForecastNet, build
-from recurra.tasks.forecast.predict import batches
-from recurra.tasks.forecast.windows.splits import (
-    Parts,
-    check_values,
+from recurra.tasks.forecast.nets import ForecastNet, build, sizes_of
+from recurra.tasks.forecast.nets.inference import batches
+from recurra.tasks.forecast.windows.cutter import (
+    WindowBatch,
+    WindowCutter,
     cutter_for,
-    held_back,
-    sizes_of,
-    split,
     training_windows,
 )
-from recurra.tasks.forecast.windows.windows import Batch, Cutter, Origins
+from recurra.tasks.forecast.windows.splits import (
+    Origins,
+    SplitPoints,
+    holdout_origins,
+    split,
+)
 from recurra.training import Progress, Run, State, TrainingResult, fit
 
 __all__ = [
@@ -44,8 +47,8 @@ _VALIDATED = 512
 def train_member(
     config: ForecastConfig,
     net: ForecastNet,
-    cutter: Cutter,
-    parts: Parts,
+    cutter: WindowCutter,
+    points: SplitPoints,
     run: Run,
     *,
     resume: bool,
@@ -54,11 +57,11 @@ def train_member(
     """Train one network; afterwards it has the weights that did best on the held-back part."""
     result = fit(
         net,
-        training_windows(config, cutter, parts, config.seed),
+        training_windows(config, cutter, points, config.seed),
         _loss,
         config=config,
         run=run,
-        validate=_validation(cutter, held_back(config, cutter.panel, parts)),
+        validate=_validation(cutter, holdout_origins(config, cutter.panel, points)),
         resume=resume,
         progress=progress,
     )
@@ -70,8 +73,8 @@ def train_member(
 def finish_member(
     config: ForecastConfig,
     net: ForecastNet,
-    cutter: Cutter,
-    parts: Parts,
+    cutter: WindowCutter,
+    points: SplitPoints,
     run: Run,
     *,
     resume: bool,
@@ -82,7 +85,7 @@ def finish_member(
     """
     rate = config.learning_rate * config.final_learning_rate
     lengths = cutter.panel.lengths
-    everything = Parts(lengths, parts.first, lengths - config.horizon)
+    everything = SplitPoints(lengths, points.first, lengths - config.horizon)
     own = dataclasses.replace(
         config,
         max_steps=config.final_steps,
@@ -98,12 +101,14 @@ def finish_member(
     return result
 
 
-def _loss(net: nn.Module, batch: Batch, state: State) -> tuple[torch.Tensor, int, State]:
+def _loss(net: nn.Module, batch: WindowBatch, state: State) -> tuple[torch.Tensor, int, State]:
     loss = net.loss(batch)  # type: ignore[operator]
     return loss, batch.values.numel(), None
 
 
-def _validation(cutter: Cutter, origins: Origins) -> Callable[[nn.Module], dict[str, float]] | None:
+def _validation(
+    cutter: WindowCutter, origins: Origins
+) -> Callable[[nn.Module], dict[str, float]] | None:
     if not len(origins.series):
         return None
     chosen = np.linspace(0, len(origins.series) - 1, _VALIDATED).round().astype(int)
@@ -111,9 +116,9 @@ def _validation(cutter: Cutter, origins: Origins) -> Callable[[nn.Module], dict[
 
     def validate(net: nn.Module) -> dict[str, float]:
         total, rows = 0.0, 0
-        for batch in batches(cutter, kept, with_truth=True):
+        for batch in batches(cutter, kept, with_actual=True):
             size = batch.values.shape[1]
-            total += float(net.judge(batch)) * size  # type: ignore[operator]
+            total += float(net.forecast_loss(batch)) * size  # type: ignore[operator]
             rows += size
         return {"loss": total / rows}
 
@@ -155,8 +160,8 @@ def fit_model(
     """Train every member, each in a run of its own inside `run`."""
     sizes = sizes_of(config, panel)
     nets = tuple(build(member_config(config, n), sizes) for n in range(config.ensemble))
-    parts = split(config, panel, nets[0].lookback)
-    cutter = cutter_for(config, panel, nets[0].lookback, limit=parts.limit)
+    points = split(config, panel, nets[0].lookback)
+    cutter = cutter_for(config, panel, nets[0].lookback, limit=points.limit)
 
     def each(
         train: Callable[..., TrainingResult], nets: tuple[ForecastNet, ...], name: str = ""
@@ -167,7 +172,7 @@ def fit_model(
             going_on = resume and (folder / "manifest.json").exists()
             member = Run.open(folder) if going_on else Run.create(folder, {"member": number})
             own, how = member_config(config, number), {"resume": going_on, "progress": progress}
-            results.append(train(own, net, cutter, parts, member, **how))
+            results.append(train(own, net, cutter, points, member, **how))
             if results[-1].stopped == "interrupted":
                 break
         return tuple(results)
@@ -175,7 +180,7 @@ def fit_model(
     results = each(train_member, nets)
     if results[-1].stopped == "interrupted":
         return Fitted(None, None, results)
-    model = Model.trained(config, sizes, nets, cutter, held_back(config, panel, parts))
+    model = Model.trained(config, sizes, nets, cutter, holdout_origins(config, panel, points))
     if not config.final_steps:
         return Fitted(model, model, results)
     nets = copy.deepcopy(nets)

@@ -7,7 +7,7 @@ from recurra.data.series.panel import Panel
 from recurra.errors import MissingExtra
 from recurra.plots import plot_learning, svg
 from recurra.reports import Picture, Section, report
-from recurra.tasks.forecast.evaluation.rolling import Backtest
+from recurra.tasks.forecast.evaluation.backtest import Backtest
 from recurra.tasks.forecast.facts import (
     HELD_BACK,
     data_facts,
@@ -17,8 +17,8 @@ from recurra.tasks.forecast.facts import (
     quality_of,
     training_table,
 )
+from recurra.tasks.forecast.figures import backtest_figure, unit_of
 from recurra.tasks.forecast.model import Model
-from recurra.tasks.forecast.pictures import judged_figure, unit_of
 from recurra.training import Run, TrainingResult
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _quality(found: Backtest | None, model: Model) -> list[Section]:
         _drawn(
             "Forecasts of the held-back part",
             caption,
-            lambda: judged_figure(found, model.sizes.season, unit_of(model.config)),
+            lambda: backtest_figure(found, model.sizes.season, unit_of(model.config)),
         ),
     ]
 

@@ -20,20 +20,30 @@ from recurra.data.series.read import open_panel, read_panel
 from recurra.errors import ConfigError, RunError
 from recurra.files import digest
 from recurra.tasks.forecast.config import ForecastConfig, forecast_config
+from recurra.tasks.forecast.data_checks import series_warnings, warn
 from recurra.tasks.forecast.describe import describe
-from recurra.tasks.forecast.evaluation.backtest import backtested
-from recurra.tasks.forecast.evaluation.rolling import Backtest, fewer_than, judged, rolling
+from recurra.tasks.forecast.evaluation.backtest import (
+    Backtest,
+    judge_origins,
+    rolling_origins,
+    run_backtest,
+    short_series_warnings,
+)
+from recurra.tasks.forecast.figures import forecast_figure
 from recurra.tasks.forecast.fitting import check_trainable, ended, fit_model
-from recurra.tasks.forecast.frames import NAME, Frame, forecast_columns, frame, long_columns
-from recurra.tasks.forecast.intervals.sample_size import notes_on_intervals
+from recurra.tasks.forecast.frames import (
+    MODEL_NAME,
+    DataFrame,
+    forecast_columns,
+    long_columns,
+    make_frame,
+)
+from recurra.tasks.forecast.intervals.sample_size import interval_warnings
 from recurra.tasks.forecast.model import Model
-from recurra.tasks.forecast.notes import notes_on, warn
-from recurra.tasks.forecast.online.anomaly import surprises
+from recurra.tasks.forecast.online.anomaly import anomaly_columns
 from recurra.tasks.forecast.online.stream import Stream
-from recurra.tasks.forecast.pictures import forecast_figure
-from recurra.tasks.forecast.store import Kept
-from recurra.tasks.forecast.windows.splits import columns_of
-from recurra.tasks.forecast.windows.windows import Origins
+from recurra.tasks.forecast.store import PlacedPanel
+from recurra.tasks.forecast.windows.splits import Origins, columns_of
 from recurra.training import Progress, RichProgress, Run, TrainingResult
 
 if TYPE_CHECKING:
@@ -70,7 +80,7 @@ class Forecaster:
         self.run: Run | None = None
         self._given = settings
         self._model: Model | None = None
-        self._panel: Kept | None = None
+        self._panel: PlacedPanel | None = None
         self._temporary: str | None = None
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -127,7 +137,7 @@ class Forecaster:
             self._continued(out, record) if resume else Run.create(out, record, overwrite=overwrite)
         )
         # Not before what would be refused is refused.
-        warn([*notes_on(panel, self.config.horizon), *notes_on_intervals(self.config, panel)])
+        warn([*series_warnings(panel, self.config.horizon), *interval_warnings(self.config, panel)])
         self._train(panel, run, resume, _shown(progress))
         return self
 
@@ -139,7 +149,7 @@ class Forecaster:
         static: Any = None,
         horizon: int | None = None,
         seed: int = 0,
-    ) -> Frame:
+    ) -> DataFrame:
         """Forecasts of the steps after the training data, or after new data, without training.
 
         Args:
@@ -167,7 +177,7 @@ class Forecaster:
         static: Any = None,
         horizon: int | None = None,
         seed: int = 0,
-    ) -> Frame:
+    ) -> DataFrame:
         """Sample paths of what comes: id, time, `sample_id` from 0 on, `recurra`."""
         if paths < 1:
             raise ConfigError(f"paths = {paths}; draw at least 1.")
@@ -177,7 +187,7 @@ class Forecaster:
         assert drawn is not None
         columns = {
             "sample_id": np.tile(np.arange(paths), len(kept.panel) * steps),
-            NAME: drawn[:, :, :steps].transpose(0, 2, 1).ravel(),
+            MODEL_NAME: drawn[:, :, :steps].transpose(0, 2, 1).ravel(),
         }
         return self._answer(kept, steps, columns, paths)
 
@@ -195,7 +205,7 @@ class Forecaster:
         or of some spread over all; ConfigError where one isn't there.
         """
         kept, model = self._data(data, static), self._ready()
-        steps, ahead = self._steps(horizon), model.ahead_of(kept, future)
+        steps, ahead = self._steps(horizon), model.future_features(kept, future)
         return forecast_figure(model, kept, ahead, steps=steps, series=series, seed=seed)
 
     def evaluate(
@@ -227,9 +237,11 @@ class Forecaster:
             )
         kept = self._whole(data, static, "evaluate on")
         horizon = self.config.horizon
-        origins = rolling(kept.panel.lengths, horizon, windows, step or horizon)
-        warn(fewer_than(windows, origins, len(kept.panel)))
-        return judged(self._ready(), kept, origins, baselines=baselines, adapt=adapt, seed=seed)
+        origins = rolling_origins(kept.panel.lengths, horizon, windows, step or horizon)
+        warn(short_series_warnings(windows, origins, len(kept.panel)))
+        return judge_origins(
+            self._ready(), kept, origins, baselines=baselines, adapt=adapt, seed=seed
+        )
 
     def backtest(
         self,
@@ -250,15 +262,15 @@ class Forecaster:
         far as it is not later than what the earliest of the round's origins knows.
         """
         _check_count("windows", windows)
-        reading = open_panel(data, columns_of(self.config), static=static)
+        opened = open_panel(data, columns_of(self.config), static=static)
         step = step or self.config.horizon
-        origins = rolling(reading.lengths, self.config.horizon, windows, step)
-        warn(fewer_than(windows, origins, len(reading.lengths)))
-        return backtested(self.config, reading, origins, refit, _shown(progress))
+        origins = rolling_origins(opened.lengths, self.config.horizon, windows, step)
+        warn(short_series_warnings(windows, origins, len(opened.lengths)))
+        return run_backtest(self.config, opened, origins, refit, _shown(progress))
 
     def anomalies(
         self, data: Any = None, *, last: int | None = None, static: Any = None, seed: int = 0
-    ) -> Frame:
+    ) -> DataFrame:
         """How surprising each of the last observations of each series was (all, left out).
 
         Columns: id, time, the target, `recurra` and its intervals as they were forecast one step
@@ -269,8 +281,8 @@ class Forecaster:
             _check_count("last", last)
         kept = self._whole(data, static, "look at")
         most = int(kept.panel.lengths.max(initial=1))
-        found = surprises(self._ready(), kept, last or most, seed=seed)
-        return frame(found, kept.panel.frame_kind)
+        found = anomaly_columns(self._ready(), kept, last or most, seed=seed)
+        return make_frame(found, kept.panel.frame_kind)
 
     def stream(
         self, data: Any = None, *, future: Any = None, static: Any = None, seed: int = 0
@@ -319,7 +331,7 @@ class Forecaster:
         self.run, self._model = run, model
         if model is None or before is None:
             return
-        self._panel = Kept(panel, np.zeros(len(panel), np.int64))
+        self._panel = PlacedPanel(panel, np.zeros(len(panel), np.int64))
         tensors, told = model.to_parts()
         run.save_model(tensors)
         results = [ended(result) for result in self.results]
@@ -327,17 +339,17 @@ class Forecaster:
         if not (self._temporary and run.path == Path(self._temporary)):
             self.held_back = describe(run, before, panel, self.results)
 
-    def _data(self, data: Any, static: Any) -> Kept:
+    def _data(self, data: Any, static: Any) -> PlacedPanel:
         """The series to forecast: those of training, or new ones."""
         model = self._ready()
         if data is None:
-            return self._panel or model.known
-        schema = model.known.panel.schema
+            return self._panel or model.history
+        schema = model.history.panel.schema
         panel = read_panel(data, columns_of(self.config), schema=schema, static=static)
-        warn([*notes_on(panel, self.config.horizon), *model.unknown(panel)])
-        return model.placed(panel)
+        warn([*series_warnings(panel, self.config.horizon), *model.new_series_warnings(panel)])
+        return model.place(panel)
 
-    def _whole(self, data: Any, static: Any, purpose: str) -> Kept:
+    def _whole(self, data: Any, static: Any, purpose: str) -> PlacedPanel:
         """As `_data`, but a run's own series, of which it keeps the end alone, are refused."""
         if data is None and self._model is not None and self._panel is None:
             raise ConfigError(
@@ -345,16 +357,18 @@ class Forecaster:
             )
         return self._data(data, static)
 
-    def _ahead(self, kept: Kept, future: Any, paths: int, seed: int) -> Any:
+    def _ahead(self, kept: PlacedPanel, future: Any, paths: int, seed: int) -> Any:
         model = self._ready()
-        cutter = model.cutter(kept, model.ahead_of(kept, future))
+        cutter = model.cutter(kept, model.future_features(kept, future))
         everywhere = Origins(np.arange(len(kept.panel)), kept.panel.lengths)
         return model.forecast(cutter, everywhere, paths=paths, seed=seed)
 
-    def _answer(self, kept: Kept, steps: int, columns: dict[str, Any], repeat: int = 1) -> Frame:
+    def _answer(
+        self, kept: PlacedPanel, steps: int, columns: dict[str, Any], repeat: int = 1
+    ) -> DataFrame:
         panel = kept.panel
         stamps = panel.frequency.after(panel.last, steps)
-        return frame({**long_columns(panel, stamps, repeat), **columns}, panel.frame_kind)
+        return make_frame({**long_columns(panel, stamps, repeat), **columns}, panel.frame_kind)
 
     def _steps(self, horizon: int | None) -> int:
         trained = self.config.horizon
