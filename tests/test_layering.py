@@ -10,7 +10,7 @@ import pytest
 import recurra
 
 ROOT = Path(recurra.__file__).parent
-LEAVES = {"errors", "files", "ragged", "settings"}
+LEAVES = {"errors", "files", "processes", "lazy", "ragged", "settings"}
 
 # A layer may import these layers, the leaves and itself; `__version__` is free to all.
 LAYERS = {
@@ -18,12 +18,14 @@ LAYERS = {
     "errors": {"ir"},
     "settings": set(),
     "files": set(),
+    "lazy": set(),
+    "processes": {"errors"},
     "ragged": set(),
     "cells": {"ir"},
     "passes": {"ir"},
-    "backends": {"passes", "ir"},
-    "operator": {"backends", "passes", "ir"},
-    "compile": {"operator", "backends", "cells", "ir"},
+    "engines": {"passes", "ir"},
+    "operator": {"engines", "passes", "ir"},
+    "compile": {"operator", "engines", "cells", "ir"},
     "nn": {"compile", "cells", "ir"},
     "config": set(),
     "runs": set(),
@@ -46,23 +48,32 @@ LAYERS = {
         "cells",
     },
     "compare": {"tasks", "training", "insight", "reports", "plots", "runs", "config", "nn"},
-    "bench": {"nn", "cells", "backends", "plots"},
+    "bench": {"nn", "cells", "engines", "plots"},
     "deploy": {"tasks", "runs", "nn", "compile"},
 }
 ALL = set(LAYERS) | {"cli"}
 LAYERS |= {"cli": ALL, "__main__": {"cli"}, "__init__": ALL}
 
+MEANING = {"interpreter", "interpreted_loop"}  # a cell's meaning, which every engine may ask
+
+TASKS = {"forecast", "language", "long_range"}  # packages of tasks; the other files are shared
+TASKS_BY_NAME = {  # outside the tasks, these files alone name one
+    "__init__.py",
+    "cli/forecast.py",
+    "cli/forecast_report.py",
+    "cli/generate.py",
+}
+
 # A package from outside is imported in these layers and files alone.
 OUTSIDE = {
     "torch": {
         "ragged",
-        "backends",
+        "engines",
         "operator",
         "compile",
         "nn",
         "insight",
         "reports",
-        "plots/gradient_heatmap.py",
         "bench",
         "runs",
         "training",
@@ -76,13 +87,13 @@ OUTSIDE = {
     "click": {"cli"},
     "rich": {"cli", "training/progress.py"},
     "tensorboard": {"training"},
-    "matplotlib": {"plots", "reports", "bench", "compare"},
+    "matplotlib": {"plots"},
     "utilsforecast": {"tasks/forecast/evaluation/scores.py"},
     "pandas": {"data/tables/table.py"},
     "pyarrow": {"data/tables/table.py"},
     "narwhals": {"data/tables/table.py"},
-    "llvmlite": {"backends/cpu/machine.py"},
-    "triton": {"backends"},
+    "llvmlite": {"engines/cpu/jit/llvm.py"},
+    "triton": {"engines"},
 }
 TORCH_IN_DATA = {"data/batches.py", "data/vocabulary.py"}  # what they give is tensors
 
@@ -170,12 +181,17 @@ def test_the_walk_finds_imports_by_name():
 
 def is_allowed(name, target):
     layer, _, rest = target.removeprefix("recurra").lstrip(".").partition(".")
-    own = layer_of(name)
-    if not layer:  # the root: its version alone, which the next test holds to
+    own, inner = layer_of(name), rest.partition(".")[0]
+    if not layer:  # the root: its version alone, which a test of its own holds to
         return True
-    if own in ("backends", "tasks") and layer == own and rest:
-        sibling = name.split("/")[1].removesuffix(".py")
-        return sibling.startswith(rest.partition(".")[0])  # interp_loop reads interp's rules
+    if layer == "lazy":
+        return name.endswith("__init__.py")
+    if own == "config":
+        return layer in {"config", "errors"}
+    if layer == "tasks" and inner in TASKS:
+        return name in TASKS_BY_NAME or name.startswith(f"tasks/{inner}/")
+    if own == layer == "engines" and rest:
+        return name.split("/")[1].removesuffix(".py") == inner or inner in MEANING
     return layer in LAYERS[own] | {own} or (layer in LEAVES and own not in {"ir", *LEAVES})
 
 
@@ -183,6 +199,35 @@ def is_allowed(name, target):
 def test_layers(layer):
     own = {(name, target) for name, target in OWN if layer_of(name) == layer}
     assert not {pair for pair in own if not is_allowed(*pair)}
+
+
+def test_every_package_of_a_task_is_known():
+    packages = {path.parent.name for path in (ROOT / "tasks").glob("*/__init__.py")}
+    assert packages == TASKS
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "allowed"),
+    [
+        ("tasks/language/task.py", "recurra.tasks.estimator", True),
+        ("tasks/language/task.py", "recurra.tasks.language.model", True),
+        ("tasks/language/task.py", "recurra.tasks.forecast.model", False),
+        ("tasks/estimator.py", "recurra.tasks.task", True),
+        ("tasks/registry.py", "recurra.tasks.language.config", False),
+        ("cli/train.py", "recurra.tasks.registry", True),
+        ("cli/train.py", "recurra.tasks.language", False),
+        ("compare/contests.py", "recurra.tasks.long_range.model", False),
+        ("training/__init__.py", "recurra.lazy", True),
+        ("training/loop.py", "recurra.lazy", False),
+        ("config/task.py", "recurra.errors", True),
+        ("config/task.py", "recurra.files", False),
+        ("training/loop.py", "recurra.insight.flow", False),
+        ("engines/cpu/run/call.py", "recurra.engines.interpreter", True),
+        ("engines/interpreter.py", "recurra.engines.cpu.plan", False),
+    ],
+)
+def test_the_walk_tells_what_is_allowed(name, target, allowed):
+    assert is_allowed(name, target) == allowed
 
 
 def test_the_root_gives_its_version_and_nothing_else():
@@ -218,6 +263,27 @@ def test_one_file_of_nn_reaches_the_compiler():
     assert reaching == {"nn/execute.py"}
 
 
+CPU_ROOMS = {
+    "plan": set(),
+    "emit": {"plan"},
+    "jit": {"plan/target"},
+    "run": {"plan", "emit", "jit"},
+}
+
+
+def test_rooms_of_the_cpu_engine():
+    """Plan, then text, then code, then calls: none knows what comes after it."""
+    found = 0
+    for name, target in OWN:
+        own = name.removeprefix("engines/cpu/").split("/")
+        inner = target.removeprefix("recurra.engines.cpu.").split(".")
+        if own[0] not in CPU_ROOMS or inner[0] not in CPU_ROOMS or own[0] == inner[0]:
+            continue
+        found += 1
+        assert {inner[0], "/".join(inner[:2])} & CPU_ROOMS[own[0]], (name, target)
+    assert found > 20
+
+
 @pytest.mark.parametrize("package", ["llvmlite", "triton"])
 def test_compilers_are_imported_in_one_file(package):
     assert len({name for name, target in FOREIGN if target == package}) <= 1
@@ -233,16 +299,14 @@ def attributes(path):
 NEVER = {
     "os.environ": {"settings.py"},
     "os.getenv": {"settings.py"},
-    "torch.set_num_threads": {"bench/machine.py"},  # a benchmark is asked to
+    "torch.set_num_threads": {"bench/processor.py"},  # a benchmark is asked to
     "torch.load": set(),
     "torch.save": set(),
     "torch.manual_seed": {  # a run is asked to
         "training/loop.py",
-        "tasks/language/task.py",
-        "tasks/long_range/task.py",
-        "tasks/forecast/nets/__init__.py",
+        "tasks/estimator.py",
         "tasks/forecast/nets/inference.py",  # in a context that restores torch's random state
-        "compare/language.py",
+        "compare/contests.py",
     },
 }
 

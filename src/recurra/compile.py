@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from recurra import settings
-from recurra.backends.interp import Interpreter
 from recurra.cells import Cell
 from recurra.cells.regularised import probed
+from recurra.engines.interpreter import Interpreter
 from recurra.errors import EngineError
 from recurra.ir import Graph, Node
 from recurra.operator import (
     Kernel,
-    Named,
     Sequences,
+    TracedKernel,
     loop_kernel,
     name_kernel,
     needs_operator,
@@ -46,7 +46,7 @@ class CpuKernel:
         self.graph, self.strict = graph, strict
         self.interp = Interpreter(graph)
         self.loop = loop_kernel(graph)
-        self._nodes = [self.loop.loop.outside[i].node for i in self.loop.inputs]
+        self._nodes = [self.loop.loop.inputs[i].node for i in self.loop.given]
         self._names = _names_of(self._nodes)
 
     def engine_for(self, weight: Tensor) -> str:
@@ -199,7 +199,7 @@ def kernel(cell: Cell, *, bias: bool = True, engine: str | None = None) -> Kerne
     EngineError for an engine that doesn't exist or can't run the cell.
     """
     if torch.compiler.is_dynamo_compiling():
-        return Named(_kernel_name(cell, bias, engine))
+        return TracedKernel(_kernel_name(cell, bias, engine))
     return _kernel(cell, bias, engine or settings.default_engine())
 
 

@@ -10,11 +10,15 @@
     ├── TrainingError   (RuntimeError)  training can't go on: a loss that is not finite, say
     └── MissingExtra    (ImportError)   an optional package is absent; names the remedy
 
+    RecurraWarning      (UserWarning)   something to know; work goes on
+    ├── RunWarning                      the code of a run's task has changed since its training
+    └── ForecastWarning                 series that can't be forecast as well as the others
+
 Each message is one sentence or two: what was given, what is allowed, the remedy. Where a layer
 stands in for one of torch's, bad arguments raise torch's own types and texts instead.
 """
 
-from recurra.ir.errors import CellError, RecurraError
+from recurra.ir.check import CellError, RecurraError
 
 __all__ = [
     "CellError",
@@ -24,7 +28,9 @@ __all__ = [
     "InsightError",
     "MissingExtra",
     "RecurraError",
+    "RecurraWarning",
     "RunError",
+    "RunWarning",
     "TrainingError",
 ]
 
@@ -43,6 +49,14 @@ class DataError(RecurraError, ValueError):
 
 class RunError(RecurraError, RuntimeError):
     """A run directory is missing, holds something else, or is damaged."""
+
+
+class RecurraWarning(UserWarning):
+    """Something a user should know, and work goes on all the same."""
+
+
+class RunWarning(RecurraWarning):
+    """Something about a run has changed since it was trained, and its figures may differ."""
 
 
 class InsightError(RecurraError, ValueError):

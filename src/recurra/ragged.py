@@ -7,7 +7,7 @@ __all__ = ["padded", "within"]
 
 
 def within(lengths: Tensor, steps: int, device: torch.device | None = None) -> Tensor:
-    """Whether each of `steps` steps comes before its sequence's end: bools (T, B).
+    """Bools (T, B): each of `steps` steps comes before its sequence's end.
 
     They are on `device`, or where the lengths (B,) are.
 

@@ -35,12 +35,17 @@ def test_help_loads_nothing_heavy(process, words):
     assert not loaded & {"torch", "numpy", "rich", "safetensors"}
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(process, here):
+@pytest.mark.parametrize(
+    ("session", "number", "code"),
+    [("ctrl_c", signal.SIGINT, 130), ("background", signal.SIGTERM, 143)],
+)
+def test_a_signal_saves_and_says_how_to_resume(process, here, request, session, number, code):
+    request.getfixturevalue(session)
     training = process("train", "language", "cats.txt", *LONG, "--out", "r")
     wait_for(here / "r/checkpoints/step-00000005", training)
-    training.send_signal(signal.SIGINT)
-    code, out, err = finished(training)
-    assert code == 130
+    training.send_signal(number)
+    found, out, err = finished(training)
+    assert found == code
     assert "recurra train language --resume --out r" in out
     assert "Traceback" not in err
 

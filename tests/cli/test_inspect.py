@@ -49,7 +49,7 @@ def test_going_on_with_the_training_keeps_the_inspection(run, tmp_path, undrawn)
     assert f"<td>{steps}</td>" in page
     assert page.count("<h2>Verdicts</h2>") == 1
     assert "<td>20 steps of training</td>" in page
-    assert page.count("<h2>Gradient flow while training</h2>") == 1
+    assert page.count("<h2>Gradient flow during training</h2>") == 1
 
 
 def test_mistakes_are_told_in_a_line(recurra, run, here):

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from recurra.backends.interp import RULES
 from recurra.cells import CELLS, LSTM, Cell, norm, tanh
+from recurra.engines.interpreter import RULES
 from recurra.ir import OPS, Graph, Node, Param, Size, in_order, rewrite, verify
 
 H, X = Size("hidden_size"), Size("input_size")
@@ -38,7 +38,7 @@ LEAF = Node("const", (), 1.0, ())
 MATRIX = Node("param", (), ("U", None), (H, H))
 VECTOR = Node("input", (), None, (X,))
 BROKEN = {
-    "unknown operation": ("tanh", {"op": "sine"}, "`sine` is no operation"),
+    "unknown operation": ("tanh", {"op": "sine"}, "`sine` is not an operation"),
     "too few arguments": ("tanh", {"args": ()}, "`tanh` takes 1 values, not 0"),
     "too many arguments": ("tanh", {"args": (LEAF, LEAF)}, "`tanh` takes 1 values, not 2"),
     "constant that is no number": ("const", {"detail": "0.5"}, "`const`"),

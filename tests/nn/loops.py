@@ -3,6 +3,8 @@
 import torch
 from torch.nn import functional as F
 
+from recurra.nn.stack.lookback import state_rows_of as rows_of
+
 
 def step(cell, x, states, w):
     """One step of a cell, as in its paper."""
@@ -22,15 +24,16 @@ def step(cell, x, states, w):
 
 
 class Past:
-    """What a value was so many steps before: of this sequence, given, or zero past a mark."""
+    """A value so many steps before: of this sequence, of `rows`, or the start past a mark."""
 
-    def __init__(self, rows, marks):
+    def __init__(self, rows, marks, start=None):
         self.rows, self.marks, self.known = list(rows), marks, []
+        self.start = torch.zeros_like(self.rows[0]) if start is None else start
 
     def before(self, t):
         then = t - len(self.rows)
         if any(then < m <= t for m in self.marks):
-            return torch.zeros_like(self.rows[0])
+            return self.start
         return self.known[then] if then >= 0 else self.rows[t]
 
     def rows_to_come(self):
@@ -41,7 +44,8 @@ class Past:
 def run_one_way(recurrent, x, states, marks, suffix="_l0", skip=0):
     """x (L, I) from rows (d, size) of each state: outputs, rows to come, every state."""
     w = {n.removesuffix(suffix): p for n, p in recurrent.named_parameters() if n.endswith(suffix)}
-    past = [Past(s, marks) for s in states]
+    starts = [w.get(f"initial_{name}") for name in recurrent.cell.states] + [None] * bool(skip)
+    past = [Past(s, marks, start) for s, start in zip(states, starts, strict=True)]
     values, ys = past[: len(past) - bool(skip)], []
     for t, row in enumerate(x):
         read = torch.cat([row, past[-1].before(t)]) if skip else row
@@ -78,6 +82,25 @@ def run_layer(layer, x, states, marks):
         found.append((y.flip(0) if back else y, [p.rows_to_come() for p in past]))
     joint = torch.cat([y for y, _ in found], -1)
     return joint, [torch.cat(rows) for rows in zip(*(r for _, r in found), strict=True)]
+
+
+def learnt_states(stack, batch):
+    """The learnt states that every layer starts from, as the stack returns states."""
+    return [
+        [_learnt(layer, n, rows, size, batch) for n, (_, rows, size) in enumerate(rows_of(layer))]
+        for layer in stack.layers
+    ]
+
+
+def _learnt(layer, number, rows, size, batch):
+    found, ways = [], directions(layer)
+    for recurrent, suffix, _, _ in ways:
+        suffix = suffix if hasattr(recurrent, f"W{suffix}") else "_l0"
+        names = recurrent.cell.states
+        start = getattr(recurrent, f"initial_{names[number]}{suffix}") if number < len(names) else 0
+        empty = torch.zeros(rows // len(ways), batch, size, dtype=torch.double)
+        found.append(empty + start)
+    return torch.cat(found)
 
 
 def join(stack, block, x, y, *, is_last):

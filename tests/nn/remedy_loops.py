@@ -10,12 +10,12 @@ class Draws(list):
     """What a layer draws, in that order, as (name, mask), once it is told to watch."""
 
     def watch(self, monkeypatch):
-        for name in ("mask", "masks", "held", "elements"):
-            monkeypatch.setattr(remedies.Rows, name, self._noting(name))
+        for name in ("for_all_steps", "for_each_step", "zoneout", "of_elements"):
+            monkeypatch.setattr(remedies.Masks, name, self._noting(name))
         return self
 
     def _noting(self, name):
-        draw = getattr(remedies.Rows, name)
+        draw = getattr(remedies.Masks, name)
 
         def noting(*args, **named):
             self.append((name, draw(*args, **named)))
@@ -26,7 +26,7 @@ class Draws(list):
     def padded(self, packed):
         """The same of a packed sequence (sorted) as of a padded one."""
         return [
-            (name, m if name == "elements" else pad_packed_sequence(like(packed, m))[0])
+            (name, m if name == "of_elements" else pad_packed_sequence(like(packed, m))[0])
             for name, m in self
         ]
 
@@ -87,7 +87,7 @@ def _weights(layer, suffix, left):
     if training and given.recurrent_dropout:
         w["candidate"] = next(left)
     for state in layer.cell.states:
-        if given.share_zoned(state):
+        if given.zoneout_of(state):
             w[f"zone_{state}"] = next(left)
     if training and given.state_dropout:
         w["mask"] = next(left)

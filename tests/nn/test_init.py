@@ -209,11 +209,11 @@ def parametrised():
 WRONG = {
     "no forget gate": (
         lambda: init.forget_bias_(recurra.nn.RNN(3, 4)),
-        "RNN has no gate that forgets; cells .*lstm, .*gru.* as `forget`",
+        "RNN has no forget gate; cells .*lstm, .*gru.* as `forget`",
     ),
     "chrono without one": (
         lambda: init.chrono_(Recurrent("lstm_1997", 3, 4), 9),
-        "chrono_: LSTM1997 has no gate",
+        "chrono_: LSTM1997 has no forget gate",
     ),
     "no biases": (
         lambda: init.forget_bias_(recurra.nn.LSTM(3, 4, bias=False)),
@@ -252,7 +252,7 @@ def test_what_cannot_be_is_refused(case):
 def test_nothing_is_changed_where_a_later_layer_is_refused():
     model = torch.nn.Sequential(recurra.nn.LSTM(3, 4), recurra.nn.RNN(4, 4))
     before = model[0].bias_ih_l0.detach().clone()
-    with pytest.raises(ConfigError, match="RNN has no gate"):
+    with pytest.raises(ConfigError, match="RNN has no forget gate"):
         init.forget_bias_(model)
     assert torch.equal(model[0].bias_ih_l0, before)
 

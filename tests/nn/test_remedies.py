@@ -11,7 +11,7 @@ import recurra.nn
 from recurra.cells import Cell, tanh
 from recurra.errors import CellError, ConfigError
 from recurra.nn import Layer, Recurrent, Stack
-from recurra.nn.layers.remedies import Rows
+from recurra.nn.layers.remedies import Masks
 
 ALL = {
     "input": {"input_dropout": 0.4},
@@ -131,26 +131,26 @@ def test_zoneout_of_one_state_leaves_the_other(draws):
 
 
 def rows(steps=8, batch=500, dtype=torch.float32):
-    return Rows(torch.empty(steps, batch, 1, dtype=dtype), steps, batch)
+    return Masks(torch.empty(steps, batch, 1, dtype=dtype), steps, batch)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("share", [0.0, 1e-4, 0.1, 0.5, 0.999999, 1.0])
 def test_shares_are_what_they_say_in_every_dtype(dtype, share):
-    held = rows(11, 500, dtype).held(share, 41, training=True)
+    held = rows(11, 500, dtype).zoneout(share, 41, training=True)
     spread = (share * (1 - share) / held.numel()) ** 0.5
     assert held.double().mean().item() == pytest.approx(share, abs=5 * spread + 2e-5)
     assert set(held.unique().tolist()) <= {0.0, 1.0}
 
 
 def test_neighbours_are_drawn_apart():
-    held = rows(11, 500).held(0.5, 41, training=True).flatten() - 0.5
+    held = rows(11, 500).zoneout(0.5, 41, training=True).flatten() - 0.5
     for lag in (1, 2, 3, 4, 5, 41, 41 * 500):
         assert abs((held[lag:] * held[:-lag]).mean().item()) < 5 * 0.25 / held.numel() ** 0.5
 
 
 def test_masks_for_all_steps_are_the_same_at_each():
-    mask = rows().mask(0.25, 40)
+    mask = rows().for_all_steps(0.25, 40)
     assert mask.shape == (8, 500, 40)
     assert torch.equal(mask, mask[:1].expand_as(mask))
     assert mask.unique().tolist() == [0.0, pytest.approx(1 / 0.75)]
@@ -159,7 +159,7 @@ def test_masks_for_all_steps_are_the_same_at_each():
 
 
 def test_masks_of_a_step_are_drawn_anew():
-    masks = rows().masks(0.25, 40)
+    masks = rows().for_each_step(0.25, 40)
     assert masks.unique().tolist() == [0.0, pytest.approx(1 / 0.75)]
     assert masks.mean().item() == pytest.approx(1, abs=0.01)
     same = (masks[0] == masks[1]).float().mean().item()
@@ -167,7 +167,7 @@ def test_masks_of_a_step_are_drawn_anew():
 
 
 def test_what_zoneout_holds_is_drawn_anew():
-    held = rows().held(0.25, 40, training=True)
+    held = rows().zoneout(0.25, 40, training=True)
     assert held.unique().tolist() == [0.0, 1.0]
     assert held.mean().item() == pytest.approx(0.25, abs=0.01)
     assert (held[0] == held[1]).float().mean().item() == pytest.approx(0.625, abs=0.02)
@@ -175,7 +175,7 @@ def test_what_zoneout_holds_is_drawn_anew():
 
 def test_packed_rows_of_a_sequence_have_its_mask():
     packed = pack_padded_sequence(torch.randn(6, 4, 3), SORTED)
-    found = Rows.of(packed.data, SORTED, 4).mask(0.5, 30)
+    found = Masks.of(packed.data, SORTED, 4).for_all_steps(0.5, 30)
     padded, _ = pad_packed_sequence(packed._replace(data=found))
     for b, length in enumerate(SORTED):
         assert torch.equal(padded[:length, b], padded[:1, b].expand(int(length), -1))
@@ -341,16 +341,23 @@ def test_a_stack_hands_them_on():
     assert not torch.equal(stack(x)[0], stack(x)[0])
 
 
-@pytest.mark.parametrize(
-    ("layer", "text"),
-    [
-        (lambda: Layer("lstm", 5, dilation=2, options={"learn_initial_state": True}), "dilation"),
-        (lambda: Layer("lstm", 5, time_skip=2, options={"state_dropout": 0.5}), "time_skip"),
-    ],
-)
-def test_a_layer_that_jumps_refuses_what_belongs_to_a_whole_run(layer, text):
-    with pytest.raises(ValueError, match=f"A Layer with {text} can't have"):
-        layer()
+def test_a_layer_with_time_skip_refuses_a_mask_of_a_whole_run():
+    with pytest.raises(ValueError, match="A Layer with time_skip can't have state_dropout"):
+        Layer("lstm", 5, time_skip=2, options={"state_dropout": 0.5})
+
+
+def test_a_stack_drops_of_its_output_by_one_mask():
+    layers = [Layer("lstm", 5), Layer("gru", 8, dilation=2)]
+    stack = Stack(3, layers, skip="residual", norm="post", output_dropout=0.25)
+    x = torch.randn(6, 50, 3)
+    y, plain = stack(x)[0], stack.eval()(x)[0]
+    kept = y != 0
+    assert (kept == kept[0]).all()
+    assert 0.7 < kept[0].float().mean() < 0.8
+    torch.testing.assert_close(y[kept], (plain / 0.75)[kept])
+    assert "output_dropout=0.25" in repr(stack)
+    with pytest.raises(ValueError, match=r"output_dropout is 1\.5; it must be"):
+        Stack(3, layers, output_dropout=1.5)
 
 
 @pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN"])

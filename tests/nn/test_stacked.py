@@ -1,15 +1,16 @@
 """`Stack` against plain loops over sequences and steps, in double precision, with gradients."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
-from loops import run_stack
+from loops import learnt_states, run_stack
 from safetensors.torch import load_file, save_file
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from recurra.nn import LSTM, Layer, Recurrent, Stack
-from recurra.nn.stack.time_skip import rows_of
+from recurra.nn.stack.lookback import state_rows_of
 
 STEPS, BATCH, SIZE = 7, 4, 3
 LAYERS = {
@@ -34,7 +35,7 @@ def draw(stack, steps=STEPS):
     states = [
         tuple(
             torch.randn(rows, BATCH, size, dtype=torch.double, requires_grad=True)
-            for _, rows, size in rows_of(layer)
+            for _, rows, size in state_rows_of(layer)
         )
         for layer in stack.layers
     ]
@@ -92,6 +93,57 @@ def test_any_marks_and_lengths(seed, engine):
     resets = torch.rand(STEPS, BATCH) < 0.3
     lengths = torch.randint(0, STEPS + 1, (BATCH,)).tolist()
     check(make("all", engine=engine, skip="residual", norm="pre"), lengths, resets)
+
+
+LEARNT = {
+    "dilated": [Layer("lstm", 3, dilation=2), Layer("rnn", 3, dilation=3)],
+    "both ways": [Layer("gru", 2, bidirectional=True, dilation=3), Layer("lstm", 2, True)],
+    "time skip": [Layer("lstm", 3, time_skip=2), Layer("gru", 3, dilation=3, time_skip=3)],
+}
+
+
+def learning(name, **options):
+    """A stack with learnt initial states, which aren't zeros."""
+    layers = [
+        dataclasses.replace(layer, options={"learn_initial_state": True}) for layer in LEARNT[name]
+    ]
+    stack = Stack(SIZE, layers, dtype=torch.double, engine="interp", **options)
+    with torch.no_grad():
+        for parameter in stack.parameters():
+            parameter.uniform_(-0.5, 0.5)
+    return stack
+
+
+@pytest.mark.parametrize("with_resets", [False, True])
+@pytest.mark.parametrize("lengths", [None, [3, 7, 0, 6]])
+@pytest.mark.parametrize("name", LEARNT)
+def test_learnt_initial_states(name, lengths, with_resets):
+    """Sequences start from them, and so do segments, in this piece and in the next."""
+    stack, resets = learning(name), some_resets() if with_resets else None
+    x, _ = draw(stack)
+    marks = [m.nonzero().flatten().tolist() for m in resets.T] if with_resets else [[]] * BATCH
+    states = learnt_states(stack, BATCH)
+    found = flat(*stack(x, lengths=lengths, resets=resets))
+    wanted = flat(*run_stack(stack, x, states, lengths or [STEPS] * BATCH, marks))
+    torch.testing.assert_close(found, wanted)
+    seeds = [torch.randn_like(v) for v in wanted]
+    given = [x, *stack.parameters()]
+    torch.testing.assert_close(
+        torch.autograd.grad(found, given, seeds), torch.autograd.grad(wanted, given, seeds)
+    )
+
+
+@pytest.mark.parametrize("return_states", ["last", "all"])
+@pytest.mark.parametrize("name", ["dilated", "time skip"])
+def test_pieces_with_learnt_initial_states_equal_the_whole(name, return_states):
+    stack, resets, states, ys = learning(name), some_resets(), None, []
+    x, _ = draw(stack)
+    whole, _ = stack(x, resets=resets)
+    for piece, marks in zip(x.tensor_split((1, 4)), resets.tensor_split((1, 4)), strict=True):
+        y, _ = stack(piece, states, resets=marks, return_states=return_states)
+        _, states = stack(piece, states, resets=marks)
+        ys.append(y)
+    torch.testing.assert_close(torch.cat(ys), whole)
 
 
 ONE_WAY = ["plain", "dilated", "time skip", "far", "both"]
@@ -317,11 +369,6 @@ REFUSED = [
     (lambda: Layer("gru", 4, dilation=0), ValueError, "dilation is 0; it must be 1 or more"),
     (lambda: Layer("gru", 4, time_skip=1.5), TypeError, "time_skip should be of type int"),
     (lambda: Layer("gru", 4, options={"dropout": 0.1}), ValueError, "can't hold dropout"),
-    (
-        lambda: Layer("gru", 4, dilation=2, options={"learn_initial_state": True}),
-        ValueError,
-        "with dilation can't have learn_initial_state",
-    ),
     (
         lambda: Layer("gru", 4, time_skip=2, options={"input_dropout": 0.1, "weight_drop": 0.1}),
         ValueError,

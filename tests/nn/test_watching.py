@@ -1,11 +1,11 @@
-"""`watch`: the norms of dL/dh_t that a run and its backward pass leave, against plain autograd."""
+"""`observe_gradients`: norms of dL/dh_t of a run and its backward pass, against plain autograd."""
 
 import pytest
 import torch
 from torch import nn
 
 from recurra.nn import GRU, LSTM, RNN, Recurrent, Stack
-from recurra.nn.observe.gradients import watch
+from recurra.nn.observe.gradients import observe_gradients
 
 X = torch.randn(9, 3, 4, generator=torch.Generator().manual_seed(3)).double()
 
@@ -13,7 +13,7 @@ X = torch.randn(9, 3, 4, generator=torch.Generator().manual_seed(3)).double()
 def watched(model, run, loss=lambda y: y.square().sum()):
     """What is watched of a run, and the gradients of the weights."""
     model.zero_grad()
-    with watch(model) as found:
+    with observe_gradients(model) as found:
         loss(run(model)).backward()
     return found.norms, [p.grad.clone() for p in model.parameters()]
 
@@ -141,7 +141,7 @@ def test_it_finds_layers_inside_a_model_and_each_of_their_calls():
 
 def test_without_gradients_or_outside_nothing_is_watched():
     model = GRU(4, 5).double()
-    with watch(model) as found, torch.no_grad():
+    with observe_gradients(model) as found, torch.no_grad():
         model(X)
     model(X)[0].sum().backward()
     assert found.norms == {}
@@ -150,7 +150,7 @@ def test_without_gradients_or_outside_nothing_is_watched():
 
 def test_what_the_loss_does_not_hear_has_no_norm():
     model = nn.ModuleList([GRU(4, 5), RNN(4, 5)]).double()
-    with watch(model) as found:
+    with observe_gradients(model) as found:
         y, _ = model[0](X)[0], model[1](X)
         y.sum().backward()
     assert list(found.norms) == ["0"]

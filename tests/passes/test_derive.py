@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from recurra.backends.interp import RULES as FORWARD
-from recurra.backends.interp_loop import statistic
 from recurra.cells import CELLS
+from recurra.engines.interpreted_loop import statistic
+from recurra.engines.interpreter import RULES as FORWARD
 from recurra.errors import EngineError
 from recurra.ir import OPS, Node, Size, in_order
 from recurra.passes import derive, gates, hoist

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.append(str(Path(__file__).parent.parent / "backends"))
+sys.path.append(str(Path(__file__).parent.parent / "engines"))
 from contract import BUILT_IN, COMPILED, draw, marks
 from odd_cells import ODD
 
-from recurra.backends.cpu.describe import describe
-from recurra.backends.interp import Interpreter
-from recurra.backends.interp_loop import interpret
 from recurra.cells import CELLS
+from recurra.engines.cpu.jit.key import describe
+from recurra.engines.interpreted_loop import interpret
+from recurra.engines.interpreter import Interpreter
 from recurra.ir import in_order
 from recurra.passes import derive, gates, hoist, lower, norms, stash
 
@@ -40,7 +40,7 @@ def test_hoist_changes_no_value(name, reverse):
     params, x, states = draw(HOISTED[name], **SMALL)
     interp = Interpreter(HOISTED[name].graph())
     loop = hoist(gates(norms(interp.graph)))
-    outside = interp.evaluate([o.node for o in loop.outside], x, params)
+    outside = interp.evaluate([o.node for o in loop.inputs], x, params)
     every, last = interpret(loop, outside, states, len(x), reverse=reverse)
     wanted = interp.sequence(x, states, params, reverse=reverse, every=True)
     torch.testing.assert_close((every[0], last, every), wanted)
@@ -51,7 +51,7 @@ def test_the_interpreted_loop_heeds_masks():
     interp = Interpreter(CELLS["lstm"].graph())
     loop = hoist(gates(interp.graph))
     lengths, resets = marks(*x.shape[:2])
-    outside = interp.evaluate([o.node for o in loop.outside], x, params)
+    outside = interp.evaluate([o.node for o in loop.inputs], x, params)
     every, last = interpret(loop, outside, states, len(x), lengths=lengths, marks=resets)
     wanted = interp.sequence(x, states, params, lengths=lengths, resets=resets, every=True)
     torch.testing.assert_close((every[0], last, every), wanted)
@@ -59,7 +59,7 @@ def test_the_interpreted_loop_heeds_masks():
 
 def outside_of(cell):
     loop = hoist(gates(cell.graph()))
-    return [(o.timed, o.parts) for o in loop.outside]
+    return [(o.timed, o.parts) for o in loop.inputs]
 
 
 def test_what_leaves_the_loop():
@@ -83,7 +83,7 @@ def test_sums_are_ordered():
 
 
 def test_a_scalar_is_read_once_for_each_size():
-    scalars = [o for o in hoist(gates(ODD["TwoSizes"].graph())).outside if not o.node.shape]
+    scalars = [o for o in hoist(gates(ODD["TwoSizes"].graph())).inputs if not o.node.shape]
     assert len(scalars) == 2
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.append(str(Path(__file__).parent.parent / "backends"))
+sys.path.append(str(Path(__file__).parent.parent / "engines"))
 from contract import COMPILED, draw
 from odd_cells import ODD
 
-from recurra.backends.interp import Interpreter
 from recurra.cells import CELLS, Cell, maximum, relu, tanh
+from recurra.engines.interpreter import Interpreter
 from recurra.ir import Graph, Node, Size, in_order
 from recurra.passes import derive, gates, hoist, norms, phases, simplify, simplify_loop, stash
 

@@ -52,6 +52,8 @@ def test_every_field_has_help():
         ({"final_learning_rate": 2}, "at least 0 and at most 1"),
         ({"tensorboard": 1}, "tensorboard = 1; it must be true or false."),
         ({"momentum": 0.9}, "only 'sgd' has momentum"),
+        ({"best": "accuracy"}, "best = 'accuracy'; it must be NAME:min or NAME:max"),
+        ({"best": ":max"}, "best = ':max'; it must be NAME:min or NAME:max"),
     ],
 )
 def test_wrong_values(given, message):
@@ -77,8 +79,28 @@ def test_none_is_none_where_there_may_be_none():
 
 
 def test_a_new_default_has_the_help_and_limits_of_the_old():
-    field, old = new_default("window", 7), TrainingConfig.__dataclass_fields__["window"]
-    assert (field.default, field.metadata) == (7, old.metadata)
+    @dataclass(frozen=True, kw_only=True)
+    class Between(TrainingConfig):
+        width: int = option(3, "how wide", minimum=2)
+
+    @dataclass(frozen=True, kw_only=True)
+    class Task(Between):
+        window: int = new_default("window", 7)
+        width: int = new_default("width", 5, help="how wide a row is")
+
+    fields = Task.__dataclass_fields__
+    assert fields["window"].metadata == TrainingConfig.__dataclass_fields__["window"].metadata
+    assert fields["width"].metadata == {"help": "how wide a row is", "minimum": 2}
+    assert (Task().window, Task().width, Between().width) == (7, 5, 3)
+    with pytest.raises(ConfigError, match="width = 1; it must be a whole number at least 2"):
+        Task(width=1)
+
+
+def test_a_new_default_needs_an_inherited_field():
+    with pytest.raises(TypeError, match=r"Task\.widow: there is no inherited field 'widow'"):
+
+        class Task(TrainingConfig):
+            widow: int = new_default("widow", 7)
 
 
 @pytest.mark.parametrize(

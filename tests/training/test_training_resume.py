@@ -107,7 +107,7 @@ def test_a_carried_state_is_in_the_checkpoint(tmp_path):
 
 def test_training_twice_in_one_run_is_an_error(tmp_path):
     train(tmp_path, max_steps=2)
-    with pytest.raises(RunError, match=r"checkpoint of step 2; go on .*--resume"):
+    with pytest.raises(RunError, match=r"checkpoint of step 2; resume from it .*--resume"):
         train_again_without_resume(tmp_path)
 
 

@@ -8,27 +8,28 @@ from typing import Any
 
 import click
 
-from recurra.cli.failures import INTERRUPTED
+from recurra.cli.failures import exit_code
 from recurra.cli.options import given
-from recurra.compare.config import LANGUAGE, comparison_at, comparison_from
+from recurra.compare.comparison import comparison_at, comparison_from
 from recurra.config.toml import read_settings
 from recurra.errors import ConfigError
-from recurra.tasks.long_range.problems import PROBLEMS
+from recurra.tasks.registry import config_of, contests
 
 __all__ = ["command"]
 
-_LISTED = "\n".join(f"{p.name:<17} {p.summary}" for p in PROBLEMS.values())
+_LISTED = "\n".join(
+    f"{name:<17} {config_of(task).summary_of(name)}" for name, (task, _) in contests().items()
+)
 _HELP = f"""Train several cells on one problem under one budget, and set them side by side.
 
-Each training has a process of its own. Quality, parameters, speed, memory and the horizon of the
-gradients go into a table; that, the learning curves and every run lie in the directory of --out.
+Each training has a process of its own. A table shows quality, parameters, speed, memory and the
+horizon of the gradients; the directory of --out holds it, the learning curves and every run.
 
 \b
 {_LISTED}
-{LANGUAGE:<17} a language model of the FILEs, as recurra train language has it
 
-In the file of --config, [cells.LABEL] holds settings of one cell's own. Every setting of the
-problem's task may stand in the file, or be given by --set. --resume needs no more than --out.
+In the file of --config, [cells.LABEL] holds the settings of one cell. Every setting of the
+problem's task is allowed in the file, and with --set. --resume needs only --out.
 """
 
 
@@ -69,8 +70,8 @@ def command(
     overwrite: bool,
     **options: Any,
 ) -> None:
-    """Compare, tell how far it is, and show the table."""
-    listed = {"only": cells.split(",") if cells else None, "files": list(files) or None}
+    """Compare, with progress, and print the table."""
+    listed = {"only": cells.split(",") if cells else None, "data": list(files) or None}
     chosen = {**given({**options, **listed}), **_more(more)}
     if resume and not (config or chosen):
         comparison = comparison_at(Path(out))
@@ -78,18 +79,18 @@ def command(
         comparison = comparison_from(read_settings(config, chosen, comparison_from))
 
     # torch takes a second to load: not before what was asked for is known to make sense.
-    from recurra.cli.compare_report import Telling, show_findings
+    from recurra.cli.compare_report import ComparisonBars, show_findings
     from recurra.compare import compare
 
     try:
-        with Telling(comparison) as told:
+        with ComparisonBars(comparison) as bars:
             findings = compare(
-                comparison, out=out, resume=resume, overwrite=overwrite, jobs=jobs, told=told
+                comparison, out=out, resume=resume, overwrite=overwrite, jobs=jobs, progress=bars
             )
-    except KeyboardInterrupt:
-        click.echo("What has ended is kept, and the rest is saved. Go on with:", err=True)
+    except KeyboardInterrupt as interrupt:
+        click.echo("Saved, the trainings that have ended and the others. Resume with:", err=True)
         click.echo(f"  recurra compare --resume --out {shlex.quote(out)}", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(exit_code(interrupt))
     show_findings(findings, out)
 
 

@@ -1,26 +1,36 @@
 """Several cells on one task under equal budgets, each training in a process of its own.
 
-`recurra.compare.config` is importable without loading torch.
+`recurra.compare.comparison` is importable without loading torch.
 """
 
 import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recurra.compare.config import Comparison, comparison_from
-    from recurra.compare.results import Outcome, Row
-    from recurra.compare.run import Told, compare
+    from recurra.compare.comparison import Comparison, comparison_from
+    from recurra.compare.comparison_run import ComparisonProgress, compare
+    from recurra.compare.findings import Findings
+    from recurra.compare.outcomes import CellResult, Outcome
 
 _LAZY = {
-    "Comparison": "config",
-    "Outcome": "results",
-    "Row": "results",
-    "Told": "run",
-    "compare": "run",
-    "comparison_from": "config",
+    "CellResult": "outcomes",
+    "Comparison": "comparison",
+    "ComparisonProgress": "comparison_run",
+    "Findings": "findings",
+    "Outcome": "outcomes",
+    "compare": "comparison_run",
+    "comparison_from": "comparison",
 }
 
-__all__ = ["Comparison", "Outcome", "Row", "Told", "compare", "comparison_from"]
+__all__ = [
+    "CellResult",
+    "Comparison",
+    "ComparisonProgress",
+    "Findings",
+    "Outcome",
+    "compare",
+    "comparison_from",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -25,14 +25,15 @@ def option(
     minimum: float | None = None,
     above: float | None = None,
     maximum: float | None = None,
+    flag: str | None = None,
 ) -> Any:
-    """A dataclass field with its help and its limits (None: no such limit) as metadata."""
-    limits = {"minimum": minimum, "above": above, "maximum": maximum}
-    return dataclasses.field(
-        default=default,
-        metadata={"help": help}
-        | {name: limit for name, limit in limits.items() if limit is not None},
-    )
+    """A dataclass field with its help and its limits (None: no such limit) as metadata.
+
+    `flag` is its name on the command line, where that is not the field's own.
+    """
+    about = {"help": help, "minimum": minimum, "above": above, "maximum": maximum, "flag": flag}
+    metadata = {name: value for name, value in about.items() if value is not None}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def check_options(options: Any) -> None:

@@ -1,7 +1,8 @@
-"""What a training run is asked to do. Importable without torch, for command lines and documents."""
+"""Settings of a training run. Importable without torch, for command lines and documents."""
 
 import dataclasses
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from recurra.config.options import check_options, config_from_mapping, option
@@ -9,6 +10,7 @@ from recurra.errors import ConfigError
 
 __all__ = [
     "EXTENDABLE",
+    "Metric",
     "TrainingConfig",
     "check_options",
     "config_from_mapping",
@@ -18,7 +20,37 @@ __all__ = [
 
 
 EXTENDABLE = ("epochs", "max_steps", "max_minutes", "patience")
-"""What a run that goes on may have otherwise than it began."""
+"""The settings that a resumed run may change."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that a validation gives, by its name, and whether lower is better.
+
+    >>> Metric.parse("accuracy:max")
+    Metric(name='accuracy', lower_is_better=False)
+    """
+
+    name: str = "loss"
+    lower_is_better: bool = True
+
+    @classmethod
+    def parse(cls, text: str) -> "Metric":
+        """Read NAME:min or NAME:max. Raises `ConfigError` for any other text."""
+        name, _, direction = text.rpartition(":")
+        if not name.strip() or direction not in ("min", "max"):
+            raise ConfigError(
+                f"best = {text!r}; it must be NAME:min or NAME:max, with the name of a number that "
+                "the validation gives: accuracy:max, say."
+            )
+        return cls(name.strip(), direction == "min")
+
+    def __str__(self) -> str:
+        return f"{self.name}:{'min' if self.lower_is_better else 'max'}"
+
+    def is_better(self, value: float, than: float) -> bool:
+        """Tell whether `value` is strictly better."""
+        return value < than if self.lower_is_better else value > than
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +73,10 @@ class TrainingConfig:
     optimizer: Literal["adamw", "sgd"] = option("adamw", "the optimiser, one of torch's")
     learning_rate: float = option(2e-3, "the learning rate at its highest", above=0)
     weight_decay: float = option(
-        0.0, "weight decay: decoupled for adamw, an L2 penalty for sgd", minimum=0
+        0.0, "weight decay of matrices: decoupled for adamw, an L2 penalty for sgd", minimum=0
+    )
+    decay_all: bool = option(
+        False, "decay biases, gains of norms, embeddings and learnt initial states as well"
     )
     momentum: float = option(0.0, "momentum of sgd", minimum=0)
     schedule: Literal["constant", "cosine"] = option(
@@ -61,6 +96,11 @@ class TrainingConfig:
     clip_bptt: float | None = option(
         None, "clamp dL/dh to this size at each step inside BPTT", above=0
     )
+    best: str | None = option(
+        None,
+        "validation metric that chooses the best weights, as NAME:min or NAME:max; left out: the "
+        "task's own",
+    )
     patience: int | None = option(
         None, "stop after this many validations without improvement", minimum=1
     )
@@ -79,13 +119,24 @@ class TrainingConfig:
     seed: int = option(0, "the seed of torch's random numbers", minimum=0, maximum=2**63 - 1)
     tensorboard: bool = option(False, "write TensorBoard events into the run as well")
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _inherit_metadata(cls)
+
     def __post_init__(self) -> None:
         check_options(self)
+        if self.best is not None:
+            Metric.parse(self.best)
         if self.momentum and self.optimizer != "sgd":
             raise ConfigError(
                 f"momentum = {self.momentum} with optimizer = {self.optimizer!r}; only 'sgd' has "
                 "momentum: leave it out, or choose optimizer = 'sgd'."
             )
+
+    @property
+    def best_metric(self) -> Metric | None:
+        """The metric that `best` names, None where it is left out."""
+        return None if self.best is None else Metric.parse(self.best)
 
     def check_end(self) -> None:
         """Raise ConfigError where only epochs bound the training: for tasks whose epochs don't."""
@@ -98,7 +149,34 @@ class TrainingConfig:
             )
 
 
-def new_default(name: str, value: Any) -> Any:
-    """That field of TrainingConfig with another default, for the configuration of a task."""
-    fields = {field.name: field for field in dataclasses.fields(TrainingConfig)}
-    return dataclasses.field(default=value, metadata=fields[name].metadata)
+def new_default(name: str, value: Any, *, help: str | None = None) -> Any:
+    """An inherited field with another default, for the configuration of a task.
+
+    Limits are those of the class that the task's configuration extends, and so is the help unless
+    it is given.
+
+    >>> @dataclass(frozen=True, kw_only=True)
+    ... class Long(TrainingConfig):
+    ...     epochs: int = new_default("epochs", 1000)
+    >>> Long(epochs=0)
+    Traceback (most recent call last):
+    recurra.errors.ConfigError: epochs = 0; it must be a whole number at least 1.
+    """
+    return dataclasses.field(default=value, metadata={_INHERITED: name, "help": help})
+
+
+_INHERITED = "inherited from"
+
+
+def _inherit_metadata(cls: type) -> None:
+    """Complete the fields of a new class that `new_default` made. Raises TypeError for a typo."""
+    for attribute, field in vars(cls).items():
+        name = field.metadata.get(_INHERITED) if isinstance(field, dataclasses.Field) else None
+        if name is None:
+            continue
+        bases = (vars(base).get("__dataclass_fields__", {}) for base in cls.__mro__[1:])
+        old = next((fields[name] for fields in bases if name in fields), None)
+        if old is None or name != attribute:
+            raise TypeError(f"{cls.__name__}.{attribute}: there is no inherited field {name!r}")
+        own = field.metadata["help"]
+        field.metadata = MappingProxyType({**old.metadata, **({"help": own} if own else {})})

@@ -20,7 +20,7 @@ _TABLE = ("|", "+-", "+=")
 class Source:
     """The origin of a text, and the SHA-256 of its bytes."""
 
-    path: str
+    path: str | None  # None: in memory
     sha256: str
 
 
@@ -30,6 +30,12 @@ class Text:
 
     content: str
     sources: tuple[Source, ...]
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "Text":
+        """Texts in memory, one after the other."""
+        digests = (hashlib.sha256(text.encode("utf-8", "surrogatepass")) for text in texts)
+        return cls("".join(texts), tuple(Source(None, found.hexdigest()) for found in digests))
 
 
 def read_text(paths: Sequence[str | Path]) -> Text:

@@ -1,4 +1,4 @@
-"""What a legal graph is. Tests run `verify` after tracing and between passes."""
+"""A legal graph, and the errors of an illegal one; tests run `verify` between passes."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,15 @@ from recurra.ir.graph import Graph, Node, Size
 from recurra.ir.ops import OPS
 
 __all__ = ["verify"]
+
+
+class RecurraError(Exception):
+    """The root of every exception that Recurra raises on its own account."""
+
+
+class CellError(RecurraError, ValueError):
+    """A cell's equations can't be: the message names the file, the line and the equation."""
+
 
 Shape = tuple[Size, ...]
 
@@ -24,7 +33,7 @@ def verify(graph: Graph) -> None:
 def _verify_node(graph: Graph, node: Node) -> None:
     op = OPS.get(node.op)
     if op is None:
-        raise ValueError(f"{graph.cell}: `{node.op}` is no operation of the language")
+        raise ValueError(f"{graph.cell}: `{node.op}` is not an operation of the language")
     if not node.args if op.arity is None else len(node.args) != op.arity:
         raise ValueError(f"{graph.cell}: `{node.op}` takes {op.arity} values, not {len(node.args)}")
     rule = _SHAPE_RULES[op.kind if op.kind != "structure" else node.op]

@@ -11,7 +11,7 @@ from typing import Literal
 __all__ = ["Graph", "Init", "Node", "Param", "Size", "Where", "in_order", "rewrite"]
 
 Init = str | float | tuple[float, float] | Callable[[float], float]
-"""How a parameter starts: a word, a number, a uniform range, a function of a draw from (0, 1)."""
+"""The start of a parameter: a word, a number, a uniform range, a function of a draw from (0, 1)."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Param:
 
 @dataclass(frozen=True)
 class Graph:
-    """What `step` computes: the new states, the parameters it needs, and every value in order.
+    """The values of a `step`: the new states, the parameters it needs, and every value in order.
 
     `givens` are the vectors that come with each step beside its input, by name: those of the leaves
     `given` and `probe`.

@@ -1,4 +1,4 @@
-"""What stays in the loop over time once everything else has left it, and how it runs in phases.
+"""A loop over time, with the inputs computed outside it, and its schedule of phases.
 
 These leaves join those of a cell's graph:
 
@@ -20,11 +20,11 @@ from dataclasses import dataclass
 
 from recurra.ir.graph import Node, Size
 
-__all__ = ["Emission", "Loop", "Outside", "Phase", "Schedule", "Store"]
+__all__ = ["Emission", "Loop", "LoopInput", "Phase", "Schedule", "Store"]
 
 
 @dataclass(frozen=True)
-class Outside:
+class LoopInput:
     """A value that the loop reads: (T, B, size) where it is timed, else shaped as its node.
 
     `node` says how it is computed from the input and the parameters; `parts` how many gates it
@@ -39,7 +39,7 @@ class Outside:
 
 @dataclass(frozen=True)
 class Emission:
-    """A gradient that the backward loop gives for an outside value.
+    """A gradient that the backward loop gives for a loop input.
 
     | kind   | what becomes of `node`, step by step                                         |
     |--------|------------------------------------------------------------------------------|
@@ -66,7 +66,7 @@ class Loop:
     cell: str
     states: tuple[str, ...]
     state_sizes: tuple[Size, ...]
-    outside: tuple[Outside, ...]
+    inputs: tuple[LoopInput, ...]
     results: tuple[Node, ...]
     emissions: tuple[Emission, ...] = ()
     saved: tuple[Node, ...] = ()
@@ -108,5 +108,5 @@ class Schedule:
 
     @property
     def statistics(self) -> int:
-        """How many statistics all phases have."""
+        """The number of statistics of all phases."""
         return sum(len(p.statistics) for p in self.phases)

@@ -7,9 +7,9 @@ or a scalar. Element-wise operations take values of one shape; scalars go with a
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["OPS", "Kind", "Op"]
+__all__ = ["OPS", "Op", "OpKind"]
 
-Kind = Literal["leaf", "unary", "binary", "product", "structure"]
+OpKind = Literal["leaf", "unary", "binary", "product", "structure"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Op:
 
     name: str
     arity: int | None
-    kind: Kind
+    kind: OpKind
     text: str
     meaning: str
 

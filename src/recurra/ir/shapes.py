@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from recurra.ir.errors import CellError
+from recurra.ir.check import CellError
 from recurra.ir.graph import Node, Size
 
 __all__ = ["Shapes", "infer"]
@@ -33,7 +33,7 @@ class _Dim:
         return self.link.root() if self.link else self
 
     def holds(self, dim: _Dim) -> bool:
-        """Whether this is gates of that length, which can't be equal to it."""
+        """True if this is gates of that length, which can't be equal to it."""
         inner = self.root().inner
         return inner is not None and (inner.root() is dim or inner.holds(dim))
 
@@ -110,7 +110,7 @@ def _unify(a: _Type, b: _Type) -> bool:
 
 @dataclass
 class Shapes:
-    """What inference found: the shape of each node, and of each parameter with the gates it has."""
+    """The shape of each node, and of each parameter with the gates it has, as inferred."""
 
     nodes: dict[Node, tuple[Size, ...]]
     params: dict[str, tuple[Size, ...]]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from recurra.nn.layers.rnn import GRU, LSTM, RNN
+from recurra.nn.layers.drop_ins import GRU, LSTM, RNN
 from recurra.nn.layers.single_step import GRUCell, LSTMCell, RNNCell
 
 __all__ = ["Swaps", "accelerate"]

@@ -1,4 +1,4 @@
-"""Layers over directions over time: what every recurrent module does once arguments are checked.
+"""Runs layers, directions and steps for every recurrent module, once arguments are checked.
 
 This file alone reaches the compiler.
 """
@@ -13,16 +13,16 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra.compile import CpuKernel, Kernel, kernel, segment_starts, with_probe
 from recurra.nn.layers.arguments import check_resets
-from recurra.nn.observe.gradients import Watch
-from recurra.nn.observe.observer import onlooker
-from recurra.nn.observe.recording import Recorder, Reference
+from recurra.nn.observe.gradients import GradientObserver
+from recurra.nn.observe.observer import current_observer
+from recurra.nn.observe.recording import CellInterpreter, LayerRecorder
 
-__all__ = ["Kernel", "kernel", "pack_like", "run_stack", "segment_starts", "unpack", "wants_every"]
+__all__ = ["Kernel", "kernel", "pack_like", "run_layers", "segment_starts", "unpack", "wants_every"]
 
 States = tuple[Tensor, ...]
 
 
-def run_stack(
+def run_layers(
     kernel: Kernel,
     weights: Sequence[Mapping[str, Tensor]],
     x: Tensor,
@@ -39,13 +39,13 @@ def run_stack(
 ) -> tuple[Tensor, States]:
     """Run layers of x (T, B, I) with states (L*D, B, size): outputs (T, B, D*size), last states.
 
-    With `every` the states after each step, (L*D, T, B, size), come instead of the last.
+    With `every` the states after each step, (L*D, T, B, size), are returned instead of the last.
 
     With `is_packed` x is (N, I) and the outputs are (N, D*size), in the order of sorted `lengths`.
-    `weights` holds each layer's and direction's parameters, and what else the kernel is given by
-    name; `mask` works on the input of each layer, `dropout` between layers.
+    `weights` holds the parameters of each layer and direction, and the kernel's other inputs by
+    name; `mask` is applied to the input of each layer, `dropout` between layers.
     """
-    found: list[States] = []
+    states_after: list[States] = []
     for first in range(0, len(weights), directions):
         outputs = []
         x = x if mask is None else mask(x)
@@ -63,17 +63,17 @@ def run_stack(
                 every=every,
             )
             outputs.append(y)
-            found.append(last[-1])
+            states_after.append(last[-1])
         x = torch.cat(outputs, dim=-1) if directions > 1 else outputs[0]
         if dropout is not None and first + directions < len(weights):
             x = dropout(x)
-    if len(found) == 1:
-        return x, tuple(s.unsqueeze(0) for s in found[0])
-    return x, tuple(torch.stack(s) for s in zip(*found, strict=True))
+    if len(states_after) == 1:
+        return x, tuple(s.unsqueeze(0) for s in states_after[0])
+    return x, tuple(torch.stack(s) for s in zip(*states_after, strict=True))
 
 
 def wants_every(return_states: str) -> bool:
-    """Whether states after every step are asked for. Raises ValueError for another word."""
+    """True if states after every step are requested. Raises ValueError for an invalid word."""
     if return_states not in ("last", "all"):
         raise ValueError(f"return_states is {return_states!r}; it must be 'last' or 'all'")
     return return_states == "all"
@@ -82,9 +82,9 @@ def wants_every(return_states: str) -> bool:
 def unpack(
     packed: PackedSequence, lengths: object, resets: Tensor | None, batch_first: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Of a packed sequence, in its sorted order: lengths (B,), and resets (T, B).
+    """Lengths (B,) and resets (T, B) of a packed sequence, in its sorted order.
 
-    Raises ValueError for lengths given beside its own; resets come in the order of its sequences.
+    `resets` are given in the order of its sequences. Raises ValueError if `lengths` are given too.
     """
     if lengths is not None:
         raise ValueError("lengths can't be given with a packed sequence, which has its own")
@@ -99,22 +99,23 @@ def unpack(
 
 
 def pack_like(packed: PackedSequence, data: Tensor) -> PackedSequence:
-    """Outputs (N, size) of a packed sequence's steps."""
+    """Pack outputs (N, size) as the steps of a packed sequence."""
     return PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
 
 
 def _sequence(kernel: Kernel, width: int, label: str) -> Callable[..., tuple[Any, ...]]:
-    """What runs a layer and direction: its kernel, or whoever looks on at it."""
-    who = onlooker()
-    if isinstance(who, Recorder):
-        reference = kernel.interp if isinstance(kernel, CpuKernel) else cast("Reference", kernel)
-        return functools.partial(who.sequence, reference, label=label)
-    if isinstance(who, Watch) and torch.is_grad_enabled():
-        return functools.partial(who.sequence, with_probe(kernel).sequence, width, label=label)
+    """The function that runs a layer and direction: its kernel's, or an observer's around it."""
+    observer = current_observer()
+    if isinstance(observer, LayerRecorder):
+        cell = kernel.interp if isinstance(kernel, CpuKernel) else cast("CellInterpreter", kernel)
+        return functools.partial(observer.sequence, cell, label=label)
+    if isinstance(observer, GradientObserver) and torch.is_grad_enabled():
+        run = with_probe(kernel).sequence
+        return functools.partial(observer.sequence, run, width, label=label)
     return kernel.sequence
 
 
 def _label(index: int, rows: int, directions: int) -> str:
-    """Which layer and direction of a module this is, where it has several: `layer 1 backward`."""
+    """A layer's and direction's name in its module, if there are several: `layer 1 backward`."""
     words = [f"layer {index // directions}"] if rows > directions else []
     return " ".join(words + [("forward", "backward")[index % directions]] * (directions > 1))

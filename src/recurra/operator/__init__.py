@@ -6,16 +6,16 @@ traces or must see an operator for another reason (torch.compile, torch.export, 
 recorded (second gradients), the loop is interpreted, by operations that torch can derive.
 """
 
-from recurra.operator.flops import backward_flops, forward_flops
-from recurra.operator.function import needs_operator, run_loop
-from recurra.operator.kernels import LoopKernel, Sequences, loop_kernel
-from recurra.operator.named import Kernel, Named, name_kernel
+from recurra.operator.execute import needs_operator, run_loop
+from recurra.operator.library import backward_flops, forward_flops
+from recurra.operator.loop_kernel import LoopKernel, Sequences, loop_kernel
+from recurra.operator.traced import Kernel, TracedKernel, name_kernel
 
 __all__ = [
     "Kernel",
     "LoopKernel",
-    "Named",
     "Sequences",
+    "TracedKernel",
     "backward_flops",
     "forward_flops",
     "loop_kernel",

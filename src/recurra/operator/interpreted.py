@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.backends.cpu.ragged import find_rows
-from recurra.backends.interp import multiply
-from recurra.backends.interp_loop import interpret
-from recurra.operator.kernels import LoopKernel, Sequences
+from recurra.engines.cpu.run.packed_rows import find_rows
+from recurra.engines.interpreted_loop import interpret
+from recurra.engines.interpreter import multiply
+from recurra.operator.loop_kernel import LoopKernel, Sequences
 from recurra.ragged import within
 
 __all__ = ["interpreted_backward", "is_interpreted"]
@@ -36,10 +36,17 @@ def interpreted_backward(
     gradients: Sequence[Tensor],
     sequences: Sequences,
 ) -> list[Tensor | None]:
-    """Gradients of inputs and first states, recorded where torch records now."""
-    create_graph, tensors = torch.is_grad_enabled(), (*inputs, *states)
+    """Gradients of inputs and first states, recorded where torch records now.
+
+    They are taken with respect to aliases of the tensors, since one tensor may be computed from
+    another: a gradient with respect to the tensors themselves would go through that, too.
+    """
+    create_graph, few = torch.is_grad_enabled(), len(inputs)
     with torch.enable_grad():
-        y, finals, others = _interpreted(kernel, kernel.outside(inputs), states, sequences)
+        tensors = [t.view_as(t) for t in (*inputs, *states)]
+        y, finals, others = _interpreted(
+            kernel, kernel.placed(tensors[:few]), tensors[few:], sequences
+        )
     wanted = [t for t in tensors if t.requires_grad]
     outputs = [y, *finals, *others][: len(gradients)]
     parts = torch.autograd.grad(
@@ -61,13 +68,13 @@ def _interpreted(
     if s.is_packed:
         assert s.lengths is not None
         padded = find_rows(s.lengths, reverse=False, is_packed=True).padded
-    for index, (value, tensor) in enumerate(zip(kernel.loop.outside, outside, strict=True)):
+    for index, (value, tensor) in enumerate(zip(kernel.loop.inputs, outside, strict=True)):
         if value.timed and tensor is not None and s.lengths is not None:
             outside[index] = _zero_past_ends(tensor, s.lengths, s.steps, padded)
     for affine in kernel.compiled.lowered.affine:
         total: Any = sum(_given(outside[b]) for b in affine.biases)
         for matrix, vector in affine.terms:
-            weights = kernel.loop.outside[matrix]
+            weights = kernel.loop.inputs[matrix]
             total = total + multiply(
                 _given(outside[matrix]), _given(outside[vector]), weights.blocks, weights.parts
             )

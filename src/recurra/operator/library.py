@@ -1,24 +1,28 @@
 """The operators `recurra::loop` and `recurra::loop_backward`, as tracers and modes see a run.
 
 They are registered piece by piece: `torch.library.custom_op` loads the whole of torch._dynamo at
-its first call.
+its first call. Operations are counted as torch counts them: two for a multiplication with its
+addition, products alone, and every step of a padded sequence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
-from recurra.backends.cpu.engine import Kept
+from recurra.engines.cpu.run.compiled_loop import ForwardTape
 from recurra.errors import EngineError
+from recurra.ir import in_order
 from recurra.operator import runs
 from recurra.operator.interpreted import interpreted_backward, is_interpreted
-from recurra.operator.kernels import LoopKernel, Sequences, kernel_of
+from recurra.operator.loop_kernel import LoopKernel, Sequences, kernel_of
 
-__all__ = ["LIBRARY", "LOOP", "LOOP_BACKWARD", "call"]
+__all__ = ["LIBRARY", "LOOP", "LOOP_BACKWARD", "backward_flops", "call", "forward_flops"]
 
 LIBRARY: Any = torch.library.Library("recurra", "FRAGMENT")  # type: ignore[no-untyped-call]
 LIBRARY.define(
@@ -66,7 +70,7 @@ def _loop(
     kernel, sequences = kernel_of(key), Sequences(steps, reverse, lengths, marks, is_packed)
     rows = _most_rows(kernel, inputs, states, steps, is_packed)
     (y,), finals, kept, _ = runs.forward(kernel, inputs, states, sequences, keep=keep, rows=rows)
-    rest = (*kept.states, kept.saved, *kept.news) if keep else ()
+    rest = (*kept.states, kept.saved, *kept.new_states) if keep else ()
     return _apart([y, *finals, *rest], [*inputs, *states])
 
 
@@ -91,7 +95,7 @@ def _most_rows(
     """Rows that outputs and kept values are allocated for: those of no lengths at all."""
     if not packed:
         return steps * states[0].shape[0]
-    timed = (t for i, t in zip(kernel.inputs, inputs, strict=True) if kernel.loop.outside[i].timed)
+    timed = (t for i, t in zip(kernel.given, inputs, strict=True) if kernel.loop.inputs[i].timed)
     return next(timed).shape[0]
 
 
@@ -115,7 +119,7 @@ def _fake_loop(
         return [y, *finals]
     single = lengths is None and marks is None and steps == 1
     kept = [s.new_empty(batch if single else rows + batch, s.shape[1]) for s in states]
-    saved = y.new_empty(rows, kernel.compiled.saved_width(kernel.outside(inputs), states))
+    saved = y.new_empty(rows, kernel.compiled.saved_width(kernel.placed(inputs), states))
     has_news = single or marks is not None
     news = [s.new_empty(rows, s.shape[1]) for s in states] if has_news else []
     return [y, *finals, *kept, saved, *news]
@@ -137,7 +141,7 @@ def _loop_backward(
     kernel = kernel_of(key)
     sequences = Sequences(steps, reverse, lengths, marks, is_packed, bptt_clip)
     few = len(kernel.loop.states)
-    values = Kept(tuple(kept[:few]), kept[few], tuple(kept[few + 1 :]))
+    values = ForwardTape(tuple(kept[:few]), kept[few], tuple(kept[few + 1 :]))
     wanted = [True] * len(inputs)
     found, firsts = runs.backward(kernel, inputs, values, gradients, sequences, wanted)
     pairs = zip(inputs, found, strict=True)
@@ -196,3 +200,62 @@ torch.library.register_autograd(
     "recurra::loop", _derivative, setup_context=_keep_for_backward, lib=LIBRARY
 )
 torch.library.register_autograd("recurra::loop_backward", _no_derivative, lib=LIBRARY)
+
+
+@register_flop_formula(LOOP, get_raw=True)
+def forward_flops(
+    inputs: Sequence[Tensor],
+    states: Sequence[Tensor],
+    lengths: Tensor | None,
+    marks: Tensor | None,
+    key: str,
+    steps: int,
+    reverse: bool,
+    is_packed: bool,
+    bptt_clip: float | None,
+    keep: bool,
+    *,
+    out_val: Sequence[Tensor],
+) -> int:
+    """Operations of `recurra::loop`."""
+    return 2 * _products(key, inputs) * _rows(out_val[0])
+
+
+@register_flop_formula(LOOP_BACKWARD, get_raw=True)
+def backward_flops(
+    inputs: Sequence[Tensor],
+    kept: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    lengths: Tensor | None,
+    marks: Tensor | None,
+    key: str,
+    steps: int,
+    reverse: bool,
+    is_packed: bool,
+    bptt_clip: float | None,
+    *,
+    out_val: Sequence[Tensor],
+) -> int:
+    """Operations of `recurra::loop_backward`: each product gives those of vector and matrix."""
+    return 4 * _products(key, inputs) * _rows(gradients[0])
+
+
+def _rows(y: Tensor) -> int:
+    return prod(y.shape[:-1])
+
+
+def _products(key: str, inputs: Sequence[Tensor]) -> int:
+    """Multiplications of one row's step: the elements of each product's matrix."""
+    kernel = kernel_of(key)
+    outside, loops = kernel.placed(inputs), kernel.compiled.lowered.loops
+    loop = loops.get("merged forward", kernel.loop)
+    total = 0
+    for node in in_order(loop.results):
+        if node.op == "product":
+            where = in_order(node.args[:1])[0].detail
+            assert isinstance(where, tuple)
+            index, part = where
+            matrix = outside[index]
+            assert matrix is not None
+            total += matrix.numel() // (1 if part is None else loop.inputs[index].parts)
+    return total

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recurra.backends.cpu.call import Steps
-from recurra.backends.cpu.engine import Kept
-from recurra.backends.cpu.ragged import Rows, find_rows
-from recurra.operator.kernels import LoopKernel, Sequences
+from recurra.engines.cpu.run.bound_call import CallSteps
+from recurra.engines.cpu.run.compiled_loop import ForwardTape
+from recurra.engines.cpu.run.packed_rows import PackedRows, find_rows
+from recurra.operator.loop_kernel import LoopKernel, Sequences
 
 __all__ = ["Run", "backward", "forward", "padded"]
 
@@ -20,9 +20,9 @@ __all__ = ["Run", "backward", "forward", "padded"]
 class Run:
     """A run as compiled code has it: tensors laid out, ragged rows found."""
 
-    outside: list[Tensor | None]
-    steps: Steps
-    rows: Rows | None
+    inputs: list[Tensor | None]
+    steps: CallSteps
+    rows: PackedRows | None
     size: int
 
     @property
@@ -35,28 +35,28 @@ def _prepare(
     inputs: Sequence[Tensor],
     batch: int,
     sequences: Sequences,
-    rows: Rows | None = None,
+    rows: PackedRows | None = None,
 ) -> Run:
     marks = sequences.marks
-    steps = Steps(sequences.steps, batch, sequences.reverse)
+    steps = CallSteps(sequences.steps, batch, sequences.reverse)
     count = sequences.steps * batch
     if sequences.lengths is not None:
         rows = rows or find_rows(
             sequences.lengths, reverse=sequences.reverse, is_packed=sequences.is_packed
         )
         marks = None if marks is None else marks.flatten()[rows.padded]
-        steps = Steps(rows.count, batch, ragged=rows.ragged)
+        steps = CallSteps(rows.count, batch, ragged=rows.ragged)
         count = len(rows)
     if marks is not None:
-        steps = Steps(steps.count, batch, steps.reverse, steps.ragged, marks.contiguous())
-    outside: list[Tensor | None] = [None] * len(kernel.loop.outside)
-    for index, tensor in zip(kernel.inputs, inputs, strict=True):
-        timed = kernel.loop.outside[index].timed
+        steps = CallSteps(steps.count, batch, steps.reverse, steps.ragged, marks.contiguous())
+    outside: list[Tensor | None] = [None] * len(kernel.loop.inputs)
+    for index, tensor in zip(kernel.given, inputs, strict=True):
+        timed = kernel.loop.inputs[index].timed
         outside[index] = _timed(tensor, rows) if timed else tensor.contiguous()
     return Run(outside, steps, rows, count)
 
 
-def _timed(tensor: Tensor, rows: Rows | None) -> Tensor:
+def _timed(tensor: Tensor, rows: PackedRows | None) -> Tensor:
     """A value of every step as the loop reads it: in place where its elements lie side by side."""
     if rows is not None and rows.index is not None:
         return tensor.flatten(0, -2).index_select(0, rows.index)
@@ -71,7 +71,7 @@ def forward(
     *,
     keep: bool,
     rows: int | None = None,
-) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Kept, Run]:
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], ForwardTape, Run]:
     """Outputs, last states, what was kept, and the run. `rows` is how many to allocate, if more.
 
     After the outputs come, where `every` state is wanted, the other states after each step.
@@ -80,7 +80,7 @@ def forward(
     order = None if run.rows is None else run.rows.order
     firsts = [s.contiguous() if order is None else s[order] for s in states]
     after, finals, kept = kernel.compiled.forward(
-        run.outside, firsts, run.steps, run.size if rows is None else rows,
+        run.inputs, firsts, run.steps, run.size if rows is None else rows,
         keep=keep, every=sequences.every,
     )  # fmt: skip
     after = after if sequences.every else after[:1]
@@ -103,7 +103,7 @@ def padded(y: Tensor, sequences: Sequences) -> Tensor:
     return zeros.index_copy(0, index, y).view(sequences.steps, -1, y.shape[1])
 
 
-def _lasts(rows: Rows, kept: Tensor) -> Tensor:
+def _lasts(rows: PackedRows, kept: Tensor) -> Tensor:
     last = kept if len(kept) == len(rows.last) else kept[rows.last]
     return last if rows.back is None else last[rows.back]
 
@@ -127,11 +127,11 @@ def _padded(run: Run, y: Tensor, sequences: Sequences) -> Tensor:
 def backward(
     kernel: LoopKernel,
     inputs: Sequence[Tensor],
-    kept: Kept,
+    kept: ForwardTape,
     gradients: Sequence[Tensor],
     sequences: Sequences,
     wanted: Sequence[bool],
-    rows: Rows | None = None,
+    rows: PackedRows | None = None,
 ) -> tuple[list[Tensor | None], list[Tensor]]:
     """Gradients of the inputs that are wanted and of the first states."""
     few = len(kernel.loop.states)
@@ -142,8 +142,8 @@ def backward(
         g.clone(memory_format=torch.contiguous_format) if order is None else g[order]
         for g in finals
     ]
-    every = [False] * len(run.outside)
-    for index, flag in zip(kernel.inputs, wanted, strict=True):
+    every = [False] * len(run.inputs)
+    for index, flag in zip(kernel.given, wanted, strict=True):
         every[index] = flag
     seeds = [_timed(seed, run.rows), *(_seed(g, run, sequences) for g in others)]
     if not others:
@@ -151,13 +151,13 @@ def backward(
         zeros = (f.new_zeros(f.shape[-1]) for f in finals[1:])
         seeds += (z.as_strided((1, 1, len(z)), (0, 0, 1)) for z in zeros)
     found, first = kernel.compiled.backward(
-        run.outside, kept, seeds, adjoints, run.steps, every, run.before,
+        run.inputs, kept, seeds, adjoints, run.steps, every, run.before,
         sequences.bptt_clip,
     )  # fmt: skip
     back = None if run.rows is None else run.rows.back
     given = [
-        _placed(found[i], t, kernel.loop.outside[i].timed, run.rows)
-        for i, t in zip(kernel.inputs, inputs, strict=True)
+        _placed(found[i], t, kernel.loop.inputs[i].timed, run.rows)
+        for i, t in zip(kernel.given, inputs, strict=True)
     ]
     return given, [f if back is None else f[back] for f in first]
 
@@ -169,7 +169,7 @@ def _seed(gradient: Tensor, run: Run, sequences: Sequences) -> Tensor:
     return gradient.flatten(0, 1).index_select(0, run.rows.padded)
 
 
-def _placed(g: Tensor | None, like: Tensor, timed: bool, rows: Rows | None) -> Tensor | None:
+def _placed(g: Tensor | None, like: Tensor, timed: bool, rows: PackedRows | None) -> Tensor | None:
     """A gradient in the shape of what it is of."""
     if g is None or not timed:
         return g

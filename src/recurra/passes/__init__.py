@@ -6,14 +6,11 @@ from typing import ParamSpec, TypeVar
 
 from recurra import settings
 from recurra.ir import Graph, Loop, Schedule
-from recurra.passes.clip import clip
-from recurra.passes.derive import derive
-from recurra.passes.fuse import fuse
-from recurra.passes.gates import gates
+from recurra.passes.derive import clip, derive
+from recurra.passes.expansion import gates, norms
 from recurra.passes.hoist import hoist
-from recurra.passes.merge import Affine, find_affine, merge
-from recurra.passes.norms import norms
-from recurra.passes.phases import phases
+from recurra.passes.phases import fuse, phases
+from recurra.passes.projections import Affine, find_affine, merge
 from recurra.passes.simplify import simplify, simplify_loop
 from recurra.passes.stash import stash
 from recurra.passes.verify import VERIFIERS
@@ -36,8 +33,8 @@ __all__ = [
     "stash",
 ]
 
-Given = ParamSpec("Given")
-Found = TypeVar("Found")
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class Lowered:
     """A cell ready for an engine: its loops, each with its phases.
 
     `inference` keeps nothing, `forward` what `backward` needs; `merged inference` and
-    `merged forward` are the same with their `affine` outside values computed inside, `clipped
+    `merged forward` are the same with their `affine` loop inputs computed inside, `clipped
     backward` limits the gradient at each step.
     """
 
@@ -78,8 +75,8 @@ def lower(graph: Graph) -> Lowered:
     loop = _run(hoist, _run(simplify, _run(gates, _run(norms, graph))))
     forward, backward = _run(stash, loop, _run(derive, loop))
     backward = _run(simplify_loop, backward)
-    outside, affine = find_affine(loop.outside, graph.params)
-    loop, forward, backward = (replace(x, outside=outside) for x in (loop, forward, backward))
+    inputs, affine = find_affine(loop.inputs, graph.params)
+    loop, forward, backward = (replace(x, inputs=inputs) for x in (loop, forward, backward))
     loops = {"inference": loop, "forward": forward, "backward": backward}
     loops["clipped backward"] = _run(clip, backward)
     if affine:
@@ -88,7 +85,9 @@ def lower(graph: Graph) -> Lowered:
     return Lowered(loops, _Schedules(loops), affine)
 
 
-def _run(each: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs) -> Found:
+def _run(
+    each: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+) -> _Result:
     """One pass, held to its promise where RECURRA_DEBUG asks for it."""
     found = each(*args, **kwargs)
     if settings.debug_level() >= 3:

@@ -4,6 +4,8 @@ The backward loop is a loop as the forward one is: its states are the gradients 
 states, its steps go back in time, and it reads forward values. `RULES` is the one place where a
 derivative is written. Two operations stand in backward loops alone: `zero_up_to(a, b, g)` is g, but
 0 where a <= b; `zero_below(a, b, g)` is g, but 0 where a < b.
+
+`clip` limits each element of dL/dh_t in such a loop, as it flows back through a step.
 """
 
 from __future__ import annotations
@@ -12,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from recurra.errors import EngineError
-from recurra.ir import Emission, Loop, Node, in_order
+from recurra.ir import Emission, Loop, LoopInput, Node, in_order
 
-__all__ = ["RULES", "derive"]
+__all__ = ["RULES", "clip", "derive"]
 
-Rule = Callable[[Node, Node], tuple[Node | None, ...]]
+DerivativeRule = Callable[[Node, Node], tuple[Node | None, ...]]
 
 
 def _node(op: str, *args: Node) -> Node:
@@ -62,7 +64,7 @@ def _mean(y: Node, g: Node) -> tuple[Node, ...]:
 
 
 def _share(y: Node, g: Node) -> Node:
-    """What each element of a row's statistic y gives back to each element it was made of."""
+    """The gradient that each element of a row receives from a statistic y of the row."""
     whole = replace(y, op="mean", args=(g,), detail=None, name=None)
     return whole if len(y.args) == 1 else mul(_const(1 / len(y.args)), whole)
 
@@ -73,7 +75,7 @@ def _rstd(y: Node, g: Node) -> tuple[Node, ...]:
     return tuple(mul(scale, _node("sub", a, mean)) for a in y.args)
 
 
-RULES: dict[str, Rule] = {
+RULES: dict[str, DerivativeRule] = {
     "neg": lambda y, g: (neg(g),),
     "sigmoid": _sigmoid,
     "tanh": _tanh,
@@ -155,11 +157,46 @@ def _through_product(
 
 
 def _emission(loop: Loop, node: Node, gradient: Node) -> tuple[Emission, ...]:
-    """What a leaf gets; what is given, such as a mask, isn't learnt and gets nothing."""
+    """The emission of a leaf's gradient; a given leaf, such as a mask, has none."""
     assert isinstance(node.detail, tuple)
-    value = loop.outside[node.detail[0]]
+    value = loop.inputs[node.detail[0]]
     if value.node.op == "given":
         return ()
     if value.timed:
         return (Emission("timed", node.detail, gradient),)
     return (Emission("vector" if node.shape else "scalar", node.detail, gradient),)
+
+
+def clip(loop: Loop) -> Loop:
+    """The backward loop with one loop input more, the last: the limit, a scalar."""
+    limit = Node("const", (), 0.0, ())
+    index = len(loop.inputs)
+    bound = Node("outer", (), (index, None), ())
+    output = loop.states[0]
+    done: dict[Node, Node] = {}
+    for root in (*loop.results, *(e.node for e in loop.emissions)):
+        for node in in_order((root,)):
+            if node not in done:
+                rebuilt = _rebuilt(node, done)
+                done[node] = _limited(rebuilt, bound) if _is_incoming(node, output) else rebuilt
+    emissions = tuple(replace(e, node=done[e.node]) for e in loop.emissions)
+    inputs = (*loop.inputs, LoopInput(limit, timed=False))
+    results = tuple(done[r] for r in loop.results)
+    return replace(loop, inputs=inputs, results=results, emissions=emissions)
+
+
+def _is_incoming(node: Node, state: str) -> bool:
+    """True if a node is the whole of dL/dh_t: from the step after and from the output."""
+    leaves = {(a.op, a.detail) for a in node.args}
+    return node.op == "add" and leaves == {("adjoint", state), ("seed", state)}
+
+
+def _rebuilt(node: Node, done: dict[Node, Node]) -> Node:
+    args = tuple(done[a] for a in node.args)
+    return node if args == node.args else replace(node, args=args)
+
+
+def _limited(node: Node, bound: Node) -> Node:
+    below = Node("minimum", (node, bound), None, node.shape, node.where)
+    least = Node("neg", (bound,), None, ())
+    return Node("maximum", (below, least), None, node.shape, node.where)

@@ -10,42 +10,42 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from recurra.ir import Graph, Loop, Node, Outside, Size, in_order
+from recurra.ir import Graph, Loop, LoopInput, Node, Size, in_order
 
 __all__ = ["hoist"]
 
 FIXED, TIMED, STATEFUL = range(3)
-Place = tuple[int, int | None]
+InputPlace = tuple[int, int | None]
 
 
 def hoist(graph: Graph) -> Loop:
-    """The loop that is left, and what it reads from outside."""
+    """The loop that is left, with the inputs that it reads."""
     hoisting = _Hoisting(graph)
     results = tuple(hoisting.order_sums(r) for r in graph.results)
     read = [n for n in hoisting.read(results) if n.op != "const"]
     hoisting.place_fixed(n for n in read if hoisting.kind(n) == FIXED)
     hoisting.place_timed([n for n in read if hoisting.kind(n) == TIMED])
     leaves = tuple(hoisting.with_leaves(r) for r in results)
-    outside = tuple(hoisting.outside)
-    return Loop(graph.cell, graph.states, graph.state_sizes, outside, leaves)
+    inputs = tuple(hoisting.inputs)
+    return Loop(graph.cell, graph.states, graph.state_sizes, inputs, leaves)
 
 
 class _Hoisting:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.outside: list[Outside] = []
-        self.places: dict[Node, Place] = {}
+        self.inputs: list[LoopInput] = []
+        self.places: dict[Node, InputPlace] = {}
         self.kinds: dict[Node, int] = {}
         self.ordered: dict[Node, Node] = {}
         self.whole = {*graph.results}
         for node in graph.nodes:
             self.whole |= {*node.args} if node.op in ("mean", "rstd") else set()
         self.leaved: dict[Node, Node] = {}
-        self.leaves: dict[Place, Node] = {}
-        self.scalars: dict[tuple[Place, tuple[Size, ...]], Place] = {}
+        self.leaves: dict[InputPlace, Node] = {}
+        self.scalars: dict[tuple[InputPlace, tuple[Size, ...]], InputPlace] = {}
 
     def kind(self, node: Node) -> int:
-        """Whether a value is fixed for a sequence, changes with the input, or with the state."""
+        """The kind of a value: fixed for a sequence, changing with the input, or with the state."""
         found = self.kinds.get(node)
         if found is None:
             timed = node.op in ("input", "given", "probe")
@@ -91,7 +91,7 @@ class _Hoisting:
         return self._terms(left, sign, inner=True) + self._terms(right, other, inner=True)
 
     def read(self, results: tuple[Node, ...]) -> Iterable[Node]:
-        """What stays outside and is read by what stays inside."""
+        """Values that leave the loop and are read by those that stay."""
         seen: dict[Node, None] = {}
         for node in in_order(results):
             inside = self.kind(node) == STATEFUL
@@ -104,15 +104,15 @@ class _Hoisting:
         whole: dict[str, int] = {}
         for node in nodes:
             if node.op != "param":
-                self._place(node, Outside(node, timed=False))
+                self._place(node, LoopInput(node, timed=False))
                 continue
             assert isinstance(node.detail, tuple)
             name, gate = node.detail
             param = self.graph.param(name)
             if name not in whole:
-                whole[name] = len(self.outside)
+                whole[name] = len(self.inputs)
                 stacked, parts = _whole(self.graph, node), max(1, len(param.gates))
-                self.outside.append(Outside(stacked, False, parts, param.blocks))
+                self.inputs.append(LoopInput(stacked, False, parts, param.blocks))
             self.places[node] = (whole[name], param.gates.index(gate) if gate else None)
 
     def place_timed(self, nodes: list[Node]) -> None:
@@ -124,17 +124,17 @@ class _Hoisting:
             gates = _gates_of(self.graph, group)
             if gates is None:
                 for node in group:
-                    self._place(node, Outside(node, timed=True))
+                    self._place(node, LoopInput(node, timed=True))
                 continue
-            first = len(self.outside)
+            first = len(self.inputs)
             stacked = _whole(self.graph, group[0])
-            self.outside.append(Outside(stacked, timed=True, parts=len(gates)))
+            self.inputs.append(LoopInput(stacked, timed=True, parts=len(gates)))
             for node in group:
                 self.places[node] = (first, gates.index(_gate(node)))
 
-    def _place(self, node: Node, value: Outside) -> None:
-        self.places[node] = (len(self.outside), None)
-        self.outside.append(value)
+    def _place(self, node: Node, value: LoopInput) -> None:
+        self.places[node] = (len(self.inputs), None)
+        self.inputs.append(value)
 
     def with_leaves(self, node: Node) -> Node:
         """The node with everything from outside as leaves."""
@@ -147,7 +147,7 @@ class _Hoisting:
             self.leaved[node] = found
         return found
 
-    def _leaf(self, node: Node, place: Place) -> Node:
+    def _leaf(self, node: Node, place: InputPlace) -> Node:
         """One leaf for each place, so that its gradient is one."""
         leaf = Node("outer", (), place, node.shape, node.where, node.name)
         return self.leaves.setdefault(place, leaf)
@@ -160,22 +160,22 @@ class _Hoisting:
         place = self.scalars.get((first, node.shape))
         if place is None:
             known = any(other == first for other, _ in self.scalars)
-            place = (len(self.outside), None) if known else first
+            place = (len(self.inputs), None) if known else first
             if known:
-                self.outside.append(self.outside[first[0]])
+                self.inputs.append(self.inputs[first[0]])
             self.scalars[first, node.shape] = place
         return self._leaf(arg, place)
 
 
 def _is_made_of_given(node: Node) -> bool:
-    """Whether a value is cheaper made of a given vector at every step than read from memory."""
+    """True if a value is cheaper to make of a given vector at every step than to read."""
     leaves = {a.op for a in node.args}
     cheap = node.op in ("add", "sub", "mul", "neg")
     return cheap and "given" in leaves and leaves <= {"given", "const", "param"}
 
 
 def _form(node: Node) -> object:
-    """What a value looks like when its gate is forgotten."""
+    """The form of a value, whichever gate it belongs to."""
     if node.op == "param":
         assert isinstance(node.detail, tuple)
         return node.detail[0], node.detail[1] is not None
@@ -219,7 +219,7 @@ def _operands(node: Node) -> Iterable[Node]:
 
 
 def _reads_input_alone(node: Node) -> bool:
-    """Whether the input, or what comes with it, stands anywhere but on the right of a product."""
+    """True if the input, or a given, stands anywhere but on the right of a product."""
     if node.op in ("input", "given", "probe"):
         return True
     args = node.args[:1] if node.op == "product" else node.args

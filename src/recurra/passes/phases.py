@@ -2,17 +2,19 @@
 
 Products do, and means and deviations of a row. A step becomes a list of phases; what a later one
 needs of an earlier one goes through a buffer.
+
+In a phase, products that are only ever added to one another share one accumulator (`fuse`).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from recurra.ir import Loop, Node, Phase, Schedule, Size, Store, in_order, rewrite
-from recurra.passes.fuse import fuse
 
-__all__ = ["phases"]
+__all__ = ["fuse", "phases"]
 
 _LEAVES = ("state", "outer", "const", "adjoint", "seed", "new", "saved", "buffer", "transpose")
 
@@ -22,13 +24,13 @@ _CHEAP = ("neg", "add", "sub", "mul")
 _LASTING = ("state", "outer", "const", "seed", "new", "saved")
 _FEW = 4  # operations that cost less than a value's way through memory
 
-Place = tuple[str, int]
+BufferPlace = tuple[str, int]
 
 
 def phases(loop: Loop) -> Schedule:
     """The phases of a step, in order.
 
-    Buffers written are `next:STATE`, `saved:I`, `grad:I` (an outside value's gradient),
+    Buffers written are `next:STATE`, `saved:I`, `grad:I` (a loop input's gradient),
     `matrix:I` (what parts of one matrix are multiplied with the same operand for), and `temp:I`.
     """
     stores = [*_result_stores(loop), *_emission_stores(loop)]
@@ -47,7 +49,7 @@ def phases(loop: Loop) -> Schedule:
 
 
 def _is_readable(store: Store) -> bool:
-    """Whether the store leaves the value of this step and row where a later phase finds it."""
+    """True if the store leaves the value of this step and row where a later phase finds it."""
     return not store.add and not store.buffer.startswith("next:")
 
 
@@ -66,8 +68,8 @@ def _emission_stores(loop: Loop) -> Iterator[Store]:
             yield Store(buffer, part, emission.node, add=emission.kind != "timed")
 
 
-def _matrix_stores(loop: Loop, known: dict[Node, Place]) -> Iterator[Store]:
-    """What matrices' gradients need and no other store has, parts in order: one product does all.
+def _matrix_stores(loop: Loop, known: dict[Node, BufferPlace]) -> Iterator[Store]:
+    """Stores for the gradients of matrices that no other store has, parts in order.
 
     They lie side by side where they belong to one matrix and one operand.
     """
@@ -85,7 +87,7 @@ def _matrix_stores(loop: Loop, known: dict[Node, Place]) -> Iterator[Store]:
 class _Cutting:
     """Levels of nodes, and the values that cross from one to a later one."""
 
-    def __init__(self, stores: Iterable[Store], places: dict[Node, Place]) -> None:
+    def __init__(self, stores: Iterable[Store], places: dict[Node, BufferPlace]) -> None:
         self.roots = tuple(s.node for s in stores)
         self.news = {s.buffer.removeprefix("next:"): s.node for s in stores}
         self.places = places
@@ -133,7 +135,7 @@ class _Cutting:
         self.shared = {}
 
     def crosses(self, arg: Node, node: Node) -> bool:
-        """Whether a value must go through a buffer to where it is used.
+        """True if a value must go through a buffer to where it is used.
 
         A step back overwrites `adjoint:STATE` in place, so what reads it after that needs a copy.
         A statistic is a number that all later phases find; what few operations give, they repeat.
@@ -146,7 +148,7 @@ class _Cutting:
         return later and _is_computed(arg) and bool(arg.shape)
 
     def cost(self, node: Node) -> int:
-        """How many operations a value takes from what lasts through the step; too many if none."""
+        """The operations that a value takes from values that last through the step."""
         found = self.costs.get(node)
         if found is None:
             if node.op in _LASTING or node.op in _STATISTICS:
@@ -229,8 +231,59 @@ def _operands(node: Node) -> tuple[Node, ...]:
 
 
 def _is_computed(operand: Node) -> bool:
-    """Whether an operand that is needed whole is written by an earlier phase.
+    """True if an operand that is needed whole is written by an earlier phase.
 
     An adjoint is too: while the product still reads it, the new one is written in its place.
     """
     return operand.op not in _LEAVES or operand.op == "adjoint"
+
+
+def fuse(
+    nodes: tuple[Node, ...],
+) -> tuple[tuple[tuple[Node, ...], ...], tuple[Node, ...]]:
+    """Sums of products, and the nodes with products given way to the leaves `sum`."""
+    uses = Counter(a for n in in_order(nodes) for a in n.args)
+    uses.update(nodes)
+    sums: list[tuple[Node, ...]] = []
+    done: dict[Node, Node] = {}
+
+    def leaf(products: list[Node]) -> Node:
+        sums.append(tuple(products))
+        return Node("sum", (), len(sums) - 1, products[0].shape, products[0].where)
+
+    def build(node: Node) -> Node:
+        if node not in done:
+            done[node] = _rebuilt(node)
+        return done[node]
+
+    def _rebuilt(node: Node) -> Node:
+        if node.op == "product":
+            return leaf([node])
+        if node.op in ("add", "sub"):
+            terms = _signed_terms(node, uses)
+            products = [t for sign, t in terms if sign > 0 and t.op == "product" and uses[t] == 1]
+            if len(products) > 1:
+                total = leaf(products)
+                for sign, term in terms:
+                    if term not in products:
+                        args = (build(term), total) if sign > 0 else (total, build(term))
+                        op = "add" if sign > 0 else "sub"
+                        total = Node(op, args, None, node.shape, node.where)
+                return total
+        return replace(node, args=tuple(build(a) for a in node.args))
+
+    rebuilt = tuple(build(n) for n in nodes)
+    return tuple(sums), rebuilt
+
+
+def _signed_terms(
+    node: Node, uses: Counter[Node], sign: int = 1, *, inner: bool = False
+) -> list[tuple[int, Node]]:
+    """The terms of a sum with their signs; a sum that others use too is a term."""
+    if node.op not in ("add", "sub") or (inner and uses[node] > 1):
+        return [(sign, node)]
+    left, right = node.args
+    other = sign if node.op == "add" else -sign
+    return _signed_terms(left, uses, sign, inner=True) + _signed_terms(
+        right, uses, other, inner=True
+    )

@@ -79,7 +79,7 @@ class _Simplifying:
         return self._once(node)
 
     def _made_simple(self, made: Node) -> Node:
-        """What a rule has made: few nodes, on top of settled ones."""
+        """The nodes that a rule has made, few of them on top of settled ones, made simple."""
         if made in self.settled:
             return made
         return self._simple(made, tuple(self._made_simple(a) for a in made.args))
@@ -103,11 +103,11 @@ def _const(like: Node, value: float) -> Node:
 
 
 def _is(node: Node, value: float) -> bool:
-    """Whether a node is that constant, the sign of zero included."""
+    """True if a node is that constant, the sign of zero included."""
     return node.op == "const" and repr(node.detail) == repr(value)
 
 
-Rule = Callable[[Node], Node | None]
+Rewrite = Callable[[Node], Node | None]
 _FOLDS: dict[str, Callable[[float, float], float]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
@@ -207,7 +207,7 @@ def _same(node: Node) -> Node | None:
     return node.args[0] if node.args[0] is node.args[1] else None
 
 
-_RULES: dict[str, tuple[Rule, ...]] = {
+_RULES: dict[str, tuple[Rewrite, ...]] = {
     "neg": (_neg,),
     "add": (_fold, _add),
     "sub": (_fold, _sub),

@@ -1,6 +1,6 @@
 """stash: which forward values are kept for the backward loop, and which are computed again.
 
-States are kept in any case. A value that follows from states and outside values without a product
+States are kept in any case. A value that follows from states and loop inputs without a product
 is computed again; one that a product took part in is kept. Means and deviations over a row are
 computed again from what they are of. A sum of products with the input, which an engine may compute
 in the loop, is kept where it is read again.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from recurra.ir import Emission, Loop, Node, in_order
-from recurra.passes.merge import is_affine
+from recurra.passes.projections import is_affine
 
 __all__ = ["stash"]
 
@@ -30,7 +30,7 @@ def stash(forward: Loop, backward: Loop) -> tuple[Loop, Loop]:
 
 class _Stashing:
     def __init__(self, forward: Loop) -> None:
-        self.outside = forward.outside
+        self.inputs = forward.inputs
         self.nodes = set(in_order(forward.results))
         self.news = dict(zip(forward.results, forward.states, strict=True))
         self.saved: dict[Node, int] = {}
@@ -41,7 +41,7 @@ class _Stashing:
                     self._save(arg)
 
     def read(self, node: Node) -> Node:
-        """How the backward loop comes by a value."""
+        """The node by which the backward loop has a value."""
         found = self.done.get(node)
         if found is None:
             if node in self.nodes and self._is_affine(node):
@@ -66,7 +66,7 @@ class _Stashing:
     def _is_affine(self, node: Node) -> bool:
         if node.op != "outer" or not isinstance(node.detail, tuple):
             return False
-        return is_affine(self.outside[node.detail[0]])
+        return is_affine(self.inputs[node.detail[0]])
 
     def _forward_value(self, node: Node) -> Node:
         if node in self.news:
@@ -76,14 +76,14 @@ class _Stashing:
         return replace(node, args=tuple(self.read(a) for a in node.args))
 
     def _is_costly(self, node: Node) -> bool:
-        """Whether a value is computed from a product by more than what its way in memory costs."""
+        """True if a value costs more to compute from a product than to read from memory."""
         return node.op in _COSTLY and self._follows_product(node, to_kept=False)
 
     def _needs_product(self, node: Node) -> bool:
         return self._follows_product(node, to_kept=True)
 
     def _follows_product(self, node: Node, *, to_kept: bool) -> bool:
-        """Whether a product lies between a value and new states or, if so asked, what is kept."""
+        """True if a product lies between a value and new states or, with `to_kept`, kept values."""
         ends = {*self.news, *(self.saved if to_kept else ())}
         todo, seen = [node], {node}
         while todo:

@@ -1,4 +1,4 @@
-"""What each pass promises, said a second time: ValueError, with the line, where it isn't kept.
+"""Verifiers of the passes: each states a pass's promise again, and raises where it is broken.
 
 A verifier takes what went into a pass and then what came out; `VERIFIERS` finds it by the pass's
 name. `lower` runs them where RECURRA_DEBUG is 3 or more, tests always.
@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 
 from recurra import ir
-from recurra.ir import OPS, Emission, Graph, Loop, Node, Outside, Phase, Schedule, in_order
-from recurra.passes.merge import Affine
+from recurra.ir import OPS, Emission, Graph, Loop, LoopInput, Node, Phase, Schedule, in_order
+from recurra.passes.projections import Affine
 
-__all__ = ["VERIFIERS", "verify", "verify_around"]
+__all__ = ["VERIFIERS", "verify", "verify_single_phase"]
 
 _FORWARD = frozenset({"state", "outer", "const"})
 _BACKWARD = _FORWARD | {"adjoint", "seed", "new", "saved"}
@@ -36,8 +36,8 @@ def verify(loop: Loop) -> None:
 def _verify_detail(loop: Loop, node: Node) -> None:
     if node.op == "outer":
         index, part = _place(node)
-        known = 0 <= index < len(loop.outside) and (part or 0) < loop.outside[index].parts
-        _check(known, f"there is no outside value {node.detail}", node)
+        known = 0 <= index < len(loop.inputs) and (part or 0) < loop.inputs[index].parts
+        _check(known, f"there is no loop input {node.detail}", node)
     elif node.op in ("state", "adjoint", "seed", "new"):
         _check(node.detail in loop.states, f"there is no state {node.detail}", node)
 
@@ -94,10 +94,10 @@ def _verify_smaller(before: tuple[Node, ...], after: tuple[Node, ...]) -> None:
 
 
 def _verify_hoist(graph: Graph, loop: Loop) -> None:
-    """What is outside needs no state, what is inside does; each outside value is read."""
+    """Loop inputs need no state, the rest of the loop does; each loop input is read."""
     verify(loop)
     _check(loop.states == graph.states, "the states aren't what they were", loop.results[0])
-    for value in loop.outside:
+    for value in loop.inputs:
         inner = in_order((value.node,))
         _check(all(n.op != "state" for n in inner), "what is outside needs a state", value.node)
         is_timed = any(n.op in ("input", "given", "probe") for n in inner)
@@ -113,7 +113,7 @@ def _verify_hoist(graph: Graph, loop: Loop) -> None:
     _verify_read(loop, nodes)
 
 
-def _verify_blocks(graph: Graph, value: Outside) -> None:
+def _verify_blocks(graph: Graph, value: LoopInput) -> None:
     """A parameter is of as many blocks as the cell says."""
     blocks = 1
     if value.node.op == "param":
@@ -123,12 +123,12 @@ def _verify_blocks(graph: Graph, value: Outside) -> None:
 
 def _verify_read(loop: Loop, nodes: Iterable[Node]) -> None:
     read = {_place(n)[0] for n in nodes if n.op == "outer"}
-    for index, value in enumerate(loop.outside):
-        _check(index in read, f"outside value {index} isn't read", value.node)
+    for index, value in enumerate(loop.inputs):
+        _check(index in read, f"loop input {index} isn't read", value.node)
 
 
 def _verify_derive(forward: Loop, backward: Loop) -> None:
-    """A gradient for each state; an emission for each product and each outside value read."""
+    """A gradient for each state; an emission for each product and each loop input read."""
     verify(backward)
     _check(backward.backward, "the loop doesn't go back in time", backward.results[0])
     nodes = in_order(forward.results)
@@ -136,18 +136,18 @@ def _verify_derive(forward: Loop, backward: Loop) -> None:
     read = {a for n in nodes for a in (n.args[1:] if n.op == "product" else n.args)}
     wanted = Counter(("matrix", _place(p.args[0])) for p in products)
     for leaf in nodes:
-        is_given = leaf.op == "outer" and forward.outside[_place(leaf)[0]].node.op == "given"
+        is_given = leaf.op == "outer" and forward.inputs[_place(leaf)[0]].node.op == "given"
         if leaf.op == "outer" and not is_given and leaf in read | set(forward.results):
             wanted[_kind_of(forward, leaf), _place(leaf)] += 1
     found = Counter((e.kind, e.outer) for e in backward.emissions)
     for kind, outer in (wanted - found) + (found - wanted):
-        many = f"{found[kind, outer]} emissions ({kind}) for outside value {outer}"
-        _check(False, f"{many}, {wanted[kind, outer]} wanted", forward.outside[outer[0]].node)
+        many = f"{found[kind, outer]} emissions ({kind}) for loop input {outer}"
+        _check(False, f"{many}, {wanted[kind, outer]} wanted", forward.inputs[outer[0]].node)
     _verify_operands(backward.emissions, {p.args[1] for p in products})
 
 
 def _kind_of(loop: Loop, leaf: Node) -> str:
-    if loop.outside[_place(leaf)[0]].timed:
+    if loop.inputs[_place(leaf)[0]].timed:
         return "timed"
     return "vector" if leaf.shape else "scalar"
 
@@ -171,7 +171,7 @@ def _verify_simplify_loop(loop: Loop, found: Loop) -> None:
 
 
 def _verify_stash(forward: Loop, backward: Loop, found: tuple[Loop, Loop]) -> None:
-    """What is kept is of the forward loop, and read; the backward loop reads nothing else of it."""
+    """Kept values are of the forward loop and read; the backward loop reads no others of it."""
     kept, reading = found
     verify(kept)
     verify(reading)
@@ -198,10 +198,10 @@ def _is_saved(leaf: Node, forward: Loop) -> bool:
 
 
 def _verify_clip(loop: Loop, found: Loop) -> None:
-    """All of dL/dh_t is limited before anything reads it, by one outside value more."""
+    """All of dL/dh_t is limited before anything reads it, by one loop input more."""
     verify(found)
-    _check(len(found.outside) == len(loop.outside) + 1, "no limit is there", found.results[0])
-    index = len(loop.outside)
+    _check(len(found.inputs) == len(loop.inputs) + 1, "no limit is there", found.results[0])
+    index = len(loop.inputs)
     nodes = in_order(_roots(found))
     limits = any(n.op == "outer" and _place(n)[0] == index for n in nodes)
     _check(limits, "the limit isn't read", found.results[0])
@@ -241,7 +241,7 @@ def _verify_fuse(
 
 def _verify_sums(sums: tuple[tuple[Node, ...], ...], rest: Iterable[Node]) -> None:
     for product in chain(*sums):
-        _check(product.op == "product", f"`{product.op}` is no product", product)
+        _check(product.op == "product", f"`{product.op}` is not a product", product)
         whole = not product.args[1:] or not product.args[1].args
         _check(whole, "the operand of a product isn't there as a whole", product)
     for node in in_order(tuple(rest)):
@@ -300,7 +300,7 @@ def _verify_phase(phase: Phase, written: set[str], replaced: set[str]) -> None:
         _check(not gone, f"a product reads adjoint:{operand.detail} as it is replaced", operand)
 
 
-def verify_around(schedule: Schedule) -> None:
+def verify_single_phase(schedule: Schedule) -> None:
     """Products over all steps are one phase with one store, and read nothing of a loop's own."""
     (phase,) = schedule.phases
     (store,) = phase.stores

@@ -5,14 +5,14 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from recurra.errors import RunError
 from recurra.files import digest, write_atomic
-from recurra.runs.jsonl import Lines
-from recurra.runs.saving import from_bytes, saving, to_bytes
+from recurra.runs.saving import Lines, from_bytes, saving, to_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Run"]
 
@@ -82,11 +82,11 @@ class Run:
         self._replace("config.json", text.encode())
         self.config = json.loads(text)
 
-    def save_model(self, state_dict: dict[str, Tensor]) -> None:
+    def save_model(self, state_dict: "dict[str, Tensor]") -> None:
         """Replace model.safetensors; a crash at any instant leaves the old or the new, verified."""
         self._replace("model.safetensors", to_bytes(state_dict))
 
-    def load_model(self) -> dict[str, Tensor]:
+    def load_model(self) -> "dict[str, Tensor]":
         """The tensors of model.safetensors, on the CPU; `RunError` where missing or damaged."""
         data = _read_verified(self.path, "model.safetensors")
         return from_bytes(data, f"model.safetensors of {self.path}")

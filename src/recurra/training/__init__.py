@@ -19,34 +19,22 @@ produces lies in a run, a directory. `recurra.config.training` is importable wit
 (40, 'finished', ['bias', 'weight'])
 """
 
-import importlib
 from typing import TYPE_CHECKING
+
+from recurra.lazy import attach
 
 if TYPE_CHECKING:
     from recurra.config.options import config_from_mapping
-    from recurra.config.training import TrainingConfig
+    from recurra.config.training import Metric, TrainingConfig
     from recurra.nn.states import State
     from recurra.runs.run import Run
     from recurra.training.loop import TrainingResult, fit
-    from recurra.training.progress import Progress, RichProgress
-    from recurra.training.protocols import Loss, Validate, Windows
-
-_LAZY = {
-    "Loss": "recurra.training.protocols",
-    "Progress": "recurra.training.progress",
-    "RichProgress": "recurra.training.progress",
-    "Run": "recurra.runs.run",
-    "State": "recurra.nn.states",
-    "TrainingConfig": "recurra.config.training",
-    "TrainingResult": "recurra.training.loop",
-    "Validate": "recurra.training.protocols",
-    "Windows": "recurra.training.protocols",
-    "config_from_mapping": "recurra.config.options",
-    "fit": "recurra.training.loop",
-}
+    from recurra.training.progress import RichProgress
+    from recurra.training.protocols import Loss, Progress, Validate, Windows
 
 __all__ = [
     "Loss",
+    "Metric",
     "Progress",
     "RichProgress",
     "Run",
@@ -59,16 +47,20 @@ __all__ = [
     "fit",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(
-            f"module 'recurra.training' has no attribute {name!r}; it has {', '.join(__all__)}"
-        )
-    value: object = getattr(importlib.import_module(_LAZY[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "Loss": "recurra.training.protocols",
+        "Metric": "recurra.config.training",
+        "Progress": "recurra.training.protocols",
+        "RichProgress": "recurra.training.progress",
+        "Run": "recurra.runs.run",
+        "State": "recurra.nn.states",
+        "TrainingConfig": "recurra.config.training",
+        "TrainingResult": "recurra.training.loop",
+        "Validate": "recurra.training.protocols",
+        "Windows": "recurra.training.protocols",
+        "config_from_mapping": "recurra.config.options",
+        "fit": "recurra.training.loop",
+    },
+)

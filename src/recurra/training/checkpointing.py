@@ -20,15 +20,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra.errors import DataError, RunError
+from recurra.config.training import Metric
+from recurra.errors import ConfigError, DataError, RunError
 from recurra.files import digest, sync_folder, write_synced
 from recurra.nn.states import flatten, tensors_of, unflatten
 from recurra.runs.run import Run
 from recurra.runs.saving import from_bytes, saving, to_bytes
 from recurra.training import optim
 from recurra.training.finite import require_finite
-from recurra.training.loop_state import LoopState
-from recurra.training.metrics import Meter
+from recurra.training.loop_state import LoopState, Meter
 from recurra.training.randomness import random_states, restore_random_states
 
 __all__ = ["Checkpoint", "Keeper", "newest", "remove_leftovers", "restore", "save", "take"]
@@ -160,13 +160,22 @@ def _remedy(steps: list[Path]) -> str:
 
 
 class Keeper:
-    """Saves and restores model, optimiser and the loop's state; `windows` is those per epoch."""
+    """Saves and restores model, optimiser and the loop's state.
+
+    `windows` is their number in an epoch, `metric` what chooses the best weights: a checkpoint with
+    others isn't resumed.
+    """
 
     def __init__(
-        self, run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, windows: int
+        self,
+        run: Run,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        windows: int,
+        metric: Metric,
     ) -> None:
         self._run, self._model, self._optimizer = run, model, optimizer
-        self._windows = windows
+        self._fixed: dict[str, Any] = {"windows": windows, "metric": str(metric)}
         self._folder = run.path / "checkpoints"
         self._best: dict[str, Tensor] | None = None
         self._saved_at: int | None = None
@@ -182,12 +191,12 @@ class Keeper:
             return None
         if not resume:
             raise RunError(
-                f"{self._run.path} has a checkpoint of step {found.step}; go on from it with "
+                f"{self._run.path} has a checkpoint of step {found.step}; resume from it with "
                 "--resume (from Python: resume=True), or make a new run."
             )
-        state = restore(found, self._model, self._optimizer, windows=self._windows)
+        state = restore(found, self._model, self._optimizer, **self._fixed)
         self._best, self._saved_at = found.best, found.step
-        self._run.truncate_lines(_sizes(found.state))
+        self._run.truncate_lines(found.state["lines_bytes"])
         self._run.save_model(found.best or found.model)
         return state
 
@@ -197,7 +206,7 @@ class Keeper:
             return
         others = [*optim.tensors(self._optimizer).values(), *tensors_of(state.carried)]
         require_finite(self._model, others, state.step)
-        numbers = {"windows": self._windows, "lines_bytes": self._run.sync_lines()}
+        numbers = {**self._fixed, "lines_bytes": self._run.sync_lines()}
         checkpoint = take(self._model, self._optimizer, state, self._best, **numbers)
         with saving(f"The checkpoint of step {state.step}", self._run.path):
             save(self._folder, checkpoint)
@@ -211,12 +220,6 @@ class Keeper:
         weights = self._model.state_dict().items()
         self._best = {name: tensor.detach().cpu().clone() for name, tensor in weights}
         self._run.save_model(self._best)
-
-
-def _sizes(state: dict[str, Any]) -> dict[str, int]:
-    """The sizes of the files of lines at a checkpoint; older ones know of metrics.jsonl alone."""
-    sizes: dict[str, int] = state.get("lines_bytes") or {"metrics.jsonl": state["metrics_bytes"]}
-    return sizes
 
 
 def take(
@@ -239,17 +242,28 @@ def take(
 
 
 def restore(
-    checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer, *, windows: int
+    checkpoint: Checkpoint,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    windows: int,
+    metric: str,
 ) -> LoopState:
     """Put model, optimiser and random states back, and give the loop's state.
 
-    Raises `RunError` for another model, `DataError` where an epoch no longer has `windows` windows.
+    Raises `RunError` for another model, `DataError` where an epoch no longer has `windows` windows,
+    `ConfigError` where another metric chose the best weights.
     """
     numbers = dict(checkpoint.state)
     if numbers["windows"] != windows:
         raise DataError(
             f"The data has {windows} windows an epoch, but had {numbers['windows']} at the "
-            "checkpoint; resume on the data that the run began with."
+            "checkpoint; resume on the data that the run was started with."
+        )
+    if numbers["metric"] != metric:
+        raise ConfigError(
+            f"The run has chosen its best weights by {numbers['metric']}, and best is {metric} "
+            "now; resume with the metric that it was started with."
         )
     try:
         model.load_state_dict(checkpoint.model)

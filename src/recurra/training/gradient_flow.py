@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra.nn.observe.gradients import Watch
-from recurra.nn.observe.observer import looking, named
+from recurra.nn.observe.gradients import GradientObserver
+from recurra.nn.observe.observer import observing, reporting_names
 from recurra.ragged import padded, within
 
 __all__ = ["DISTANCES", "Flow", "distances", "flowing"]
@@ -64,7 +64,7 @@ class _Steps:
 
 
 @dataclass(eq=False)
-class Flow(Watch):
+class Flow(GradientObserver):
     """Norms by layer and direction, (T,) each, by the distance from each row's last step.
 
     `whole` is of dL/dh_t; `ends`, where it differs, of the share that the gradient of each row's
@@ -74,7 +74,7 @@ class Flow(Watch):
     whole: dict[str, Tensor] = field(default_factory=dict)
     ends: dict[str, Tensor] = field(default_factory=dict)
 
-    def follow(
+    def hook(
         self,
         name: str,
         x: Tensor,
@@ -128,7 +128,7 @@ def flowing(model: nn.Module) -> Iterator[Flow]:
     if any(map(_is_compiled, model.modules())):
         yield found
         return
-    with looking(found), named(model, found):
+    with observing(found), reporting_names(model, found):
         yield found
 
 

@@ -5,33 +5,36 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGINT
 from typing import Literal
 
 import torch
 from torch import nn
 
-from recurra.config.training import TrainingConfig
+from recurra.config.training import Metric, TrainingConfig
 from recurra.errors import ConfigError, DataError, TrainingError
 from recurra.runs.run import Run
 from recurra.training.checkpointing import Keeper
-from recurra.training.clipping import set_bptt_clip
 from recurra.training.interrupts import Interrupts
-from recurra.training.loop_state import LoopState
-from recurra.training.metrics import Meter, Recorder, summary_writer
-from recurra.training.optim import make_optimizer
-from recurra.training.progress import Progress, Silent
-from recurra.training.protocols import Loss, Validate, Windows
+from recurra.training.loop_state import LoopState, Meter, Recorder, summary_writer
+from recurra.training.optim import make_optimizer, trained
+from recurra.training.protocols import Loss, Progress, Silent, Validate, Windows
 from recurra.training.randomness import evaluating
-from recurra.training.step import Stepper
+from recurra.training.step import Stepper, set_bptt_clip
 
 __all__ = ["Stopped", "TrainingResult", "fit"]
 
 Stopped = Literal["finished", "early", "steps", "time", "interrupted"]
 
+_LOSS = Metric()
+
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training came to; `best` is the best validation with its `step`, empty without one."""
+    """Outcome of a training; `best` is the best validation with its `step`, empty without one.
+
+    `signal` is the number of the signal that interrupted it, None for any other end.
+    """
 
     steps: int
     epochs: int
@@ -40,6 +43,7 @@ class TrainingResult:
     clipped_share: float
     stopped: Stopped
     path: Path
+    signal: int | None = None
 
 
 def fit(
@@ -50,6 +54,7 @@ def fit(
     config: TrainingConfig,
     run: Run,
     validate: Validate | None = None,
+    metric: Metric = _LOSS,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> TrainingResult:
@@ -57,26 +62,29 @@ def fit(
 
     `loss(model, batch, state)` gives the mean loss in nats, the number of tokens it is the mean of,
     and the state for the next window. That state is detached there (truncated BPTT) and None at the
-    start of each epoch. `validate(model)` gives numbers with "loss" among them; model.safetensors
-    holds the best weights by that, the last ones without it, and `model` itself always the last.
+    start of each epoch. `validate(model)` gives numbers by name, and model.safetensors holds the
+    weights that were best by one of them: `metric`, unless `config.best` names another. Without a
+    validation it holds the last weights, as `model` itself always does.
 
     torch's random numbers are seeded with `config.seed`. `resume` goes on from the newest
     checkpoint to the same bits as if training had never stopped; a run without one starts anew.
-    The first Ctrl-C ends after the step under way, saved; the second at once.
+    The first Ctrl-C or SIGTERM ends after the step under way, saved; the second at once.
 
     Raises `TrainingError` for a loss or gradient that isn't finite (naming the first tensor that
     went bad) and for a full disk, `RunError` for a damaged checkpoint, `ConfigError` for options
     that this model can't have, `DataError` where `windows` is empty or not the checkpoint's.
     """
     _check(model, windows, config, validate)
+    metric = config.best_metric or metric
     optimizer = make_optimizer(model, config)
     model.train()
     total = min(config.epochs * len(windows), config.max_steps or sys.maxsize)
     loop = _Loop(
-        Stepper(model, windows, loss, optimizer, config, total),
-        Keeper(run, model, optimizer, len(windows)),
+        Stepper(model, tuple(trained(model).values()), windows, loss, optimizer, config, total),
+        Keeper(run, model, optimizer, len(windows), metric),
         run,
         validate,
+        metric,
         progress or Silent(),
     )
     with loop.interrupts:
@@ -90,21 +98,36 @@ def _check(
 ) -> None:
     if len(windows) == 0:
         raise DataError("The data has no window to train on; it needs at least one.")
-    if config.patience is not None and validate is None:
-        raise ConfigError(
-            f"patience = {config.patience} needs a validation; give data to validate on, or leave "
-            "patience out."
-        )
+    for name in ("patience", "best"):
+        if validate is None and getattr(config, name) is not None:
+            raise ConfigError(
+                f"{name} = {getattr(config, name)} needs a validation; give data to validate on, "
+                f"or leave {name} out."
+            )
     if config.tensorboard:
         summary_writer()
     if config.clip_bptt is not None:
         set_bptt_clip(model, config.clip_bptt)
 
 
+def _check_validation(numbers: dict[str, float], metric: Metric, step: int) -> None:
+    if metric.name not in numbers:
+        raise ConfigError(
+            f"The best weights are to be chosen by {str(metric)!r}, and the validation gives "
+            f"{', '.join(numbers) or 'nothing'}; name one of these: best = 'NAME:min' or "
+            "'NAME:max'."
+        )
+    if not all(map(math.isfinite, numbers.values())):
+        raise TrainingError(
+            f"The validation after step {step} gave {numbers}, and every number must be finite: "
+            "lower learning_rate or clip_norm, or look at the validation data."
+        )
+
+
 def _where(state: LoopState) -> str:
     if state.step == 0:
         return "No step is saved yet: training starts from the beginning."
-    return f"Going on after step {state.step}."
+    return f"Resuming after step {state.step}."
 
 
 class _Loop:
@@ -116,10 +139,11 @@ class _Loop:
         keeper: Keeper,
         run: Run,
         validate: Validate | None,
+        metric: Metric,
         progress: Progress,
     ) -> None:
         self.stepper, self.keeper, self.run = stepper, keeper, run
-        self.validate, self.progress = validate, progress
+        self.validate, self.metric, self.progress = validate, metric, progress
         self.model, self.config = stepper.model, stepper.config
         self.interrupts = Interrupts()
         self.state = LoopState()
@@ -140,12 +164,12 @@ class _Loop:
         self.clock = time.monotonic() - self.state.seconds
 
     def run_to_end(self) -> Stopped:
-        """Train until there is a reason to stop, Ctrl-C included; all is saved then."""
+        """Train until there is a reason to stop, a signal included; all is saved then."""
         self.progress.start(self.stepper.total, self.state.step)
         try:
             return self._loop()
         except KeyboardInterrupt:
-            if self.interrupts.pressed > 1:
+            if self.interrupts.received > 1:
                 raise
             self.keeper.save(self.state)
             return "interrupted"
@@ -169,7 +193,7 @@ class _Loop:
 
     def _reason_to_stop(self) -> Stopped | None:
         state, config = self.state, self.config
-        if self.interrupts.asked:
+        if self.interrupts.signal is not None:
             return "interrupted"
         if config.patience is not None and state.since_best >= config.patience:
             return "early"
@@ -193,7 +217,8 @@ class _Loop:
             state.epochs_begun,
             stepped.loss,
             state.meter.tokens_per_second,
-            validation_loss=state.last_validation,
+            validation=state.last_validation,
+            metric=self.metric.name,
         )
 
     def _log_if_due(self) -> None:
@@ -218,15 +243,11 @@ class _Loop:
             return
         state = self.state
         with evaluating(self.model), self.interrupts.at_once():
-            found = {name: float(value) for name, value in self.validate(self.model).items()}
-        if not math.isfinite(found.get("loss", math.nan)):
-            raise TrainingError(
-                f"The validation after step {state.step} gave {found}; it must have a finite "
-                "'loss': lower learning_rate or clip_norm, or look at the validation data."
-            )
-        line = {"step": state.step, "epoch": state.epochs_begun, "validation": found}
+            numbers = {name: float(value) for name, value in self.validate(self.model).items()}
+        _check_validation(numbers, self.metric, state.step)
+        line = {"step": state.step, "epoch": state.epochs_begun, "validation": numbers}
         self.recorder.write(line)
-        if state.judge(found):
+        if state.judge(numbers, self.metric):
             self.keeper.save_best(state.step)
 
     def _save_if_due(self) -> None:
@@ -251,4 +272,5 @@ class _Loop:
             clipped_share=state.clipped / max(1, state.step),
             stopped=stopped,
             path=self.run.path,
+            signal=(self.interrupts.signal or SIGINT) if stopped == "interrupted" else None,
         )

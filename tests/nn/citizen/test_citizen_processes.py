@@ -97,11 +97,11 @@ def test_weights_in_shared_memory_that_another_process_writes(forking):
 
 POOL = """
 import os
-from recurra.backends.cpu import threads
-threads._pool().submit(int).result()
+from recurra.engines.cpu.run import bound_call
+bound_call._pool().submit(int).result()
 child = os.fork()
 if not child:
-    os._exit(threads._pool().submit(int, 7).result(timeout=10))
+    os._exit(bound_call._pool().submit(int, 7).result(timeout=10))
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 

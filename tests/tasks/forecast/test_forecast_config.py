@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from recurra.errors import ConfigError
-from recurra.tasks.forecast.config import ForecastConfig, forecast_config
+from recurra.tasks.forecast.config import ForecastConfig
 
 
 def test_levels_are_those_of_all_intervals_quantiles_and_the_median():
@@ -29,13 +29,15 @@ def test_look_back_and_lags_follow_season_and_horizon():
 
 
 def test_a_list_stands_for_a_text_with_commas():
-    config = forecast_config({"horizon": 2, "future": ["a", "b"], "intervals": [50], "lags": (2,)})
+    config = ForecastConfig.of(
+        {"horizon": 2, "future": ["a", "b"], "intervals": [50], "lags": (2,)}
+    )
     assert (config.future, config.widths, config.lag_steps(1)) == ("a,b", (50,), (2,))
 
 
 def test_none_is_a_scaling_and_a_transform_and_elsewhere_the_absence():
     settings = {"scaling": "none", "transform": "none", "max_steps": "none", "max_minutes": 1}
-    config = forecast_config({"horizon": 2, "schedule": "constant", **settings})
+    config = ForecastConfig.of({"horizon": 2, "schedule": "constant", **settings})
     assert (config.scaling, config.transform, config.max_steps) == ("none", "none", None)
 
 
@@ -59,7 +61,7 @@ def test_none_is_a_scaling_and_a_transform_and_elsewhere_the_absence():
 )
 def test_what_cannot_be_is_named_with_its_remedy(settings, message):
     with pytest.raises(ConfigError, match=message):
-        forecast_config({"horizon": 4, **settings})
+        ForecastConfig.of({"horizon": 4, **settings})
 
 
 def test_every_setting_is_described():

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from recurra import Forecaster
+from recurra.reports import report as report_page
 from recurra.tasks.forecast import ForecastWarning
 from recurra.tasks.forecast.evaluation.holdout import spread_evenly
-from recurra.tasks.forecast.facts import judgement_table
+from recurra.tasks.forecast.evaluation.judgement import Judgement
+from recurra.tasks.forecast.facts import facts_of, judgement_table
 from recurra.tasks.forecast.figures import anomaly_figure, backtest_figure
 from recurra.tasks.forecast.windows.splits import Origins
 
@@ -69,7 +71,7 @@ def test_both_tell_the_data_and_what_was_wrong_with_them(card, report):
 
 
 def test_both_have_the_verdict_and_say_what_the_windows_were_used_for(trained, card, report):
-    verdict = trained.held_back.judgement.verdict("recurra")
+    verdict = trained.validation.judgement.verdict("recurra")
     assert verdict in card
     assert verdict.replace("'", "&#x27;") in report
     for text in (card, report):
@@ -78,27 +80,28 @@ def test_both_have_the_verdict_and_say_what_the_windows_were_used_for(trained, c
 
 def test_the_table_has_the_model_and_every_baseline(trained, card):
     rows = {line.split(" | ")[0]: line for line in card.splitlines() if line.startswith("| ")}
-    mase = trained.held_back.judgement.table["recurra"]["MASE"]
+    mase = trained.validation.judgement.table["recurra"]["MASE"]
     assert f"{mase:.3f}" in rows["| recurra"]
     assert "| SeasonalNaive: repeating the last season" in rows
 
 
 def test_a_metric_that_nobody_has_is_left_out(trained):
-    nan = {name: {**row, "OWA": np.nan} for name, row in trained.held_back.judgement.table.items()}
-    judgement = type(trained.held_back.judgement)(nan, {}, (), {})
+    table = trained.validation.judgement.table
+    nan = {name: {**row, "OWA": np.nan} for name, row in table.items()}
+    judgement = Judgement(nan, {}, (), {})
     assert "OWA" not in judgement_table(judgement).columns
     assert "MSE" in judgement_table(judgement).columns
     assert "MSE" not in judgement_table(judgement, brief=True).columns
 
 
 def test_each_member_has_a_row_and_a_curve(card, report):
-    assert "| 2 | 1 | 8 |" in card
+    assert "| 1 | 8 | 0 |" in card
     assert "<!-- member 2: training -->" in report
 
 
 def test_the_report_shows_the_worst_and_the_best(trained, report):
-    ranked = trained.held_back.judgement.ranked("recurra")
-    figure = backtest_figure(trained.held_back, 7)
+    ranked = trained.validation.judgement.ranked("recurra")
+    figure = backtest_figure(trained.validation, 7)
     titles = [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
     assert titles == [series for series, _ in ranked]
     assert ", the worst" in figure.axes[0].get_title(loc="right")
@@ -117,7 +120,7 @@ def test_a_run_in_a_temporary_folder_is_not_described():
     model = Forecaster(horizon=3, hidden=4, max_steps=1, batch_size=4)
     days = pandas.date_range("2024-01-01", periods=40)
     model.fit(pandas.DataFrame({"unique_id": "a", "ds": days, "y": np.arange(40.0) % 5}))
-    assert model.held_back is None
+    assert model.validation is None
     assert not (model.run.path / "report.html").exists()
 
 
@@ -125,17 +128,15 @@ def test_series_too_short_to_hold_anything_back_are_told(tmp_path):
     days = pandas.date_range("2024-01-01", periods=9)
     data = pandas.DataFrame({"unique_id": "a", "ds": days, "y": np.arange(9.0) % 4})
     model = Forecaster(horizon=4, hidden=4, max_steps=1, batch_size=4).fit(data, out=tmp_path / "r")
-    assert model.held_back is None
+    assert model.validation is None
     assert "too short" in (tmp_path / "r/README.md").read_text()
     assert "too short" in (tmp_path / "r/report.html").read_text()
 
 
 def test_without_matplotlib_a_sentence_stands_for_the_pictures(trained, monkeypatch):
-    from recurra.tasks.forecast.page import page
-
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    parts = (trained.run, trained._model, trained._panel.panel, trained.results, trained.held_back)
-    text = page(*parts)
+    facts = facts_of(trained._ready(), trained._own_data().panel, None, trained.validation)
+    text = report_page(facts.title, facts.pictures)
     assert "<svg" not in text
     assert "recurra[plot]" in text
 

@@ -24,8 +24,7 @@ from forecast_helpers.toys import (
 
 from recurra import Forecaster
 from recurra.errors import CellError, ConfigError, RunError
-from recurra.tasks.forecast import fitting as members
-from recurra.tasks.forecast import task
+from recurra.tasks.forecast.task import Forecast
 from recurra.training import Run
 
 TABLE = table()
@@ -155,7 +154,7 @@ def test_a_loaded_run_predicts_the_same(full):
     same(again.sample(future=ahead), model.sample(future=ahead))
 
 
-def test_the_same_table_given_anew_predicts_the_same(full):
+def test_the_same_table_given_again_predicts_the_same(full):
     model, frame, ahead = full
     for given in (model, Forecaster.load(model.run.path)):
         same(given.predict(frame, future=ahead), model.predict(future=ahead))
@@ -199,16 +198,16 @@ def interrupted_at(at, loss):
 
 
 @pytest.mark.parametrize("at", [2, 5, 9, 11])
-def test_going_on_is_as_if_never_stopped(at, tmp_path, monkeypatch):
+def test_a_resumed_training_is_as_if_never_stopped(at, tmp_path, monkeypatch):
     """Interrupted in the first member, the second, and in the final steps of each."""
     settings = {"ensemble": 2, "dropout": 0.3, "model": "direct", "max_steps": 4, "final_steps": 2}
     whole = tiny(**settings).fit(TABLE, out=tmp_path / "whole")
-    monkeypatch.setattr(members, "_loss", interrupted_at(at, members._loss))
+    monkeypatch.setattr(Forecast, "loss", interrupted_at(at, Forecast.loss))
     stopped = tiny(**settings).fit(TABLE, out=tmp_path / "run")
     assert stopped.results[-1].stopped == "interrupted"
-    with pytest.raises(RunError, match="not trained"):
+    with pytest.raises(RunError, match="interrupted after"):
         stopped.predict()
-    with pytest.raises(RunError, match=r"not trained to its end.*--resume"):
+    with pytest.raises(RunError, match=r"is missing; .* --resume"):
         Forecaster.load(tmp_path / "run")
     monkeypatch.undo()
     with no_compiling():
@@ -218,38 +217,38 @@ def test_going_on_is_as_if_never_stopped(at, tmp_path, monkeypatch):
     assert bits[0] == bits[1]
 
 
-def test_final_steps_are_on_what_was_held_back_and_leave_its_judgement_alone(tmp_path, monkeypatch):
-    """What is judged and calibrated doesn't know the last values; what forecasts does."""
+def test_final_steps_are_on_the_held_out_part_and_leave_its_judgement_alone():
+    """The judged and calibrated model doesn't know the last values; the one that forecasts does."""
     other, ends = TABLE.copy(), TABLE.groupby("unique_id").ds.transform("max")
     last = ends - other.ds < pandas.Timedelta("8h")
     other.loc[last, "y"] += np.random.default_rng(0).normal(size=last.sum())
-    judged = []
-    monkeypatch.setattr(task, "describe", lambda run, model, *given: judged.append(model))
-    for steps in (0, 3):
-        for frame in (TABLE, other):
-            model = tiny(model="direct", validate_every=None, final_steps=steps)
-            model.fit(frame, out=tmp_path / str(len(judged)))
-            judged[-1] = (judged[-1], model._model)
-    weights = [[m.nets[0].recurrent.W_l0 for m in pair] for pair in judged]
-    for before, after in weights[:2]:
-        assert before is after
-    for before, after in weights[2:]:
-        assert torch.equal(before, weights[0][0])
-        assert not torch.equal(before, after)
-    assert not torch.equal(weights[2][1], weights[3][1])
-    for plain, final in (judged[::2], judged[1::2]):
-        np.testing.assert_array_equal(plain[1].calibration.offsets, final[1].calibration.offsets)
+    plain, plain_other, final, final_other = (
+        tiny(model="direct", validate_every=None, final_steps=steps).fit(frame)._ready()
+        for steps in (0, 3)
+        for frame in (TABLE, other)
+    )
+
+    def weight(model):
+        return model.nets[0].recurrent.W_l0
+
+    assert plain.before is plain_other.before is None
+    assert torch.equal(weight(plain), weight(plain_other))
+    assert not torch.equal(weight(final), weight(final_other))
+    for model, judged in ((final, plain), (final_other, plain_other)):
+        assert torch.equal(weight(model.before), weight(judged))
+        assert not torch.equal(weight(model), weight(judged))
+        np.testing.assert_array_equal(model.calibration.offsets, judged.calibration.offsets)
 
 
-def test_a_run_goes_on_with_its_own_settings_and_data_alone(tmp_path):
+def test_a_run_is_resumed_with_its_own_settings_and_data_alone(tmp_path):
     tiny(model="direct").fit(TABLE, out=tmp_path / "run")
-    with pytest.raises(ConfigError, match="other settings"):
+    with pytest.raises(ConfigError, match=r"hidden = 9 was given.* hidden = 8"):
         tiny(model="direct", hidden=9).fit(TABLE, out=tmp_path / "run", resume=True)
-    with pytest.raises(RunError, match="other data"):
+    with pytest.raises(RunError, match="differs from what"):
         tiny(model="direct").fit(TABLE.assign(y=TABLE.y + 1), out=tmp_path / "run", resume=True)
     with pytest.raises(RunError, match="holds another run"):
         tiny(model="direct").fit(TABLE, out=tmp_path / "run")
-    with pytest.raises(ConfigError, match="one of the two"):
+    with pytest.raises(ConfigError, match=r"resume = true.*overwritten"):
         tiny().fit(TABLE, out=tmp_path / "run", resume=True, overwrite=True)
 
 
@@ -261,8 +260,8 @@ def test_a_run_of_another_task_is_named(tmp_path):
 
 def test_training_that_was_interrupted_leaves_no_older_model(monkeypatch):
     model = tiny(model="direct").fit(TABLE)
-    monkeypatch.setattr(members, "_loss", interrupted_at(0, members._loss))
-    with pytest.raises(RunError, match="not trained"):
+    monkeypatch.setattr(Forecast, "loss", interrupted_at(0, Forecast.loss))
+    with pytest.raises(RunError, match="interrupted after"):
         model.fit(TABLE).predict()
 
 
@@ -273,7 +272,7 @@ def test_the_bar_counts_values(capsys):
     assert "tokens" not in shown
 
 
-def test_the_size_that_fits_a_cell_of_equal_widths_is_told():
+def test_the_size_that_fits_a_cell_of_equal_widths_is_named():
     with pytest.raises(CellError, match="which is 8; give hidden_size = 13") as refused:
         tiny(model="direct", cell="rglru").fit(TABLE)
     hidden = int(re.search(r"give hidden_size = (\d+)", str(refused.value))[1])

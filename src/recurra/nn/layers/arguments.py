@@ -14,6 +14,7 @@ __all__ = [
     "check_input_size",
     "check_lengths",
     "check_resets",
+    "check_share",
     "check_sizes",
     "check_steps",
 ]
@@ -37,6 +38,13 @@ def check_dropout(dropout: object, num_layers: int, *, callers: int) -> None:
             f"num_layers={num_layers}",
             stacklevel=2 + callers,
         )
+
+
+def check_share(name: str, share: object) -> None:
+    """Raise ValueError unless `share` is a number from 0 to 1."""
+    is_number = isinstance(share, numbers.Real) and not isinstance(share, bool)
+    if not is_number or not 0 <= float(share) <= 1:  # type: ignore[arg-type]
+        raise ValueError(f"{name} is {share!r}; it must be a number from 0 to 1")
 
 
 def check_flags(**flags: object) -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.cells import Cell
-from recurra.nn.execute import Kernel, kernel, pack_like, run_stack, unpack, wants_every
+from recurra.nn.execute import Kernel, kernel, pack_like, run_layers, unpack, wants_every
 from recurra.nn.layers.arguments import (
     check_dropout,
     check_dtype,
@@ -311,7 +311,7 @@ class RNNBase(nn.Module):
         every: bool,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         check_steps(x)
-        return run_stack(
+        return run_layers(
             self._kernel,
             [as_cell_parameters(self.mode, each, self.bias) for each in weights],
             x,

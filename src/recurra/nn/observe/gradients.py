@@ -1,7 +1,7 @@
-"""The gradient of the output state at every step, as back-propagation through time has it anyway.
+"""The gradient of the output state at every step, a by-product of back-propagation through time.
 
 A probe of zeros is added to each new state: its gradient is dL/dh_t, which the compiled loop writes
-as it goes. Nothing runs a second time.
+in its backward pass. Nothing runs a second time.
 """
 
 import contextlib
@@ -12,15 +12,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from recurra.nn.observe.observer import Onlooker, looking, named
+from recurra.nn.observe.observer import Observer, observing, reporting_names
 from recurra.ragged import padded, within
 
-__all__ = ["Watch", "watch"]
+__all__ = ["GradientObserver", "observe_gradients"]
 
 
 @dataclass(eq=False)
-class Watch(Onlooker):
-    """Norms of dL/dh_t, (T,), by layer and direction, once a loss of the watched run went back."""
+class GradientObserver(Observer):
+    """Norms of dL/dh_t, (T,), by layer and direction, after a backward pass of the observed run."""
 
     norms: dict[str, Tensor] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
@@ -37,18 +37,17 @@ class Watch(Onlooker):
         lengths: Tensor | None,
         is_packed: bool,
         reverse: bool = False,
-        **rest: Any,
+        **options: Any,
     ) -> tuple[Any, ...]:
-        """Run what a kernel with a probe runs; `label` goes after the module's name."""
-        name = self.name(label, self.names)
+        """Run a kernel that has a probe; `label` is appended to the module's name."""
+        name = self.run_name(label, self.names)
         self.names.append(name)
         probe = x.new_zeros(1, width).expand(*x.shape[:-1], width).detach().requires_grad_()
-        given = {**params, "probe": probe}
-        how = {"lengths": lengths, "is_packed": is_packed, "reverse": reverse}
-        y, *others = run(x, states, given, **how, **rest)
-        return self.follow(name, x, probe, y, lengths, is_packed, reverse), *others
+        rows = {"lengths": lengths, "is_packed": is_packed, "reverse": reverse}
+        y, *others = run(x, states, {**params, "probe": probe}, **rows, **options)
+        return self.hook(name, x, probe, y, lengths, is_packed, reverse), *others
 
-    def follow(
+    def hook(
         self,
         name: str,
         x: Tensor,
@@ -58,13 +57,13 @@ class Watch(Onlooker):
         is_packed: bool,
         reverse: bool,
     ) -> Tensor:
-        """Have what goes back through a run noted; the outputs that the model is to have."""
+        """Register what records gradients in the backward pass; returns the outputs to use."""
         if y.requires_grad:
-            keep = functools.partial(self._keep, name, lengths=lengths, is_packed=is_packed)
-            probe.register_hook(keep)  # type: ignore[no-untyped-call]
+            record = functools.partial(self._record, name, lengths=lengths, is_packed=is_packed)
+            probe.register_hook(record)  # type: ignore[no-untyped-call]
         return y
 
-    def _keep(
+    def _record(
         self, name: str, gradient: Tensor, *, lengths: Tensor | None, is_packed: bool
     ) -> None:
         squares = gradient.detach().square().sum(-1)
@@ -75,20 +74,20 @@ class Watch(Onlooker):
 
 
 @contextlib.contextmanager
-def watch(model: nn.Module) -> Iterator[Watch]:
-    """Keep the norm of dL/dh_t at every step of what runs, and goes back, in this context.
+def observe_gradients(model: nn.Module) -> Iterator[GradientObserver]:
+    """Record the norm of dL/dh_t at every step of backward passes through runs in this context.
 
-    The norm is over all rows and units of a layer's output state, those of the sequences that have
-    ended left out. Under torch.compile nothing is watched.
+    The norm is over all rows and units of a layer's output state, without steps after a sequence's
+    end. Under torch.compile nothing is recorded.
 
     Example:
         >>> from recurra.nn import Recurrent
         >>> layer = Recurrent("gru", 3, 8)
-        >>> with watch(layer) as watched:
+        >>> with observe_gradients(layer) as observer:
         ...     layer(torch.randn(20, 4, 3))[0][-1].sum().backward()
-        >>> watched.norms["layer"].shape
+        >>> observer.norms["layer"].shape
         torch.Size([20])
     """
-    found = Watch()
-    with looking(found), named(model, found):
-        yield found
+    observer = GradientObserver()
+    with observing(observer), reporting_names(model, observer):
+        yield observer

@@ -1,8 +1,8 @@
-"""Layers of different sizes and cells, one above the other."""
+"""A stack of layers of different sizes and cells."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,36 +17,40 @@ from recurra.nn.layers.arguments import (
     check_input_size,
     check_lengths,
     check_resets,
+    check_share,
     check_steps,
 )
 from recurra.nn.layers.recurrent import Recurrent
+from recurra.nn.layers.remedies import Masks
 from recurra.nn.observe.trace import Trace, trace_layers
-from recurra.nn.stack.block import Block, States, check_fit, check_layers, check_states
-from recurra.nn.stack.layer import InStack, Layer
+from recurra.nn.stack.block import StackBlock, check_input, check_layers, check_states
+from recurra.nn.stack.layer import Layer, StackLayer
+from recurra.nn.stack.lookback import States
 from recurra.ragged import padded, within
 
 __all__ = ["Stack"]
 
 
 class Stack(nn.Module):
-    """Layers of any sizes and cells, one above the other, with connections that skip layers.
+    """Layers of any sizes and cells, each reading the one below, with connections past layers.
 
     Args:
         input_size: size I of each step's input.
-        layers: from the lowest up, each a `recurra.nn.Layer`, or a `Recurrent` of one layer.
+        layers: from the lowest up, each a `recurra.nn.Layer` or a `Recurrent` of one layer.
         skip: None, "residual" (x + y), "highway" (y t + x (1 - t), t = sigmoid(linear(x))), or
             "dense" (each layer reads the input and the outputs of all layers below). Where sizes
             differ, x is projected by a learnt matrix. The output is the last layer's.
-        norm: None, "pre" (layer normalisation of what each layer reads, and of the output), or
-            "post" (of what each layer leaves, after its skip connection).
-        dropout: the share zeroed in training of what each layer but the lowest reads.
+        norm: None, "pre" (layer normalisation of each layer's input, and of the output), or "post"
+            (of each layer's output, after its skip connection).
+        dropout: the share zeroed in training of each layer's input, the lowest layer's excepted.
+        output_dropout: the share of the output dropped by one mask for all steps of a sequence.
         batch_first: input and output as (B, T, size) instead of (T, B, size).
         engine: "auto", "cpu" or "interp" for the layers made here; None takes RECURRA_ENGINE.
 
     States are a tuple with one entry for each layer: the tuple that `Recurrent` returns, (D, B,
-    size) for each state. With a dilation d each has (D*d, B, size), and with a time skip s one more
-    value follows, the last outputs (D*s, B, size). They carry over: a sequence may be run in pieces
-    of any length.
+    size) for each state. With a dilation d each is (D*d, B, size), and with a time skip s one more
+    tensor follows, the last outputs (D*s, B, size). Passed to the next call they continue a
+    sequence, which may be run in pieces of any length.
 
     Example:
         >>> stack = Stack(3, [Layer("lstm", 8), Layer("gru", 4, dilation=2)], skip="residual")
@@ -63,6 +67,7 @@ class Stack(nn.Module):
         skip: str | None = None,
         norm: str | None = None,
         dropout: float = 0.0,
+        output_dropout: float = 0.0,
         batch_first: bool = False,
         engine: str | None = None,
         device: torch.device | str | None = None,
@@ -76,19 +81,23 @@ class Stack(nn.Module):
         self.skip = skip
         self.norm = norm
         self.dropout = float(dropout)
+        check_share("output_dropout", output_dropout)
+        self.output_dropout = float(output_dropout)
         self.batch_first = batch_first
         self.blocks = nn.ModuleList()
         width = input_size
         for index, layer in enumerate(layers):
-            # Above the last layer nobody reads what lies beside its output.
+            # No layer above the last one reads more than its output.
             kind = None if skip == "dense" and index == len(layers) - 1 else skip
-            check_fit(index, layer, width)
-            block = Block(width, layer, kind, norm, engine=engine, device=device, dtype=dtype)
+            check_input(index, layer, width)
+            block = StackBlock(width, layer, kind, norm, engine=engine, device=device, dtype=dtype)
             self.blocks.append(block)
             width = block.width
         self.output_size = width
-        ends = norm == "pre"
-        self.after = nn.LayerNorm(width, device=device, dtype=dtype) if ends else nn.Identity()
+        if norm == "pre":
+            self.after: nn.Module = nn.LayerNorm(width, device=device, dtype=dtype)
+        else:
+            self.after = nn.Identity()
 
     @classmethod
     def of(
@@ -101,11 +110,13 @@ class Stack(nn.Module):
         bidirectional: bool = False,
         dilation: int | Sequence[int] = 1,
         time_skip: int | Sequence[int] = 0,
+        layer_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Stack:
         """A stack of equal layers; `dilation` and `time_skip` may be given one for each layer.
 
-        `options` are those of `Stack`. Raises ValueError where there are not as many as layers.
+        `layer_options` are options of each `Layer`, `options` those of `Stack`. Raises ValueError
+        unless there are as many as layers.
 
         Example:
             >>> Stack.of("gru", 3, 8, num_layers=3, dilation=[1, 2, 4], skip="residual").engine
@@ -114,24 +125,24 @@ class Stack(nn.Module):
         dilations = _each("dilation", dilation, num_layers)
         skips = _each("time_skip", time_skip, num_layers)
         layers = [
-            Layer(cell, hidden_size, bidirectional, d, s)
+            Layer(cell, hidden_size, bidirectional, d, s, layer_options or {})
             for d, s in zip(dilations, skips, strict=True)
         ]
         return cls(input_size, layers, **options)
 
     @property
-    def layers(self) -> tuple[InStack, ...]:
+    def layers(self) -> tuple[StackLayer, ...]:
         """The layers, from the lowest up."""
         return tuple(block.layer for block in self.blocks)  # type: ignore[misc]
 
     @property
     def engine(self) -> str:
-        """The engine that runs the layers as they are, or engines, where layers differ."""
-        found = [m.engine for m in self.modules() if isinstance(m, Recurrent)]
-        return ", ".join(dict.fromkeys(found))
+        """The engine that runs the layers, or the engines if layers differ."""
+        engines = [m.engine for m in self.modules() if isinstance(m, Recurrent)]
+        return ", ".join(dict.fromkeys(engines))
 
     def reset_parameters(self) -> None:
-        """Draw every parameter anew."""
+        """Draw every parameter again."""
         for module in reversed(list(self.modules())):
             reset = getattr(module, "reset_parameters", None)
             if module is not self and callable(reset):
@@ -152,10 +163,11 @@ class Stack(nn.Module):
             input: (T, B, I), (B, T, I) with `batch_first`, (T, I), or a packed sequence.
             states: one entry for each layer, as returned; None for the start.
             lengths: (B,) steps of each sequence; outputs after them are zero, 0 is allowed.
-            resets: bool, shaped as the input's steps: marks the first step of a new segment, before
-                which every state goes to zeros and the gradient is cut.
+            resets: bool, shaped as the input's steps: marks the first step of a new segment, which
+                starts from zeros, or from the learnt initial states; the gradient is cut there.
             return_states: "last", or "all" for the states after every step: for each layer and
-                state (D, T, B, size), (D, B, T, size) with `batch_first`, zeros after the ends.
+                state (D, T, B, size), (D, B, T, size) with `batch_first`, zeros after a
+                sequence's end.
 
         Returns the outputs, shaped as the input, and the states.
         """
@@ -176,12 +188,12 @@ class Stack(nn.Module):
             resets = check_resets(resets, x.shape[0], x.shape[1], is_turned)
         if states is not None:
             states = check_states(states, self.layers, x.shape[1], is_batched=is_batched)
-        y, found = self._run(x, states, lengths, resets, every)
+        y, after = self._run(x, states, lengths, resets, every)
         if not is_batched:
-            return y.squeeze(1), _mapped(found, lambda s: s.squeeze(-2))
+            return y.squeeze(1), _mapped(after, lambda s: s.squeeze(-2))
         if not is_turned:
-            return y, found
-        return y.transpose(0, 1), _mapped(found, lambda s: s.transpose(1, 2)) if every else found
+            return y, after
+        return y.transpose(0, 1), _mapped(after, lambda s: s.transpose(1, 2)) if every else after
 
     def _forward_packed(
         self,
@@ -201,12 +213,12 @@ class Stack(nn.Module):
             states = (
                 states if order is None else _mapped(states, lambda s: s.index_select(1, order))
             )
-        y, found = self._run(x, states, own, resets, every)
+        y, after = self._run(x, states, own, resets, every)
         if back is not None:
-            found = _mapped(found, lambda s: s.index_select(-2, back))
+            after = _mapped(after, lambda s: s.index_select(-2, back))
         if every and self.batch_first:
-            found = _mapped(found, lambda s: s.transpose(1, 2))
-        return pack_like(packed, y[is_step]), found
+            after = _mapped(after, lambda s: s.transpose(1, 2))
+        return pack_like(packed, y[is_step]), after
 
     def _run(
         self,
@@ -218,9 +230,9 @@ class Stack(nn.Module):
     ) -> tuple[Tensor, tuple[States, ...]]:
         """Run x (T, B, I) with checked arguments."""
         ended = None if lengths is None else ~within(lengths, x.shape[0]).unsqueeze(-1)
-        # NaN may stand in the padding, and a skip connection would carry it on.
+        # Padding may hold NaN, which a skip connection would pass on.
         x = x if ended is None else x.masked_fill(ended, 0)
-        found = []
+        after = []
         for index, block in enumerate(self.blocks):
             x, own = block(
                 x,
@@ -230,9 +242,11 @@ class Stack(nn.Module):
                 resets=resets,
                 return_states="all" if every else "last",
             )
-            found.append(own)
+            after.append(own)
         y = self.after(x)
-        return (y if ended is None else y.masked_fill(ended, 0)), tuple(found)
+        if self.training and self.output_dropout:
+            y = y * Masks.of(y, None, None).for_all_steps(self.output_dropout, y.shape[-1])
+        return (y if ended is None else y.masked_fill(ended, 0)), tuple(after)
 
     def trace(
         self,
@@ -252,7 +266,7 @@ class Stack(nn.Module):
 
     def extra_repr(self) -> str:
         """The constructor's arguments that differ from their defaults."""
-        names = ("skip", "norm", "dropout", "batch_first")
+        names = ("skip", "norm", "dropout", "output_dropout", "batch_first")
         words = [f"{name}={getattr(self, name)!r}" for name in names if getattr(self, name)]
         return ", ".join([str(self.input_size), *words])
 

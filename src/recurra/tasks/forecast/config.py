@@ -3,12 +3,14 @@
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from recurra.config.training import TrainingConfig, config_from_mapping, new_default, option
+from recurra.config.options import option
+from recurra.config.task import EvaluateOptions, TaskConfig
+from recurra.config.training import new_default
 from recurra.errors import ConfigError
 
-__all__ = ["MODELS", "ForecastConfig", "forecast_config"]
+__all__ = ["CONFIG", "MODELS", "ForecastConfig", "ForecastEvaluation"]
 
 MODELS = {
     "segments": "GRU over segments of a long look-back, all segments ahead at once (SegRNN)",
@@ -19,7 +21,25 @@ MODELS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecastConfig(TrainingConfig):
+class ForecastEvaluation(EvaluateOptions):
+    """Options of the evaluation of a forecaster."""
+
+    windows: int = option(1, "judge so many windows of each series", minimum=1)
+    step: int | None = option(None, "steps between two windows; none: the horizon", minimum=1)
+    adapt: int = option(
+        0, "let quantiles follow actual values; an error counts half after so many steps", minimum=0
+    )
+    backtest: int = option(
+        0, "instead: so many windows, by a model trained again on what came before", minimum=0
+    )
+    refit: bool = option(False, "with backtest: train again before each of its windows")
+    static: str | None = option(
+        None, "a table of the static columns of the series in FILE", flag="--static-data"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastConfig(TaskConfig):
     """Data, model and training of a forecaster: each field is an option and a key.
 
     Lists are texts with commas between. Raises ConfigError for a value that can't be.
@@ -27,6 +47,34 @@ class ForecastConfig(TrainingConfig):
     >>> ForecastConfig(horizon=48, freq="h", intervals="80").levels
     (0.1, 0.5, 0.9)
     """
+
+    task: ClassVar = "forecast"
+    summary: ClassVar = "Probabilistic forecasts of series in a table: .csv, .tsv or .parquet."
+    evaluation: ClassVar = ForecastEvaluation
+    contests: ClassVar = {"forecast": {}}
+    places: ClassVar = ("static_data",)
+    groups: ClassVar = {
+        "Data": (
+            "horizon",
+            "freq",
+            "id",
+            "time",
+            "target",
+            "past",
+            "future",
+            "static",
+            "static_data",
+            "layout",
+        ),
+        "Forecasts": (
+            "intervals",
+            "quantiles",
+            "samples",
+            "holdback",
+            "final_steps",
+            "calibrate",
+        ),
+    }
 
     horizon: int = option(0, "steps to forecast; it must be given")
     freq: str = option("", "time between steps: h, 15min, D, W, MS, ...; empty: told by the data")
@@ -36,6 +84,7 @@ class ForecastConfig(TrainingConfig):
     past: str = option("", "columns known up to the present alone")
     future: str = option("", "columns known ahead, for the forecast's steps too")
     static: str = option("", "columns that stay the same all along a series")
+    static_data: str | None = option(None, "a second table: the static columns, a row a series")
     layout: Literal["long", "wide", "rows"] = option(
         "long",
         "a row for each series and step; a column for each series (wide); a row for each series",
@@ -43,17 +92,10 @@ class ForecastConfig(TrainingConfig):
     model: Literal["segments", "direct", "autoregressive", "smoothing"] = option(
         "segments", "; ".join(f"{name}: {what}" for name, what in MODELS.items())
     )
-    cell: str = option("gru", "a cell that `recurra cells` lists, or package.module:Class")
-    hidden: int = option(128, "hidden units of each layer", minimum=1)
-    layers: int = option(1, "recurrent layers", minimum=1)
-    dilation: int = option(
-        1,
-        "the lowest layer goes on from the step before; each above from so many times as far",
-        minimum=1,
+    skip: Literal["none", "residual", "highway", "dense"] = new_default(
+        "skip", "none", help="connections that lead past each layer; dilated layers have residual"
     )
-    dropout: float = option(
-        0.1, "share of values dropped before the output", minimum=0, maximum=0.95
-    )
+    dropout: float = new_default("dropout", 0.1, help="share of values dropped before the output")
     embedding: int = option(
         16, "size of a vector learnt for each series; 0: the series are not told apart", minimum=0
     )
@@ -88,7 +130,6 @@ class ForecastConfig(TrainingConfig):
         "of each window: by mean and deviation; by mean size; the last value taken away; none",
     )
     transform: Literal["none", "log", "log1p"] = option("none", "of the values before all else")
-    ensemble: int = option(1, "models trained with seeds from `seed` on, and averaged", minimum=1)
     holdback: int = option(
         0,
         "steps at the end kept from training, to choose weights and to calibrate; 0: a fifth of "
@@ -117,6 +158,7 @@ class ForecastConfig(TrainingConfig):
         if isinstance(self.horizon, int) and self.horizon < 0:
             raise ConfigError(f"horizon = {self.horizon}; it must be a whole number from 1 on.")
         super().__post_init__()
+        self._check_network()
         if self.window:
             raise ConfigError(
                 f"window = {self.window}; forecasters are trained on whole look-backs: "
@@ -153,6 +195,35 @@ class ForecastConfig(TrainingConfig):
                 "reads only what is known ahead; give these as future, or choose another model."
             )
 
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Self:
+        """The configuration of some settings; a list may stand for a text with commas.
+
+        >>> ForecastConfig.of({"horizon": 12, "past": ["wind", "rain"]}).past
+        'wind,rain'
+        """
+        return super().of({name: v if name == "data" else _text(v) for name, v in settings.items()})
+
+    @property
+    def dropout_between_layers(self) -> float:
+        """None: in this task `dropout` acts before the output alone."""
+        return 0.0
+
+    def _check_network(self) -> None:
+        if self.dilation > 1 and self.skip == "none":
+            object.__setattr__(self, "skip", "residual")
+        if self.bidirectional:
+            raise ConfigError(
+                "bidirectional = true: a forecaster reads its series forwards, so that a stream "
+                "may give it one step after another; leave bidirectional out."
+            )
+        if self.dilation > 1 and self.model == "segments":
+            raise ConfigError(
+                f"dilation = {self.dilation}: the segments model forecasts each segment in one "
+                "step from the last state, so its layers can't be dilated; leave dilation out, or "
+                "choose model = 'direct'."
+            )
+
     @property
     def levels(self) -> tuple[float, ...]:
         """The levels of all quantiles that are forecast, ascending, the median among them."""
@@ -186,20 +257,6 @@ class ForecastConfig(TrainingConfig):
         return self.lookback or max(3 * season, 2 * self.horizon)
 
 
-def forecast_config(settings: Mapping[str, Any]) -> ForecastConfig:
-    """The configuration of some settings, the rest at their defaults; "none" stands for None.
-
-    A list may stand for a text with commas. Raises ConfigError for an unknown key, naming the
-    nearest, or a value that can't be.
-
-    >>> forecast_config({"horizon": 12, "past": ["wind", "rain"]}).past
-    'wind,rain'
-    """
-    return config_from_mapping(
-        ForecastConfig, {name: _text(value) for name, value in settings.items()}
-    )
-
-
 def _text(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ",".join(str(item) for item in value)
@@ -218,3 +275,6 @@ def _numbers(name: str, text: str, example: str = "80,95") -> list[float]:
 def _check_numbers(name: str, text: str, low: float, high: float) -> None:
     if any(not low < number < high for number in _numbers(name, text)):
         raise ConfigError(f"{name} = {text!r}; each must lie between {low} and {high}.")
+
+
+CONFIG = ForecastConfig

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from recurra.data.series.panel import Panel
-from recurra.errors import DataError
+from recurra.errors import DataError, RecurraWarning
 from recurra.tasks.forecast.config import ForecastConfig
 
 __all__ = ["FEWEST_OF_CONSTANT", "ForecastWarning", "check_values", "series_warnings", "warn"]
@@ -15,7 +15,7 @@ FEWEST_OF_CONSTANT = 3
 """The number of equal values from which on a series counts as constant."""
 
 
-class ForecastWarning(UserWarning):
+class ForecastWarning(RecurraWarning):
     """Some series are forecast less well than the others, or intervals rest on too few windows; the
     message names them, or their number.
     """

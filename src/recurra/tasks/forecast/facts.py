@@ -1,45 +1,38 @@
 """What is to be told of a forecaster's data, model, training and quality: names and texts."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from recurra.data.series.panel import Panel
-from recurra.reports import Table
+from recurra.reports import Section, TextTable, drawn_section
 from recurra.tasks.forecast.config import MODELS
 from recurra.tasks.forecast.data_checks import series_warnings
 from recurra.tasks.forecast.evaluation.backtest import Backtest
 from recurra.tasks.forecast.evaluation.baselines import MEANINGS
 from recurra.tasks.forecast.evaluation.judgement import Judgement
+from recurra.tasks.forecast.figures import backtest_figure, unit_of
 from recurra.tasks.forecast.frames import MODEL_NAME
 from recurra.tasks.forecast.intervals.sample_size import interval_warnings
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.windows.splits import split
-from recurra.training import TrainingResult
+from recurra.tasks.task import Facts
 
 __all__ = [
-    "CALIBRATED_ON",
-    "HELD_BACK",
     "coverage_of",
     "data_facts",
-    "data_notes",
+    "facts_of",
     "judgement_table",
-    "model_facts",
     "quality_of",
-    "training_table",
+    "sections_of",
 ]
 
-HELD_BACK = (
+HELD_OUT = (
     "No weights were trained on these windows, but the best weights were chosen on them, so they "
     "flatter the model; each window's intervals were calibrated on others. `recurra evaluate RUN "
     "--backtest 5` is the stricter test."
-)
-
-CALIBRATED_ON = (
-    "No weights were trained on these windows, but the best weights were chosen and the intervals "
-    "calibrated on them, so they flatter the model; --backtest trains anew on what came before."
 )
 
 _UNMEASURED = (
@@ -58,6 +51,60 @@ _METRICS = {
 }
 
 _LONG = ("MSE", "wQL")
+
+
+_JUDGED = (
+    "The worst series, the best and some between, by {}: of each the window that did as well as "
+    "its windows do on average. Black is what was known and, after the line, the actual values."
+)
+
+
+def facts_of(model: Model, panel: Panel, source: str | None, held_out: Backtest | None) -> Facts:
+    """Everything that the card and the report say of a forecaster."""
+    config = model.config
+    future = " --future-data next.csv" if config.future else ""
+    notes = "\n".join(_data_notes(model, panel))
+    return Facts(
+        title=f"Forecasts of {config.horizon} steps ({panel.frequency.name})",
+        sections=[
+            *_quality(held_out),
+            Section("Data", data_facts(panel, source)),
+            Section("Notes on the series", notes),
+            Section("Model", _model_facts(model)),
+        ],
+        use=[
+            f"recurra forecast {{run}}{future} -o forecast.csv --plot forecast.png",
+            f"recurra forecast {{run}} new.csv{future} -o forecast.csv",
+            "recurra evaluate {run} --backtest 5",
+        ],
+        pictures=[] if held_out is None else [_picture(held_out, model)],
+    )
+
+
+def sections_of(backtest: Backtest, *, brief: bool = False) -> list[Section]:
+    """A judgement as sections: the verdict and the coverage, then the model beside baselines."""
+    return [
+        Section("Beside the baselines", judgement_table(backtest.judgement, brief=brief)),
+        Section("Verdict", quality_of(backtest)),
+    ]
+
+
+def _quality(held_out: Backtest | None) -> list[Section]:
+    title = "The held-out part"
+    if held_out is None:
+        return [Section(title, "Nothing that is known was held out: the series are too short.")]
+    return [
+        Section(title, {**quality_of(held_out), "note": HELD_OUT}),
+        Section("Beside the baselines", judgement_table(held_out.judgement, meanings=True)),
+    ]
+
+
+def _picture(held_out: Backtest, model: Model) -> Section:
+    return drawn_section(
+        "Forecasts of the held-out part",
+        lambda: backtest_figure(held_out, model.sizes.season, unit_of(model.config)),
+        _JUDGED.format(held_out.judgement.deciding()),
+    )
 
 
 def data_facts(panel: Panel, source: str | None) -> dict[str, object]:
@@ -79,7 +126,7 @@ def data_facts(panel: Panel, source: str | None) -> dict[str, object]:
     return facts
 
 
-def data_notes(model: Model, panel: Panel) -> list[str]:
+def _data_notes(model: Model, panel: Panel) -> list[str]:
     """A sentence for each thing to know of the series: those left out, too short, constant, and
     whether too little was held back for the intervals.
     """
@@ -101,7 +148,7 @@ def data_notes(model: Model, panel: Panel) -> list[str]:
     return notes + interval_warnings(config, panel)
 
 
-def model_facts(model: Model) -> dict[str, object]:
+def _model_facts(model: Model) -> dict[str, object]:
     """What the networks are."""
     config, net = model.config, model.nets[0]
     facts: dict[str, object] = {
@@ -122,26 +169,9 @@ def model_facts(model: Model) -> dict[str, object]:
     return {**facts, "trained for": config.loss}
 
 
-def training_table(results: Sequence[TrainingResult], seed: int) -> Table:
-    """How each member was trained."""
-    columns = ("member", "seed", "steps", "minutes", "best step", "its loss", "clipped", "ended by")
-    rows = [
-        (
-            str(number + 1),
-            str(seed + number),
-            f"{result.steps:,}",
-            f"{result.seconds / 60:.1f}",
-            f"{result.best['step']:,.0f}" if result.best else "",
-            f"{result.best['loss']:.4f}" if result.best else "",
-            f"{result.clipped_share:.1%}",
-            result.stopped,
-        )
-        for number, result in enumerate(results)
-    ]
-    return Table(columns, rows)
-
-
-def judgement_table(judgement: Judgement, *, meanings: bool = False, brief: bool = False) -> Table:
+def judgement_table(
+    judgement: Judgement, *, meanings: bool = False, brief: bool = False
+) -> TextTable:
     """The model and the baselines by metric; a metric that no model has is left out.
 
     `meanings` says in words what each baseline does; `brief` leaves out what a terminal has no room
@@ -162,7 +192,7 @@ def judgement_table(judgement: Judgement, *, meanings: bool = False, brief: bool
         (_model(name, meanings), *(_figure(metric, row) for metric in shown))
         for name, row in table.items()
     ]
-    return Table(("", *heads), rows)
+    return TextTable(("", *heads), rows)
 
 
 def coverage_of(found: Backtest) -> list[str]:

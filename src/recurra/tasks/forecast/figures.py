@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recurra.data.series.panel import Panel
 from recurra.errors import ConfigError
-from recurra.plots import Course, Surprises, plot_anomalies, plot_forecasts
+from recurra.plots import AnomalySeries, ForecastSeries, plot_anomalies, plot_forecasts
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.evaluation.backtest import Backtest
 from recurra.tasks.forecast.frames import MODEL_NAME, DataFrame
@@ -38,12 +38,12 @@ def backtest_figure(backtest: Backtest, season: int, unit: str = "") -> Figure:
     last = len(ranked) - 1
     outer = {rank for rank in (0, 1, last - 1, last) if 0 <= rank <= last}
     numbers = {series: n for n, series in enumerate(backtest.panel.ids)}
-    courses = []
+    drawn = []
     for rank in sorted({*outer, *_spread(len(ranked), _MOST_SERIES - 2)}):
         series, value = ranked[rank]
         note = f"{metric} {value:.3g}, {_rank_in_words(rank, len(ranked))}"
         window = _typical(backtest, numbers[series], value)
-        course = _course(
+        one = _forecast_series(
             backtest.panel,
             backtest.origins,
             backtest.predicted,
@@ -53,8 +53,8 @@ def backtest_figure(backtest: Backtest, season: int, unit: str = "") -> Figure:
             actual=backtest.actual[window],
             note=note,
         )
-        courses.append(course)
-    return plot_forecasts(courses, unit=unit)
+        drawn.append(one)
+    return plot_forecasts(drawn, unit=unit)
 
 
 def forecast_figure(
@@ -77,12 +77,12 @@ def forecast_figure(
     origins = Origins(np.arange(len(chosen)), few.panel.lengths)
     predicted = model.forecast(cutter, origins, seed=seed)
     season, levels = model.sizes.season, model.config.levels
-    courses = [
-        _course(few.panel, origins, predicted, n, levels, season, steps=steps)
+    drawn = [
+        _forecast_series(few.panel, origins, predicted, n, levels, season, steps=steps)
         for n in range(len(chosen))
     ]
-    title = _share_shown(series, courses, placed.panel.ids)
-    return plot_forecasts(courses, title, unit_of(model.config))
+    title = _share_shown(series, drawn, placed.panel.ids)
+    return plot_forecasts(drawn, title, unit_of(model.config))
 
 
 def anomaly_figure(
@@ -94,7 +94,7 @@ def anomaly_figure(
     _refuse_unknown(series, list(peaks))
     names = {str(i): i for i in peaks}
     chosen = [names[str(i)] for i in series] or sorted(peaks, key=peaks.__getitem__, reverse=True)
-    drawn = [_surprises(table, ids == i, str(i), config) for i in chosen[:most]]
+    drawn = [_anomaly_series(table, ids == i, str(i), config) for i in chosen[:most]]
     return plot_anomalies(drawn, _share_shown(series, drawn, peaks), unit_of(config))
 
 
@@ -103,9 +103,9 @@ def unit_of(config: ForecastConfig) -> str:
     return config.target if config.layout == "long" and config.target != "y" else ""
 
 
-def _surprises(
+def _anomaly_series(
     table: DataFrame, rows: NDArray[np.bool_], title: str, config: ForecastConfig
-) -> Surprises:
+) -> AnomalySeries:
     def column(name: str) -> Any:
         return table[name].to_numpy()[rows]
 
@@ -115,7 +115,7 @@ def _surprises(
         for side, short in (("low", "lo"), ("high", "hi"))
         if widest
     }
-    return Surprises(
+    return AnomalySeries(
         title, column(config.time or "ds"), column(config.target), column("score"), **bounds
     )
 
@@ -127,7 +127,7 @@ def _typical(backtest: Backtest, number: int, mean: float) -> int:
     return int(np.nanargmin(away))
 
 
-def _course(
+def _forecast_series(
     panel: Panel,
     origins: Origins,
     predicted: Predictions,
@@ -138,20 +138,20 @@ def _course(
     steps: int | None = None,
     actual: Any = None,
     note: str = "",
-) -> Course:
+) -> ForecastSeries:
     """One window with as much of its history as helps to read it."""
     number, end = int(origins.series[window]), int(origins.cutoffs[window])
     steps = steps or predicted.point.shape[1]
     begin = max(0, end - max(3 * steps, 2 * season, _LEAST_HISTORY))
     start = panel.starts[number : number + 1]
-    return Course(
+    return ForecastSeries(
         title=str(panel.ids[number]),
         stamps=panel.frequency.shift(start, np.arange(begin, end)),
         known=panel.values(number)[begin:end],
         ahead=panel.frequency.shift(start, np.arange(end, end + steps)),
         point=predicted.point[window, :steps],
         bands=_bands(levels, predicted.quantiles[window, :steps]),
-        truth=actual,
+        actual=actual,
         note=note,
     )
 

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from recurra.data.series.covariates import future_of
 from recurra.data.series.panel import Panel
-from recurra.errors import ConfigError
+from recurra.errors import ConfigError, RunError
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.intervals.adaptation import adaptive_quantiles
 from recurra.tasks.forecast.intervals.calibration import Calibration, calibrate, uncalibrated
-from recurra.tasks.forecast.nets import ForecastNet, Sizes, build
+from recurra.tasks.forecast.nets import ForecastNet, Sizes
 from recurra.tasks.forecast.nets.inference import Predictions, ScaledForecasts, scaled_forecasts
 from recurra.tasks.forecast.store import PlacedPanel, keep, restore, to_parts
 from recurra.tasks.forecast.windows.cutter import WindowCutter, cutter_for
@@ -36,7 +36,7 @@ class Model:
 
     `history` is the end of each trained series, `starts` (N,) are their first stamps: new data take
     their place in the season by them. `series_scale` is that of training: a forecast from the past
-    knows nothing later.
+    knows nothing later. After final steps, `before` is the model that was judged, without them.
     """
 
     config: ForecastConfig
@@ -46,6 +46,7 @@ class Model:
     history: PlacedPanel
     starts: NDArray[Any]
     series_scale: SeriesScale
+    before: "Model | None" = None
 
     def cutter(
         self, placed: PlacedPanel, future: NDArray[np.float32] | None = None
@@ -207,28 +208,27 @@ class Model:
         return drawn[:, generator.permutation(drawn.shape[1])[:count]]
 
     def to_parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The model as tensors and a record of JSON; the weights keep their names in the nets."""
+        """Everything but the networks, as tensors and JSON."""
         tensors, record = to_parts(self.history)
         parts = {f"history.{name}": value for name, value in tensors.items()}
         parts |= {f"calibration.{n}": value for n, value in self.calibration.tensors().items()}
         parts["starts"] = torch.from_numpy(self.starts.view(np.int64).copy())
         parts |= {name: torch.from_numpy(v) for name, v in self.series_scale._asdict().items()}
-        for number, net in enumerate(self.nets):
-            parts |= {f"net{number}.{n}": value for n, value in net.state_dict().items()}
-        return parts, {"history": record, "sizes": self.sizes._asdict()}
+        return parts, {"history": record}
 
     @classmethod
     def from_parts(
-        cls, config: ForecastConfig, tensors: dict[str, Tensor], record: dict[str, Any]
+        cls,
+        config: ForecastConfig,
+        sizes: Sizes,
+        nets: tuple[ForecastNet, ...],
+        tensors: dict[str, Tensor],
+        record: dict[str, Any],
     ) -> "Model":
-        """The model of the parts that `to_parts` gave."""
+        """The model of the parts that `to_parts` gave; RunError where training is incomplete."""
+        if "history" not in record:
+            raise RunError("The run is not trained to its end; resume it with --resume.")
         history = restore(_below("history", tensors), record["history"])
-        sizes = Sizes(**record["sizes"])
-        with torch.random.fork_rng(devices=[]):
-            nets = tuple(build(config, sizes) for _ in range(config.ensemble))
-        for number, net in enumerate(nets):
-            net.load_state_dict(_below(f"net{number}", tensors))
-            net.eval()
         calibration = Calibration.from_tensors(config.levels, _below("calibration", tensors))
         starts = tensors["starts"].numpy().view(history.panel.starts.dtype)
         scale = SeriesScale(*(tensors[name].numpy() for name in SeriesScale._fields))

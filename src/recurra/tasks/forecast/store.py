@@ -1,7 +1,6 @@
 """What a run keeps of its data: the end of every series, as much as a forecast reads."""
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,8 @@ from torch import Tensor
 
 from recurra.data.series.frequency import parse_frequency
 from recurra.data.series.panel import Panel, Schema
-from recurra.errors import RunError
-from recurra.training import Run
 
-__all__ = ["PlacedPanel", "keep", "restore", "static_of", "table_of", "to_parts"]
+__all__ = ["PlacedPanel", "keep", "restore", "to_parts"]
 
 
 _FLAT = ("offsets", "starts", "y", "past", "future", "static")
@@ -60,23 +57,3 @@ def restore(tensors: dict[str, Tensor], told: dict[str, Any]) -> PlacedPanel:
         ids=ids, frequency=frequency, schema=schema, frame_kind=told["frame_kind"], **arrays
     )
     return PlacedPanel(panel, tensors["start_age"].numpy())
-
-
-def table_of(run: Run) -> str:
-    """The path of the table that a run was trained on; RunError where it has none or it is gone."""
-    path = run.config.get("data")
-    if path is None:
-        raise RunError(f"{run.path} was trained on a frame, not on a file; name a table.")
-    return _there(run, path, "name the table to read")
-
-
-def static_of(run: Run) -> str | None:
-    """The path of the table of static covariates that a run was trained with, if any."""
-    path = run.config.get("static data")
-    return None if path is None else _there(run, path, "name it with --static-data")
-
-
-def _there(run: Run, path: str, remedy: str) -> str:
-    if not Path(path).is_file():
-        raise RunError(f"{path}, with which {run.path} was trained, is gone; {remedy}.")
-    return path

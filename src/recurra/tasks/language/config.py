@@ -1,26 +1,34 @@
 """Every setting of the language task, with its default and its one description; without torch."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
-from recurra.config.network import RemedyConfig
-from recurra.config.training import config_from_mapping, new_default, option
+from recurra.config.options import option
+from recurra.config.task import TaskConfig
+from recurra.config.training import new_default
+from recurra.errors import ConfigError
 
-__all__ = ["LanguageConfig", "language_config"]
+__all__ = ["CONFIG", "LanguageConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageConfig(RemedyConfig):
+class LanguageConfig(TaskConfig):
     """A language model and its training, in one flat table: each field is an option and a key.
 
-    Raises ConfigError for a value that can't be.
+    Raises ConfigError for a value that is not allowed.
 
     >>> LanguageConfig(hidden=64, level="byte").learning_rate
     0.002
     """
 
-    files: tuple[str, ...] = option((), "text files to train on; none: Python's documentation")
+    task: ClassVar = "language"
+    summary: ClassVar = "A model of text by character, byte or word: what comes next."
+    contests: ClassVar = {"language": {}}
+    places: ClassVar = ("valid",)
+    groups: ClassVar = {
+        "Data": ("valid", "valid_fraction", "level", "min_count", "max_words"),
+    }
+
     valid: str | None = option(None, "text file to validate on; none: the end of the training text")
     valid_fraction: float = option(
         0.1, "share of the text kept for validation without a file; 0: none", minimum=0, maximum=0.9
@@ -30,21 +38,29 @@ class LanguageConfig(RemedyConfig):
         1, "words seen less often become <unk>: 2 for text without <unk> of its own", minimum=1
     )
     max_words: int = option(0, "keep so many words, the most frequent; 0: all", minimum=0)
-    cell: str = option("lstm", "a cell that `recurra cells` lists, or package.module:Class")
-    hidden: int = option(256, "hidden units of each layer", minimum=1)
-    layers: int = option(1, "recurrent layers", minimum=1)
+    cell: str = new_default("cell", "lstm")
+    hidden: int = new_default("hidden", 256)
     embedding: int = option(0, "size of a token's vector; 0: as hidden", minimum=0)
-    dropout: float = option(
-        0.0, "share of values dropped before, between and after the layers", minimum=0, maximum=0.95
+    dropout: float = new_default(
+        "dropout", 0.0, help="share of values dropped before, between and after the layers"
     )
     tie_embeddings: bool = option(False, "one matrix for embedding and output layer")
     window: int = new_default("window", 128)
     schedule: Literal["constant", "cosine"] = new_default("schedule", "cosine")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bidirectional:
+            raise ConfigError(
+                "bidirectional = true: a language model predicts each token from those before it, "
+                "which a second direction would have seen already; leave bidirectional out."
+            )
+        for name, value in self.initialisers:
+            if value is None:
+                raise ConfigError(
+                    f"init = {self.init!r}: a text has no length that {name} could take; give a "
+                    f"number of steps: {name}:{self.window or 100}."
+                )
 
-def language_config(settings: Mapping[str, Any]) -> LanguageConfig:
-    """The configuration of some settings, the rest at their defaults; "none" stands for None.
 
-    Raises ConfigError for an unknown key, naming the nearest, or a value that can't be.
-    """
-    return config_from_mapping(LanguageConfig, settings)
+CONFIG = LanguageConfig

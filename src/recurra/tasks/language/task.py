@@ -1,33 +1,34 @@
-"""The language task from Python: train, load, evaluate, generate."""
+"""The language task, and its estimator: train, load, evaluate, generate."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Unpack, cast
+from typing import Any, Unpack, cast
 
 import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
-from recurra.data.text import read_text
-from recurra.data.vocabulary import Vocabulary, vocabulary_from
-from recurra.errors import ConfigError, DataError, RunError
-from recurra.insight import Inspection
-from recurra.tasks.language import record
-from recurra.tasks.language.card import model_card
-from recurra.tasks.language.config import LanguageConfig, language_config
-from recurra.tasks.language.corpus import Corpus, Tokens, encode_corpus, encode_text, read_texts
-from recurra.tasks.language.evaluate import Evaluation, evaluate_text, mean_nats
-from recurra.tasks.language.generate import Sampling, stream_text
-from recurra.tasks.language.inspect import inspect_text, keep_inspection, write_inspection
-from recurra.tasks.language.model import LanguageNet, next_token_loss
-from recurra.tasks.language.page import page
-from recurra.training import Progress, RichProgress, Run, TrainingResult, Validate, fit
+from recurra.data.batches import Streams
+from recurra.data.text import Text, read_text, split_text
+from recurra.data.vocabulary import Vocabulary, build_vocabulary, vocabulary_from
+from recurra.errors import DataError
+from recurra.nn.states import State
+from recurra.reports import Section
+from recurra.tasks.estimator import Estimator
+from recurra.tasks.language.config import LanguageConfig
+from recurra.tasks.language.model import LanguageNet, mean_nats, next_token_loss
+from recurra.tasks.language.session import Sampling, TextSession, write
+from recurra.tasks.signature import options_of
+from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Source, Task
+from recurra.training import Validate, Windows
 
-__all__ = ["LanguageModel"]
-
-Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+__all__ = ["TASK", "Language", "LanguageModel", "Texts"]
 
 _SAMPLE = {"char": 400, "byte": 400, "word": 80}
 """Tokens of the sample written after training, by level."""
@@ -36,118 +37,239 @@ _ROW = 4096
 """Validation while training reads rows of about so many tokens side by side, for speed."""
 
 
-class _Trained(NamedTuple):
-    net: LanguageNet
-    vocabulary: Vocabulary
-    run: Run
+@dataclass(frozen=True)
+class Texts:
+    """Text to train on and text held out of it, empty where there is none."""
+
+    train: str
+    held_out: str
+    sources: tuple[Source, ...]
 
 
-class LanguageModel:
+class Language(Task[LanguageConfig, Texts, nn.Module]):
+    """Text is read as a stream of tokens; the model predicts each from those before it."""
+
+    configuration = LanguageConfig
+    estimator = "recurra.tasks.language.task:LanguageModel"
+
+    def read(self, data: Any = None, **others: Any) -> Texts:
+        """Read files or texts, and split off what is held out.
+
+        A path is a file; a `str` is one too where it has no line end, else the text itself. Without
+        any it is the text that the settings name: without one, Python's own documentation.
+        """
+        config = self.config
+        text = _text(data if data is not None else config.data)
+        sources = [Source("training files", s.path, s.sha256) for s in text.sources]
+        if config.valid is not None:
+            held_out = read_text([config.valid])
+            sources += [Source("validation files", s.path, s.sha256) for s in held_out.sources]
+            return Texts(text.content, held_out.content, tuple(sources))
+        return Texts(*self._split(text.content), tuple(sources))
+
+    def read_measured(self, data: Any, **others: Any) -> Texts:
+        """Read files or texts to be measured whole."""
+        return Texts("", _text(data).content, ())
+
+    def _split(self, content: str) -> tuple[str, str]:
+        fraction = self.config.valid_fraction
+        if fraction == 0:
+            return content, ""
+        train, held_out = split_text(content, fraction, whole_lines=self.config.level == "word")
+        if not train or not held_out:
+            raise DataError(
+                f"The text has {len(content)} characters, too few to keep {fraction:.0%} for "
+                "validation; give more, or valid_fraction = 0."
+            )
+        return train, held_out
+
+    def record(self, config: LanguageConfig, data: Texts) -> LanguageConfig:
+        """The configuration with absolute paths."""
+        valid = str(Path(config.valid).absolute()) if config.valid else None
+        return dataclasses.replace(config, valid=valid)
+
+    def sources(self, data: Texts) -> list[Source]:
+        """Every file, by its digest."""
+        return list(data.sources)
+
+    def context_of(self, data: Texts) -> dict[str, Any]:
+        """The vocabulary.
+
+        Words come from the training part alone; characters from all the training text, so that
+        the part held out of it has none that is unknown.
+        """
+        config = self.config
+        inside = config.level != "word" and config.valid is None
+        vocabulary = build_vocabulary(
+            config.level,
+            data.train + data.held_out if inside else data.train,
+            min_count=config.min_count,
+            max_words=config.max_words,
+        )
+        return {"vocabulary": vocabulary.tokens()}
+
+    def grown(self, old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+        """The old vocabulary, with the tokens that are new at its end."""
+        known = list(old.get("vocabulary", []))
+        return {"vocabulary": known + [t for t in new["vocabulary"] if t not in set(known)]}
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary that the context holds."""
+        return vocabulary_from(self.config.level, self.context["vocabulary"])
+
+    def build(self) -> LanguageNet:
+        """Embedding, recurrent layers, and a linear layer over the vocabulary."""
+        return LanguageNet(self.config, len(self.vocabulary))
+
+    def windows(self, data: Texts) -> Windows:
+        """Contiguous streams: each window continues where the one before it ended."""
+        config = self.config
+        return Streams(
+            self.vocabulary.encode(data.train), rows=config.batch_size, window=config.window
+        )
+
+    def loss(self, model: nn.Module, batch: Any, state: State) -> tuple[Tensor, int, State]:
+        """Nats a token."""
+        return next_token_loss(model, batch, state)
+
+    def validation(self, data: Texts) -> Validate | None:
+        """Nats a token of the held-out text, read as several streams for speed."""
+        if not data.held_out:
+            return None
+        ids, size = self._ids(data), len(self.vocabulary)
+        rows = max(1, min(self.config.batch_size, len(ids) // _ROW))
+        return lambda net: {"loss": mean_nats(net, ids, size, rows=rows)}
+
+    def join(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Logits of the members' mean probabilities."""
+        each = torch.stack([output.log_softmax(-1) for output in outputs])
+        return each.logsumexp(0) - math.log(len(outputs))
+
+    def held_out(self, product: nn.Module, data: Texts) -> Evaluation | None:
+        """The held-out text, read as one stream."""
+        return self.evaluate(product, data) if data.held_out else None
+
+    def evaluate(self, product: nn.Module, data: Texts, **options: Any) -> Evaluation:
+        """Read the held-out text as one stream, its state carried from the first token to the last.
+
+        `nats` and `perplexity` are per token, `<eos>` included; `bits_per_character` spreads the
+        same over the `characters` that the tokens stand for; `tokens` are those predicted, all but
+        the first.
+        """
+        if not data.held_out:
+            raise DataError("The run kept no text for validation; name a file to evaluate on.")
+        ids, vocabulary = self._ids(data), self.vocabulary
+        nats = mean_nats(product, ids, len(vocabulary))
+        characters = vocabulary.characters(data.held_out)
+        numbers = {
+            "nats": nats,
+            "bits_per_character": nats * len(ids) / characters / math.log(2),
+            "perplexity": math.exp(nats) if nats < 700 else math.inf,
+            "tokens": len(ids) - 1,
+            "characters": characters,
+        }
+        return Evaluation(numbers, [Section("Validation", _shown(numbers))])
+
+    def probe(self, data: Texts, *, rows: int, steps: int) -> Probe:
+        """Windows spread evenly over the held-out text, each from zero states.
+
+        The loss is that of the last token's prediction.
+        """
+        if not data.held_out:
+            raise DataError("The run kept no text for validation; name a file to inspect it on.")
+        windows = _spread(self._ids(data), rows, steps)
+        inputs, targets = windows[:-1], windows[1:]
+
+        def loss(output: tuple[Tensor, State]) -> Tensor:
+            losses = functional.cross_entropy(output[0].mT, targets, reduction="none")
+            return losses.sum(1)
+
+        def answer(model: nn.Module) -> tuple[Tensor, list[str]]:
+            with torch.inference_mode():
+                logits = model(inputs[:, :1])[0][:, 0]
+            return logits.softmax(-1), _texts(self.vocabulary, logits.argmax(-1))
+
+        return Probe(inputs, loss, _texts(self.vocabulary, inputs[:, 0]), answer)
+
+    def facts(self, product: nn.Module, data: Texts, evaluation: Evaluation | None) -> Facts:
+        """The model, its figures, and a sample of what it writes."""
+        config, net = self.config, self.module(product)
+        model = {
+            "cell": config.cell,
+            "layers": config.layers,
+            "hidden units": config.hidden,
+            "parameters": f"{cast('LanguageNet', net).parameter_count():,}",
+            "tokens known": f"{len(self.vocabulary):,}",
+        }
+        shown = list(evaluation.sections) if evaluation is not None else []
+        return Facts(
+            title=f"Language model, level {config.level}",
+            sections=[Section("Model", model), *shown],
+            use=['recurra generate {run} --prompt "" --length 200', "recurra evaluate {run}"],
+            pictures=[Section("A sample", "".join(self.sample(product)))],
+        )
+
+    def sample(self, product: nn.Module) -> Iterator[str]:
+        """The text that a training ends with: the same for the same weights."""
+        length = _SAMPLE[self.config.level]
+        session, vocabulary = self.session(product), self.vocabulary
+        return write(session, vocabulary, length=length, temperature=0.7, seed=0)
+
+    def figures(self, data: Texts) -> Figures:
+        """Nats a token on the held-out text; chance is a uniform guess."""
+        uniform = math.log(len(self.vocabulary))
+        return Figures(
+            title=f"language by {self.config.level}",
+            quality="validation nats",
+            measure="nats",
+            chance=uniform,
+            loss="loss (nats)",
+            chance_loss=uniform,
+        )
+
+    def session(self, product: nn.Module, **options: Any) -> TextSession:
+        """A stream of text."""
+        return TextSession(product, self.vocabulary)
+
+    def _ids(self, data: Texts) -> Tensor:
+        """The held-out text as tokens: two or more, one to start from and one to predict."""
+        ids = self.vocabulary.encode(data.held_out)
+        if len(ids) < 2:
+            raise DataError("The text has one token, and 2 are the least; give a longer text.")
+        return ids
+
+
+TASK = Language
+
+
+class LanguageModel(Estimator[LanguageConfig, nn.Module]):
     """A model of text by character, byte or word.
 
-    Any field of `LanguageConfig` may be given by name: `cell="lstm"`, `hidden=256`, `layers=1`,
-    `level="char"`, `epochs=10`, ... `fit` trains it, `load` brings a trained one back.
+    Any field of `LanguageConfig` may be given by name. `fit` trains it, `load` brings a trained
+    one back.
 
     Raises:
-        ConfigError: a setting is unknown, or its value can't be.
+        ConfigError: a setting is unknown, or its value is not allowed.
 
     Example:
         >>> import tempfile
         >>> out = tempfile.mkdtemp()
         >>> model = LanguageModel(hidden=8, max_steps=2, window=16, valid_fraction=0.001)
-        >>> model.fit(out=out).steps
+        >>> model.fit(out=out).results[0].steps
         2
         >>> len(LanguageModel.load(out).generate("The ", length=20, seed=1))
         20
     """
 
-    def __init__(self, **settings: Any) -> None:
-        self.config: LanguageConfig = language_config(settings)
-        self.validation: Evaluation | None = None
-        self._given = settings
-        self._trained: _Trained | None = None
+    task = Language
 
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> LanguageModel:
-        """The model of a run.
-
-        Raises RunError where the run is missing, damaged or of another task, or where the equations
-        of its cell have changed since.
-        """
-        run = Run.open(path)
-        model = cls()
-        model.config = record.read_record(run.config, run.path)
-        vocabulary = vocabulary_from(model.config.level, run.config["vocabulary"])
-        net = LanguageNet(model.config, len(vocabulary))
-        record.check_cell(run.config, model.config.cell, net.recurrent.cell.digest())
-        net.load_state_dict(run.load_model())
-        model._trained = _Trained(net, vocabulary, run)
-        return model
-
-    def fit(
-        self,
-        files: Paths = (),
-        *,
-        out: str | os.PathLike[str],
-        resume: bool = False,
-        overwrite: bool = False,
-        progress: Progress | bool = False,
-    ) -> TrainingResult:
-        """Train into the run `out`, on text files or, with none, on Python's own documentation.
-
-        Afterwards `validation` is how well the best weights predict the validation text.
-
-        Args:
-            files: one path or several, read one after the other.
-            out: directory of the run.
-            resume: go on from the run's last checkpoint with the settings it was started with; of
-                those given here only epochs, max_steps, max_minutes and patience may differ.
-            overwrite: replace the run that is there.
-            progress: True shows a live bar on stderr.
-
-        Raises:
-            DataError: a file can't be used, or the text is shorter than one window.
-            ConfigError: a setting differs from that of the run which is to go on.
-            RunError: `out` holds another run, or the data or the cell of the run have changed.
-            TrainingError: the loss is not finite, or the disk is full.
-        """
-        paths = _names(files)
-        self.validation = None
-        if resume and overwrite:
-            raise ConfigError("A run is either resumed or overwritten; give one of the two.")
-        if resume:
-            given = {**self._given, **({"files": paths} if paths else {})}
-            net, corpus, run = self._continue(Run.open(out), given)
-        else:
-            self.config = dataclasses.replace(self.config, files=paths or self.config.files)
-            net, corpus, run = self._begin(Path(out), overwrite)
-        result = fit(
-            net,
-            corpus.train,
-            next_token_loss,
-            config=self.config,
-            run=run,
-            validate=_validation(corpus.valid, self.config.batch_size),
-            resume=resume,
-            progress=self._shown(progress),
-        )
-        self._finish(_Trained(net, corpus.vocabulary, run), corpus.valid, result)
-        return result
-
-    def evaluate(self, file: str | os.PathLike[str] | None = None) -> Evaluation:
-        """How well the model predicts a text file, or without one the run's validation text.
-
-        The text is read as one stream, its state carried from the first token to the last.
-        """
-        net, vocabulary, _ = self._ready()
-        if file is None:
-            text = self._validation_text()
-        else:
-            text = encode_text(vocabulary, read_text([os.fspath(file)]).content)
-        return evaluate_text(net, text.ids, text.characters)
+    @options_of(LanguageConfig)
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__(config)
 
     def generate(self, prompt: str = "", **how: Unpack[Sampling]) -> str:
-        """The text that follows `prompt`; `how` it is drawn is told by `Sampling`."""
+        """The text that follows `prompt`; `Sampling` lists the options of drawing it."""
         return "".join(self.stream(prompt, **how))
 
     def stream(self, prompt: str = "", **how: Unpack[Sampling]) -> Iterator[str]:
@@ -155,100 +277,53 @@ class LanguageModel:
 
         Raises DataError, at once, where the prompt has characters the model has never seen.
         """
-        net, vocabulary, _ = self._ready()
-        return stream_text(net, vocabulary, prompt, **how)
-
-    def inspect(
-        self,
-        file: str | os.PathLike[str] | None = None,
-        *,
-        rows: int = 4,
-        steps: int = 100,
-        out: str | os.PathLike[str] | None = None,
-    ) -> tuple[Inspection, Path]:
-        """How gradients flow through the model over a text, with verdicts; and where pictures are.
-
-        The text is a file, or without one the run's validation text, of which `rows` windows of
-        `steps` tokens are read. The pictures go to the run's report.html, or to the page `out`.
-        """
-        net, vocabulary, run = self._ready()
-        content = None if file is None else read_text([os.fspath(file)]).content
-        text = self._validation_text() if content is None else encode_text(vocabulary, content)
-        found = inspect_text(net, vocabulary, text.ids, run.metrics(), rows=rows, steps=steps)
-        page = write_inspection(run, None if out is None else Path(out), found)
-        return found.inspection, page
+        task, product = cast("Language", self._task), self._ready()
+        return write(task.session(product), task.vocabulary, prompt, **how)
 
     def sample(self) -> Iterator[str]:
         """Yield the text that a training ends with: the same for the same weights."""
-        return self.stream(length=_SAMPLE[self.config.level], temperature=0.7, seed=0)
-
-    def _begin(self, out: Path, overwrite: bool) -> tuple[LanguageNet, Corpus, Run]:
-        texts = read_texts(self.config)
-        corpus = encode_corpus(texts, self.config)
-        net = _seeded_net(self.config, corpus.vocabulary)
-        digest = net.recurrent.cell.digest()
-        settings = record.write_record(self.config, texts, corpus.vocabulary, digest)
-        # Only now that nothing is wrong with the settings and the data may a run be replaced.
-        return net, corpus, Run.create(out, settings, overwrite=overwrite)
-
-    def _continue(self, run: Run, given: dict[str, Any]) -> tuple[LanguageNet, Corpus, Run]:
-        self.config = record.continued(record.read_record(run.config, run.path), given)
-        texts = read_texts(self.config)
-        record.check_texts(run.config, texts)
-        vocabulary = vocabulary_from(self.config.level, run.config["vocabulary"])
-        net = _seeded_net(self.config, vocabulary)
-        digest = net.recurrent.cell.digest()
-        record.check_cell(run.config, self.config.cell, digest)
-        corpus = encode_corpus(texts, self.config, vocabulary)
-        run.save_config(record.write_record(self.config, texts, vocabulary, digest))
-        return net, corpus, run
-
-    def _shown(self, progress: Progress | bool) -> Progress | None:
-        if isinstance(progress, bool):
-            return RichProgress(max_minutes=self.config.max_minutes) if progress else None
-        return progress
-
-    def _finish(self, trained: _Trained, valid: Tokens | None, result: TrainingResult) -> None:
-        """Take the best weights, measure them exactly, write the model card and the report."""
-        net, vocabulary, run = trained
-        net.load_state_dict(run.load_model())
-        self._trained = trained
-        if valid is not None and result.stopped != "interrupted":
-            self.validation = evaluate_text(net, valid.ids, valid.characters)
-        sizes = {"parameters": net.parameter_count(), "tokens known": len(vocabulary)}
-        card = model_card(self.config, run.config["training files"], sizes, result, self.validation)
-        run.write_text("README.md", card)
-        sample = "" if result.stopped == "interrupted" else "".join(self.sample())
-        shown = page(self.config, run, sizes, result, self.validation, sample)
-        run.write_text("report.html", keep_inspection(run, shown))
-
-    def _validation_text(self) -> Tokens:
-        _, vocabulary, run = self._ready()
-        texts = read_texts(self.config)
-        record.check_texts(run.config, texts)
-        valid = encode_corpus(texts, self.config, vocabulary).valid
-        if valid is None:
-            raise DataError("The run kept no text for validation; name a file to evaluate on.")
-        return valid
-
-    def _ready(self) -> _Trained:
-        if self._trained is None:
-            raise RunError("The model is not trained yet; call fit, or LanguageModel.load(run).")
-        return self._trained
+        return cast("Language", self._task).sample(self._ready())
 
 
-def _seeded_net(config: LanguageConfig, vocabulary: Vocabulary) -> LanguageNet:
-    torch.manual_seed(config.seed)
-    return LanguageNet(config, len(vocabulary))
+def _text(data: Any) -> Text:
+    """Files and texts in memory, one after the other."""
+    if isinstance(data, Text):
+        return data
+    items = [data] if isinstance(data, (str, os.PathLike)) else list(data)
+    in_memory = [isinstance(item, str) and "\n" in item for item in items]
+    if items and all(in_memory):
+        return Text.of([str(item) for item in items])
+    if any(in_memory):
+        raise DataError("Files and texts in memory were given together; give one of the two.")
+    return read_text([os.fspath(item) for item in items])
 
 
-def _validation(valid: Tokens | None, rows: int) -> Validate | None:
-    if valid is None:
-        return None
-    rows = max(1, min(rows, len(valid.ids) // _ROW))
-    return lambda net: {"loss": mean_nats(cast("LanguageNet", net), valid.ids, rows=rows)}
+def _shown(numbers: Mapping[str, float]) -> dict[str, object]:
+    return {
+        "nats per token": f"{numbers['nats']:.4f}",
+        "bits per character": f"{numbers['bits_per_character']:.4f}",
+        "perplexity": f"{numbers['perplexity']:,.2f}",
+        "tokens": f"{numbers['tokens']:,}",
+    }
 
 
-def _names(files: Paths) -> tuple[str, ...]:
-    paths = [files] if isinstance(files, (str, os.PathLike)) else files
-    return tuple(os.fspath(path) for path in paths)
+def _spread(ids: Tensor, rows: int, steps: int) -> Tensor:
+    """Windows of the text as columns, (steps + 1, rows)."""
+    spare = len(ids) - steps - 1
+    if spare < 0:
+        raise DataError(
+            f"The text has {len(ids)} tokens, and {steps} steps need {steps + 1}; give a longer "
+            "text, or fewer steps."
+        )
+    starts = torch.linspace(0, spare, rows, dtype=torch.double).long()
+    return torch.stack([ids[start : start + steps + 1] for start in starts.tolist()], dim=1)
+
+
+def _texts(vocabulary: Vocabulary, tokens: Tensor) -> list[str]:
+    """Each token by itself as text."""
+    found = []
+    for token in tokens.tolist():
+        decoder = vocabulary.decoder()
+        text = decoder.feed(token) + decoder.flush()
+        found.append(text.strip(" ") or text or "?")
+    return found

@@ -3,30 +3,22 @@
 `recurra.tasks.long_range.config` and `.problems` are importable without loading torch.
 """
 
-import importlib
 from typing import TYPE_CHECKING
+
+from recurra.lazy import attach
 
 if TYPE_CHECKING:
     from recurra.tasks.long_range.config import LongRangeConfig
     from recurra.tasks.long_range.problems import PROBLEMS
     from recurra.tasks.long_range.task import LongRange
 
-_LAZY = {"LongRange": "task", "LongRangeConfig": "config", "PROBLEMS": "problems"}
-
 __all__ = ["PROBLEMS", "LongRange", "LongRangeConfig"]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(
-            f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}"
-        )
-    value: object = getattr(
-        importlib.import_module(f"recurra.tasks.long_range.{_LAZY[name]}"), name
-    )
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "PROBLEMS": "recurra.tasks.long_range.problems",
+        "LongRange": "recurra.tasks.long_range.task",
+        "LongRangeConfig": "recurra.tasks.long_range.config",
+    },
+)

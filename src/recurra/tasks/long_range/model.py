@@ -8,11 +8,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recurra.cells import load
-from recurra.nn import Recurrent, Stack
 from recurra.tasks.long_range.config import LongRangeConfig
 from recurra.tasks.long_range.draw import Batch
-from recurra.tasks.long_range.initialise import initialise, keep_orthogonal
 from recurra.tasks.long_range.problems import RECALLED
+from recurra.tasks.network import (
+    ActivationPenalties,
+    initialise,
+    penalised,
+    recurrent_layers,
+)
 from recurra.training import State
 
 __all__ = ["LongRangeNet", "Measured", "loss_of", "measure", "training_loss"]
@@ -26,32 +30,26 @@ class LongRangeNet(nn.Module):
 
     def __init__(self, config: LongRangeConfig) -> None:
         super().__init__()
-        task = config.task
+        task = config.definition
         self.cell = load(config.cell)
-        self.recurrent = _recurrent(config)
+        self.recurrent = recurrent_layers(config, task.inputs)
+        self.dropout = nn.Dropout(config.dropout)
+        self.penalties = ActivationPenalties(config)
         self.head = nn.Linear(self.recurrent.output_size, task.outputs)
         self.at_every_step = task.at_every_step
-        initialise(self.recurrent, config)
-        if config.orthogonal:
-            keep_orthogonal(self.recurrent)
+        initialise(self.recurrent, config, steps=config.steps)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(
+        self, inputs: Tensor, *, with_penalty: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
         outputs, _ = self.recurrent(inputs)
-        result: Tensor = self.head(outputs if self.at_every_step else outputs[-1])
-        return result
+        kept = self.dropout(outputs)
+        result: Tensor = self.head(kept if self.at_every_step else kept[-1])
+        return (result, self.penalties(kept, outputs)) if with_penalty else result
 
     def parameter_count(self) -> int:
         """Learnt numbers."""
         return sum(parameter.numel() for parameter in self.parameters())
-
-
-def _recurrent(config: LongRangeConfig) -> Recurrent | Stack:
-    sizes = (config.task.inputs, config.hidden, config.layers)
-    skip, norm = (None if how == "none" else how for how in (config.skip, config.norm))
-    if skip is None and norm is None and config.dilation == 1:
-        return Recurrent(config.cell, *sizes)
-    dilation = [config.dilation**layer for layer in range(config.layers)]
-    return Stack.of(config.cell, *sizes, skip=skip, norm=norm, dilation=dilation)
 
 
 class Measured(NamedTuple):
@@ -70,7 +68,8 @@ def loss_of(outputs: Tensor, targets: Tensor) -> Tensor:
 
 def training_loss(net: nn.Module, batch: Batch, state: State) -> tuple[Tensor, int, State]:
     """What `fit` asks for: the loss, the steps of all sequences, and no state to carry."""
-    loss = loss_of(net(batch.inputs), batch.targets)
+    outputs, penalty = net(batch.inputs, with_penalty=True)
+    loss = penalised(loss_of(outputs, batch.targets), penalty)
     return loss, batch.inputs.shape[0] * batch.inputs.shape[1], None
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from recurra.config.task import Published
 from recurra.errors import ConfigError
 
-__all__ = ["PIXELS", "PROBLEMS", "RECALLED", "Problem", "Published", "problem_named"]
+__all__ = ["PIXELS", "PROBLEMS", "RECALLED", "Problem", "problem_named"]
 
 RECALLED = 10
 """Symbols that copy memory asks to be kept."""
@@ -15,15 +16,6 @@ RECALLED = 10
 PIXELS = 28 * 28
 
 _BAI = "Bai, Kolter and Koltun 2018, table 1"
-
-
-@dataclass(frozen=True)
-class Published:
-    """A figure of the literature, by what it was measured on."""
-
-    name: str
-    value: float
-    source: str = _BAI
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +56,7 @@ class Problem:
 
 def _figures(lstm: float, gru: float, rnn: float, tcn: float) -> tuple[Published, ...]:
     given = {"LSTM": lstm, "GRU": gru, "RNN": rnn, "TCN": tcn}
-    return tuple(Published(name, value) for name, value in given.items())
+    return tuple(Published(name, value, _BAI) for name, value in given.items())
 
 
 _ALL = (

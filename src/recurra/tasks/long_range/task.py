@@ -1,151 +1,152 @@
-"""A long-range problem from Python: train, load, test."""
+"""The long-range problems as a task, and its estimator: train, load, test."""
 
 from __future__ import annotations
 
-import dataclasses
-import os
+import hashlib
+import math
 from typing import Any
 
-import torch
+from torch import Tensor, nn
 
-from recurra import __version__
-from recurra.errors import ConfigError, RunError
-from recurra.tasks.long_range.config import LongRangeConfig, long_range_config
-from recurra.tasks.long_range.model import LongRangeNet, Measured, measure, training_loss
-from recurra.tasks.long_range.page import card, page
+from recurra.nn.states import State
+from recurra.reports import Section
+from recurra.tasks.estimator import Estimator
+from recurra.tasks.long_range.config import LongRangeConfig
+from recurra.tasks.long_range.model import LongRangeNet, Measured, loss_of, measure, training_loss
 from recurra.tasks.long_range.sequences import held_out, training_windows
-from recurra.training import Progress, Run, TrainingResult, fit
+from recurra.tasks.signature import options_of
+from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Source, Task
+from recurra.training import Validate, Windows
 
-__all__ = ["LongRange", "new_model"]
-
-TASK = "long-range"
+__all__ = ["TASK", "LongRange", "LongRangeTask"]
 
 
-class LongRange:
+class LongRangeTask(Task[LongRangeConfig, None, nn.Module]):
+    """Sequences are drawn, or read from MNIST's digits; the test sequences are the same for all."""
+
+    configuration = LongRangeConfig
+    estimator = "recurra.tasks.long_range.task:LongRange"
+    unit = "steps"
+
+    def read(self, data: Any = None, **others: Any) -> None:
+        """Nothing: sequences are drawn when they are asked for."""
+
+    def sources(self, data: None) -> list[Source]:
+        """The problem's definition."""
+        key = f"{self.config.problem} {self.config.length}"
+        return [Source("problem", self.config.problem, hashlib.sha256(key.encode()).hexdigest())]
+
+    def build(self) -> LongRangeNet:
+        """Recurrent layers, and a linear layer over their outputs."""
+        return LongRangeNet(self.config)
+
+    def windows(self, data: None) -> Windows:
+        """Batches of sequences that no epoch repeats, or digits in another order each epoch."""
+        return training_windows(self.config)
+
+    def loss(self, model: nn.Module, batch: Any, state: State) -> tuple[Tensor, int, State]:
+        """Squared error or cross-entropy; nothing is carried from batch to batch."""
+        return training_loss(model, batch, state)
+
+    def validation(self, data: None) -> Validate:
+        """Loss and accuracy on the validation sequences."""
+        batches = list(held_out(self.config, "valid"))
+        return lambda net: _numbers(measure(net, batches))
+
+    def held_out(self, product: nn.Module, data: None) -> Evaluation:
+        """Loss and accuracy on the test sequences."""
+        return self.evaluate(product, data)
+
+    def evaluate(self, product: nn.Module, data: None, **options: Any) -> Evaluation:
+        """Loss and accuracy on the test sequences.
+
+        Where every step has a target, accuracy is that of the symbols to be recalled.
+        """
+        measured = measure(product.eval(), held_out(self.config, "test"))
+        problem = self.config.definition
+        accuracy = measured.accuracy
+        shown: dict[str, object] = {
+            "test loss": f"{measured.loss:.3g} ({problem.loss})",
+            **({} if accuracy is None else {"test accuracy": f"{accuracy:.2%}"}),
+            "by chance": f"{problem.chance(self.config.length):.3g} ({problem.measure})",
+        }
+        return Evaluation(_numbers(measured), [Section("Test", shown)])
+
+    def probe(self, data: None, *, rows: int, steps: int) -> Probe:
+        """The first test sequences, whole; where all steps have a target, the last one's loss."""
+        batch = next(iter(held_out(self.config, "test")))
+        targets = batch.targets[..., :rows]
+
+        def loss(outputs: Tensor) -> Tensor:
+            every = self.config.definition.at_every_step
+            return loss_of(outputs[-1], targets[-1]) if every else loss_of(outputs, targets)
+
+        return Probe(batch.inputs[:, :rows], loss)
+
+    def facts(self, product: nn.Module, data: None, evaluation: Evaluation | None) -> Facts:
+        """The problem, the model and the test."""
+        config, problem = self.config, self.config.definition
+        sizes = sum(parameter.numel() for parameter in self.module(product).parameters())
+        about = {
+            config.problem: problem.summary,
+            "source": problem.source,
+            "steps": f"{config.steps:,}",
+        }
+        sections = [
+            Section("Problem", about),
+            Section("Model", {config.cell: self._model(), "parameters": f"{sizes:,}"}),
+            *([] if evaluation is None else evaluation.sections),
+        ]
+        title = f"{config.problem}, T = {config.length}: {config.cell}"
+        return Facts(title, sections, ["recurra evaluate {run}", "recurra inspect {run}"])
+
+    def _model(self) -> str:
+        config = self.config
+        extras = {"skip": config.skip, "norm": config.norm, "init": config.init}
+        words = [f"{name} {value}" for name, value in extras.items() if value not in ("", "none")]
+        words += ["orthogonal recurrence"] if config.orthogonal else []
+        return ", ".join([f"{config.layers} x {config.hidden} hidden units", *words])
+
+    def figures(self, data: None) -> Figures:
+        """The problem's measure, chance and published figures."""
+        config, problem = self.config, self.config.definition
+        chance = problem.chance(config.length)
+        accuracy = problem.measure == "accuracy"
+        return Figures(
+            title=f"{config.problem}, T = {config.length}",
+            quality=f"test {problem.measure}",
+            measure=problem.measure,
+            chance=chance,
+            loss=f"loss ({problem.loss})",
+            chance_loss=math.log(problem.outputs) if accuracy else chance,
+            higher_is_better=accuracy,
+            published=problem.published.get(config.length, ()),
+        )
+
+
+TASK = LongRangeTask
+
+
+class LongRange(Estimator[LongRangeConfig, nn.Module]):
     """A model of a long-range problem.
 
-    Any field of `LongRangeConfig` may be given by name: `problem="adding"`, `length=200`,
-    `cell="gru"`, `hidden=64`, `max_steps=2000`, ... `fit` trains it, `load` brings one back.
+    Any field of `LongRangeConfig` may be given by name. `fit` trains it, `load` brings one back.
 
     Raises:
-        ConfigError: a setting is unknown, or its value can't be.
+        ConfigError: a setting is unknown, or its value is not allowed.
 
     Example:
-        >>> import tempfile
         >>> model = LongRange(length=10, hidden=4, max_steps=2, test_sequences=20)
-        >>> out = tempfile.mkdtemp()
-        >>> model.fit(out=out).steps
-        2
-        >>> LongRange.load(out).test().loss > 0
+        >>> model.fit().evaluate()["loss"] > 0
         True
     """
 
-    def __init__(self, **settings: Any) -> None:
-        self.config: LongRangeConfig = long_range_config(settings)
-        self.run: Run | None = None
-        self.net: LongRangeNet | None = None
+    task = LongRangeTask
 
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> LongRange:
-        """The model of a run.
-
-        Raises RunError where the run is missing, damaged or of another task, or where the equations
-        of its cell have changed since.
-        """
-        run = Run.open(path)
-        if run.config.get("task") != TASK:
-            raise RunError(f"{run.path} is a run of task {run.config.get('task')!r}, not {TASK!r}.")
-        model = cls(**run.config["settings"])
-        net = new_model(model.config)
-        _check_cell(run, net)
-        net.load_state_dict(run.load_model())
-        model.run, model.net = run, net
-        return model
-
-    def fit(
-        self,
-        *,
-        out: str | os.PathLike[str],
-        resume: bool = False,
-        overwrite: bool = False,
-        progress: Progress | None = None,
-    ) -> TrainingResult:
-        """Train into the run `out`; afterwards `net` has the weights that validated best.
-
-        Raises:
-            ConfigError: the run that is to go on has other settings.
-            DataError: the digits are not at hand.
-            RunError: `out` holds another run.
-            TrainingError: a loss or gradient is not finite, or the disk is full.
-        """
-        net = new_model(self.config)
-        windows = training_windows(self.config)
-        validation = list(held_out(self.config, "valid"))
-        run = self._continued(out, net) if resume else self._begun(out, net, overwrite)
-        self.run, self.net = run, net
-        result = fit(
-            net,
-            windows,
-            training_loss,
-            config=self.config,
-            run=run,
-            validate=lambda net: _figures(measure(net, validation)),
-            resume=resume,
-            progress=progress,
-        )
-        net.load_state_dict(run.load_model())
-        if result.stopped != "interrupted":
-            self._describe(run, result)
-        return result
-
-    def test(self) -> Measured:
-        """Loss and accuracy of the trained model on the test sequences."""
-        if self.net is None:
-            raise RunError("The model is not trained yet; call fit, or LongRange.load(run).")
-        self.net.eval()
-        return measure(self.net, held_out(self.config, "test"))
-
-    def _begun(self, out: str | os.PathLike[str], net: LongRangeNet, overwrite: bool) -> Run:
-        record = {
-            "task": TASK,
-            "recurra": __version__,
-            "settings": dataclasses.asdict(self.config),
-            "cell_digest": net.cell.digest(),
-        }
-        return Run.create(out, record, overwrite=overwrite)
-
-    def _continued(self, out: str | os.PathLike[str], net: LongRangeNet) -> Run:
-        run = Run.open(out)
-        known, given = run.config.get("settings"), dataclasses.asdict(self.config)
-        if known != given:
-            raise ConfigError(
-                f"{run.path} was begun with other settings; a run goes on with those it has: give "
-                "the same, or another --out."
-            )
-        _check_cell(run, net)
-        return run
-
-    def _describe(self, run: Run, result: TrainingResult) -> None:
-        """Test, and write the model card and the report."""
-        assert self.net is not None
-        found = self.test()
-        run.write_text("README.md", card(self.config, self.net.parameter_count(), result, found))
-        run.write_text("report.html", page(self.config, run, result, found))
+    @options_of(LongRangeConfig)
+    def __init__(self, config: LongRangeConfig) -> None:
+        super().__init__(config)
 
 
-def new_model(config: LongRangeConfig) -> LongRangeNet:
-    """The model as its training begins: torch's random numbers are seeded with the run's seed."""
-    torch.manual_seed(config.seed)
-    return LongRangeNet(config)
-
-
-def _check_cell(run: Run, net: LongRangeNet) -> None:
-    if run.config["cell_digest"] != net.cell.digest():
-        raise RunError(
-            f"The equations of the cell have changed since {run.path} was trained; restore them, "
-            "or train a new run."
-        )
-
-
-def _figures(found: Measured) -> dict[str, float]:
-    return {name: value for name, value in found._asdict().items() if value is not None}
+def _numbers(measured: Measured) -> dict[str, float]:
+    return {name: value for name, value in measured._asdict().items() if value is not None}

@@ -19,7 +19,7 @@ from forecast_helpers.toys import (
 )
 
 from recurra import Forecaster
-from recurra.errors import ConfigError, DataError
+from recurra.errors import ConfigError, DataError, RunError
 from recurra.tasks.forecast.evaluation.backtest import rolling_origins
 from recurra.tasks.forecast.facts import coverage_of, judgement_table
 
@@ -167,11 +167,10 @@ def test_nothing_after_an_origin_changes_its_forecast(model, scaling):
 
 
 def test_evaluating_does_not_train(trained):
-    before = {name: value.clone() for name, value in trained._model.nets[0].state_dict().items()}
+    net = trained._ready().nets[0]
+    before = {name: value.clone() for name, value in net.state_dict().items()}
     trained.evaluate(windows=2)
-    assert all(
-        (value == before[name]).all() for name, value in trained._model.nets[0].state_dict().items()
-    )
+    assert all((value == before[name]).all() for name, value in net.state_dict().items())
 
 
 def test_short_odd_and_late_series_do_not_stop_the_others():
@@ -210,7 +209,7 @@ def test_it_says_whether_the_best_baseline_is_beaten(trained):
 def test_a_loaded_run_is_judged_on_a_table_alone(tmp_path):
     model = tiny(model="direct").fit(TABLE, out=tmp_path / "run")
     again = Forecaster.load(tmp_path / "run")
-    with pytest.raises(ConfigError, match="give the table to evaluate on"):
+    with pytest.raises(RunError, match=r"trained on data in memory.* give the data"):
         again.evaluate()
     wanted = forecasts(model.evaluate(windows=2))
     np.testing.assert_array_equal(forecasts(again.evaluate(TABLE, windows=2)), wanted)

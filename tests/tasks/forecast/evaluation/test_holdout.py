@@ -23,7 +23,7 @@ def _interpreted():
 def test_held_out_windows_are_calibrated_on_others():
     """A window's actual values move the quantiles of other windows, never its own."""
     frame = table((60, 60, 60), gaps=False)
-    model = tiny(model="direct", holdback=24).fit(frame)._model
+    model = tiny(model="direct", holdback=24).fit(frame)._ready()
     panel = read_panel(frame, columns_of(model.config))
     origins = holdout_origins(
         model.config, panel, split(model.config, panel, model.nets[0].lookback)
@@ -42,17 +42,19 @@ def test_held_out_windows_are_calibrated_on_others():
 def test_coverage_is_undefined_where_windows_all_overlap():
     model = tiny(model="direct", holdback=5)
     frame = one("a", wave(60))
-    fitted = model.fit(frame)._model
+    fitted = model.fit(frame)._ready()
     found = judge_holdout(fitted, read_panel(frame, columns_of(model.config)))
     assert np.isnan(found.judgement.table["recurra"]["coverage80"])
     assert not np.isnan(found.judgement.table["Naive"]["coverage80"])
     assert "was not measured" in quality_of(found)["coverage"]
 
 
-def test_a_warning_says_that_there_are_fewer_windows():
+def test_fewer_windows_than_requested_are_reported():
     frame = table((60, 30), gaps=False)
-    model = tiny(model="direct").fit(frame)
-    with pytest.warns(ForecastWarning, match="windows = 9: 1 of 2 series are too short"):
-        model.evaluate(frame, windows=9)
-    with pytest.raises(DataError, match="fewer windows, or a smaller step"):
+    remarks = tiny(model="direct").fit(frame).evaluate(frame, windows=9).remarks
+    assert "windows = 9: 1 of 2 series are too short" in remarks[0]
+    with (
+        pytest.warns(ForecastWarning, match="windows = 40: 2 of 2 series are too short"),
+        pytest.raises(DataError, match="fewer windows, or a smaller step"),
+    ):
         tiny(model="direct").backtest(frame, windows=40)

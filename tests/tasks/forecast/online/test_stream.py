@@ -7,7 +7,7 @@ import torch
 
 from recurra.errors import ConfigError, DataError
 from recurra.tasks.forecast import Forecaster
-from recurra.tasks.forecast.config import forecast_config
+from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets import Sizes, StepInput, build
 from recurra.tasks.forecast.windows.cutter import WindowBatch
 
@@ -17,7 +17,7 @@ SIZES = Sizes(series=2, past=1, future=2, static=1, season=4)
 
 def net_of(model, **settings):
     torch.manual_seed(0)
-    config = forecast_config(
+    config = ForecastConfig.of(
         {"horizon": 3, "model": model, "hidden": 5, "lookback": 12, "embedding": 2, **settings}
         | ({"past": "wind"} if model != "autoregressive" else {})
     )
@@ -53,9 +53,10 @@ def test_advancing_is_reading_a_longer_lookback(model, settings):
             carried = net.advance(carried, now)
         net.lookback += further
         longer = net.begin(batch)
-    assert carried.keys() == longer.keys()
-    for name in carried:
+    assert carried.values.keys() == longer.values.keys()
+    for name in carried.values:
         torch.testing.assert_close(carried[name], longer[name], rtol=1e-4, atol=1e-5, msg=name)
+    torch.testing.assert_close(carried.layers, longer.layers, rtol=1e-4, atol=1e-5)
 
 
 def table(steps=120):

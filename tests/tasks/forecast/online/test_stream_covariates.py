@@ -40,7 +40,7 @@ def fitted(model, frame=BEGUN, **settings):
     given = {"model": model, "scaling": "none", "future": "price", "static": "kind,size", **past}
     forecaster = tiny(**{**given, "max_steps": 1, **settings}).fit(frame)
     torch.manual_seed(1)
-    for parameter in forecaster._model.nets[0].parameters():
+    for parameter in forecaster._ready().nets[0].parameters():
         parameter.data = 0.3 * torch.randn_like(parameter)
     return forecaster
 
@@ -59,11 +59,11 @@ def steps_of(frame):
 
 def longer(forecaster, frame, **given):
     """The forecast after further steps, read from where the stream began to read."""
-    forecaster._model.nets[0].lookback += SEASON
+    forecaster._ready().nets[0].lookback += SEASON
     try:
         return forecaster.predict(frame, **given)
     finally:
-        forecaster._model.nets[0].lookback -= SEASON
+        forecaster._ready().nets[0].lookback -= SEASON
 
 
 @pytest.mark.parametrize("model", STREAMED)

@@ -1,8 +1,9 @@
 """Backtests: forecasts from rolling origins, judged beside the baselines."""
 
 import math
-import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,12 @@ from recurra.errors import DataError
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.evaluation.judge import Forecasts, baseline_forecasts, judge
 from recurra.tasks.forecast.evaluation.judgement import Judgement
-from recurra.tasks.forecast.fitting import fit_model
 from recurra.tasks.forecast.frames import MODEL_NAME
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.nets.inference import Predictions
 from recurra.tasks.forecast.store import PlacedPanel
 from recurra.tasks.forecast.windows.splits import Origins
-from recurra.training import Progress, Run
+from recurra.tasks.task import Evaluation
 
 __all__ = [
     "Backtest",
@@ -30,9 +30,12 @@ __all__ = [
     "without_coverage",
 ]
 
+Train = Callable[[Panel], Model]
+"""Trains a model on the series of a panel alone."""
 
-@dataclass(frozen=True, eq=False)
-class Backtest:
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Backtest(Evaluation):
     """W forecasts of known steps: their origins, the forecasts, the actual values, the judgement.
 
     Attributes:
@@ -50,6 +53,11 @@ class Backtest:
     actual: NDArray[np.float64]
     judgement: Judgement
     levels: tuple[float, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The judgement, with the verdict and the remarks."""
+        about = {"verdict": self.judgement.verdict(MODEL_NAME), "remarks": list(self.remarks)}
+        return self.judgement.to_json() | about
 
     def __str__(self) -> str:
         return "\n".join([self.judgement.verdict(MODEL_NAME), *self.judgement.notes()])
@@ -114,7 +122,15 @@ def judge_origins(
         series=list(panel.ids[origins.series]),
         intervals=config.widths,
     )
-    return Backtest(panel, origins, predicted, actual, judgement, config.levels)
+    return Backtest(
+        numbers=judgement.table[MODEL_NAME],
+        panel=panel,
+        origins=origins,
+        predicted=predicted,
+        actual=actual,
+        judgement=judgement,
+        levels=config.levels,
+    )
 
 
 def without_coverage(backtest: Backtest) -> Backtest:
@@ -124,15 +140,12 @@ def without_coverage(backtest: Backtest) -> Backtest:
         name: math.nan if name.startswith("coverage") else value
         for name, value in table[MODEL_NAME].items()
     }
-    return replace(backtest, judgement=replace(backtest.judgement, table=table))
+    judgement = replace(backtest.judgement, table=table)
+    return replace(backtest, numbers=table[MODEL_NAME], judgement=judgement)
 
 
 def run_backtest(
-    config: ForecastConfig,
-    opened: UnencodedPanel,
-    origins: Origins,
-    refit: bool,
-    progress: Progress | None,
+    config: ForecastConfig, opened: UnencodedPanel, origins: Origins, refit: bool, train: Train
 ) -> Backtest:
     """Judge forecasts from `origins` by a model trained on the steps before the first of each
     series, or with `refit` by one for each round of origins, trained on all before that.
@@ -141,13 +154,13 @@ def run_backtest(
     round's origins, so no model has read anything after its round.
     """
     if not refit:
-        model, placed = _trained(config, opened, origins, progress)
+        model, placed = _trained(config, opened, origins, train)
         return judge_origins(model, placed, origins, seed=config.seed)
     point = np.empty((len(origins.series), config.horizon))
     quantiles = np.empty((*point.shape, len(config.levels)))
     for chosen in _rounds(origins):
         now = origins.at(chosen)
-        model, placed = _trained(config, opened, now, progress)
+        model, placed = _trained(config, opened, now, train)
         predicted = model.forecast(model.cutter(placed), now, seed=config.seed)
         point[chosen], quantiles[chosen] = predicted.point, predicted.quantiles
     return judge_origins(model, placed, origins, predicted=Predictions(point, quantiles, None))
@@ -174,7 +187,7 @@ def _training_ends(opened: UnencodedPanel, origins: Origins) -> NDArray[np.int64
 
 
 def _trained(
-    config: ForecastConfig, opened: UnencodedPanel, origins: Origins, progress: Progress | None
+    config: ForecastConfig, opened: UnencodedPanel, origins: Origins, train: Train
 ) -> tuple[Model, PlacedPanel]:
     """A model of the steps before `origins`, and the series as it may read them there.
 
@@ -191,9 +204,5 @@ def _trained(
     last_cutoffs = ends.copy()
     np.maximum.at(last_cutoffs, origins.series, origins.cutoffs)
     panel = opened.encode(opened.fit_schema(ends), last_cutoffs, config.horizon)
-    with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
-        run = Run.create(folder, {}, overwrite=True)
-        model = fit_model(config, panel.until(ends), run, resume=False, progress=progress).model
-    if model is None:
-        raise KeyboardInterrupt
+    model = train(panel.until(ends))
     return model, model.place(panel)

@@ -1,15 +1,11 @@
 """Evaluation on the held-out part of a training table, cheaply."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from recurra.data.series.panel import Panel
 from recurra.files import digest
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.evaluation.backtest import Backtest, judge_origins, without_coverage
-from recurra.tasks.forecast.facts import CALIBRATED_ON
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.store import PlacedPanel
 from recurra.tasks.forecast.windows.splits import Origins, holdout_origins, split
@@ -54,16 +50,15 @@ def spread_evenly(origins: Origins, most: int) -> Origins:
 
 
 def remarks(
-    config: ForecastConfig, record: Mapping[str, Any], backtest: Backtest, windows: int, step: int
+    config: ForecastConfig, values: str, backtest: Backtest, windows: int, step: int
 ) -> list[str]:
     """Caveats of a judgement without retraining: the earlier use of its windows.
 
-    `record` is the run's config.json; `windows` and `step` define the origins that were judged.
+    `values` is the digest of the training's values; `windows` and `step` define the origins that
+    were judged.
     """
-    if digest(backtest.panel.y.tobytes()) != record.get("values digest"):
-        return [
-            "These are not the values that the run was trained on: other series, or another time."
-        ]
+    if digest(backtest.panel.y.tobytes()) != values:
+        return ["These values differ from those of the training: other series, or another time."]
     if config.final_steps:
         return [
             "The final steps of training were on all of these values, so the table flatters the "
@@ -71,7 +66,11 @@ def remarks(
         ]
     steps = config.held_steps(backtest.panel.lengths)
     if config.horizon + step * (windows - 1) <= steps:
-        return [CALIBRATED_ON]
+        return [
+            "No weights were trained on these windows, but the best weights were chosen and the "
+            "intervals calibrated on them, so they flatter the model; --backtest trains again on "
+            "the steps before the windows."
+        ]
     return [
         f"Only the last {steps} steps of each series were held out: the windows before them were "
         "trained on, so the table flatters the model; --backtest trains again on the steps before "

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Mapping
 
-import torch
-
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.autoregressive import AutoregressiveNet
 from recurra.tasks.forecast.nets.components import (
@@ -17,6 +15,7 @@ from recurra.tasks.forecast.nets.components import (
 from recurra.tasks.forecast.nets.direct import DirectNet
 from recurra.tasks.forecast.nets.segments import SegmentsNet
 from recurra.tasks.forecast.nets.smoothing import SmoothingNet
+from recurra.tasks.network import ActivationPenalties, initialise
 
 __all__ = [
     "CarriedState",
@@ -37,6 +36,8 @@ _NETS: Mapping[str, Callable[[ForecastConfig, Sizes], ForecastNet]] = {
 
 
 def build(config: ForecastConfig, sizes: Sizes) -> ForecastNet:
-    """A network as its training begins: torch's random numbers are seeded with `config.seed`."""
-    torch.manual_seed(config.seed)
-    return _NETS[config.model](config, sizes)
+    """The network of `config.model`, its weights drawn from torch's random numbers."""
+    net = _NETS[config.model](config, sizes)
+    net.penalties = ActivationPenalties(config)
+    initialise(net, config, steps=net.steps)
+    return net

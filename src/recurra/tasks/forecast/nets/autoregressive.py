@@ -8,6 +8,7 @@ some lags back, the covariates of the step itself, the series' age and scale.
 import torch
 from torch import Tensor, nn
 
+from recurra.nn.states import State, reorder
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.components import (
     CarriedState,
@@ -16,11 +17,10 @@ from recurra.tasks.forecast.nets.components import (
     SeriesVectors,
     Sizes,
     StepInput,
-    recurrent_layers,
-    run_layers,
 )
 from recurra.tasks.forecast.nets.distributions import FAMILIES, RandomNumbers
 from recurra.tasks.forecast.windows.cutter import WindowBatch
+from recurra.tasks.network import penalised, recurrent_layers
 
 __all__ = ["AutoregressiveNet"]
 
@@ -43,26 +43,34 @@ class AutoregressiveNet(ForecastNet):
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(self.recurrent.output_size, self.family.size)
 
+    @property
+    def steps(self) -> int:
+        """Steps of the recurrence in a look-back, which the lags come before."""
+        return self.warm
+
     def loss(self, batch: WindowBatch) -> Tensor:
-        return self._negative_log_likelihood(batch, slice(max(self.lags), None))
+        loss, outputs = self._negative_log_likelihood(batch, slice(max(self.lags), None))
+        return penalised(loss, self.penalties(outputs, outputs))
 
     def forecast_loss(self, batch: WindowBatch) -> Tensor:
-        return self._negative_log_likelihood(batch, slice(self.lookback, None))
+        return self._negative_log_likelihood(batch, slice(self.lookback, None))[0]
 
-    def _negative_log_likelihood(self, batch: WindowBatch, steps: slice) -> Tensor:
-        """Mean negative log-likelihood of the steps that were seen, each given those before it."""
+    def _negative_log_likelihood(self, batch: WindowBatch, steps: slice) -> tuple[Tensor, Tensor]:
+        """Mean negative log-likelihood of the steps that were seen, each given those before it.
+
+        The layers' outputs come second.
+        """
         first = max(self.lags)
-        outputs, _ = run_layers(self.recurrent, self._inputs(batch, first, len(batch.values)))
+        outputs, _ = self.recurrent(self._inputs(batch, first, len(batch.values)))
         parameters = self.head(self.dropout(outputs[steps.start - first :]))
         log_prob = self.family.log_prob(parameters, batch.values[steps], batch.scale.float())
         seen = batch.seen[steps]
-        return -torch.where(seen, log_prob, 0).sum() / seen.sum().clamp(min=1)
+        return -torch.where(seen, log_prob, 0).sum() / seen.sum().clamp(min=1), outputs
 
     def begin(self, batch: WindowBatch) -> CarriedState:
         low = max(self.lags)
-        _, states = run_layers(self.recurrent, self._inputs(batch, low, self.lookback))
-        return {
-            **states,
+        _, layers = self.recurrent(self._inputs(batch, low, self.lookback))
+        values = {
             "values": batch.values[self.lookback - low : self.lookback],
             "seen": batch.seen[self.lookback - low : self.lookback],
             "age": batch.age[self.lookback],
@@ -70,10 +78,11 @@ class AutoregressiveNet(ForecastNet):
             "constant": self._constant(batch),
             "scale": batch.scale.float(),
         }
+        return CarriedState(layers, values)
 
     def advance(self, state: CarriedState, step: StepInput) -> CarriedState:
-        _, after = run_layers(self.recurrent, self._next(state, step.future), state)
-        return {**self._pushed(state, step.value, step.seen), **after}
+        _, layers = self.recurrent(self._next(state, step.future), state.layers)
+        return self._pushed(state, layers, step.value, step.seen)
 
     def forecast_from(self, state: CarriedState, future: Tensor, paths: int = 0) -> NetOutput:
         drawn = self._paths(state, future, max(self.samples, paths))
@@ -87,27 +96,32 @@ class AutoregressiveNet(ForecastNet):
         rows, drawn = state["scale"].shape[0], []
         seed = torch.randint(torch.iinfo(torch.int64).max, ())
         numbers = RandomNumbers(seed, state["key"], state["age"], samples)
-        outputs, after = run_layers(self.recurrent, self._next(state, future[0]), state)
+        outputs, layers = self.recurrent(self._next(state, future[0]), state.layers)
         # The first step ahead reads nothing that is drawn: one row does for all its samples.
-        wide = {name: _repeated(name, v, samples) for name, v in {**state, **after}.items()}
+        layers = reorder(layers, torch.arange(rows, device=future.device).repeat(samples))
+        repeated = {name: _repeated(name, v, samples) for name, v in state.values.items()}
+        wide = CarriedState(layers, repeated)
         outputs = outputs[-1].repeat(samples, 1)
         for step in range(self.horizon):
             if step:
                 inputs = self._next(wide, future[step].repeat(samples, 1))
-                outputs, after = run_layers(self.recurrent, inputs, wide)
-                wide, outputs = {**wide, **after}, outputs[-1]
+                outputs, layers = self.recurrent(inputs, wide.layers)
+                outputs = outputs[-1]
             drawn.append(self.family.sample(self.head(outputs), wide["scale"], numbers))
-            wide = self._pushed(wide, drawn[-1], torch.ones_like(drawn[-1], dtype=torch.bool))
+            seen = torch.ones_like(drawn[-1], dtype=torch.bool)
+            wide = self._pushed(wide, layers, drawn[-1], seen)
         return torch.stack(drawn).view(self.horizon, samples, rows).permute(1, 2, 0)
 
-    def _pushed(self, state: CarriedState, value: Tensor, seen: Tensor) -> CarriedState:
+    def _pushed(
+        self, state: CarriedState, layers: State, value: Tensor, seen: Tensor
+    ) -> CarriedState:
         """The state one step later: the newest value joins those of the lags, the oldest goes."""
-        return {
-            **state,
-            "values": torch.cat([state["values"][1:], value.unsqueeze(0)]),
-            "seen": torch.cat([state["seen"][1:], seen.unsqueeze(0)]),
-            "age": state["age"] + 1,
-        }
+        return state.later(
+            layers,
+            values=torch.cat([state["values"][1:], value.unsqueeze(0)]),
+            seen=torch.cat([state["seen"][1:], seen.unsqueeze(0)]),
+            age=state["age"] + 1,
+        )
 
     def _next(self, state: CarriedState, future: Tensor) -> Tensor:
         """The inputs of the step to come, (1, B, features)."""
@@ -135,7 +149,7 @@ class AutoregressiveNet(ForecastNet):
 
 
 def _repeated(name: str, value: Tensor, times: int) -> Tensor:
-    """Rows `times` over: they are the second axis where there is one for steps or layers."""
+    """Rows `times` over: they are the second axis where there is one for steps."""
     if name in ("age", "key", "scale"):
         return value.repeat(times)
     if name == "constant":

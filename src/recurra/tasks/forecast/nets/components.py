@@ -1,6 +1,10 @@
-"""Parts that the forecasting models share: sizes, vectors of series, layers, losses."""
+"""Base of the forecasting models: sizes, vectors of series, carried states, quantile losses."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,9 +13,11 @@ from torch import Tensor, nn
 from recurra.data.series.calendar import calendar_table
 from recurra.data.series.panel import Panel
 from recurra.nn import Recurrent, Stack
+from recurra.nn.states import State
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.windows.cutter import WindowBatch
 from recurra.tasks.forecast.windows.splits import season_of
+from recurra.tasks.network import ActivationPenalties
 
 __all__ = [
     "CarriedState",
@@ -21,8 +27,6 @@ __all__ = [
     "Sizes",
     "StepInput",
     "pinball",
-    "recurrent_layers",
-    "run_layers",
     "sizes_of",
     "target_loss",
 ]
@@ -71,8 +75,19 @@ class StepInput(NamedTuple):
     future: Tensor
 
 
-CarriedState = dict[str, Tensor]
-"""The state that a model carries from step to step of a stream, by name."""
+@dataclass(frozen=True)
+class CarriedState:
+    """The state that a model carries from step to step: its layers' states, and tensors by name."""
+
+    layers: State
+    values: Mapping[str, Tensor]
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.values[name]
+
+    def later(self, layers: State, **changed: Tensor) -> CarriedState:
+        """The same with new states of the layers, and with some tensors replaced."""
+        return CarriedState(layers, {**self.values, **changed})
 
 
 class ForecastNet(nn.Module):
@@ -83,14 +98,25 @@ class ForecastNet(nn.Module):
     counts in, `samples` the number of paths its quantiles are made of, 0 where it doesn't sample.
     """
 
+    recurrent: Recurrent | Stack
+    penalties: ActivationPenalties
     lookback: int
     levels: tuple[float, ...]
     kind: str
     errors: str
     samples = 0
 
+    @property
+    def steps(self) -> int:
+        """Steps of the recurrence in a look-back."""
+        return self.lookback
+
+    def forward(self, batch: WindowBatch) -> Tensor:
+        """The loss of the forecast alone: an inspection follows its gradient."""
+        return self.forecast_loss(batch)
+
     def loss(self, batch: WindowBatch) -> Tensor:
-        """Mean loss over the steps that were seen, a scalar."""
+        """Mean loss over the steps that were seen; penalties add to its gradient alone."""
         raise NotImplementedError
 
     def forecast(self, batch: WindowBatch, paths: int = 0) -> NetOutput:
@@ -137,6 +163,8 @@ class ForecastNet(nn.Module):
 class SeriesVectors(nn.Module):
     """A learnt vector for each series; one that was not trained on has the mean of all."""
 
+    undecayed = ("weight",)  # by weight decay: it is an embedding
+
     def __init__(self, series: int, size: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(series, size) / max(size, 1) ** 0.5)
@@ -144,39 +172,6 @@ class SeriesVectors(nn.Module):
     def forward(self, series: Tensor) -> Tensor:
         own = self.weight[series.clamp(min=0)]
         return torch.where((series < 0).unsqueeze(-1), self.weight.mean(0), own)
-
-
-def recurrent_layers(config: ForecastConfig, inputs: int) -> Recurrent | Stack:
-    """The recurrent layers; with `dilation` they are dilated and have residual connections."""
-    if config.dilation == 1:
-        return Recurrent(config.cell, inputs, config.hidden, config.layers)
-    dilation = [config.dilation**layer for layer in range(config.layers)]
-    return Stack.of(
-        config.cell, inputs, config.hidden, config.layers, skip="residual", dilation=dilation
-    )
-
-
-def run_layers(
-    layers: Recurrent | Stack, inputs: Tensor, state: CarriedState | None = None
-) -> tuple[Tensor, CarriedState]:
-    """Outputs (T, B, width) of the layers, from a state or from zeros, and the states after."""
-    outputs, after = layers(inputs, None if state is None else _layer_states(layers, state))
-    if isinstance(layers, Recurrent):
-        return outputs, {f"state.{k}": value for k, value in enumerate(after)}
-    states = {
-        f"state.{n}.{k}": value for n, layer in enumerate(after) for k, value in enumerate(layer)
-    }
-    return outputs, states
-
-
-def _layer_states(layers: Recurrent | Stack, state: CarriedState) -> Any:
-    """The states as the layers take them: by state, or by layer and state."""
-    if isinstance(layers, Recurrent):
-        return tuple(value for name, value in state.items() if name.startswith("state."))
-    return [
-        tuple(value for name, value in state.items() if name.startswith(f"state.{n}."))
-        for n in range(len(layers.layers))
-    ]
 
 
 def pinball(quantiles: Tensor, actual: Tensor, levels: Tensor) -> Tensor:

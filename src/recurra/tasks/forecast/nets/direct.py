@@ -16,10 +16,9 @@ from recurra.tasks.forecast.nets.components import (
     SeriesVectors,
     Sizes,
     StepInput,
-    recurrent_layers,
-    run_layers,
 )
 from recurra.tasks.forecast.windows.cutter import WindowBatch
+from recurra.tasks.network import penalised, recurrent_layers
 
 __all__ = ["DirectNet"]
 
@@ -53,24 +52,25 @@ class DirectNet(ForecastNet):
 
     def loss(self, batch: WindowBatch) -> Tensor:
         forks, constant = self._forks(), self._constant(batch)
-        outputs, _ = run_layers(self.recurrent, self._inputs(batch, constant))
+        outputs, _ = self.recurrent(self._inputs(batch, constant))
         future, actual, seen = (
             torch.stack([part[k + 1 : k + 1 + self.horizon] for k in forks])
             for part in (batch.future, batch.values, batch.seen)
         )
         decoded = self._decoded(outputs[forks], future, constant)
-        return self.mean_loss(decoded, actual, seen, batch)
+        loss = self.mean_loss(decoded, actual, seen, batch)
+        return penalised(loss, self.penalties(outputs, outputs))
 
     def begin(self, batch: WindowBatch) -> CarriedState:
         constant = self._constant(batch)
-        outputs, states = run_layers(self.recurrent, self._inputs(batch, constant))
-        return {**states, "output": outputs[-1], "constant": constant}
+        outputs, layers = self.recurrent(self._inputs(batch, constant))
+        return CarriedState(layers, {"output": outputs[-1], "constant": constant})
 
     def advance(self, state: CarriedState, step: StepInput) -> CarriedState:
         own = [step.value.unsqueeze(-1), step.seen.unsqueeze(-1).float(), step.past, step.future]
         inputs = torch.cat([*own, state["constant"]], -1).unsqueeze(0)
-        outputs, after = run_layers(self.recurrent, inputs, state)
-        return {**state, **after, "output": outputs[-1]}
+        outputs, layers = self.recurrent(inputs, state.layers)
+        return state.later(layers, output=outputs[-1])
 
     def forecast_from(self, state: CarriedState, future: Tensor, paths: int = 0) -> NetOutput:
         output, constant = state["output"].unsqueeze(0), state["constant"]

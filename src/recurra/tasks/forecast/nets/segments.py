@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import ConfigError
-from recurra.nn import Recurrent
+from recurra.nn.states import reorder
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.components import (
     CarriedState,
@@ -19,15 +19,17 @@ from recurra.tasks.forecast.nets.components import (
     SeriesVectors,
     Sizes,
     StepInput,
-    run_layers,
 )
 from recurra.tasks.forecast.windows.cutter import WindowBatch
+from recurra.tasks.network import penalised, recurrent_layers
 
 __all__ = ["SegmentsNet"]
 
 
 class SegmentsNet(ForecastNet):
     """Quantiles of H steps from segments of w steps; the look-back is a whole number of them."""
+
+    undecayed = ("positions",)  # by weight decay: an embedding
 
     def __init__(self, config: ForecastConfig, sizes: Sizes) -> None:
         super().__init__()
@@ -37,30 +39,38 @@ class SegmentsNet(ForecastNet):
         self.segment = config.segment or _divisor(sizes.season, config.horizon)
         self.lookback = max(lookback // self.segment, 1) * self.segment
         width, embedding = config.hidden, min(config.embedding, config.hidden - 1)
-        if config.dilation > 1:
-            raise ConfigError(
-                f"dilation = {config.dilation}: the segments model steps over segments as it is; "
-                "leave dilation out, or choose model = 'direct'."
-            )
         features = 2 + sizes.past + sizes.future
         self.projection = nn.Linear(self.segment * features, width)
-        self.recurrent = Recurrent(config.cell, width, width, config.layers)
+        self.recurrent = recurrent_layers(config, width)
         count = -(-config.horizon // self.segment)
         self.positions = nn.Parameter(torch.randn(count, width - embedding) / width**0.5)
         self.vectors = SeriesVectors(sizes.series, embedding)
         covariates = self.segment * sizes.future + sizes.static
         self.covariates = nn.Linear(covariates, width) if covariates else None
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(width, self.segment * max(len(self.levels), 1))
+        self.head = nn.Linear(self.recurrent.output_size, self.segment * max(len(self.levels), 1))
+
+    @property
+    def steps(self) -> int:
+        """Segments in a look-back."""
+        return self.lookback // self.segment
 
     def loss(self, batch: WindowBatch) -> Tensor:
-        outputs = self.forecast(batch).quantiles.transpose(0, 1)
+        state, outputs = self._read(batch)
+        future = batch.future[self.lookback :]
+        quantiles = self.forecast_from(state, future).quantiles.transpose(0, 1)
         actual, seen = batch.values[-self.horizon :], batch.seen[-self.horizon :]
-        return self.mean_loss(outputs, actual, seen, batch)
+        loss = self.mean_loss(quantiles, actual, seen, batch)
+        return penalised(loss, self.penalties(outputs, outputs))
 
     def begin(self, batch: WindowBatch) -> CarriedState:
-        _, states = run_layers(self.recurrent, torch.relu(self.projection(self._segments(batch))))
-        return {**states, "vectors": self.vectors(batch.series), "static": batch.static}
+        return self._read(batch)[0]
+
+    def _read(self, batch: WindowBatch) -> tuple[CarriedState, Tensor]:
+        """The state after the look-back, and the outputs of the layers in it."""
+        outputs, layers = self.recurrent(torch.relu(self.projection(self._segments(batch))))
+        values = {"vectors": self.vectors(batch.series), "static": batch.static}
+        return CarriedState(layers, values), outputs
 
     def advance(self, state: CarriedState, step: StepInput) -> CarriedState:
         raise ConfigError(
@@ -72,10 +82,8 @@ class SegmentsNet(ForecastNet):
         starts = self._starts(state, future)
         count, rows = starts.shape[:2]
         # Each segment ahead is a row of its own: one step from the last state of its series.
-        apart = {
-            n: value.repeat(1, count, 1) for n, value in state.items() if n.startswith("state.")
-        }
-        outputs, _ = run_layers(self.recurrent, starts.flatten(0, 1).unsqueeze(0), apart)
+        repeated = reorder(state.layers, torch.arange(rows, device=starts.device).repeat(count))
+        outputs, _ = self.recurrent(starts.flatten(0, 1).unsqueeze(0), repeated)
         quantiles = self.head(self.dropout(outputs[0])).view(count, rows, self.segment, -1)
         return NetOutput(quantiles.transpose(0, 1).flatten(1, 2)[:, : self.horizon])
 

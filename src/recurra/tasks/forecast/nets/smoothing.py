@@ -10,6 +10,7 @@ Here level and season add up; with `transform = "log"` they multiply, as in the 
 import torch
 from torch import Tensor, nn
 
+from recurra.nn.states import State
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.components import (
     CarriedState,
@@ -18,10 +19,9 @@ from recurra.tasks.forecast.nets.components import (
     SeriesVectors,
     Sizes,
     StepInput,
-    recurrent_layers,
-    run_layers,
 )
 from recurra.tasks.forecast.windows.cutter import WindowBatch
+from recurra.tasks.network import penalised, recurrent_layers
 
 __all__ = ["SmoothingNet", "smooth_in_blocks"]
 
@@ -34,6 +34,8 @@ _START = -0.5
 
 class SmoothingNet(ForecastNet):
     """Quantiles of H steps: level and season at the last step, and what the network adds."""
+
+    undecayed = ("constants", "season")  # by weight decay: each series' own start
 
     def __init__(self, config: ForecastConfig, sizes: Sizes) -> None:
         super().__init__()
@@ -75,13 +77,13 @@ class SmoothingNet(ForecastNet):
             future,
             self._constant(batch),
         )
-        return self.mean_loss(forecasts, actual, seen, batch)
+        loss = self.mean_loss(forecasts, actual, seen, batch)
+        return penalised(loss, self.penalties(outputs, outputs))
 
     def begin(self, batch: WindowBatch) -> CarriedState:
         """Level, season from the next step on, and the last window without it."""
-        rest, level, seasons, outputs, states = self._read(batch)
-        return {
-            **states,
+        rest, level, seasons, outputs, layers = self._read(batch)
+        values = {
             "output": outputs[-1],
             "level": level[-1],
             "season": seasons[-1],
@@ -89,6 +91,7 @@ class SmoothingNet(ForecastNet):
             "smoothing": torch.stack(self._smoothing_constants(batch)),
             "constant": self._constant(batch),
         }
+        return CarriedState(layers, values)
 
     def advance(self, state: CarriedState, step: StepInput) -> CarriedState:
         season, seen = state["season"], step.seen.float()
@@ -99,25 +102,24 @@ class SmoothingNet(ForecastNet):
         rest = torch.cat([state["rest"][1:], rest.unsqueeze(0)])
         own = [(rest - level).t(), seen.unsqueeze(-1), step.past, step.future]
         inputs = torch.cat([*own, state["constant"]], -1).unsqueeze(0)
-        outputs, after = run_layers(self.recurrent, inputs, state)
+        outputs, layers = self.recurrent(inputs, state.layers)
         later = torch.cat([season[1:], renewed.unsqueeze(0)])
-        changed = {"level": level, "season": later, "rest": rest}
-        return {**state, **after, **changed, "output": outputs[-1]}
+        return state.later(layers, level=level, season=later, rest=rest, output=outputs[-1])
 
     def forecast_from(self, state: CarriedState, future: Tensor, paths: int = 0) -> NetOutput:
         output, level, season = (state[n].unsqueeze(0) for n in ("output", "level", "season"))
         combined = self._combined(output, level, season, future.unsqueeze(0), state["constant"])
         return NetOutput(combined[0].transpose(0, 1))
 
-    def _read(self, batch: WindowBatch) -> tuple[Tensor, Tensor, Tensor, Tensor, CarriedState]:
+    def _read(self, batch: WindowBatch) -> tuple[Tensor, Tensor, Tensor, Tensor, State]:
         """Values without their season, levels, seasons by block, the network's outputs, states."""
         values, seen = batch.values[: self.lookback], batch.seen[: self.lookback]
         level, fitted, seasons = smooth_in_blocks(
             values, seen, *self._smoothing_constants(batch), self._first_season(batch)
         )
         rest = torch.where(seen, values - fitted, level)
-        outputs, states = run_layers(self.recurrent, self._inputs(batch, rest, seen, level))
-        return rest, level, seasons, outputs, states
+        outputs, layers = self.recurrent(self._inputs(batch, rest, seen, level))
+        return rest, level, seasons, outputs, layers
 
     def _combined(
         self, outputs: Tensor, level: Tensor, season: Tensor, future: Tensor, constant: Tensor

@@ -1,0 +1,109 @@
+"""Compiled code kept on disk: one file an entry, found by its key.
+
+An entry is a magic word and the format's number, its key and the SHA-256 of the code, 32 bytes
+each, then the code. Anything else is compiled again, and so is an entry that somebody else could
+have written, since entries are run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import logging
+import os
+import stat
+from pathlib import Path
+
+from recurra.files import write_private
+
+__all__ = ["load", "store"]
+
+LIMIT = 256 * 2**20
+"""Bytes that a folder may hold; entries that were unused for longest go first."""
+
+_MAGIC = b"recurra code 1\n"
+_SUFFIX = ".recurra-code"
+
+_REMEDY = "Set RECURRA_CACHE to a folder of yours, or to off."
+
+_log = logging.getLogger("recurra")
+
+
+def load(folder: Path, key: str) -> bytes | None:
+    """The code kept under `key`, or None if it isn't there, is damaged or isn't the user's own."""
+    path = _path(folder, key)
+    try:
+        with path.open("rb") as file:
+            reason = _distrust(os.fstat(file.fileno()))
+            data = file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        _warn_once(f"Compiled code can't be read from {folder}: {error.strerror}. {_REMEDY}")
+        return None
+    code = data[_HEAD:]
+    if data[:_HEAD] != _head(key, code):
+        reason = reason or "it is damaged"
+    if reason is not None:
+        _warn_once(f"The compiled code in {path} is not used, but compiled again: {reason}.")
+        return None
+    with contextlib.suppress(OSError):  # the time tells what was unused for longest
+        os.utime(path)
+    return code
+
+
+def store(folder: Path, key: str, code: bytes) -> None:
+    """Keep code; where that fails, warn once and continue."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(_path(folder, key), _head(key, code) + code)
+        _remove_oldest(folder)
+    except OSError as error:
+        _warn_once(f"Compiled code can't be kept in {folder}: {error.strerror}. {_REMEDY}")
+
+
+def _path(folder: Path, key: str) -> Path:
+    return folder / f"{key}{_SUFFIX}"
+
+
+def _head(key: str, code: bytes) -> bytes:
+    return _MAGIC + bytes.fromhex(key) + hashlib.sha256(code).digest()
+
+
+_HEAD = len(_MAGIC) + 64
+
+
+def _distrust(status: os.stat_result) -> str | None:
+    """Why what is in this file must not be run."""
+    if os.name != "posix":
+        return None
+    if status.st_uid != os.geteuid():
+        return "it belongs to another user"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "others than its owner may write to it"
+    return None
+
+
+def _remove_oldest(folder: Path) -> None:
+    """Bring the folder below its limit. Another process may do so too, or use what is removed."""
+    found = []
+    with os.scandir(folder) as listing:
+        for entry in listing:
+            if _SUFFIX in entry.name:  # and so what a killed process left
+                with contextlib.suppress(FileNotFoundError):
+                    status = entry.stat(follow_symlinks=False)
+                    found.append((status.st_mtime_ns, status.st_size, entry.path))
+    total = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if total <= LIMIT:
+            return
+        # Where a file in use can't be removed (Windows), it stays until the next time.
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        total -= size
+
+
+@functools.cache
+def _warn_once(text: str) -> None:
+    _log.warning(text)

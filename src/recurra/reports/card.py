@@ -1,0 +1,47 @@
+"""README.md of a run: its model card, in Markdown, from the sections that the report shows."""
+
+from collections.abc import Mapping, Sequence
+
+from recurra.reports.html_page import Section, TextTable
+
+__all__ = ["card"]
+
+
+def card(title: str, sections: Sequence[Section], use: Sequence[str]) -> str:
+    """The card; `use` are commands. Pictures and curves are left to the report.
+
+    >>> print(card("A run", [Section("Data", {"file": "a.txt"})], ["recurra evaluate run"]))
+    # A run
+    <BLANKLINE>
+    ## Data
+    <BLANKLINE>
+    - File: a.txt
+    <BLANKLINE>
+    ## Use
+    <BLANKLINE>
+    ```sh
+    recurra evaluate run
+    ```
+    <BLANKLINE>
+    """
+    parts = [f"# {title}", *filter(None, map(_section, sections))]
+    if use:
+        parts.append("\n".join(["## Use", "", "```sh", *use, "```"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(section: Section) -> str:
+    content = section.content
+    if isinstance(content, TextTable):
+        lines = [content.markdown()]
+    elif isinstance(content, Mapping):
+        lines = [f"- {_sentence(name)}: {value}" for name, value in content.items()]
+    elif isinstance(content, str):
+        lines = [content]
+    else:
+        return ""
+    return "\n".join([f"## {section.title}", "", *lines])
+
+
+def _sentence(name: str) -> str:
+    return name[0].upper() + name[1:]

@@ -1,0 +1,140 @@
+"""README.md and report.html of a run, of any task, and the inspection that a report may hold."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from recurra import __version__
+from recurra.errors import RunError
+from recurra.files import write_atomic
+from recurra.insight import Inspection
+from recurra.plots import plot_members
+from recurra.reports import (
+    Section,
+    TextTable,
+    amended,
+    card,
+    carried_over,
+    drawn_section,
+    inspection_sections,
+    report,
+    watched_sections,
+)
+from recurra.runs.run import Run
+from recurra.tasks.task import Facts, Probe
+from recurra.training import TrainingResult
+
+__all__ = ["Description", "add_inspection", "describe", "training_section"]
+
+_BLOCK = "inspection"
+_LEARNT = "Thin: training. Dots: the held-out part, on which the best weights are chosen."
+
+
+@dataclass(frozen=True)
+class Description:
+    """Everything that the card and the report of a run are made of; `members` are their runs."""
+
+    facts: Facts
+    results: Sequence[TrainingResult]
+    seed: int
+    metric: str
+    sources: Sequence[Mapping[str, Any]]
+    members: Sequence[Run]
+
+
+def describe(run: Run, about: Description) -> None:
+    """Write the model card and the report; an inspection that the old report holds is kept."""
+    facts = about.facts
+    training = training_section(about.results, about.seed, about.metric)
+    use = [command.format(run=shlex.quote(str(run.path))) for command in facts.use]
+    run.write_text(
+        "README.md",
+        card(facts.title, [*facts.sections, training, *_origin(about)], use),
+    )
+    sections = [*facts.sections, training, *_curves(about.members), *facts.pictures]
+    run.write_text("report.html", _keep_inspection(run, report(facts.title, sections)))
+
+
+def training_section(results: Sequence[TrainingResult], seed: int, metric: str) -> Section:
+    """How each member was trained, a row each."""
+    columns = ("seed", "steps", "epochs", "minutes", "best step", "its figure", "clipped", "ended")
+    rows = [
+        (
+            str(seed + number),
+            f"{result.steps:,}",
+            f"{result.epochs:,}",
+            f"{result.seconds / 60:.1f}",
+            f"{result.best['step']:,.0f}" if result.best else "",
+            f"{metric} {result.best[metric]:.4f}" if result.best else "",
+            f"{result.clipped_share:.1%}",
+            result.stopped,
+        )
+        for number, result in enumerate(results)
+    ]
+    return Section("Training", TextTable(columns, rows))
+
+
+def add_inspection(
+    run: Run, out: Path | None, found: Inspection, probe: Probe, model: nn.Module
+) -> Path:
+    """Add an inspection to the run's report.html, or write it as the page `out`; where it is."""
+    output, answers = probe.answer(model) if probe.answer is not None else (None, ())
+    sections = inspection_sections(found, probe.labels, output, answers)
+    if out is not None:
+        write_atomic(out, report(f"Inspection of {run.path}", sections).encode())
+        return out
+    path = run.path / "report.html"
+    page = path.read_text("utf-8") if path.exists() else report(f"Run {run.path}", [])
+    run.write_text("report.html", amended(page, _BLOCK, [_stand(run), *sections]))
+    return path
+
+
+def _origin(about: Description) -> list[Section]:
+    versions = (
+        f"recurra {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
+    )
+    data = [
+        f"{source['name']}: {source['path'] or 'in memory'} (SHA-256 {source['sha256']})"
+        for source in about.sources
+    ]
+    return [Section("Origin", {"made with": versions, "data": "; ".join(data)})]
+
+
+def _curves(members: Sequence[Run]) -> list[Section]:
+    """The curves of one training, or of each member; then the gradient's way through time."""
+    if len(members) == 1:
+        return [
+            Section("Curves", members[0].metrics()),
+            *watched_sections(members[0].gradients()),
+        ]
+    lines = {f"member {number + 1}": run.metrics() for number, run in enumerate(members)}
+    if not any("loss" in line for rows in lines.values() for line in rows):
+        return [Section("Learning curves", "No step was logged.")]
+    return [drawn_section("Learning curves", lambda: plot_members(lines), _LEARNT)]
+
+
+def _keep_inspection(run: Run, page: str) -> str:
+    """A new page for the run, with the inspection that its report.html has, if it has one."""
+    path = run.path / "report.html"
+    if not path.exists():
+        return page
+    try:
+        return carried_over(path.read_text("utf-8", "replace"), page, _BLOCK)
+    except RunError as error:
+        warnings.warn(f"{path} is replaced: {error}", stacklevel=2)
+        return page
+
+
+def _stand(run: Run) -> Section:
+    """How far training had come: the page may outlive the weights that were inspected."""
+    steps = max((line["step"] for line in run.metrics()), default=0)
+    return Section("Inspection", {"the best weights after": f"{steps:,} steps of training"})

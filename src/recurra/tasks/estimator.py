@@ -1,0 +1,391 @@
+"""Estimator: training, loading, resuming, judging and inspecting, the same for every task."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import os
+import shutil
+import tempfile
+import warnings
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import torch
+from torch import nn
+
+from recurra.config.task import TaskConfig
+from recurra.errors import ConfigError, RunError
+from recurra.insight import Inspection, inspect_model
+from recurra.runs.run import Run
+from recurra.tasks import record
+from recurra.tasks.description import Description, add_inspection, describe
+from recurra.tasks.session import Session
+from recurra.tasks.signature import Named, options_of
+from recurra.tasks.task import Evaluation, Facts, Task
+from recurra.tasks.warm_start import freeze, start_from
+from recurra.training import Progress, RichProgress, TrainingResult, fit
+
+__all__ = ["Estimator", "estimator_for"]
+
+Config = TypeVar("Config", bound=TaskConfig)
+Product = TypeVar("Product")
+
+
+class _Interrupted(Exception):
+    """A training was ended by a signal, saved."""
+
+
+class Estimator(Named[Config], Generic[Config, Product]):
+    """A model of a task: `fit` trains it into a run, `load` brings one back.
+
+    Any field of the task's configuration may be given by name. `results` are those of the
+    trainings, one a member of the ensemble; `validation` is the evaluation on the held-out data;
+    `run` is the run. It is cloned, and has `get_params` and `set_params`, as scikit-learn expects.
+    """
+
+    task: ClassVar[type[Task[Any, Any, Any]]]
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.results: tuple[TrainingResult, ...] = ()
+        self.validation: Evaluation | None = None
+        self.run: Run | None = None
+        self._task: Task[Config, Any, Product] = self.task(config)
+        self._product: Product | None = None
+        self._data: Any = None
+        self._facts: Facts | None = None
+
+    def fit(
+        self,
+        data: Any = None,
+        *,
+        out: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        progress: Progress | bool | None = None,
+        **others: Any,
+    ) -> Self:
+        """Train into the run `out`, and measure what the best weights came to.
+
+        Args:
+            data: files or data in memory; none: those that the settings name.
+            out: directory of the run; without one it lies in a temporary folder.
+            resume: resume the run from its last checkpoint, with the settings it was started with;
+                of those given here only epochs, max_steps, max_minutes and patience may differ.
+            overwrite: replace the run that is there.
+            progress: a live display on stderr; by default in a terminal or notebook.
+            others: further data, by the names that the task gives them.
+
+        Raises:
+            DataError: the data can't be used, or are too few.
+            ConfigError: a setting differs from that of the run which is to be resumed.
+            RunError: `out` holds another run, or the data or the cell of the run have changed.
+            TrainingError: a loss or gradient is not finite, or the disk is full.
+        """
+        if resume and (overwrite or out is None):
+            given = "overwritten" if overwrite else "without out"
+            raise ConfigError(
+                f"resume = true, and the run is {given}; a run is resumed from `out`, as it is."
+            )
+        self._forget()
+        place, temporary = self._place(out)
+        begin = self._resumed if resume else self._begun
+        models, data, run = begin(place, overwrite or temporary, data, others)
+        self.run, self._data = run, data
+        # Not before what would be refused is refused.
+        for note in self._task.notes(data):
+            warnings.warn(note, self._task.warning, stacklevel=2)
+        shown = _shown(progress, self._task.unit, self.config)
+        with contextlib.suppress(_Interrupted):
+            self._train(models, data, run, resume, shown, describes=not temporary)
+        return self
+
+    def evaluate(self, data: Any = None, **options: Any) -> Evaluation:
+        """Measure the model on data, or without any on the run's own held-out data."""
+        product = self._ready()
+        read = self._own_data() if data is None else self._task.read_measured(data)
+        return self._task.evaluate(product, read, **options)
+
+    def inspect(
+        self,
+        data: Any = None,
+        *,
+        rows: int = 4,
+        steps: int = 100,
+        out: str | os.PathLike[str] | None = None,
+    ) -> tuple[Inspection, Path]:
+        """Follow gradients through the model over data, with verdicts; and the page of pictures.
+
+        Args:
+            data: as for `evaluate`, of which about `rows` rows of `steps` steps are read.
+            rows: 1 or more.
+            steps: 2 or more.
+            out: the page to write; without one the pictures go to the run's report.html.
+        """
+        if rows < 1 or steps < 2:
+            raise ConfigError(
+                f"rows = {rows}, steps = {steps}; give 1 row or more of 2 steps or more."
+            )
+        product, run = self._ready(), self._run()
+        read = self._own_data() if data is None else self._task.read_measured(data)
+        probe = self._task.probe(read, rows=rows, steps=steps)
+        module = self._task.module(product).eval()
+        metrics = _folder(run, 0, self.config.ensemble).metrics()
+        found = inspect_model(module, probe.inputs, loss=probe.loss, metrics=metrics)
+        return found, add_inspection(run, None if out is None else Path(out), found, probe, module)
+
+    def session(self, **options: Any) -> Session[Any, Any]:
+        """A stream of one client: fed chunk by chunk, saved and restored."""
+        return self._task.session(self._ready(), **options)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """The trained model of a run.
+
+        Raises RunError where the run is missing, damaged, unfinished or of another task, or where
+        the equations of its cell have changed since.
+        """
+        run = Run.open(path)
+        config = record.read_config(run, cls.task)
+        model = cls.from_config(config, run.config["settings"])
+        task = model._task = cls.task(config, run.config["context"])
+        record.check_task(run, task, strict=False)
+        with torch.random.fork_rng(devices=[]):
+            models = [task.member(n).build() for n in range(config.ensemble)]
+        record.check_cells(run, models)
+        weights, artefacts = record.split_tensors(run.load_model(), config.ensemble)
+        for module, tensors in zip(models, weights, strict=True):
+            module.load_state_dict(tensors)
+            module.eval()
+        model._product = task.restore(models, artefacts, run.config.get("artefacts", {}))
+        model.run = run
+        return model
+
+    @classmethod
+    def resuming(cls, path: str | os.PathLike[str], given: Mapping[str, Any]) -> Self:
+        """An estimator to resume the run at `path` with, some settings given besides."""
+        return cls.from_config(record.resumed_config(Run.open(path), cls.task, given), given)
+
+    @property
+    def metric(self) -> str:
+        """The name of the number that chooses the best weights."""
+        return (self.config.best_metric or self._task.metric).name
+
+    def facts(self) -> Facts:
+        """Sections about data, model and quality, and commands for the run's next steps."""
+        if self._facts is None:
+            self._facts = self._task.facts(self._ready(), self._own_data(), self.validation)
+        return self._facts
+
+    def figures(self) -> Mapping[str, float]:
+        """The figures of a comparison."""
+        return self._task.test(self._ready(), self._own_data())
+
+    def _begun(
+        self, out: Path, overwrite: bool, data: Any, others: dict[str, Any]
+    ) -> tuple[list[nn.Module], Any, Run]:
+        """Models before their first step. Nothing is replaced before all has been checked."""
+        task = self.task(self.config)
+        read = task.read(data, **others)
+        start = None if self.config.start is None else Run.open(self.config.start)
+        task.context = task.context_of(read)
+        if start is not None:
+            task.context = task.grown(start.config.get("context", {}), dict(task.context))
+        models = _built(task)
+        said = [start_from(module, start) for module in models] if start is not None else []
+        for number in range(len(models)):
+            task.member(number).windows(read)
+        self.config = task.config = record.recorded(task, data, read)
+        self._task = task
+        settings = record.write_record(task, read, models, said[0] if said else None)
+        return models, read, Run.create(out, settings, overwrite=overwrite)
+
+    def _resumed(
+        self, out: Path, overwrite: bool, data: Any, others: dict[str, Any]
+    ) -> tuple[list[nn.Module], Any, Run]:
+        """Models as the run began; their checkpoints follow when training begins."""
+        run = Run.open(out)
+        config = record.resumed_config(run, self.task, self._given)
+        task = self.task(config, run.config["context"])
+        record.check_task(run, task, strict=True)
+        read = task.read(data, **others)
+        record.check_sources(run, task.sources(read))
+        models = _built(task)
+        record.check_cells(run, models)
+        self.config = task.config = record.recorded(task, data, read)
+        self._task = task
+        run.save_config({**run.config, "settings": record.settings_of(self.config)})
+        return models, read, run
+
+    def _train(
+        self,
+        models: list[nn.Module],
+        data: Any,
+        run: Run,
+        resume: bool,
+        progress: Progress | None,
+        *,
+        describes: bool,
+    ) -> None:
+        """Train every member, complete the product, keep it, and describe it."""
+        task = self._task
+        tasks = [task.member(number) for number in range(len(models))]
+        run_stage = _Stages(self, data, run, resume, progress)
+        self.results = run_stage("", models, tasks)
+        product = task.complete(models, data, run_stage)
+        self._product = product
+        tensors, facts = task.artefacts(product)
+        run.save_model(record.join_tensors(task.models(product), tensors))
+        results = [record.result_of(result) for result in self.results]
+        run.save_config({**run.config, "artefacts": facts, "results": results})
+        if describes:
+            self.validation = task.held_out(product, data)
+            describe(run, self._description())
+
+    def _description(self) -> Description:
+        run, members = self._run(), self.config.ensemble
+        return Description(
+            self.facts(),
+            self.results,
+            self.config.seed,
+            self.metric,
+            run.config["sources"],
+            [_folder(run, number, members) for number in range(members)],
+        )
+
+    def _own_data(self) -> Any:
+        """The data of the training, read again after a load; they must not have changed."""
+        if self._data is None:
+            run = self._run()
+            record.check_readable(run)
+            read = self._task.read()
+            record.check_sources(run, self._task.sources(read))
+            self._data = read
+        return self._data
+
+    def _place(self, out: str | os.PathLike[str] | None) -> tuple[Path, bool]:
+        if out is not None:
+            return Path(out), False
+        folder = tempfile.mkdtemp(prefix="recurra-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder), True
+
+    def _forget(self) -> None:
+        self.results, self.validation, self.run = (), None, None
+        self._product = self._data = self._facts = None
+
+    def _run(self) -> Run:
+        if self.run is None:
+            raise RunError(
+                f"The model is not trained yet; call fit, or {type(self).__name__}.load."
+            )
+        return self.run
+
+    def _ready(self) -> Product:
+        if self._product is None and self.results:
+            raise RunError(
+                f"The training was interrupted after {self.results[-1].steps:,} steps; resume it "
+                "with fit(..., resume=True), or load the run for its best weights so far."
+            )
+        self._run()
+        assert self._product is not None
+        return self._product
+
+
+class _Stages:
+    """Trains all models, as one stage of a run: "" is the first, in the members' own runs."""
+
+    def __init__(
+        self,
+        estimator: Estimator[Any, Any],
+        data: Any,
+        run: Run,
+        resume: bool,
+        progress: Progress | None,
+    ) -> None:
+        self._estimator, self._data, self._run = estimator, data, run
+        self._resume, self._progress = resume, progress
+
+    def __call__(
+        self, stage: str, models: Sequence[nn.Module], tasks: Sequence[Task[Any, Any, Any]]
+    ) -> tuple[TrainingResult, ...]:
+        results: list[TrainingResult] = []
+        for number, (model, task) in enumerate(zip(models, tasks, strict=True)):
+            results.append(self._train(stage, number, len(models), model, task))
+            if results[-1].stopped == "interrupted":
+                self._estimator.results = tuple(results)
+                raise _Interrupted
+        return tuple(results)
+
+    def _train(
+        self, stage: str, number: int, members: int, model: nn.Module, task: Task[Any, Any, Any]
+    ) -> TrainingResult:
+        run, resume = self._member_run(stage, number, members)
+        result = fit(
+            model,
+            task.windows(self._data),
+            task.loss,
+            config=task.config,
+            run=run,
+            validate=task.validation(self._data),
+            metric=task.metric,
+            resume=resume,
+            progress=self._progress,
+        )
+        model.load_state_dict(run.load_model())
+        model.eval()
+        return result
+
+    def _member_run(self, stage: str, number: int, members: int) -> tuple[Run, bool]:
+        folder = self._run.path
+        folder = folder / "members" / str(number) if members > 1 else folder
+        folder = folder / stage if stage else folder
+        if folder == self._run.path:
+            return self._run, self._resume
+        resume = self._resume and (folder / "manifest.json").exists()
+        run = Run.open(folder) if resume else Run.create(folder, {"member": number})
+        return run, resume
+
+
+@functools.cache
+def estimator_for(task: type[Task[Any, Any, Any]]) -> type[Estimator[Any, Any]]:
+    """The estimator of a task: its own, where it names one, else a plain one."""
+    if task.estimator:
+        module, _, name = task.estimator.partition(":")
+        own: type[Estimator[Any, Any]] = getattr(importlib.import_module(module), name)
+        return own
+
+    @options_of(task.configuration)
+    def init(self: Estimator[Any, Any], config: Any) -> None:
+        Estimator.__init__(self, config)
+
+    body = {"task": task, "__init__": init, "__module__": task.__module__, "__doc__": task.__doc__}
+    return type(f"{task.__name__}Estimator", (Estimator,), body)
+
+
+def _built(task: Task[Any, Any, Any]) -> list[nn.Module]:
+    """The models of all members, as each one's seed draws them."""
+    models = []
+    for number in range(task.config.ensemble):
+        member = task.member(number)
+        torch.manual_seed(member.config.seed)
+        models.append(member.build())
+        freeze(models[-1], member.config.freeze)
+    return models
+
+
+def _folder(run: Run, number: int, members: int) -> Run:
+    return run if members == 1 else Run.open(run.path / "members" / str(number))
+
+
+def _shown(progress: Progress | bool | None, unit: str, config: TaskConfig) -> Progress | None:
+    """What shows the progress: by default a display where somebody watches."""
+    if progress is None:
+        progress = RichProgress.is_watched()
+    if isinstance(progress, bool):
+        return RichProgress(max_minutes=config.max_minutes, unit=unit) if progress else None
+    return progress

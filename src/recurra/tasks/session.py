@@ -1,0 +1,76 @@
+"""Sessions: the streaming state of one client, fed step by step, saved and restored."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Generic, TypeVar
+
+from torch import Tensor, nn
+
+from recurra.errors import RunError
+from recurra.runs.saving import from_bytes, metadata_of, to_bytes
+
+__all__ = ["Session", "weights_digest"]
+
+Chunk = TypeVar("Chunk")
+Result = TypeVar("Result")
+
+_FORMAT = "recurra session 1"
+
+
+class Session(ABC, Generic[Chunk, Result]):
+    """A stream: `feed` takes what has come and gives the results that it settles.
+
+    Whatever the chunks, the results are those of the whole sequence. `digest` is that of the
+    model: a saved state is restored by the same model alone.
+    """
+
+    def __init__(self, digest: str) -> None:
+        self._digest = digest
+
+    @abstractmethod
+    def feed(self, chunk: Chunk) -> list[Result]:
+        """Read what has come; the results that are settled by it, oldest first."""
+
+    def finish(self) -> list[Result]:
+        """End the stream: the results that were waiting for more."""
+        return []
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """Everything the stream depends on, as tensors by name."""
+
+    @abstractmethod
+    def set_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put back what `state` gave."""
+
+    def save(self) -> bytes:
+        """The stream as it is now, as bytes that `restore` reads."""
+        return to_bytes(self.state(), {"format": _FORMAT, "model": self._digest})
+
+    def restore(self, saved: bytes) -> None:
+        """Go back to a saved state, perhaps in another process.
+
+        Raises RunError for bytes that are no saved session, or that of another model.
+        """
+        about = metadata_of(saved)
+        if about.get("format") != _FORMAT:
+            raise RunError("These bytes are not a saved session; give what `save` returned.")
+        if about.get("model") != self._digest:
+            raise RunError(
+                "The session was saved by another model, or by other weights; restore it with the "
+                "run that saved it."
+            )
+        self.set_state(from_bytes(saved, "the saved session"))
+
+
+def weights_digest(models: Sequence[nn.Module]) -> str:
+    """The SHA-256 of all parameters and buffers, by which sessions know their model."""
+    total = hashlib.sha256()
+    for model in models:
+        for name, tensor in sorted(model.state_dict().items()):
+            total.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+            total.update(to_bytes({"": tensor}))
+    return total.hexdigest()

@@ -1,1 +1,0 @@
-"""Makes `forecast_helpers`, which lies beside this file, importable for the tests of all rooms."""
