@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from types import FrameType
+from typing import IO, Any, NoReturn
 
 from recurra import errors
 from recurra.errors import MissingExtra, RecurraError
@@ -83,9 +84,9 @@ def run_jobs(
     """Run jobs in turn, `workers` at a time.
 
     `progress(name, line)` is called from threads with each line that a job reports; `ended` with
-    each job that has ended, and its result. Ctrl-C interrupts all processes, so that they can save,
-    and is raised once they have ended; a second one kills them. The first error of any process is
-    raised after the others were interrupted and have ended.
+    each job that has ended, and its result. A KeyboardInterrupt terminates all processes, which may
+    save before they end, and is raised once they have ended; a second one kills them. The first
+    error of any process is raised after the others were terminated and have ended.
     """
     crew = _Crew(progress)
     with ThreadPoolExecutor(workers) as pool:
@@ -95,7 +96,8 @@ def run_jobs(
                 if (outcome := future.result()) is not None:
                     ended(futures[future], outcome["result"])
         except BaseException:
-            crew.stop(signal.SIGINT)
+            # SIGTERM: a shell's background job, and all that it starts, ignores SIGINT.
+            crew.stop(signal.SIGTERM)
             for future in futures:
                 future.cancel()
             try:
@@ -189,9 +191,15 @@ def _write(line: dict[str, Any]) -> None:
     sys.__stdout__.flush()
 
 
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Let a job end as on Ctrl-C, which a process started in the background ignores."""
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the order of the first argument, and write its result or its error."""
     order = json.loads(sys.argv[1])
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.stdout = sys.stderr  # where a user's cell may print without disturbing the lines
     module, _, name = order["function"].partition(":")
     try:

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from oracles import ORACLES, run
-from own_cells import EVERY
 
+from helpers.cell_oracles import ORACLES, run
+from helpers.own_cells import EVERY
 from recurra.compile import kernel
 from recurra.ir import verify
 from recurra.nn.layers.rnn_base import as_cell_parameters

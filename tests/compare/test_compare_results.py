@@ -149,7 +149,7 @@ def test_a_language_model_and_its_outcome(tmp_path):
     settings |= {"cells": ["rnn"], "hidden": 3, "batch_size": 2, "seeds": 1}
     trial = plan(comparison_from(settings))[0].trials[0]
     found = outcome_of(trial, tmp_path / "run", quiet())
-    assert 2 < found.test["loss"] < 5
+    assert 2 < found.test["nats"] < 5
     assert found.horizon.steps <= 3
 
 
@@ -158,6 +158,6 @@ def test_progress_is_passed_on_a_few_times_a_second():
     progress = TrialProgress(lambda **line: told.append(line))
     progress.start(10, 3)
     for step in range(4, 10):
-        progress.update(step, 1, 0.5, 100.0, validation_loss=0.25)
+        progress.update(step, 1, 0.5, 100.0, validation=0.25)
     assert told == [{"step": 3}, {"step": 4, "loss": 0.5, "validation": 0.25}]
     assert progress.step == 9

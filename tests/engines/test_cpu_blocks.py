@@ -4,8 +4,8 @@ import pytest
 import torch
 from contract import assert_same, distance, draw, everything, marks, widened
 from fresh import by_columns, guarded_all, hoisted, renamed, threads
-from own_cells import HeadsLSTM
 
+from helpers.own_cells import HeadsLSTM
 from recurra.cells import Cell, sigmoid, sLSTM, tanh
 from recurra.compile import kernel
 from recurra.engines.cpu.plan import tiling

@@ -100,7 +100,7 @@ def _more(words: tuple[str, ...]) -> dict[str, Any]:
     for word in words:
         key, equals, text = word.partition("=")
         if not equals or not key.isidentifier():
-            raise ConfigError(f"--set {word}: a setting is given as KEY=VALUE: layers=2.")
+            raise ConfigError(f"--set {word}: give a setting as KEY=VALUE, such as layers=2.")
         try:
             settings |= tomllib.loads(f"{key} = {text}")
         except tomllib.TOMLDecodeError:

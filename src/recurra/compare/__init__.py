@@ -3,24 +3,15 @@
 `recurra.compare.comparison` is importable without loading torch.
 """
 
-import importlib
 from typing import TYPE_CHECKING
+
+from recurra.lazy import attach
 
 if TYPE_CHECKING:
     from recurra.compare.comparison import Comparison, comparison_from
     from recurra.compare.comparison_run import ComparisonProgress, compare
     from recurra.compare.findings import Findings
     from recurra.compare.outcomes import CellResult, Outcome
-
-_LAZY = {
-    "CellResult": "outcomes",
-    "Comparison": "comparison",
-    "ComparisonProgress": "comparison_run",
-    "Findings": "findings",
-    "Outcome": "outcomes",
-    "compare": "comparison_run",
-    "comparison_from": "comparison",
-}
 
 __all__ = [
     "CellResult",
@@ -32,16 +23,15 @@ __all__ = [
     "comparison_from",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(
-            f"module 'recurra.compare' has no attribute {name!r}; it has {', '.join(__all__)}"
-        )
-    value: object = getattr(importlib.import_module(f"recurra.compare.{_LAZY[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "CellResult": "recurra.compare.outcomes",
+        "Comparison": "recurra.compare.comparison",
+        "ComparisonProgress": "recurra.compare.comparison_run",
+        "Findings": "recurra.compare.findings",
+        "Outcome": "recurra.compare.outcomes",
+        "compare": "recurra.compare.comparison_run",
+        "comparison_from": "recurra.compare.comparison",
+    },
+)

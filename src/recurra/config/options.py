@@ -82,6 +82,8 @@ def _required(field: "dataclasses.Field[Any]") -> bool:
 
 
 def _unknown(name: str, known: list[str]) -> str:
+    if not known:
+        return f"{name!r} is not an option; there are none."
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     remedy = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}."
     return f"{name!r} is not an option; {remedy}"

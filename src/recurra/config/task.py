@@ -29,7 +29,8 @@ class EvaluateOptions:
 class TaskConfig(NetworkConfig):
     """Settings of a task: subclass it, and give each further setting as a field with `option`.
 
-    `evaluation` holds the options of the task's evaluation; `contests` names what `recurra
+    `task` is its name, `summary` a sentence about it; `places` names settings that say where data
+    lie. `evaluation` holds the options of the task's evaluation; `contests` names what `recurra
     compare` may compare cells on, each with the settings that make it; `groups` are titles under
     which the command line lists settings.
 
@@ -40,6 +41,7 @@ class TaskConfig(NetworkConfig):
     summary: ClassVar[str] = ""
     evaluation: ClassVar[type[EvaluateOptions]] = EvaluateOptions
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    places: ClassVar[tuple[str, ...]] = ()
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     data: tuple[str, ...] = option((), "files to train on")

@@ -105,7 +105,7 @@ def resumed_config(
     """A run's configuration with what was given besides; ConfigError for what may not change."""
     config = read_config(run, task)
     again = task.configuration.of({**run.config["settings"], **given})
-    places = (*_PLACES, *getattr(task.configuration, "places", ()))
+    places = (*_PLACES, *task.configuration.places)
     allowed = (*EXTENDABLE, *places)
     for name in given:
         old, new = getattr(config, name), getattr(again, name)

@@ -24,6 +24,7 @@ from recurra.config.training import Metric
 from recurra.errors import ConfigError, DataError, RunError
 from recurra.files import digest, sync_folder, write_synced
 from recurra.nn.states import flatten, tensors_of, unflatten
+from recurra.runs import ranks
 from recurra.runs.run import Run
 from recurra.runs.saving import from_bytes, saving, to_bytes
 from recurra.training import optim
@@ -208,8 +209,9 @@ class Keeper:
         require_finite(self._model, others, state.step)
         numbers = {**self._fixed, "lines_bytes": self._run.sync_lines()}
         checkpoint = take(self._model, self._optimizer, state, self._best, **numbers)
-        with saving(f"The checkpoint of step {state.step}", self._run.path):
-            save(self._folder, checkpoint)
+        if ranks.rank() == 0:
+            with saving(f"The checkpoint of step {state.step}", self._run.path):
+                save(self._folder, checkpoint)
         self._saved_at = state.step
         if self._best is None:
             self._run.save_model(checkpoint.model)
@@ -229,15 +231,12 @@ def take(
     best: dict[str, Tensor] | None,
     **more: Any,
 ) -> Checkpoint:
-    """A checkpoint of all that; `more` is JSON kept beside it."""
+    """A checkpoint of all that, of every rank; `more` is JSON kept beside it."""
     shape, carried = flatten(state.carried)
-    training = (
-        _under("optimizer", optim.tensors(optimizer))
-        | _under("random", random_states())
-        | _under("carried", carried)
-    )
+    own = _under("random", random_states()) | _under("carried", carried)
+    training = _under("optimizer", optim.tensors(optimizer)) | _of_all_ranks(own)
     numbers = {name: value for name, value in vars(state).items() if name != "carried"}
-    numbers |= {"meter": asdict(state.meter), "carried": shape, **more}
+    numbers |= {"meter": asdict(state.meter), "carried": ranks.share(shape), **more}
     return Checkpoint(state.step, model.state_dict(), training, best, numbers)
 
 
@@ -252,7 +251,7 @@ def restore(
     """Put model, optimiser and random states back, and give the loop's state.
 
     Raises `RunError` for another model, `DataError` where an epoch no longer has `windows` windows,
-    `ConfigError` where another metric chose the best weights.
+    `ConfigError` where another metric chose the best weights, or as many ranks weren't there.
     """
     numbers = dict(checkpoint.state)
     if numbers["windows"] != windows:
@@ -265,16 +264,41 @@ def restore(
             f"The run has chosen its best weights by {numbers['metric']}, and best is {metric} "
             "now; resume with the metric that it was started with."
         )
+    if len(numbers["carried"]) != ranks.world_size():
+        raise ConfigError(
+            f"The checkpoint was saved by {_processes(len(numbers['carried']))}, and this is "
+            f"{_processes(ranks.world_size())}; resume with as many as before: torchrun "
+            f"--nproc-per-node {len(numbers['carried'])} on one machine."
+        )
     try:
         model.load_state_dict(checkpoint.model)
     except RuntimeError as error:
         raise RunError(f"The checkpoint is of another model: {error}") from error
     optim.load_tensors(optimizer, _of("optimizer", checkpoint.training))
-    restore_random_states(_of("random", checkpoint.training))
+    own = _of(f"rank{ranks.rank()}", checkpoint.training)
+    restore_random_states(_of("random", own))
     device = next(model.parameters()).device
-    numbers["carried"] = unflatten(numbers["carried"], _of("carried", checkpoint.training), device)
+    shape = numbers["carried"][ranks.rank()]
+    numbers["carried"] = unflatten(shape, _of("carried", own), device)
     numbers["meter"] = Meter(**numbers["meter"])
     return LoopState(**{name: numbers[name] for name in vars(LoopState())})
+
+
+def _processes(count: int) -> str:
+    return "one process" if count == 1 else f"{count} processes"
+
+
+def _of_all_ranks(own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors that each rank has of its own, as `rank0/...` and so on."""
+    if ranks.world_size() == 1:
+        return _under("rank0", own)
+    parts = ranks.exchange(to_bytes(own))
+    every = [from_bytes(data, f"The state of rank {rank}") for rank, data in enumerate(parts)]
+    return {
+        name: tensor
+        for rank, tensors in enumerate(every)
+        for name, tensor in _under(f"rank{rank}", tensors).items()
+    }
 
 
 def _under(group: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from recurra.errors import TrainingError
 from recurra.nn.states import State, tensors_of
+from recurra.runs import ranks
 from recurra.training.protocols import Loss
 from recurra.training.randomness import Before
 
@@ -35,6 +36,7 @@ def require_finite(model: nn.Module, others: Iterable[Tensor], step: int) -> Non
     bad = _bad_weight(model)
     if bad is None and any(_is_bad(tensor) for tensor in others):
         bad = "the state of the optimiser, or the state carried from window to window"
+    bad = next(filter(None, ranks.share(bad)), None)
     if bad:
         when = f"After step {step}" if step else "Before the first step"
         remedy = "lower learning_rate or set clip_norm" if step else "look at how it is initialised"

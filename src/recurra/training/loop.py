@@ -13,8 +13,10 @@ from torch import nn
 
 from recurra.config.training import Metric, TrainingConfig
 from recurra.errors import ConfigError, DataError, TrainingError
+from recurra.runs import ranks
 from recurra.runs.run import Run
 from recurra.training.checkpointing import Keeper
+from recurra.training.distributed import seed_of_rank, sharded, synchronise
 from recurra.training.interrupts import Interrupts
 from recurra.training.loop_state import LoopState, Meter, Recorder, summary_writer
 from recurra.training.optim import make_optimizer, trained
@@ -74,6 +76,7 @@ def fit(
     went bad) and for a full disk, `RunError` for a damaged checkpoint, `ConfigError` for options
     that this model can't have, `DataError` where `windows` is empty or not the checkpoint's.
     """
+    windows = sharded(windows)
     _check(model, windows, config, validate)
     metric = config.best_metric or metric
     optimizer = make_optimizer(model, config)
@@ -85,11 +88,12 @@ def fit(
         run,
         validate,
         metric,
-        progress or Silent(),
+        progress if progress is not None and ranks.rank() == 0 else Silent(),
     )
-    with loop.interrupts:
+    with run.locked(), loop.interrupts:
         loop.begin(resume)
         stopped = loop.run_to_end()
+        ranks.wait()  # for what rank 0 has written
     return loop.result(stopped)
 
 
@@ -146,18 +150,20 @@ class _Loop:
         self.validate, self.metric, self.progress = validate, metric, progress
         self.model, self.config = stepper.model, stepper.config
         self.interrupts = Interrupts()
+        self.signal: int | None = None  # that any rank has received
         self.state = LoopState()
         self.recorder = Recorder(run)
 
     def begin(self, resume: bool) -> None:
-        """Start anew, or go on from the newest checkpoint."""
-        torch.manual_seed(self.config.seed)
+        """Start from the beginning, or resume from the newest checkpoint."""
+        torch.manual_seed(seed_of_rank(self.config.seed))
+        synchronise(self.model, buffers_alone=False)
         self.state = self.keeper.begin(resume) or self.state
         if resume:
             self.progress.message(_where(self.state))
-        # Before the first step, too: a killed run goes on from the same initial weights.
+        # Before the first step, too: a killed run resumes from the same initial weights.
         self.keeper.save(self.state)
-        if self.config.tensorboard:
+        if self.config.tensorboard and ranks.rank() == 0:
             folder = str(self.run.path / "tensorboard")
             writer = summary_writer()(folder, purge_step=self.state.step + 1)
             self.recorder = Recorder(self.run, writer)
@@ -172,6 +178,7 @@ class _Loop:
             if self.interrupts.received > 1:
                 raise
             self.keeper.save(self.state)
+            self._hear()
             return "interrupted"
         finally:
             self.progress.stop()
@@ -185,15 +192,16 @@ class _Loop:
             self._validate_if_due()
             self._save_if_due()
         self.keeper.save(self.state)
-        # What comes after that checkpoint is undone on resuming, so that going on for longer is the
-        # same as never having stopped.
+        # What comes after that checkpoint is undone on resuming, so that training for longer is
+        # the same as never having stopped.
         if stopped != "interrupted":
             self._finish()
         return stopped
 
     def _reason_to_stop(self) -> Stopped | None:
         state, config = self.state, self.config
-        if self.interrupts.signal is not None:
+        self._hear()
+        if self.signal is not None:
             return "interrupted"
         if config.patience is not None and state.since_best >= config.patience:
             return "early"
@@ -204,6 +212,12 @@ class _Loop:
         if config.max_minutes is not None and state.seconds >= 60 * config.max_minutes:
             return "time"
         return None
+
+    def _hear(self) -> None:
+        """Have every rank know a signal that one of them received, and the time of rank 0."""
+        every = ranks.numbers([self.interrupts.signal or 0, self.state.seconds])
+        self.signal = int(max(number for number, _ in every)) or None
+        self.state.seconds = every[0][1]
 
     def _step(self) -> None:
         state = self.state
@@ -241,9 +255,13 @@ class _Loop:
     def _validate(self) -> None:
         if self.validate is None:
             return
-        state = self.state
-        with evaluating(self.model), self.interrupts.at_once():
-            numbers = {name: float(value) for name, value in self.validate(self.model).items()}
+        state, validate = self.state, self.validate
+
+        def measured() -> dict[str, float]:
+            with evaluating(self.model), self.interrupts.at_once():
+                return {name: float(value) for name, value in validate(self.model).items()}
+
+        numbers = ranks.on_first(measured)
         _check_validation(numbers, self.metric, state.step)
         line = {"step": state.step, "epoch": state.epochs_begun, "validation": numbers}
         self.recorder.write(line)
@@ -272,5 +290,5 @@ class _Loop:
             clipped_share=state.clipped / max(1, state.step),
             stopped=stopped,
             path=self.run.path,
-            signal=(self.interrupts.signal or SIGINT) if stopped == "interrupted" else None,
+            signal=(self.signal or SIGINT) if stopped == "interrupted" else None,
         )

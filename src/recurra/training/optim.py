@@ -136,7 +136,7 @@ def load_tensors(optimizer: torch.optim.Optimizer, state: dict[str, Tensor]) -> 
         for name, number in zip(group["param_names"], group["params"], strict=True)
     }
     nested: dict[int, dict[str, Any]] = {}
-    for key, value in state.items():
+    for key, value in sorted(state.items()):
         name, _, kind = key.rpartition(".")
         if name not in numbers:
             raise RunError(

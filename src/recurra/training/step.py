@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from recurra.config.training import TrainingConfig
 from recurra.errors import ConfigError, TrainingError
 from recurra.nn.states import detach
+from recurra.runs import ranks
+from recurra.training.distributed import average, synchronise
 from recurra.training.finite import first_bad
 from recurra.training.gradient_flow import Flow, flowing
 from recurra.training.loop_state import LoopState, Stepped
@@ -67,21 +69,27 @@ class Stepper:
             before.restore()
             raise
         kept = detach(carried)
+        done = average(loss, tokens, self.weights)
         gradients = [weight.grad for weight in self.weights if weight.grad is not None]
-        measured = measure(loss, gradients, largest=self.config.clip_value is not None)
+        measured = measure(done.loss, gradients, largest=self.config.clip_value is not None)
         if not measured.finite:
-            bad = first_bad(self.model, self.loss, batch, state.carried, before)
+            own = first_bad(self.model, self.loss, batch, state.carried, before)
+            bad = next(filter(None, ranks.share(own)), None)
             self.optimizer.zero_grad(set_to_none=True)
             raise self._error(state.step, measured, bad)
         clipped = clip(gradients, measured, self.config)
         self.optimizer.step()
+        synchronise(self.model, buffers_alone=True)
         lines = flow.lines(state.step) if flow else []
         seconds = time.perf_counter() - began
-        return Stepped(measured.loss, tokens, measured.norm, clipped, rate, seconds, kept, lines)
+        return Stepped(
+            measured.loss, done.tokens, measured.norm, clipped, rate, seconds, kept, lines
+        )
 
     def _watching(self, step: int) -> AbstractContextManager[Flow | None]:
         every = self.config.watch_every
-        return flowing(self.model) if every and step % every == 0 else nullcontext()
+        is_due = every and step % every == 0 and ranks.rank() == 0
+        return flowing(self.model) if is_due else nullcontext()
 
     def _error(self, step: int, measured: Measured, bad: str | None) -> TrainingError:
         bad_loss = not math.isfinite(measured.loss)

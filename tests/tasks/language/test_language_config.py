@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from recurra.errors import ConfigError
-from recurra.tasks.language.config import LanguageConfig, language_config
+from recurra.tasks.language.config import LanguageConfig
 
 
 def test_every_setting_is_described():
@@ -15,7 +15,7 @@ def test_every_setting_is_described():
 
 def test_an_unknown_setting_suggests_the_nearest():
     with pytest.raises(ConfigError, match=r"hiden.*did you mean 'hidden'"):
-        language_config({"hiden": 3})
+        LanguageConfig.of({"hiden": 3})
 
 
 @pytest.mark.parametrize(
@@ -39,30 +39,30 @@ def test_an_unknown_setting_suggests_the_nearest():
 )
 def test_a_value_that_cannot_be_is_named(name, value):
     with pytest.raises(ConfigError, match=name):
-        language_config({name: value})
+        LanguageConfig.of({name: value})
 
 
 def test_none_takes_a_setting_away():
-    assert language_config({"clip_norm": "none"}).clip_norm is None
+    assert LanguageConfig.of({"clip_norm": "none"}).clip_norm is None
 
 
 def test_settings_survive_json():
-    config = LanguageConfig(files=("a", "b"), clip_value=0.5, level="word")
+    config = LanguageConfig(data=("a", "b"), clip_value=0.5, level="word")
     settings = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(config).items()}
-    assert language_config(settings) == config
+    assert LanguageConfig.of(settings) == config
 
 
 def test_remedies_survive_json():
     config = LanguageConfig(zoneout=0.1, learn_initial_state=True, init="chrono:9")
     settings = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(config).items()}
-    assert language_config(settings) == config
+    assert LanguageConfig.of(settings) == config
 
 
 def test_a_text_has_no_length_for_chrono():
     with pytest.raises(ConfigError, match=r"init = 'chrono': a text has no .*: chrono:128"):
-        language_config({"init": "chrono"})
+        LanguageConfig.of({"init": "chrono"})
 
 
 def test_a_language_model_reads_forwards():
     with pytest.raises(ConfigError, match="bidirectional = true: a language model predicts"):
-        language_config({"bidirectional": True})
+        LanguageConfig.of({"bidirectional": True})

@@ -1,12 +1,12 @@
-"""The counts of the field on real text."""
+"""The field's counts on real text."""
 
 import pytest
-from recurra.tasks.language.corpus import encode_corpus, read_texts
 
 from recurra import LanguageModel
 from recurra.data.text import read_text
 from recurra.data.vocabulary import build_vocabulary
 from recurra.tasks.language.config import LanguageConfig
+from recurra.tasks.language.task import Language
 
 pytestmark = [pytest.mark.data, pytest.mark.usefixtures("undrawn")]
 
@@ -22,11 +22,12 @@ def test_penn_treebank_has_its_published_counts(real_data):
 
 
 def test_tiny_shakespeare_is_split_as_the_field_splits_it(real_data):
-    config = LanguageConfig(files=(str(real_data / "tiny_shakespeare/input.txt"),))
-    corpus = encode_corpus(read_texts(config), config)
-    assert len(corpus.vocabulary) == 65
-    assert len(corpus.valid.ids) == 111_540
-    assert len(corpus.train) == 1_003_853 // 32 // 128 + 1
+    task = Language(LanguageConfig(data=(str(real_data / "tiny_shakespeare/input.txt"),)))
+    texts = task.read()
+    task.context = task.context_of(texts)
+    assert len(task.vocabulary) == 65
+    assert len(task.vocabulary.encode(texts.held_out)) == 111_540
+    assert len(task.windows(texts)) == 1_003_853 // 32 // 128 + 1
 
 
 def test_a_short_training_learns_more_than_pairs_of_letters(real_data, tmp_path):

@@ -32,7 +32,7 @@ def test_the_pieces_are_the_text(run):
 
 def test_greedy_text_is_the_likeliest_token_each_time(run):
     model = LanguageModel.load(run)
-    net, vocabulary, _ = model._trained
+    net, vocabulary = model._product, model._task.vocabulary
     ids = vocabulary.prompt("the ").tolist()
     for _ in range(12):
         logits, _ = net.eval()(torch.tensor(ids).view(-1, 1))

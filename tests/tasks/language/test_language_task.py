@@ -1,5 +1,6 @@
-"""The task from Python: train, load, go on, and what stands in the way of that."""
+"""The task from Python: train, load, resume, and the errors of each."""
 
+import gc
 import json
 import sys
 
@@ -33,6 +34,10 @@ def weights(path):
     return (path / "model.safetensors").read_bytes()
 
 
+def resumed(path, data=None, **settings):
+    return recurra.LanguageModel(**settings).fit(data, out=path, resume=True)
+
+
 def test_the_example_of_five_lines(text_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     import recurra
@@ -43,9 +48,31 @@ def test_the_example_of_five_lines(text_file, tmp_path, monkeypatch):
     print(recurra.LanguageModel.load("runs/cats").generate("the ", length=20, seed=1))  # noqa: T201
 
 
+def test_fit_gives_the_estimator_with_its_results(text_file, tmp_path):
+    model = tiny(max_steps=3)
+    assert model.fit(text_file, out=tmp_path / "run") is model
+    (result,) = model.results
+    assert isinstance(result, recurra.training.TrainingResult)
+    assert (result.steps, result.stopped) == (3, "steps")
+    assert model.run.path == tmp_path / "run"
+    assert model.validation["characters"] > 0
+
+
+def test_without_out_the_run_lasts_as_long_as_the_model(text_file):
+    model = tiny(max_steps=2).fit(text_file)
+    path = model.run.path
+    assert len(model.generate(length=5)) == 5
+    assert model.evaluate()["tokens"] > 0
+    assert path.exists()
+    del model
+    gc.collect()
+    assert not path.exists()
+
+
 def test_a_loaded_model_is_the_trained_one(text_file, tmp_path):
     model = tiny()
     model.fit(text_file, out=tmp_path / "run")
+    assert recurra.load(tmp_path / "run").validation is None
     again = recurra.LanguageModel.load(tmp_path / "run")
     assert again.evaluate() == model.validation
     assert again.generate(length=40, seed=1) == model.generate(length=40, seed=1)
@@ -59,36 +86,48 @@ def test_training_helps(text_file, tmp_path):
 
 def test_the_best_weights_are_those_of_the_best_validation(text_file, tmp_path):
     model = tiny(epochs=3)
-    result = model.fit(text_file, out=tmp_path / "run")
+    (result,) = model.fit(text_file, out=tmp_path / "run").results
     assert result.best["loss"] == pytest.approx(model.validation["nats"], rel=1e-5)
 
 
-def test_going_on_is_as_if_never_stopped(text_file, tmp_path):
+def test_resuming_is_as_if_never_stopped(text_file, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     tiny(schedule="constant", validate_every=1000).fit(text_file, out=whole)
     tiny(schedule="constant", validate_every=1000, max_steps=70).fit(text_file, out=parts)
-    recurra.LanguageModel(max_steps="none").fit(out=parts, resume=True)
+    resumed(parts, max_steps="none")
     assert weights(whole) == weights(parts)
     assert json.loads((parts / "config.json").read_text())["settings"]["max_steps"] is None
 
 
 @pytest.mark.parametrize("setting", [{"hidden": 7}, {"cell": "gru"}, {"learning_rate": 0.5}])
-def test_only_some_settings_may_change_on_going_on(text_file, tmp_path, setting):
+def test_only_some_settings_may_change_when_resuming(text_file, tmp_path, setting):
     tiny(max_steps=2).fit(text_file, out=tmp_path / "run")
+    before = weights(tmp_path / "run")
     (name, value), old = next(iter(setting.items())), {"hidden": "6", "cell": "'lstm'"}
-    with pytest.raises(ConfigError, match=f"{name} = {value!r}.*{name} = {old.get(name, '0.002')}"):
-        recurra.LanguageModel(**setting).fit(out=tmp_path / "run", resume=True)
+    message = f"{name} = {value!r} was given, and .*run was started with {name} = "
+    message += rf"{old.get(name, '0.002')}; .*\(epochs, max_steps, max_minutes, patience alone may"
+    with pytest.raises(ConfigError, match=f"{message} differ\\): leave {name} out"):
+        resumed(tmp_path / "run", **setting)
+    assert weights(tmp_path / "run") == before
 
 
-def test_data_that_changed_stop_a_run_from_going_on(text_file, tmp_path):
+def test_settings_given_as_they_were_may_be_given_again(text_file, tmp_path):
+    tiny(max_steps=2).fit(text_file, out=tmp_path / "run")
+    model = tiny(max_steps=3, patience=4, max_minutes=9).fit(out=tmp_path / "run", resume=True)
+    assert model.results[0].steps == 3
+    kept = recurra.load(tmp_path / "run").config
+    assert (kept.patience, kept.max_minutes, kept.hidden) == (4, 9.0, 6)
+
+
+def test_a_run_is_not_resumed_with_other_data(text_file, tmp_path):
     copy = tmp_path / "copy.txt"
     copy.write_text(text_file.read_text())
     tiny(max_steps=2).fit(copy, out=tmp_path / "run")
     copy.write_text(text_file.read_text() + "€")
-    with pytest.raises(RunError, match=r"copy\.txt is not what the run was trained with"):
-        recurra.LanguageModel().fit(out=tmp_path / "run", resume=True)
-    with pytest.raises(RunError, match="1 files, and 2 were given"):
-        recurra.LanguageModel().fit([text_file, text_file], out=tmp_path / "run", resume=True)
+    with pytest.raises(RunError, match=r"copy\.txt differs from what .*run was trained on"):
+        resumed(tmp_path / "run")
+    with pytest.raises(RunError, match="1 of training files, and 2 were given"):
+        resumed(tmp_path / "run", [text_file, text_file])
 
 
 def test_data_may_move(text_file, tmp_path):
@@ -98,8 +137,11 @@ def test_data_may_move(text_file, tmp_path):
     moved = copy.rename(tmp_path / "moved.txt")
     with pytest.raises(DataError, match="no such file"):
         recurra.LanguageModel.load(tmp_path / "run").evaluate()
-    recurra.LanguageModel(max_steps=3).fit(moved, out=tmp_path / "run", resume=True)
-    assert recurra.LanguageModel.load(tmp_path / "run").config.files == (str(moved),)
+    resumed(tmp_path / "run", moved, max_steps=3)
+    assert recurra.LanguageModel.load(tmp_path / "run").config.data == (str(moved),)
+    again = moved.rename(tmp_path / "again.txt")
+    recurra.LanguageModel(data=[str(again)], max_steps=4).fit(out=tmp_path / "run", resume=True)
+    assert recurra.load(tmp_path / "run").evaluate()["tokens"] > 0
 
 
 def test_a_cell_that_changed_is_an_error_that_names_it(text_file, tmp_path, monkeypatch):
@@ -110,8 +152,9 @@ def test_a_cell_that_changed_is_an_error_that_names_it(text_file, tmp_path, monk
     assert recurra.LanguageModel.load(tmp_path / "run").generate(length=3)
     monkeypatch.delitem(sys.modules, "own_changing")
     module.write_text(CELL.format(function="sigmoid"))
-    with pytest.raises(RunError, match="own_changing:Mine have changed"):
-        recurra.LanguageModel.load(tmp_path / "run")
+    for begin in (recurra.LanguageModel.load, recurra.load, resumed):
+        with pytest.raises(RunError, match="The equations of cell Mine have changed since"):
+            begin(tmp_path / "run")
 
 
 def test_a_validation_file_is_used_as_given(text_file, tmp_path):
@@ -131,8 +174,9 @@ def test_unknown_characters_in_the_validation_file_stop_before_training(text_fil
 
 
 def test_without_validation_the_last_weights_count(text_file, tmp_path):
-    model = tiny(valid_fraction=0.0, max_steps=2)
-    assert model.fit(text_file, out=tmp_path / "run").best == {}
+    model = tiny(valid_fraction=0.0, max_steps=2).fit(text_file, out=tmp_path / "run")
+    assert model.results[0].best == {}
+    assert model.validation is None
     with pytest.raises(DataError, match="name a file"):
         model.evaluate()
 
@@ -161,15 +205,20 @@ def test_another_run_is_left_alone_unless_it_may_be_replaced(text_file, tmp_path
     assert weights(out) != before
 
 
-def test_resuming_and_overwriting_at_once_is_an_error(text_file, tmp_path):
-    with pytest.raises(ConfigError, match="one of the two"):
-        tiny().fit(text_file, out=tmp_path / "run", resume=True, overwrite=True)
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [({"overwrite": True, "out": "run"}, "the run is overwritten"), ({}, "the run is without out")],
+)
+def test_a_run_is_resumed_where_it_is(text_file, how, message):
+    with pytest.raises(ConfigError, match=f"resume = true, and {message}; .* from `out`, as it is"):
+        tiny().fit(text_file, resume=True, **how)
 
 
 def test_a_run_of_another_task_is_named(tmp_path):
     Run.create(tmp_path / "run", {"task": "forecast"})
-    with pytest.raises(RunError, match="task 'forecast'"):
-        recurra.LanguageModel.load(tmp_path / "run")
+    for begin in (recurra.LanguageModel.load, resumed):
+        with pytest.raises(RunError, match="is a run of task 'forecast', not of 'language'; recur"):
+            begin(tmp_path / "run")
 
 
 def test_an_untrained_model_says_what_to_call():
@@ -180,7 +229,7 @@ def test_an_untrained_model_says_what_to_call():
 def test_the_model_card_tells_what_and_how(run, text_file):
     card = (run / "README.md").read_text()
     model = recurra.LanguageModel.load(run)
-    for fact in ("1 x 8", "nats a token", "Seed 3", str(text_file), torch.__version__):
+    for fact in ("- Layers: 1", "- Hidden units: 8", "| 3 |", str(text_file), torch.__version__):
         assert fact in card
     assert f"{model.evaluate()['nats']:.4f}" in card
     assert "<svg" in (run / "report.html").read_text()
@@ -189,10 +238,10 @@ def test_the_model_card_tells_what_and_how(run, text_file):
 def test_inside_bptt_the_clip_reaches_the_layer(text_file, tmp_path):
     model = tiny(clip_bptt=0.01, max_steps=2)
     model.fit(text_file, out=tmp_path / "run")
-    assert model._trained.net.recurrent.bptt_clip == 0.01
+    assert model._product.recurrent.bptt_clip == 0.01
 
 
-def test_a_loaded_model_trains_anew_as_it_was_set(text_file, tmp_path):
+def test_a_loaded_model_trains_again_as_it_was_set(text_file, tmp_path):
     tiny(max_steps=2).fit(text_file, out=tmp_path / "run")
     model = recurra.LanguageModel.load(tmp_path / "run")
     model.fit(out=tmp_path / "again")
@@ -220,19 +269,18 @@ def test_a_run_with_every_remedy_is_saved_and_loaded(text_file, tmp_path):
     again = recurra.LanguageModel.load(tmp_path / "run")
     assert again.config == model.config
     assert again.evaluate() == model.validation
-    net = again._trained.net
-    assert net.recurrent.initial_h_l1.abs().sum() > 0
+    assert again._product.recurrent.initial_h_l1.abs().sum() > 0
 
 
-def test_a_run_with_remedies_goes_on_as_if_it_had_never_stopped(text_file, tmp_path):
+def test_a_run_with_remedies_is_resumed_as_if_it_had_never_stopped(text_file, tmp_path):
     settings = {**REMEDIES, "schedule": "constant", "validate_every": 1000, "epochs": 1}
     tiny(**settings).fit(text_file, out=tmp_path / "whole")
     tiny(**settings, max_steps=5).fit(text_file, out=tmp_path / "parts")
-    recurra.LanguageModel(max_steps="none").fit(out=tmp_path / "parts", resume=True)
+    resumed(tmp_path / "parts", max_steps="none")
     assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
 
 
-def test_a_run_tells_the_loss_without_penalties(text_file, tmp_path):
+def test_a_run_logs_the_loss_without_penalties(text_file, tmp_path):
     losses = []
     for name, weight in (("without", 0.0), ("with", 50.0)):
         model = tiny(activation_penalty=weight, max_steps=1, log_every=1, dropout=0.0)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recurra.errors import ConfigError
-from recurra.tasks.long_range.config import LongRangeConfig, long_range_config
+from recurra.tasks.long_range.config import LongRangeConfig
 from recurra.tasks.long_range.draw import DRAW, adding, copy_memory
 from recurra.tasks.long_range.problems import PROBLEMS
 
@@ -124,9 +124,9 @@ def test_published_figures_are_those_of_the_table():
 )
 def test_settings_that_cannot_be(settings, message):
     with pytest.raises(ConfigError, match=message):
-        long_range_config(settings)
+        LongRangeConfig.of(settings)
 
 
 def test_none_is_a_word_of_its_own_for_skip():
-    config = long_range_config({"skip": "none", "norm": "none", "clip_norm": "none"})
+    config = LongRangeConfig.of({"skip": "none", "norm": "none", "clip_norm": "none"})
     assert (config.skip, config.norm, config.clip_norm) == ("none", "none", None)

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+import recurra
 from recurra.errors import ConfigError, DataError, RunError
 from recurra.tasks.long_range import LongRange, LongRangeConfig
 from recurra.tasks.long_range.model import LongRangeNet, loss_of, measure
 from recurra.tasks.long_range.sequences import held_out, training_windows
+from recurra.training import Run
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -83,10 +85,11 @@ def test_permuted_digits_have_the_same_pixels_in_one_other_order(digits):
     assert {tuple(row.tolist()) for row in permuted} == columns
 
 
-def test_no_digits_is_an_error_that_says_where_they_go(monkeypatch):
+def test_no_digits_is_an_error_that_says_where_they_go(tmp_path, monkeypatch):
     monkeypatch.delenv("RECURRA_DATA", raising=False)
     with pytest.raises(DataError, match="RECURRA_DATA is unset; set it to a folder"):
-        LongRange(problem="mnist").fit(out="nowhere")
+        LongRange(problem="mnist").fit(out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_fewer_digits_than_a_batch(digits):
@@ -118,13 +121,28 @@ def test_measure_counts_every_sequence_once():
     assert found.accuracy == pytest.approx(right.float().mean().item())
 
 
+@pytest.mark.parametrize(
+    ("problem", "names"), [("adding", ["loss"]), ("temporal-order", ["loss", "accuracy"])]
+)
+def test_an_evaluation_has_the_numbers_that_the_problem_has(problem, names):
+    model = LongRange(**{**TINY, "problem": problem}).fit()
+    found = model.evaluate()
+    assert list(found) == names
+    assert found == model.validation
+    (section,) = found.sections
+    assert ("test accuracy" in section.content) == (names != ["loss"])
+    assert section.content["test loss"].startswith(f"{found['loss']:.3g} (")
+
+
 def test_a_model_that_knows_nothing_does_as_well_as_chance():
     settings = config(problem="copy", test_sequences=500)
     targets = torch.cat([batch.targets for batch in held_out(settings, "test")], 1)
     outputs = torch.full((*targets.shape, 10), -30.0)
     outputs[:-10, :, 0] = 30
     outputs[-10:, :, 1:9] = 0
-    assert loss_of(outputs, targets).item() == pytest.approx(settings.task.chance(12), rel=1e-4)
+    assert loss_of(outputs, targets).item() == pytest.approx(
+        settings.definition.chance(12), rel=1e-4
+    )
 
 
 def test_orthogonal_matrices_stay_so():
@@ -159,22 +177,25 @@ def test_weights_start_as_asked():
 
 def test_a_run_holds_what_a_run_holds_and_loads(tmp_path):
     model = LongRange(**TINY)
-    result = model.fit(out=tmp_path / "run")
+    (result,) = model.fit(out=tmp_path / "run").results
     assert (result.steps, result.stopped) == (4, "steps")
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"config.json", "model.safetensors", "metrics.jsonl", "report.html"} <= names
-    assert "adding, T = 12" in (tmp_path / "run" / "README.md").read_text()
-    assert LongRange.load(tmp_path / "run").test() == model.test()
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "# adding, T = 12: gru" in card
+    assert "- Gru: 1 x 4 hidden units\n" in card
+    assert LongRange.load(tmp_path / "run").evaluate() == model.evaluate()
+    assert isinstance(recurra.load(tmp_path / "run"), LongRange)
 
 
 def test_training_learns(tmp_path):
     settings = {**TINY, "problem": "temporal-order", "length": 10, "hidden": 16, "batch_size": 16}
     model = LongRange(**settings | {"max_steps": 150, "learning_rate": 0.02, "validate_every": 50})
     model.fit(out=tmp_path / "run")
-    assert model.test().accuracy > 0.5
+    assert model.evaluate()["accuracy"] > 0.5
 
 
-def test_going_on_gives_the_same_weights(tmp_path):
+def test_a_resumed_run_has_the_same_weights(tmp_path):
     whole, cut = LongRange(**TINY), LongRange(**TINY | {"checkpoint_every": 2})
     whole.fit(out=tmp_path / "whole")
 
@@ -191,20 +212,37 @@ def test_going_on_gives_the_same_weights(tmp_path):
     with pytest.raises(Stop):
         cut.fit(out=tmp_path / "cut", progress=AtThree())
     cut.fit(out=tmp_path / "cut", resume=True)
-    assert whole.test() == cut.test()
+    assert whole.evaluate() == cut.evaluate()
 
 
-def test_a_run_goes_on_with_its_own_settings_alone(tmp_path):
+def test_a_run_is_resumed_with_its_own_settings_alone(tmp_path):
     LongRange(**TINY).fit(out=tmp_path / "run")
-    with pytest.raises(ConfigError, match="begun with other settings"):
+    with pytest.raises(ConfigError, match=r"hidden = 5 was given.* started with hidden = 4"):
         LongRange(**TINY | {"hidden": 5}).fit(out=tmp_path / "run", resume=True)
+    with pytest.raises(ConfigError, match="length = 13 was given"):
+        LongRange(length=13).fit(out=tmp_path / "run", resume=True)
+
+
+def test_a_long_range_run_is_inspected(tmp_path):
+    for problem in ("adding", "copy"):
+        model = LongRange(**{**TINY, "problem": problem}).fit(out=tmp_path / problem)
+        found, page = model.inspect(rows=2)
+        assert [layer.name for layer in found.layers] == ["recurrent"]
+        assert page == tmp_path / problem / "report.html"
+
+
+def test_data_are_drawn_and_never_read(tmp_path):
+    model = LongRange(**TINY)
+    for use in (model.fit, model.fit().evaluate, model.inspect):
+        with pytest.raises(DataError, match=r"'a\.csv' was given, and the sequences .* are drawn"):
+            use("a.csv")
+    with pytest.raises(ConfigError, match=r"data = \('a\.csv',\): the sequences .* are drawn"):
+        LongRange(data=["a.csv"])
 
 
 def test_no_model_yet_and_a_run_of_another_task(tmp_path):
     with pytest.raises(RunError, match="not trained yet"):
-        LongRange().test()
-    from recurra.training import Run
-
+        LongRange().evaluate()
     Run.create(tmp_path / "run", {"task": "zero"})
     with pytest.raises(RunError, match="is a run of task 'zero'"):
         LongRange.load(tmp_path / "run")
@@ -213,4 +251,4 @@ def test_no_model_yet_and_a_run_of_another_task(tmp_path):
 @pytest.mark.data
 def test_the_real_digits_train(real_data, tmp_path):
     model = LongRange(problem="mnist-permuted", hidden=2, max_steps=1, batch_size=2)
-    assert model.fit(out=tmp_path / "run").steps == 1
+    assert model.fit(out=tmp_path / "run").results[0].steps == 1

@@ -72,7 +72,7 @@ class LSTM(RNNBase):
         return self._state_shape(input, batch_sizes, self.hidden_size)
 
     def check_forward_args(self, input: Tensor, hidden: Any, batch_sizes: Tensor | None) -> None:
-        """Raise torch's own errors where input and states don't fit the layer or one another."""
+        """Raise torch's own errors for an input and states that don't fit."""
         self.check_input(input, batch_sizes)
         shapes = (
             self.get_expected_hidden_size(input, batch_sizes),
@@ -83,7 +83,7 @@ class LSTM(RNNBase):
             self.check_hidden_size(hidden[index], shape, message)
 
     def permute_hidden(self, hx: Any, permutation: Tensor | None) -> Any:
-        """The states with their batch in another order."""
+        """The states with the rows of their batch in another order."""
         if permutation is None:
             return hx
         return hx[0].index_select(1, permutation), hx[1].index_select(1, permutation)

@@ -1,7 +1,7 @@
 """RNNCell, LSTMCell and GRUCell as drop-ins for torch's: one step of one layer.
 
-Engine `auto` runs a single step by torch's own operation for it: without steps to share them
-between, compiled code would only add its costs. The other engines run these cells' equations.
+Engine `auto` runs a single step by torch's own operation: compiled code has overheads that one step
+can't make up for. The other engines run the equations of these cells.
 """
 
 import math
@@ -31,7 +31,7 @@ _STEPS: dict[str, Any] = {
 
 
 class RNNCellBase(nn.Module):
-    """What the cell modules share: parameters laid out as torch's, and checked arguments."""
+    """Base of the cell modules: parameters laid out as torch's, and checked arguments."""
 
     mode: str
 
@@ -68,31 +68,31 @@ class RNNCellBase(nn.Module):
 
     @property
     def engine(self) -> str:
-        """What runs this module: `torch`, its own operation, unless an engine was named."""
-        if self._takes_torchs():
+        """The engine of this module: `torch`, its own operation, unless an engine was chosen."""
+        if self._runs_torch_step():
             return "torch"
         return kernel(self.cell, bias=bool(self.bias), engine=self._engine).step_engine
 
-    def _takes_torchs(self) -> bool:
+    def _runs_torch_step(self) -> bool:
         return (self._engine or settings.default_engine()) == "auto"
 
     def reset_parameters(self) -> None:
-        """Draw every parameter anew, as torch's cells do."""
+        """Draw every parameter again, as torch's cells do."""
         bound = 1.0 / math.sqrt(self.hidden_size) if self.hidden_size > 0 else 0
         for weight in self.parameters():
             nn.init.uniform_(weight, -bound, bound)
 
     def _step(self, input: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        if self._takes_torchs():
-            every = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+        if self._runs_torch_step():
+            weights = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
             if self.mode == "LSTM":
-                return _STEPS["LSTM"](input, states, *every)  # type: ignore[no-any-return]
-            return (_STEPS[self.mode](input, states[0], *every),)
+                return _STEPS["LSTM"](input, states, *weights)  # type: ignore[no-any-return]
+            return (_STEPS[self.mode](input, states[0], *weights),)
         self._check(input, states)
         names = ["weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if self.bias else ())]
-        weights = [getattr(self, name) for name in names]
+        stored = [getattr(self, name) for name in names]
         run = kernel(self.cell, bias=bool(self.bias), engine=self._engine)
-        return run.step(input, states, as_cell_parameters(self.mode, weights, bool(self.bias)))
+        return run.step(input, states, as_cell_parameters(self.mode, stored, bool(self.bias)))
 
     def _check(self, input: Tensor, states: Sequence[Tensor]) -> None:
         if input.size(1) != self.input_size:
@@ -112,7 +112,7 @@ class RNNCellBase(nn.Module):
                 )
 
     def _check_rank(self, input: Tensor) -> bool:
-        """Whether the input has a batch."""
+        """True if the input has a batch."""
         if input.dim() not in (1, 2):
             raise ValueError(
                 f"{type(self).__name__}: Expected input to be 1D or 2D, got {input.dim()}D instead"

@@ -48,12 +48,12 @@ class ForecastConfig(TaskConfig):
     (0.1, 0.5, 0.9)
     """
 
-    task: ClassVar = "forecast"
-    summary: ClassVar = "Probabilistic forecasts of series in a table: .csv, .tsv or .parquet."
-    evaluation: ClassVar = ForecastEvaluation
-    contests: ClassVar = {"forecast": {}}
-    places: ClassVar = ("static_data",)
-    groups: ClassVar = {
+    task: ClassVar[str] = "forecast"
+    summary: ClassVar[str] = "Probabilistic forecasts of series in a table: .csv, .tsv or .parquet."
+    evaluation: ClassVar[type[EvaluateOptions]] = ForecastEvaluation
+    contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"forecast": {}}
+    places: ClassVar[tuple[str, ...]] = ("static_data",)
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Data": (
             "horizon",
             "freq",

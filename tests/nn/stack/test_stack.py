@@ -5,10 +5,10 @@ import dataclasses
 
 import pytest
 import torch
-from loops import learnt_states, run_stack
 from safetensors.torch import load_file, save_file
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from helpers.stack_loops import learnt_states, run_stack
 from recurra.nn import LSTM, Layer, Recurrent, Stack
 from recurra.nn.stack.lookback import state_rows_of
 

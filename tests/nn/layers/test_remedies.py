@@ -4,10 +4,10 @@ import copy
 
 import pytest
 import torch
-from remedy_loops import Draws, run
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import recurra.nn
+from helpers.remedy_loops import Draws, run
 from recurra.cells import Cell, tanh
 from recurra.errors import CellError, ConfigError
 from recurra.nn import Layer, Recurrent, Stack

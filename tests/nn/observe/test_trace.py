@@ -131,7 +131,7 @@ def test_tracing_is_one_run_and_leaves_nothing_behind():
         (2, False, ("r", 2), "there is no layer 2; the trace has 2"),
         (1, True, "r", r"has 2 directions; ask for trace\['r', 0, 0\]"),
         (1, False, ("r", 0, 1), "layer 0 has 1 directions, got 1"),
-        (1, False, 3, "3 is no name"),
+        (1, False, 3, "3 must be a name"),
     ],
 )
 def test_keys_that_are_none(layers, bidirectional, key, text):
