@@ -12,7 +12,7 @@ from recurra.data.series.grid import Stamps
 from recurra.data.series.panel import FrameKind, Panel, Schema, SeriesIds
 from recurra.data.tables.columns import TableColumns
 from recurra.data.tables.observations import Observations, observe, observe_rows
-from recurra.data.tables.table import DataTable, Ints, TableSource, open_table
+from recurra.data.tables.table import DataTable, Ints, TableSource, load_pandas, open_table
 from recurra.errors import DataError
 
 __all__ = ["UnencodedPanel", "open_panel", "read_panel"]
@@ -25,7 +25,8 @@ def read_panel(
     schema: Schema | None = None,
     static: TableSource | None = None,
 ) -> Panel:
-    """The series of a table: a path (.csv, .tsv, .csv.gz, .parquet), or a pandas or polars frame.
+    """The series of a table: a path (.csv, .tsv, .csv.gz, .parquet), a pandas or polars frame, or
+    arrays: one series (T,), several (N, T), or a list of series of any lengths, at steps 1, 2, ...
 
     Args:
         columns: the roles of the table's columns.
@@ -109,6 +110,8 @@ def open_panel(
     static: TableSource | None = None,
 ) -> UnencodedPanel:
     """A table as `read_panel` takes it, before its covariates become numbers."""
+    if _is_arrays(source):
+        source = _frame_of_arrays(source, columns)
     static_table = None if static is None else _open_static(static, columns)
     columns = _with_static(columns, static_table, schema)
     table = None
@@ -131,6 +134,37 @@ def open_panel(
         ),
         frame_kind="polars" if kind == "polars" else "pandas",
     )
+
+
+def _is_arrays(source: TableSource) -> bool:
+    if isinstance(source, (list, tuple)):
+        return bool(source) and all(np.ndim(one) == 1 or np.isscalar(one) for one in source)
+    return isinstance(source, np.ndarray)
+
+
+def _frame_of_arrays(source: TableSource, columns: TableColumns) -> TableSource:
+    """A table in long form: series 0, 1, ... at stamps 1, 2, ..."""
+    if columns.layout != "long":
+        raise DataError(f"layout = {columns.layout!r}: arrays have no columns; leave layout out.")
+    rows = [source] if np.ndim(source[0]) == 0 else list(source)
+    try:
+        series = [np.asarray(row, dtype=np.float64) for row in rows]
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"An array is not of numbers: {error}; give numbers, NaN for gaps."
+        ) from error
+    if any(one.ndim != 1 for one in series):
+        raise DataError(
+            f"An array has {series[0].ndim + 1} axes; give (T,) for one series, (N, T) for several."
+        )
+    frame: TableSource = load_pandas("Reading series from arrays").DataFrame(
+        {
+            columns.id: np.repeat(np.arange(len(series)), [len(one) for one in series]),
+            columns.time: np.concatenate([np.arange(1, len(one) + 1) for one in series]),
+            columns.target: np.concatenate(series),
+        }
+    )
+    return frame
 
 
 def _as_objects(values: list[object]) -> SeriesIds:

@@ -279,7 +279,7 @@ class Forecaster(Estimator[ForecastConfig, Model]):
             Timestamp('2024-01-09 09:00:00')
         """
         kept = self._series(data, static)
-        return cast("Stream", self.session(kept=kept, future=future, seed=seed))
+        return cast("Stream", self.session(placed=kept, future=future, seed=seed))
 
     def _series(self, data: Any, static: Any) -> PlacedPanel:
         """The series to forecast: those of training, or new ones."""

@@ -34,6 +34,8 @@ from recurra.tasks.forecast.intervals.sample_size import interval_warnings
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.nets import ForecastNet, Sizes, build, sizes_of
 from recurra.tasks.forecast.nets.inference import batches
+from recurra.tasks.forecast.online.stream import Stream
+from recurra.tasks.forecast.store import PlacedPanel
 from recurra.tasks.forecast.windows.cutter import (
     WindowBatch,
     WindowCutter,
@@ -225,11 +227,14 @@ class Forecast(Task[ForecastConfig, Series, Model]):
             chance_loss=None,
         )
 
-    def session(self, product: Model, **options: Any) -> Any:
-        """The series followed from their ends on, one observation at a time."""
-        from recurra.tasks.forecast.online.stream import Stream
+    def session(self, product: Model, **options: Any) -> Stream:
+        """The series followed from their ends on, one observation at a time.
 
-        return Stream(product, options["kept"], options.get("future"), options.get("seed", 0))
+        Options are `placed` (series in their place in time; those of training, left out), `future`
+        (a table of future covariates) and `seed`.
+        """
+        placed: PlacedPanel = options.get("placed", product.history)
+        return Stream(product, placed, options.get("future"), options.get("seed", 0))
 
     def reading(self, data: Any, static: Any) -> Any:
         """A table that is open, so that parts of it can be read as panels."""
@@ -303,8 +308,9 @@ def _spread(origins: Origins, most: int) -> Origins:
 
 
 def _single(data: Any) -> Any:
-    """The table, of a list of one."""
-    if not isinstance(data, (tuple, list)):
+    """The table, of a list of one path; arrays stay a list."""
+    paths = isinstance(data, (tuple, list)) and any(isinstance(d, (str, os.PathLike)) for d in data)
+    if not paths:
         return data
     if len(data) != 1:
         raise ConfigError(f"{len(data)} tables were given; a forecaster is trained on one.")

@@ -5,7 +5,7 @@ import pandas
 import pytest
 import torch
 
-from recurra.errors import ConfigError, DataError
+from recurra.errors import ConfigError, DataError, RunError
 from recurra.tasks.forecast import Forecaster
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets import Sizes, StepInput, build
@@ -133,3 +133,47 @@ def test_wrong_values(live_models, values, match):
 def test_segments_are_not_streamed(live_models):
     with pytest.raises(ConfigError, match="choose model = 'direct'"):
         live_models["segments"].stream()
+
+
+def fitted(model, hidden=4):
+    rng = np.random.default_rng(0)
+    hours = pandas.date_range("2024-01-01", periods=60, freq="h")
+    frames = [
+        pandas.DataFrame({"unique_id": s, "ds": hours, "y": 5 + rng.normal(size=60)}) for s in "ab"
+    ]
+    settings = {"horizon": 3, "freq": "h", "lookback": 8, "samples": 20, "max_steps": 1}
+    return Forecaster(model=model, hidden=hidden, **settings).fit(pandas.concat(frames))
+
+
+STEPS = [{"a": 5.5, "b": 4.0}, {"b": 6.5}, {"b": 5.0}, {"a": 4.5, "b": 5.25}]
+
+
+@pytest.mark.parametrize("model", STREAMED)
+def test_a_saved_stream_goes_on_as_if_it_had_never_stopped(model):
+    forecaster = fitted(model)
+    whole, saved = forecaster.stream(), forecaster.stream()
+    for step in STEPS[:2]:
+        assert whole.feed(step) == saved.feed(step)
+    state = saved.save()
+    saved.feed({"a": 100.0})  # what came after the save is undone
+    later = forecaster.stream()
+    for stream in (saved, later):
+        stream.restore(state)
+    for step in STEPS[2:]:
+        scores = whole.feed(step)
+        assert saved.feed(step) == later.feed(step) == scores
+    assert whole.predict().equals(later.predict())
+    assert whole.finish() == []
+
+
+def test_a_stream_of_another_model_or_of_other_series_is_refused():
+    forecaster = fitted("direct")
+    state = forecaster.stream().save()
+    with pytest.raises(RunError, match="saved by another model"):
+        fitted("direct", hidden=5).stream().restore(state)
+    hours = pandas.date_range("2024-01-01", periods=40, freq="h")
+    other = pandas.DataFrame({"unique_id": "c", "ds": hours, "y": np.arange(40.0)})
+    with pytest.raises(RunError, match="saved by another model"):
+        forecaster.stream(other).restore(state)
+    with pytest.raises(RunError, match="not a saved session"):
+        forecaster.stream().restore(b"no session")

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from recurra.data.series.covariates import future_after, refuse_missing_steps
 from recurra.data.series.encoding import Encoding, encode_values
 from recurra.data.series.panel import Panel
 from recurra.data.tables.timestamps import show_stamp
 from recurra.errors import DataError
+from recurra.nn.states import flatten, unflatten
 from recurra.tasks.forecast.frames import DataFrame, forecast_columns, long_columns, make_frame
 from recurra.tasks.forecast.model import Model
-from recurra.tasks.forecast.nets import StepInput
+from recurra.tasks.forecast.nets import CarriedState, StepInput
 from recurra.tasks.forecast.nets.inference import (
     Predictions,
     ScaledForecasts,
@@ -27,21 +30,28 @@ from recurra.tasks.forecast.online.anomaly import normal_scores
 from recurra.tasks.forecast.store import PlacedPanel
 from recurra.tasks.forecast.windows.scaling import transformed
 from recurra.tasks.forecast.windows.splits import Origins
+from recurra.tasks.session import Session, weights_digest
 
 __all__ = ["Stream"]
 
 Features = NDArray[np.float32]
 
 
-class Stream:
+class Stream(Session[Mapping[Hashable, float | None], dict[Hashable, float]]):
     """The series of a forecaster from their ends on; `Forecaster.stream` makes one.
 
     Each `update` is one step of every series. No look-back is read again, so a step costs the same
     however long the series are, and they stay scaled as they were when the stream began. Their mean
-    change from step to step, with which intervals grow, is a running mean.
+    change from step to step, with which intervals grow, is a running mean. As a session, its chunk
+    is one step of every series and its result their scores; a saved one is restored by a stream of
+    the same model and series.
     """
 
+    _ARRAYS = ("_location", "_scale", "_change", "_last", "_moves")
+
     def __init__(self, model: Model, placed: PlacedPanel, future: Any, seed: int) -> None:
+        series = hashlib.sha256(repr(placed.panel.ids.tolist()).encode()).hexdigest()
+        super().__init__(f"{weights_digest(model.nets)} of {series}")
         self._model, self._panel, self._seed = model, placed.panel, seed
         self._numbers = {series: n for n, series in enumerate(self._panel.ids)}
         self._future = _FutureCovariates(self._panel)
@@ -60,6 +70,31 @@ class Stream:
             model.nets[0].advance(self._states[0], step)
         self._latest: Predictions | None = None
         self._add_future(future)
+
+    def feed(self, chunk: Mapping[Hashable, float | None]) -> list[dict[Hashable, float]]:
+        """Read one step, as `update` does for a model without covariates; the scores."""
+        return [self.update(chunk)]
+
+    def state(self) -> dict[str, Tensor]:
+        """States of the networks, scales, running means, and future covariates."""
+        tensors = {name: torch.from_numpy(getattr(self, name).copy()) for name in self._ARRAYS}
+        tensors |= {f"future.{name}": value for name, value in self._future.state().items()}
+        for number, state in enumerate(self._states):
+            _, layers = flatten(state.layers)
+            tensors |= {f"net{number}.layers.{name}": value for name, value in layers.items()}
+            tensors |= {f"net{number}.{name}": value for name, value in state.values.items()}
+        return tensors
+
+    def set_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put back what `state` gave."""
+        for name in self._ARRAYS:
+            setattr(self, name, tensors[name].numpy().copy())
+        self._future.set_state(_below("future.", tensors))
+        self._states = [
+            _restored(state, _below(f"net{number}.", tensors))
+            for number, state in enumerate(self._states)
+        ]
+        self._latest = None
 
     def update(
         self,
@@ -192,6 +227,17 @@ class Stream:
         return self._latest
 
 
+def _restored(state: CarriedState, tensors: dict[str, Tensor]) -> CarriedState:
+    """A saved state; `state` tells how its layers nest."""
+    shape, _ = flatten(state.layers)
+    layers = unflatten(shape, _below("layers.", tensors), torch.device("cpu"))
+    return state.later(layers, **{name: tensors[name] for name in state.values})
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
+
+
 def _number(series: Hashable, value: Any) -> float:
     """The value as a number, NaN for None; DataError for any other, and for infinity."""
     try:
@@ -223,12 +269,26 @@ class _FutureCovariates:
     `last` (N,) are the stamps of the present; `advance` moves on by one step.
     """
 
+    _NAMES = ("last", "present", "values", "given")
+
     def __init__(self, panel: Panel) -> None:
         self._panel = panel
         self.last = panel.last
         self._present = panel.future[panel.offsets[1:] - 1]
         self._values = np.zeros((len(panel), 0, panel.future.shape[1]), np.float32)
         self._given = np.zeros((len(panel), 0), bool)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything but the panel, as tensors by name."""
+        arrays = (self.last.view(np.int64), self._present, self._values, self._given)
+        tensors = (torch.from_numpy(np.array(array)) for array in arrays)
+        return dict(zip(self._NAMES, tensors, strict=True))
+
+    def set_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put back what `state` gave."""
+        last, *others = (tensors[name].numpy().copy() for name in self._NAMES)
+        self.last = last.view(self.last.dtype)
+        self._present, self._values, self._given = others
 
     def add(self, table: Any) -> None:
         """Add a table, or correct earlier ones; steps in the past are ignored."""
