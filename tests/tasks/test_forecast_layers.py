@@ -5,7 +5,6 @@ import torch
 from forecast_nets import batch_for
 from forecast_toys import MODELS, config
 
-from recurra.config.network import NetworkConfig
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent, Stack
 from recurra.tasks.forecast.nets import Sizes, build
@@ -27,11 +26,6 @@ def test_layers_of_a_forecaster_start_as_asked_and_the_rest_as_ever(model):
     for name, value in plain.state_dict().items():
         same = torch.equal(value, changed.state_dict()[name])
         assert same == (not name.startswith(("recurrent.U_", "recurrent.b_l")))
-
-
-def test_dropout_of_a_forecaster_acts_before_its_output_alone():
-    assert recurrent_layers(config(model="direct", layers=2, dropout=0.5), 3).dropout == 0
-    assert recurrent_layers(NetworkConfig(layers=2, dropout=0.5), 3).dropout == 0.5
 
 
 @pytest.mark.parametrize("model", ["direct", "autoregressive", "smoothing"])
