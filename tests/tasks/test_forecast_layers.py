@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from forecast_nets import batch_for
-from forecast_toys import MODELS, config
+from forecast_helpers.networks import batch_for
+from forecast_helpers.toys import MODELS, config
 
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent, Stack
