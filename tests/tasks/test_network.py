@@ -219,12 +219,6 @@ def test_dropout_of_a_long_range_model_acts_before_its_output_too():
     assert torch.equal(net.eval()(x), net(x))
 
 
-def test_dropout_of_a_forecaster_acts_before_its_output_alone():
-    config = forecast_config(model="direct", hidden=6, layers=2, dropout=0.5)
-    assert recurrent_layers(config, 3).dropout == 0
-    assert recurrent_layers(NetworkConfig(layers=2, dropout=0.5), 3).dropout == 0.5
-
-
 PENALTIES = ["activation_penalty", "temporal_activation_penalty"]
 
 
