@@ -10,7 +10,7 @@ import pytest
 import recurra
 
 ROOT = Path(recurra.__file__).parent
-LEAVES = {"errors", "files", "processes", "lazy", "ragged", "settings"}
+LEAVES = {"errors", "files", "interrupts", "processes", "lazy", "ragged", "settings"}
 
 # A layer may import these layers, the leaves and itself; `__version__` is free to all.
 LAYERS = {
@@ -19,7 +19,8 @@ LAYERS = {
     "settings": set(),
     "files": set(),
     "lazy": set(),
-    "processes": {"errors"},
+    "interrupts": set(),
+    "processes": {"errors", "interrupts"},
     "ragged": set(),
     "cells": {"ir"},
     "passes": {"ir"},

@@ -24,6 +24,7 @@ from typing import IO, Any, NoReturn
 
 from recurra import errors
 from recurra.errors import MissingExtra, RecurraError
+from recurra.interrupts import Interrupts
 
 __all__ = [
     "STOPPED",
@@ -84,19 +85,19 @@ def run_jobs(
     """Run jobs in turn, `workers` at a time.
 
     `progress(name, line)` is called from threads with each line that a job reports; `ended` with
-    each job that has ended, and its result. A KeyboardInterrupt terminates all processes, which may
-    save before they end, and is raised once they have ended; a second one kills them. The first
-    error of any process is raised after the others were terminated and have ended.
+    each job that has ended, and its result. Ctrl-C or SIGTERM interrupts all processes, so that
+    they can save, and is raised once they have ended; a second one kills them. The first error of
+    any process is raised after the others were interrupted and have ended.
     """
     crew = _Crew(progress)
-    with ThreadPoolExecutor(workers) as pool:
+    with Interrupts() as interrupts, interrupts.at_once(), ThreadPoolExecutor(workers) as pool:
         futures = {pool.submit(crew.run, job): job for job in jobs}
         try:
             for future in as_completed(futures):
                 if (outcome := future.result()) is not None:
                     ended(futures[future], outcome["result"])
         except BaseException:
-            # SIGTERM: a shell's background job, and all that it starts, ignores SIGINT.
+            # Not SIGINT, which a shell's background job and all its processes ignore.
             crew.stop(signal.SIGTERM)
             for future in futures:
                 future.cancel()

@@ -11,6 +11,7 @@ from recurra.config.network import NetworkConfig
 from recurra.errors import CellError, ConfigError
 from recurra.nn import Recurrent, Stack, init
 from recurra.nn.init.stored_parameters import layer_parameters
+from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.language.config import LanguageConfig
 from recurra.tasks.language.model import LanguageNet
 from recurra.tasks.long_range.config import LongRangeConfig
@@ -217,6 +218,12 @@ def test_dropout_of_a_long_range_model_acts_before_its_output_too():
     net, x = LongRangeNet(LongRangeConfig(length=12, hidden=6, dropout=0.5)), torch.randn(12, 3, 2)
     assert not torch.equal(net(x), net(x))
     assert torch.equal(net.eval()(x), net(x))
+
+
+def test_dropout_of_a_forecaster_acts_before_its_output_alone():
+    config = ForecastConfig(horizon=4, model="direct", hidden=6, layers=2, dropout=0.5)
+    assert recurrent_layers(config, 3).dropout == 0
+    assert recurrent_layers(NetworkConfig(layers=2, dropout=0.5), 3).dropout == 0.5
 
 
 PENALTIES = ["activation_penalty", "temporal_activation_penalty"]

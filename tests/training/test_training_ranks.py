@@ -32,7 +32,7 @@ def trained(tmp_path_factory):
 
 
 def seen(trained, name):
-    """What the ranks saw of a training, which is the same."""
+    """The outcome of a training, which all ranks agree on."""
     first, second = (rank[name] for rank in trained[1])
     assert first == second
     return first

@@ -14,7 +14,6 @@ from recurra.compare.outcomes import Folder, Outcome, results_of
 from recurra.compare.trials import Entry, Trial, plan
 from recurra.errors import ConfigError
 from recurra.processes import Job, run_jobs
-from recurra.training.interrupts import Interrupts
 
 __all__ = ["ComparisonProgress", "compare"]
 
@@ -74,8 +73,7 @@ def compare(
         return Findings(comparison, facts, results_of(entries, outcomes))
 
     left = [folder.job(trial) for trial in _in_turn(entries) if trial.name not in outcomes]
-    with Interrupts() as interrupts, interrupts.at_once():
-        run_jobs(left, jobs, progress=progress.progress, ended=ended)
+    run_jobs(left, jobs, progress=progress.progress, ended=ended)
     write_findings(folder, findings())
     return findings()
 

@@ -1,7 +1,7 @@
-"""Ranks: the processes of one training, as torchrun starts them, and what they tell one another.
+"""Ranks: the processes of one training, as torchrun starts them, and their messages.
 
-Rank 0 writes the run; all take the same decisions. Each function that speaks to the others is
-called by every rank, in the same order. A process alone has rank 0 of 1 and speaks to nobody.
+Rank 0 writes the run, and all take the same decisions. Each function that communicates is called by
+every rank, in the same order. A process alone has rank 0 of 1 and never communicates.
 """
 
 import contextlib
@@ -90,15 +90,15 @@ def on_first(call: Callable[[], Value]) -> Value:
         try:
             value = call()
         except BaseException as error:
-            share(_told(error))
+            share(_described(error))
             raise
         share({"value": value})
         return value
-    told = share(None)[0]
-    if "value" not in told:
-        raise _error(**told)
-    found: Value = told["value"]
-    return found
+    outcome = share(None)[0]
+    if "value" not in outcome:
+        raise _error(**outcome)
+    result: Value = outcome["value"]
+    return result
 
 
 def add_(tensors: Sequence["Tensor"]) -> None:
@@ -203,14 +203,14 @@ def _reachable() -> Iterator[None]:
 
 
 def _by_kind(tensors: Sequence["Tensor"]) -> list[list["Tensor"]]:
-    """Those of one device and dtype together."""
+    """Group the tensors by device and dtype."""
     kinds: dict[Any, list[Tensor]] = {}
     for tensor in tensors:
         kinds.setdefault((tensor.device, tensor.dtype), []).append(tensor)
     return list(kinds.values())
 
 
-def _told(error: BaseException) -> dict[str, str]:
+def _described(error: BaseException) -> dict[str, str]:
     kind = "KeyboardInterrupt" if isinstance(error, KeyboardInterrupt) else type(error).__name__
     return {"kind": kind, "text": str(error)}
 

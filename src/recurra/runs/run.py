@@ -146,7 +146,7 @@ class Run:
 
     def sync_lines(self) -> dict[str, int]:
         """Wait until the disk has the files of lines; their sizes in bytes by name."""
-        # Whoever follows a training finds its metrics from the first checkpoint on.
+        # metrics.jsonl is there from the first checkpoint on, for whoever follows a training.
         with saving("metrics.jsonl", self.path):
             (self.path / "metrics.jsonl").touch()
         return {name: self._lines(name).sync() for name in _LINES}
@@ -213,7 +213,7 @@ def _create(folder: Path, config: dict[str, Any], overwrite: bool) -> str:
 
 def _check_room(folder: Path, overwrite: bool) -> None:
     """Raise `RunError` where `folder` holds something that a new run may not replace."""
-    # What a run killed at its very first write has left is no reason to refuse.
+    # A run that was killed at its first write has left no more than these.
     if {path.name for path in folder.iterdir()} <= {".manifest.json.tmp", LOCK_FILE}:
         return
     if not _is_run(folder):
@@ -266,7 +266,7 @@ def _write_manifest(folder: Path, files: dict[str, list[str]]) -> None:
 
 
 def _read_verified(folder: Path, name: str) -> bytes:
-    """The bytes of the file, once its digest is found in the manifest."""
+    """The bytes of the file, after its digest is verified against the manifest."""
     known = _read_manifest(folder).get(name, [])
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Where numbers stop being finite: the first tensor that went bad, and no bad one ever saved."""
+"""Numbers that aren't finite: the first tensor that went bad is named, and none is ever saved."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ __all__ = ["first_bad", "require_finite"]
 def first_bad(
     model: nn.Module, loss: Loss, batch: Any, carried: State, before: Before
 ) -> str | None:
-    """The first tensor of a failed step that isn't finite, in words; None if none is found.
+    """Name the first tensor of a failed step that isn't finite; None if all are.
 
     Looks at the parameters, the batch and the carried state, then repeats the step under the same
     random states and watches each module, then each gradient. All is left as before that step.

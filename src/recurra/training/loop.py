@@ -13,11 +13,11 @@ from torch import nn
 
 from recurra.config.training import Metric, TrainingConfig
 from recurra.errors import ConfigError, DataError, TrainingError
+from recurra.interrupts import Interrupts
 from recurra.runs import ranks
 from recurra.runs.run import Run
-from recurra.training.checkpointing import Keeper
+from recurra.training.checkpointing import Checkpoints
 from recurra.training.distributed import seed_of_rank, sharded, synchronise
-from recurra.training.interrupts import Interrupts
 from recurra.training.loop_state import LoopState, Meter, Recorder, summary_writer
 from recurra.training.optim import make_optimizer, trained
 from recurra.training.protocols import Loss, Progress, Silent, Validate, Windows
@@ -68,13 +68,15 @@ def fit(
     weights that were best by one of them: `metric`, unless `config.best` names another. Without a
     validation it holds the last weights, as `model` itself always does.
 
-    torch's random numbers are seeded with `config.seed`. `resume` goes on from the newest
-    checkpoint to the same bits as if training had never stopped; a run without one starts anew.
-    The first Ctrl-C or SIGTERM ends after the step under way, saved; the second at once.
+    torch's random numbers are seeded with `config.seed`. `resume` starts from the newest checkpoint
+    and ends with the same bits as if training had never stopped; without a checkpoint it starts
+    from the beginning. The first Ctrl-C or SIGTERM ends after the step under way, saved; the second
+    at once. Under torchrun every process calls this, and `windows` has `shard(rank, world)`.
 
     Raises `TrainingError` for a loss or gradient that isn't finite (naming the first tensor that
-    went bad) and for a full disk, `RunError` for a damaged checkpoint, `ConfigError` for options
-    that this model can't have, `DataError` where `windows` is empty or not the checkpoint's.
+    went bad) and for a full disk, `RunError` for a damaged checkpoint or a run that another process
+    trains, `ConfigError` for options that this model can't have, `DataError` where `windows` is
+    empty or not the checkpoint's.
     """
     windows = sharded(windows)
     _check(model, windows, config, validate)
@@ -84,7 +86,7 @@ def fit(
     total = min(config.epochs * len(windows), config.max_steps or sys.maxsize)
     loop = _Loop(
         Stepper(model, tuple(trained(model).values()), windows, loss, optimizer, config, total),
-        Keeper(run, model, optimizer, len(windows), metric),
+        Checkpoints(run, model, optimizer, len(windows), metric),
         run,
         validate,
         metric,
@@ -140,13 +142,13 @@ class _Loop:
     def __init__(
         self,
         stepper: Stepper,
-        keeper: Keeper,
+        checkpoints: Checkpoints,
         run: Run,
         validate: Validate | None,
         metric: Metric,
         progress: Progress,
     ) -> None:
-        self.stepper, self.keeper, self.run = stepper, keeper, run
+        self.stepper, self.checkpoints, self.run = stepper, checkpoints, run
         self.validate, self.metric, self.progress = validate, metric, progress
         self.model, self.config = stepper.model, stepper.config
         self.interrupts = Interrupts()
@@ -158,11 +160,11 @@ class _Loop:
         """Start from the beginning, or resume from the newest checkpoint."""
         torch.manual_seed(seed_of_rank(self.config.seed))
         synchronise(self.model, buffers_alone=False)
-        self.state = self.keeper.begin(resume) or self.state
+        self.state = self.checkpoints.begin(resume) or self.state
         if resume:
             self.progress.message(_where(self.state))
         # Before the first step, too: a killed run resumes from the same initial weights.
-        self.keeper.save(self.state)
+        self.checkpoints.save(self.state)
         if self.config.tensorboard and ranks.rank() == 0:
             folder = str(self.run.path / "tensorboard")
             writer = summary_writer()(folder, purge_step=self.state.step + 1)
@@ -177,7 +179,7 @@ class _Loop:
         except KeyboardInterrupt:
             if self.interrupts.received > 1:
                 raise
-            self.keeper.save(self.state)
+            self.checkpoints.save(self.state)
             self._hear()
             return "interrupted"
         finally:
@@ -191,7 +193,7 @@ class _Loop:
             self._log_if_due()
             self._validate_if_due()
             self._save_if_due()
-        self.keeper.save(self.state)
+        self.checkpoints.save(self.state)
         # What comes after that checkpoint is undone on resuming, so that training for longer is
         # the same as never having stopped.
         if stopped != "interrupted":
@@ -214,7 +216,7 @@ class _Loop:
         return None
 
     def _hear(self) -> None:
-        """Have every rank know a signal that one of them received, and the time of rank 0."""
+        """Tell all ranks of a signal that one of them has received, and of rank 0's time."""
         every = ranks.numbers([self.interrupts.signal or 0, self.state.seconds])
         self.signal = int(max(number for number, _ in every)) or None
         self.state.seconds = every[0][1]
@@ -266,21 +268,21 @@ class _Loop:
         line = {"step": state.step, "epoch": state.epochs_begun, "validation": numbers}
         self.recorder.write(line)
         if state.judge(numbers, self.metric):
-            self.keeper.save_best(state.step)
+            self.checkpoints.save_best(state.step)
 
     def _save_if_due(self) -> None:
         if self.state.index == 0 or self.state.step % self.config.checkpoint_every == 0:
-            self.keeper.save(self.state)
+            self.checkpoints.save(self.state)
 
     def _finish(self) -> None:
-        """The line and the validation that fell on no round step."""
+        """Write the last line and validate, where neither was due at the last step."""
         if self.state.meter.steps:
             self._log()
         if self.state.validated != self.state.step:
             self._validate()
 
     def result(self, stopped: Stopped) -> TrainingResult:
-        """What it came to."""
+        """Outcome of the training."""
         state = self.state
         return TrainingResult(
             steps=state.step,

@@ -59,7 +59,7 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         a file. Without any it is the text of the settings: by default Python's documentation.
         """
         config = self.config
-        text = _text(data if data is not None else config.data)
+        text = read_text(config.data) if data is None else _text(data)
         sources = [Source("training files", s.path, s.sha256) for s in text.sources]
         if config.valid is not None:
             held_out = read_text([config.valid])
@@ -305,8 +305,10 @@ def _text(data: Any) -> Text:
 
 
 def _is_text(item: Any) -> bool:
-    """Tell a text from a path: it has white space in it, and no file is called so."""
-    return isinstance(item, str) and len(item.split()) > 1 and not os.path.exists(item)
+    """Tell a text from a path: it has a line end or white space in it, and no file is called so."""
+    if not isinstance(item, str) or os.path.exists(item):
+        return False
+    return "\n" in item or len(item.split()) > 1
 
 
 def _shown(numbers: Mapping[str, float]) -> dict[str, object]:

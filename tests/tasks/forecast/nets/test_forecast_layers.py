@@ -5,7 +5,6 @@ import torch
 from forecast_helpers.networks import batch_for
 from forecast_helpers.toys import MODELS, config
 
-from recurra.config.network import NetworkConfig
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent, Stack
 from recurra.tasks.forecast.nets import Sizes, build
@@ -40,12 +39,6 @@ def test_layers_of_a_dilated_forecaster_are_residual(model):
     assert list(weights) == list(others)
     assert all(torch.equal(weights[name], others[name]) for name in weights)
     assert found.skip == "residual"
-
-
-def test_dropout_of_a_forecaster_acts_before_its_output_alone():
-    settings = config(model="direct", hidden=6, layers=2, dropout=0.5)
-    assert recurrent_layers(settings, 3).dropout == 0
-    assert recurrent_layers(NetworkConfig(layers=2, dropout=0.5), 3).dropout == 0.5
 
 
 @pytest.mark.parametrize("name", ["activation_penalty", "temporal_activation_penalty"])

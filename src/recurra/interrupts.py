@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while training: the first asks for a clean end, the second ends at once."""
+"""Ctrl-C and SIGTERM during long work: the first asks for a clean end, the second ends at once."""
 
 import contextlib
 import signal
@@ -13,7 +13,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal has ended the work under way; `signal` is its number."""
+    """A signal has ended the running work; `signal` is its number."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
