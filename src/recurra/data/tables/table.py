@@ -66,7 +66,7 @@ class DataTable:
 
     @property
     def from_file(self) -> bool:
-        """Whether its types may have been guessed from text."""
+        """True where its types may have been guessed from text."""
         return self.first_row > 0
 
     @property
@@ -160,7 +160,7 @@ class DataTable:
         )
 
     def is_text(self, name: Any) -> bool:
-        """Whether a column holds texts or categories rather than numbers."""
+        """True for a column of texts or categories rather than numbers."""
         types, kind = _optional("pyarrow").types, self.column(name).type
         checks = (types.is_string, types.is_large_string, types.is_dictionary)
         return any(check(kind) for check in checks) or str(kind) == "string_view"

@@ -68,7 +68,7 @@ def _whole(table: DataTable, name: Any, column: Any) -> Stamps:
 
 
 def _look_like_dates(stamps: Stamps) -> bool:
-    """Whether all could be days as YYYYMMDD, or months of several years as YYYYMM."""
+    """True where all could be days as YYYYMMDD, or months of several years as YYYYMM."""
     days = stamps % 100
     months = stamps if stamps.max() < 10**6 else stamps // 100
     years, month = np.divmod(months, 100)

@@ -1,4 +1,4 @@
-"""The estimator of forecasting: fit, predict, sample, judge, follow."""
+"""The estimator of forecasting: fit, predict, sample, evaluate, stream."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from recurra.tasks.forecast.frames import (
     make_frame,
 )
 from recurra.tasks.forecast.model import Model
+from recurra.tasks.forecast.nets.inference import Predictions
 from recurra.tasks.forecast.online.anomaly import anomaly_columns
 from recurra.tasks.forecast.online.stream import Stream
 from recurra.tasks.forecast.store import PlacedPanel
@@ -121,11 +122,11 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         Returns the columns id, time, `recurra`, and `recurra-lo-80`, `recurra-hi-80`, ... for each
         interval.
         """
-        kept = self._series(data, static)
+        placed = self._series(data, static)
         steps = self._steps(horizon)
-        found = self._ahead(kept, future, 0, seed)
-        columns = forecast_columns(found, self.config.levels, self.config.widths, steps)
-        return self._answer(kept, steps, columns)
+        predictions = self._predictions(placed, future, 0, seed)
+        columns = forecast_columns(predictions, self.config.levels, self.config.widths, steps)
+        return self._answer(placed, steps, columns)
 
     def sample(
         self,
@@ -140,15 +141,15 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         """Sample paths of the steps to come: id, time, `sample_id` from 0 on, `recurra`."""
         if paths < 1:
             raise ConfigError(f"paths = {paths}; draw at least 1.")
-        kept = self._series(data, static)
+        placed = self._series(data, static)
         steps = self._steps(horizon)
-        drawn = self._ahead(kept, future, paths, seed).paths
+        drawn = self._predictions(placed, future, paths, seed).paths
         assert drawn is not None
         columns = {
-            "sample_id": np.tile(np.arange(paths), len(kept.panel) * steps),
+            "sample_id": np.tile(np.arange(paths), len(placed.panel) * steps),
             MODEL_NAME: drawn[:, :, :steps].transpose(0, 2, 1).ravel(),
         }
-        return self._answer(kept, steps, columns, paths)
+        return self._answer(placed, steps, columns, paths)
 
     def plot(
         self,
@@ -163,9 +164,9 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         """A picture of the forecasts of `predict`: history, forecast and intervals of the series
         named, or of some spread over all; ConfigError where one isn't there.
         """
-        kept, model = self._series(data, static), self._ready()
-        steps, ahead = self._steps(horizon), model.future_features(kept, future)
-        return forecast_figure(model, kept, ahead, steps=steps, series=series, seed=seed)
+        placed, model = self._series(data, static), self._ready()
+        steps, ahead = self._steps(horizon), model.future_features(placed, future)
+        return forecast_figure(model, placed, ahead, steps=steps, series=series, seed=seed)
 
     def evaluate(  # type: ignore[override]
         self,
@@ -240,22 +241,22 @@ class Forecaster(Estimator[ForecastConfig, Model]):
     def anomalies(
         self, data: Any = None, *, last: int | None = None, static: Any = None, seed: int = 0
     ) -> DataFrame:
-        """How surprising each of the last observations of each series was (all, left out).
+        """Anomaly scores of the last observations of each series (all, left out).
 
         Columns: id, time, the target, `recurra` and its intervals as they were forecast one step
-        before, and `score`: how far from the median on a normal scale; 3 and more is rare. Where
-        the table ends, covariates known ahead are taken to stay as they were last.
+        before, and `score`: the distance from the median on a normal scale; 3 and more is rare.
+        Where the table ends, covariates known ahead are taken to stay as they were last.
         """
         if last is not None:
             _check_count("last", last)
         model = self._ready()
         if data is None:
-            kept = PlacedPanel(self._own_data().panel, np.zeros(len(model.starts), np.int64))
+            placed = PlacedPanel(self._own_data().panel, np.zeros(len(model.starts), np.int64))
         else:
-            kept = self._series(data, static)
-        most = int(kept.panel.lengths.max(initial=1))
-        found = anomaly_columns(model, kept, last or most, seed=seed)
-        return make_frame(found, kept.panel.frame_kind)
+            placed = self._series(data, static)
+        most = int(placed.panel.lengths.max(initial=1))
+        columns = anomaly_columns(model, placed, last or most, seed=seed)
+        return make_frame(columns, placed.panel.frame_kind)
 
     def stream(
         self, data: Any = None, *, future: Any = None, static: Any = None, seed: int = 0
@@ -278,8 +279,8 @@ class Forecaster(Estimator[ForecastConfig, Model]):
             >>> live.predict()["ds"].iloc[0]
             Timestamp('2024-01-09 09:00:00')
         """
-        kept = self._series(data, static)
-        return cast("Stream", self.session(placed=kept, future=future, seed=seed))
+        placed = self._series(data, static)
+        return cast("Stream", self.session(placed=placed, future=future, seed=seed))
 
     def _series(self, data: Any, static: Any) -> PlacedPanel:
         """The series to forecast: those of training, or new ones."""
@@ -307,7 +308,7 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         if adapt < 0 or adapt != int(adapt):
             raise ConfigError(
                 f"adapt = {adapt}; it must be the steps after which an error counts half, 500 say, "
-                "or 0: quantiles stay as they were calibrated."
+                "or 0 for quantiles that stay as they were calibrated."
             )
         if backtest and (windows != 1 or adapt):
             raise ConfigError(
@@ -317,16 +318,16 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         if refit and not backtest:
             raise ConfigError("refit is for backtest; give both, or none.")
 
-    def _ahead(self, kept: PlacedPanel, future: Any, paths: int, seed: int) -> Any:
+    def _predictions(self, placed: PlacedPanel, future: Any, paths: int, seed: int) -> Predictions:
         model = self._ready()
-        cutter = model.cutter(kept, model.future_features(kept, future))
-        everywhere = Origins(np.arange(len(kept.panel)), kept.panel.lengths)
+        cutter = model.cutter(placed, model.future_features(placed, future))
+        everywhere = Origins(np.arange(len(placed.panel)), placed.panel.lengths)
         return model.forecast(cutter, everywhere, paths=paths, seed=seed)
 
     def _answer(
-        self, kept: PlacedPanel, steps: int, columns: dict[str, Any], repeat: int = 1
+        self, placed: PlacedPanel, steps: int, columns: dict[str, Any], repeat: int = 1
     ) -> DataFrame:
-        panel = kept.panel
+        panel = placed.panel
         stamps = panel.frequency.after(panel.last, steps)
         return make_frame({**long_columns(panel, stamps, repeat), **columns}, panel.frame_kind)
 

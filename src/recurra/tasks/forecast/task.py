@@ -66,11 +66,11 @@ class Series:
     path: str | None = None
     static_path: str | None = None
     is_part: bool = False
-    """A part of a table whose user has been told of it already."""
+    """True for a part of a table that warnings were issued for already."""
 
 
 class Forecast(Task[ForecastConfig, Series, Model]):
-    """Look-backs of many series; a network gives the steps that follow each, scaled."""
+    """Look-backs of many series; a network forecasts the steps that follow each, scaled."""
 
     configuration = ForecastConfig
     estimator = "recurra.tasks.forecast.forecaster:Forecaster"
@@ -90,7 +90,7 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         return Series(panel, _path(table), _path(static))
 
     def notes(self, data: Series) -> list[str]:
-        """Series that are missing, constant or short, and intervals that rest on little."""
+        """Warnings of missing, constant or short series, and of too few held-out windows."""
         panel = data.panel
         if data.is_part:
             return []
@@ -129,7 +129,7 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         return build(self.config, self.sizes)
 
     def windows(self, data: Series) -> Windows:
-        """Windows drawn anew in every epoch from all places where a forecast may begin."""
+        """Windows drawn again in every epoch from all origins of training."""
         check_values(self.config, data.panel)
         return training_windows(self.config, *self._cut(data.panel), self.config.seed)
 
@@ -170,7 +170,7 @@ class Forecast(Task[ForecastConfig, Series, Model]):
     def restore(
         self, models: Sequence[nn.Module], tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
     ) -> Model:
-        """The model as it was kept."""
+        """The model of the stored parts."""
         return Model.from_parts(self.config, self.sizes, _nets(models), dict(tensors), dict(facts))
 
     def held_out(self, product: Model, data: Series) -> Backtest | None:
@@ -191,14 +191,14 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         **others: Any,
     ) -> Backtest:
         """Judge forecasts of the last `windows` origins of each series, `step` apart."""
-        kept, horizon = product.place(data.panel), self.config.horizon
-        origins = rolling_origins(kept.panel.lengths, horizon, windows, step or horizon)
+        placed, horizon = product.place(data.panel), self.config.horizon
+        origins = rolling_origins(placed.panel.lengths, horizon, windows, step or horizon)
         backtest = judge_origins(
-            product, kept, origins, baselines=baselines, adapt=adapt, seed=seed
+            product, placed, origins, baselines=baselines, adapt=adapt, seed=seed
         )
         used = remarks(self.config, self.context["values"], backtest, windows, step or horizon)
         return _with_sections(
-            backtest, [*short_series_warnings(windows, origins, len(kept.panel)), *used]
+            backtest, [*short_series_warnings(windows, origins, len(placed.panel)), *used]
         )
 
     def probe(self, data: Series, *, rows: int, steps: int) -> Probe:
@@ -212,7 +212,7 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         return Probe({"batch": batch}, lambda loss: loss)
 
     def facts(self, product: Model, data: Series, evaluation: Evaluation | None) -> Facts:
-        """The data and what to know of them, the model, its quality, and pictures of forecasts."""
+        """The data, warnings of them, the model, its quality, and pictures of forecasts."""
         assert evaluation is None or isinstance(evaluation, Backtest)
         return facts.facts_of(product, data.panel, data.path, evaluation)
 
@@ -241,7 +241,7 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         return open_panel(data, columns_of(self.config), static=static)
 
     def _cut(self, panel: Panel) -> tuple[WindowCutter, SplitPoints]:
-        """The cutter of training windows, and where they may begin."""
+        """The cutter of training windows, and their split points."""
         with torch.random.fork_rng(devices=[]):
             lookback = self.build().lookback
         points = split(self.config, panel, lookback)
@@ -275,7 +275,7 @@ class _FinalSteps(Forecast):
         return training_windows(self.config, cutter, everything, self.config.seed)
 
     def validation(self, data: Series) -> None:
-        """None: nothing is held out any more."""
+        """None: no part is held out any more."""
 
 
 TASK = Forecast
@@ -302,7 +302,7 @@ def _mean_loss(net: nn.Module, cutter: WindowCutter, origins: Origins) -> float:
 
 
 def _spread(origins: Origins, most: int) -> Origins:
-    """So many origins spread over all, the first and the last among them."""
+    """At most `most` origins spread over all, with the first and the last."""
     chosen = np.linspace(0, len(origins.series) - 1, most).round().astype(int)
     return Origins(*(part[np.unique(chosen)] for part in origins))
 

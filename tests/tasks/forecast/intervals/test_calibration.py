@@ -37,7 +37,7 @@ def test_quantiles_have_the_coverage_they_state(given):
     forecasts, actual = skewed(random, 4000)
     below = (actual[..., None] <= calibration(forecasts[..., given], STILL(4000))).mean(0)
     for level, shares in zip(LEVELS, below.T, strict=True):
-        # Four deviations: of the share counted here, and of what 1000 truths can tell.
+        # Four deviations: of the share counted here, and of the 1000 values that calibrated.
         bound = 4 * math.sqrt(level * (1 - level) * (1 / 4000 + 1 / 1000))
         assert np.abs(shares - level).max() < bound
 

@@ -114,12 +114,12 @@ def baseline_quantiles(
 
 
 def _naive(history: Vector, season: int, horizon: int) -> _Forecast:
-    known = np.flatnonzero(~np.isnan(history))
-    if not len(known):
+    steps = np.flatnonzero(~np.isnan(history))
+    if not len(steps):
         return _Forecast(np.full(horizon, np.nan), np.full(horizon, np.nan))
-    values = history[known]
+    values = history[steps]
     # A step over a gap of g missing values is a walk of g + 1 steps.
-    squares = np.diff(values) ** 2 / np.diff(known)
+    squares = np.diff(values) ** 2 / np.diff(steps)
     return _Forecast(
         np.full(horizon, values[-1]),
         _root_mean(squares) * np.sqrt(_distances(history, horizon)),
@@ -153,11 +153,11 @@ def _naive2(history: Vector, season: int, horizon: int) -> _Forecast:
 
 def _exponential_smoothing(history: Vector, season: int, horizon: int) -> _Forecast:
     without = adjusted(history, season)
-    known = without.values[~np.isnan(without.values)]
-    if not len(known):
+    values = without.values[~np.isnan(without.values)]
+    if not len(values):
         return _naive(history, season, horizon)
     ahead = len(history) + np.arange(horizon)
-    fit = fit_smoothing(known)
+    fit = fit_smoothing(values)
     growth = np.sqrt(1 + (_distances(history, horizon) - 1) * fit.constant**2)
     return _Forecast(
         without.restore(np.full(horizon, fit.level), ahead),
@@ -183,9 +183,9 @@ def _distances(history: Vector, horizon: int) -> Vector:
 
 def _last_of_phases(history: Vector, season: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """The index of each phase's (season,) last known value in the history; -1 without one."""
-    known = np.flatnonzero(~np.isnan(history))
+    steps = np.flatnonzero(~np.isnan(history))
     last = np.full(season, -1, dtype=np.int64)
-    np.maximum.at(last, known % season, known)
+    np.maximum.at(last, steps % season, steps)
     return last
 
 

@@ -76,12 +76,12 @@ def _season_index(history: Vector, season: int, positive: bool) -> Vector | None
     """The factor or term of each phase (season,); None where a phase has no known value."""
     trend = _moving_average(_filled(history), season)
     apart = history / trend if positive else history - trend
-    known = ~np.isnan(apart)
-    phases = np.arange(len(history))[known] % season
+    defined = ~np.isnan(apart)
+    phases = np.arange(len(history))[defined] % season
     counts = np.bincount(phases, minlength=season)
     if (counts == 0).any():
         return None
-    index: Vector = np.bincount(phases, weights=apart[known], minlength=season) / counts
+    index: Vector = np.bincount(phases, weights=apart[defined], minlength=season) / counts
     if positive:
         index /= index.mean()
     else:

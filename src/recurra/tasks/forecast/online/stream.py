@@ -109,7 +109,7 @@ class Stream(Session[Mapping[Hashable, float | None], dict[Hashable, float]]):
             past: where the model reads past covariates, those of this step, by id and by column:
                 {"a": {"wind": 3.0}}; needed of each series that is named in `values`.
             future: a table of future covariates, of this step or later ones: it adds to earlier
-                tables, or corrects them. Those of this step must be given for every series.
+                tables, or corrects them. Every series needs those of this step.
 
         Returns the anomaly score of each value, as `Forecaster.anomalies` has it. Raises DataError
         for a series that is not followed, an infinite value, a missing covariate, or one that the
@@ -276,7 +276,7 @@ class _FutureCovariates:
         self.last = panel.last
         self._present = panel.future[panel.offsets[1:] - 1]
         self._values = np.zeros((len(panel), 0, panel.future.shape[1]), np.float32)
-        self._given = np.zeros((len(panel), 0), bool)
+        self._covered = np.zeros((len(panel), 0), bool)
 
     def state(self) -> dict[str, Tensor]:
         """Everything but the panel, as tensors by name."""
@@ -292,31 +292,31 @@ class _FutureCovariates:
 
     def add(self, table: Any) -> None:
         """Add a table, or correct earlier ones; steps in the past are ignored."""
-        values, given = future_after(self._panel, table, self.last)
-        steps = max(given.shape[1], self._given.shape[1])
-        given = _sized(given, steps)
+        values, covered = future_after(self._panel, table, self.last)
+        steps = max(covered.shape[1], self._covered.shape[1])
+        covered = _sized(covered, steps)
         before = _sized(self._values, steps)
-        self._values = np.where(given[..., None], _sized(values, steps), before)
-        self._given = given | _sized(self._given, steps)
+        self._values = np.where(covered[..., None], _sized(values, steps), before)
+        self._covered = covered | _sized(self._covered, steps)
 
     def require(self, steps: int) -> None:
         """DataError where a series lacks one of the next steps."""
         if self._values.shape[2]:
             stamps = self._panel.frequency.after(self.last, steps)
-            missing = ~_sized(self._given, steps)
+            missing = ~_sized(self._covered, steps)
             refuse_missing_steps(self._panel, "future", missing, stamps)
 
     def of_next(self, steps: int) -> Features:
         """The covariates (N, steps, F) of the next steps; missing ones stay as they were last."""
-        given, values = _sized(self._given, steps), _sized(self._values, steps)
-        latest = np.maximum.accumulate(np.where(given, np.arange(1, steps + 1), 0), 1)
+        covered, values = _sized(self._covered, steps), _sized(self._values, steps)
+        latest = np.maximum.accumulate(np.where(covered, np.arange(1, steps + 1), 0), 1)
         from_present = np.concatenate([self._present[:, None], values], 1)
         return np.take_along_axis(from_present, latest[..., None], 1)
 
     def advance(self) -> None:
         """Make the next step the present."""
         self._present = self.of_next(1)[:, 0]
-        self._values, self._given = self._values[:, 1:], self._given[:, 1:]
+        self._values, self._covered = self._values[:, 1:], self._covered[:, 1:]
         self.last = self._panel.frequency.shift(self.last, 1)
 
 
