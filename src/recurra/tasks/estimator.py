@@ -23,6 +23,7 @@ from recurra.config.options import config_from_mapping
 from recurra.config.task import TaskConfig
 from recurra.errors import ConfigError, RunError
 from recurra.insight import Inspection, inspect_model
+from recurra.runs import ranks
 from recurra.runs.run import Run
 from recurra.tasks import record
 from recurra.tasks.description import Description, add_inspection, describe
@@ -381,7 +382,8 @@ class _Stages:
         folder = self._run.path / "members" / str(number) if members > 1 else self._run.path
         folder = folder / "stages" / stage if stage else folder
         config = {"member": number, **({"start": weights_digest([model])} if stage else {})}
-        if self._resume and (folder / "manifest.json").exists():
+        # Rank 0 answers for all: it may make the run before another one looks.
+        if self._resume and ranks.on_first((folder / "manifest.json").exists):
             run = Run.open(folder)
             if run.config == config:
                 return run, True
