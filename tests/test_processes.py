@@ -9,12 +9,14 @@ import pytest
 
 from recurra import processes
 from recurra.errors import DataError, RecurraError, TrainingError
+from recurra.interrupts import Interrupted
 from recurra.processes import Job, peak_memory, reset_peak_memory, run_job, run_jobs
 
 JOBS = '''
 import sys, time
 from pathlib import Path
 from recurra.errors import DataError, MissingExtra
+from recurra.interrupts import Interrupts
 from recurra.processes import STOPPED, report_progress
 
 def greet(name):
@@ -39,9 +41,10 @@ def bug():
     raise ZeroDivisionError("oh dear")
 
 def sleep(folder):
-    Path(folder, "begun").touch()
     try:
-        time.sleep(60)
+        with Interrupts() as interrupts, interrupts.at_once():
+            Path(folder, "begun").touch()
+            time.sleep(60)
     except KeyboardInterrupt:
         Path(folder, "saved").touch()
         sys.exit(STOPPED)
@@ -120,19 +123,21 @@ def test_an_error_interrupts_the_others_which_save(job, tmp_path):
     assert saved.exists() or not begun.exists()
 
 
-def test_ctrl_c_lets_processes_save_and_is_raised(job, tmp_path):
+@pytest.mark.parametrize(
+    ("session", "number"), [("ctrl_c", signal.SIGINT), ("background", signal.SIGTERM)]
+)
+def test_a_signal_lets_processes_save_and_is_raised(job, tmp_path, request, session, number):
+    request.getfixturevalue(session)
+
     def interrupt():
         while not (tmp_path / "begun").exists():
             time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
 
     threading.Thread(target=interrupt).start()
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            run_job(job("sleep", folder=str(tmp_path)))
-    finally:
-        signal.signal(signal.SIGINT, handler)
+    with pytest.raises(Interrupted) as raised:
+        run_job(job("sleep", folder=str(tmp_path)))
+    assert raised.value.signal == number
     assert (tmp_path / "saved").exists()
 
 

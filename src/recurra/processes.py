@@ -19,10 +19,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from types import FrameType
+from typing import IO, Any, NoReturn
 
 from recurra import errors
 from recurra.errors import MissingExtra, RecurraError
+from recurra.interrupts import Interrupts
 
 __all__ = [
     "STOPPED",
@@ -83,19 +85,20 @@ def run_jobs(
     """Run jobs in turn, `workers` at a time.
 
     `progress(name, line)` is called from threads with each line that a job reports; `ended` with
-    each job that has ended, and its result. Ctrl-C interrupts all processes, so that they can save,
-    and is raised once they have ended; a second one kills them. The first error of any process is
-    raised after the others were interrupted and have ended.
+    each job that has ended, and its result. Ctrl-C or SIGTERM interrupts all processes, so that
+    they can save, and is raised once they have ended; a second one kills them. The first error of
+    any process is raised after the others were interrupted and have ended.
     """
     crew = _Crew(progress)
-    with ThreadPoolExecutor(workers) as pool:
+    with Interrupts() as interrupts, interrupts.at_once(), ThreadPoolExecutor(workers) as pool:
         futures = {pool.submit(crew.run, job): job for job in jobs}
         try:
             for future in as_completed(futures):
                 if (outcome := future.result()) is not None:
                     ended(futures[future], outcome["result"])
         except BaseException:
-            crew.stop(signal.SIGINT)
+            # Not SIGINT, which a shell's background job and all its processes ignore.
+            crew.stop(signal.SIGTERM)
             for future in futures:
                 future.cancel()
             try:
@@ -189,9 +192,15 @@ def _write(line: dict[str, Any]) -> None:
     sys.__stdout__.flush()
 
 
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Let a job end as on Ctrl-C, which a process started in the background ignores."""
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the order of the first argument, and write its result or its error."""
     order = json.loads(sys.argv[1])
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.stdout = sys.stderr  # where a user's cell may print without disturbing the lines
     module, _, name = order["function"].partition(":")
     try:

@@ -32,7 +32,7 @@ def test_a_table(recurra, here):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "No problem given; the problems are adding, copy"),
+        ((), "No problem given; the problems are forecast, language, adding, copy"),
         (("adding",), "No cells to compare; name some: --cells"),
         (("ading", "--cells", "gru"), "There is no problem 'ading'"),
         (("adding", "--cells", "grru"), "grru: There is no cell 'grru'; did you mean gru?"),
@@ -40,7 +40,10 @@ def test_a_table(recurra, here):
         (("adding", "--cells", "gru", "--parameters", 5), "gru: parameters = 5; the smallest"),
         (("adding", "--cells", "gru", "--set", "hiden=3"), "did you mean 'hidden'?"),
         (("adding", "--cells", "gru", "--set", "layers"), "give a setting as KEY=VALUE"),
-        (("adding", "a.txt", "--cells", "gru"), "'files' is not an option"),
+        (
+            ("adding", "a.txt", "--cells", "gru"),
+            "the sequences of long-range problems are drawn, not read",
+        ),
         (("--resume",), "holds no comparison"),
         (("adding", "--cells", "gru", "--config", "no.toml"), "no.toml: the configuration cannot"),
     ],

@@ -46,7 +46,7 @@ def test_going_on_with_the_training_keeps_the_inspection(run, tmp_path, undrawn)
     for steps in (22, 24):
         LanguageModel(max_steps=steps).fit(out=out, resume=True)
     page = (out / "report.html").read_text()
-    assert f"<td>{steps}</td>" in page
+    assert f">{steps}</td>" in page
     assert page.count("<h2>Verdicts</h2>") == 1
     assert "<td>20 steps of training</td>" in page
     assert page.count("<h2>Gradient flow during training</h2>") == 1

@@ -21,8 +21,8 @@ from training_toys import (
 from training_toys import train as train_toy
 
 from recurra.errors import ConfigError, DataError, TrainingError
+from recurra.interrupts import Interrupted
 from recurra.training import Metric, Run, TrainingConfig
-from recurra.training.interrupts import Interrupted
 from recurra.training.optim import learning_rate
 
 

@@ -20,7 +20,7 @@ __all__ = ["command"]
 _LISTED = "\n".join(
     f"{name:<17} {config_of(task).summary_of(name)}" for name, (task, _) in contests().items()
 )
-_HELP = f"""Train several cells on one problem under one budget, and set them side by side.
+_HELP = f"""Train several cells on one problem under one budget, side by side.
 
 Each training has a process of its own. A table shows quality, parameters, speed, memory and the
 horizon of the gradients; the directory of --out holds it, the learning curves and every run.
@@ -36,7 +36,7 @@ problem's task is allowed in the file, and with --set. --resume needs only --out
 @click.command(name="compare", help=_HELP)
 @click.argument("problem", required=False)
 @click.argument("files", nargs=-1, metavar="[FILE]...")
-@click.option("--cells", metavar="CELLS", help="names with commas between: rnn,lstm,gru")
+@click.option("--cells", metavar="CELLS", help="names separated by commas: rnn,lstm,gru")
 @click.option("--out", required=True, metavar="DIR", help="directory of the comparison")
 @click.option("--config", metavar="FILE.toml", help="settings from a file; options here win")
 @click.option("--length", type=int, metavar="NUMBER", help="T of a long-range problem")
@@ -46,7 +46,7 @@ problem's task is allowed in the file, and with --set. --resume needs only --out
 @click.option("--minutes", type=float, metavar="NUMBER", help="minutes of each training [none]")
 @click.option("--seeds", type=int, metavar="NUMBER", help="trainings of each cell [3]")
 @click.option("--batch", "batch_size", type=int, metavar="NUMBER", help="sequences of a batch [32]")
-@click.option("--learning-rate", type=float, metavar="NUMBER", help="at its highest")
+@click.option("--learning-rate", type=float, metavar="NUMBER", help="the highest learning rate")
 @click.option(
     "--set",
     "more",
@@ -57,8 +57,8 @@ problem's task is allowed in the file, and with --set. --resume needs only --out
 @click.option(
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="trainings at a time"
 )
-@click.option("--resume", is_flag=True, help="go on with the comparison in --out")
-@click.option("--overwrite", is_flag=True, help="replace the comparison that is there")
+@click.option("--resume", is_flag=True, help="resume the comparison in --out")
+@click.option("--overwrite", is_flag=True, help="replace the comparison in --out")
 def command(
     out: str,
     config: str | None,
@@ -78,7 +78,7 @@ def command(
     else:
         comparison = comparison_from(read_settings(config, chosen, comparison_from))
 
-    # torch takes a second to load: not before what was asked for is known to make sense.
+    # torch takes a second to load: only once the settings are known to be valid.
     from recurra.cli.compare_report import ComparisonBars, show_findings
     from recurra.compare import compare
 
@@ -95,12 +95,12 @@ def command(
 
 
 def _more(words: tuple[str, ...]) -> dict[str, Any]:
-    """KEY=VALUE words as settings; a value that TOML doesn't know is a text."""
+    """Read KEY=VALUE words as settings; a value that is not valid TOML is a text."""
     settings: dict[str, Any] = {}
     for word in words:
         key, equals, text = word.partition("=")
         if not equals or not key.isidentifier():
-            raise ConfigError(f"--set {word}: a setting is given as KEY=VALUE: layers=2.")
+            raise ConfigError(f"--set {word}: give a setting as KEY=VALUE: layers=2.")
         try:
             settings |= tomllib.loads(f"{key} = {text}")
         except tomllib.TOMLDecodeError:
