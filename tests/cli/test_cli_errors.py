@@ -108,7 +108,7 @@ def test_a_flipped_bit(recurra, here, run, name):
     told(recurra("generate", "."), name, "damaged")
 
 
-def test_a_setting_that_a_run_going_on_cannot_change(recurra, run):
+def test_a_setting_that_a_resumed_run_cannot_change(recurra, run):
     words = ("--resume", "--out", run, "--hidden", 9)
     told(recurra("train", "language", *words), "hidden = 9", "hidden = 6")
 

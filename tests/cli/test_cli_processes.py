@@ -1,4 +1,4 @@
-"""The command line as a process: what it loads, signals, pipes, and going on after SIGKILL."""
+"""The command line as a process: what it loads, signals, pipes, and resuming after SIGKILL."""
 
 import signal
 import time
@@ -106,7 +106,7 @@ def test_commands_that_torchrun_is_not_for(recurra, monkeypatch):
     assert "only train runs under torchrun" in refused.stderr
 
 
-def test_going_on_after_a_kill_gives_the_same_bits(process, here, recurra):
+def test_resuming_after_a_kill_gives_the_same_bits(process, here, recurra):
     words = (*LONG, "--schedule", "constant")
     killed = process("train", "language", "cats.txt", *words, "--out", "killed")
     wait_for(here / "killed/checkpoints/step-00000015", killed)

@@ -1,4 +1,4 @@
-"""`recurra compare`: what it prints and leaves, what it refuses, Ctrl-C and going on."""
+"""`recurra compare`: what it prints and leaves, what it refuses, Ctrl-C and resuming."""
 
 import json
 import signal

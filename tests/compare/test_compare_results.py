@@ -153,6 +153,17 @@ def test_a_language_model_and_its_outcome(tmp_path):
     assert found.horizon.steps <= 3
 
 
+def test_a_forecaster_and_its_outcome(tmp_path):
+    rows = [f"{series},{step},{series + step % 7}" for series in (1, 2) for step in range(60)]
+    (tmp_path / "a.csv").write_text("\n".join(["unique_id,ds,y", *rows]))
+    settings = {"problem": "forecast", "data": [str(tmp_path / "a.csv")], "model": "direct"}
+    settings |= {"horizon": 3, "cells": ["rnn"], "hidden": 3, "batch_size": 2, "seeds": 1}
+    trial = plan(comparison_from({**settings, "steps": 2}))[0].trials[0]
+    found = outcome_of(trial, tmp_path / "run", quiet())
+    assert found.test["MASE"] > 0
+    assert found.horizon is not None
+
+
 def test_progress_is_passed_on_a_few_times_a_second():
     told = []
     progress = TrialProgress(lambda **line: told.append(line))

@@ -45,7 +45,7 @@ def reported() -> Iterator[None]:
         if line is None:
             raise
         what = error.msg if isinstance(error, SyntaxError) else error
-        _fail(f"{line}: {type(error).__name__}: {what}; put that line of your module right.")
+        _fail(f"{line}: {type(error).__name__}: {what}; fix that line of your module.")
 
 
 def _usage(error: click.ClickException) -> NoReturn:

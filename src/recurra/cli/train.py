@@ -122,7 +122,7 @@ def _sections(config: type[TaskConfig]) -> dict[str, list[Field]]:
     titles = [*config.groups, "Model", "Recurrent layers", "Ensembles and warm starts", "Training"]
     sections: dict[str, list[Field]] = {title: [] for title in titles}
     for field in dataclasses.fields(config):
-        if field.name == "data":
+        if field.name in ("data", *config.inapplicable):
             continue
         if field.name in groups:
             title = groups[field.name]

@@ -32,7 +32,7 @@ class TaskConfig(NetworkConfig):
     `task` is its name, `summary` a sentence about it; `places` names settings that say where data
     lie. `evaluation` holds the options of the task's evaluation; `contests` names what `recurra
     compare` may compare cells on, each with the settings that make it; `groups` are titles under
-    which the command line lists settings.
+    which the command line lists settings, and `inapplicable` those that it has no option for.
 
     Raises ConfigError for a value that is not allowed.
     """
@@ -43,6 +43,7 @@ class TaskConfig(NetworkConfig):
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     places: ClassVar[tuple[str, ...]] = ()
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    inapplicable: ClassVar[tuple[str, ...]] = ()
 
     data: tuple[str, ...] = option((), "files to train on")
     ensemble: int = option(1, "models trained with seeds from `seed` on, and averaged", minimum=1)

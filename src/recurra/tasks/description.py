@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from recurra import __version__
-from recurra.errors import RunError
+from recurra.errors import RecurraWarning, RunError
 from recurra.files import write_atomic
 from recurra.insight import Inspection
 from recurra.plots import plot_members
@@ -132,7 +132,7 @@ def _keep_inspection(run: Run, page: str) -> str:
     try:
         return carried_over(path.read_text("utf-8", "replace"), page, _BLOCK)
     except RunError as error:
-        warnings.warn(f"{path} is replaced: {error}", stacklevel=2)
+        warnings.warn(f"{path} is replaced: {error}", RecurraWarning, stacklevel=2)
         return page
 
 

@@ -155,7 +155,7 @@ def test_a_text_is_told_from_a_path(text_file, tmp_path):
     spaced.write_text(text_file.read_text())
     model = tiny(max_steps=2).fit(str(spaced), out=tmp_path / "run")
     assert model.config.data == (str(spaced),)
-    assert model.evaluate("one line of cats")["characters"] in (16, 17)
+    assert model.evaluate("the 3 cats sat on")["characters"] in (17, 18)
 
 
 @pytest.mark.parametrize("level", ["char", "word"])

@@ -52,6 +52,7 @@ class ForecastConfig(TaskConfig):
     summary: ClassVar[str] = "Probabilistic forecasts of series in a table: .csv, .tsv or .parquet."
     evaluation: ClassVar[type[EvaluateOptions]] = ForecastEvaluation
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"forecast": {}}
+    inapplicable: ClassVar[tuple[str, ...]] = ("bidirectional", "window")
     places: ClassVar[tuple[str, ...]] = ("static_data",)
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Data": (

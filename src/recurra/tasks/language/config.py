@@ -25,6 +25,7 @@ class LanguageConfig(TaskConfig):
     task: ClassVar[str] = "language"
     summary: ClassVar[str] = "A model of text by character, byte or word: what comes next."
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"language": {}}
+    inapplicable: ClassVar[tuple[str, ...]] = ("bidirectional",)
     places: ClassVar[tuple[str, ...]] = ("valid",)
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Data": ("valid", "valid_fraction", "level", "min_count", "max_words"),

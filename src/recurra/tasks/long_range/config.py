@@ -28,6 +28,7 @@ class LongRangeConfig(TaskConfig):
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         name: {"problem": name} for name in PROBLEMS
     }
+    inapplicable: ClassVar[tuple[str, ...]] = ("window",)
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Problem": ("problem", "length", "validation_sequences", "test_sequences")
     }
