@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from types import FrameType
+from typing import IO, Any, NoReturn
 
 from recurra import errors
 from recurra.errors import MissingExtra, RecurraError
@@ -191,9 +192,15 @@ def _write(line: dict[str, Any]) -> None:
     sys.__stdout__.flush()
 
 
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Let a job end as on Ctrl-C, which a process started in the background ignores."""
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the order of the first argument, and write its result or its error."""
     order = json.loads(sys.argv[1])
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.stdout = sys.stderr  # where a user's cell may print without disturbing the lines
     module, _, name = order["function"].partition(":")
     try:

@@ -163,7 +163,7 @@ def test_evaluate_says_what_the_windows_were_used_for(recurra, shop, words, part
 
 def test_evaluate_tells_other_data_apart(recurra, shop, here):
     table(50).to_csv(here / "new.csv", index=False)
-    assert "other values" in recurra("evaluate", shop, "new.csv").stdout
+    assert "These values differ" in recurra("evaluate", shop, "new.csv").stdout
 
 
 def test_a_backtest_trains_anew(recurra, shop):

@@ -11,6 +11,7 @@ from recurra.config.network import NetworkConfig
 from recurra.errors import CellError, ConfigError
 from recurra.nn import Recurrent, Stack, init
 from recurra.nn.init.stored_parameters import layer_parameters
+from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.language.config import LanguageConfig
 from recurra.tasks.language.model import LanguageNet
 from recurra.tasks.long_range.config import LongRangeConfig
@@ -135,6 +136,16 @@ def test_one_mask_of_the_output_serves_all_steps(form):
     assert 0 < dropped[0].sum() < dropped[0].numel()
 
 
+@pytest.mark.parametrize("form", [name for name in FORMS if "both ways" not in name])
+def test_a_language_model_carries_its_states_in_every_form(form):
+    torch.manual_seed(0)
+    config = LanguageConfig(hidden=6, layers=3, learn_initial_state=True, **FORMS[form])
+    net, tokens = LanguageNet(config, 11).eval(), torch.randint(11, (9, 2))
+    first, states = net(tokens[:4])
+    second, _ = net(tokens[4:], states)
+    torch.testing.assert_close(torch.cat([first, second]), net(tokens)[0])
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_matrices_stay_orthogonal_in_every_form(form):
     layers = made(cell="rnn", layers=2, **FORMS[form])
@@ -200,6 +211,19 @@ def test_a_remedy_that_the_cell_cannot_have(settings, error, text):
     config = NetworkConfig(**settings)
     with pytest.raises(error, match=text):
         initialise(recurrent_layers(config, 3), config)
+
+
+def test_dropout_of_a_long_range_model_acts_before_its_output_too():
+    torch.manual_seed(0)
+    net, x = LongRangeNet(LongRangeConfig(length=12, hidden=6, dropout=0.5)), torch.randn(12, 3, 2)
+    assert not torch.equal(net(x), net(x))
+    assert torch.equal(net.eval()(x), net(x))
+
+
+def test_dropout_of_a_forecaster_acts_before_its_output_alone():
+    config = ForecastConfig(horizon=4, model="direct", hidden=6, layers=2, dropout=0.5)
+    assert recurrent_layers(config, 3).dropout == 0
+    assert recurrent_layers(NetworkConfig(layers=2, dropout=0.5), 3).dropout == 0.5
 
 
 PENALTIES = ["activation_penalty", "temporal_activation_penalty"]

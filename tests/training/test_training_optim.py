@@ -148,5 +148,5 @@ def test_other_frozen_parameters_are_not_resumed(tmp_path):
     train(tmp_path, max_steps=2)
     model = new_toy()
     model.head.requires_grad_(False)
-    with pytest.raises(RunError, match=r"made while head.weight was trained, which it isn't now"):
+    with pytest.raises(RunError, match=r"made while head.bias was trained, which it isn't now"):
         train(tmp_path, resume=True, model=model)

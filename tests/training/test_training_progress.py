@@ -1,4 +1,4 @@
-"""What is shown while training, on a terminal and elsewhere, and TensorBoard's events."""
+"""Progress of a training as shown on a terminal and elsewhere, and TensorBoard's events."""
 
 import io
 import sys

@@ -81,7 +81,7 @@ def last_checkpoint(path):
 
 
 def contents(path):
-    """What must be the same bits however training came about: weights, optimiser, ... as bytes."""
+    """Everything that must have the same bits however often training stopped: weights, ..."""
     saved = last_checkpoint(path)
     names = ("model.safetensors", "training.safetensors", "best.safetensors")
     bits = {name: (saved / name).read_bytes() for name in names if (saved / name).exists()}

@@ -29,9 +29,9 @@ class RunCommand(Sectioned):
 
 @click.command(name="evaluate", cls=RunCommand, sections={})
 @click.argument("run", metavar="RUN")
-@click.argument("file", required=False, metavar="[FILE]")
+@click.argument("file", required=False, metavar="[FILE]", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="the numbers as one line of JSON")
-def command(run: str, file: str | None, as_json: bool, **options: Any) -> None:
+def command(run: str, file: Path | None, as_json: bool, **options: Any) -> None:
     """Measure how well the model of RUN does on FILE, or on the data that its training held out.
 
     `recurra evaluate RUN --help` lists the options of the run's task.
@@ -43,9 +43,9 @@ def command(run: str, file: str | None, as_json: bool, **options: Any) -> None:
     with noted():
         evaluation = model.evaluate(file, **given(options))
     if as_json:
-        click.echo(json.dumps({"file": file or run, **evaluation.to_json()}))
+        click.echo(json.dumps({"file": str(file or run), **evaluation.to_json()}))
     else:
-        show_evaluation(file or f"The data of {run}", evaluation)
+        show_evaluation(str(file) if file else f"The data of {run}", evaluation)
 
 
 def _options_of(args: list[str]) -> dict[Any, Any]:

@@ -124,7 +124,7 @@ def _anomalies(
     last: int | None,
     options: dict[str, Any],
 ) -> None:
-    from recurra.tasks.forecast.pictures import anomaly_figure
+    from recurra.tasks.forecast.figures import anomaly_figure
 
     found = model.anomalies(file, last=last, static=options["static_data"], seed=options["seed"])
     figure = None if plot is None else anomaly_figure(found, model.config, series)

@@ -8,14 +8,14 @@ from recurra.cli.terminal import output, show_table
 from recurra.reports import TextTable
 
 if TYPE_CHECKING:
-    from recurra.tasks.forecast.frames import Frame
+    from recurra.tasks.forecast.frames import DataFrame
 
 __all__ = ["show_head"]
 
 _HEAD = 10
 
 
-def show_head(found: "Frame", *, highest: bool = False) -> None:
+def show_head(found: "DataFrame", *, highest: bool = False) -> None:
     """The first rows of a table, or with `highest` those with the highest scores."""
     chosen = found.nlargest(_HEAD, "score") if highest else found.head(_HEAD)
     cells = {str(name): [_cell(value) for value in chosen[name]] for name in chosen.columns}

@@ -1,5 +1,6 @@
 """`recurra inspect RUN [FILE]`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,11 +15,11 @@ _STYLES = {"good": "green", "warning": "yellow", "severe": "red"}
 
 @click.command(name="inspect")
 @click.argument("run", metavar="RUN")
-@click.argument("file", required=False, metavar="[FILE]")
+@click.argument("file", required=False, metavar="[FILE]", type=click.Path(path_type=Path))
 @click.option("--rows", default=4, show_default=True, help="windows, spread over the data")
 @click.option("--steps", default=100, show_default=True, help="steps of each window")
 @click.option("--out", metavar="PAGE", help="write this page instead of RUN's report.html")
-def command(run: str, file: str | None, rows: int, steps: int, out: str | None) -> None:
+def command(run: str, file: Path | None, rows: int, steps: int, out: str | None) -> None:
     """Show how gradients flow in time through the model of RUN, what is wrong and what helps.
 
     The data are FILE or, without one, those that the training held out. Pictures go to RUN's

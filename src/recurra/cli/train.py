@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -54,7 +55,7 @@ def _command(name: str, config: type[TaskConfig]) -> click.Command:
         sections={title: [field.name for field in part] for title, part in sections.items()},
         help=_help(name, config),
     )
-    @click.argument("data", nargs=-1, metavar="[FILE...]")
+    @click.argument("data", nargs=-1, metavar="[FILE...]", type=click.Path(path_type=Path))
     @click.option("--out", required=True, metavar="RUN", help="directory of the run")
     @click.option(
         "--config", "file", metavar="FILE.toml", help="settings from a file; options here win"
@@ -63,7 +64,7 @@ def _command(name: str, config: type[TaskConfig]) -> click.Command:
     @click.option("--overwrite", is_flag=True, help="replace the run that is there")
     @options_for(config, fields)
     def train(
-        data: tuple[str, ...],
+        data: tuple[Path, ...],
         out: str,
         file: str | None,
         resume: bool,
@@ -78,7 +79,7 @@ def _command(name: str, config: type[TaskConfig]) -> click.Command:
 def _train(
     name: str,
     config: type[TaskConfig],
-    data: tuple[str, ...],
+    data: tuple[Path, ...],
     out: str,
     file: str | None,
     resume: bool,

@@ -126,7 +126,7 @@ def _within(value: Any, limits: Mapping[str, Any]) -> bool:
 
 
 def _adapt(hint: Any, value: Any) -> Any:
-    """`value` as the hint would have it, where nothing is lost by that."""
+    """Convert `value` to the type of the hint where that loses nothing."""
     choices = _choices(hint)
     if value == "none" and type(None) in choices:
         return None

@@ -55,7 +55,9 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How to train; each field's help is in its metadata. Raises `ConfigError` for a wrong value.
+    """Settings of a training, each with its help in its metadata.
+
+    Raises `ConfigError` for a wrong value.
 
     >>> TrainingConfig(epochs=3, schedule="cosine", warmup_steps=100).learning_rate
     0.002
@@ -113,7 +115,7 @@ class TrainingConfig:
     log_every: int = option(50, "steps between lines of metrics.jsonl", minimum=1)
     watch_every: int = option(
         50,
-        "steps between those whose gradient through time is kept in gradients.jsonl; 0: none",
+        "steps between those whose gradient through time is written to gradients.jsonl; 0: none",
         minimum=0,
     )
     seed: int = option(0, "the seed of torch's random numbers", minimum=0, maximum=2**63 - 1)
@@ -139,7 +141,7 @@ class TrainingConfig:
         return None if self.best is None else Metric.parse(self.best)
 
     def check_end(self) -> None:
-        """Raise ConfigError where only epochs bound the training: for tasks whose epochs don't."""
+        """Raise ConfigError where nothing ends a training whose epochs never end."""
         if self.max_steps is None and self.max_minutes is None:
             raise ConfigError("Training has no end; give max_steps or max_minutes.")
         if self.max_steps is None and self.schedule != "constant":

@@ -61,7 +61,7 @@ class Vocabulary(Protocol):
 
 
 class Characters:
-    """A vocabulary of characters.
+    """A vocabulary of characters, numbered as they are given.
 
     >>> Characters("aeh").encode("hea").tolist()
     [2, 1, 0]
@@ -70,7 +70,7 @@ class Characters:
     level = "char"
 
     def __init__(self, characters: Iterable[str]) -> None:
-        self._characters = sorted(set(characters))
+        self._characters = list(dict.fromkeys(characters))
         codes = _codes("".join(self._characters))
         self._table = np.full(int(codes.max(initial=0)) + 2, -1, dtype=np.int64)
         self._table[codes] = np.arange(len(codes))
@@ -160,9 +160,8 @@ class Words:
         return torch.tensor([ids.get(word, unknown) for word in _words(text)], dtype=torch.long)
 
     def prompt(self, text: str) -> Tensor:
-        if not text.strip(" "):
-            return torch.tensor([self.start])
-        return self.encode(text) if text.endswith("\n") else self.encode(text)[:-1]
+        tokens = self.encode(text) if text.endswith("\n") else self.encode(text)[:-1]
+        return tokens if len(tokens) else torch.tensor([self.start])
 
     def decoder(self) -> Decoder:
         return _Spaced(self._words)

@@ -16,10 +16,9 @@ from recurra.nn.layers.arguments import check_resets
 from recurra.nn.observe.gradients import GradientObserver
 from recurra.nn.observe.observer import current_observer
 from recurra.nn.observe.recording import CellInterpreter, LayerRecorder
+from recurra.nn.states import States
 
 __all__ = ["Kernel", "kernel", "pack_like", "run_layers", "segment_starts", "unpack", "wants_every"]
-
-States = tuple[Tensor, ...]
 
 
 def run_layers(

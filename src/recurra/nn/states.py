@@ -11,10 +11,13 @@ from torch import Tensor
 
 from recurra.errors import TrainingError
 
-__all__ = ["State", "detach", "flatten", "reorder", "tensors_of", "unflatten"]
+__all__ = ["State", "States", "detach", "flatten", "reorder", "tensors_of", "unflatten"]
 
 State: TypeAlias = "Tensor | tuple[State, ...] | None"
-"""A tensor, None, or a tuple of such, nested at will."""
+"""A tensor, None, or a tuple of such, nested at will: one layer's states, or a stack's."""
+
+States = tuple[Tensor, ...]
+"""The states of one layer: a tensor for each state of its cell."""
 
 
 def detach(state: State) -> State:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from recurra.errors import RunError
 from recurra.files import digest, write_atomic
+from recurra.runs import ranks
 from recurra.runs.run_lock import LOCK_FILE, RunLock, check_free
 from recurra.runs.saving import Lines, from_bytes, saving, to_bytes
 
@@ -40,13 +41,15 @@ class Run:
     they are used. Every file is replaced atomically. Make one with `Run.create` or `Run.open`.
 
     One process at a time writes: `create`, `save_config`, `save_model` and `locked` raise
-    `RunError`, naming the process, where another one trains in it. Reading is always possible.
+    `RunError`, naming the process, where another one trains in it. Reading is always possible. Of
+    processes that train together rank 0 writes; `create` and `locked` are called by all of them.
     """
 
     def __init__(self, path: Path, config: dict[str, Any]) -> None:
         self.path: Path = path
         self.config: dict[str, Any] = config
         self._lock = RunLock(path)
+        self._locked = 0
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -60,19 +63,7 @@ class Run:
         Raises `RunError` where `path` holds another run, unless `overwrite`; where it holds
         anything else, always: only files of a run are ever deleted.
         """
-        folder = Path(path)
-        run = cls(folder, {})
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            _check_room(folder, overwrite)
-            with run._lock:
-                _check_room(folder, overwrite)  # another process may have come first
-                _clear(folder)
-                _write_manifest(folder, {})
-                run.save_config(config)
-        except OSError as error:
-            raise RunError(f"{folder} can't become a run: {error.strerror or error}.") from error
-        return run
+        return cls.open(ranks.on_first(lambda: _create(Path(path), config, overwrite)))
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Run":
@@ -85,7 +76,7 @@ class Run:
                 raise RunError(f"{folder} is a file and not a run, a directory; give that first.")
             raise RunError(f"{folder} is not a run, or its manifest.json is damaged.")
         config = json.loads(_read_verified(folder, "config.json"))
-        return cls(folder, config)
+        return _ReadRun(folder, config) if ranks.rank() else cls(folder, config)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -94,6 +85,20 @@ class Run:
         Raises `RunError` where another process holds the lock, or has replaced the run since this
         object was made.
         """
+        with contextlib.ExitStack() as stack:
+            if not self._locked:
+                ranks.on_first(lambda: self._enter(stack))
+            self._locked += 1
+            try:
+                yield
+            finally:
+                self._locked -= 1
+
+    def _enter(self, stack: contextlib.ExitStack) -> None:
+        stack.enter_context(self._writing())
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
         is_new = not self._lock.is_held
         with self._lock:
             if is_new and json.loads(_read_verified(self.path, "config.json")) != self.config:
@@ -141,7 +146,7 @@ class Run:
 
     def sync_lines(self) -> dict[str, int]:
         """Wait until the disk has the files of lines; their sizes in bytes by name."""
-        # Whoever follows a training finds its metrics from the first checkpoint on.
+        # metrics.jsonl is there from the first checkpoint on, for whoever follows a training.
         with saving("metrics.jsonl", self.path):
             (self.path / "metrics.jsonl").touch()
         return {name: self._lines(name).sync() for name in _LINES}
@@ -155,7 +160,7 @@ class Run:
         return Lines(self.path, name)
 
     def _replace(self, name: str, data: bytes) -> None:
-        with self.locked(), saving(name, self.path):
+        with self._writing(), saving(name, self.path):
             digests = _read_manifest(self.path)
             new = digest(data)
             # A crash may fall on either side of the rename, so the manifest knows both until after.
@@ -164,9 +169,51 @@ class Run:
             _write_manifest(self.path, digests | {name: [new]})
 
 
+class _ReadRun(Run):
+    """A run as ranks other than the first have it: rank 0 writes, and they read."""
+
+    def save_model(self, state_dict: "dict[str, Tensor]") -> None:
+        """Leave it to rank 0."""
+
+    def write_text(self, name: str, text: str) -> None:
+        """Leave it to rank 0."""
+
+    def log(self, line: dict[str, Any]) -> None:
+        """Leave it to rank 0."""
+
+    def log_gradients(self, line: dict[str, Any]) -> None:
+        """Leave it to rank 0."""
+
+    def sync_lines(self) -> dict[str, int]:
+        """Leave it to rank 0."""
+        return {}
+
+    def truncate_lines(self, sizes: Mapping[str, int]) -> None:
+        """Leave it to rank 0."""
+
+    def _replace(self, name: str, data: bytes) -> None:
+        """Leave it to rank 0."""
+
+
+def _create(folder: Path, config: dict[str, Any], overwrite: bool) -> str:
+    """Make `folder` a run, and give its path."""
+    run = Run(folder, {})
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _check_room(folder, overwrite)
+        with run._lock:
+            _check_room(folder, overwrite)  # another process may have come first
+            _clear(folder)
+            _write_manifest(folder, {})
+            run.save_config(config)
+    except OSError as error:
+        raise RunError(f"{folder} can't become a run: {error.strerror or error}.") from error
+    return str(folder)
+
+
 def _check_room(folder: Path, overwrite: bool) -> None:
     """Raise `RunError` where `folder` holds something that a new run may not replace."""
-    # What a run killed at its very first write has left is no reason to refuse.
+    # A run that was killed at its first write has left no more than these.
     if {path.name for path in folder.iterdir()} <= {".manifest.json.tmp", LOCK_FILE}:
         return
     if not _is_run(folder):
@@ -219,7 +266,7 @@ def _write_manifest(folder: Path, files: dict[str, list[str]]) -> None:
 
 
 def _read_verified(folder: Path, name: str) -> bytes:
-    """The bytes of the file, once its digest is found in the manifest."""
+    """The bytes of the file, after its digest is verified against the manifest."""
     known = _read_manifest(folder).get(name, [])
     while True:
         try:

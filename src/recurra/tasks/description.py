@@ -48,6 +48,7 @@ class Description:
     seed: int
     metric: str
     sources: Sequence[Mapping[str, Any]]
+    start: str | None
     members: Sequence[Run]
 
 
@@ -106,7 +107,8 @@ def _origin(about: Description) -> list[Section]:
         f"{source['name']}: {source['path'] or 'in memory'} (SHA-256 {source['sha256']})"
         for source in about.sources
     ]
-    return [Section("Origin", {"made with": versions, "data": "; ".join(data)})]
+    start = {} if about.start is None else {"start": about.start}
+    return [Section("Origin", {"made with": versions, "data": "; ".join(data), **start})]
 
 
 def _curves(members: Sequence[Run]) -> list[Section]:

@@ -104,6 +104,8 @@ class Estimator(Named[Config], Generic[Config, Product]):
         for note in task.notes(read):
             warnings.warn(note, task.warning, stacklevel=2)
         shown = _shown(progress, task.unit, self.config)
+        if shown is not None and not resume and "start" in run.config:
+            shown.message(run.config["start"])
         with run.locked(), contextlib.suppress(_Interrupted):
             self._train(models, read, run, resume, shown, describes=not temporary)
         return self
@@ -272,6 +274,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
             self.config.seed,
             self.metric,
             run.config["sources"],
+            run.config.get("start"),
             [_member(run, number, members) for number in range(members)],
         )
 

@@ -80,7 +80,7 @@ def recorded(task: Task[Config, Any, Any], data: Any, read: Any) -> Config:
     listed = isinstance(items, (list, tuple))
     in_memory = any(source.path is None for source in task.sources(read))
     paths = () if in_memory or not listed else tuple(os.path.abspath(item) for item in items)
-    return dataclasses.replace(config, data=paths)
+    return dataclasses.replace(config, data=paths, start=_absolute(config.start))
 
 
 def settings_of(config: TaskConfig) -> dict[str, Any]:
@@ -105,6 +105,7 @@ def resumed_config(
     """A run's configuration with what was given besides; ConfigError for what may not change."""
     config = read_config(run, task)
     again = task.configuration.of({**run.config["settings"], **given})
+    again = dataclasses.replace(again, start=_absolute(again.start))
     places = (*_PLACES, *task.configuration.places)
     allowed = (*EXTENDABLE, *places)
     for name in given:
@@ -117,6 +118,10 @@ def resumed_config(
             )
     changed = {name: getattr(again, name) for name in given if name in allowed}
     return dataclasses.replace(config, **changed)
+
+
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else os.path.abspath(path)
 
 
 def check_sources(run: Run, sources: Sequence[Source]) -> None:

@@ -150,6 +150,7 @@ class Ensemble(nn.Module):
     ) -> None:
         super().__init__()
         self.models = nn.ModuleList(models)
+        self.train(models[0].training)
         self._join = join
 
     def forward(self, inputs: Any, *state: Any) -> Any:

@@ -1,9 +1,9 @@
-"""How far back in time the gradient of a training step reaches, as that step has it anyway.
+"""Gradient flow while training: how far back in time the gradient of a training step reaches.
 
-The whole of dL/dh_t is a by-product of the step's own backward pass. Where every step has a loss of
-its own it tells nothing of distance: the gradient from afar hides behind the one from here. There
-the gradient that reaches a layer's last output goes back alone through that layer once more, which
-is why only some steps are watched.
+dL/dh_t is a by-product of the step's own backward pass. Where every step has a loss of its own, its
+norm says nothing about distance, because the loss of the same step dominates it. There the gradient
+of a layer's last output is sent back alone through that layer a second time, which is why only some
+steps are watched.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from recurra.ragged import padded, within
 __all__ = ["DISTANCES", "Flow", "distances", "flowing"]
 
 DISTANCES = 64
-"""At so many distances at most a norm is kept."""
+"""The most distances at which norms are stored."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class _Steps:
 
     @classmethod
     def of(cls, x: Tensor, lengths: Tensor | None, is_packed: bool, reverse: bool) -> "_Steps":
-        """Those of x (T, B, I), or (N, I) where it is packed."""
+        """The steps of x (T, B, I), or (N, I) where it is packed."""
         if lengths is None:
             lengths = torch.full((x.shape[1],), len(x), device=x.device)
         steps = int(lengths[0]) if is_packed else len(x)
@@ -84,7 +84,7 @@ class Flow(GradientObserver):
         is_packed: bool,
         reverse: bool,
     ) -> Tensor:
-        """Have both norms noted; the outputs are a view."""
+        """Record both norms during the backward pass; the outputs are returned as a view."""
         if not y.requires_grad:
             return y
         steps = _Steps.of(x, lengths, is_packed, reverse)
@@ -123,7 +123,7 @@ class Flow(GradientObserver):
 
 @contextlib.contextmanager
 def flowing(model: nn.Module) -> Iterator[Flow]:
-    """Watch one step of training; nothing is noted of what torch.compile has compiled."""
+    """Watch one step of training; nothing is recorded of what torch.compile has compiled."""
     found = Flow()
     if any(map(_is_compiled, model.modules())):
         yield found

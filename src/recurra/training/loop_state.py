@@ -14,9 +14,9 @@ __all__ = ["LoopState", "Meter", "Recorder", "Stepped", "summary_writer"]
 
 @dataclass(frozen=True)
 class Stepped:
-    """What one step came to; the loss is its tokens' mean, the norm that before clipping.
+    """Outcome of one step: the mean loss of its tokens, the gradient's norm before clipping.
 
-    `flow` are lines for gradients.jsonl, empty where the step wasn't watched.
+    `flow` has lines for gradients.jsonl, none where the step wasn't watched.
     """
 
     loss: float
@@ -91,7 +91,7 @@ class LoopState:
         return self.epoch + 1 if self.index else self.epoch
 
     def add(self, stepped: Stepped, windows: int) -> None:
-        """Count a step and go on to the next window; an epoch of `windows` begins without state."""
+        """Count a step and move to the next window; each epoch, of `windows`, starts stateless."""
         self.meter.add(stepped)
         self.step += 1
         self.tokens += stepped.tokens
@@ -131,7 +131,7 @@ class Recorder:
                 self._writer.add_scalar(tag, value, line["step"])
 
     def close(self) -> None:
-        """Flush what TensorBoard holds back."""
+        """Flush TensorBoard's buffers."""
         if self._writer is not None:
             self._writer.close()
 

@@ -72,7 +72,7 @@ def undecayed(model: nn.Module) -> set[str]:
 
 
 def _own_parameters(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """Those that `module` holds, a parametrised one under the name that it has there."""
+    """The parameters that `module` itself holds; a parametrised one has the name of its value."""
     if isinstance(module, ParametrizationList):
         return
     yield from module.named_parameters(recurse=False)
@@ -136,7 +136,7 @@ def load_tensors(optimizer: torch.optim.Optimizer, state: dict[str, Tensor]) -> 
         for name, number in zip(group["param_names"], group["params"], strict=True)
     }
     nested: dict[int, dict[str, Any]] = {}
-    for key, value in state.items():
+    for key, value in sorted(state.items()):
         name, _, kind = key.rpartition(".")
         if name not in numbers:
             raise RunError(

@@ -20,20 +20,24 @@ It is called in eval mode, without gradients.
 
 
 class Windows(Protocol):
-    """The data, cut into the batches that an epoch goes through in order."""
+    """The data, cut into the batches of an epoch, in order.
+
+    Where several processes train together it also has `shard(rank, world)`: the windows with one
+    process's part of every batch.
+    """
 
     def __len__(self) -> int:
-        """How many windows an epoch has, the same in every epoch."""
+        """Number of windows in an epoch, the same in every epoch."""
 
     def window(self, epoch: int, index: int) -> Any:
         """The batch number `index` of `epoch`, both from 0; the same whenever it is asked for."""
 
 
 class Progress(Protocol):
-    """What `fit` calls; have `update` take any further keyword, as later versions give more."""
+    """Receives the reports of `fit`; `update` should accept keywords that later versions add."""
 
     def start(self, total_steps: int, step: int) -> None:
-        """Training begins, or goes on, after `step` of at most `total_steps` steps."""
+        """Training starts, or is resumed, after `step` of at most `total_steps` steps."""
 
     def update(
         self,
@@ -45,13 +49,13 @@ class Progress(Protocol):
         validation: float | None = None,
         metric: str = "loss",
     ) -> None:
-        """A step is done; `validation` is what the last one gave for `metric`."""
+        """A step is done; `validation` is the last validation's value of `metric`."""
 
     def message(self, text: str) -> None:
-        """Something worth a line."""
+        """Show a line of text."""
 
     def stop(self) -> None:
-        """Training has ended, in whatever way."""
+        """Training has ended, normally or not."""
 
 
 class Silent:

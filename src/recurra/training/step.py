@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from recurra.config.training import TrainingConfig
 from recurra.errors import ConfigError, TrainingError
 from recurra.nn.states import detach
+from recurra.runs import ranks
+from recurra.training.distributed import average, synchronise
 from recurra.training.finite import first_bad
 from recurra.training.gradient_flow import Flow, flowing
 from recurra.training.loop_state import LoopState, Stepped
@@ -24,15 +27,15 @@ __all__ = ["Measured", "Stepper", "clip", "measure", "set_bptt_clip"]
 
 @dataclass(frozen=True)
 class Measured:
-    """One step's numbers, read from the device at one go."""
+    """Numbers of one step, read from the device in one transfer."""
 
     loss: float
     norm: float
     largest: float
 
     @property
-    def finite(self) -> bool:
-        """Whether loss and gradients are."""
+    def is_finite(self) -> bool:
+        """True if loss and gradients are finite."""
         return math.isfinite(self.loss) and math.isfinite(self.norm)
 
 
@@ -52,7 +55,10 @@ class Stepper:
     total: int
 
     def step(self, state: LoopState) -> Stepped:
-        """Train on the window where `state` is; not finite: `TrainingError`, weights as before."""
+        """Train on the window where `state` is.
+
+        Raises `TrainingError` where loss or gradient isn't finite; the weights are then as before.
+        """
         began = time.perf_counter()
         rate = learning_rate(self.config, state.step, self.total)
         set_learning_rate(self.optimizer, rate)
@@ -66,31 +72,46 @@ class Stepper:
         except KeyboardInterrupt:
             before.restore()
             raise
-        kept = detach(carried)
+        carried_on = detach(carried)
+        whole = average(loss, tokens, self.weights)
         gradients = [weight.grad for weight in self.weights if weight.grad is not None]
-        measured = measure(loss, gradients, largest=self.config.clip_value is not None)
-        if not measured.finite:
-            bad = first_bad(self.model, self.loss, batch, state.carried, before)
-            self.optimizer.zero_grad(set_to_none=True)
-            raise self._error(state.step, measured, bad)
+        measured = measure(whole.loss, gradients, largest=self.config.clip_value is not None)
+        if not measured.is_finite:
+            raise self._error(state, measured, batch, before)
         clipped = clip(gradients, measured, self.config)
         self.optimizer.step()
-        lines = flow.lines(state.step) if flow else []
-        seconds = time.perf_counter() - began
-        return Stepped(measured.loss, tokens, measured.norm, clipped, rate, seconds, kept, lines)
+        synchronise(self.model, buffers_alone=True)
+        return Stepped(
+            loss=measured.loss,
+            tokens=whole.tokens,
+            gradient_norm=measured.norm,
+            clipped=clipped,
+            learning_rate=rate,
+            carried=carried_on,
+            flow=flow.lines(state.step) if flow else [],
+            seconds=time.perf_counter() - began,
+        )
 
     def _watching(self, step: int) -> AbstractContextManager[Flow | None]:
         every = self.config.watch_every
-        return flowing(self.model) if every and step % every == 0 else nullcontext()
+        is_due = every and step % every == 0 and ranks.rank() == 0
+        return flowing(self.model) if is_due else nullcontext()
 
-    def _error(self, step: int, measured: Measured, bad: str | None) -> TrainingError:
+    def _error(
+        self, state: LoopState, measured: Measured, batch: Any, before: Before
+    ) -> TrainingError:
+        """The error of a step that isn't finite, with the first bad tensor of any rank."""
+        own = first_bad(self.model, self.loss, batch, state.carried, before)
+        bad = next(filter(None, ranks.share(own)), None)
+        self.optimizer.zero_grad(set_to_none=True)
         bad_loss = not math.isfinite(measured.loss)
         what = f"loss is {measured.loss}" if bad_loss else f"gradient's norm is {measured.norm}"
         first = bad or "unknown: the step repeated was finite, so it isn't reproducible"
         return TrainingError(
-            f"At step {step + 1} the {what}; the first tensor that went bad: {first}. Nothing of "
-            f"this step was saved. Lower learning_rate (now {self.config.learning_rate}) or "
-            f"clip_norm (now {self.config.clip_norm}), and look at the data if that is named."
+            f"At step {state.step + 1} the {what}; the first tensor that went bad: {first}. "
+            "Nothing of this step was saved. Lower learning_rate (now "
+            f"{self.config.learning_rate}) or clip_norm (now {self.config.clip_norm}), and look at "
+            "the data if that is named."
         )
 
 
@@ -110,7 +131,7 @@ def measure(loss: Tensor, gradients: list[Tensor], *, largest: bool) -> Measured
 
 
 def clip(gradients: list[Tensor], measured: Measured, config: TrainingConfig) -> bool:
-    """Scale gradients to `clip_norm`, then clamp to `clip_value`; whether either did anything."""
+    """Scale gradients to `clip_norm`, then clamp to `clip_value`; True if either changed any."""
     norm, value, scale = config.clip_norm, config.clip_value, 1.0
     if norm is not None and measured.norm > norm:
         scale = norm / measured.norm

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import signal
 import sys
 
 import pytest
@@ -128,6 +129,86 @@ def test_a_run_is_not_resumed_with_other_data(text_file, tmp_path):
         resumed(tmp_path / "run")
     with pytest.raises(RunError, match="1 of training files, and 2 were given"):
         resumed(tmp_path / "run", [text_file, text_file])
+
+
+def test_texts_in_memory_train_as_files_do(text_file, tmp_path):
+    text = text_file.read_text()
+    tiny(max_steps=2).fit(text_file, out=tmp_path / "file")
+    for name, data in {"text": text, "texts": [text[:90], text[90:]]}.items():
+        model = tiny(max_steps=2).fit(data, out=tmp_path / name)
+        assert weights(tmp_path / name) == weights(tmp_path / "file")
+        assert model.config.data == ()
+        assert "- Data: training files: in memory (SHA-256" in model.run.path.joinpath(
+            "README.md"
+        ).read_text()  # fmt: skip
+
+
+def test_a_text_is_told_from_a_path(text_file, tmp_path):
+    for path in ("cats.txt", tmp_path / "my cats"):
+        with pytest.raises(DataError, match=r"cats.*: no such file"):
+            tiny().fit(path, out=tmp_path / "run")
+    with pytest.raises(DataError, match="my cats: no such file"):
+        tiny(data=["my cats"]).fit(out=tmp_path / "run")
+    with pytest.raises(DataError, match="Files and texts in memory were given together; give one"):
+        tiny().fit([text_file, "cats\n"], out=tmp_path / "run")
+    spaced = tmp_path / "my cats.txt"
+    spaced.write_text(text_file.read_text())
+    model = tiny(max_steps=2).fit(str(spaced), out=tmp_path / "run")
+    assert model.config.data == (str(spaced),)
+    assert model.evaluate("one line of cats")["characters"] in (16, 17)
+
+
+@pytest.mark.parametrize("level", ["char", "word"])
+def test_an_ensemble_predicts_the_mean_of_its_members_probabilities(text_file, tmp_path, level):
+    settings = {"level": level, "ensemble": 2, "max_steps": 20, "learning_rate": 0.05}
+    model = tiny(**settings).fit(text_file, out=tmp_path / "run")
+    ids = model._task.vocabulary.encode(text_file.read_text()[-200:])
+    first, second = (member.eval() for member in model._product.models)
+    with torch.no_grad():
+        each = [net(ids[:-1].view(-1, 1))[0][:, 0].softmax(-1) for net in (first, second)]
+        assert not torch.allclose(*each)
+    mean = (each[0] + each[1]) / 2
+    expected = -mean.gather(1, ids[1:].unsqueeze(1)).log().mean().item()
+    again = recurra.load(tmp_path / "run")
+    for made in (model, again):
+        found = made.evaluate(text_file.read_text()[-200:])
+        assert found["nats"] == pytest.approx(expected, rel=1e-5)
+        assert not any(module.training for module in made._product.modules())
+    assert again.generate("the ", length=30, seed=2) == model.generate("the ", length=30, seed=2)
+    assert again.evaluate() == model.validation
+    table = [
+        line for line in (tmp_path / "run/README.md").read_text().splitlines() if "| 20 |" in line
+    ]
+    assert [line[:5] for line in table] == ["| 0 |", "| 1 |"]
+
+
+def test_members_are_models_with_seeds_of_their_own(text_file, tmp_path):
+    tiny(ensemble=2, seed=5, max_steps=3).fit(text_file, out=tmp_path / "two")
+    tiny(seed=6, max_steps=3).fit(text_file, out=tmp_path / "one")
+    assert weights(tmp_path / "two" / "members" / "1") == weights(tmp_path / "one")
+
+
+def test_an_interrupted_training_can_be_loaded_and_resumed(text_file, tmp_path, ctrl_c):
+    class Stop:
+        start = message = stop = lambda self, *words: None
+
+        def update(self, step, *words, **more):
+            if step == 40:
+                signal.raise_signal(signal.SIGINT)
+
+    settings = {"validate_every": 10, "schedule": "constant", "max_steps": 60}
+    model = tiny(**settings).fit(text_file, out=tmp_path / "run", progress=Stop())
+    with pytest.raises(
+        RunError, match=r"interrupted after 40 steps; resume it with fit\(\.\.\., res"
+    ):
+        model.generate(length=3)
+    best = model.results[0].best["loss"]
+    loaded = recurra.load(tmp_path / "run")
+    assert loaded.evaluate()["nats"] == pytest.approx(best, rel=1e-5)
+    assert len(loaded.generate(length=3)) == 3
+    model.fit(out=tmp_path / "run", resume=True)
+    tiny(**settings).fit(text_file, out=tmp_path / "whole")
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
 
 
 def test_data_may_move(text_file, tmp_path):

@@ -34,10 +34,9 @@ from recurra.nn.layers.arguments import (
 )
 from recurra.nn.layers.remedies import Masks, Remedies, RemedyPlan
 from recurra.nn.observe.trace import Trace, trace_layers
+from recurra.nn.states import States
 
 __all__ = ["Recurrent"]
-
-States = tuple[Tensor, ...]
 
 
 class Recurrent(nn.Module):

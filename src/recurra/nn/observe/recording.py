@@ -14,6 +14,7 @@ from torch import Tensor
 
 from recurra.ir import Graph, Node
 from recurra.nn.observe.observer import Observer, observing
+from recurra.nn.states import States
 from recurra.ragged import padded, within
 
 __all__ = [
@@ -26,8 +27,6 @@ __all__ = [
     "position",
     "recording",
 ]
-
-States = tuple[Tensor, ...]
 
 
 class CellInterpreter(Protocol):

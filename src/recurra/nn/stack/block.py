@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from recurra.nn.layers.recurrent import Recurrent
 from recurra.nn.stack.layer import Layer, StackLayer
-from recurra.nn.stack.lookback import States, state_rows_of
+from recurra.nn.stack.lookback import state_rows_of
+from recurra.nn.states import States
 
 __all__ = [
     "StackBlock",
-    "States",
     "check_input",
     "check_layers",
     "check_states",

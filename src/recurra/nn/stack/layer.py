@@ -14,7 +14,8 @@ from recurra.nn.layers.arguments import check_flags
 from recurra.nn.layers.recurrent import Recurrent
 from recurra.nn.observe.recording import LayerRun
 from recurra.nn.observe.trace import Values
-from recurra.nn.stack.lookback import Dilated, States, TimeSkip
+from recurra.nn.stack.lookback import Dilated, TimeSkip
+from recurra.nn.states import States
 
 __all__ = ["Bidirectional", "Layer", "StackLayer"]
 

@@ -16,11 +16,10 @@ from torch.nn import functional as F
 from recurra.nn.layers.recurrent import Recurrent
 from recurra.nn.observe.recording import LayerRun
 from recurra.nn.observe.trace import Values, traced
+from recurra.nn.states import States
 from recurra.ragged import within
 
-__all__ = ["Dilated", "States", "TimeSkip", "state_rows_of"]
-
-States = tuple[Tensor, ...]
+__all__ = ["Dilated", "TimeSkip", "state_rows_of"]
 
 
 class Dilated(nn.Module):

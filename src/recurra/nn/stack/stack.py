@@ -25,7 +25,7 @@ from recurra.nn.layers.remedies import Masks
 from recurra.nn.observe.trace import Trace, trace_layers
 from recurra.nn.stack.block import StackBlock, check_input, check_layers, check_states
 from recurra.nn.stack.layer import Layer, StackLayer
-from recurra.nn.stack.lookback import States
+from recurra.nn.states import States
 from recurra.ragged import padded, within
 
 __all__ = ["Stack"]

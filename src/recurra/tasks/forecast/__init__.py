@@ -9,9 +9,9 @@ from recurra.lazy import attach
 
 if TYPE_CHECKING:
     from recurra.tasks.forecast.config import ForecastConfig
-    from recurra.tasks.forecast.evaluation.rolling import Backtest
+    from recurra.tasks.forecast.data_checks import ForecastWarning
+    from recurra.tasks.forecast.evaluation.backtest import Backtest
     from recurra.tasks.forecast.forecaster import Forecaster
-    from recurra.tasks.forecast.notes import ForecastWarning
     from recurra.tasks.forecast.online.stream import Stream
 
 __all__ = ["Backtest", "ForecastConfig", "ForecastWarning", "Forecaster", "Stream"]
@@ -19,9 +19,9 @@ __all__ = ["Backtest", "ForecastConfig", "ForecastWarning", "Forecaster", "Strea
 __getattr__, __dir__ = attach(
     __name__,
     {
-        "Backtest": "recurra.tasks.forecast.evaluation.rolling",
+        "Backtest": "recurra.tasks.forecast.evaluation.backtest",
         "ForecastConfig": "recurra.tasks.forecast.config",
-        "ForecastWarning": "recurra.tasks.forecast.notes",
+        "ForecastWarning": "recurra.tasks.forecast.data_checks",
         "Forecaster": "recurra.tasks.forecast.forecaster",
         "Stream": "recurra.tasks.forecast.online.stream",
     },

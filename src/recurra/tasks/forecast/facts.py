@@ -9,14 +9,14 @@ import numpy as np
 from recurra.data.series.panel import Panel
 from recurra.reports import Section, TextTable, drawn_section
 from recurra.tasks.forecast.config import MODELS
+from recurra.tasks.forecast.data_checks import series_warnings
+from recurra.tasks.forecast.evaluation.backtest import Backtest
 from recurra.tasks.forecast.evaluation.baselines import MEANINGS
 from recurra.tasks.forecast.evaluation.judgement import Judgement
-from recurra.tasks.forecast.evaluation.rolling import Backtest
-from recurra.tasks.forecast.frames import NAME
-from recurra.tasks.forecast.intervals.sample_size import notes_on_intervals
+from recurra.tasks.forecast.figures import backtest_figure, unit_of
+from recurra.tasks.forecast.frames import MODEL_NAME
+from recurra.tasks.forecast.intervals.sample_size import interval_warnings
 from recurra.tasks.forecast.model import Model
-from recurra.tasks.forecast.notes import named, notes_on
-from recurra.tasks.forecast.pictures import judged_figure, unit_of
 from recurra.tasks.forecast.windows.splits import split
 from recurra.tasks.task import Facts
 
@@ -102,7 +102,7 @@ def _quality(held_out: Backtest | None) -> list[Section]:
 def _picture(held_out: Backtest, model: Model) -> Section:
     return drawn_section(
         "Forecasts of the held-out part",
-        lambda: judged_figure(held_out, model.sizes.season, unit_of(model.config)),
+        lambda: backtest_figure(held_out, model.sizes.season, unit_of(model.config)),
         _JUDGED.format(held_out.judgement.deciding()),
     )
 
@@ -131,21 +131,21 @@ def _data_notes(model: Model, panel: Panel) -> list[str]:
     whether too little was held back for the intervals.
     """
     config = model.config
-    parts = split(config, panel, model.nets[0].lookback)
-    held, short = parts.limit < panel.lengths, parts.last < parts.first
-    notes = notes_on(panel, config.horizon)
+    points = split(config, panel, model.nets[0].lookback)
+    held, short = points.limit < panel.lengths, points.last < points.first
+    notes = series_warnings(panel, config.horizon)
     steps = config.held_steps(panel.lengths)
     until = ", until the final steps of training" if config.final_steps else ""
     notes.append(
         f"The last {steps} steps of {held.sum():,} of {len(panel):,} series were held back{until}."
     )
     if (~held & ~short).any():
-        notes.append(f"{named(panel, ~held & ~short)} are too short for that: trained on whole.")
+        notes.append(f"{panel.naming(~held & ~short)} are too short for that: trained on whole.")
     if short.any():
         notes.append(
-            f"{named(panel, short)} are too short to train on, and are forecast all the same."
+            f"{panel.naming(short)} are too short to train on, and are forecast all the same."
         )
-    return notes + notes_on_intervals(config, panel)
+    return notes + interval_warnings(config, panel)
 
 
 def _model_facts(model: Model) -> dict[str, object]:
@@ -180,7 +180,10 @@ def judgement_table(
     table = judgement.table
     shown = [
         metric
-        for metric in [*_METRICS, *(name for name in table[NAME] if name.startswith("coverage"))]
+        for metric in [
+            *_METRICS,
+            *(name for name in table[MODEL_NAME] if name.startswith("coverage")),
+        ]
         if any(not math.isnan(row.get(metric, math.nan)) for row in table.values())
         and not (brief and metric in _LONG)
     ]
@@ -194,7 +197,7 @@ def judgement_table(
 
 def coverage_of(found: Backtest) -> list[str]:
     """A sentence for each interval: how many of the truths lay inside."""
-    row = found.judgement.table[NAME]
+    row = found.judgement.table[MODEL_NAME]
     return [
         f"{share:.1%} of the truths lay inside the {name[8:]} % interval."
         for name, share in row.items()
@@ -207,16 +210,16 @@ def quality_of(found: Backtest) -> dict[str, object]:
     judgement = found.judgement
     series = len(set(judgement.series))
     return {
-        "verdict": judgement.verdict(NAME),
+        "verdict": judgement.verdict(MODEL_NAME),
         "judged on": f"{len(judgement.series):,} windows of {series:,} series, "
-        f"{found.truth.shape[1]} steps each",
+        f"{found.actual.shape[1]} steps each",
         "coverage": " ".join(coverage_of(found)) or _no_coverage(found),
         **({"left out": " ".join(judgement.notes())} if judgement.notes() else {}),
     }
 
 
 def _no_coverage(found: Backtest) -> str:
-    forecast = any(name.startswith("coverage") for name in found.judgement.table[NAME])
+    forecast = any(name.startswith("coverage") for name in found.judgement.table[MODEL_NAME])
     return _UNMEASURED if forecast else "no interval was forecast"
 
 

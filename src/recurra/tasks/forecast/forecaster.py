@@ -13,18 +13,27 @@ from recurra.data.series.read import read_panel
 from recurra.errors import ConfigError
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.forecast.evaluation.backtest import backtested
-from recurra.tasks.forecast.evaluation.rolling import Backtest, fewer_than, rolling
-from recurra.tasks.forecast.frames import NAME, Frame, forecast_columns, frame, long_columns
+from recurra.tasks.forecast.data_checks import series_warnings, warn
+from recurra.tasks.forecast.evaluation.backtest import (
+    Backtest,
+    rolling_origins,
+    run_backtest,
+    short_series_warnings,
+)
+from recurra.tasks.forecast.figures import forecast_figure
+from recurra.tasks.forecast.frames import (
+    MODEL_NAME,
+    DataFrame,
+    forecast_columns,
+    long_columns,
+    make_frame,
+)
 from recurra.tasks.forecast.model import Model
-from recurra.tasks.forecast.notes import notes_on, warn
-from recurra.tasks.forecast.online.anomaly import surprises
+from recurra.tasks.forecast.online.anomaly import anomaly_columns
 from recurra.tasks.forecast.online.stream import Stream
-from recurra.tasks.forecast.pictures import forecast_figure
-from recurra.tasks.forecast.store import Kept
+from recurra.tasks.forecast.store import PlacedPanel
 from recurra.tasks.forecast.task import Forecast
-from recurra.tasks.forecast.windows.splits import columns_of
-from recurra.tasks.forecast.windows.windows import Origins
+from recurra.tasks.forecast.windows.splits import Origins, columns_of
 from recurra.tasks.signature import options_of
 from recurra.training import Progress
 
@@ -99,7 +108,7 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         static: Any = None,
         horizon: int | None = None,
         seed: int = 0,
-    ) -> Frame:
+    ) -> DataFrame:
         """Forecasts of the steps after the training data, or after new data, without training.
 
         Args:
@@ -127,7 +136,7 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         static: Any = None,
         horizon: int | None = None,
         seed: int = 0,
-    ) -> Frame:
+    ) -> DataFrame:
         """Sample paths of the steps to come: id, time, `sample_id` from 0 on, `recurra`."""
         if paths < 1:
             raise ConfigError(f"paths = {paths}; draw at least 1.")
@@ -137,7 +146,7 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         assert drawn is not None
         columns = {
             "sample_id": np.tile(np.arange(paths), len(kept.panel) * steps),
-            NAME: drawn[:, :, :steps].transpose(0, 2, 1).ravel(),
+            MODEL_NAME: drawn[:, :, :steps].transpose(0, 2, 1).ravel(),
         }
         return self._answer(kept, steps, columns, paths)
 
@@ -155,7 +164,7 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         named, or of some spread over all; ConfigError where one isn't there.
         """
         kept, model = self._series(data, static), self._ready()
-        steps, ahead = self._steps(horizon), model.ahead_of(kept, future)
+        steps, ahead = self._steps(horizon), model.future_features(kept, future)
         return forecast_figure(model, kept, ahead, steps=steps, series=series, seed=seed)
 
     def evaluate(  # type: ignore[override]
@@ -215,10 +224,10 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         far as it is not later than what the earliest of the round's origins knows.
         """
         _check_count("windows", windows)
-        reading = cast("Forecast", self._task).reading(data, static)
+        opened = cast("Forecast", self._task).reading(data, static)
         step = step or self.config.horizon
-        origins = rolling(reading.lengths, self.config.horizon, windows, step)
-        warn(fewer_than(windows, origins, len(reading.lengths)))
+        origins = rolling_origins(opened.lengths, self.config.horizon, windows, step)
+        warn(short_series_warnings(windows, origins, len(opened.lengths)))
 
         def train(panel: Panel) -> Model:
             model = type(self).from_config(self.config, self._given).fit(panel, progress=progress)
@@ -226,11 +235,11 @@ class Forecaster(Estimator[ForecastConfig, Model]):
                 raise KeyboardInterrupt
             return model._ready()
 
-        return backtested(self.config, reading, origins, refit, train)
+        return run_backtest(self.config, opened, origins, refit, train)
 
     def anomalies(
         self, data: Any = None, *, last: int | None = None, static: Any = None, seed: int = 0
-    ) -> Frame:
+    ) -> DataFrame:
         """How surprising each of the last observations of each series was (all, left out).
 
         Columns: id, time, the target, `recurra` and its intervals as they were forecast one step
@@ -241,12 +250,12 @@ class Forecaster(Estimator[ForecastConfig, Model]):
             _check_count("last", last)
         model = self._ready()
         if data is None:
-            kept = Kept(self._own_data().panel, np.zeros(len(model.starts), np.int64))
+            kept = PlacedPanel(self._own_data().panel, np.zeros(len(model.starts), np.int64))
         else:
             kept = self._series(data, static)
         most = int(kept.panel.lengths.max(initial=1))
-        found = surprises(model, kept, last or most, seed=seed)
-        return frame(found, kept.panel.frame_kind)
+        found = anomaly_columns(model, kept, last or most, seed=seed)
+        return make_frame(found, kept.panel.frame_kind)
 
     def stream(
         self, data: Any = None, *, future: Any = None, static: Any = None, seed: int = 0
@@ -272,17 +281,17 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         kept = self._series(data, static)
         return cast("Stream", self.session(kept=kept, future=future, seed=seed))
 
-    def _series(self, data: Any, static: Any) -> Kept:
+    def _series(self, data: Any, static: Any) -> PlacedPanel:
         """The series to forecast: those of training, or new ones."""
         model = self._ready()
         if data is None:
             if self._data is None:
-                return model.known
-            return Kept(self._data.panel, np.zeros(len(self._data.panel), np.int64))
-        schema = model.known.panel.schema
+                return model.history
+            return PlacedPanel(self._data.panel, np.zeros(len(self._data.panel), np.int64))
+        schema = model.history.panel.schema
         panel = read_panel(data, columns_of(self.config), schema=schema, static=static)
-        warn([*notes_on(panel, self.config.horizon), *model.unknown(panel)])
-        return model.placed(panel)
+        warn([*series_warnings(panel, self.config.horizon), *model.new_series_warnings(panel)])
+        return model.place(panel)
 
     def _table(self, data: Any, static: Any) -> tuple[Any, Any]:
         """The table to judge on, and that of static covariates: given, or the run's own."""
@@ -308,16 +317,18 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         if refit and not backtest:
             raise ConfigError("refit is for backtest; give both, or none.")
 
-    def _ahead(self, kept: Kept, future: Any, paths: int, seed: int) -> Any:
+    def _ahead(self, kept: PlacedPanel, future: Any, paths: int, seed: int) -> Any:
         model = self._ready()
-        cutter = model.cutter(kept, model.ahead_of(kept, future))
+        cutter = model.cutter(kept, model.future_features(kept, future))
         everywhere = Origins(np.arange(len(kept.panel)), kept.panel.lengths)
         return model.forecast(cutter, everywhere, paths=paths, seed=seed)
 
-    def _answer(self, kept: Kept, steps: int, columns: dict[str, Any], repeat: int = 1) -> Frame:
+    def _answer(
+        self, kept: PlacedPanel, steps: int, columns: dict[str, Any], repeat: int = 1
+    ) -> DataFrame:
         panel = kept.panel
         stamps = panel.frequency.after(panel.last, steps)
-        return frame({**long_columns(panel, stamps, repeat), **columns}, panel.frame_kind)
+        return make_frame({**long_columns(panel, stamps, repeat), **columns}, panel.frame_kind)
 
     def _steps(self, horizon: int | None) -> int:
         trained = self.config.horizon

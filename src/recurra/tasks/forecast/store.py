@@ -11,31 +11,31 @@ from torch import Tensor
 from recurra.data.series.frequency import parse_frequency
 from recurra.data.series.panel import Panel, Schema
 
-__all__ = ["Kept", "keep", "restore", "to_parts"]
+__all__ = ["PlacedPanel", "keep", "restore", "to_parts"]
 
 
 _FLAT = ("offsets", "starts", "y", "past", "future", "static")
 
 
 @dataclasses.dataclass(frozen=True)
-class Kept:
+class PlacedPanel:
     """The end of each series, and (N,) how many of its steps came before that."""
 
     panel: Panel
-    begun: NDArray[np.int64]
+    start_age: NDArray[np.int64]
 
 
-def keep(panel: Panel, begun: NDArray[np.int64], steps: int) -> Kept:
+def keep(panel: Panel, start_age: NDArray[np.int64], steps: int) -> PlacedPanel:
     """The last `steps` of each series."""
     tail = panel.tail(steps)
-    return Kept(tail, begun + panel.lengths - tail.lengths)
+    return PlacedPanel(tail, start_age + panel.lengths - tail.lengths)
 
 
-def to_parts(kept: Kept) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def to_parts(kept: PlacedPanel) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """As tensors, and what is told in JSON."""
     arrays = {name: np.ascontiguousarray(getattr(kept.panel, name)) for name in _FLAT}
     arrays["starts"] = arrays["starts"].view(np.int64)
-    arrays["begun"] = kept.begun
+    arrays["start_age"] = kept.start_age
     told = {
         "ids": [i.item() if isinstance(i, np.generic) else i for i in kept.panel.ids],
         "schema": kept.panel.schema.to_json(),
@@ -44,7 +44,7 @@ def to_parts(kept: Kept) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return {name: torch.from_numpy(value.copy()) for name, value in arrays.items()}, told
 
 
-def restore(tensors: dict[str, Tensor], told: dict[str, Any]) -> Kept:
+def restore(tensors: dict[str, Tensor], told: dict[str, Any]) -> PlacedPanel:
     """The panel that was kept."""
     arrays = {name: tensors[name].numpy() for name in _FLAT}
     schema = Schema.from_json(told["schema"])
@@ -56,4 +56,4 @@ def restore(tensors: dict[str, Tensor], told: dict[str, Any]) -> Kept:
     panel = Panel(
         ids=ids, frequency=frequency, schema=schema, frame_kind=told["frame_kind"], **arrays
     )
-    return Kept(panel, tensors["begun"].numpy())
+    return PlacedPanel(panel, tensors["start_age"].numpy())

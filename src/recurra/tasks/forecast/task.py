@@ -22,24 +22,31 @@ from recurra.files import digest
 from recurra.nn.states import State
 from recurra.tasks.forecast import facts
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.forecast.evaluation.holdout import judged_held_back, remarks
-from recurra.tasks.forecast.evaluation.rolling import Backtest, fewer_than, judged, rolling
-from recurra.tasks.forecast.intervals.sample_size import notes_on_intervals
+from recurra.tasks.forecast.data_checks import ForecastWarning, check_values, series_warnings
+from recurra.tasks.forecast.evaluation.backtest import (
+    Backtest,
+    judge_origins,
+    rolling_origins,
+    short_series_warnings,
+)
+from recurra.tasks.forecast.evaluation.holdout import judge_holdout, remarks
+from recurra.tasks.forecast.intervals.sample_size import interval_warnings
 from recurra.tasks.forecast.model import Model
-from recurra.tasks.forecast.nets import ForecastNet, Sizes, build
-from recurra.tasks.forecast.notes import ForecastWarning, notes_on
-from recurra.tasks.forecast.predict import batches
-from recurra.tasks.forecast.windows.splits import (
-    Parts,
-    check_values,
-    columns_of,
+from recurra.tasks.forecast.nets import ForecastNet, Sizes, build, sizes_of
+from recurra.tasks.forecast.nets.inference import batches
+from recurra.tasks.forecast.windows.cutter import (
+    WindowBatch,
+    WindowCutter,
     cutter_for,
-    held_back,
-    sizes_of,
-    split,
     training_windows,
 )
-from recurra.tasks.forecast.windows.windows import Batch, Cutter, Origins
+from recurra.tasks.forecast.windows.splits import (
+    Origins,
+    SplitPoints,
+    columns_of,
+    holdout_origins,
+    split,
+)
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain, Source, Task
 from recurra.training import Validate, Windows
 
@@ -85,7 +92,10 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         panel = data.panel
         if data.is_part:
             return []
-        return [*notes_on(panel, self.config.horizon), *notes_on_intervals(self.config, panel)]
+        return [
+            *series_warnings(panel, self.config.horizon),
+            *interval_warnings(self.config, panel),
+        ]
 
     def record(self, config: ForecastConfig, data: Series) -> ForecastConfig:
         """The configuration with absolute paths."""
@@ -121,15 +131,15 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         check_values(self.config, data.panel)
         return training_windows(self.config, *self._cut(data.panel), self.config.seed)
 
-    def loss(self, model: nn.Module, batch: Batch, state: State) -> tuple[Tensor, int, State]:
+    def loss(self, model: nn.Module, batch: WindowBatch, state: State) -> tuple[Tensor, int, State]:
         """The network's own loss: of quantiles, errors or likelihood."""
         loss: Tensor = model.loss(batch)  # type: ignore[operator]
         return loss, batch.values.numel(), None
 
     def validation(self, data: Series) -> Validate | None:
         """The loss of forecasts on windows of the held-out part, spread evenly over it."""
-        cutter, parts = self._cut(data.panel)
-        origins = held_back(self.config, data.panel, parts)
+        cutter, points = self._cut(data.panel)
+        origins = holdout_origins(self.config, data.panel, points)
         if not len(origins.series):
             return None
         return lambda net: {"loss": _mean_loss(net, cutter, _spread(origins, _VALIDATED))}
@@ -137,8 +147,8 @@ class Forecast(Task[ForecastConfig, Series, Model]):
     def complete(self, models: Sequence[nn.Module], data: Series, retrain: Retrain) -> Model:
         """Calibrate on the held-out part; then train the final steps on that part too."""
         config, panel, nets = self.config, data.panel, _nets(models)
-        cutter, parts = self._cut(panel)
-        origins = held_back(config, panel, parts)
+        cutter, points = self._cut(panel)
+        origins = holdout_origins(config, panel, points)
         model = Model.trained(config, self.sizes, nets, cutter, origins)
         if not config.final_steps:
             return model
@@ -163,7 +173,7 @@ class Forecast(Task[ForecastConfig, Series, Model]):
 
     def held_out(self, product: Model, data: Series) -> Backtest | None:
         """Forecasts of the held-out part beside the baselines; final steps are not in them."""
-        backtest = judged_held_back(product.before or product, data.panel)
+        backtest = judge_holdout(product.before or product, data.panel)
         return None if backtest is None else _with_sections(backtest, [facts.HELD_OUT])
 
     def evaluate(
@@ -179,20 +189,24 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         **others: Any,
     ) -> Backtest:
         """Judge forecasts of the last `windows` origins of each series, `step` apart."""
-        kept, horizon = product.placed(data.panel), self.config.horizon
-        origins = rolling(kept.panel.lengths, horizon, windows, step or horizon)
-        backtest = judged(product, kept, origins, baselines=baselines, adapt=adapt, seed=seed)
+        kept, horizon = product.place(data.panel), self.config.horizon
+        origins = rolling_origins(kept.panel.lengths, horizon, windows, step or horizon)
+        backtest = judge_origins(
+            product, kept, origins, baselines=baselines, adapt=adapt, seed=seed
+        )
         used = remarks(self.config, self.context["values"], backtest, windows, step or horizon)
-        return _with_sections(backtest, [*fewer_than(windows, origins, len(kept.panel)), *used])
+        return _with_sections(
+            backtest, [*short_series_warnings(windows, origins, len(kept.panel)), *used]
+        )
 
     def probe(self, data: Series, *, rows: int, steps: int) -> Probe:
         """Windows of the held-out part, or the last ones; the loss is that of the forecast."""
-        cutter, parts = self._cut(data.panel)
-        origins = held_back(self.config, data.panel, parts)
+        cutter, points = self._cut(data.panel)
+        origins = holdout_origins(self.config, data.panel, points)
         if not len(origins.series):
             last = data.panel.lengths - self.config.horizon
             origins = Origins(np.flatnonzero(last > 0), last[last > 0])
-        batch = cutter.cut(_spread(origins, rows), with_truth=True)
+        batch = cutter.cut(_spread(origins, rows), with_actual=True)
         return Probe({"batch": batch}, lambda loss: loss)
 
     def facts(self, product: Model, data: Series, evaluation: Evaluation | None) -> Facts:
@@ -221,12 +235,12 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         """A table that is open, so that parts of it can be read as panels."""
         return open_panel(data, columns_of(self.config), static=static)
 
-    def _cut(self, panel: Panel) -> tuple[Cutter, Parts]:
+    def _cut(self, panel: Panel) -> tuple[WindowCutter, SplitPoints]:
         """The cutter of training windows, and where they may begin."""
         with torch.random.fork_rng(devices=[]):
             lookback = self.build().lookback
-        parts = split(self.config, panel, lookback)
-        return cutter_for(self.config, panel, lookback, limit=parts.limit), parts
+        points = split(self.config, panel, lookback)
+        return cutter_for(self.config, panel, lookback, limit=points.limit), points
 
 
 class _FinalSteps(Forecast):
@@ -250,9 +264,9 @@ class _FinalSteps(Forecast):
 
     def windows(self, data: Series) -> Windows:
         """Windows over the held-out part too."""
-        cutter, parts = self._cut(data.panel)
+        cutter, points = self._cut(data.panel)
         lengths = data.panel.lengths
-        everything = Parts(lengths, parts.first, lengths - self.config.horizon)
+        everything = SplitPoints(lengths, points.first, lengths - self.config.horizon)
         return training_windows(self.config, cutter, everything, self.config.seed)
 
     def validation(self, data: Series) -> None:
@@ -273,11 +287,11 @@ def _nets(models: Sequence[nn.Module]) -> tuple[ForecastNet, ...]:
     return nets  # type: ignore[return-value]
 
 
-def _mean_loss(net: nn.Module, cutter: Cutter, origins: Origins) -> float:
+def _mean_loss(net: nn.Module, cutter: WindowCutter, origins: Origins) -> float:
     total, rows = 0.0, 0
-    for batch in batches(cutter, origins, with_truth=True):
+    for batch in batches(cutter, origins, with_actual=True):
         size = batch.values.shape[1]
-        total += float(net.judge(batch)) * size  # type: ignore[operator]
+        total += float(net.forecast_loss(batch)) * size  # type: ignore[operator]
         rows += size
     return total / rows
 
