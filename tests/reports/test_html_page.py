@@ -71,8 +71,8 @@ def test_a_run_without_metrics_has_no_curves():
 
 
 def test_the_page_defines_the_colours_of_its_pictures(page):
-    used = set(re.findall(r"var\((--\w+),", page))
-    assert used >= {"--ink", "--muted"}
+    used = set(re.findall(r"var\((--\w+)", page))
+    assert used == {"--ink", "--muted", "--grid", "--paper", "--shade"}
     light, dark = page.split("@media (prefers-color-scheme: dark)")
     assert all(f"{name}:" in light and f"{name}:" in dark for name in used)
 
