@@ -2,9 +2,9 @@
 session and all its processes, and real data where it is at hand.
 """
 
-import importlib
 import os
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -34,15 +34,31 @@ def _seed():
     torch.manual_seed(0)
 
 
+def _sigint(action):
+    """Set what SIGINT does in this process, and so in those that it starts."""
+    before = signal.signal(signal.SIGINT, action)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def ctrl_c():
+    """SIGINT as in a terminal, also where the tests run as a shell's background job."""
+    yield from _sigint(signal.default_int_handler)
+
+
+@pytest.fixture
+def background():
+    """SIGINT as in a shell's background job: ignored."""
+    yield from _sigint(signal.SIG_IGN)
+
+
 @pytest.fixture
 def undrawn(monkeypatch):
     """Reports whose pictures take no time, most of a small run's; a few tests draw them."""
-    for place in ("recurra.reports.inspection.svg", "recurra.reports.inspection.svg"):
-        monkeypatch.setattr(place, lambda figure: "<svg></svg>")
-    monkeypatch.setattr("recurra.reports.inspection.plot_heat", lambda *given: None)
-    # By its full name: the package has a function `report` as well.
-    report = importlib.import_module("recurra.reports.page")
-    monkeypatch.setattr(report, "curves_svg", lambda rows: "<svg></svg>")
+    monkeypatch.setattr("recurra.reports.html_page.svg", lambda figure: "<svg></svg>")
+    monkeypatch.setattr("recurra.reports.html_page.plot_training", lambda lines: None)
+    monkeypatch.setattr("recurra.reports.inspection_report.plot_heat", lambda *given: None)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import recurra
 
 ROOT = Path(recurra.__file__).parent
-LEAVES = {"errors", "files", "ragged", "settings"}
+LEAVES = {"errors", "files", "interrupts", "processes", "lazy", "ragged", "settings"}
 
 # A layer may import these layers, the leaves and itself; `__version__` is free to all.
 LAYERS = {
@@ -18,6 +18,9 @@ LAYERS = {
     "errors": {"ir"},
     "settings": set(),
     "files": set(),
+    "lazy": set(),
+    "interrupts": set(),
+    "processes": {"errors", "interrupts"},
     "ragged": set(),
     "cells": {"ir"},
     "passes": {"ir"},
@@ -56,6 +59,14 @@ LAYERS |= {"cli": ALL, "__main__": {"cli"}, "__init__": ALL}
 APART = {"cpu", "torch_fused"}
 INTERFACE = {"base", "torch_layout", "torch_modes"}  # of engines, for those who stand above them
 
+TASKS = {"forecast", "language", "long_range"}  # packages of tasks; the other files are shared
+TASKS_BY_NAME = {  # outside the tasks, these files alone name one
+    "__init__.py",
+    "cli/forecast.py",
+    "cli/forecast_report.py",
+    "cli/generate.py",
+}
+
 # A package from outside is imported in these layers and files alone.
 OUTSIDE = {
     "torch": {
@@ -66,7 +77,6 @@ OUTSIDE = {
         "nn",
         "insight",
         "reports",
-        "plots/gradient_heatmap.py",
         "bench",
         "runs",
         "training",
@@ -80,9 +90,9 @@ OUTSIDE = {
     "click": {"cli"},
     "rich": {"cli", "training/progress.py"},
     "tensorboard": {"training"},
-    "matplotlib": {"plots", "reports", "bench", "compare"},
+    "matplotlib": {"plots"},
     "utilsforecast": {"tasks/forecast/evaluation/scores.py"},
-    "pandas": {"data/tables/timestamps.py", "tasks/forecast/evaluation/scores.py"},
+    "pandas": {"data/tables/table.py"},
     "pyarrow": {"data/tables/table.py"},
     "narwhals": {"data/tables/table.py"},
     "llvmlite": {"engines/cpu/jit/llvm.py"},
@@ -174,16 +184,18 @@ def test_the_walk_finds_imports_by_name():
 
 def is_allowed(name, target):
     layer, _, rest = target.removeprefix("recurra").lstrip(".").partition(".")
-    own = layer_of(name)
-    if not layer:  # the root: its version alone, which the next test holds to
+    own, inner = layer_of(name), rest.partition(".")[0]
+    if not layer:  # the root: its version alone, which a test of its own holds to
         return True
-    if (layer, rest) == ("tasks", "network"):  # what all tasks share
-        return own in {"tasks", "cli", "compare", "deploy"}
-    if own in ("engines", "tasks") and layer == own and rest:
-        sibling, other = name.split("/")[1].removesuffix(".py"), rest.partition(".")[0]
-        if own == "engines":
-            return sibling == other or other not in APART or sibling in ("choice", "__init__")
-        return sibling == other
+    if layer == "lazy":
+        return name.endswith("__init__.py")
+    if own == "config":
+        return layer in {"config", "errors"}
+    if layer == "tasks" and inner in TASKS:
+        return name in TASKS_BY_NAME or name.startswith(f"tasks/{inner}/")
+    if own == layer == "engines" and rest:
+        sibling = name.split("/")[1].removesuffix(".py")
+        return sibling == inner or inner not in APART or sibling in ("choice", "__init__")
     return layer in LAYERS[own] | {own} or (layer in LEAVES and own not in {"ir", *LEAVES})
 
 
@@ -191,6 +203,35 @@ def is_allowed(name, target):
 def test_layers(layer):
     own = {(name, target) for name, target in OWN if layer_of(name) == layer}
     assert not {pair for pair in own if not is_allowed(*pair)}
+
+
+def test_every_package_of_a_task_is_known():
+    packages = {path.parent.name for path in (ROOT / "tasks").glob("*/__init__.py")}
+    assert packages == TASKS
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "allowed"),
+    [
+        ("tasks/language/task.py", "recurra.tasks.estimator", True),
+        ("tasks/language/task.py", "recurra.tasks.language.model", True),
+        ("tasks/language/task.py", "recurra.tasks.forecast.model", False),
+        ("tasks/estimator.py", "recurra.tasks.task", True),
+        ("tasks/registry.py", "recurra.tasks.language.config", False),
+        ("cli/train.py", "recurra.tasks.registry", True),
+        ("cli/train.py", "recurra.tasks.language", False),
+        ("compare/contests.py", "recurra.tasks.long_range.model", False),
+        ("training/__init__.py", "recurra.lazy", True),
+        ("training/loop.py", "recurra.lazy", False),
+        ("config/task.py", "recurra.errors", True),
+        ("config/task.py", "recurra.files", False),
+        ("training/loop.py", "recurra.insight.flow", False),
+        ("engines/cpu/run/call.py", "recurra.engines.interpreter", True),
+        ("engines/interpreter.py", "recurra.engines.cpu.plan", False),
+    ],
+)
+def test_the_walk_tells_what_is_allowed(name, target, allowed):
+    assert is_allowed(name, target) == allowed
 
 
 def test_the_root_gives_its_version_and_nothing_else():
@@ -229,10 +270,7 @@ def test_one_file_of_nn_reaches_the_compiler():
 def test_engines_are_known_by_their_interface():
     """Who runs cells asks what an engine can do; a benchmark of the processor asks its compiler."""
     above = [(n, t) for n, t in OWN if t.startswith("recurra.engines.") and not n.startswith("eng")]
-    assert {n for n, t in above if t.split(".")[2] not in INTERFACE} == {
-        "bench/machine.py",
-        "bench/peak.py",
-    }
+    assert {n for n, t in above if t.split(".")[2] not in INTERFACE} == {"bench/processor.py"}
     devices = [name_of(p) for p in files() if any(a.endswith(".is_cpu") for a in attributes(p))]
     assert not [name for name in devices if not name.startswith("engines/")]
 
@@ -273,16 +311,14 @@ def attributes(path):
 NEVER = {
     "os.environ": {"settings.py"},
     "os.getenv": {"settings.py"},
-    "torch.set_num_threads": {"bench/machine.py"},  # a benchmark is asked to
+    "torch.set_num_threads": {"bench/processor.py"},  # a benchmark is asked to
     "torch.load": set(),
     "torch.save": set(),
     "torch.manual_seed": {  # a run is asked to
         "training/loop.py",
-        "tasks/language/task.py",
-        "tasks/long_range/task.py",
-        "tasks/forecast/nets/__init__.py",
-        "tasks/forecast/predict.py",  # what it draws, and torch's own numbers are put back
-        "compare/language.py",
+        "tasks/estimator.py",
+        "tasks/forecast/nets/inference.py",  # in a context that restores torch's random state
+        "compare/contests.py",
     },
 }
 

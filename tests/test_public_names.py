@@ -6,7 +6,6 @@ import inspect
 import pkgutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -25,9 +24,11 @@ PUBLIC = [
 DOORS = [
     "recurra",
     "recurra.cells",
+    "recurra.config",
     "recurra.errors",
     "recurra.ir",
     "recurra.nn",
+    "recurra.runs",
     "recurra.training",
 ]
 
@@ -75,18 +76,58 @@ def test_public_methods_have_docstrings(module):
 
 def test_root_is_what_it_says():
     assert dir(recurra) == sorted(recurra.__all__)
-    assert set(recurra._LAZY) | {"__version__"} == set(recurra.__all__)
     for name in recurra.__all__:
         assert getattr(recurra, name) is not None
     with pytest.raises(AttributeError, match="it has Forecaster, LanguageModel, "):
         recurra.nothing  # noqa: B018
 
 
-def test_type_checkers_see_what_is_lazy():
-    tree = ast.parse(Path(recurra.__file__).read_text(encoding="utf-8"))
-    (block,) = (n for n in tree.body if isinstance(n, ast.If))
-    seen = {alias.name for statement in block.body for alias in statement.names}
-    assert seen == set(recurra._LAZY)
+@pytest.mark.parametrize("module", ["recurra.cells", "recurra.nn", "recurra.nn.init"])
+def test_a_listing_shows_public_names_alone(module):
+    loaded = importlib.import_module(module)
+    assert dir(loaded) == sorted(loaded.__all__)
+    assert all(hasattr(loaded, name) for name in dir(loaded))
+
+
+def lazy_names(tree):
+    """The names that a package gives to `attach`, each with its module."""
+    (call,) = (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "attach"
+    )
+    return ast.literal_eval(call.args[1])
+
+
+def names_for_type_checkers(tree):
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    return {alias.name for statement in block.body for alias in statement.names}
+
+
+LAZY = [
+    name
+    for name in ["recurra", *MODULES]
+    if "attach(" in inspect.getsource(importlib.import_module(name)) and name != "recurra.lazy"
+]
+
+
+def test_lazy_packages_are_found():
+    assert {"recurra", "recurra.compare", "recurra.tasks.language", "recurra.training"} <= {*LAZY}
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_type_checkers_and_users_see_the_same_lazy_names(name):
+    package = importlib.import_module(name)
+    tree = ast.parse(inspect.getsource(package))
+    lazy = lazy_names(tree)
+    assert lazy.keys() == names_for_type_checkers(tree) == {*package.__all__} - {"__version__"}
+    assert dir(package) == sorted(package.__all__)
+    for public, module in lazy.items():
+        loaded = importlib.import_module(module)
+        expected = loaded if module == f"{name}.{public}" else getattr(loaded, public)
+        assert getattr(package, public) is expected
+    with pytest.raises(AttributeError, match=f"'{name}' has no attribute 'nothing'; it has "):
+        package.nothing  # noqa: B018
 
 
 def loaded_by(code):
@@ -100,6 +141,7 @@ LIGHT = {
     "import recurra": {"torch", "numpy", "click", "rich", "safetensors"},
     "import recurra; dir(recurra); recurra.__version__": {"torch", "click", "rich"},
     "import recurra.cells, recurra.ir, recurra.errors": {"torch", "numpy", "click", "rich"},
+    "import recurra.config, recurra.runs": {"torch", "numpy", "click", "rich", "safetensors"},
     "import recurra.nn": {"click", "rich", "safetensors", "triton", "llvmlite"},
 }
 

@@ -24,7 +24,7 @@ REHEARSAL = (5760, 8640, 11520)
 """Where training, the held-back part and the test end."""
 
 ADAPT = 500
-"""Steps after which an error counts half, where intervals follow the truths."""
+"""Steps after which an error counts half, where intervals adapt to the actual values."""
 
 PUBLISHED = {96: 0.375, 192: 0.405, 336: 0.439, 720: 0.472}
 """DLinear: Zeng, Chen, Zhang and Xu 2023, arXiv:2205.13504, table 2."""
@@ -52,7 +52,7 @@ def tested(model: Forecaster, table: pandas.DataFrame, rows: int) -> dict[str, f
         model.evaluate(table, windows=windows, step=1, baselines=False, adapt=half_life)
         for half_life in (0, ADAPT)
     )
-    squares = ((still.predicted.point - still.truth) ** 2).mean(1).reshape(-1, windows)
+    squares = ((still.predicted.point - still.actual) ** 2).mean(1).reshape(-1, windows)
     batches = float(np.mean(squares[:, : windows // BATCH * BATCH]))
     followed = {
         f"{name} adapted": value for name, value in moved.judgement.table["recurra"].items()
@@ -64,7 +64,7 @@ def told(model: Forecaster, found: dict[str, float]) -> str:
     """The figures of the test and of the held-back part, in words."""
     held = model.held_back
     assert held is not None
-    chosen = np.nanmean((held.predicted.point - held.truth) ** 2)
+    chosen = np.nanmean((held.predicted.point - held.actual) ** 2)
     return (
         f"MSE {found['MSE']:.3f} (DLinear {PUBLISHED[model.config.horizon]}), of whole batches "
         f"{found['MSE of batches']:.3f}, of the held-back part {chosen:.3f}; "

@@ -21,7 +21,7 @@ from recurra.settings import data_folder
 
 HORIZON, AHEAD = 24, (3, 6, 12, 24)
 ADAPT = 500
-"""Steps after which an error counts half, where intervals follow the truths."""
+"""Steps after which an error counts half, where intervals adapt to the actual values."""
 
 PUBLISHED = {
     "LSTNet-skip": (0.0226, 0.0280, 0.0356, 0.0449),
@@ -39,10 +39,10 @@ def rates() -> pandas.DataFrame:
     return table.assign(day=np.arange(len(table)))
 
 
-def relative_error(error: np.ndarray, truth: np.ndarray) -> list[float]:
+def relative_error(error: np.ndarray, actual: np.ndarray) -> list[float]:
     """The root relative squared error at each of the distances, of windows (W, H)."""
     steps = [step - 1 for step in AHEAD]
-    apart = truth[:, steps] - truth[:, steps].mean()
+    apart = actual[:, steps] - actual[:, steps].mean()
     return [
         round(float(np.sqrt((e**2).sum() / (a**2).sum())), 4)
         for e, a in zip(error[:, steps].T, apart.T, strict=True)
@@ -68,12 +68,12 @@ def main() -> None:
         found = model.evaluate(table, windows=windows, step=1, baselines=False)
         moved = model.evaluate(table, windows=windows, step=1, baselines=False, adapt=ADAPT)
         last = [found.panel.values(n)[k - 1] for n, k in zip(*found.origins, strict=True)]
-        repeated = found.truth - np.array(last)[:, None]
-        print("repeat last", relative_error(repeated, found.truth))
-        error = found.truth - found.predicted.point
+        repeated = found.actual - np.array(last)[:, None]
+        print("repeat last", relative_error(repeated, found.actual))
+        error = found.actual - found.predicted.point
         row, after = (part.judgement.table["recurra"] for part in (found, moved))
         print(
-            f"seed {seed}: {relative_error(error, found.truth)}, within 80 and 95 %: "
+            f"seed {seed}: {relative_error(error, found.actual)}, within 80 and 95 %: "
             f"{row['coverage80']:.3f}, {row['coverage95']:.3f}; adapted: "
             f"{after['coverage80']:.3f}, {after['coverage95']:.3f}; {minutes:.1f} minutes",
             flush=True,

@@ -38,20 +38,21 @@ def returns() -> pandas.DataFrame:
     return pandas.DataFrame(values[:, ~pegged], columns=names).assign(day=np.arange(len(values)))
 
 
-def pinball(bound: np.ndarray, truth: np.ndarray, level: float) -> float:
+def pinball(bound: np.ndarray, actual: np.ndarray, level: float) -> float:
     """The mean pinball loss of a bound."""
-    error = truth - bound
+    error = actual - bound
     return float(np.maximum(level * error, (level - 1) * error).mean())
 
 
-def told(name: str, bounds: np.ndarray, truth: np.ndarray, spread: np.ndarray | None) -> None:
+def report(name: str, bounds: np.ndarray, actual: np.ndarray, spread: np.ndarray | None) -> None:
     """A line: share of days beyond each bound of (W, 2), pinball loss, error of volatility."""
     parts = [
-        f"{level:.0%}: {(truth < bound).mean():.2%} beyond, loss {pinball(bound, truth, level):.4f}"
+        f"{level:.0%}: {(actual < bound).mean():.2%} beyond, "
+        f"loss {pinball(bound, actual, level):.4f}"
         for level, bound in zip(LEVELS, bounds.T, strict=True)
     ]
     if spread is not None:
-        share = truth**2 / spread**2
+        share = actual**2 / spread**2
         parts.append(f"QLIKE {np.mean(share + 2 * np.log(spread)):.4f}")
     print(f"{name:24}", "; ".join(parts), flush=True)
 
@@ -81,10 +82,12 @@ def main() -> None:
     table = returns()
     train, valid = int(0.6 * len(table)), int(0.8 * len(table))
     values = [table[name].to_numpy() for name in table.columns if name != "day"]
-    truth = np.concatenate([series[valid:] for series in values])
-    told("historical simulation", np.concatenate([history(v, valid) for v in values]), truth, None)
+    actual = np.concatenate([series[valid:] for series in values])
+    report(
+        "historical simulation", np.concatenate([history(v, valid) for v in values]), actual, None
+    )
     spread = np.concatenate([weighted(series, valid) for series in values])
-    told("exponentially weighted", spread[:, None] * np.array(NORMAL), truth, spread)
+    report("exponentially weighted", spread[:, None] * np.array(NORMAL), actual, spread)
     for seed in range(given.seeds):
         model = Forecaster(**settings, horizon=1, seed=seed, holdback=valid - train)
         model.fit(table[:valid])
@@ -92,7 +95,7 @@ def main() -> None:
         quantiles, levels = found.predicted.quantiles[:, 0], found.levels
         low, high = (quantiles[:, levels.index(level)] for level in (0.1587, 0.8413))
         bounds = quantiles[:, [levels.index(level) for level in LEVELS]]
-        told(f"recurra, seed {seed}", bounds, found.truth[:, 0], (high - low) / 2)
+        report(f"recurra, seed {seed}", bounds, found.actual[:, 0], (high - low) / 2)
 
 
 if __name__ == "__main__":

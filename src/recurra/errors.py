@@ -10,7 +10,9 @@
     ├── TrainingError   (RuntimeError)  training can't go on: a loss that is not finite, say
     └── MissingExtra    (ImportError)   an optional package is absent; names the remedy
 
-`RunWarning` is a UserWarning: a run whose task's code has changed since it was trained.
+    RecurraWarning      (UserWarning)   something to know; work goes on
+    ├── RunWarning                      the code of a run's task has changed since its training
+    └── ForecastWarning                 series that can't be forecast as well as the others
 
 Each message is one sentence or two: what was given, what is allowed, the remedy. Where a layer
 stands in for one of torch's, bad arguments raise torch's own types and texts instead.
@@ -26,6 +28,7 @@ __all__ = [
     "InsightError",
     "MissingExtra",
     "RecurraError",
+    "RecurraWarning",
     "RunError",
     "RunWarning",
     "TrainingError",
@@ -48,7 +51,11 @@ class RunError(RecurraError, RuntimeError):
     """A run directory is missing, holds something else, or is damaged."""
 
 
-class RunWarning(UserWarning):
+class RecurraWarning(UserWarning):
+    """Something a user should know, and work goes on all the same."""
+
+
+class RunWarning(RecurraWarning):
     """Something about a run has changed since it was trained, and its figures may differ."""
 
 

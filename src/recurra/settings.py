@@ -8,21 +8,35 @@
 |                | and every pass of the compiler is held to its promise                           |
 | RECURRA_CACHE  | the folder that keeps compiled code; unset: the user's own; off: none           |
 | RECURRA_DATA   | the folder of real data that tests and benchmarks read; unset: they skip        |
+| RANK, WORLD_SIZE, LOCAL_RANK | set by torchrun: which of how many processes of a training    |
+|                | this is, and which of those on this machine                                     |
 """
 
+import functools
 import logging
 import os
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 __all__ = [
+    "Launched",
     "cache_folder",
     "data_folder",
     "debug_level",
     "default_engine",
+    "launched",
     "show_log",
     "target_name",
 ]
+
+
+class Launched(NamedTuple):
+    """The place of this process among those that torchrun started, or of one process alone."""
+
+    rank: int = 0
+    world_size: int = 1
+    local_rank: int = 0
 
 
 def default_engine() -> str:
@@ -47,6 +61,18 @@ def data_folder() -> Path | None:
     """The folder of real data, or None where RECURRA_DATA is unset."""
     text = os.environ.get("RECURRA_DATA")
     return Path(text) if text else None
+
+
+@functools.cache  # it is asked for several times a step, and stays the same
+def launched() -> Launched:
+    """The place that torchrun gave this process."""
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        return Launched()
+    texts = {name: os.environ.get(name, "0") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
+    for name, text in texts.items():
+        if not text.isdigit():
+            raise ValueError(f"{name}={text!r} is not a number; torchrun sets it.")
+    return Launched(*map(int, texts.values()))
 
 
 def cache_folder() -> Path | None:

@@ -1,4 +1,4 @@
-"""What each suite measures: its points, and contenders that do the same work."""
+"""The suites: their points, and contenders that do the same work."""
 
 import re
 from pathlib import Path
@@ -7,39 +7,35 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from recurra.bench import SUITES, Grid, processes
-from recurra.bench import layers as layers_module
-from recurra.bench import remedies as remedies_module
-from recurra.bench import run as run_module
+from recurra.bench import SUITES, SizeGrid, layer_suites, process_suites, remedy_suite
 from recurra.bench.catalogue import RECURRA, TORCH
-from recurra.bench.layers import pair, ragged_lengths
-from recurra.bench.peak import SUMS, _text, peak
-from recurra.bench.peephole import EagerPeephole
-from recurra.bench.processes import _answer, _child, compiling
-from recurra.bench.remedies import BASES, REMEDIES, Contender
-from recurra.bench.remedies import _run as remedy_run
-from recurra.bench.results import Point
-from recurra.bench.run import chosen, measure
-from recurra.bench.work import Plan, operations
+from recurra.bench.layer_suites import EagerPeephole, pair, ragged_lengths
+from recurra.bench.measurement import Point, SuitePlan, operations
+from recurra.bench.process_suites import compiling, job
+from recurra.bench.processor import SUMS, _text, peak
+from recurra.bench.remedy_suite import BASES, REMEDIES, Contender
+from recurra.bench.remedy_suite import _run as remedy_run
+from recurra.bench.results import chosen_suites, measure_suite
 from recurra.cells import PeepholeLSTM
 from recurra.errors import ConfigError, EngineError
 from recurra.nn import Recurrent
+from recurra.processes import run_job
 
-TINY = Grid((2,), (3,), (4, 5))
-ONE = Grid((2,), (3,), (4,))
+TINY = SizeGrid((2,), (3,), (4, 5))
+ONE = SizeGrid((2,), (3,), (4,))
 
 
 @pytest.fixture(autouse=True)
 def _peak(monkeypatch):
-    monkeypatch.setattr(run_module, "peak", lambda: 1e9)
+    monkeypatch.setattr("recurra.bench.results.peak", lambda: 1e9)
 
 
 def rows_of(name, *layers, grid=TINY, **options):
     suite = SUITES[name]
-    plan = Plan(grid, layers or suite.layers, rounds=1, warmup=1, **options)
+    plan = SuitePlan(grid, layers or suite.layers, rounds=1, warmup=1, **options)
     told = []
-    result = measure(suite, plan, told.append)
-    assert result.rows == told
+    result = measure_suite(suite, plan, told.append)
+    assert result.points == told
     return told
 
 
@@ -68,17 +64,15 @@ def test_points_of_the_suites_that_are_timed(name):
 
 def test_memory_is_measured_in_processes():
     point = Point("RNN", "training", 8, 64, 64)
-    bytes_of = {
-        name: _child("memory", point, Plan(TINY, ["RNN"]), name)["bytes"]
-        for name in (TORCH, RECURRA)
-    }
+    plan = SuitePlan(TINY, ["RNN"])
+    found = [run_job(job("step_bytes", point, plan, name)) for name in (TORCH, RECURRA)]
     outputs = 4 * 8 * 64 * 64
-    assert all(outputs <= found < 100 * outputs for found in bytes_of.values())
+    assert all(outputs <= count < 100 * outputs for count in found)
 
 
 def test_compiling_is_measured_in_a_process():
     point = Point("RNN", "first call", 1, 1, 4)
-    seconds = _child("compile", point, Plan(TINY, ["RNN"]), RECURRA)
+    seconds = run_job(job("compile_seconds", point, SuitePlan(TINY, ["RNN"]), RECURRA))
     assert list(seconds) == ["start", "first", "second"]
     assert all(value > 0 for value in seconds.values())
 
@@ -86,12 +80,12 @@ def test_compiling_is_measured_in_a_process():
 def test_the_second_process_finds_the_cache_of_the_first(monkeypatch):
     caches = []
 
-    def answer(command, point):
-        caches.append(command[1].removeprefix("RECURRA_CACHE="))
+    def answer(compiled):
+        caches.append(compiled.settings["RECURRA_CACHE"])
         return {"start": 4.0, "first": float(len(caches)), "second": 0.5}
 
-    monkeypatch.setattr(processes, "_answer", answer)
-    (row, *_) = compiling(Plan(TINY, ["GRU"], rounds=2))
+    monkeypatch.setattr(process_suites, "run_job", answer)
+    (row, *_) = compiling(SuitePlan(TINY, ["GRU"], rounds=2))
     assert [row.spreads[name].median for name in ("compiled", "cached")] == [2.0, 3.0]
     assert caches[0] == caches[1] != caches[2] == caches[3]
     assert not any(Path(cache).exists() for cache in caches)
@@ -122,14 +116,14 @@ def test_lengths_are_ragged_and_always_the_same():
 @pytest.mark.parametrize("is_wanted", [False, True])
 def test_the_input_has_a_gradient_where_it_is_asked_for(is_wanted, monkeypatch):
     asked = []
-    leaf = layers_module.leaf
+    leaf = layer_suites.leaf
 
     def spied(*args):
         x = leaf(*args)
         asked.append(x.requires_grad)
         return x
 
-    monkeypatch.setattr(layers_module, "leaf", spied)
+    monkeypatch.setattr(layer_suites, "leaf", spied)
     rows = rows_of("layers", "RNN", input_gradient=is_wanted)
     assert asked == [is_wanted, is_wanted, False, False]
     assert rows[0].operations == operations("RNN", "training", 6, 4, input_gradient=is_wanted)
@@ -165,17 +159,18 @@ def test_the_peak_is_of_independent_multiply_adds():
 
 
 def test_suites_are_chosen_by_layer():
-    assert [suite.name for suite, _ in chosen(["all"], ["RNN"])] == (
+    assert [suite.name for suite, _ in chosen_suites(["all"], ["RNN"])] == (
         ["layers", "steps", "memory", "compile"]
     )
-    assert chosen(["steps", "steps"], ["GRU"]) == [(SUITES["steps"], ["GRU"])]
+    assert chosen_suites(["steps", "steps"], ["GRU"]) == [(SUITES["steps"], ["GRU"])]
     with pytest.raises(ConfigError, match=r"packed does not measure GRU; it measures LSTM\."):
-        chosen(["packed"], ["GRU"])
+        chosen_suites(["packed"], ["GRU"])
 
 
 def test_a_process_that_fails_says_how():
-    with pytest.raises(EngineError, match=r"GRU with B = 1.*code 3 \(out of it\); try smaller"):
-        _answer(["sh", "-c", "echo out of it >&2; exit 3"], Point("GRU", "training", 1, 2, 3))
+    point = Point("GRU", "training", 1, 2, -3)
+    with pytest.raises(EngineError, match=r"GRU with B = 1, T = 2, H = -3.*; try smaller sizes"):
+        run_job(job("step_bytes", point, SuitePlan(TINY, ["GRU"]), TORCH))
 
 
 def test_the_suite_of_remedies_has_a_row_for_each():
@@ -195,7 +190,7 @@ def test_a_remedy_is_measured_against_the_same_layer_without_it(monkeypatch):
             made.append(options)
             super().__init__(*args, **options)
 
-    monkeypatch.setattr(remedies_module, "Recurrent", Noted)
+    monkeypatch.setattr(remedy_suite, "Recurrent", Noted)
     rows_of("remedies", "GRU", grid=ONE)
     pairs = list(zip(made[::2], made[1::2], strict=True))
     assert pairs[0] == ({"num_layers": 2}, {"num_layers": 2, "dropout": 0.3})

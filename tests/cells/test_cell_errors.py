@@ -1,9 +1,9 @@
 """Every mistake in a cell is refused at the user's own line, with the remedy."""
 
 import pytest
-import users_file
-from users_file import refused, write
 
+from helpers import users_file
+from helpers.users_file import refused, write
 from recurra.cells import Cell, load, tanh
 from recurra.errors import ConfigError
 from recurra.ir import CellError
@@ -21,12 +21,12 @@ EQUATIONS = {
     "for": (
         "k = [v for v in h]\nreturn tanh(W @ x + U @ h + b)",
         "for v in h",
-        "speaks of it as a whole",
+        "uses it as a whole",
     ),
     "unpacking": (
         "p, q = h\nreturn tanh(W @ x + U @ h + b)",
         "p, q = h",
-        "speaks of it as a whole",
+        "uses it as a whole",
     ),
     "index": ("k = h[0]\nreturn tanh(W @ x + U @ h + b)", "h[0]", "gates are taken by name"),
     "len": ("k = len(h)\nreturn tanh(W @ x + U @ h + b)", "len(h)", "no length before"),
@@ -46,7 +46,7 @@ EQUATIONS = {
         "torch's `tanh`.*recurra.cells",
     ),
     "torch nn": ("return torch.nn.functional.relu(W @ x + U @ h + b)", "relu(W", "torch's `relu`"),
-    "tensor": ("return tanh(W @ x + U @ h + b * torch.ones(3))", "torch.ones", "Tensor can't"),
+    "tensor": ("return tanh(W @ x + U @ h + b * torch.ones(3))", "torch.ones", "Tensor isn't"),
     "sizes": ("return tanh(W @ x + U @ h + b) + x", "+ x", "input_size.*hidden_size.*W @ v"),
     "product of vectors": ("return tanh(W @ x + U @ h + b) * x * h", "* x", "sizes"),
     "same matrix": ("return tanh(W @ x + W @ h + U @ h + b)", "W @ h", "another parameter"),
@@ -78,8 +78,8 @@ EQUATIONS = {
     "division": ("k = 1 / 0\nreturn tanh(W @ x + U @ h + b)", "1 / 0", "ZeroDivisionError"),
     "set an item": ("h[0] = 1\nreturn tanh(W @ x + U @ h + b)", "h[0] = 1", "TypeError"),
     "helper": ("return helper(W @ x + U @ h + b)", "v if v > 0", "use maximum"),
-    "unused": ("return tanh(W @ x + U @ h)", "def step", "`b` of step has no part.*leave it out"),
-    "dead end": ("n = U @ h\nreturn tanh(W @ x + b)", "def step", "`U` of step has no part"),
+    "unused": ("return tanh(W @ x + U @ h)", "def step", "the parameter `b` of step.*leave it out"),
+    "dead end": ("n = U @ h\nreturn tanh(W @ x + b)", "def step", "the parameter `U` of step"),
     "returns nothing": ("h = tanh(W @ x + U @ h + b)", "def step", "returns nothing"),
     "bare return": ("if W is U:\n    return h\nreturn None", "return None", "nothing.*in this o"),
     "returns a number": ("k = W @ x + U @ h + b\nreturn 1.0", "return 1.0", "type float.*`h`"),
@@ -158,7 +158,7 @@ DECLARED = {
         "x, h, W",
         "return W @ x + h",
         "def step",
-        "`sizes` of Mine names `q`, which is no parameter of step and no state",
+        "`sizes` of Mine names `q`, which isn't a parameter of step or a state",
     ),
     "unknown size": (
         'states = ("h",)\nsizes = {"h": "proj"}',
@@ -252,7 +252,7 @@ def test_line_of_a_decorated_step(tmp_path):
     path = write(tmp_path, "return tanh(W @ x + U @ h)")
     text = path.read_text().replace("    def step", "    @passed_on\n    def step")
     path.write_text("def passed_on(f):\n    return f\n" + text)
-    refused(path, "def step", "`b` of step has no part")
+    refused(path, "def step", "don't depend on the parameter `b` of step")
 
 
 def test_class_without_step(tmp_path):
@@ -305,8 +305,8 @@ LOADED = {
     "": "The cells are",
     "no_such_module:Cell": "no module 'no_such_module'.*import",
     "recurra.no_such:Cell": "no module 'recurra.no_such'",
-    "math:Nothing": "'Nothing' in math is not there",
-    "math:pi": "'pi' in math is no .*Cell",
+    "math:Nothing": "'Nothing' in math is missing",
+    "math:pi": "'pi' in math is not a .*Cell",
     ":Cell": "package.module:Class",
     "math:": "package.module:Class",
     ".own:Cell": "package.module:Class",

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from oracles import ORACLES, run
-from own_cells import EVERY
 
+from helpers.cell_oracles import ORACLES, run
+from helpers.own_cells import EVERY
 from recurra.compile import Sequences, TorchParameters, kernel
 from recurra.ir import verify
 
@@ -86,7 +86,9 @@ def test_without_bias_is_a_bias_of_zero(name):
     left = {param.name: p[param.name] for param in cell.graph(bias=False).params}
     zeroed = {k: v if k in left else torch.zeros_like(v) for k, v in p.items()}
     y, last = kernel(cell, engine="interp").sequence(x, states, zeroed, Sequences(T))
-    other_y, other_last = kernel(cell, bias=False, engine="interp").sequence(x, states, left, Sequences(T))
+    other_y, other_last = kernel(cell, bias=False, engine="interp").sequence(
+        x, states, left, Sequences(T)
+    )
     torch.testing.assert_close((y, *last), (other_y, *other_last))
 
 

@@ -108,7 +108,7 @@ def test_a_flipped_bit(recurra, here, run, name):
     told(recurra("generate", "."), name, "damaged")
 
 
-def test_a_setting_that_a_run_going_on_cannot_change(recurra, run):
+def test_a_setting_that_a_resumed_run_cannot_change(recurra, run):
     words = ("--resume", "--out", run, "--hidden", 9)
     told(recurra("train", "language", *words), "hidden = 9", "hidden = 6")
 
@@ -123,10 +123,10 @@ def test_a_disk_that_fills(recurra, here, monkeypatch):
         recurra("train", "language", "cats.txt", *small, "--max-steps", 2, "--out", "r").exit_code
         == 0
     )
-    monkeypatch.setattr("recurra.training.checkpointing.write_synced", full)
+    monkeypatch.setattr("recurra.runs.checkpoint.write_synced", full)
     result = recurra("train", "language", "--resume", "--max-steps", 4, "--out", "r")
     told(result, "disk is full", "--resume")
-    monkeypatch.setattr("recurra.training.checkpointing.write_synced", write)
+    monkeypatch.setattr("recurra.runs.checkpoint.write_synced", write)
     assert recurra("train", "language", "--resume", "--max-steps", 4, "--out", "r").exit_code == 0
 
 

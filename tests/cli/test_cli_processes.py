@@ -1,9 +1,13 @@
-"""The command line as a process: what it loads, signals, pipes, and going on after SIGKILL."""
+"""The command line as a process: what it loads, signals, pipes, and resuming after SIGKILL."""
 
 import signal
 import time
 
 import pytest
+import torch
+
+from recurra.settings import Launched
+from recurra.training import Run
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -35,17 +39,74 @@ def test_help_loads_nothing_heavy(process, words):
     assert not loaded & {"torch", "numpy", "rich", "safetensors"}
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(process, here):
+@pytest.mark.parametrize(
+    ("session", "number", "code"),
+    [("ctrl_c", signal.SIGINT, 130), ("background", signal.SIGTERM, 143)],
+)
+def test_a_signal_saves_and_says_how_to_resume(process, here, request, session, number, code):
+    request.getfixturevalue(session)
     training = process("train", "language", "cats.txt", *LONG, "--out", "r")
     wait_for(here / "r/checkpoints/step-00000005", training)
-    training.send_signal(signal.SIGINT)
-    code, out, err = finished(training)
-    assert code == 130
+    training.send_signal(number)
+    found, out, err = finished(training)
+    assert found == code
     assert "recurra train language --resume --out r" in out
     assert "Traceback" not in err
 
 
-def test_going_on_after_a_kill_gives_the_same_bits(process, here, recurra):
+@pytest.mark.parametrize("how", ["--resume", "--overwrite"])
+def test_a_run_that_is_being_trained_is_refused(process, here, recurra, how):
+    training = process("train", "language", "cats.txt", *LONG, "--out", "r")
+    wait_for(here / "r/checkpoints/step-00000005", training)
+    second = recurra("train", "language", "cats.txt", *LONG, how, "--out", "r")
+    assert second.exit_code == 2
+    assert f"r is being trained by process {training.pid} on " in second.stderr
+    assert recurra("generate", "r", "--length", 5).exit_code == 0
+    training.send_signal(signal.SIGTERM)
+    assert finished(training)[0] == 143
+
+
+TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "recurra")
+
+
+def test_two_processes_train_as_one(process, here, recurra):
+    words = ("train", "language", "cats.txt", "--hidden", 8, "--batch-size", 4, "--window", 16)
+    words = (*words, "--max-steps", 12, "--validate-every", 6)
+    code, out, err = finished(process(*words, "--out", "two", python=TWO))
+    assert code == 0, err
+    assert out.count("Trained into") == out.count("A sample") == 1
+    assert {path.name for path in (here / "two").iterdir()} >= {"README.md", "report.html"}
+    assert recurra(*words, "--out", "one").exit_code == 0
+    one, two = (Run.open(here / name) for name in ("one", "two"))
+    for name, weight in one.load_model().items():
+        torch.testing.assert_close(two.load_model()[name], weight, rtol=1e-5, atol=1e-6)
+    rows = [[row for row in run.metrics() if "validation" in row] for run in (one, two)]
+    found = [[row["validation"]["loss"] for row in each] for each in rows]
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    refused = recurra("train", "language", "--resume", "--out", "two", "--max-steps", 14)
+    assert refused.exit_code == 2
+    assert "saved by 2 processes, and this is one process" in refused.stderr
+
+
+def test_sigterm_to_torchrun_stops_both_saved(process, here):
+    training = process("train", "language", "cats.txt", *LONG, "--out", "r", python=TWO)
+    wait_for(here / "r/checkpoints/step-00000005", training)
+    training.send_signal(signal.SIGTERM)
+    _, out, err = finished(training)
+    assert out.count("recurra train language --resume --out r") == 1
+    assert not (here / "r/training.lock").exists()
+    assert "recurra: " not in err
+
+
+def test_commands_that_torchrun_is_not_for(recurra, monkeypatch):
+    for place in ("recurra.cli.app.launched", "recurra.cli.groups.launched"):
+        monkeypatch.setattr(place, lambda: Launched(rank=0, world_size=2))
+    refused = recurra("cells", "lstm")
+    assert refused.exit_code == 2
+    assert "only train runs under torchrun" in refused.stderr
+
+
+def test_resuming_after_a_kill_gives_the_same_bits(process, here, recurra):
     words = (*LONG, "--schedule", "constant")
     killed = process("train", "language", "cats.txt", *words, "--out", "killed")
     wait_for(here / "killed/checkpoints/step-00000015", killed)

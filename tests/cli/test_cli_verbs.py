@@ -1,11 +1,14 @@
 """Each verb as a user calls it."""
 
+import dataclasses
 import json
+import re
 
 import pytest
 
 from recurra import LanguageModel, __version__
 from recurra.cells import CELLS
+from recurra.tasks.registry import TASKS, config_of
 
 SMALL = ("--hidden", 6, "--batch-size", 4, "--window", 16, "--max-steps", 20)
 
@@ -30,7 +33,7 @@ def test_the_version(recurra):
 def test_training_says_how_it_went_and_what_to_do_next(recurra):
     result = recurra("train", "language", "cats.txt", *SMALL, "--out", "runs/my cats")
     assert result.exit_code == 0, result.output
-    for words in ("nats per token", "bits per character", "perplexity", "clipped steps"):
+    for words in ("nats per token", "bits per character", "perplexity", "clipped"):
         assert words in result.stdout
     assert "recurra generate 'runs/my cats'" in result.stdout
     assert "A sample:" in result.stdout
@@ -65,7 +68,7 @@ def test_remedies_from_the_command_line(recurra, here):
     [
         (("--init", "chrono"), "a text has no length that chrono could take"),
         (("--zoneout", 2), "zoneout = 2.0; it must be a number at least 0 and at most 0.95"),
-        (("--cell", "rnn", "--init", "chrono:9"), "RNN has no gate that forgets"),
+        (("--cell", "rnn", "--init", "chrono:9"), "RNN has no forget gate"),
         (("--cell", "rnn", "--recurrent-dropout", 0.1), "RNN has no candidate"),
     ],
 )
@@ -77,12 +80,23 @@ def test_a_remedy_that_cannot_be(recurra, words, part):
 
 def test_options_are_listed_by_what_they_are_of(recurra):
     text = recurra("train", "language", "--help").stdout
-    titles = ("Options:", "Data and model:", "Recurrent layers:", "Training:")
-    places = [text.index(title) for title in titles]
+    titles = ("Options:", "Data:", "Model:", "Recurrent layers:", "Ensembles and", "Training:")
+    places = [text.index(f"\n{title}") for title in titles]
     assert places == sorted(places)
-    assert places[2] < text.index("--cell") < text.index("--zoneout") < places[3]
-    assert places[3] < text.index("--clip-norm")
-    assert places[0] < text.index("--out RUN") < places[1] < text.index("--level")
+    assert places[0] < text.index("--out RUN") < places[1] < text.index("--level") < places[2]
+    assert places[2] < text.index("--tie-embeddings") < places[3]
+    assert places[3] < text.index("--cell") < text.index("--zoneout") < places[4]
+    assert places[4] < text.index("--from") < places[5] < text.index("--clip-norm")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_setting_that_a_task_takes_is_an_option(recurra, task):
+    config = config_of(task)
+    text = recurra("train", task, "--help").stdout
+    shown = set(re.findall(r"(?<= )--[a-z-]+", text))
+    for field in dataclasses.fields(config):
+        name = field.metadata.get("flag", f"--{field.name.replace('_', '-')}")
+        assert (name in shown) == (field.name not in {"data", *config.inapplicable}), name
 
 
 def test_the_text_may_be_left_out(recurra, here):
@@ -108,14 +122,34 @@ def test_evaluate_prints_what_python_gives(recurra, run):
     shown = recurra("evaluate", run, "cats.txt").output
     assert f"{numbers['nats']:.4f}" in shown
     assert f"{numbers['bits_per_character']:.4f}" in shown
-    assert json.loads(recurra("evaluate", run, "cats.txt", "--json").output) == pytest.approx(
-        numbers
-    )
+    printed = json.loads(recurra("evaluate", run, "cats.txt", "--json").output)
+    assert printed == {"file": "cats.txt", **numbers}
 
 
 def test_evaluate_without_a_file_reads_the_validation_text(recurra, run):
-    numbers = json.loads(recurra("evaluate", run, "--json").output)
-    assert numbers == pytest.approx(LanguageModel.load(run).evaluate())
+    printed = json.loads(recurra("evaluate", run, "--json").output)
+    assert printed == {"file": str(run), **LanguageModel.load(run).evaluate()}
+    assert f"The data of {run}:" in recurra("evaluate", run).output
+
+
+def test_a_file_that_is_missing_is_not_read_as_a_text(recurra, run):
+    for verb in ("evaluate", "inspect"):
+        result = recurra(verb, run, "the cats sat.txt")
+        assert result.exit_code == 2
+        assert "the cats sat.txt: no such file" in result.stderr
+
+
+def test_runs_of_every_task_are_evaluated_with_their_own_options(recurra, run, here):
+    words = ("--length", 8, "--hidden", 3, "--max-steps", 2, "--test-sequences", 4)
+    assert recurra("train", "long-range", *words, "--out", "adding").exit_code == 0
+    assert "test loss" in recurra("evaluate", "adding").output
+    assert "horizon" in recurra("inspect", "adding").output
+    for path in (run, "adding"):
+        text = recurra("evaluate", path, "--help").output
+        assert "Options of the run's task" not in text
+        result = recurra("evaluate", path, "--windows", 2)
+        assert result.exit_code == 2
+        assert "No such option '--windows'" in result.stderr
 
 
 def test_generate_prints_the_prompt_and_what_follows(recurra, run):

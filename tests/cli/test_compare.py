@@ -1,4 +1,4 @@
-"""`recurra compare`: what it prints and leaves, what it refuses, Ctrl-C and going on."""
+"""`recurra compare`: what it prints and leaves, what it refuses, Ctrl-C and resuming."""
 
 import json
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recurra.compare.config import comparison_from
+from recurra.compare.comparison import comparison_from
 
 CONFIGS = sorted((Path(__file__).parents[2] / "benchmarks/long_range").glob("*.toml"))
 SMALL = ("--length", 8, "--hidden", 3, "--batch", 2, "--seeds", 1, "--set", "test_sequences=3")
@@ -25,22 +25,25 @@ def test_a_table(recurra, here):
     assert [(row["label"], row["trainings"]) for row in rows] == [("gru", 1)]
     assert (here / "c/runs/gru-0/model.safetensors").exists()
     again = recurra("compare", "--resume", "--out", "c")
-    assert "Going on: 1 of them have ended before." in again.stderr
+    assert "Resuming: 1 of them have ended before." in again.stderr
     assert again.exit_code == 0
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "No problem given; the problems are adding, copy"),
+        ((), "No problem given; the problems are forecast, language, adding, copy"),
         (("adding",), "No cells to compare; name some: --cells"),
         (("ading", "--cells", "gru"), "There is no problem 'ading'"),
         (("adding", "--cells", "grru"), "grru: There is no cell 'grru'; did you mean gru?"),
         (("adding", "--cells", "gru", "--length", 1), "gru: length = 1 is too short"),
         (("adding", "--cells", "gru", "--parameters", 5), "gru: parameters = 5; the smallest"),
         (("adding", "--cells", "gru", "--set", "hiden=3"), "did you mean 'hidden'?"),
-        (("adding", "--cells", "gru", "--set", "layers"), "a setting is given as KEY=VALUE"),
-        (("adding", "a.txt", "--cells", "gru"), "'files' is not an option"),
+        (("adding", "--cells", "gru", "--set", "layers"), "give a setting as KEY=VALUE"),
+        (
+            ("adding", "a.txt", "--cells", "gru"),
+            "the sequences of long-range problems are drawn, not read",
+        ),
         (("--resume",), "holds no comparison"),
         (("adding", "--cells", "gru", "--config", "no.toml"), "no.toml: the configuration cannot"),
     ],
@@ -67,7 +70,9 @@ def test_settings_come_from_the_file_and_the_words(recurra, here, monkeypatch):
         '[cells.ornn]\ncell = "rnn"\northogonal = true\n[cells.gru]\n'
     )
     asked = []
-    monkeypatch.setattr("recurra.compare.run.plan", lambda comparison: asked.append(comparison))
+    monkeypatch.setattr(
+        "recurra.compare.comparison_run.plan", lambda comparison: asked.append(comparison)
+    )
     words = ("--cells", "ornn,lstm", "--steps", 7, "--set", "layers=2", "--set", "skip=residual")
     recurra("compare", "--config", "c.toml", *words, "--out", "c")
     assert asked[0].cells == {"ornn": {"cell": "rnn", "orthogonal": True}, "lstm": {}}
@@ -75,16 +80,25 @@ def test_settings_come_from_the_file_and_the_words(recurra, here, monkeypatch):
     assert asked[0].shared == {"length": 4, "layers": 2, "skip": "residual"}
 
 
-def test_ctrl_c_keeps_what_there_is_and_says_how_to_go_on(process, here, recurra):
-    long = ("--steps", 100_000, "--set", "checkpoint_every=5", *SMALL)
+@pytest.mark.parametrize(
+    ("session", "number", "code"),
+    [("ctrl_c", signal.SIGINT, 130), ("background", signal.SIGTERM, 143)],
+)
+def test_a_signal_keeps_what_there_is_and_says_how_to_resume(
+    process, here, request, session, number, code
+):
+    request.getfixturevalue(session)
+    long = ("--steps", 100_000, "--set", "checkpoint_every=100_000", "--set", "log_every=5", *SMALL)
     comparing = process("compare", "adding", "--cells", "rnn", *long, "--out", "c")
-    checkpoint = here / "c/runs/rnn-0/checkpoints/step-00000005"
-    while not checkpoint.exists():
+    rows = here / "c/runs/rnn-0/metrics.jsonl"
+    while not rows.exists() or not rows.stat().st_size:
         assert comparing.poll() is None, comparing.communicate()
         time.sleep(0.02)
-    comparing.send_signal(signal.SIGINT)
+    comparing.send_signal(number)
     _, err = comparing.communicate(timeout=120)
-    assert comparing.returncode == 130
+    assert comparing.returncode == code
+    saved = max((here / "c/runs/rnn-0/checkpoints").iterdir())
+    assert saved.name > "step-00000000"
     assert "recurra compare --resume --out c" in err
     assert "Traceback" not in err
     assert json.loads((here / "c/comparison.json").read_text())["steps"] == 100_000

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recurra.tasks.language.config import language_config
+from recurra.tasks.language.config import LanguageConfig
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
 
@@ -22,4 +22,4 @@ def test_a_configuration_tells_its_command_metric_and_hardware(path):
     for word in ("command", "metric", "hardware"):
         assert any(line.removeprefix("#").split()[:1] == [word] for line in header)
     assert f"configs/{path.name}" in text
-    language_config(tomllib.loads(text))
+    LanguageConfig.of(tomllib.loads(text))

@@ -1,5 +1,6 @@
 """Forecasting from the command line, as a user does it, mistakes too."""
 
+import dataclasses
 import json
 import shutil
 
@@ -13,6 +14,7 @@ from test_cli_errors import told
 from recurra import Forecaster
 from recurra.cli import main
 from recurra.cli.forecast_report import _narrow
+from recurra.tasks.forecast.config import ForecastEvaluation
 
 SMALL = ("--horizon", 4, "--hidden", 5, "--max-steps", 6, "--batch-size", 8)
 
@@ -61,10 +63,12 @@ def test_training_tells_how_good_it_is_and_what_to_do_next(made):
 
 def test_options_are_listed_by_what_they_are_of(recurra):
     text = recurra("train", "forecast", "--help").stdout
-    places = [text.index(title) for title in ("Data:", "Model:", "Forecasts:", "Training:")]
+    titles = ("Data:", "Forecasts:", "Model:", "Recurrent layers:", "Training:")
+    places = [text.index(f"\n{title}") for title in titles]
     assert places == sorted(places)
-    assert places[0] < text.index("--horizon NUMBER") < places[1] < text.index("--cell") < places[2]
-    assert places[2] < text.index("--holdback") < places[3] < text.index("--clip-norm")
+    assert places[0] < text.index("--horizon NUMBER") < places[1] < text.index("--holdback")
+    assert text.index("--holdback") < places[2] < text.index("--lookback") < places[3]
+    assert places[3] < text.index("--cell") < places[4] < text.index("--clip-norm")
     assert "--window " not in text
 
 
@@ -81,12 +85,14 @@ def test_settings_from_a_file_and_notes_on_series(recurra, here):
     assert (config.horizon, config.model, config.hidden) == (3, "direct", 4)
 
 
-def test_a_run_goes_on_with_its_own_table_and_settings(recurra, made, here):
+def test_a_run_is_resumed_with_its_own_table_and_settings(recurra, made, here):
     shutil.copytree(made[0] / "run", here / "again")
     result = recurra("train", "forecast", "--resume", "--out", "again")
     assert result.exit_code == 0, result.output
     told(
-        recurra("train", "forecast", "--resume", "--out", "again", "--hidden", 9), "other settings"
+        recurra("train", "forecast", "--resume", "--out", "again", "--hidden", 9),
+        "hidden = 9 was given",
+        "started with hidden = 5",
     )
 
 
@@ -163,10 +169,10 @@ def test_evaluate_says_what_the_windows_were_used_for(recurra, shop, words, part
 
 def test_evaluate_tells_other_data_apart(recurra, shop, here):
     table(50).to_csv(here / "new.csv", index=False)
-    assert "other values" in recurra("evaluate", shop, "new.csv").stdout
+    assert "These values differ" in recurra("evaluate", shop, "new.csv").stdout
 
 
-def test_a_backtest_trains_anew(recurra, shop):
+def test_a_backtest_trains_again(recurra, shop):
     result = recurra("evaluate", shop, "--backtest", 2, "--json")
     assert result.exit_code == 0, result.output
     numbers = json.loads(result.stdout)
@@ -178,7 +184,7 @@ def test_a_table_that_is_gone(recurra, made, here, monkeypatch):
     monkeypatch.chdir(folder)
     (folder / "sales.csv").rename(folder / "elsewhere.csv")
     try:
-        told(recurra("evaluate", "run"), "sales.csv", "is gone", "name the table")
+        told(recurra("evaluate", "run"), "sales.csv: no such file", "give the path of a table")
         assert recurra("evaluate", "run", "elsewhere.csv").exit_code == 0
     finally:
         (folder / "elsewhere.csv").rename(folder / "sales.csv")
@@ -190,7 +196,7 @@ TRAIN = ("train", "forecast")
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        ((*TRAIN, *SMALL, "--out", "r"), ("FILE is missing",)),
+        ((*TRAIN, *SMALL, "--out", "r"), ("No table to train on",)),
         ((*TRAIN, "none.csv", *SMALL, "--out", "r"), ("none.csv: no such file",)),
         ((*TRAIN, "sales.csv", "--out", "r"), ("horizon is missing",)),
         ((*TRAIN, "sales.csv", *SMALL, "--target", "z", "--out", "r"), ("no column 'z'", "y")),
@@ -213,11 +219,11 @@ TRAIN = ("train", "forecast")
         (("forecast", "RUN", "--series", "west"), ("--plot",)),
         (("forecast", "RUN", "--plot", "x.png", "--series", "x"), ("no series 'x'", "west")),
         (("forecast", "RUN", "--future-data", "sales.csv"), ("--future-data",)),
-        (("evaluate", "RUN", "--windows", 0), ("--windows",)),
-        (("evaluate", "RUN", "--refit"), ("--backtest",)),
-        (("evaluate", "RUN", "--adapt", 100, "--backtest", 2), ("--adapt", "give one")),
-        (("evaluate", "RUN", "--adapt", 0.02), ("--adapt", "integer")),
-        (("evaluate", "RUN", "--windows", 2, "--backtest", 2), ("give one",)),
+        (("evaluate", "RUN", "--windows", 0), ("windows = 0", "1 or more")),
+        (("evaluate", "RUN", "--refit"), ("refit is for backtest",)),
+        (("evaluate", "RUN", "--adapt", 100, "--backtest", 2), ("adapt", "give backtest alone")),
+        (("evaluate", "RUN", "--adapt", 0.02), ("--adapt", "whole number")),
+        (("evaluate", "RUN", "--windows", 2, "--backtest", 2), ("give backtest alone",)),
         (("generate", "RUN"), ("'forecast'",)),
     ],
 )
@@ -246,10 +252,25 @@ def test_a_table_makes_room_on_a_narrow_terminal():
         "score",
     )
     cells = {name: ["1"] for name in names}
-    _narrow(cells, 50)
+    _narrow(cells, 60)
     assert list(cells) == ["id", "recurra", "recurra-lo-80", "recurra-hi-80", "score"]
 
 
-def test_the_other_task_keeps_its_own_options(recurra, run):
-    told(recurra("evaluate", run, "--windows", 2), "--windows is for forecasts")
+def test_a_run_of_the_other_task_has_no_options_of_this_one(recurra, run):
+    told(recurra("evaluate", run, "--windows", 2), "No such option '--windows'")
     told(recurra("forecast", run), "'language'")
+
+
+def test_the_help_of_evaluate_lists_the_options_of_the_runs_task(recurra, shop):
+    text = recurra("evaluate", shop, "--help").stdout
+    assert text.index("Options of the run's task:") < text.index("--backtest NUMBER")
+    assert "Options of the run's task" not in recurra("evaluate", "--help").stdout
+    for field in dataclasses.fields(ForecastEvaluation):
+        assert f"--{field.name}" in text
+
+
+def test_a_forecasters_run_is_inspected(recurra, shop):
+    result = recurra("inspect", shop, "--rows", 2)
+    assert result.exit_code == 0, result.output
+    assert "horizon" in result.stdout
+    assert "<h2>Verdicts</h2>" in (shop / "report.html").read_text()

@@ -2,7 +2,10 @@
 
 import shutil
 
+import pytest
+
 from recurra import LanguageModel
+from recurra.errors import RecurraWarning
 
 
 def test_it_prints_layers_and_verdicts_and_adds_pictures(recurra, run):
@@ -38,18 +41,19 @@ def test_from_python_it_gives_what_it_prints(run, undrawn):
     assert found.verdicts
 
 
-def test_going_on_with_the_training_keeps_the_inspection(run, tmp_path, undrawn):
+def test_resuming_the_training_keeps_the_inspection(run, tmp_path, undrawn):
     out = shutil.copytree(run, tmp_path / "copy")
     (out / "report.html").write_text("cut sh")
-    LanguageModel().fit(out=out, resume=True)
+    with pytest.warns(RecurraWarning, match=r"report\.html is replaced: report\.html is cut short"):
+        LanguageModel().fit(out=out, resume=True)
     LanguageModel.load(out).inspect(rows=1, steps=12)
     for steps in (22, 24):
         LanguageModel(max_steps=steps).fit(out=out, resume=True)
     page = (out / "report.html").read_text()
-    assert f"<td>{steps}</td>" in page
+    assert f">{steps}</td>" in page
     assert page.count("<h2>Verdicts</h2>") == 1
     assert "<td>20 steps of training</td>" in page
-    assert page.count("<h2>Gradient flow while training</h2>") == 1
+    assert page.count("<h2>Gradient flow during training</h2>") == 1
 
 
 def test_mistakes_are_told_in_a_line(recurra, run, here):

@@ -1,9 +1,10 @@
 """Comparisons small enough for tests, and outcomes as trainings leave them."""
 
-from recurra.compare.config import comparison_from
-from recurra.compare.plan import CONTESTS, plan
-from recurra.compare.results import Outcome, Reach, rows_of
-from recurra.compare.table import Findings
+from recurra.compare.comparison import comparison_from
+from recurra.compare.contests import Contest
+from recurra.compare.findings import Findings
+from recurra.compare.outcomes import Outcome, Reach, results_of
+from recurra.compare.trials import plan
 
 TINY = {
     "problem": "adding",
@@ -48,5 +49,5 @@ def findings(comparison, bad=(), missing=()):
     entries = plan(comparison)
     trials = [t for e in entries for t in e.trials if t.name not in missing]
     found = {t.name: outcome(t, diverged="At step 2" if t.name in bad else None) for t in trials}
-    facts = CONTESTS[comparison.task].facts(entries[0].trials[0].settings)
-    return Findings(comparison, facts, rows_of(entries, found))
+    facts = Contest(comparison.task).facts(entries[0].trials[0].settings)
+    return Findings(comparison, facts, results_of(entries, found))

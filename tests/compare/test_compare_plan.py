@@ -3,9 +3,9 @@
 import pytest
 from compare_toys import TINY, tiny
 
-from recurra.compare.config import comparison_at, comparison_from, folder_name
-from recurra.compare.plan import CONTESTS, plan
-from recurra.compare.sizes import nearest_size
+from recurra.compare.comparison import comparison_at, comparison_from, folder_name
+from recurra.compare.contests import Contest
+from recurra.compare.trials import nearest_size, plan
 from recurra.errors import ConfigError, DataError, RunError
 
 
@@ -74,7 +74,7 @@ def test_fewer_parameters_than_the_smallest_has():
 def test_models_have_about_as_many_parameters():
     for entry in plan(by_parameters(2000, cells=["rnn", "lstm", "gru"])):
         assert abs(entry.parameters - 2000) < 100
-        contest, settings = CONTESTS["long-range"], entry.trials[0].settings
+        contest, settings = Contest("long-range"), entry.trials[0].settings
         assert settings["hidden"] == entry.hidden
         assert contest.count(settings) == entry.parameters
 
@@ -107,17 +107,17 @@ def test_what_cannot_be_built_is_told_before_anything_is_trained(settings, error
 
 def test_a_language_is_compared_on_its_files(tmp_path):
     (tmp_path / "a.txt").write_text("to be or not to be, that is the question\n" * 20)
-    settings = {"problem": "language", "files": [str(tmp_path / "a.txt")], "window": 4}
+    settings = {"problem": "language", "data": [str(tmp_path / "a.txt")], "window": 4}
     comparison = comparison_from({**settings, "cells": ["rnn", "gru"], "parameters": 3000})
     entries = plan(comparison)
     assert [abs(entry.parameters - 3000) < 200 for entry in entries] == [True, True]
-    facts = CONTESTS["language"].facts(entries[0].trials[0].settings)
+    facts = Contest("language").facts(entries[0].trials[0].settings)
     assert facts.quality == "validation nats"
     assert 2 < facts.chance < 4
 
 
 def test_a_missing_text_is_an_error():
-    comparison = comparison_from({"problem": "language", "files": ["no.txt"], "cells": ["rnn"]})
+    comparison = comparison_from({"problem": "language", "data": ["no.txt"], "cells": ["rnn"]})
     with pytest.raises(DataError, match=r"rnn: no\.txt: no such file"):
         plan(comparison)
 

@@ -1,24 +1,20 @@
-"""Outcomes, the table of them, the pictures and the page."""
+"""Outcomes, and the findings: table, pictures and page."""
 
-import io
 import json
 from dataclasses import asdict
 
 import pytest
 from compare_toys import findings, outcome, tiny
 
-from recurra.compare.child import Lines, carry_out
-from recurra.compare.config import comparison_from
-from recurra.compare.folder import Folder
-from recurra.compare.plan import plan
-from recurra.compare.plot import curves_figure, flow_figure, image, table_figure
-from recurra.compare.report import write_findings
-from recurra.compare.results import outcome_from
-from recurra.compare.table import table_of
+from recurra.compare.comparison import comparison_from
+from recurra.compare.findings import _curves, comparison_table, write_findings
+from recurra.compare.outcomes import Folder, outcome_from
+from recurra.compare.trial_process import TrialProgress, outcome_of
+from recurra.compare.trials import plan
 
 
 def quiet():
-    return Lines(io.StringIO())
+    return TrialProgress(lambda **line: None)
 
 
 def test_an_outcome_is_kept_as_json():
@@ -27,7 +23,7 @@ def test_an_outcome_is_kept_as_json():
 
 
 def test_the_table_has_mean_and_spread_over_seeds():
-    table = table_of(findings(tiny()))
+    table = comparison_table(findings(tiny()))
     row = dict(zip(table.columns, table.rows[0], strict=True))
     assert (row["cell"], row["H"], row["test loss"]) == ("rnn", "3", "0.150 ± 0.071")
     assert (row["best seed"], row["steps/s"], row["memory, MiB"]) == ("0.100", "2.5", "6")
@@ -36,7 +32,7 @@ def test_the_table_has_mean_and_spread_over_seeds():
 
 
 def test_published_figures_stand_below():
-    table = table_of(findings(tiny(length=600)))
+    table = comparison_table(findings(tiny(length=600)))
     shown = {line[0].partition(" ")[0]: line[3] for line in table.others}
     assert shown == {
         "by": "0.167",
@@ -48,27 +44,27 @@ def test_published_figures_stand_below():
 
 
 def test_a_problem_of_classes_is_told_in_shares():
-    table = table_of(findings(tiny(problem="temporal-order", length=10)))
+    table = comparison_table(findings(tiny(problem="temporal-order", length=10)))
     assert table.columns[3] == "test accuracy"
     assert table.rows[0][3] == "50.0% ± 0.0%"
     assert table.others[0][3] == "25.0%"
 
 
 def test_what_diverged_is_told_and_takes_no_part_in_the_mean():
-    table = table_of(findings(tiny(), bad=("rnn-1", "gru-0", "gru-1")))
+    table = comparison_table(findings(tiny(), bad=("rnn-1", "gru-0", "gru-1")))
     assert table.rows[0][3] == "0.100 (1 of 2 diverged)"
     assert table.rows[1][3:5] == ("2 of 2 diverged", "-")
 
 
 def test_what_has_not_ended_is_told():
-    table = table_of(findings(tiny(), missing=("rnn-0", "rnn-1")))
+    table = comparison_table(findings(tiny(), missing=("rnn-0", "rnn-1")))
     assert "2 trainings have not ended yet" in table.notes
     assert table.rows[0][3:] == ("-",) * 6
 
 
 def test_markdown_has_every_row():
     found = findings(tiny())
-    lines = table_of(found).markdown().splitlines()
+    lines = comparison_table(found).markdown().splitlines()
     assert lines[2].startswith("| rnn | 3 |")
     assert len({line.count("|") for line in lines[:5]}) == 1
 
@@ -91,30 +87,29 @@ def test_everything_is_written(tmp_path, bad):
 
 
 def test_the_curves_have_a_line_for_each_cell_and_each_level():
-    axes = curves_figure(findings(tiny(length=600))).axes[0]
+    axes = _curves(findings(tiny(length=600))).axes[0]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["rnn", "gru"]
     solid = [line for line in axes.lines if line.get_linestyle() == "-"]
     assert [list(line.get_ydata()) for line in solid] == [[0.2, pytest.approx(0.15)]] * 2
     assert len([line for line in axes.lines if line.get_linestyle() == "--"]) == 5
 
 
-def test_the_flow_has_the_middle_seed_of_each_cell_in_its_colour():
-    found = findings(tiny())
-    curves, flow = curves_figure(found).axes[0], flow_figure(found, trained=False).axes[0]
-    lines = {line.get_label(): line for line in flow.lines if line.get_label() in ("rnn", "gru")}
-    assert list(lines["rnn"].get_xdata()) == [0, 3]
-    assert list(lines["gru"].get_ydata()) == [1.0, 0.001]
-    colours = {line.get_label(): line.get_color() for line in curves.lines}
-    assert {name: line.get_color() for name, line in lines.items()}.items() <= colours.items()
-
-
-def test_the_picture_of_the_table_has_its_texts():
-    found = findings(tiny())
-    figure = table_figure(found)
-    shown = {text.get_text() for text in figure.axes[0].texts}
-    table = table_of(found)
-    assert {*table.columns, *table.rows[0], *table.rows[1]} <= shown
-    assert image(figure, "png").startswith(b"\x89PNG")
+def test_cells_have_the_same_colours_in_all_pictures(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("recurra.compare.findings.image", lambda *given: b"")
+    monkeypatch.setattr("recurra.compare.findings.svg", lambda f: drawn.append(f) or "<svg></svg>")
+    folder = Folder(tmp_path / "c")
+    folder.begin({}, resume=False, overwrite=False)
+    write_findings(folder, findings(tiny(), bad=("rnn-0", "rnn-1")))
+    curves, before, after = (
+        {line.get_label().removesuffix(": diverged"): line for line in figure.axes[0].lines}
+        for figure in drawn
+    )
+    assert list(before["rnn"].get_xdata()) == [0, 3]  # of the seed in the middle
+    assert list(before["gru"].get_ydata()) == [1.0, 0.001]
+    assert "rnn" not in after
+    for name, figure in (("rnn", before), ("gru", before), ("gru", after)):
+        assert figure[name].get_color() == curves[name].get_color()
 
 
 def test_without_matplotlib_the_page_says_how_to_have_pictures(tmp_path, monkeypatch):
@@ -128,7 +123,7 @@ def test_without_matplotlib_the_page_says_how_to_have_pictures(tmp_path, monkeyp
 
 def test_a_training_and_its_outcome(tmp_path):
     trial = plan(tiny(cells=["gru"]))[0].trials[0]
-    found = carry_out(trial, tmp_path / "run", quiet())
+    found = outcome_of(trial, tmp_path / "run", quiet())
     assert (found.name, found.key, found.steps, found.diverged) == ("gru-0", trial.key(), 2, None)
     assert found.test.keys() == {"loss"}
     assert found.curve[-1] == (2, pytest.approx(found.curve[-1][1]))
@@ -141,7 +136,7 @@ def test_a_training_and_its_outcome(tmp_path):
 def test_a_training_that_diverges_is_an_outcome(tmp_path):
     wild = {"learning_rate": 1e30, "clip_norm": "none", "steps": 5}
     trial = plan(tiny(cells=["rnn_relu"], **wild))[0].trials[0]
-    found = carry_out(trial, tmp_path / "run", quiet())
+    found = outcome_of(trial, tmp_path / "run", quiet())
     assert "the loss is" in found.diverged
     assert found.test == {}
     assert 0 < found.steps < 5
@@ -150,20 +145,30 @@ def test_a_training_that_diverges_is_an_outcome(tmp_path):
 
 def test_a_language_model_and_its_outcome(tmp_path):
     (tmp_path / "a.txt").write_text("to be or not to be, that is the question\n" * 20)
-    settings = {"problem": "language", "files": [str(tmp_path / "a.txt")], "window": 4, "steps": 2}
+    settings = {"problem": "language", "data": [str(tmp_path / "a.txt")], "window": 4, "steps": 2}
     settings |= {"cells": ["rnn"], "hidden": 3, "batch_size": 2, "seeds": 1}
     trial = plan(comparison_from(settings))[0].trials[0]
-    found = carry_out(trial, tmp_path / "run", quiet())
-    assert 2 < found.test["loss"] < 5
+    found = outcome_of(trial, tmp_path / "run", quiet())
+    assert 2 < found.test["nats"] < 5
     assert found.horizon.steps <= 3
 
 
-def test_progress_is_lines_of_json_a_few_a_second():
-    out = io.StringIO()
-    lines = Lines(out)
-    lines.start(10, 3)
+def test_a_forecaster_and_its_outcome(tmp_path):
+    rows = [f"{series},{step},{series + step % 7}" for series in (1, 2) for step in range(60)]
+    (tmp_path / "a.csv").write_text("\n".join(["unique_id,ds,y", *rows]))
+    settings = {"problem": "forecast", "data": [str(tmp_path / "a.csv")], "model": "direct"}
+    settings |= {"horizon": 3, "cells": ["rnn"], "hidden": 3, "batch_size": 2, "seeds": 1}
+    trial = plan(comparison_from({**settings, "steps": 2}))[0].trials[0]
+    found = outcome_of(trial, tmp_path / "run", quiet())
+    assert found.test["MASE"] > 0
+    assert found.horizon is not None
+
+
+def test_progress_is_passed_on_a_few_times_a_second():
+    told = []
+    progress = TrialProgress(lambda **line: told.append(line))
+    progress.start(10, 3)
     for step in range(4, 10):
-        lines.update(step, 1, 0.5, 100.0, validation_loss=0.25)
-    told = [json.loads(line) for line in out.getvalue().splitlines()]
+        progress.update(step, 1, 0.5, 100.0, validation=0.25)
     assert told == [{"step": 3}, {"step": 4, "loss": 0.5, "validation": 0.25}]
-    assert lines.step == 9
+    assert progress.step == 9

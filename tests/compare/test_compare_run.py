@@ -1,15 +1,17 @@
-"""A comparison as a directory: begun, gone on with, replaced, refused."""
+"""A comparison as a directory: begun, resumed, replaced, refused."""
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from compare_toys import outcome, tiny
 
-from recurra.compare import compare, processes
-from recurra.compare.folder import Folder
-from recurra.compare.plan import plan
-from recurra.errors import ConfigError, DataError, MissingExtra, RunError, TrainingError
+from recurra.compare import compare
+from recurra.compare.outcomes import Folder
+from recurra.compare.trials import Trial, plan
+from recurra.errors import ConfigError, MissingExtra, RunError
+from recurra.processes import run_jobs
 
 
 def no_matplotlib():
@@ -18,28 +20,29 @@ def no_matplotlib():
 
 @pytest.fixture
 def crew(monkeypatch):
-    """Instead of processes: outcomes at once, without pictures; who was asked for is kept."""
+    """Instead of processes: outcomes at once, without pictures; the jobs' names are recorded."""
     asked = []
-    monkeypatch.setattr("recurra.compare.report.require_matplotlib", no_matplotlib)
+    monkeypatch.setattr("recurra.compare.findings.require_matplotlib", no_matplotlib)
 
-    def carry_out_all(orders, jobs, *, tell, ended):
-        for order in orders:
-            asked.append(order.trial.name)
-            if order.trial.name == getattr(carry_out_all, "breaks", None):
+    def run_jobs(jobs, workers, *, progress, ended):
+        for job in jobs:
+            asked.append(job.name)
+            if job.name == getattr(run_jobs, "breaks", None):
                 raise KeyboardInterrupt
-            tell(order.trial.name, {"step": 0})
-            order.result.write_text(json.dumps(asdict(outcome(order.trial))))
-            ended(order)
+            progress(job.name, {"step": 0})
+            trial = Trial(**job.arguments["trial"])
+            Path(job.arguments["outcome"]).write_text(json.dumps(asdict(outcome(trial))))
+            ended(job, None)
 
-    monkeypatch.setattr("recurra.compare.run.carry_out_all", carry_out_all)
-    carry_out_all.asked = asked
-    return carry_out_all
+    monkeypatch.setattr("recurra.compare.comparison_run.run_jobs", run_jobs)
+    run_jobs.asked = asked
+    return run_jobs
 
 
 def test_every_cells_first_seed_comes_before_any_second(crew, tmp_path):
     findings = compare(tiny(), out=tmp_path / "c")
     assert crew.asked == ["rnn-0", "gru-0", "rnn-1", "gru-1"]
-    assert [row.entry.label for row in findings.rows] == ["rnn", "gru"]
+    assert [result.entry.label for result in findings.results] == ["rnn", "gru"]
     assert findings.missing == 0
 
 
@@ -76,7 +79,7 @@ def test_a_damaged_outcome_is_named(crew, tmp_path):
 
 def test_a_comparison_is_replaced_only_when_asked_to(crew, tmp_path):
     compare(tiny(), out=tmp_path / "c")
-    with pytest.raises(RunError, match="holds a comparison; go on with it by --resume"):
+    with pytest.raises(RunError, match="holds a comparison; resume it with --resume"):
         compare(tiny(length=9), out=tmp_path / "c")
     compare(tiny(length=9, seeds=1), out=tmp_path / "c", overwrite=True)
     assert len(list((tmp_path / "c" / "outcomes").iterdir())) == 2
@@ -94,46 +97,16 @@ def test_resumed_or_overwritten(tmp_path):
         compare(tiny(), out=tmp_path / "c", resume=True, overwrite=True)
 
 
-@pytest.mark.parametrize(
-    ("script", "error", "message"),
-    [
-        (
-            """echo '{"error": "DataError", "text": "no digits"}'; exit 2""",
-            DataError,
-            "^rnn-0: no di",
-        ),
-        ("echo oh dear >&2; exit 1", TrainingError, r"rnn-0 ended with code 1 \(oh dear\)"),
-        ("kill -9 $$", TrainingError, r"rnn-0 ended with code -9 \(it was killed\)"),
-    ],
-)
-def test_a_process_that_fails_is_told_with_its_training(
-    tmp_path, monkeypatch, script, error, message
-):
-    python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\n{script}\n")
-    python.chmod(0o755)
-    monkeypatch.setattr(processes.sys, "executable", str(python))
-    order = Folder(tmp_path / "c").order(plan(tiny(cells=["rnn"]))[0].trials[0])
-    with pytest.raises(error, match=message):
-        processes.carry_out_all([order], 1, tell=lambda *_: None, ended=lambda _: None)
-
-
-def test_processes_are_side_by_side_and_each_is_told_of(tmp_path, monkeypatch):
-    python = tmp_path / "python"
-    # Each waits for the other.
-    python.write_text(
-        """#!/bin/sh
-echo '{"step": 1}'
-touch $$.here
-while [ $(ls *.here | wc -l) -lt 2 ]; do sleep 0.02; done
-"""
+def test_a_job_trains_and_writes_its_outcome(tmp_path):
+    folder = Folder(tmp_path / "c")
+    folder.begin({}, resume=False, overwrite=False)
+    entries = plan(tiny(cells=["gru"], seeds=1))
+    steps = []
+    run_jobs(
+        [folder.job(entries[0].trials[0])],
+        1,
+        progress=lambda name, line: steps.append((name, line["step"])),
+        ended=lambda job, result: None,
     )
-    python.chmod(0o755)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(processes.sys, "executable", str(python))
-    orders = [Folder(tmp_path).order(e.trials[0]) for e in plan(tiny())]
-    told, ended = [], []
-    tell = lambda name, line: told.append((name, line["step"]))  # noqa: E731
-    processes.carry_out_all(orders, 2, tell=tell, ended=lambda o: ended.append(o.trial.name))
-    assert sorted(told) == [("gru-0", 1), ("rnn-0", 1)]
-    assert sorted(ended) == ["gru-0", "rnn-0"]
+    assert folder.outcomes(entries)["gru-0"].steps == 2
+    assert steps[0] == ("gru-0", 0)

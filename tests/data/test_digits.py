@@ -49,13 +49,13 @@ def test_counts_that_differ(folder):
 @pytest.mark.parametrize("data", [b"", idx(LABELS), idx(PICTURES, kind=13), idx(PICTURES)[:9]])
 def test_what_is_no_idx_file_of_pictures(folder, data):
     write(folder, "images-idx3", data)
-    with pytest.raises(DataError, match="is no IDX file of bytes in 3 dimensions"):
+    with pytest.raises(DataError, match="is not an IDX file of bytes in 3 dimensions"):
         read_digits(folder, "train")
 
 
 def test_a_file_cut_short(folder):
     write(folder, "images-idx3", idx(PICTURES)[:-1])
-    with pytest.raises(DataError, match="holds 23 bytes and says 2 x 3 x 4"):
+    with pytest.raises(DataError, match="holds 23 bytes, and its header says 2 x 3 x 4"):
         read_digits(folder, "train")
 
 

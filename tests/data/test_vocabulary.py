@@ -41,9 +41,10 @@ def test_a_vocabulary_is_rebuilt_from_its_tokens(level):
 
 
 def test_characters_are_numbered_in_order():
-    vocabulary = Characters("hello")
+    vocabulary = build_vocabulary("char", "hello")
     assert len(vocabulary) == 4
     assert vocabulary.encode("hole").tolist() == [1, 3, 2, 0]
+    assert Characters("hello").encode("hole").tolist() == [0, 3, 2, 1]
 
 
 def test_unknown_characters_are_named_up_to_five():

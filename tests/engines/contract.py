@@ -11,7 +11,7 @@ from recurra.cells import CELLS
 from recurra.compile import kernel
 
 sys.path.append(str(Path(__file__).parent.parent / "cells"))
-from own_cells import EVERY
+from helpers.own_cells import EVERY
 
 B, I, H, T = 5, 3, 7, 6
 BUILT_IN = dict(CELLS)

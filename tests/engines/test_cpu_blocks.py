@@ -4,10 +4,10 @@ import pytest
 import torch
 from contract import assert_same, distance, draw, everything, marks, widened
 from fresh import by_columns, guarded_all, hoisted, renamed, threads
-from own_cells import HeadsLSTM
 from runs import run_cell
 from torch.utils.flop_counter import FlopCounterMode
 
+from helpers.own_cells import HeadsLSTM
 from recurra.cells import Cell, sigmoid, sLSTM, tanh
 from recurra.compile import Sequences, kernel
 from recurra.engines.cpu.plan import tiling

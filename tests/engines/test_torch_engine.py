@@ -19,7 +19,7 @@ from recurra.cells import CELLS, ProjectedLSTM
 from recurra.compile import kernel
 from recurra.engines.torch_fused import _MODES
 from recurra.errors import EngineError
-from recurra.nn.observe.gradients import watch
+from recurra.nn.observe.gradients import observe_gradients
 
 KINDS = [
     ("RNN", {}),
@@ -313,11 +313,11 @@ def test_on_a_device_without_an_engine_the_rest_is_interpreted(caplog):
 def test_a_watched_layer_is_run_by_an_engine_that_takes_probes():
     layer = recurra.nn.LSTM(I, H, dtype=torch.bfloat16)
     assert layer.engine == "torch"
-    with watch(layer) as watched:
+    with observe_gradients(layer) as watched:
         layer(torch.randn(T, B, I, dtype=torch.bfloat16))[0].sum().backward()
     assert watched.norms["layer"].shape == (T,)
     with (
-        watch(named := recurra.nn.LSTM(I, H, engine="torch")),
+        observe_gradients(named := recurra.nn.LSTM(I, H, engine="torch")),
         pytest.raises(EngineError, match="no operation for these equations"),
     ):
         named(torch.randn(T, B, I))

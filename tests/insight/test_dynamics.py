@@ -7,10 +7,9 @@ import torch
 from networks import lstm, rnn
 
 from recurra.errors import InsightError
-from recurra.insight import Spectrum
-from recurra.insight import dynamics as jacobians
+from recurra.insight import Spectrum, jacobians
 from recurra.insight.dynamics import step_jacobians
-from recurra.insight.record import record
+from recurra.insight.recorded_model import record
 from recurra.nn import GRU, RNN, Recurrent
 
 X = torch.randn(30, 2, 3, dtype=torch.double, generator=torch.Generator().manual_seed(3))

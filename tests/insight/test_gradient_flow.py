@@ -9,7 +9,7 @@ from torch import nn
 
 from recurra.errors import InsightError
 from recurra.insight import Horizon, find_horizon, gradient_flow
-from recurra.insight.record import record
+from recurra.insight.recorded_model import record
 from recurra.nn import GRU, LSTM, RNN, Recurrent, Stack
 
 KINDS = (RNN, LSTM, GRU, lambda *a, **k: RNN(*a, nonlinearity="relu", **k))
@@ -309,3 +309,12 @@ def test_that_a_step_is_cut_from_a_sequence_with_all_others():
     """Cut alone, each would send a gradient as large as the whole sequence back: T² in all."""
     recorded = record(Recurrent("indrnn", 2, 3, num_layers=2), torch.randn(20, 2, 2))
     assert nodes_behind(recorded.output[0]).count("SelectBackward0") == 0
+
+
+def test_the_flow_is_a_mapping_by_layer():
+    flow = gradient_flow(LSTM(3, 4, num_layers=2), torch.randn(5, 2, 3))
+    assert list(flow) == [layer.name for layer in flow.layers] == ["layer 0", "layer 1"]
+    assert list(flow.values()) == list(flow.layers)
+    assert ("layer 1" in flow, "layer 2" in flow, len(flow)) == (True, False, 2)
+    with pytest.raises(KeyError, match="no layer 'layer 2'; there are layer 0, layer 1"):
+        flow["layer 2"]

@@ -5,7 +5,7 @@ import torch
 from networks import lstm, orthogonal, rnn
 
 from recurra.insight import clipped_share, inspect_model
-from recurra.insight.record import record
+from recurra.insight.recorded_model import record
 from recurra.insight.saturation import activity_of
 from recurra.nn import GRU, Recurrent
 
@@ -39,10 +39,10 @@ def saturated_tanh():
 # What ails it, what has it, what doesn't, and what the remedy says.
 CASES = [
     ("vanishing", lambda: tanh_network(0.6), lambda: tanh_network(1.0), "use a gated cell, or ort"),
-    ("vanishing", lambda: lstm(-1.0), lambda: lstm(4.0), "start the forget gate f open"),
+    ("vanishing", lambda: lstm(-1.0), lambda: lstm(4.0), "initialise the forget gate f open"),
     ("vanishing", lambda: relu_network(torch.eye(6) / 3), lambda: relu_network(torch.eye(6)), "g"),
     ("exploding", lambda: relu_network(1.2 * torch.eye(6)), lambda: tanh_network(1.0), "clip the"),
-    ("forget gate shut", lambda: lstm(-6.0), lambda: lstm(3.0), "raise the forget bias"),
+    ("forget gate closed", lambda: lstm(-6.0), lambda: lstm(3.0), "raise the forget bias"),
     ("saturated gates", saturated_gates, lambda: lstm(3.0), "scale the inputs or weights"),
     ("saturated tanh", saturated_tanh, lambda: lstm(3.0), "layer normalisation"),
     ("dead units", lambda: relu_network(torch.eye(6), -9.0), lambda: lstm(3.0), "instead of relu"),
@@ -73,7 +73,7 @@ def test_a_verdict_says_pace_cell_and_radius():
     model = relu_network(0.7937 * torch.eye(6), 1.0)
     (verdict,) = inspect_model(model, X, memory=25).verdicts
     assert verdict.text == (
-        "gradient halves every 3.0 steps and is 1 % after 20; simple RNN, spectral radius 0.79"
+        "gradient halves every 3.0 steps; 1 % is left after 20; simple RNN, spectral radius 0.79"
     )
 
 

@@ -4,16 +4,14 @@ import math
 
 import pytest
 import torch
-from forecast_nets import batch_for
-from forecast_toys import config as forecast_config
 from torch import nn
 
 from recurra.cells import Cell, tanh
 from recurra.config.network import NetworkConfig
 from recurra.errors import CellError, ConfigError
 from recurra.nn import Recurrent, Stack, init
-from recurra.nn.init.layout import layers_of
-from recurra.tasks.forecast.nets import Sizes, build
+from recurra.nn.init.stored_parameters import layer_parameters
+from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.language.config import LanguageConfig
 from recurra.tasks.language.model import LanguageNet
 from recurra.tasks.long_range.config import LongRangeConfig
@@ -88,34 +86,6 @@ def test_a_long_range_model_is_drawn_as_by_hand(settings, layers, start):
     assert_same_weights(net, nn.ModuleDict({"recurrent": start(recurrent), "head": head}))
 
 
-SIZES = Sizes(series=3, past=0, future=2, static=1, season=4)
-
-
-def forecaster(model, **settings):
-    return build(forecast_config(model=model, hidden=6, **settings), SIZES)
-
-
-@pytest.mark.parametrize("model", ["segments", "direct", "autoregressive", "smoothing"])
-def test_layers_of_a_forecaster_start_as_asked_and_the_rest_as_ever(model):
-    plain = forecaster(model, layers=2)
-    changed = forecaster(model, layers=2, init="forget-bias:3, orthogonal", zoneout=0.5)
-    assert isinstance(changed.recurrent, Recurrent)
-    for name, value in plain.state_dict().items():
-        same = torch.equal(value, changed.state_dict()[name])
-        assert same == (not name.startswith(("recurrent.U_", "recurrent.b_l")))
-
-
-@pytest.mark.parametrize("model", ["direct", "autoregressive", "smoothing"])
-def test_layers_of_a_dilated_forecaster_are_residual(model):
-    settings = forecast_config(model=model, hidden=6, layers=3, dilation=2)
-    torch.manual_seed(1)
-    found = recurrent_layers(settings, 5)
-    torch.manual_seed(1)
-    by_hand = Stack.of("gru", 5, 6, 3, skip="residual", dilation=[1, 2, 4])
-    assert_same_weights(found, by_hand)
-    assert found.skip == "residual"
-
-
 FORMS = {
     "plain": {},
     "residual": {"skip": "residual"},
@@ -149,7 +119,7 @@ def test_every_remedy_acts_in_every_form(form, remedy):
     assert torch.equal(layers.eval()(x)[0], plain(x)[0]) == (remedy != "zoneout")
 
 
-@pytest.mark.parametrize("form", [name for name, form in FORMS.items() if "dilation" not in form])
+@pytest.mark.parametrize("form", FORMS)
 def test_initial_states_are_learnt_in_every_form(form):
     layers = made(layers=2, learn_initial_state=True, **FORMS[form])
     layers(torch.randn(4, 2, 3))[0].sum().backward()
@@ -166,6 +136,16 @@ def test_one_mask_of_the_output_serves_all_steps(form):
     assert 0 < dropped[0].sum() < dropped[0].numel()
 
 
+@pytest.mark.parametrize("form", [name for name in FORMS if "both ways" not in name])
+def test_a_language_model_carries_its_states_in_every_form(form):
+    torch.manual_seed(0)
+    config = LanguageConfig(hidden=6, layers=3, learn_initial_state=True, **FORMS[form])
+    net, tokens = LanguageNet(config, 11).eval(), torch.randint(11, (9, 2))
+    first, states = net(tokens[:4])
+    second, _ = net(tokens[4:], states)
+    torch.testing.assert_close(torch.cat([first, second]), net(tokens)[0])
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_matrices_stay_orthogonal_in_every_form(form):
     layers = made(cell="rnn", layers=2, **FORMS[form])
@@ -173,7 +153,7 @@ def test_matrices_stay_orthogonal_in_every_form(form):
     optimizer = torch.optim.SGD(layers.parameters(), 0.5)
     layers(torch.randn(7, 2, 3))[0].square().sum().backward()
     optimizer.step()
-    parts = [part for layer in layers_of(layers) for part in layer.recurrent()]
+    parts = [part for layer in layer_parameters(layers) for part in layer.recurrent()]
     assert len(parts) == (4 if FORMS[form].get("bidirectional") else 2)
     recurrent = [getattr(part.owner, part.attribute) for part in parts]
     for matrix in recurrent:
@@ -221,7 +201,7 @@ def initialised(text, **options):
 @pytest.mark.parametrize(
     ("settings", "error", "text"),
     [
-        ({"cell": "rnn", "init": "chrono:9"}, ConfigError, "RNN has no gate that forgets"),
+        ({"cell": "rnn", "init": "chrono:9"}, ConfigError, "RNN has no forget gate"),
         ({"cell": "indrnn", "init": "orthogonal"}, ConfigError, "has no recurrent matrix"),
         ({"cell": "indrnn", "weight_drop": 0.5}, ConfigError, "has no recurrent matrix"),
         ({"cell": "rnn", "recurrent_dropout": 0.5, "skip": "dense"}, CellError, "no candidate"),
@@ -233,16 +213,20 @@ def test_a_remedy_that_the_cell_cannot_have(settings, error, text):
         initialise(recurrent_layers(config, 3), config)
 
 
+def test_dropout_of_a_long_range_model_acts_before_its_output_too():
+    torch.manual_seed(0)
+    net, x = LongRangeNet(LongRangeConfig(length=12, hidden=6, dropout=0.5)), torch.randn(12, 3, 2)
+    assert not torch.equal(net(x), net(x))
+    assert torch.equal(net.eval()(x), net(x))
+
+
+def test_dropout_of_a_forecaster_acts_before_its_output_alone():
+    config = ForecastConfig(horizon=4, model="direct", hidden=6, layers=2, dropout=0.5)
+    assert recurrent_layers(config, 3).dropout == 0
+    assert recurrent_layers(NetworkConfig(layers=2, dropout=0.5), 3).dropout == 0.5
+
+
 PENALTIES = ["activation_penalty", "temporal_activation_penalty"]
-
-
-def gradient(net, loss):
-    return loss, torch.autograd.grad(loss, net.recurrent.U_l0)[0]
-
-
-def assert_gradient_alone_changes(plain, penalised):
-    assert torch.equal(plain[0], penalised[0])
-    assert not torch.allclose(plain[1], penalised[1])
 
 
 @pytest.mark.parametrize("name", PENALTIES)
@@ -251,28 +235,9 @@ def test_penalties_change_the_gradient_of_long_range_models(name):
         config = LongRangeConfig(length=12, hidden=6, **settings)
         torch.manual_seed(0)
         net = LongRangeNet(config)
-        return gradient(net, training_loss(net, training_windows(config).window(0, 0), None)[0])
+        loss, _, _ = training_loss(net, training_windows(config).window(0, 0), None)
+        return loss, torch.autograd.grad(loss, net.recurrent.U_l0)[0]
 
-    assert_gradient_alone_changes(found(), found(**{name: 3.0}))
-
-
-@pytest.mark.parametrize("name", PENALTIES)
-@pytest.mark.parametrize("model", ["segments", "direct", "autoregressive", "smoothing"])
-def test_penalties_change_the_gradient_of_forecasters(model, name):
-    def found(**settings):
-        net = forecaster(model, dropout=0.0, **settings)
-        torch.manual_seed(0)
-        return gradient(net, net.loss(batch_for(net, SIZES)))
-
-    assert_gradient_alone_changes(found(), found(**{name: 3.0}))
-
-
-@pytest.mark.parametrize("model", ["segments", "direct", "autoregressive", "smoothing"])
-def test_a_forecaster_reads_forwards(model):
-    with pytest.raises(ConfigError, match="bidirectional = true: a forecaster reads"):
-        forecast_config(model=model, bidirectional=True)
-
-
-def test_no_layer_of_a_segments_model_is_dilated():
-    with pytest.raises(ConfigError, match=r"dilation = 2: the segments model.*direct"):
-        forecast_config(model="segments", dilation=2, layers=2)
+    plain, penalised = found(), found(**{name: 3.0})
+    assert torch.equal(plain[0], penalised[0])
+    assert not torch.allclose(plain[1], penalised[1])

@@ -9,7 +9,7 @@ from training_toys import Noise, new_toy, train
 
 from recurra.errors import ConfigError, TrainingError
 from recurra.training import Run, TrainingConfig
-from recurra.training.clipping import clip, measure
+from recurra.training.step import clip, measure
 
 
 def clipped(gradients, **options):

@@ -52,6 +52,8 @@ def test_every_field_has_help():
         ({"final_learning_rate": 2}, "at least 0 and at most 1"),
         ({"tensorboard": 1}, "tensorboard = 1; it must be true or false."),
         ({"momentum": 0.9}, "only 'sgd' has momentum"),
+        ({"best": "accuracy"}, "best = 'accuracy'; it must be NAME:min or NAME:max"),
+        ({"best": ":max"}, "best = ':max'; it must be NAME:min or NAME:max"),
     ],
 )
 def test_wrong_values(given, message):

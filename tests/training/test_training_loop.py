@@ -1,4 +1,4 @@
-"""The loop: truncated BPTT, schedules, stopping, validation, Ctrl-C and the lines it writes."""
+"""The loop: truncated BPTT, schedules, stopping, validation, signals and the lines it writes."""
 
 import math
 import os
@@ -21,7 +21,8 @@ from training_toys import (
 from training_toys import train as train_toy
 
 from recurra.errors import ConfigError, DataError, TrainingError
-from recurra.training import Run, TrainingConfig
+from recurra.interrupts import Interrupted
+from recurra.training import Metric, Run, TrainingConfig
 from recurra.training.optim import learning_rate
 
 
@@ -129,6 +130,7 @@ def test_torchs_optimisers_agree(tmp_path, name):
         return square_loss(model.eval(), batch, state)
 
     given = {"optimizer": name, "weight_decay": 0.1, "learning_rate": 0.01, "clip_norm": None}
+    given["decay_all"] = True
     train_toy(tmp_path, loss=loss, max_steps=4, **given)
     for name, tensor in Run.open(tmp_path).load_model().items():
         torch.testing.assert_close(tensor, model.state_dict()[name], rtol=1e-5, atol=1e-6)
@@ -153,6 +155,47 @@ def test_early_stopping(tmp_path):
     result = train_toy(tmp_path, check=check, validate_every=2, patience=2)
     assert (result.stopped, result.steps) == ("early", 10)
     assert result.best == {"step": 6, "loss": 2.0}
+
+
+def accuracies(*values):
+    """A validation whose loss falls while these accuracies come one after another."""
+    left = enumerate(values)
+
+    def check(model):
+        at, value = next(left)
+        return {"loss": 1.0 - at / 10, "accuracy": value}
+
+    return check
+
+
+@pytest.mark.parametrize(
+    "how", [{"best": "accuracy:max"}, {"how": {"metric": Metric("accuracy", False)}}]
+)
+def test_a_metric_that_is_better_when_higher(tmp_path, how):
+    check = accuracies(0.3, 0.5, 0.4, 0.5, 0.9)
+    result = train_toy(tmp_path, check=check, validate_every=2, patience=2, **how)
+    assert (result.stopped, result.steps) == ("early", 8)
+    assert result.best == {"step": 4, "loss": 0.9, "accuracy": 0.5}
+    found = [line["validation"] for line in lines(tmp_path) if "validation" in line]
+    assert found[1] == {"loss": 0.9, "accuracy": 0.5}
+
+
+def test_the_option_wins_over_the_tasks_own_metric(tmp_path):
+    how = {"metric": Metric("accuracy", lower_is_better=False)}
+    check = accuracies(0.5, 0.4, 0.3, 0.2)
+    result = train_toy(tmp_path, check=check, validate_every=7, best="loss:min", how=how)
+    assert result.best["step"] == 21
+
+
+def test_a_metric_that_the_validation_does_not_give(tmp_path):
+    with pytest.raises(ConfigError, match=r"'wer:min', and the validation gives loss, accuracy;"):
+        train_toy(tmp_path, check=accuracies(0.5), best="wer:min")
+
+
+def test_another_metric_is_not_resumed(tmp_path):
+    train_toy(tmp_path, check=accuracies(0.5, 0.4), best="accuracy:max", max_steps=8)
+    with pytest.raises(ConfigError, match="weights by accuracy:max, and best is loss:min now"):
+        train_toy(tmp_path, check=accuracies(0.5), resume=True)
 
 
 def test_the_best_model_is_kept(tmp_path):
@@ -186,9 +229,10 @@ def test_validation_is_in_eval_mode_and_modes_come_back(tmp_path):
     assert model.drop.training
 
 
-def test_patience_needs_a_validation(tmp_path):
-    with pytest.raises(ConfigError, match="patience = 3 needs a validation"):
-        train_toy(tmp_path, patience=3)
+@pytest.mark.parametrize("options", [{"patience": 3}, {"best": "loss:min"}])
+def test_a_choice_by_validation_needs_one(tmp_path, options):
+    with pytest.raises(ConfigError, match=f"{next(iter(options))} = .* needs a validation"):
+        train_toy(tmp_path, **options)
 
 
 def test_no_data(tmp_path):
@@ -229,14 +273,19 @@ def interrupting(step, how):
     return loss
 
 
-def press():
-    os.kill(os.getpid(), signal.SIGINT)
+def press(number=signal.SIGINT):
+    os.kill(os.getpid(), number)
 
 
-def test_ctrl_c_saves_and_resuming_goes_on(tmp_path):
+@pytest.mark.parametrize(
+    ("session", "number"), [("ctrl_c", signal.SIGINT), ("background", signal.SIGTERM)]
+)
+def test_a_signal_saves_and_resuming_gives_the_same_bits(tmp_path, request, session, number):
+    request.getfixturevalue(session)
     train_toy(tmp_path / "whole", check=validation)
-    result = train_toy(tmp_path / "run", check=validation, loss=interrupting(6, press))
-    assert (result.stopped, result.steps) == ("interrupted", 6)
+    loss = interrupting(6, lambda: press(number))
+    result = train_toy(tmp_path / "run", check=validation, loss=loss)
+    assert (result.stopped, result.steps, result.signal) == ("interrupted", 6, number)
     assert last_checkpoint(tmp_path / "run").name == "step-00000006"
     train_toy(tmp_path / "run", check=validation, resume=True, model=Toy())
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
@@ -250,10 +299,12 @@ def test_an_interrupt_raised_in_the_loss_undoes_that_step(tmp_path):
     train_toy(tmp_path / "whole", check=validation)
     result = train_toy(tmp_path / "run", check=validation, loss=interrupting(6, raising))
     assert (result.stopped, result.steps) == ("interrupted", 5)
+    assert result.signal == signal.SIGINT
     train_toy(tmp_path / "run", check=validation, resume=True)
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_in_a_validation_leaves_it_to_be_done(tmp_path):
     def pressing(model):
         press()
@@ -267,6 +318,7 @@ def test_ctrl_c_in_a_validation_leaves_it_to_be_done(tmp_path):
     assert lines(tmp_path / "run") == lines(tmp_path / "whole")
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_while_saving_harms_nothing(tmp_path, monkeypatch):
     train_toy(tmp_path / "whole")
     whole, presses = os.fsync, []
@@ -287,10 +339,24 @@ def test_a_second_ctrl_c_while_saving_harms_nothing(tmp_path, monkeypatch):
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
-def test_the_handler_of_ctrl_c_is_put_back(tmp_path):
-    before = signal.getsignal(signal.SIGINT)
+def test_a_second_sigterm_ends_at_once(tmp_path):
+    def twice():
+        press(signal.SIGTERM)
+        press(signal.SIGTERM)
+
+    with pytest.raises(Interrupted) as caught:
+        train_toy(tmp_path, loss=interrupting(6, twice))
+    assert caught.value.signal == signal.SIGTERM
+    assert last_checkpoint(tmp_path).name == "step-00000004"
+
+
+@pytest.mark.parametrize("session", ["ctrl_c", "background"])
+def test_the_handlers_are_put_back(tmp_path, request, session):
+    request.getfixturevalue(session)
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in signals]
     train_toy(tmp_path, max_steps=1)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert [signal.getsignal(number) for number in signals] == before
 
 
 def test_training_in_another_thread(tmp_path):
@@ -306,7 +372,8 @@ def test_the_lines_of_metrics(tmp_path):
     found = Run.open(tmp_path).metrics()
     assert [line["step"] for line in found] == [3, 5, 6, 7, 7]
     assert " ".join(found[0]) == (
-        "step epoch loss learning_rate gradient_norm clipped_share tokens_per_second seconds"
+        "step epoch loss learning_rate gradient_norm clipped_share tokens_per_second "
+        "steps_per_second seconds"
     )
     assert found[1] == {"step": 5, "epoch": 1, "validation": {"loss": pytest.approx(0.5, abs=0.5)}}
     assert result.best["loss"] == min(

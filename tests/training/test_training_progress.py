@@ -1,4 +1,4 @@
-"""What is shown while training, on a terminal and elsewhere, and TensorBoard's events."""
+"""Progress of a training as shown on a terminal and elsewhere, and TensorBoard's events."""
 
 import io
 import sys
@@ -63,7 +63,7 @@ def test_where_it_goes_on_is_told(tmp_path):
     told = [text for text in progress.heard if isinstance(text, str) and text != "stop"]
     assert told == [
         "No step is saved yet: training starts from the beginning.",
-        "Going on after step 1.",
+        "Resuming after step 1.",
     ]
 
 
@@ -73,9 +73,17 @@ def test_lines_where_there_is_no_terminal(tmp_path):
     train_with(RichProgress(console, seconds_between_lines=0), tmp_path)
     last = out.getvalue().splitlines()[-1]
     assert last.startswith("step 4/4 · epoch 2 · loss ")
-    assert " · validation " in last
+    assert " · validation loss 0." in last
     assert last.endswith(" tokens/s · 0:00:00 left")
     assert "\x1b" not in out.getvalue()
+
+
+def test_the_metric_is_shown_by_its_name():
+    out = io.StringIO()
+    progress = RichProgress(Console(file=out, width=200), seconds_between_lines=0)
+    progress.start(9, 0)
+    progress.update(1, 1, 2.0, 30.0, validation=0.25, metric="wer")
+    assert " · validation wer 0.2500 · " in out.getvalue()
 
 
 def test_a_bar_on_a_terminal(tmp_path):

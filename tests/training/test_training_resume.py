@@ -102,12 +102,12 @@ def test_validation_leaves_training_alone(tmp_path, whole):
 def test_a_carried_state_is_in_the_checkpoint(tmp_path):
     train(tmp_path, max_steps=3)
     state = json.loads((last_checkpoint(tmp_path) / "state.json").read_text())
-    assert (state["epoch"], state["index"], state["carried"]) == (0, 3, ["tensor", "tensor"])
+    assert (state["epoch"], state["index"], state["carried"]) == (0, 3, [["tensor", "tensor"]])
 
 
 def test_training_twice_in_one_run_is_an_error(tmp_path):
     train(tmp_path, max_steps=2)
-    with pytest.raises(RunError, match=r"checkpoint of step 2; go on .*--resume"):
+    with pytest.raises(RunError, match=r"checkpoint of step 2; resume from it .*--resume"):
         train_again_without_resume(tmp_path)
 
 

@@ -58,24 +58,6 @@ def test_a_resumed_run_has_each_line_once(tmp_path):
     assert Run.open(path).gradients() == Run.open(tmp_path / "whole").gradients()
 
 
-def test_a_checkpoint_of_before_gradients_were_watched(tmp_path):
-    import json
-
-    from training_toys import last_checkpoint
-
-    from recurra.files import digest
-
-    train(tmp_path, model=new_model(), max_steps=3, watch_every=0)
-    folder = last_checkpoint(tmp_path)
-    state = json.loads((folder / "state.json").read_text())
-    state["metrics_bytes"] = state.pop("lines_bytes")["metrics.jsonl"]
-    (folder / "state.json").write_text(json.dumps(state))
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"]["state.json"] = digest((folder / "state.json").read_bytes())
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    assert train(tmp_path, model=Watched(), resume=True, max_steps=4, watch_every=0).steps == 4
-
-
 def test_a_model_without_layers_of_ours_writes_nothing(tmp_path):
     train(tmp_path, watch_every=1, max_steps=2)
     assert Run.open(tmp_path).gradients() == []

@@ -12,7 +12,7 @@ from torch import nn
 from recurra.training import Run, TrainingConfig, fit
 
 QUICK = {"batch_size": 2, "checkpoint_every": 4, "log_every": 3, "validate_every": 5}
-TIMES = ("seconds", "tokens_per_second")
+TIMES = ("seconds", "tokens_per_second", "steps_per_second")
 
 
 class Toy(nn.Module):
@@ -59,8 +59,10 @@ def new_toy():
     return Toy()
 
 
-def train(path, *, resume=False, model=None, windows=None, loss=square_loss, check=None, **options):
-    """Fit a toy in the run at `path`, made if it isn't there; the result."""
+def train(
+    path, *, resume=False, model=None, windows=None, loss=square_loss, check=None, how=(), **options
+):
+    """Fit a toy in the run at `path`, made if it isn't there; `how` are more arguments of `fit`."""
     run = Run.open(path) if resume else Run.create(path, {"task": "toy"})
     return fit(
         model or new_toy(),
@@ -70,6 +72,7 @@ def train(path, *, resume=False, model=None, windows=None, loss=square_loss, che
         run=run,
         validate=check,
         resume=resume,
+        **dict(how),
     )
 
 
@@ -78,7 +81,7 @@ def last_checkpoint(path):
 
 
 def contents(path):
-    """What must be the same bits however training came about: weights, optimiser, ... as bytes."""
+    """Everything that must have the same bits however often training stopped: weights, ..."""
     saved = last_checkpoint(path)
     names = ("model.safetensors", "training.safetensors", "best.safetensors")
     bits = {name: (saved / name).read_bytes() for name in names if (saved / name).exists()}

@@ -1,8 +1,8 @@
-"""Measuring this machine: Recurra against torch.nn, with the peak of the processor beside.
+"""Benchmarks on this machine: Recurra against torch.nn, beside the peak of the processor.
 
-Suites are listed in `catalogue`, measured by `run`, and told by `report` and `plot`.
+`catalogue` lists the suites, `results` measures them.
 """
 
-from recurra.bench.catalogue import LAYERS, SUITES, Grid, Ratio, Suite
+from recurra.bench.catalogue import LAYERS, SUITES, Ratio, SizeGrid, Suite
 
-__all__ = ["LAYERS", "SUITES", "Grid", "Ratio", "Suite"]
+__all__ = ["LAYERS", "SUITES", "Ratio", "SizeGrid", "Suite"]

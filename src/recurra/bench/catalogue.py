@@ -1,10 +1,10 @@
-"""What can be measured: each suite with its grid. Loads nothing heavy: `--help` reads it."""
+"""The suites, each with its grid; light to import, since `--help` lists them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-__all__ = ["LAYERS", "RECURRA", "SUITES", "TORCH", "WITH", "WITHOUT", "Grid", "Ratio", "Suite"]
+__all__ = ["LAYERS", "RECURRA", "SUITES", "TORCH", "WITH", "WITHOUT", "Ratio", "SizeGrid", "Suite"]
 
 LAYERS = ("LSTM", "GRU", "RNN")
 TORCH, RECURRA = "torch.nn", "Recurra"
@@ -12,7 +12,7 @@ WITH, WITHOUT = "with", "without"
 
 
 @dataclass(frozen=True)
-class Grid:
+class SizeGrid:
     """Batch sizes B, lengths T and sizes I = H; a suite measures every combination."""
 
     batches: tuple[int, ...]
@@ -26,9 +26,9 @@ class Grid:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times less `ours` takes than `theirs`; above 1 is good.
+    """The quotient of `theirs` and `ours`; above 1 is good.
 
-    A cost is shown as what `theirs` takes beyond `ours`, in per cent: there 1 is good.
+    A cost is shown as the excess of `theirs` over `ours` in percent: there 1 is good.
     """
 
     label: str
@@ -40,29 +40,29 @@ class Ratio:
 FASTER = Ratio("faster", TORCH, RECURRA)
 COST = Ratio("cost", WITH, WITHOUT, is_cost=True)
 SIZES = (64, 128, 256, 512)
-WHOLE, BRIEF = Grid((8, 32, 64), (64, 256), SIZES), Grid((8, 64), (64,), (64, 256))
+WHOLE, BRIEF = SizeGrid((8, 32, 64), (64, 256), SIZES), SizeGrid((8, 64), (64,), (64, 256))
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A set of measurements: what they are, of which layers, over which grids.
+    """A set of measurements, of some layers over a grid.
 
-    `unit` is what a measurement counts, "seconds" or "bytes"; `has_share` says whether the share of
-    the processor's peak means something for it.
+    `unit` is the unit of a measurement, "seconds" or "bytes"; `has_share` says whether the share of
+    the processor's peak is meaningful for it.
     """
 
     name: str
     summary: str
     layers: tuple[str, ...]
-    brief: Grid
-    full: Grid
+    brief: SizeGrid
+    full: SizeGrid
     ratios: tuple[Ratio, ...] = (FASTER,)
     unit: str = "seconds"
     has_share: bool = True
 
     @property
     def is_of_costs(self) -> bool:
-        """Whether it tells what things cost, each by itself: a mean over them says nothing."""
+        """True if it measures costs, each by itself: a mean over them would be meaningless."""
         return any(ratio.is_cost for ratio in self.ratios)
 
 
@@ -71,7 +71,7 @@ _ALL = (
     Suite("packed", "the same of packed ragged sequences", ("LSTM",), BRIEF, WHOLE),
     Suite(
         "own",
-        "an LSTM with peepholes as a user writes it, against a loop of torch operations",
+        "a user's LSTM with peepholes, against a loop of torch operations",
         ("LSTM",),
         BRIEF,
         WHOLE,
@@ -84,22 +84,22 @@ _ALL = (
         "inference",
         "forward pass of a single long sequence",
         ("LSTM", "GRU"),
-        Grid((1,), (256,), (64, 256)),
-        Grid((1,), (256,), SIZES),
+        SizeGrid((1,), (256,), (64, 256)),
+        SizeGrid((1,), (256,), SIZES),
     ),
     Suite(
         "steps",
         "one step of an LSTM layer (B = T = 1), and cells called in a training loop",
         LAYERS,
-        Grid((1, 32), (64,), (64, 256)),
-        Grid((1, 32), (64,), SIZES),
+        SizeGrid((1, 32), (64,), (64, 256)),
+        SizeGrid((1, 32), (64,), SIZES),
     ),
     Suite(
         "remedies",
-        "what each remedy adds to a training step of the layer without it",
+        "the cost of each remedy, against a training step of the layer without it",
         ("LSTM", "GRU"),
-        Grid((32,), (128,), (64, 256)),
-        Grid((32,), (128,), SIZES),
+        SizeGrid((32,), (128,), (64, 256)),
+        SizeGrid((32,), (128,), SIZES),
         ratios=(COST,),
         has_share=False,
     ),
@@ -107,8 +107,8 @@ _ALL = (
         "memory",
         "peak memory of a training step, each in a process of its own",
         LAYERS,
-        Grid((32,), (64,), (256,)),
-        Grid((64,), (64, 256), (64, 512)),
+        SizeGrid((32,), (64,), (256,)),
+        SizeGrid((64,), (64, 256), (64, 512)),
         ratios=(Ratio("smaller", TORCH, RECURRA),),
         unit="bytes",
         has_share=False,
@@ -117,8 +117,8 @@ _ALL = (
         "compile",
         "time to the first result, compiled and from the cache",
         LAYERS,
-        Grid((1,), (1,), (256,)),
-        Grid((1,), (1,), SIZES),
+        SizeGrid((1,), (1,), (256,)),
+        SizeGrid((1,), (1,), SIZES),
         ratios=(),
         has_share=False,
     ),

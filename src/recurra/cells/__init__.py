@@ -98,3 +98,7 @@ __all__ = [
     "sqrt",
     "tanh",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,4 +1,4 @@
-"""What a cell is: a class with states, gates and a `step` that says its equations."""
+"""The base class of cells: states, gates and a `step` with the equations."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ __all__ = ["Cell"]
 class Cell:
     """A recurrent cell, written as the equations of one step.
 
-    A subclass says its `states` (the first is the layer's output), its `gates`, and
-    `step(self, x, <states>, <parameters>)`, which returns the new states. What a parameter is
+    A subclass defines its `states` (the first is the layer's output), its `gates`, and
+    `step(self, x, <states>, <parameters>)`, which returns the new states. The kind of a parameter
     follows from its use: `W @ v` makes it a matrix, `b + v` or `p * v` a vector; `W.i` is its part
-    for gate i. Annotated attributes with a default are options: given to the constructor, free to
-    use in `step`.
+    for gate i. Annotated attributes with a default are options, passed to the constructor and
+    available in `step`.
 
     | attribute | meaning                                                                        |
     |-----------|--------------------------------------------------------------------------------|
     | states    | names of the states                                                            |
     | gates     | names of the gates that parameters are stacked over                            |
-    | sizes     | size of a state or of x, where it is not `hidden_size` or `input_size`, and    |
-    |           | rows of a parameter, where the equations leave them open: one of these two     |
-    |           | words or the name of an option that holds the number                           |
-    | scalars   | parameters that are one learnt number, with the value each starts from         |
+    | sizes     | size of a state or of x, if it isn't `hidden_size` or `input_size`, and rows   |
+    |           | of a parameter, if the equations leave them open: one of these two words or    |
+    |           | the name of an option that holds the number                                    |
+    | scalars   | parameters that are one learnt number, with the initial value of each          |
     | blocks    | matrices that are block-diagonal, with the option that holds the block count   |
-    | init      | how a parameter, or a gate's part of it ("b.f"), starts: "uniform" (±1 /       |
-    |           | sqrt(hidden_size), the default), "zeros", "ones", "identity", "orthogonal", a  |
-    |           | number, a uniform range (low, high), or a function that makes the value from a |
-    |           | draw between 0 and 1 (a distribution's quantile function); matrices start gate |
-    |           | by gate, block by block                                                        |
-    | candidate | the name that `step` gives the candidate: what is offered to the state         |
-    | forget    | the gate that multiplies the old state: "f", or "1 - f" where it takes away    |
-    | source    | where the equations come from                                                  |
+    | init      | initial values of a parameter, or of a gate's part of it ("b.f"): "uniform"    |
+    |           | (±1 / sqrt(hidden_size), the default), "zeros", "ones", "identity",            |
+    |           | "orthogonal", a number, a uniform range (low, high), or a function of a draw   |
+    |           | between 0 and 1 (a distribution's quantile function); matrices are initialised |
+    |           | gate by gate, block by block                                                   |
+    | candidate | the name of the candidate in `step`: the value that a gate adds to the state   |
+    | forget    | the gate that multiplies the old state: "f", or "1 - f" if it discards it      |
+    | source    | the publication of the equations                                               |
 
     Example:
         >>> from recurra.cells import Cell, sigmoid, tanh
@@ -70,7 +70,7 @@ class Cell:
     forget: ClassVar[str] = ""
     source: ClassVar[str] = ""
 
-    # `step` is declared in no signature: every cell has states and parameters of its own.
+    # `step` has no signature here: every cell has states and parameters of its own.
     step: ClassVar[Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -80,7 +80,7 @@ class Cell:
     def graph(self, *, bias: bool = True) -> Graph:
         """The graph of one step, with or without the biases: `b`, `b2`, `b_h` and the like.
 
-        Raises CellError, naming the line, where the equations can't be.
+        Raises CellError, naming the line, for invalid equations.
         """
         try:
             hash(self)
@@ -95,7 +95,7 @@ class Cell:
         return equations(self.graph())
 
     def digest(self) -> str:
-        """A hash of the equations: it changes when what the cell computes does."""
+        """A hash of the equations, which changes with what the cell computes."""
         return self.graph().digest()
 
     def options(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class Cell:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     def bind(self, input_size: int, hidden_size: int) -> dict[str, int]:
-        """What each size name of the graph stands for. Raises CellError where sizes contradict."""
+        """The number for each size name of the graph. Raises CellError for contradictory sizes."""
         graph = self.graph()
         names = {"input_size": input_size, "hidden_size": hidden_size}
         options = self.options()

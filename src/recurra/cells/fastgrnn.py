@@ -11,7 +11,7 @@ class FastGRNN(Cell):
     """FastGRNN (Kusupati et al. 2018): gate and candidate share W and U, of full rank.
 
     zeta and nu pass a sigmoid and start from 1 and -4, as in the authors' code. The paper's
-    low-rank form is `fastgrnn_low_rank`; its sparse and quantised ones are no other equations.
+    low-rank form is `fastgrnn_low_rank`; its sparse and quantised forms have the same equations.
     """
 
     states = ("h",)

@@ -1,4 +1,4 @@
-"""The functions that may stand in a cell's equations."""
+"""The functions that a cell's equations may use."""
 
 from recurra.cells.symbols import Number, Symbol, here
 from recurra.ir import CellError
@@ -21,7 +21,7 @@ def _unary(op: str, value: Symbol) -> Symbol:
     if not isinstance(value, Symbol):
         raise CellError(
             f"{here()}: {op} takes a vector of the step, not {type(value).__name__}; "
-            "work out numbers with Python's math."
+            "compute numbers with Python's math."
         )
     return value.make(op, value)
 

@@ -10,8 +10,8 @@ __all__ = ["IRNN"]
 class IRNN(RNN):
     """Simple recurrent network of relus that starts from the identity (Le et al. 2015).
 
-    The equation is the relu RNN's. What makes it the IRNN is how it starts: U the identity, the
-    biases zeros, W normal with standard deviation 0.001, as the paper has them.
+    The equation is that of the relu RNN; the initialisation makes it the IRNN. As in the paper U is
+    the identity, the biases are zeros, and W is normal with standard deviation 0.001.
     """
 
     source = (

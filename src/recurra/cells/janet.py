@@ -1,4 +1,4 @@
-"""Long short-term memory with nothing but the forget gate."""
+"""Long short-term memory with a forget gate alone."""
 
 from recurra.cells.cell import Cell
 from recurra.cells.functions import sigmoid, tanh

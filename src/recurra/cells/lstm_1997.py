@@ -1,4 +1,4 @@
-"""Long short-term memory as it was at first."""
+"""Long short-term memory as first published."""
 
 from recurra.cells.cell import Cell
 from recurra.cells.functions import sigmoid, tanh

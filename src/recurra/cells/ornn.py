@@ -12,8 +12,8 @@ class OrthogonalRNN(Cell):
 
     modReLU (Arjovsky et al. 2016) of a real a is sign(a) relu(|a| + b), which for b <= 0 is
     relu(a + b) - relu(b - a): the form here, b starting from zeros. For b > 0 the two differ where
-    |a| < b: this one is 2 a there, modReLU jumps from -b to b. Nothing holds U orthogonal in
-    training; `torch.nn.utils.parametrizations.orthogonal(layer, "U_l0")` does.
+    |a| < b: this one is 2 a there, modReLU jumps from -b to b. U doesn't stay orthogonal
+    in training unless `torch.nn.utils.parametrizations.orthogonal(layer, "U_l0")` is applied.
     """
 
     states = ("h",)

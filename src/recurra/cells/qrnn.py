@@ -1,4 +1,4 @@
-"""Quasi-recurrent networks: three ways to pool what the input alone has made."""
+"""Quasi-recurrent networks: three ways to pool values of the input alone."""
 
 from recurra.cells.cell import Cell
 from recurra.cells.functions import sigmoid, tanh

@@ -1,4 +1,4 @@
-"""The list of cells, and how one is found by its name."""
+"""The list of cells, and loading one by its name."""
 
 import difflib
 import importlib
@@ -78,7 +78,7 @@ CELLS: dict[str, Cell] = {
 def load(name: str) -> Cell:
     """The cell of that name: one of `CELLS`, or `package.module:Class` for a user's own.
 
-    Raises ConfigError where there is none such, and CellError where its equations can't be.
+    Raises ConfigError for an unknown name, and CellError for invalid equations.
 
     Example:
         >>> load("lstm").states
@@ -92,8 +92,8 @@ def load(name: str) -> Cell:
         near = difflib.get_close_matches(name.lower(), CELLS, n=1)
         hint = f"; did you mean {near[0]}?" if near else "."
         raise ConfigError(
-            f"There is no cell {name!r}{hint} The cells are {', '.join(CELLS)}, and one of "
-            f"your own is named package.module:Class."
+            f"There is no cell {name!r}{hint} The cells are {', '.join(CELLS)}; name a cell of "
+            f"your own as package.module:Class."
         )
     cell.graph()
     return cell
@@ -102,13 +102,13 @@ def load(name: str) -> Cell:
 def _load_own(name: str) -> Cell:
     module_name, _, attribute = name.partition(":")
     if not all(word.isidentifier() for word in (*module_name.split("."), attribute)):
-        raise ConfigError(f"Cell {name!r}: a cell of your own is named package.module:Class.")
+        raise ConfigError(f"Cell {name!r}: name a cell of your own as package.module:Class.")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"Cell {name!r}: there is no module {error.name!r}; a cell of your own is named "
-            f"package.module:Class, and Python must be able to import the module from here."
+            f"Cell {name!r}: there is no module {error.name!r}; name a cell of your own as "
+            f"package.module:Class, with a module that Python can import from here."
         ) from error
     kind = getattr(module, attribute, None)
     if isinstance(kind, Cell):
@@ -116,7 +116,7 @@ def _load_own(name: str) -> Cell:
     if not (isinstance(kind, type) and issubclass(kind, Cell)):
         raise ConfigError(
             f"Cell {name!r}: {attribute!r} in {module_name} is "
-            f"{'not there' if kind is None else 'no recurra.cells.Cell'}; name a subclass of Cell."
+            f"{'missing' if kind is None else 'not a recurra.cells.Cell'}; name a subclass of Cell."
         )
     try:
         return kind()

@@ -1,7 +1,7 @@
 """Remedies that change the equations of a step: dropout of states and candidates, zoneout, starts.
 
-Each is a change of a cell's graph, so that it is compiled as the cell itself is. What it draws at
-random comes in from outside, as vectors that are given beside the input.
+Each changes a cell's graph, which is then compiled like any other. Random draws are inputs of a
+step, vectors beside x.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ __all__ = ["Regularised", "probed", "recurrent_matrices"]
 
 
 class Regularised(Cell):
-    """A cell with remedies built into its step; each reads vectors given for every step and row.
+    """A cell with remedies in its step; each reads an input for every step and row.
 
-    | option       | what changes                                         | given              |
+    | option       | effect                                               | input              |
     |--------------|------------------------------------------------------|--------------------|
     | state_masks  | products read mask * h instead of h, as do recurrent | mask_state         |
     |              | weights of single units                              |                    |
-    | inner_masks  | the cell's candidate is taken times a mask           | mask_candidate     |
+    | inner_masks  | the cell's candidate is multiplied by a mask         | mask_candidate     |
     | zoneout      | a state s becomes z * s + (1 - z) * new s            | zone_STATE         |
-    | starts       | to each state its learnt start is added where the    | begin_STATE        |
-    |              | mark is 1: the parameter initial_STATE               |                    |
+    | starts       | adds to each state its learnt start, the parameter   | begin_STATE        |
+    |              | initial_STATE, where the mark is 1                   |                    |
 
     Sources: Gal & Ghahramani 2016, arXiv:1512.05287 (state masks); Semeniuta et al. 2016,
     arXiv:1603.05118 (candidate); Krueger et al. 2017, arXiv:1606.01305 (zoneout).
@@ -68,7 +68,7 @@ def _graph(remedy: Regularised, bias: bool) -> Graph:
 
 
 def _given(graph: Graph, name: str, like: Node, op: str = "given") -> tuple[Graph, Node]:
-    """A graph that is given one more vector, and its leaf."""
+    """A graph with one more input, and its leaf."""
     leaf = Node(op, (), (name, None), like.shape, like.where)
     return dataclasses.replace(graph, givens=(*graph.givens, (name, like.shape[0]))), leaf
 
@@ -78,7 +78,7 @@ def _made(op: str, *args: Node, name: str | None = None) -> Node:
 
 
 def probed(graph: Graph) -> Graph:
-    """A graph whose new output state has the probe `probe` added: its gradient is dL/dh_t."""
+    """A graph with `probe` added to the new output state: its gradient is dL/dh_t."""
     new, *others = graph.results
     graph, leaf = _given(graph, "probe", new, op="probe")
     return dataclasses.replace(graph, results=(_made("add", new, leaf), *others))
@@ -93,7 +93,7 @@ def _with_inner_masks(graph: Graph, cell: Cell) -> Graph:
     if not found:
         raise CellError(
             f"{graph.cell} has no candidate, so recurrent dropout has nothing to act on; use "
-            "state_dropout or zoneout, or say in the cell which of its values is the `candidate`."
+            "state_dropout or zoneout, or name one of the cell's values as its `candidate`."
         )
     graph, mask = _given(graph, "mask_candidate", found[-1])
 
@@ -117,7 +117,7 @@ def _with_zoneout(graph: Graph, states: tuple[str, ...]) -> Graph:
 
 
 def _state(graph: Graph, name: str, like: Node) -> Node:
-    """The leaf of a state, the one that the equations have where they read it."""
+    """The leaf of a state, that of the equations if they read it."""
     leaves = (n for n in graph.nodes if n.op == "state" and n.detail == name)
     fresh = Node("state", (), name, (graph.state_sizes[graph.states.index(name)],), like.where)
     return next(leaves, fresh)
@@ -133,7 +133,7 @@ def _with_state_masks(graph: Graph) -> Graph:
         )
     graph, mask = _given(graph, "mask_state", leaf)
     masked = _made("mul", mask, leaf)
-    # Only what is under a product, or beside a unit's weight, reads the masked state.
+    # Only operands of a product, or of a unit's weight, read the masked state.
     weighing = [n for n in graph.nodes if _weighs(n, leaf)]
     swapped: dict[Node, Node] = {}
 
@@ -159,7 +159,7 @@ def _replaced(results: tuple[Node, ...], swapped: dict[Node, Node]) -> tuple[Nod
 
 
 def _weighs(node: Node, state: Node) -> bool:
-    """Whether a node is a product of the state, or the state times a parameter of each unit."""
+    """True for a product of the state, or the state times a parameter of each unit."""
     if node.op == "product":
         return state in in_order(node.args[1:])
     return node.op == "mul" and state in node.args and any(a.op == "param" for a in node.args)

@@ -1,4 +1,4 @@
-"""What a cell says of its values beside the equations: checked once they are read."""
+"""Checks the attributes of a cell that give parts of its equations a role."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from recurra.ir import CellError, Graph, Init, Param
 __all__ = ["WORDS", "check_roles", "forget_gate"]
 
 WORDS = ("uniform", "zeros", "ones", "identity", "orthogonal")
-"""The words for how a parameter starts."""
+"""The words for initial values of a parameter."""
 
 
 def forget_gate(forget: str) -> tuple[str, int]:
-    """The gate that a cell's `forget` names, and 1 where an open gate keeps the state, else -1.
+    """The gate that a cell's `forget` names, and 1 if an open gate keeps the state, else -1.
 
     Example:
         >>> forget_gate("1 - z")
@@ -27,7 +27,7 @@ def forget_gate(forget: str) -> tuple[str, int]:
 def check_roles(
     kind: type, graph: Graph, *, init: Mapping[str, Init], candidate: str, forget: str
 ) -> None:
-    """Raise CellError, naming the line, where these name what is not there or can't be."""
+    """Raise CellError, naming the line, for a role of a missing or unsuitable value."""
     _check_candidate(kind, graph, candidate)
     gate, _ = forget_gate(forget)
     if forget and gate not in graph.gates:
@@ -57,7 +57,7 @@ def _check_start(kind: type, param: Param, key: str, part: str, start: object) -
         gates = f"has the gates {', '.join(param.gates)}" if param.gates else "has no gates"
         raise _error(kind, "init", f"`init` names `{key}`, and `{param.name}` {gates}")
     if param.kind == "scalar":
-        raise _error(kind, "init", f"`{key}` is a scalar; `scalars` says what it starts from")
+        raise _error(kind, "init", f"`{key}` is a scalar; `scalars` has its initial value")
     if not _is_start(start):
         raise _error(
             kind,

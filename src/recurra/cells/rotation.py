@@ -11,7 +11,7 @@ _SLOWNESS = 100.0
 
 
 def _tangent(draw: float) -> float:
-    """Of half an angle drawn evenly from the circle, in the units of the parameter a."""
+    """The tangent of half an angle drawn uniformly from the circle, in units of a."""
     return _SLOWNESS * math.tan(math.pi * (draw - 0.5))
 
 

@@ -11,8 +11,8 @@ class sLSTM(Cell):
     """sLSTM of the xLSTM (Beck et al. 2024): exponential input gate, normaliser n, stabiliser m.
 
     The form with a sigmoid forget gate. U is block-diagonal, a block for each of the `heads`. The
-    states start from zeros, m too: m scales c and n alike and so leaves h as it is. What else the
-    paper's block has (convolution, group norm, up-projection) is for layers around the cell.
+    states start from zeros, m too: m scales c and n alike and so doesn't change h. The other parts
+    of the paper's block (convolution, group norm, up-projection) are layers around the cell.
     """
 
     states = ("h", "c", "n", "m")

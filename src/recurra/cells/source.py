@@ -1,4 +1,4 @@
-"""Where a cell's equations stand: files, lines and syntax trees, for error texts and for names."""
+"""Positions of a cell's equations: files, lines and syntax trees, for error texts and names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _positions(code: CodeType) -> tuple[tuple[int | None, int | None, int | None
 
 
 def span(frame: FrameType) -> Span | None:
-    """First line, last line, first column, last column of the expression a frame is at."""
+    """First line, last line, first column, last column of the expression that a frame runs."""
     positions = _positions(frame.f_code)[frame.f_lasti // 2]
     line, end_line, column, end_column = positions
     if line is None or end_line is None or column is None or end_column is None:
@@ -30,14 +30,14 @@ def span(frame: FrameType) -> Span | None:
 
 
 def place(frame: FrameType) -> Where:
-    """Where a frame stands now."""
+    """The position of the expression that a frame runs."""
     file = frame.f_code.co_filename
     line, end_line, column, end_column = span(frame) or (frame.f_lineno, 0, 0, 0)
     return Where(file, line, _text(file, line, end_line), end_line, column, end_column)
 
 
 def definition(code: CodeType) -> ast.FunctionDef | None:
-    """The syntax tree of a function, where its source can be had (it can't in some consoles)."""
+    """The syntax tree of a function, if its source is available (it isn't in some consoles)."""
     for node in ast.walk(_tree(code.co_filename)):
         if isinstance(node, ast.FunctionDef) and node.name == code.co_name:
             first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
@@ -47,13 +47,13 @@ def definition(code: CodeType) -> ast.FunctionDef | None:
 
 
 def first_line(code: CodeType) -> Where:
-    """The line that a function's `def` is on."""
+    """The line of a function's `def`."""
     function = definition(code)
     return _at(code.co_filename, function.lineno if function else code.co_firstlineno)
 
 
 def return_line(code: CodeType) -> Where:
-    """The line of a function's last `return`, or of its `def` where it has none."""
+    """The line of a function's last `return`, or else of its `def`."""
     function = definition(code)
     returns = [n for n in ast.walk(function) if isinstance(n, ast.Return)] if function else []
     last = max(returns, key=lambda n: n.lineno, default=None)
@@ -61,7 +61,7 @@ def return_line(code: CodeType) -> Where:
 
 
 def declaration(kind: type, attribute: str) -> Where | None:
-    """The line of a class, or of the base it has it from, that sets an attribute."""
+    """The line of a class, or of its base, that sets an attribute."""
     owner = next((k for k in kind.__mro__ if attribute in vars(k)), kind)
     file = getattr(sys.modules.get(owner.__module__), "__file__", None) or ""
     codes = [f.__code__ for f in vars(owner).values() if isinstance(f, FunctionType)]

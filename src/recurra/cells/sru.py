@@ -12,7 +12,7 @@ class SRU(Cell):
 
     The form with v (versions 3 and later of the paper); h is output only, a highway past c that
     takes x itself, so the input must have `hidden_size` values. `scale` is the paper's correction
-    of the highway's variance, sqrt(1 + 2 exp(b.r)), for the biases of zero that it starts from.
+    of the highway's variance, sqrt(1 + 2 exp(b.r)), at biases of zero, from which it starts.
     """
 
     states = ("h", "c")

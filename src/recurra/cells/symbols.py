@@ -1,7 +1,7 @@
-"""Symbols: what `step` is run on. Each operation on them adds a node that knows its line.
+"""Symbols, on which `step` is run. Each operation on them adds a node that knows its line.
 
-A symbol has no value yet, so everything that would need one (an `if`, a loop, `float()`, a function
-of torch, numpy or math) is refused at the line where it stands.
+A symbol has no value, so everything that needs one (an `if`, a loop, `float()`, a function of
+torch, numpy or math) is refused at its line.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Number", "Symbol", "Tape", "here"]
 Number = float | int
 
 FUNCTIONS = ("exp", "log", "maximum", "minimum", "relu", "sigmoid", "softplus", "sqrt", "tanh")
-"""What recurra.cells has in place of functions of other libraries."""
+"""The functions of recurra.cells, to be used instead of those of other libraries."""
 
 _OURS = ("recurra.cells.symbols", "recurra.cells.functions")
 _ARITHMETIC = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "div"}
@@ -29,7 +29,7 @@ _ARITHMETIC = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "di
 
 @dataclass
 class Tape:
-    """What one run of `step` recorded: shared nodes, and the node each expression made."""
+    """A record of one run of `step`: shared nodes, and the node of each expression."""
 
     cell: str
     gates: Sequence[str]
@@ -46,7 +46,7 @@ class Tape:
         *,
         where: Where | None = None,
     ) -> Node:
-        """The node of that operation, made once; it stands where the user is now, or `where`."""
+        """The node of an operation, made once, at the user's expression or at `where`."""
         key = (op, args, detail)
         node = self.shared.get(key)
         if node is None:
@@ -57,12 +57,12 @@ class Tape:
         return node
 
     def where(self) -> Where | None:
-        """The user's expression that is running now."""
+        """The user's expression that is running."""
         frame = _outside()
         return None if frame is None else place(frame)
 
     def span(self) -> Span | None:
-        """The place, within `step`, of the expression that is running now."""
+        """The position, within `step`, of the expression that is running."""
         frame = _outside()
         while frame is not None and frame.f_code is not self.code:
             frame = frame.f_back
@@ -70,7 +70,7 @@ class Tape:
 
 
 def _outside() -> FrameType | None:
-    """The frame that used a symbol: neither ours nor of a library that was handed one."""
+    """The frame that used a symbol: neither ours nor of a library that was passed one."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and (
         frame.f_globals.get("__name__") in _OURS
@@ -81,13 +81,13 @@ def _outside() -> FrameType | None:
 
 
 class Symbol:
-    """A value of a step before it has one: a parameter, the input, a state, or made of these."""
+    """Stands for a value of a step: a parameter, the input, a state, or computed from these."""
 
     __slots__ = ("node", "tape")
 
     def __init__(self, tape: Tape, node: Node) -> None:
-        self.tape = tape
-        self.node = node
+        self.tape: Tape = tape
+        self.node: Node = node
 
     def make(self, op: str, *args: Symbol | Number, detail: object = None) -> Symbol:
         """The symbol of an operation on symbols and numbers."""
@@ -95,13 +95,13 @@ class Symbol:
         return Symbol(self.tape, self.tape.node(op, nodes, detail))
 
     def lift(self, value: object) -> Node:
-        """A number becomes a constant; anything else that is no symbol is refused."""
+        """The node of a symbol, or of a number as a constant. Anything else is refused."""
         if isinstance(value, Symbol):
             return value.node
         if isinstance(value, bool) or not isinstance(value, Real):
             self.refuse(
-                f"a value of type {type(value).__name__} can't stand in an equation; "
-                "numbers and what step is given can"
+                f"a value of type {type(value).__name__} isn't allowed in an equation; "
+                "numbers and the arguments of step are"
             )
         return self.tape.node("const", (), float(value))
 
@@ -117,7 +117,7 @@ class Symbol:
         gates = self.tape.gates
         if name not in gates:
             known = f"its gates are {', '.join(gates)}" if gates else "it has no gates"
-            self.refuse(f"`{name}` is no gate of {self.tape.cell}; {known}")
+            self.refuse(f"`{name}` isn't a gate of {self.tape.cell}; {known}")
         if self.node.op == "param":
             assert isinstance(self.node.detail, tuple)
             param, gate = self.node.detail
@@ -130,7 +130,7 @@ class Symbol:
         return self.make("product", self, other)
 
     def __rmatmul__(self, other: object) -> Never:
-        self.refuse("the left of `@` must be a matrix: a parameter, or made of parameters")
+        self.refuse("the left of `@` must be a matrix: a parameter, or computed from parameters")
 
     def __add__(self, other: Symbol | Number) -> Symbol:
         return self.make("add", self, other)
@@ -164,17 +164,19 @@ class Symbol:
 
     def __pow__(self, power: object) -> Symbol:
         if power not in (2, 0.5):
-            self.refuse(f"the power {power!r} can't be; ** 2, ** 0.5, exp and log can")
+            self.refuse(f"the power {power!r} isn't allowed; ** 2, ** 0.5, exp and log are")
         return self.make("mul", self, self) if power == 2 else self.make("sqrt", self)
 
     def __bool__(self) -> bool:
         self.refuse(
-            "Python control flow (`if`, `while`, `and`, `or`, `not`) needs a number, and there is "
-            "none before the cell runs; use maximum, minimum, relu or a gate"
+            "Python control flow (`if`, `while`, `and`, `or`, `not`) needs a number, and a symbol "
+            "has none before the cell runs; use maximum, minimum, relu or a gate"
         )
 
     def _compare(self, other: object) -> Never:
-        self.refuse("a comparison can't stand in an equation; use maximum, minimum, relu or a gate")
+        self.refuse(
+            "a comparison isn't allowed in an equation; use maximum, minimum, relu or a gate"
+        )
 
     def __lt__(self, other: object) -> bool:
         self._compare(other)
@@ -194,28 +196,28 @@ class Symbol:
     def __ne__(self, other: object) -> bool:
         self._compare(other)
 
-    __hash__ = object.__hash__
+    def __hash__(self) -> int:
+        return object.__hash__(self)
 
     def __iter__(self) -> Never:
-        self.refuse(
-            "a vector can't be looped over or unpacked; an equation speaks of it as a whole"
-        )
+        self.refuse("a vector can't be looped over or unpacked; an equation uses it as a whole")
 
     def __len__(self) -> int:
-        self.refuse("there is no length before the cell runs; sizes follow from the equations")
+        self.refuse("a symbol has no length before the cell runs; sizes follow from the equations")
 
     def __getitem__(self, key: object) -> Never:
         self.refuse("a vector can't be indexed; gates are taken by name, as in `W.i`")
 
     def __float__(self) -> float:
         self.refuse(
-            "there is no number before the cell runs; take tanh, exp, ... from recurra.cells"
+            "a symbol has no number before the cell runs; import tanh, exp, ... from recurra.cells"
         )
 
-    __int__ = __float__
+    def __int__(self) -> int:
+        return int(float(self))
 
     def __array_ufunc__(self, function: object, method: str, *args: object, **kw: object) -> Symbol:
-        # numpy's numbers (`np.sqrt(2) * h`) come here before they come to `__rmul__`
+        # numpy's numbers (`np.sqrt(2) * h`) call this before `__rmul__`
         op = _ARITHMETIC.get(getattr(function, "__name__", ""))
         values = [a for a in args if isinstance(a, (Symbol, float))]
         if op is None or method != "__call__" or len(values) != len(args):
@@ -226,13 +228,13 @@ class Symbol:
         self._refuse_function("numpy", function)
 
     def __array__(self, *args: object, **kw: object) -> Never:
-        self.refuse("this is no array, and numpy can't make it one; equations take no arrays")
+        self.refuse("a symbol isn't an array, and numpy can't convert it; equations take no arrays")
 
     def _refuse_function(self, library: str, function: object) -> Never:
         name = getattr(function, "__name__", "function")
         known = name in FUNCTIONS
-        ours = f"take `{name}` from recurra.cells" if known else "use those of recurra.cells"
-        self.refuse(f"{library}'s `{name}` can't stand in an equation; {ours}")
+        ours = f"import `{name}` from recurra.cells" if known else "use those of recurra.cells"
+        self.refuse(f"{library}'s `{name}` isn't allowed in an equation; {ours}")
 
     @classmethod
     def __torch_function__(
@@ -243,6 +245,6 @@ class Symbol:
 
 
 def here() -> Where | None:
-    """Where the user is now."""
+    """The position of the user's expression."""
     frame = _outside()
     return None if frame is None else place(frame)

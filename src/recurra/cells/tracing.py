@@ -31,7 +31,7 @@ __all__ = ["Declaration", "is_bias", "trace"]
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a cell says of itself besides its equations."""
+    """The attributes of a cell, without its equations."""
 
     name: str
     states: Sequence[str]
@@ -123,7 +123,7 @@ def _kind(value: object) -> str:
 
 
 def _name_values(results: tuple[Node, ...], tape: Tape) -> tuple[Node, ...]:
-    """Each value takes the name of the variable it was first assigned to."""
+    """Name each value after the variable it was first assigned to."""
     names: dict[Node, str] = {}
     for name, expression in _assignments(tape):
         end_line, end_column = expression.end_lineno or 0, expression.end_col_offset or 0
@@ -168,8 +168,8 @@ def _refuse_unused(
     for name in names:
         if name not in used:
             raise CellError(
-                f"{where}: the parameter `{name}` of step has no part in the new states; "
-                f"use it, or leave it out."
+                f"{where}: the new states don't depend on the parameter `{name}` of step; use it, "
+                f"or leave it out."
             )
     gates = {d[1] for d in details if isinstance(d, tuple)}
     gates |= {n.detail[1] for n in nodes if n.op == "gate" and isinstance(n.detail, tuple)}
@@ -183,8 +183,8 @@ def _refuse_unused(
         known = used | {"x", *declared.states} if table == "sizes" else used
         for name in {key.partition(".")[0] for key in getattr(declared, table)} - known:
             raise CellError(
-                f"{where}: `{table}` of {declared.name} names `{name}`, which is no parameter "
-                f"of step{' and no state' if table == 'sizes' else ''}."
+                f"{where}: `{table}` of {declared.name} names `{name}`, which isn't a parameter "
+                f"of step{' or a state' if table == 'sizes' else ''}."
             )
 
 
@@ -204,7 +204,7 @@ def _refuse_block_algebra(declared: Declaration, results: tuple[Node, ...]) -> N
 
 
 def is_bias(name: str) -> bool:
-    """Whether a parameter is a bias, which `bias=False` leaves out: `b`, `b2`, `b_h`, ..."""
+    """True for the name of a bias, which `bias=False` leaves out: `b`, `b2`, `b_h`, ..."""
     return re.fullmatch(r"b\d*(_\w+)?", name) is not None
 
 

@@ -1,5 +1,7 @@
 """`recurra`: the verbs, loaded when they are called, so that `recurra --help` answers at once."""
 
+import contextlib
+import io
 import os
 import sys
 
@@ -7,6 +9,7 @@ import click
 
 from recurra import __version__
 from recurra.cli.groups import LazyGroup
+from recurra.settings import launched
 
 __all__ = ["main"]
 
@@ -24,7 +27,8 @@ VERBS = {
 
 @click.group(cls=LazyGroup, verbs=VERBS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="recurra", message="%(prog)s %(version)s")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Recurrent neural networks: a cell is written once, as its equations.
 
     \b
@@ -35,3 +39,8 @@ def main() -> None:
     # So that `--cell mypkg.mycell:MyCell` finds the user's module; last, so that it hides none.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
+    own = launched()
+    if own.world_size > 1 and context.invoked_subcommand != "train":
+        context.fail("Of the commands only train runs under torchrun; start this one without it.")
+    if own.rank > 0:  # the first process speaks for all
+        context.with_resource(contextlib.redirect_stdout(io.StringIO()))

@@ -6,24 +6,24 @@ from pathlib import Path
 
 import click
 
-from recurra.bench import LAYERS, SUITES, Grid, Suite
+from recurra.bench import LAYERS, SUITES, SizeGrid, Suite
 from recurra.errors import ConfigError
 
 __all__ = ["command"]
 
 _LISTED = "\n".join(f"{suite.name:<10} {suite.summary}" for suite in SUITES.values())
-_HELP = f"""Measure Recurra against torch.nn on this machine, with the processor's peak beside.
+_HELP = f"""Measure Recurra against torch.nn on this machine, beside the processor's peak.
 
-Contenders run in turn, allocation included; the figures are medians. Without a SUITE it is layers;
-all is every one.
+Contenders run in turn, allocation included; the figures are medians. Without a SUITE, layers is
+measured; all measures every suite.
 
 \b
 {_LISTED}
 """
 
 
-class Numbers(click.ParamType[tuple[int, ...]]):
-    """Whole numbers from 1, with commas between."""
+class CountList(click.ParamType[tuple[int, ...]]):
+    """Whole numbers from 1 on, separated by commas."""
 
     name = "numbers"
 
@@ -51,25 +51,25 @@ class Numbers(click.ParamType[tuple[int, ...]]):
     multiple=True,
     type=click.Choice(LAYERS, case_sensitive=False),
     metavar="LAYER",
-    help="LSTM, GRU or RNN alone; may be given more than once",
+    help="LSTM, GRU or RNN alone; may be repeated",
 )
-@click.option("--batch", type=Numbers(), help="batch sizes B instead of the grid's: 8,32")
-@click.option("--steps", type=Numbers(), help="lengths T instead of the grid's")
-@click.option("--size", type=Numbers(), help="sizes I = H instead of the grid's")
+@click.option("--batch", type=CountList(), help="batch sizes B instead of the grid's: 8,32")
+@click.option("--steps", type=CountList(), help="lengths T instead of the grid's")
+@click.option("--size", type=CountList(), help="sizes I = H instead of the grid's")
 @click.option(
     "--rounds",
     type=click.IntRange(1),
     default=7,
     show_default=True,
-    help="rounds that count; suites that start processes take 3 at most",
+    help="rounds that count; at most 3 in suites that start processes",
 )
 @click.option(
-    "--warmup", type=click.IntRange(1), default=2, show_default=True, help="rounds before those"
+    "--warmup", type=click.IntRange(1), default=2, show_default=True, help="rounds before these"
 )
-@click.option("--input-gradient", is_flag=True, help="training steps give dL/dx as well")
-@click.option("--threads", type=click.IntRange(1), help="threads, instead of as many as torch has")
-@click.option("--json", "json_file", metavar="FILE", help="write every number into FILE")
-@click.option("--plot", "plot_file", metavar="FILE", help="draw a picture: .png, .svg or .pdf")
+@click.option("--input-gradient", is_flag=True, help="training steps compute dL/dx as well")
+@click.option("--threads", type=click.IntRange(1), help="number of threads [torch's]")
+@click.option("--json", "json_file", metavar="FILE", help="write all figures to FILE")
+@click.option("--plot", "plot_file", metavar="FILE", help="draw them in FILE: .png, .svg or .pdf")
 def command(
     suites: tuple[str, ...],
     full: bool,
@@ -84,41 +84,40 @@ def command(
     json_file: str | None,
     plot_file: str | None,
 ) -> None:
-    """Measure and tell; files are written after each suite, so that Ctrl-C keeps what there is."""
-    from recurra.bench.machine import describe, use_threads
-    from recurra.bench.plot import check_plot
-    from recurra.bench.run import chosen, measure
-    from recurra.bench.work import Plan
-    from recurra.cli.bench_report import Files, show_machine, show_result, telling
+    """Measure and print; files are written after each suite, so that Ctrl-C loses none."""
+    from recurra.bench.measurement import SuitePlan
+    from recurra.bench.processor import machine_facts, use_threads
+    from recurra.bench.results import check_plot, chosen_suites, measure_suite
+    from recurra.cli.bench_report import OutputFiles, show_machine, show_result, suite_progress
 
-    picked = chosen(suites or ("layers",), layers)
-    files = Files(_place(json_file), _place(plot_file))
+    picked = chosen_suites(suites or ("layers",), layers)
+    files = OutputFiles(_checked(json_file), _checked(plot_file))
     if files.plot is not None:
         check_plot(files.plot, [suite for suite, _ in picked])
     if threads is not None:
         use_threads(threads)
-    machine = describe()
+    machine = machine_facts()
     show_machine(machine)
     options = {"rounds": rounds, "warmup": warmup, "input_gradient": input_gradient}
     results = []
     for suite, measured in picked:
         grid = _grid(suite, full, batch, steps, size)
-        plan = Plan(grid, measured, rounds, warmup, input_gradient)
-        with telling(suite) as each:
-            results.append(measure(suite, plan, each))
+        plan = SuitePlan(grid, measured, rounds, warmup, input_gradient)
+        with suite_progress(suite) as each:
+            results.append(measure_suite(suite, plan, each))
         show_result(results[-1])
         files.write(machine, options, results)
 
 
-def _grid(suite: Suite, full: bool, *given: Sequence[int] | None) -> Grid:
-    """The suite's grid, with the parts that were given instead of its own."""
+def _grid(suite: Suite, full: bool, *given: Sequence[int] | None) -> SizeGrid:
+    """The suite's grid, with the sizes that were given in place of its own."""
     grid = suite.full if full else suite.brief
     own = (grid.batches, grid.steps, grid.sizes)
-    return Grid(*(tuple(new) if new else old for new, old in zip(given, own, strict=True)))
+    return SizeGrid(*(tuple(new) if new else old for new, old in zip(given, own, strict=True)))
 
 
-def _place(name: str | None) -> Path | None:
-    """Where a file is to go, which is looked at before hours go into what it is to hold."""
+def _checked(name: str | None) -> Path | None:
+    """The path of a file, checked before hours are spent on its content."""
     if name is None:
         return None
     path = Path(name)

@@ -8,34 +8,35 @@ from typing import Any
 
 import click
 
-from recurra.cli.failures import INTERRUPTED
+from recurra.cli.failures import exit_code
 from recurra.cli.options import given
-from recurra.compare.config import LANGUAGE, comparison_at, comparison_from
+from recurra.compare.comparison import comparison_at, comparison_from
 from recurra.config.toml import read_settings
 from recurra.errors import ConfigError
-from recurra.tasks.long_range.problems import PROBLEMS
+from recurra.tasks.registry import config_of, contests
 
 __all__ = ["command"]
 
-_LISTED = "\n".join(f"{p.name:<17} {p.summary}" for p in PROBLEMS.values())
-_HELP = f"""Train several cells on one problem under one budget, and set them side by side.
+_LISTED = "\n".join(
+    f"{name:<17} {config_of(task).summary_of(name)}" for name, (task, _) in contests().items()
+)
+_HELP = f"""Train several cells on one problem under one budget, side by side.
 
-Each training has a process of its own. Quality, parameters, speed, memory and the horizon of the
-gradients go into a table; that, the learning curves and every run lie in the directory of --out.
+Each training has a process of its own. A table shows quality, parameters, speed, memory and the
+horizon of the gradients; the directory of --out holds it, the learning curves and every run.
 
 \b
 {_LISTED}
-{LANGUAGE:<17} a language model of the FILEs, as recurra train language has it
 
-In the file of --config, [cells.LABEL] holds settings of one cell's own. Every setting of the
-problem's task may stand in the file, or be given by --set. --resume needs no more than --out.
+In the file of --config, [cells.LABEL] holds the settings of one cell. Every setting of the
+problem's task is allowed in the file, and with --set. --resume needs only --out.
 """
 
 
 @click.command(name="compare", help=_HELP)
 @click.argument("problem", required=False)
 @click.argument("files", nargs=-1, metavar="[FILE]...")
-@click.option("--cells", metavar="CELLS", help="names with commas between: rnn,lstm,gru")
+@click.option("--cells", metavar="CELLS", help="names separated by commas: rnn,lstm,gru")
 @click.option("--out", required=True, metavar="DIR", help="directory of the comparison")
 @click.option("--config", metavar="FILE.toml", help="settings from a file; options here win")
 @click.option("--length", type=int, metavar="NUMBER", help="T of a long-range problem")
@@ -45,7 +46,7 @@ problem's task may stand in the file, or be given by --set. --resume needs no mo
 @click.option("--minutes", type=float, metavar="NUMBER", help="minutes of each training [none]")
 @click.option("--seeds", type=int, metavar="NUMBER", help="trainings of each cell [3]")
 @click.option("--batch", "batch_size", type=int, metavar="NUMBER", help="sequences of a batch [32]")
-@click.option("--learning-rate", type=float, metavar="NUMBER", help="at its highest")
+@click.option("--learning-rate", type=float, metavar="NUMBER", help="the highest learning rate")
 @click.option(
     "--set",
     "more",
@@ -56,8 +57,8 @@ problem's task may stand in the file, or be given by --set. --resume needs no mo
 @click.option(
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="trainings at a time"
 )
-@click.option("--resume", is_flag=True, help="go on with the comparison in --out")
-@click.option("--overwrite", is_flag=True, help="replace the comparison that is there")
+@click.option("--resume", is_flag=True, help="resume the comparison in --out")
+@click.option("--overwrite", is_flag=True, help="replace the comparison in --out")
 def command(
     out: str,
     config: str | None,
@@ -69,37 +70,37 @@ def command(
     overwrite: bool,
     **options: Any,
 ) -> None:
-    """Compare, tell how far it is, and show the table."""
-    listed = {"only": cells.split(",") if cells else None, "files": list(files) or None}
+    """Compare, with progress, and print the table."""
+    listed = {"only": cells.split(",") if cells else None, "data": list(files) or None}
     chosen = {**given({**options, **listed}), **_more(more)}
     if resume and not (config or chosen):
         comparison = comparison_at(Path(out))
     else:
         comparison = comparison_from(read_settings(config, chosen, comparison_from))
 
-    # torch takes a second to load: not before what was asked for is known to make sense.
-    from recurra.cli.compare_report import Telling, show_findings
+    # torch takes a second to load: only once the settings are known to be valid.
+    from recurra.cli.compare_report import ComparisonBars, show_findings
     from recurra.compare import compare
 
     try:
-        with Telling(comparison) as told:
+        with ComparisonBars(comparison) as bars:
             findings = compare(
-                comparison, out=out, resume=resume, overwrite=overwrite, jobs=jobs, told=told
+                comparison, out=out, resume=resume, overwrite=overwrite, jobs=jobs, progress=bars
             )
-    except KeyboardInterrupt:
-        click.echo("What has ended is kept, and the rest is saved. Go on with:", err=True)
+    except KeyboardInterrupt as interrupt:
+        click.echo("Saved, the trainings that have ended and the others. Resume with:", err=True)
         click.echo(f"  recurra compare --resume --out {shlex.quote(out)}", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(exit_code(interrupt))
     show_findings(findings, out)
 
 
 def _more(words: tuple[str, ...]) -> dict[str, Any]:
-    """KEY=VALUE words as settings; a value that TOML doesn't know is a text."""
+    """Read KEY=VALUE words as settings; a value that is not valid TOML is a text."""
     settings: dict[str, Any] = {}
     for word in words:
         key, equals, text = word.partition("=")
         if not equals or not key.isidentifier():
-            raise ConfigError(f"--set {word}: a setting is given as KEY=VALUE: layers=2.")
+            raise ConfigError(f"--set {word}: give a setting as KEY=VALUE: layers=2.")
         try:
             settings |= tomllib.loads(f"{key} = {text}")
         except tomllib.TOMLDecodeError:

@@ -1,29 +1,28 @@
-"""What `recurra compare` shows: how far each training is, and the table."""
+"""The output of `recurra compare`: the progress of each training, and the table."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.progress import TimeRemainingColumn as Remaining
-from rich.table import Table
 
-from recurra.compare.config import Comparison
-from recurra.compare.contests import Facts
-from recurra.compare.plan import Entry
-from recurra.compare.results import Outcome
-from recurra.compare.table import Findings, number, table_of
+from recurra.cli.terminal import show_table
+from recurra.compare.comparison import Comparison
+from recurra.compare.comparison_run import ComparisonProgress
+from recurra.compare.contests import Figures
+from recurra.compare.findings import Findings, comparison_table, number
+from recurra.compare.outcomes import Outcome
+from recurra.compare.trials import Entry
 
-__all__ = ["Telling", "show_findings"]
-
-WIDTH = 120
+__all__ = ["ComparisonBars", "show_findings"]
 
 
-class Telling:
-    """Shows a comparison on standard error: a bar for each training under way, a line at its end.
+class ComparisonBars(ComparisonProgress):
+    """Shows a comparison on standard error: a bar for each running training, a line at its end.
 
-    Where that is no terminal, lines alone: one when a training begins and one when it ends.
+    Without a terminal it shows lines alone: one when a training begins and one when it ends.
     """
 
     def __init__(self, comparison: Comparison) -> None:
@@ -41,15 +40,17 @@ class Telling:
         self._tasks: dict[str, TaskID] = {}
         self._ended = self._all = 0
 
-    def __enter__(self) -> "Telling":
+    def __enter__(self) -> "ComparisonBars":
         self._bars.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._bars.stop()
 
-    def planned(self, facts: Facts, entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> None:
-        """Each cell's size, and what is there already."""
+    def planned(
+        self, facts: Figures, entries: Sequence[Entry], outcomes: Sequence[Outcome]
+    ) -> None:
+        """Show each cell's size, and how many trainings have ended before."""
         self._facts = facts
         self._all = sum(len(entry.trials) for entry in entries)
         self._ended = len(outcomes)
@@ -57,7 +58,7 @@ class Telling:
         for entry in entries:
             self._say(f"  {entry.label}: H = {entry.hidden}, {entry.parameters:,} parameters")
         if outcomes:
-            self._say(f"Going on: {len(outcomes)} of them have ended before.")
+            self._say(f"Resuming: {len(outcomes)} of them have ended before.")
 
     def progress(self, name: str, line: dict[str, Any]) -> None:
         """Move the bar of a training."""
@@ -69,7 +70,7 @@ class Telling:
         self._bars.update(self._tasks[name], completed=line["step"], losses=" · ".join(losses))
 
     def ended(self, outcome: Outcome) -> None:
-        """Take the bar away, and say what came of the training."""
+        """Replace the bar by a line with the outcome of the training."""
         if outcome.name in self._tasks:
             self._bars.remove_task(self._tasks.pop(outcome.name))
         self._ended += 1
@@ -88,20 +89,6 @@ class Telling:
 
 
 def show_findings(findings: Findings, out: str) -> None:
-    """The table, what its columns mean, and where everything lies."""
-    table = table_of(findings)
-    made = Table(box=SIMPLE_HEAD, pad_edge=False)
-    made.add_column(table.columns[0])
-    for name in table.columns[1:]:
-        made.add_column(name, justify="right")
-    for cells in table.rows:
-        made.add_row(*cells)
-    made.add_section()
-    for cells in table.others:
-        made.add_row(*cells, style="dim")
-    console = Console(highlight=False)
-    console = console if console.is_terminal else Console(highlight=False, width=WIDTH)
-    console.print(made)
-    for note in table.notes:
-        console.print(note, markup=False)
-    console.print(f"\nThe table, the curves and the runs: {out}/report.html", markup=False)
+    """Print the table, with notes on its columns, and the directory of everything else."""
+    show_table(comparison_table(findings))
+    click.echo(f"\nTable, curves and runs: {out}/report.html")

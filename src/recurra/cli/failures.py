@@ -1,6 +1,7 @@
-"""What becomes of a failure: one line on stderr and an exit code, never a traceback."""
+"""Failures as the user sees them: a line on stderr and an exit code, never a traceback."""
 
 import contextlib
+import signal
 import sys
 from collections.abc import Iterator
 from typing import NoReturn
@@ -10,10 +11,18 @@ import click
 from recurra.cli.usercode import users_line
 from recurra.errors import RecurraError
 
-__all__ = ["INTERRUPTED", "reported"]
+__all__ = ["exit_code", "reported"]
 
-MISTAKE, INTERRUPTED = 2, 130
-"""Exit codes; the second is what a shell gives for SIGINT."""
+MISTAKE = 2
+"""Exit code of a user's mistake."""
+
+
+def exit_code(interrupted: object) -> int:
+    """Exit code for an exception or a result whose `signal` is what interrupted it.
+
+    It is what a shell gives for that signal: 130 for SIGINT, the default, and 143 for SIGTERM.
+    """
+    return 128 + (getattr(interrupted, "signal", None) or signal.SIGINT)
 
 
 @contextlib.contextmanager
@@ -25,8 +34,9 @@ def reported() -> Iterator[None]:
         _usage(error)
     except RecurraError as error:
         _fail(str(error))
-    except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted.", INTERRUPTED)
+    except (click.Abort, KeyboardInterrupt) as error:
+        # click's main turns a KeyboardInterrupt into an Abort.
+        _fail("interrupted.", exit_code(error.__cause__ or error))
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
         _fail(f"{name}{error.strerror or error}; check the path, its permissions and the disk.")
@@ -35,7 +45,7 @@ def reported() -> Iterator[None]:
         if line is None:
             raise
         what = error.msg if isinstance(error, SyntaxError) else error
-        _fail(f"{line}: {type(error).__name__}: {what}; put that line of your module right.")
+        _fail(f"{line}: {type(error).__name__}: {what}; fix that line of your module.")
 
 
 def _usage(error: click.ClickException) -> NoReturn:

@@ -58,7 +58,7 @@ def command(
     """
     _check(anomalies, last, series, plot, options)
 
-    from recurra.cli.forecast_report import noted
+    from recurra.cli.report import noted
     from recurra.tasks.forecast.frames import check_output
 
     for path, suffixes in ((out, (".csv", ".parquet")), (plot, (".png", ".svg"))):
@@ -124,14 +124,9 @@ def _anomalies(
     last: int | None,
     options: dict[str, Any],
 ) -> None:
-    from recurra.tasks.forecast.pictures import anomaly_figure
-    from recurra.tasks.forecast.store import static_of, table_of
+    from recurra.tasks.forecast.figures import anomaly_figure
 
-    assert model.run is not None
-    static = options["static_data"]
-    if file is None:
-        file, static = table_of(model.run), static or static_of(model.run)
-    found = model.anomalies(file, last=last, static=static, seed=options["seed"])
+    found = model.anomalies(file, last=last, static=options["static_data"], seed=options["seed"])
     figure = None if plot is None else anomaly_figure(found, model.config, series)
     _tell(found, out, "scores")
     _draw(figure, plot)
@@ -151,9 +146,8 @@ def _tell(found: Any, out: str | None, what: str) -> None:
 def _draw(figure: Any, path: str | None) -> None:
     if path is None:
         return
-    from recurra.plots import png, svg
+    from recurra.plots import image
     from recurra.tasks.forecast.frames import write_output
 
-    drawn = png(figure) if Path(path).suffix.lower() == ".png" else svg(figure).encode()
-    write_output(path, drawn)
+    write_output(path, image(figure, Path(path).suffix.lower()))
     click.echo(f"Picture: {path}")

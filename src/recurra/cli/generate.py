@@ -9,7 +9,7 @@ __all__ = ["command"]
 
 @click.command(name="generate")
 @click.argument("run", metavar="RUN")
-@click.option("--prompt", default="", help="text to go on from")
+@click.option("--prompt", default="", help="text to continue")
 @click.option("--length", default=400, show_default=True, help="tokens to write")
 @click.option("--temperature", default=1.0, show_default=True, help="below 1 safer, 0 greedy")
 @click.option("--top-k", default=0, show_default=True, help="draw among the k likeliest; 0: all")

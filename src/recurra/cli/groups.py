@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from recurra.cli.failures import reported
+from recurra.settings import launched
 
 __all__ = ["LazyGroup"]
 
@@ -51,5 +52,10 @@ class LazyGroup(click.Group):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")
         with reported():
-            code = super().main(*args, **{**kwargs, "standalone_mode": False})
+            try:
+                code = super().main(*args, **{**kwargs, "standalone_mode": False})
+            except SystemExit as ended:
+                code = ended.code
+            if launched().world_size > 1:
+                importlib.import_module("recurra.runs.ranks").leave()
         sys.exit(code if isinstance(code, int) else 0)

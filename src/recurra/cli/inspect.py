@@ -1,10 +1,9 @@
 """`recurra inspect RUN [FILE]`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
     from recurra.insight import Inspection
@@ -16,35 +15,36 @@ _STYLES = {"good": "green", "warning": "yellow", "severe": "red"}
 
 @click.command(name="inspect")
 @click.argument("run", metavar="RUN")
-@click.argument("file", required=False, metavar="[FILE]")
-@click.option("--rows", default=4, show_default=True, help="windows of text, spread over FILE")
-@click.option("--steps", default=100, show_default=True, help="tokens of each window")
+@click.argument("file", required=False, metavar="[FILE]", type=click.Path(path_type=Path))
+@click.option("--rows", default=4, show_default=True, help="windows, spread over the data")
+@click.option("--steps", default=100, show_default=True, help="steps of each window")
 @click.option("--out", metavar="PAGE", help="write this page instead of RUN's report.html")
-def command(run: str, file: str | None, rows: int, steps: int, out: str | None) -> None:
+def command(run: str, file: Path | None, rows: int, steps: int, out: str | None) -> None:
     """Show how gradients flow in time through the model of RUN, what is wrong and what helps.
 
-    The text is FILE or, without one, the run's validation text. Pictures go to RUN's report.html.
+    The data are FILE or, without one, those that the training held out. Pictures go to RUN's
+    report.html.
     """
-    from recurra.tasks.language import LanguageModel
+    from recurra.cli.report import noted
+    from recurra.tasks.registry import load
 
-    found, page = LanguageModel.load(run).inspect(file, rows=rows, steps=steps, out=out)
+    model = load(run)
+    with noted():
+        found, page = model.inspect(file, rows=rows, steps=steps, out=out)
     _show(run, found)
     click.echo(f"\nPictures: {page}")
 
 
 def _show(run: str, found: "Inspection") -> None:
-    from recurra.reports import COLUMNS, layer_row
+    from recurra.cli.terminal import output, show_table
+    from recurra.reports import COLUMNS, TextTable, layer_row
 
-    console = Console(highlight=False)
-    table = Table(title=f"Layers of {run}", title_justify="left", box=None, pad_edge=False)
+    console = output()
     rows = [layer_row(layer) for layer in found.layers]
-    for name in COLUMNS[:-1]:
-        table.add_column(name)
-    for row in rows:
-        table.add_row(*row[:-1])
-    console.print()
-    console.print(table)
-    console.print("\nShare of values near their limits:")
+    console.print(f"\nLayers of {run}", markup=False)
+    columns = COLUMNS[:-1]
+    show_table(TextTable(columns, [row[:-1] for row in rows], text_columns=len(columns)))
+    console.print("Share of values near their limits:")
     for row in rows:
         console.print(f"  {row[0]}: {row[-1] or 'no gate'}")
     if found.clipped is not None:

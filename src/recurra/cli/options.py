@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-__all__ = ["Field", "Sectioned", "given", "options_for"]
+__all__ = ["Field", "Sectioned", "given", "option_of", "options_for"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Field = dataclasses.Field[Any]
@@ -46,11 +46,14 @@ class Sectioned(click.Command):
 def options_for(config: type, fields: Iterable[Field]) -> Callable[[Command], Command]:
     """Decorate a command with an option for each field; one that is not given is None."""
     hints = typing.get_type_hints(config)
-    options = [_option(field, hints[field.name]) for field in fields]
+    options = [option_of(field, hints[field.name]) for field in fields]
 
     def decorate(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
+        made: Any = command
+        if isinstance(made, click.Command):
+            made.params.extend(options)
+        else:
+            made.__click_params__ = [*reversed(options), *getattr(made, "__click_params__", [])]
         return command
 
     return decorate
@@ -61,20 +64,34 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _option(field: Field, hint: Any) -> Callable[[Command], Command]:
-    name = f"--{field.name.replace('_', '-')}"
+def option_of(field: Field, hint: Any) -> click.Option:
+    """The option of a field; one that is not given is None."""
+    flag = field.metadata.get("flag", f"--{field.name.replace('_', '-')}")
     text = field.metadata["help"]
     if hint is bool:
-        names = f"{name}/--no-{name[2:]}"
-        return click.option(
-            names, default=None, help=f"{text} [{'on' if field.default else 'off'}]"
-        )
+        default = "on" if field.default else "off"
+        names = [f"{flag}/--no-{flag[2:]}", field.name]
+        return click.Option(names, default=None, help=f"{text} [{default}]")
     text = f"{text} [{NONE if field.default is None else field.default}]"
+    names = [flag, field.name]
     if typing.get_origin(hint) is Literal:
-        return click.option(name, type=click.Choice(typing.get_args(hint)), help=text)
+        return click.Option(names, type=click.Choice(typing.get_args(hint)), help=text)
     kinds = typing.get_args(hint) or (hint,)
     metavar, word = _WORDS[kinds[0]]
-    return click.option(name, type=_parser(kinds, word), metavar=metavar, help=text)
+    return click.Option(names, type=_Parsed(_parser(kinds, word)), metavar=metavar, help=text)
+
+
+class _Parsed(click.ParamType[Any]):
+    """A type that is a function of the option's text."""
+
+    name = "value"
+
+    def __init__(self, parse: Callable[[str], Any]) -> None:
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The value of a text."""
+        return self._parse(value) if isinstance(value, str) else value
 
 
 def _parser(kinds: tuple[Any, ...], word: str) -> Callable[[str], Any]:

@@ -1,53 +1,84 @@
-"""What the verbs print: a training, an evaluation, a text as it is written."""
+"""Output of the verbs on the terminal: trainings, evaluations, notes, text as it is written."""
 
+from __future__ import annotations
+
+import contextlib
 import shlex
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from recurra.cli.terminal import output, show_table
+from recurra.errors import RecurraWarning
+
 if TYPE_CHECKING:
-    from recurra.tasks.language import Evaluation
+    from recurra.reports import Section
+    from recurra.tasks.estimator import Estimator
+    from recurra.tasks.task import Evaluation
     from recurra.training import TrainingResult
 
-__all__ = ["show_evaluation", "show_interrupted", "show_next", "show_text", "show_training"]
-
-_STOPPED = {
-    "finished": "all epochs",
-    "early": "early stopping",
-    "steps": "max_steps",
-    "time": "max_minutes",
-    "interrupted": "Ctrl-C",
-}
+__all__ = [
+    "noted",
+    "show_evaluation",
+    "show_interrupted",
+    "show_text",
+    "show_trained",
+]
 
 
-def show_training(result: "TrainingResult") -> None:
-    """How long it took and how it ended."""
-    _show(
-        f"Trained into {result.path}",
-        {
-            "steps": f"{result.steps:,} ({result.epochs} epochs)",
-            "minutes": f"{result.seconds / 60:.1f}",
-            "ended by": _STOPPED[result.stopped],
-            "clipped steps": f"{result.clipped_share:.1%}",
-        },
-    )
+@contextlib.contextmanager
+def noted() -> Iterator[None]:
+    """Show our warnings as plain sentences on stderr, each once."""
+    shown: set[str] = set()
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if not issubclass(category, RecurraWarning):
+                others(message, category, *where)
+            elif str(message) not in shown:
+                shown.add(str(message))
+                click.echo(f"Note: {message}", err=True)
+
+        warnings.simplefilter("always", RecurraWarning)
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
 
 
-def show_evaluation(title: str, evaluation: "Evaluation") -> None:
-    """Nats, bits per character and perplexity."""
-    _show(
-        title,
-        {
-            "nats per token": f"{evaluation['nats']:.4f}",
-            "bits per character": f"{evaluation['bits_per_character']:.4f}",
-            "perplexity": f"{evaluation['perplexity']:,.2f}",
-            "tokens": f"{evaluation['tokens']:,}",
-        },
-    )
+def show_trained(out: str, model: Estimator[Any, Any]) -> None:
+    """How each member was trained, how good the model is, a sample, and what to do next."""
+    from recurra.tasks.description import training_section
+
+    facts = model.facts()
+    click.echo(f"\nTrained into {out}")
+    _show_sections([training_section(model.results, model.config.seed, model.metric)])
+    if model.validation is not None:
+        show_evaluation("On the held-out data", model.validation)
+    for section in facts.pictures:
+        if isinstance(section.content, str):
+            click.echo(f"\n{section.title}:\n\n{section.content}")
+    click.echo(f"\nReport: {out}/report.html\n\nNext:")
+    for command in facts.use:
+        click.echo(f"  {command.format(run=shlex.quote(out))}")
+
+
+def show_evaluation(title: str, evaluation: Evaluation) -> None:
+    """Numbers and tables, then the remarks on them."""
+    click.echo(f"\n{title}:")
+    _show_sections(evaluation.sections)
+    for remark in evaluation.remarks:
+        _say(remark)
+
+
+def show_interrupted(result: TrainingResult, out: str, task: str) -> None:
+    """Where training stands and how to resume it."""
+    steps = f"{result.steps:,} step" + ("" if result.steps == 1 else "s")
+    click.echo(f"Saved after {steps}. Resume with:")
+    click.echo(f"  recurra train {task} --resume --out {shlex.quote(out)}")
 
 
 def show_text(pieces: Iterable[str]) -> None:
@@ -58,25 +89,36 @@ def show_text(pieces: Iterable[str]) -> None:
     click.echo()
 
 
-def show_interrupted(result: "TrainingResult", out: str, task: str = "language") -> None:
-    """Where training stands and how to go on."""
-    steps = f"{result.steps:,} step" + ("" if result.steps == 1 else "s")
-    click.echo(f"Saved after {steps}. Go on with:")
-    click.echo(f"  recurra train {task} --resume --out {shlex.quote(out)}")
+def _show_sections(sections: Sequence[Section]) -> None:
+    from recurra.reports import TextTable
+
+    for section in sections:
+        content = section.content
+        if isinstance(content, TextTable):
+            show_table(content)
+        elif isinstance(content, Mapping):
+            _show_facts(content)
+        elif isinstance(content, str):
+            _say(content)
 
 
-def show_next(out: str) -> None:
-    """What can be done with the run now."""
-    run = shlex.quote(out)
-    click.echo("\nNext:")
-    click.echo(f"  recurra generate {run} --temperature 0.7")
-    click.echo(f"  recurra evaluate {run} FILE")
+def _show_facts(facts: Mapping[str, object]) -> None:
+    """Names and short values side by side; long ones as sentences."""
+    table = Table(show_header=False, box=None)
+    sentences = [str(value) for value in facts.values() if len(str(value)) > _LONG]
+    for name, value in facts.items():
+        if len(str(value)) <= _LONG:
+            table.add_row(name, str(value))
+    if table.row_count:
+        output().print(table)
+    for sentence in sentences:
+        _say(sentence)
 
 
-def _show(title: str, rows: dict[str, str]) -> None:
-    table = Table(title=title, title_justify="left", show_header=False, box=None)
-    for name, value in rows.items():
-        table.add_row(name, value)
-    console = Console(highlight=False)
-    console.print()
-    console.print(table)
+_LONG = 60
+"""Characters of a value that is shown as a sentence rather than in a column."""
+
+
+def _say(text: str) -> None:
+    screen = output()
+    screen.print(text, markup=False, soft_wrap=not screen.is_terminal)

@@ -101,11 +101,6 @@ class NetworkConfig(TrainingConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_orthogonal(read_initialisers(self.init))
-        if self.learn_initial_state and self.dilation > 1:
-            raise ConfigError(
-                f"dilation = {self.dilation} with learn_initial_state: dilated layers start from "
-                "zeros; leave one of the two out."
-            )
 
     @property
     def initialisers(self) -> tuple[Initialiser, ...]:

@@ -25,14 +25,15 @@ def option(
     minimum: float | None = None,
     above: float | None = None,
     maximum: float | None = None,
+    flag: str | None = None,
 ) -> Any:
-    """A dataclass field with its help and its limits (None: no such limit) as metadata."""
-    limits = {"minimum": minimum, "above": above, "maximum": maximum}
-    return dataclasses.field(
-        default=default,
-        metadata={"help": help}
-        | {name: limit for name, limit in limits.items() if limit is not None},
-    )
+    """A dataclass field with its help and its limits (None: no such limit) as metadata.
+
+    `flag` is its name on the command line, where that is not the field's own.
+    """
+    about = {"help": help, "minimum": minimum, "above": above, "maximum": maximum, "flag": flag}
+    metadata = {name: value for name, value in about.items() if value is not None}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def check_options(options: Any) -> None:
@@ -81,6 +82,8 @@ def _required(field: "dataclasses.Field[Any]") -> bool:
 
 
 def _unknown(name: str, known: list[str]) -> str:
+    if not known:
+        return f"{name!r} is not an option; there are none."
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     remedy = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}."
     return f"{name!r} is not an option; {remedy}"
@@ -123,7 +126,7 @@ def _within(value: Any, limits: Mapping[str, Any]) -> bool:
 
 
 def _adapt(hint: Any, value: Any) -> Any:
-    """`value` as the hint would have it, where nothing is lost by that."""
+    """Convert `value` to the type of the hint where that loses nothing."""
     choices = _choices(hint)
     if value == "none" and type(None) in choices:
         return None

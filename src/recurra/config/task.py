@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from recurra.config.options import config_from_mapping, option
 from recurra.config.network import NetworkConfig
+from recurra.config.options import config_from_mapping, option
 from recurra.errors import ConfigError
 
 __all__ = ["EvaluateOptions", "Published", "TaskConfig"]
@@ -29,9 +29,10 @@ class EvaluateOptions:
 class TaskConfig(NetworkConfig):
     """Settings of a task: subclass it, and give each further setting as a field with `option`.
 
-    `evaluation` holds the options of the task's evaluation; `contests` names what `recurra
+    `task` is its name, `summary` a sentence about it; `places` names settings that say where data
+    lie. `evaluation` holds the options of the task's evaluation; `contests` names what `recurra
     compare` may compare cells on, each with the settings that make it; `groups` are titles under
-    which the command line lists settings.
+    which the command line lists settings, and `inapplicable` those that it has no option for.
 
     Raises ConfigError for a value that is not allowed.
     """
@@ -40,12 +41,16 @@ class TaskConfig(NetworkConfig):
     summary: ClassVar[str] = ""
     evaluation: ClassVar[type[EvaluateOptions]] = EvaluateOptions
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    places: ClassVar[tuple[str, ...]] = ()
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    inapplicable: ClassVar[tuple[str, ...]] = ()
 
     data: tuple[str, ...] = option((), "files to train on")
     ensemble: int = option(1, "models trained with seeds from `seed` on, and averaged", minimum=1)
     start: str | None = option(
-        None, "a run to start from: weights of equal name and shape are taken over"
+        None,
+        "a run to start from: weights of equal name and shape are taken over",
+        flag="--from",
     )
     freeze: str = option(
         "", "parts of the model that keep the weights of `start`, as their names begin: embedding"
@@ -58,6 +63,11 @@ class TaskConfig(NetworkConfig):
                 f"freeze = {self.freeze!r} without start: only weights of another run are frozen; "
                 "give start as well (--from RUN), or leave freeze out."
             )
+
+    @classmethod
+    def summary_of(cls, contest: str) -> str:
+        """The summary of one of the `contests`: by default that of the task."""
+        return cls.summary
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Self:

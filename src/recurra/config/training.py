@@ -1,4 +1,4 @@
-"""What a training run is asked to do. Importable without torch, for command lines and documents."""
+"""Settings of a training run. Importable without torch, for command lines and documents."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from recurra.errors import ConfigError
 
 __all__ = [
     "EXTENDABLE",
+    "Metric",
     "TrainingConfig",
     "check_options",
     "config_from_mapping",
@@ -19,12 +20,44 @@ __all__ = [
 
 
 EXTENDABLE = ("epochs", "max_steps", "max_minutes", "patience")
-"""What a run that goes on may have otherwise than it began."""
+"""The settings that a resumed run may change."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that a validation gives, by its name, and whether lower is better.
+
+    >>> Metric.parse("accuracy:max")
+    Metric(name='accuracy', lower_is_better=False)
+    """
+
+    name: str = "loss"
+    lower_is_better: bool = True
+
+    @classmethod
+    def parse(cls, text: str) -> "Metric":
+        """Read NAME:min or NAME:max. Raises `ConfigError` for any other text."""
+        name, _, direction = text.rpartition(":")
+        if not name.strip() or direction not in ("min", "max"):
+            raise ConfigError(
+                f"best = {text!r}; it must be NAME:min or NAME:max, with the name of a number that "
+                "the validation gives: accuracy:max, say."
+            )
+        return cls(name.strip(), direction == "min")
+
+    def __str__(self) -> str:
+        return f"{self.name}:{'min' if self.lower_is_better else 'max'}"
+
+    def is_better(self, value: float, than: float) -> bool:
+        """Tell whether `value` is strictly better."""
+        return value < than if self.lower_is_better else value > than
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How to train; each field's help is in its metadata. Raises `ConfigError` for a wrong value.
+    """Settings of a training, each with its help in its metadata.
+
+    Raises `ConfigError` for a wrong value.
 
     >>> TrainingConfig(epochs=3, schedule="cosine", warmup_steps=100).learning_rate
     0.002
@@ -42,7 +75,10 @@ class TrainingConfig:
     optimizer: Literal["adamw", "sgd"] = option("adamw", "the optimiser, one of torch's")
     learning_rate: float = option(2e-3, "the learning rate at its highest", above=0)
     weight_decay: float = option(
-        0.0, "weight decay: decoupled for adamw, an L2 penalty for sgd", minimum=0
+        0.0, "weight decay of matrices: decoupled for adamw, an L2 penalty for sgd", minimum=0
+    )
+    decay_all: bool = option(
+        False, "decay biases, gains of norms, embeddings and learnt initial states as well"
     )
     momentum: float = option(0.0, "momentum of sgd", minimum=0)
     schedule: Literal["constant", "cosine"] = option(
@@ -62,6 +98,11 @@ class TrainingConfig:
     clip_bptt: float | None = option(
         None, "clamp dL/dh to this size at each step inside BPTT", above=0
     )
+    best: str | None = option(
+        None,
+        "validation metric that chooses the best weights, as NAME:min or NAME:max; left out: the "
+        "task's own",
+    )
     patience: int | None = option(
         None, "stop after this many validations without improvement", minimum=1
     )
@@ -74,7 +115,7 @@ class TrainingConfig:
     log_every: int = option(50, "steps between lines of metrics.jsonl", minimum=1)
     watch_every: int = option(
         50,
-        "steps between those whose gradient through time is kept in gradients.jsonl; 0: none",
+        "steps between those whose gradient through time is written to gradients.jsonl; 0: none",
         minimum=0,
     )
     seed: int = option(0, "the seed of torch's random numbers", minimum=0, maximum=2**63 - 1)
@@ -86,14 +127,21 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.best is not None:
+            Metric.parse(self.best)
         if self.momentum and self.optimizer != "sgd":
             raise ConfigError(
                 f"momentum = {self.momentum} with optimizer = {self.optimizer!r}; only 'sgd' has "
                 "momentum: leave it out, or choose optimizer = 'sgd'."
             )
 
+    @property
+    def best_metric(self) -> Metric | None:
+        """The metric that `best` names, None where it is left out."""
+        return None if self.best is None else Metric.parse(self.best)
+
     def check_end(self) -> None:
-        """Raise ConfigError where only epochs bound the training: for tasks whose epochs don't."""
+        """Raise ConfigError where nothing ends a training whose epochs never end."""
         if self.max_steps is None and self.max_minutes is None:
             raise ConfigError("Training has no end; give max_steps or max_minutes.")
         if self.max_steps is None and self.schedule != "constant":

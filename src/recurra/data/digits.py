@@ -1,4 +1,4 @@
-"""Handwritten digits in MNIST's own format: gzip files of the IDX kind."""
+"""Handwritten digits in MNIST's format: IDX files, compressed by gzip."""
 
 import gzip
 import math
@@ -17,7 +17,7 @@ Part = Literal["train", "valid", "test"]
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 _UNSIGNED_BYTES = 8
-"""IDX's number for the kind of element that MNIST has."""
+"""IDX's number for the type of MNIST's elements."""
 
 
 class Digits(NamedTuple):
@@ -30,7 +30,7 @@ class Digits(NamedTuple):
 def read_digits(folder: Path, part: Part) -> Digits:
     """The digits of a part, from `{part}-images-idx3-ubyte.gz` and `{part}-labels-idx1-ubyte.gz`.
 
-    Raises DataError, naming the file, where one is missing, damaged or not of the other's count.
+    Raises DataError, naming the file, where one is missing or damaged, or their counts differ.
     """
     pictures = read_idx(folder / f"{part}-images-idx3-ubyte.gz", dimensions=3)
     labels = read_idx(folder / f"{part}-labels-idx1-ubyte.gz", dimensions=1)
@@ -43,19 +43,18 @@ def read_digits(folder: Path, part: Part) -> Digits:
 
 
 def read_idx(path: Path, *, dimensions: int) -> Bytes:
-    """The array of bytes in a gzip file of the IDX kind; DataError where it isn't one."""
+    """The array of bytes in a compressed IDX file; DataError where it isn't one."""
     data = _unpacked(path)
     header = 4 + 4 * dimensions
     if data[:4] != bytes([0, 0, _UNSIGNED_BYTES, dimensions]) or len(data) < header:
         raise DataError(
-            f"{path}: is no IDX file of bytes in {dimensions} dimensions; get it from its source "
-            "again."
+            f"{path}: is not an IDX file of bytes in {dimensions} dimensions; download it again."
         )
     shape = struct.unpack_from(f">{dimensions}I", data, 4)
     if len(data) != header + math.prod(shape):
         raise DataError(
-            f"{path}: holds {len(data) - header} bytes and says {' x '.join(map(str, shape))}; get "
-            "it from its source again."
+            f"{path}: holds {len(data) - header} bytes, and its header says "
+            f"{' x '.join(map(str, shape))}; download it again."
         )
     return np.frombuffer(data, dtype=np.uint8, offset=header).reshape(shape)
 
@@ -65,7 +64,7 @@ def _unpacked(path: Path) -> bytes:
         return gzip.decompress(path.read_bytes())
     except FileNotFoundError as error:
         raise DataError(
-            f"{path}: no such file; it is one of MNIST's, which {path.parent} must hold."
+            f"{path}: no such file; {path.parent} must hold the files of MNIST."
         ) from error
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be unpacked ({error}); get it again.") from error
+        raise DataError(f"{path}: cannot be unpacked ({error}); download it again.") from error

@@ -1,4 +1,4 @@
-"""Text from files, or, where none is given, the text that comes with Python."""
+"""Text from files, or without any the text that comes with Python."""
 
 import hashlib
 import importlib
@@ -8,17 +8,17 @@ from pathlib import Path
 
 from recurra.errors import DataError
 
-__all__ = ["BUILTIN", "Source", "Text", "builtin_text", "read_text", "split_text"]
+__all__ = ["BUILTIN", "Text", "TextSource", "builtin_text", "read_text", "split_text"]
 
 BUILTIN = "pydoc_data.topics"
-"""The name under which the text of Python's own documentation is recorded as a source."""
+"""The name of the source of Python's own documentation."""
 
 _TABLE = ("|", "+-", "+=")
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a text came from, and the SHA-256 of its bytes there."""
+class TextSource:
+    """The origin of a text, and the SHA-256 of its bytes."""
 
     path: str | None  # None: in memory
     sha256: str
@@ -29,13 +29,15 @@ class Text:
     """The characters of one or several sources, one after the other."""
 
     content: str
-    sources: tuple[Source, ...]
+    sources: tuple[TextSource, ...]
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> "Text":
         """Texts in memory, one after the other."""
         digests = (hashlib.sha256(text.encode("utf-8", "surrogatepass")) for text in texts)
-        return cls("".join(texts), tuple(Source(None, found.hexdigest()) for found in digests))
+        return cls(
+            "".join(texts), tuple(TextSource(None, digest.hexdigest()) for digest in digests)
+        )
 
 
 def read_text(paths: Sequence[str | Path]) -> Text:
@@ -52,7 +54,7 @@ def read_text(paths: Sequence[str | Path]) -> Text:
     for path in paths:
         data = _read_bytes(Path(path))
         pieces.append(_decode(data, path))
-        sources.append(Source(str(Path(path).absolute()), hashlib.sha256(data).hexdigest()))
+        sources.append(TextSource(str(Path(path).absolute()), hashlib.sha256(data).hexdigest()))
     return Text("".join(pieces), tuple(sources))
 
 
@@ -62,7 +64,7 @@ def builtin_text() -> Text:
     lines = "\n\n".join(topics[name].strip() for name in sorted(topics)).split("\n")
     content = "\n".join(line for line in lines if not line.lstrip().startswith(_TABLE)) + "\n"
     digest = hashlib.sha256(content.encode("utf-8")).hexdigest()
-    return Text(content, (Source(BUILTIN, digest),))
+    return Text(content, (TextSource(BUILTIN, digest),))
 
 
 def split_text(content: str, fraction: float, *, whole_lines: bool) -> tuple[str, str]:

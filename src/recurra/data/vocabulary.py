@@ -34,34 +34,34 @@ class Decoder(Protocol):
 
 
 class Vocabulary(Protocol):
-    """What the three levels have in common."""
+    """The interface that the three levels share."""
 
     @property
     def level(self) -> str: ...
 
     @property
     def start(self) -> int:
-        """The token that stands before the first one when there is no prompt."""
+        """The token before the first one where there is no prompt."""
 
     def __len__(self) -> int: ...
 
     def encode(self, text: str) -> Tensor:
-        """Token numbers, int64, of shape (N,); DataError for what is not in the vocabulary."""
+        """Token numbers (N,), int64; DataError for text that is not in the vocabulary."""
 
     def prompt(self, text: str) -> Tensor:
-        """As `encode`, for a text that goes on: never empty, and no line is ended that is open."""
+        """As `encode`, for a text to be continued: never empty, and an open line stays open."""
 
     def decoder(self) -> Decoder: ...
 
     def characters(self, text: str) -> int:
-        """How many characters of text the tokens of `text` stand for."""
+        """The number of characters that the tokens of `text` decode to."""
 
     def tokens(self) -> list[str]:
-        """What `vocabulary_from` needs beside the level to build the same vocabulary again."""
+        """The tokens from which, with the level, `vocabulary_from` builds the vocabulary again."""
 
 
 class Characters:
-    """Each different character is a token.
+    """A vocabulary of characters, numbered as they are given.
 
     >>> Characters("aeh").encode("hea").tolist()
     [2, 1, 0]
@@ -70,7 +70,7 @@ class Characters:
     level = "char"
 
     def __init__(self, characters: Iterable[str]) -> None:
-        self._characters = sorted(set(characters))
+        self._characters = list(dict.fromkeys(characters))
         codes = _codes("".join(self._characters))
         self._table = np.full(int(codes.max(initial=0)) + 2, -1, dtype=np.int64)
         self._table[codes] = np.arange(len(codes))
@@ -89,8 +89,8 @@ class Characters:
         if (ids < 0).any():
             unknown = [chr(code) for code in dict.fromkeys(codes[ids < 0].tolist())]
             raise DataError(
-                f"The text has {_some(unknown)}, which the model has never seen; "
-                f"leave them out, or train with level byte, which knows every text."
+                f"The text has {_some(unknown)}, which are not in the vocabulary; leave them out, "
+                "or train with level byte, which encodes every text."
             )
         return torch.from_numpy(ids)
 
@@ -108,7 +108,7 @@ class Characters:
 
 
 class Bytes:
-    """Each byte of the UTF-8 form is a token: 256 of them, and no text is unknown."""
+    """The 256 bytes of UTF-8 as tokens: every text can be encoded."""
 
     level = "byte"
     start = ord("\n")
@@ -138,7 +138,7 @@ class Bytes:
 
 
 class Words:
-    """Each word between white space is a token; `<eos>` ends a line, `<unk>` is any other word.
+    """A vocabulary of words between white space; `<eos>` ends a line, `<unk>` is any other word.
 
     >>> Words(["<unk>", "<eos>", "no"]).encode("no way\\n").tolist()
     [2, 0, 1]
@@ -160,15 +160,14 @@ class Words:
         return torch.tensor([ids.get(word, unknown) for word in _words(text)], dtype=torch.long)
 
     def prompt(self, text: str) -> Tensor:
-        if not text.strip(" "):
-            return torch.tensor([self.start])
-        return self.encode(text) if text.endswith("\n") else self.encode(text)[:-1]
+        tokens = self.encode(text) if text.endswith("\n") else self.encode(text)[:-1]
+        return tokens if len(tokens) else torch.tensor([self.start])
 
     def decoder(self) -> Decoder:
         return _Spaced(self._words)
 
     def characters(self, text: str) -> int:
-        """Words, one space between them, one end for each line."""
+        """The length with one space between words and one end for each line."""
         return sum(len(" ".join(line.split())) + 1 for line in _lines(text))
 
     def tokens(self) -> list[str]:
@@ -181,7 +180,7 @@ LEVELS = ("char", "byte", "word")
 def build_vocabulary(
     level: str, text: str, *, min_count: int = 1, max_words: int = 0
 ) -> Vocabulary:
-    """The vocabulary of a text; the two limits hold for words (`max_words=0`: no limit).
+    """The vocabulary of a text; the two limits are for words (`max_words=0`: no limit).
 
     A word seen less than `min_count` times, or not among the `max_words` most frequent (`<unk>` and
     `<eos>` counted), is `<unk>`.

@@ -1,1 +1,1 @@
-"""From scores to symbols: what several tasks share."""
+"""Decoding: from a model's scores to symbols, for several tasks."""

@@ -1,4 +1,4 @@
-"""Drawing the next token from a model's logits."""
+"""Draws the next token from a model's logits."""
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ def sample(
     check_sampling(temperature, top_k, top_p)
     if temperature == 0:
         return logits.argmax(-1)
-    # Taking the maximum away first keeps a tiny temperature from overflowing to inf - inf.
+    # Subtracting the maximum first keeps a tiny temperature from overflowing to inf - inf.
     scaled = (logits - logits.amax(-1, keepdim=True)) / temperature
     kept = keep_nucleus(keep_top(scaled, top_k), top_p)
     rows = torch.softmax(kept, -1).reshape(-1, logits.shape[-1])
@@ -60,7 +60,7 @@ def keep_nucleus(logits: Tensor, p: float) -> Tensor:
 
 
 def check_sampling(temperature: float, top_k: int, top_p: float) -> None:
-    """Raise ConfigError, naming it, for a number that `sample` can't take."""
+    """Raise ConfigError for an invalid number, naming it."""
     if not 0 <= temperature < float("inf"):
         raise ConfigError(f"temperature = {temperature}; give 0 (greedy) or a positive number.")
     if top_k < 0:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import jacrev, vmap
 
 from recurra.errors import InsightError
-from recurra.insight.record import eager, record
+from recurra.insight.recorded_model import eager, record
 from recurra.nn.observe.recording import LayerRun
 
 __all__ = ["LayerDynamics", "Spectrum", "dynamics_of", "jacobians", "spectrum_of", "step_jacobians"]
@@ -22,9 +22,9 @@ class Spectrum:
 
     Attributes:
         exponents: (K,), per step, in nats, the largest first; -inf where a direction is forgotten
-            at once.
-        steps: over how many steps they were taken.
-        size: how many directions there are, S; K of them were followed.
+            in one step.
+        steps: the number of steps they were taken over.
+        size: the number of directions, S; K of them were followed.
     """
 
     exponents: Tensor
@@ -51,7 +51,7 @@ class Spectrum:
 def spectrum_of(
     jacobians: Iterable[Tensor], exponents: int | None, warmup: int, layer: str
 ) -> Spectrum:
-    """The exponents of a product of Jacobians (S, S), given one after another.
+    """Compute the exponents of a product of Jacobians (S, S), given one after another.
 
     Raises InsightError where no step is left after `warmup`.
     """
@@ -75,21 +75,21 @@ def spectrum_of(
 
 
 ELEMENTS = 1 << 20
-"""Jacobians are made in groups of at most so many elements, which fit a cache."""
+"""Jacobians are computed in groups of at most so many elements, which fit into a cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class LayerDynamics:
-    """What one layer and direction does to a small change of its states, step by step.
+    """The effect of one layer and direction on a small change of its states, step by step.
 
     Attributes:
         name: the layer.
         cell: its cell.
-        rows: the rows of the batch that were followed, R of them.
-        times: (N,), the times of the Jacobians whose radius and norm were taken.
+        rows: the R rows of the batch that were followed.
+        times: (N,), the times of the Jacobians whose radius and norm were computed.
         radius: (R, N), the spectral radius of J_t = ds_t/ds_{t-1}; NaN after a row's end.
-        norm: (R, N), its 2-norm: by how much a small change of the states can grow at once.
-        spectrum: the Lyapunov exponents, in the mean over the rows.
+        norm: (R, N), its 2-norm: the largest factor of a small change of the states in one step.
+        spectrum: the Lyapunov exponents, averaged over the rows.
     """
 
     name: str
@@ -102,7 +102,7 @@ class LayerDynamics:
 
     @property
     def mean_radius(self) -> float:
-        """The spectral radius, in the mean over time and rows."""
+        """The spectral radius, averaged over time and rows."""
         return float(self.radius.nanmean())
 
 
@@ -116,7 +116,7 @@ def jacobians(
     exponents: int | None = None,
     warmup: int = 0,
 ) -> tuple[LayerDynamics, ...]:
-    """Jacobians and Lyapunov exponents of each recurrent layer, driven by real inputs.
+    """Compute Jacobians and Lyapunov exponents of each recurrent layer, driven by real inputs.
 
     J_t = ds_t/ds_{t-1} takes all states of the cell together. Computed in float64.
 
@@ -124,8 +124,9 @@ def jacobians(
         model: any module with recurrent layers of Recurra inside. It is left as it was.
         batch: as for `gradient_flow`.
         rows: the rows of the batch to follow.
-        samples: at how many steps, evenly spaced, to take spectral radius and norm; None: at all.
-        exponents: how many Lyapunov exponents, the largest first; None: one for each state unit.
+        samples: the number of steps, evenly spaced, at which spectral radius and norm are computed;
+            None for all.
+        exponents: the number of Lyapunov exponents, the largest first; None for all state units.
         warmup: steps at the start that the exponents leave out.
 
     Raises:
@@ -151,7 +152,7 @@ def dynamics_of(
     exponents: int | None = None,
     warmup: int = 0,
 ) -> LayerDynamics:
-    """The dynamics of one recorded layer."""
+    """Compute the dynamics of one recorded layer."""
     total, batch = run.active.shape
     for row in rows:
         if not 0 <= row < batch:
@@ -161,7 +162,9 @@ def dynamics_of(
     norm = radius.clone()
     spectra = []
     for index, row in enumerate(rows):
-        measured = _Measured({int(t): n for n, t in enumerate(times)}, radius[index], norm[index])
+        measured = _JacobianNorms(
+            {int(t): n for n, t in enumerate(times)}, radius[index], norm[index]
+        )
         stream = measured.watch(step_jacobians(run, row))
         spectra.append(spectrum_of((j for _, j in stream), exponents, warmup, run.name))
     mean = torch.stack([s.exponents for s in spectra]).mean(0)
@@ -170,14 +173,14 @@ def dynamics_of(
 
 
 def _spread(total: int, samples: int | None) -> Tensor:
-    """So many times, evenly spaced; all of them where there are no more."""
+    """So many times, evenly spaced; at most all of them."""
     count = min(total, samples or total)
     return torch.linspace(0, total - 1, count, dtype=torch.double).round().long()
 
 
 @dataclass(frozen=True)
-class _Measured:
-    """Takes radius and norm of the Jacobians that pass, at the times asked for."""
+class _JacobianNorms:
+    """Computes radius and norm of the Jacobians that pass, at the requested times."""
 
     places: dict[int, int]
     radius: Tensor
@@ -193,7 +196,7 @@ class _Measured:
 
 
 def step_jacobians(run: LayerRun, row: int) -> Iterator[tuple[int, Tensor]]:
-    """Times with J_t (S, S) of one row, in the order in which the layer runs.
+    """Yield times with J_t (S, S) of one row, in the order in which the layer runs.
 
     Steps after the row's end are left out, and those that begin a segment, which forget all.
     """

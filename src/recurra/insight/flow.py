@@ -1,6 +1,6 @@
 """Gradient flow: the norm of dL/ds_t of every state of every layer, over time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,14 +10,20 @@ from torch import Tensor, nn
 
 from recurra.errors import InsightError
 from recurra.insight.horizon import Horizon, find_horizon
-from recurra.insight.losses import StepLosses, step_losses
-from recurra.insight.record import Loss, Recording, eager, record
+from recurra.insight.recorded_model import (
+    Loss,
+    Recording,
+    StepLosses,
+    eager,
+    record,
+    step_losses,
+)
 from recurra.nn.observe.recording import LayerRun
 
 __all__ = ["GradientFlow", "LayerFlow", "StateFlow", "flow_of", "gradient_flow"]
 
 NEGLIGIBLE = 1e-5
-"""A state whose gradients are so much smaller than another's carries none of the layer's memory."""
+"""A state with gradients so much smaller than another's carries none of the layer's memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +34,9 @@ class StateFlow:
         name: the state.
         at: the step of each of K losses; None for a loss over the whole.
         over_time: (K, T), the norm of dL/ds_t over all rows and units.
-        by_distance: of each loss the norms (N,) by the distance from it: 0 first, then 1 step, ...
-            in the direction against that of the layer. Each row counts from its own last step.
-        stride: how many steps of the sequence one step of a dilated layer is; horizons are told in
+        by_distance: for each loss the norms (N,) by the distance from it: 0 first, then 1 step, ...
+            against the layer's direction. Each row counts from its own last step.
+        stride: steps of the sequence between two steps of a dilated layer; horizons are counted in
             steps of the sequence.
     """
 
@@ -47,12 +53,12 @@ class StateFlow:
 
     @property
     def horizon(self) -> Horizon:
-        """The horizon in the middle of those of all losses."""
+        """The median of the horizons of all losses."""
         return _median(self.horizons)
 
     @property
     def remains(self) -> float:
-        """The share of the last loss's gradient that arrives at the far end."""
+        """The share of the last loss's gradient that is left at the largest distance."""
         curve = self.by_distance[-1]
         return float(curve[-1] / curve[0]) if curve[0] > 0 else 0.0
 
@@ -68,29 +74,36 @@ class LayerFlow:
 
     @property
     def longest(self) -> StateFlow:
-        """The state that the gradient reaches farthest through: it is the layer's memory."""
+        """The state through which the gradient reaches farthest: the layer's memory."""
         largest = max(float(s.over_time.max()) for s in self.states)
-        heard = [s for s in self.states if float(s.over_time.max()) >= NEGLIGIBLE * largest]
-        return max(heard, key=lambda s: (*_reach(s.horizon), s.remains))
+        relevant = [s for s in self.states if float(s.over_time.max()) >= NEGLIGIBLE * largest]
+        return max(relevant, key=lambda s: (*_reach(s.horizon), s.remains))
 
     @property
     def horizon(self) -> Horizon:
-        """How far back the gradient reaches through the state that keeps it longest."""
+        """The horizon of the state through which the gradient reaches farthest."""
         return self.longest.horizon
 
 
 @dataclass(frozen=True)
-class GradientFlow:
-    """Gradient flow through every layer and direction of a model."""
+class GradientFlow(Mapping[str, LayerFlow]):
+    """Gradient flow through every layer and direction of a model, a mapping by the layer's name."""
 
     layers: tuple[LayerFlow, ...]
 
     def __getitem__(self, name: str) -> LayerFlow:
-        """The layer of that name."""
+        """The layer of that name; KeyError with the names there are where it is missing."""
         for layer in self.layers:
             if layer.name == name:
                 return layer
         raise KeyError(f"no layer {name!r}; there are {', '.join(f.name for f in self.layers)}")
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the layers, in the order they run in."""
+        return iter([layer.name for layer in self.layers])
+
+    def __len__(self) -> int:
+        return len(self.layers)
 
     def __str__(self) -> str:
         return "\n".join(
@@ -109,22 +122,22 @@ def gradient_flow(
     at: int | Sequence[int] | None = None,
     states: Sequence[str] | None = None,
 ) -> GradientFlow:
-    """How the gradient of a loss flows back in time through each recurrent layer of a model.
+    """Follow the gradient of a loss back in time through each recurrent layer of a model.
 
     Args:
         model: any module with recurrent layers of Recurra inside. It is left as it was.
-        batch: what it takes: a tensor, a packed sequence, a tuple of arguments, or a mapping.
-        loss: from the model's output to one number or to one for each step, (T,). By default half
-            the sum of squares of the output, of each step where it has steps.
-        at: the step, or steps, whose loss is followed; by default the last, and for a layer that
-            reads from the end, the first.
+        batch: its input: a tensor, a packed sequence, a tuple of arguments, or a mapping.
+        loss: a function from the model's output to one number or to one for each step, (T,). By
+            default half the sum of squares of the output, for each step where it has steps.
+        at: the step, or steps, whose loss is followed; by default the last, and for a reverse
+            layer the first.
         states: the states to follow; by default all of each cell.
 
-    Gradients are those of the loss itself, without any clipping.
+    The gradients are those of the loss itself, never clipped.
 
     Raises:
         InsightError: no recurrent layer runs, the loss is not finite or doesn't depend on a layer
-            or a state, or `at` lies outside the sequence.
+            or a state, or `at` is outside the sequence.
 
     Example:
         >>> from recurra.nn import RNN
@@ -152,15 +165,15 @@ def flow_of(
 
 
 Squares = dict[str, Tensor]
-"""By state: the squared norm of its gradient at each time, in each row, (T, B)."""
+"""For each state the squared norm of its gradient at each time, in each row, (T, B)."""
 
 
 def _gradients(recorded: Recording, loss: Tensor, states: Sequence[str] | None) -> list[Squares]:
-    """Of each run, what the gradient of one loss is."""
+    """The squared norms of the gradient of one loss, for each run."""
     nodes = [s for run in recorded.runs for after in run.after for s in after]
-    asked = [node for node in nodes if node.requires_grad]
-    found = dict(zip(map(id, asked), _grad(loss, asked), strict=True))
-    return [_squares(run, found, states) for run in recorded.runs]
+    leaves = [node for node in nodes if node.requires_grad]
+    gradients = dict(zip(map(id, leaves), _grad(loss, leaves), strict=True))
+    return [_squares(run, gradients, states) for run in recorded.runs]
 
 
 def _grad(loss: Tensor, nodes: list[Tensor]) -> tuple[Tensor | None, ...]:
@@ -170,13 +183,13 @@ def _grad(loss: Tensor, nodes: list[Tensor]) -> tuple[Tensor | None, ...]:
 
 
 def _squares(
-    run: LayerRun, found: dict[int, Tensor | None], states: Sequence[str] | None
+    run: LayerRun, gradients: dict[int, Tensor | None], states: Sequence[str] | None
 ) -> Squares:
     by_state = {
-        name: [found.get(id(after[k])) for after in run.after]
+        name: [gradients.get(id(after[k])) for after in run.after]
         for k, name in enumerate(run.graph.states)
     }
-    if all(g is None for gradients in by_state.values() for g in gradients):
+    if all(g is None for of_state in by_state.values() for g in of_state):
         raise InsightError(
             f"The loss doesn't depend on the layer {run.name}; take it from what the layer feeds, "
             "without detach() or no_grad() in between, or leave the layer out of the model."
@@ -220,9 +233,9 @@ def _layer(
 
 
 def _by_distance(run: LayerRun, squares: Tensor, at: int | None, steps: int | None) -> Tensor:
-    """Norms by distance, each row's counted from the loss or, if it ends before, from its end.
+    """Norms by distance, counted in each row from the loss or, if it ends before, from its end.
 
-    A row that has fewer steps than others takes no part in the mean where it has none.
+    The mean at a distance is over the rows that have a step there.
     """
     total = len(squares)
     origin = total - 1 if at is None or steps != total else total - 1 - at if run.reverse else at
@@ -230,8 +243,8 @@ def _by_distance(run: LayerRun, squares: Tensor, at: int | None, steps: int | No
         squares = squares.flip(0)
     active = run.active.flip(0) if run.reverse else run.active
     place = torch.arange(total, device=squares.device).unsqueeze(1)
-    heard = (squares > 0) if steps not in (None, total) else active
-    last = torch.where(heard & (place <= origin), place, -1).amax(0)
+    reached = (squares > 0) if steps not in (None, total) else active
+    last = torch.where(reached & (place <= origin), place, -1).amax(0)
     index = last - place
     known = (index >= 0) & active.gather(0, index.clamp(min=0))
     sums = torch.where(known, squares.gather(0, index.clamp(min=0)), 0).sum(1)

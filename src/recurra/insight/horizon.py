@@ -1,4 +1,4 @@
-"""How far back a gradient reaches, and how fast it decays on the way."""
+"""The horizon of a gradient: how far back it reaches, and how fast it decays."""
 
 import math
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from torch import Tensor
 __all__ = ["Horizon", "find_horizon"]
 
 SHARE = 0.01
-"""A gradient has reached its horizon where it is this share of what it started from."""
+"""A gradient has reached its horizon where this share of its start is left."""
 
 
 @dataclass(frozen=True)
 class Horizon:
-    """How a gradient's norm goes with the distance from its loss.
+    """The course of a gradient's norm with the distance from its loss.
 
     Attributes:
-        steps: how many steps back its norm first is 1 % of the norm at the start, or less; where
-            that is never reached, how many steps back there are.
-        reached: whether it is.
-        factor: by what the norm is multiplied with each step back (a fit on its logarithm, up to
-            the horizon); NaN for a single step.
-        growth: the largest norm over that at the start.
+        steps: the distance at which its norm first is 1 % of the norm at the start, or less; the
+            largest distance where that is not reached.
+        reached: whether it is reached.
+        factor: the factor of the norm for each step back (a fit to its logarithm, up to the
+            horizon); NaN for a single step.
+        growth: the largest norm divided by that at the start.
     """
 
     steps: int
@@ -35,23 +35,23 @@ class Horizon:
 
     @property
     def pace(self) -> str:
-        """How fast it goes in words: `halves every 3.1 steps`."""
+        """The rate of change in words: `halves every 3.1 steps`."""
         if math.isnan(self.factor) or self.factor == 1:
-            return "stays as it is"
+            return "stays constant"
         if self.factor == 0:
-            return "is gone after one step"
+            return "vanishes after one step"
         steps = math.log(2) / abs(math.log(self.factor))
         if steps > 1000:
-            return "stays as it is"
+            return "stays constant"
         word = "halves" if self.factor < 1 else "doubles"
         return f"{word} every {steps:.1f} steps" if steps >= 1.05 else f"{word} at every step"
 
 
 def find_horizon(norms: Tensor, stride: int = 1) -> Horizon:
-    """The horizon of a gradient whose norms (N,) are given by distance: 0 first, then 1, ...
+    """Find the horizon of a gradient from its norms (N,) by distance: 0 first, then 1, ...
 
-    Where the loss doesn't hear the nearest steps at all, it starts at the first that it does hear.
-    A dilated layer's are `stride` steps apart, and its horizon is told in steps of the sequence.
+    Where the loss doesn't depend on the nearest steps, the start is the first that it depends on.
+    A dilated layer's norms are `stride` steps apart; the horizon counts steps of the sequence.
 
     Example:
         >>> find_horizon(0.5 ** torch.arange(20.0)).steps
@@ -60,10 +60,10 @@ def find_horizon(norms: Tensor, stride: int = 1) -> Horizon:
     norms = norms.double()
     if not bool(norms.isfinite().all()):
         return Horizon((len(norms) - 1) * stride, False, math.inf, math.inf)
-    heard = norms.nonzero().flatten()
-    if not len(heard):
+    nonzero = norms.nonzero().flatten()
+    if not len(nonzero):
         return Horizon(0, True, 0.0, 0.0)
-    first = int(heard[0])
+    first = int(nonzero[0])
     start = float(norms[first])
     small = (norms[first:] <= SHARE * start).nonzero().flatten()
     reached = len(small) > 0
@@ -73,7 +73,7 @@ def find_horizon(norms: Tensor, stride: int = 1) -> Horizon:
 
 
 def _factor(norms: Tensor) -> float:
-    """What a step multiplies the norm by: a line through its logarithm, by least squares."""
+    """The factor for each step: a line fitted to the norm's logarithm by least squares."""
     if float(norms[-1]) == 0:
         norms = norms[:-1]
         if len(norms) < 2:

@@ -1,15 +1,15 @@
-"""Everything that can be said of a model on real data, from one run of it."""
+"""All analyses of a model on real data, from one run of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from recurra.insight.dynamics import dynamics_of
 from recurra.insight.flow import flow_of
-from recurra.insight.losses import step_losses
-from recurra.insight.record import Loss, Recording, eager, record
+from recurra.insight.recorded_model import Loss, eager, record, step_losses
 from recurra.insight.saturation import activity_of
 from recurra.insight.verdicts import LayerInsight, Verdict, clipping_verdicts, verdicts
 from recurra.nn.observe.recording import LayerRun
@@ -17,21 +17,27 @@ from recurra.nn.observe.recording import LayerRun
 __all__ = ["Inspection", "clipped_share", "inspect_model"]
 
 LARGE = 256
-"""Layers with more state units have radius, norm and exponents taken at fewer places."""
+"""Layers with more state units have fewer exponents, and radius and norm at fewer steps."""
 
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """What was found in each recurrent layer of a model, with verdicts.
+    """The analyses of each recurrent layer of a model, with verdicts.
 
-    `values` gives, by layer and then by name, every named value of the equations over time for the
-    batch's rows, (T, B, size); `clipped` is the share of training steps that were clipped.
+    Attributes:
+        layers: the analyses, layer by layer.
+        verdicts: the findings in words, with remedies.
+        values: by layer and then by name, each named value of the equations, (T, B, size).
+        inputs: by layer, its input, (T, B, I).
+        lengths: (B,), the steps of each row in the first layer; later steps are padding.
+        clipped: the share of training steps that were clipped, None where it is not known.
     """
 
     layers: tuple[LayerInsight, ...]
     verdicts: tuple[Verdict, ...]
     values: Mapping[str, Mapping[str, Tensor]]
     inputs: Mapping[str, Tensor]
+    lengths: Tensor
     clipped: float | None = None
 
     def __str__(self) -> str:
@@ -50,13 +56,13 @@ def inspect_model(
     memory: int | None = None,
     metrics: Sequence[Mapping[str, Any]] = (),
 ) -> Inspection:
-    """Gradient flow, dynamics, saturation, units and verdicts of every recurrent layer.
+    """Analyse gradient flow, dynamics, saturation and units of every recurrent layer.
 
     Args:
         model: any module with recurrent layers of Recurra inside. It is left as it was.
         batch: as for `gradient_flow`, and so are `loss`, `at` and `states`.
-        rows: the rows of the batch whose Jacobians are taken.
-        memory: how many steps back the task needs the gradient to reach.
+        rows: the rows of the batch whose Jacobians are computed.
+        memory: the number of steps back that the task needs the gradient to reach.
         metrics: the lines of a run's metrics.jsonl, for the share of clipped steps.
 
     Raises:
@@ -78,11 +84,14 @@ def inspect_model(
     )
     share = clipped_share(metrics)
     found = verdicts(layers, memory=memory) + clipping_verdicts(share or 0.0)
-    return Inspection(layers, found, _values(recorded), _inputs(recorded), share)
+    values = {run.name: _values(run, stride) for run, stride in recorded.layers()}
+    inputs = {run.name: _by_step(run.inputs, stride) for run, stride in recorded.layers()}
+    lengths = _by_step(recorded.runs[0].active, recorded.strides[0]).sum(0)
+    return Inspection(layers, found, values, inputs, lengths, share)
 
 
 def clipped_share(metrics: Sequence[Mapping[str, Any]]) -> float | None:
-    """The share of a training's steps that were clipped, or None where no step was logged."""
+    """The share of a training's steps that were clipped; None where no step was logged."""
     clipped, before = 0.0, 0
     for line in metrics:
         if "clipped_share" in line:
@@ -96,9 +105,10 @@ def _effort(run: LayerRun) -> dict[str, int]:
     return {"samples": 8, "exponents": 64} if size > LARGE else {}
 
 
-def _values(recorded: Recording) -> dict[str, dict[str, Tensor]]:
-    return {run.name: {n: v for n, (_, v) in run.values().items()} for run in recorded.runs}
+def _values(run: LayerRun, stride: int) -> dict[str, Tensor]:
+    return {name: _by_step(value, stride) for name, (_, value) in run.values().items()}
 
 
-def _inputs(recorded: Recording) -> dict[str, Tensor]:
-    return {run.name: run.inputs for run in recorded.runs}
+def _by_step(values: Tensor, stride: int) -> Tensor:
+    """Values (T, B, ...) of a dilated layer's chains, (T / stride, stride * B, ...)."""
+    return torch.unflatten(values, 1, (stride, -1)).flatten(0, 1)

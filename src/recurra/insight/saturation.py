@@ -1,36 +1,35 @@
-"""Values that no longer move: saturated gates, dead units, and units that explode."""
+"""Saturated gates, dead units, and units that explode."""
 
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from recurra.nn.observe.named_values import Kind
-from recurra.nn.observe.recording import LayerRun
+from recurra.nn.observe.recording import Kind, LayerRun
 
 __all__ = ["LayerActivity", "Saturation", "Units", "activity_of"]
 
 LOW, HIGH = 0.1, 0.9
-"""A sigmoid is shut below 0.1 and open above 0.9 (A. Karpathy et al. 2015, arXiv:1506.02078)."""
+"""A sigmoid is closed below 0.1 and open above 0.9 (A. Karpathy et al. 2015, arXiv:1506.02078)."""
 STILL = 1e-6
-"""A unit that varies by less, relative to the layer's largest value, never varies."""
+"""A unit that varies by less, relative to the layer's largest value, is constant."""
 BOUND, GROWTH = 1e3, 3.0
-"""A unit explodes beyond this magnitude, or where it grows so much from one third to the next."""
+"""A unit explodes beyond this magnitude, or by this factor from one third to the next."""
 
 
 @dataclass(frozen=True, eq=False)
 class Saturation:
-    """How often a squashed value stands near its limits.
+    """The shares of a squashed value that are near its limits.
 
     Attributes:
         name: the value's name in the equations.
         kind: "sigmoid" or "tanh".
         low: the share of values below 0.1 (for tanh below -0.9).
         high: the share of values above 0.9.
-        unit_low: (size,), the same of each unit.
-        unit_high: (size,).
-        keeps: the state that the gate keeps, where it is a forget gate; None otherwise.
-        inverted: whether it keeps where it is 0.
+        unit_low: (size,), `low` of each unit.
+        unit_high: (size,), `high` of each unit.
+        keeps: the state that a forget gate multiplies; None for other values.
+        inverted: whether the gate keeps the state where it is 0.
     """
 
     name: str
@@ -49,7 +48,7 @@ class Saturation:
 
     @property
     def forgets(self) -> float:
-        """The share of values that erase the state the gate keeps; 0 for other gates."""
+        """The share of a forget gate's values that erase its state; 0 for other gates."""
         if self.keeps is None:
             return 0.0
         return self.high if self.inverted else self.low
@@ -60,10 +59,10 @@ class Units:
     """Units of one layer and direction.
 
     Attributes:
-        size: how many there are.
-        dead: those that never vary: a relu that is always 0, a state that stands still.
-        exploding: those whose magnitude passes 1000, or triples from one third of the time to the
-            next and passes 10.
+        size: their number.
+        dead: those that are constant: a relu that is always 0, a state that never changes.
+        exploding: those with a magnitude above 1000, or one that triples from one third of the time
+            to the next and exceeds 10.
         largest: the largest magnitude of a state.
     """
 
@@ -75,7 +74,7 @@ class Units:
 
 @dataclass(frozen=True, eq=False)
 class LayerActivity:
-    """What the values of one layer and direction do over a batch."""
+    """The activity of one layer and direction over a batch."""
 
     name: str
     cell: str
@@ -84,12 +83,12 @@ class LayerActivity:
 
     @property
     def gated(self) -> bool:
-        """Whether the cell has gates."""
+        """True if the cell has gates."""
         return any(s.kind == "sigmoid" for s in self.saturation)
 
 
 def activity_of(run: LayerRun) -> LayerActivity:
-    """Saturation and units of a recorded layer."""
+    """Compute saturation and units of a recorded layer."""
     found = []
     for name, (value, values) in run.values().items():
         if value.kind in ("sigmoid", "tanh"):
@@ -116,7 +115,7 @@ def _units(run: LayerRun) -> Units:
 
 
 def _explode(run: LayerRun, state: Tensor) -> Tensor:
-    """Which units of a state (T, B, size) explode."""
+    """A mask (size,) of the units of a state (T, B, size) that explode."""
     magnitude = state.abs().masked_fill(~run.active.unsqueeze(-1), 0).nan_to_num(nan=torch.inf)
     largest = magnitude.amax(dim=(0, 1))
     third = len(magnitude) // 3

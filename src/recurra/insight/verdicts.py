@@ -1,4 +1,4 @@
-"""What is wrong with a network, in words, with the remedy that fits."""
+"""Verdicts: the faults of a network in words, each with its remedy."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -14,22 +14,22 @@ __all__ = ["LayerInsight", "Severity", "Verdict", "clipping_verdicts", "verdicts
 Severity = Literal["good", "warning", "severe"]
 
 MEMORY = 20
-"""A gradient that is gone within so many steps has vanished, unless the caller needs another."""
+"""A gradient with a shorter horizon has vanished, unless the caller gives another number."""
 GROWN = 10.0
-"""A gradient has exploded where it grows so many times over what it started from."""
+"""A gradient has exploded where it grows by this factor from its start."""
 SHUT, SATURATED, SQUASHED = 0.5, 0.9, 0.8
-"""Shares of values: forget gates that forget, gates at their limits, tanh values at theirs."""
+"""Thresholds of shares: forget gates that erase, saturated gates, saturated tanh values."""
 DEAD = 0.1
-"""The share of units that may be dead."""
+"""The share of units that may be dead without a verdict."""
 CHAOS = 0.02
-"""A Lyapunov exponent above this is chaos; smaller ones are within what short sequences blur."""
+"""A Lyapunov exponent above this is chaos; short sequences can't resolve smaller ones."""
 CLIPPED = 0.5
-"""The share of training steps that may be clipped."""
+"""The share of training steps that may be clipped without a verdict."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One finding: in which layer, what it is called, how bad it is, and what helps."""
+    """One finding: its layer, its name, its severity, a sentence, and the remedy."""
 
     layer: str
     name: str
@@ -43,7 +43,7 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class LayerInsight:
-    """All that is known of one layer and direction; `dynamics` may be left out."""
+    """The analyses of one layer and direction; `dynamics` may be None."""
 
     flow: LayerFlow
     activity: LayerActivity
@@ -56,18 +56,18 @@ class LayerInsight:
 
     @property
     def forget_gate(self) -> Saturation | None:
-        """The gate that keeps a state, where the cell has one."""
+        """The gate that multiplies a state, if the cell has one."""
         return next((s for s in self.activity.saturation if s.keeps), None)
 
 
-Rule = Callable[[LayerInsight, int], Iterator[Verdict]]
+VerdictRule = Callable[[LayerInsight, int], Iterator[Verdict]]
 
 
 def verdicts(layers: Sequence[LayerInsight], *, memory: int | None = None) -> tuple[Verdict, ...]:
-    """What can be said of each layer; "healthy" where nothing is wrong.
+    """Judge each layer; the verdict is "healthy" where no rule finds a fault.
 
-    `memory` is how many steps back the task needs the gradient to reach: by default 20, or half of
-    the sequence where that is shorter.
+    `memory` is the number of steps back that the task needs the gradient to reach: by default 20,
+    or half of the sequence where that is shorter.
     """
     found: list[Verdict] = []
     for layer in layers:
@@ -78,7 +78,7 @@ def verdicts(layers: Sequence[LayerInsight], *, memory: int | None = None) -> tu
 
 
 def clipping_verdicts(share: float) -> tuple[Verdict, ...]:
-    """What can be said of a training of which that share of steps was clipped."""
+    """Judge a training by the share of its steps that were clipped."""
     if share <= CLIPPED:
         return ()
     return (
@@ -86,7 +86,7 @@ def clipping_verdicts(share: float) -> tuple[Verdict, ...]:
             "training",
             "clipping",
             "warning",
-            f"{share:.0%} of the steps were clipped, so that clipping sets the step size",
+            f"{share:.0%} of the steps were clipped: the limit determines the step size",
             "lower the learning rate, warm it up longer, or raise the limit (clip_norm)",
         ),
     )
@@ -99,23 +99,23 @@ def _vanishing(layer: LayerInsight, memory: int) -> Iterator[Verdict]:
     if horizon.growth == 0:
         text = "no gradient arrives"
     else:
-        text = f"gradient {horizon.pace} and is 1 % after {horizon.steps}"
+        text = f"gradient {horizon.pace}; 1 % is left after {horizon.steps}"
     severity: Severity = "severe" if horizon.steps < memory / 2 else "warning"
     yield Verdict(layer.name, "vanishing", severity, f"{text}; {_kind(layer)}", _longer(layer))
 
 
 def _longer(layer: LayerInsight) -> str:
-    """What lengthens the memory of this kind of cell."""
+    """The remedy that lengthens the memory of this kind of cell."""
     if layer.activity.units.dead and layer.flow.horizon.growth == 0:
-        return "its units are dead, and no gradient passes them: see there"
+        return "its units are dead and pass no gradient: see that verdict"
     gate = layer.forget_gate
     squashed = [s for s in layer.activity.saturation if s.kind == "tanh" and s.share > SQUASHED]
     if squashed and (gate is None or gate.forgets <= SHUT):
-        return f"{squashed[0].name} stands at the limits of tanh: see there"
+        return f"{squashed[0].name} is at the limits of tanh: see that verdict"
     if gate is not None:
-        return f"start the forget gate {gate.name} open (bias of 1 or more, chrono initialisation)"
+        return f"initialise the forget gate {gate.name} open (bias of 1 or more, or chrono)"
     if layer.activity.gated:
-        return "start its gates so that they keep more (biases, chrono initialisation)"
+        return "initialise its gates so that they keep more (biases, chrono initialisation)"
     return "use a gated cell, or orthogonal initialisation"
 
 
@@ -124,12 +124,12 @@ def _exploding(layer: LayerInsight, _: int) -> Iterator[Verdict]:
     worst = max(h.growth for s in layer.flow.states for h in s.horizons)
     if worst < GROWN or (not math.isinf(worst) and horizon.factor <= 1):
         return
-    size = "beyond all bounds" if math.isinf(worst) else f"to {worst:.3g} times what it was"
+    size = "to infinity" if math.isinf(worst) else f"to {worst:.3g} times its start"
     yield Verdict(
         layer.name,
         "exploding",
         "severe" if worst >= 1000 else "warning",
-        f"gradient {horizon.pace} on its way back, {size}; {_kind(layer)}",
+        f"gradient {horizon.pace} back in time and grows {size}; {_kind(layer)}",
         "clip the gradient's norm, use orthogonal initialisation, or a gated cell",
     )
 
@@ -139,7 +139,7 @@ def _saturated(layer: LayerInsight, _: int) -> Iterator[Verdict]:
         if gate.forgets > SHUT:
             yield Verdict(
                 layer.name,
-                "forget gate shut",
+                "forget gate closed",
                 "severe",
                 f"forget gate {gate.name} erases {gate.keeps} in {gate.forgets:.0%} of its values",
                 "raise the forget bias to 1 or more, or use chrono initialisation",
@@ -149,7 +149,7 @@ def _saturated(layer: LayerInsight, _: int) -> Iterator[Verdict]:
                 layer.name,
                 "saturated gates",
                 "warning",
-                f"gate {gate.name} is shut in {gate.low:.0%} and open in {gate.high:.0%} of its "
+                f"gate {gate.name} is closed in {gate.low:.0%} and open in {gate.high:.0%} of its "
                 "values, where its gradient is small",
                 "scale the inputs or weights down, lower the learning rate, or use layer "
                 "normalisation",
@@ -159,7 +159,7 @@ def _saturated(layer: LayerInsight, _: int) -> Iterator[Verdict]:
                 layer.name,
                 "saturated tanh",
                 "warning",
-                f"{gate.name} stands at the limits of tanh in {gate.share:.0%} of its values",
+                f"{gate.name} is at the limits of tanh in {gate.share:.0%} of its values",
                 "scale the inputs or weights down, use orthogonal initialisation or layer "
                 "normalisation",
             )
@@ -173,13 +173,13 @@ def _dead(layer: LayerInsight, _: int) -> Iterator[Verdict]:
             layer.name,
             "dead units",
             "severe" if share > 0.5 else "warning",
-            f"{len(units.dead)} of {units.size} units never vary",
-            "lower the learning rate, start from identity (IRNN) or orthogonal weights, or use "
+            f"{len(units.dead)} of {units.size} units are constant",
+            "lower the learning rate, use identity (IRNN) or orthogonal initialisation, or use "
             "tanh instead of relu",
         )
 
 
-def _wild(layer: LayerInsight, _: int) -> Iterator[Verdict]:
+def _exploding_units(layer: LayerInsight, _: int) -> Iterator[Verdict]:
     units = layer.activity.units
     if units.exploding:
         yield Verdict(
@@ -215,11 +215,18 @@ def _healthy(layer: LayerInsight) -> Verdict:
     return Verdict(layer.name, "healthy", "good", text)
 
 
-RULES: tuple[Rule, ...] = (_vanishing, _exploding, _saturated, _dead, _wild, _chaotic)
+RULES: tuple[VerdictRule, ...] = (
+    _vanishing,
+    _exploding,
+    _saturated,
+    _dead,
+    _exploding_units,
+    _chaotic,
+)
 
 
 def _kind(layer: LayerInsight) -> str:
-    """The cell in words, with its spectral radius where that is known."""
+    """The cell in words, with its spectral radius if it was computed."""
     cell = layer.flow.cell
     if cell == "RNN":
         cell = "simple RNN"

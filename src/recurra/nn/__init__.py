@@ -2,8 +2,8 @@
 
 from recurra.nn import init
 from recurra.nn.acceleration import Swaps, accelerate
+from recurra.nn.layers.drop_ins import GRU, LSTM, RNN
 from recurra.nn.layers.recurrent import Recurrent
-from recurra.nn.layers.rnn import GRU, LSTM, RNN
 from recurra.nn.layers.rnn_base import RNNBase
 from recurra.nn.layers.single_step import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from recurra.nn.observe.trace import Trace
@@ -30,3 +30,7 @@ __all__ = [
     "init",
     "temporal_activation_penalty",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from recurra.nn.layers.rnn import GRU, LSTM, RNN
+from recurra.nn.layers.drop_ins import GRU, LSTM, RNN
 from recurra.nn.layers.single_step import GRUCell, LSTMCell, RNNCell
 
 __all__ = ["Swaps", "accelerate"]
 
-_STANDS_FOR: dict[type[nn.Module], type[nn.Module]] = {
+_REPLACEMENTS: dict[type[nn.Module], type[nn.Module]] = {
     nn.RNN: RNN,
     nn.LSTM: LSTM,
     nn.GRU: GRU,
@@ -38,7 +38,7 @@ _log = logging.getLogger("recurra")
 
 @dataclass(frozen=True)
 class Swaps:
-    """What `accelerate` did: names of the layers swapped, and of those kept with the reason why."""
+    """Result of `accelerate`: names of swapped layers, and of layers kept, each with the reason."""
 
     swapped: tuple[str, ...]
     kept: dict[str, str]
@@ -52,18 +52,18 @@ class Swaps:
 def accelerate(model: nn.Module) -> Swaps:
     """Swap every torch recurrent layer inside `model` for Recurra's, in place; list the swaps.
 
-    Parameters are shared, so an optimiser made before goes on working, and `state_dict` keys,
-    hooks, training mode and results stay as they are. Subclasses of torch's layers, and layers
-    whose parameters were changed (weight normalisation, say), are kept and named with the reason.
+    Parameters are shared, so an existing optimiser still works, and `state_dict` keys, hooks,
+    training mode and results don't change. Subclasses of torch's layers, and layers whose
+    parameters were changed (by weight normalisation, say), are kept and listed with the reason.
 
-    Raises ValueError where `model` is itself such a layer: nothing holds it to swap it in.
+    Raises ValueError if `model` is itself such a layer, since it can only be swapped in a model.
 
     Example:
         >>> model = torch.nn.Sequential(torch.nn.LSTM(3, 4))
         >>> accelerate(model).swapped
         ('0: torch.nn.LSTM -> recurra.nn.LSTM',)
     """
-    if type(model) in _STANDS_FOR:
+    if type(model) in _REPLACEMENTS:
         name = type(model).__name__
         raise ValueError(
             f"accelerate swaps layers inside a model, and this model is a torch.nn.{name} itself; "
@@ -74,7 +74,7 @@ def accelerate(model: nn.Module) -> Swaps:
     done: dict[nn.Module, nn.Module] = {}
     modules: list[tuple[str, nn.Module]] = list(model.named_modules(remove_duplicate=False))
     for name, module in modules:
-        if not any(isinstance(module, kind) for kind in _STANDS_FOR):
+        if not any(isinstance(module, kind) for kind in _REPLACEMENTS):
             continue
         reason = _reason_to_keep(module)
         if reason is not None:
@@ -92,12 +92,13 @@ def accelerate(model: nn.Module) -> Swaps:
 
 
 def _reason_to_keep(module: nn.Module) -> str | None:
-    if type(module) not in _STANDS_FOR:
-        return f"{type(module).__name__} is a subclass of torch's layer and may change what it does"
+    if type(module) not in _REPLACEMENTS:
+        name = type(module).__name__
+        return f"{name} is a subclass of torch's layer and may compute something else"
     expected = {name for name, _ in _empty_twin(module).named_parameters()}
-    found = {name for name, _ in module.named_parameters()}
-    if expected != found:
-        changed = ", ".join(sorted(expected ^ found))
+    own = {name for name, _ in module.named_parameters()}
+    if expected != own:
+        changed = ", ".join(sorted(expected ^ own))
         return f"its parameters are not those torch made ({changed})"
     return None
 
@@ -121,4 +122,4 @@ def _empty_twin(module: nn.Module) -> nn.Module:
         names.append("proj_size")
     if isinstance(module, (nn.RNN, nn.RNNCell)):
         names.append("nonlinearity")
-    return _STANDS_FOR[type(module)](**{n: getattr(module, n) for n in names}, device="meta")
+    return _REPLACEMENTS[type(module)](**{n: getattr(module, n) for n in names}, device="meta")

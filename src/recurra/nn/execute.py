@@ -1,4 +1,4 @@
-"""Layers over directions over time: what every recurrent module does once arguments are checked.
+"""Runs layers, directions and steps for every recurrent module, once arguments are checked.
 
 This file alone reaches the compiler.
 """
@@ -23,7 +23,8 @@ from recurra.compile import (
     tensors_of,
 )
 from recurra.nn.layers.arguments import check_resets
-from recurra.nn.observe.observer import onlooker
+from recurra.nn.observe.observer import current_observer
+from recurra.nn.states import States
 
 __all__ = [
     "Kernel",
@@ -35,15 +36,13 @@ __all__ = [
     "engine_of",
     "kernel",
     "pack_like",
-    "run_stack",
+    "run_layers",
     "unpack",
     "wants_every",
 ]
 
-States = tuple[Tensor, ...]
 
-
-def run_stack(
+def run_layers(
     kernel: Kernel | TracedLoop,
     weights: Sequence[Parameters],
     x: Tensor,
@@ -56,12 +55,13 @@ def run_stack(
 ) -> tuple[Tensor, States]:
     """Run layers of x (T, B, I) with states (L*D, B, size): outputs (T, B, D*size), last states.
 
-    With `sequences.every` the states after each step, (L*D, T, B, size), come instead of the last;
-    with `is_packed` x is (N, I) and the outputs are (N, D*size), in the order of sorted lengths.
-    `weights` holds each layer's and direction's parameters, and what else the kernel is given by
-    name; `mask` works on the input of each layer, `dropout` between layers.
+    With `sequences.every` the states after each step, (L*D, T, B, size), are returned instead of
+    the last; with `is_packed` x is (N, I) and the outputs are (N, D*size), in the order of sorted
+    lengths.
+    `weights` holds the parameters of each layer and direction, and the kernel's other inputs by
+    name; `mask` is applied to the input of each layer, `dropout` between layers.
     """
-    observer = onlooker()
+    observer = current_observer()
     if observer is None:
         tensors = [x, *states, *(t for each in weights for t in tensors_of(each))]
         loop = kernel.choose(tensors, sequences)
@@ -69,7 +69,7 @@ def run_stack(
             whole = loop.stack(x, states, weights, sequences, directions)
             if whole is not None:
                 return whole
-    found: list[States] = []
+    states_after: list[States] = []
     rows = [s.unbind() for s in states]
     for first in range(0, len(weights), directions):
         outputs = []
@@ -84,13 +84,13 @@ def run_stack(
                 label = _label(index, len(weights), directions)
                 y, after = observer.run(kernel, x, own, weights[index], s, label)
             outputs.append(y)
-            found.append(after)
+            states_after.append(after)
         x = torch.cat(outputs, dim=-1) if directions > 1 else outputs[0]
         if dropout is not None and first + directions < len(weights):
             x = dropout(x)
-    if len(found) == 1:
-        return x, tuple([s.unsqueeze(0) for s in found[0]])
-    return x, tuple(torch.stack(s) for s in zip(*found, strict=True))
+    if len(states_after) == 1:
+        return x, tuple([s.unsqueeze(0) for s in states_after[0]])
+    return x, tuple(torch.stack(s) for s in zip(*states_after, strict=True))
 
 
 def dropout_between(
@@ -111,7 +111,7 @@ def engine_of(
 
 
 def wants_every(return_states: str) -> bool:
-    """True if states after every step are asked for. Raises ValueError for another word."""
+    """True if states after every step are requested. Raises ValueError for an invalid word."""
     if return_states not in ("last", "all"):
         raise ValueError(f"return_states is {return_states!r}; it must be 'last' or 'all'")
     return return_states == "all"
@@ -122,7 +122,7 @@ def unpack(
 ) -> Sequences:
     """The steps of a packed sequence, in its sorted order.
 
-    Raises ValueError for lengths given beside its own; resets come in the order of its sequences.
+    `resets` are given in the order of its sequences. Raises ValueError if `lengths` are given too.
     """
     if lengths is not None:
         raise ValueError("lengths can't be given with a packed sequence, which has its own")
@@ -137,11 +137,11 @@ def unpack(
 
 
 def pack_like(packed: PackedSequence, data: Tensor) -> PackedSequence:
-    """Outputs (N, size) of a packed sequence's steps."""
+    """Pack outputs (N, size) as the steps of a packed sequence."""
     return PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
 
 
 def _label(index: int, rows: int, directions: int) -> str:
-    """The layer and direction within a module, where it has several: `layer 1 backward`."""
+    """A layer's and direction's name in its module, if there are several: `layer 1 backward`."""
     words = [f"layer {index // directions}"] if rows > directions else []
     return " ".join(words + [("forward", "backward")[index % directions]] * (directions > 1))

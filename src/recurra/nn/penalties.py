@@ -1,7 +1,7 @@
-"""Penalties on what a layer leaves: terms of a training's loss that keep states small and slow.
+"""Penalties on a layer's outputs: terms of a loss that keep states small and slow to change.
 
 After S. Merity, B. McCann, R. Socher, Revisiting activation regularization for language RNNs,
-arXiv:1708.01009. Each is a plain mean, to be weighted by the caller.
+arXiv:1708.01009. Each is a mean, to be weighted by the caller.
 """
 
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ def activation_penalty(
 ) -> Tensor:
     """The mean square of outputs y (T, B, size), or (B, T, size) with `batch_first`.
 
-    With `lengths` (B,) it is the mean over the steps that are there, as it is of a packed sequence;
-    what stands in the padding, NaN included, counts for nothing. A mean of nothing is 0.
+    With `lengths` (B,), or for a packed sequence, it is the mean over each sequence's own steps;
+    padding is ignored, even NaN. The mean over no steps is 0.
 
-    Raises ValueError or TypeError for outputs and lengths that can't be.
+    Raises ValueError or TypeError for invalid outputs or lengths.
 
     Example:
         >>> activation_penalty(torch.tensor([[[1.0, 3.0]], [[5.0, 1.0]]])).item()
@@ -38,7 +38,7 @@ def activation_penalty(
         _refuse_lengths(lengths)
         return _mean_square(y.data, None)
     y = _by_steps(y, batch_first)
-    return _mean_square(y, None if lengths is None else _there(y, lengths))
+    return _mean_square(y, None if lengths is None else _active(y, lengths))
 
 
 def temporal_activation_penalty(
@@ -46,10 +46,10 @@ def temporal_activation_penalty(
 ) -> Tensor:
     """The mean square of y_t - y_{t-1}, outputs as for `activation_penalty`.
 
-    It is the mean over the steps that have one before them. Of a bidirectional layer's outputs both
-    directions are taken in the input's order, which changes nothing.
+    It is the mean over the steps that have one before them. Both directions of a bidirectional
+    layer are taken in the input's order, which gives the same mean.
 
-    Raises ValueError or TypeError for outputs and lengths that can't be.
+    Raises ValueError or TypeError for invalid outputs or lengths.
 
     Example:
         >>> temporal_activation_penalty(torch.tensor([[[1.0, 3.0]], [[5.0, 1.0]]])).item()
@@ -59,31 +59,31 @@ def temporal_activation_penalty(
         _refuse_lengths(lengths)
         return _mean_square(_packed_changes(y), None)
     y = _by_steps(y, batch_first)
-    there = None if lengths is None else _there(y, lengths)[1:]
-    return _mean_square(y[1:] - y[:-1], there)
+    is_active = None if lengths is None else _active(y, lengths)[1:]
+    return _mean_square(y[1:] - y[:-1], is_active)
 
 
-def _mean_square(values: Tensor, there: Tensor | None) -> Tensor:
-    """The mean over all (..., size), or those that are there, (...)."""
-    if there is None:
+def _mean_square(values: Tensor, is_active: Tensor | None) -> Tensor:
+    """The mean over all values (..., size), or over those of active steps, (...)."""
+    if is_active is None:
         return values.square().sum() / max(values.numel(), 1)
-    kept = values.masked_fill(~there.unsqueeze(-1), 0)
-    return kept.square().sum() / (there.sum() * values.shape[-1]).clamp(min=1)
+    active = values.masked_fill(~is_active.unsqueeze(-1), 0)
+    return active.square().sum() / (is_active.sum() * values.shape[-1]).clamp(min=1)
 
 
 def _by_steps(y: Tensor, batch_first: bool) -> Tensor:
     if not isinstance(y, Tensor) or y.dim() not in (2, 3):
         given = f"{y.dim()}D" if isinstance(y, Tensor) else type(y).__name__
         raise ValueError(
-            f"y is {given}; give outputs (T, B, size), (T, size), or a packed sequence: of what a "
-            "layer returns the first value"
+            f"y is {given}; give outputs (T, B, size), (T, size), or a packed sequence: the first "
+            "value that a layer returns"
         )
     if y.dim() == 2:
         return y.unsqueeze(1)
     return y.transpose(0, 1) if batch_first else y
 
 
-def _there(y: Tensor, lengths: Tensor | Sequence[int]) -> Tensor:
+def _active(y: Tensor, lengths: Tensor | Sequence[int]) -> Tensor:
     """The steps (T, B) before each sequence's end."""
     ends = check_lengths(lengths, y.shape[0], y.shape[1]).to(y.device)
     return within(ends, y.shape[0])

@@ -1,4 +1,8 @@
-"""The state carried from window to window: detached, flattened for a checkpoint, and put back."""
+"""States of recurrent layers, as `Recurrent` and `Stack` return and take them.
+
+A state is carried from window to window of a training and from step to step of a stream: detached,
+flattened into named tensors for a file, restored from them, its rows selected.
+"""
 
 from typing import Any, TypeAlias
 
@@ -7,10 +11,13 @@ from torch import Tensor
 
 from recurra.errors import TrainingError
 
-__all__ = ["State", "detach", "flatten", "tensors_of", "unflatten"]
+__all__ = ["State", "States", "detach", "flatten", "reorder", "tensors_of", "unflatten"]
 
 State: TypeAlias = "Tensor | tuple[State, ...] | None"
-"""What is carried from window to window: a tensor, None, or a tuple of such, nested at will."""
+"""A tensor, None, or a tuple of such, nested at will: one layer's states, or a stack's."""
+
+States = tuple[Tensor, ...]
+"""The states of one layer: a tensor for each state of its cell."""
 
 
 def detach(state: State) -> State:
@@ -25,6 +32,23 @@ def detach(state: State) -> State:
             "or a tuple of such."
         )
     return tuple(detach(part) for part in state)
+
+
+def reorder(state: State, rows: Tensor) -> State:
+    """The states of these rows (N,) of the batch, in this order; a row may come several times.
+
+    `state` is that of recurrent layers, whose second axis is the batch. A beam search keeps the
+    best rows this way, and a sampler repeats one for many samples.
+
+    >>> h, c = torch.arange(3.0).view(1, 3, 1), torch.zeros(1, 3, 1)
+    >>> reorder((h, c), torch.tensor([2, 2]))[0].flatten()
+    tensor([2., 2.])
+    """
+    if state is None:
+        return None
+    if isinstance(state, Tensor):
+        return state.index_select(1, rows)
+    return tuple(reorder(part, rows) for part in state)
 
 
 def tensors_of(value: Any) -> list[Tensor]:
@@ -44,7 +68,7 @@ def flatten(state: State) -> tuple[Any, dict[str, Tensor]]:
 
 
 def unflatten(shape: Any, tensors: dict[str, Tensor], device: torch.device) -> State:
-    """What `flatten` took apart, on `device`."""
+    """The state that `flatten` took apart, on `device`."""
     parts = iter([tensors[str(at)].to(device) for at in range(len(tensors))])
 
     def build(shape: Any) -> State:

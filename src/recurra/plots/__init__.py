@@ -1,31 +1,48 @@
-"""Pictures of recurrent networks at work, from plain data. They need matplotlib: recurra[plot]."""
+"""Pictures of recurrent networks, of forecasts and of benchmarks, from plain data.
+
+They need matplotlib: recurra[plot].
+"""
 
 from typing import TYPE_CHECKING
 
-from recurra.plots.dynamics import plot_dynamics
-from recurra.plots.figure import png, svg
-from recurra.plots.forecasts import Course, Surprises, plot_anomalies, plot_forecasts
-from recurra.plots.gate_activity import plot_gates
-from recurra.plots.gradient_curves import plot_flow
+from recurra.plots.bar_charts import CostBars, RatioBars, plot_bars
+from recurra.plots.figure import FORMATS, image, require_matplotlib, svg
+from recurra.plots.forecasts import AnomalySeries, ForecastSeries, plot_anomalies, plot_forecasts
+from recurra.plots.gradient_curves import plot_dynamics, plot_flow
 from recurra.plots.gradient_heatmap import plot_heat
-from recurra.plots.learning_curves import plot_learning
-from recurra.plots.unfolded import Row, plot_unfolded
+from recurra.plots.learning_curves import (
+    ComparedCurves,
+    plot_compared,
+    plot_members,
+    plot_table,
+    plot_training,
+)
+from recurra.plots.unit_activity import UnfoldedRow, plot_gates, plot_unfolded
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Figure  # what pictures are, for those who pass them on
+    from matplotlib.figure import Figure as Figure  # the type of pictures, for their users
 
 __all__ = [
-    "Course",
-    "Row",
-    "Surprises",
+    "FORMATS",
+    "AnomalySeries",
+    "ComparedCurves",
+    "CostBars",
+    "ForecastSeries",
+    "RatioBars",
+    "UnfoldedRow",
+    "image",
     "plot_anomalies",
+    "plot_bars",
+    "plot_compared",
     "plot_dynamics",
     "plot_flow",
     "plot_forecasts",
     "plot_gates",
     "plot_heat",
-    "plot_learning",
+    "plot_members",
+    "plot_table",
+    "plot_training",
     "plot_unfolded",
-    "png",
+    "require_matplotlib",
     "svg",
 ]

@@ -1,60 +1,157 @@
-"""What all pictures share: a figure, its colours, and how it becomes SVG or PNG."""
+"""The one style of all pictures: palette, figure, and a figure as SVG, PNG or PDF."""
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from recurra.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "GREY", "INK", "clean", "new_figure", "png", "readable", "svg"]
+__all__ = [
+    "COLOURS",
+    "FORMATS",
+    "GREY",
+    "GRID",
+    "INK",
+    "PAPER",
+    "add_title",
+    "image",
+    "line_style",
+    "new_figure",
+    "require_matplotlib",
+    "styled",
+    "svg",
+    "verbatim",
+    "visible",
+]
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6a51a3", "#7f7f7f")
-"""Told apart by colour-blind eyes too (M. Okabe and K. Ito), repeated where there are more."""
-INK, GREY = "#222222", "#8a8a8a"
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Categories, in the order they are used: the colours of M. Okabe and K. Ito, "Color Universal
+Design" (2008, https://jfly.uni-koeln.de/color), which colour-blind readers can tell apart. Their
+black and yellow are left out: one vanishes on a dark page, the other on a white one."""
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
+"""Line styles, one for each round through the colours."""
+
+# Odd values that no data has, so that `svg` can replace them by the colours of its page.
+INK, GREY, GRID, PAPER = "#222426", "#6e7276", "#e3e5e7", "#fdfefe"
+_OF_PAGE = {INK: "ink", GREY: "muted", GRID: "grid", PAPER: "paper"}
+
+FORMATS = (".png", ".svg", ".pdf")
+_DPI = 120
+_DATES = {"svg": "Date", "pdf": "CreationDate"}
+
+_STYLE: dict[Any, Any] = {  # the keys are literals of matplotlib's own types
+    "font.size": 10,
+    "text.color": INK,
+    "figure.facecolor": "white",
+    "figure.titlesize": 11,
+    "axes.facecolor": "none",
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.titlecolor": INK,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": f"cycler('color', {list(COLOURS)})",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "legend.title_fontsize": 9,
+    "legend.labelcolor": INK,
+    **{f"{axis}tick.color": GREY for axis in "xy"},
+    **{f"{axis}tick.labelcolor": INK for axis in "xy"},
+    **{f"{axis}tick.labelsize": 9 for axis in "xy"},
+}
+
+Arguments = ParamSpec("Arguments")
+
+
+def require_matplotlib() -> None:
+    """Raise MissingExtra where matplotlib is not installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtra("matplotlib", "plot", "Drawing")
+
+
+def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+    """Decorate a function that draws a figure: it has the style, or raises MissingExtra."""
+
+    @functools.wraps(draw)
+    def draw_in_style(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
+        require_matplotlib()
+        from matplotlib import rc_context
+
+        with rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return draw_in_style
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of that size in inches. Raises MissingExtra without matplotlib."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingExtra("matplotlib", "plot", "Drawing a network")
+    """Create an empty figure of that size in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def add_title(figure: Figure, title: str) -> None:
+    """Write a title above all panels, at the left."""
+    if title:
+        figure.suptitle(title, x=0.01, ha="left")
+
+
+def line_style(index: int) -> dict[str, Any]:
+    """Colour and dashes of the line of that index: colours first, then dashed ones.
+
+    >>> line_style(0) == line_style(6)
+    False
+    """
+    rounds, place = divmod(index, len(COLOURS))
+    return {"color": COLOURS[place], "linestyle": DASHES[rounds % len(DASHES)]}
+
+
+def image(figure: Figure, suffix: str) -> bytes:
+    """A figure as the content of a file, the same for the same figure; `suffix` is in FORMATS."""
+    return _saved(figure, suffix.removeprefix("."))
+
+
 def svg(figure: Figure) -> str:
-    """A figure as an SVG element, the same for the same figure; it loads nothing."""
+    """A figure as an SVG element, the same for the same figure; it loads nothing.
+
+    It is transparent, and takes the colours of text and axes from the variables --ink, --muted,
+    --grid and --paper of its page, so that it fits a light page and a dark one.
+    """
+    text = _saved(figure, "svg", facecolor="none").decode()
+    element = text[text.index("<svg") :]
+    for colour, name in _OF_PAGE.items():
+        element = element.replace(colour, f"var(--{name}, {colour})")
+    return element
+
+
+def _saved(figure: Figure, kind: str, **how: Any) -> bytes:
     from matplotlib import rc_context
 
-    file = io.StringIO()
-    with rc_context({"svg.hashsalt": "recurra"}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    text = file.getvalue()
-    return text[text.index("<svg") :]
-
-
-def png(figure: Figure, dpi: int = 110) -> bytes:
-    """A figure as the bytes of a PNG."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=dpi)
+    metadata = {_DATES[kind]: None} if kind in _DATES else {}
+    with rc_context({"svg.hashsalt": "recurra"}):
+        figure.savefig(file, format=kind, dpi=_DPI, metadata=metadata, **how)
     return file.getvalue()
 
 
-def clean(axes: Axes) -> None:
-    """Leave out the frame's upper and right side, and make the rest light."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(GREY)
-    axes.tick_params(color=GREY, labelcolor=INK, labelsize=9)
+def verbatim(text: str) -> str:
+    """A text that is drawn as it is: a dollar sign would start mathematics."""
+    return text.replace("$", r"\$")
 
 
-def readable(label: str) -> str:
-    """A token as it stands under a picture: spaces and line ends can be seen."""
-    shown = label.replace("\n", "↵").replace("\t", "→").replace(" ", "·")
-    # A dollar sign would start mathematics.
-    return shown.replace("$", r"\$")
+def visible(label: str) -> str:
+    """A token as it is drawn, with visible spaces, tabs and line ends."""
+    return verbatim(label.replace("\n", "↵").replace("\t", "→").replace(" ", "·"))

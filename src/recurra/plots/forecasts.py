@@ -1,4 +1,4 @@
-"""Forecasts of series with their bands, and observations that were a surprise."""
+"""Forecasts of series with their intervals, and observations that are anomalies."""
 
 from __future__ import annotations
 
@@ -9,26 +9,35 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recurra.plots.figure import COLOURS, GREY, INK, clean, new_figure
+from recurra.plots.figure import (
+    COLOURS,
+    GREY,
+    INK,
+    PAPER,
+    add_title,
+    new_figure,
+    styled,
+    verbatim,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Course", "Surprises", "plot_anomalies", "plot_forecasts"]
+__all__ = ["AnomalySeries", "ForecastSeries", "plot_anomalies", "plot_forecasts"]
 
-POINT, ODD = COLOURS[0], COLOURS[1]
+POINT, ANOMALY = COLOURS[0], COLOURS[1]
 LIGHTEST, DARKEST = 0.16, 0.42
-"""How much of the point forecast's colour the widest and the narrowest band have."""
+"""Opacity of the widest and of the narrowest interval."""
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
-    """One series: what was known, what was forecast, and what came where that is known.
+class ForecastSeries:
+    """One series: its observations, its forecast, and the actual values where they are known.
 
-    `stamps` (T,) and `ahead` (H,) are datetime64 or numbers, `known` (T,), `point` (H,) and `truth`
-    (H,) floats, NaN where there is nothing. `bands` is percent -> its lower and upper bound, (H,)
-    each. A `note` stands small beside the title.
+    `stamps` (T,) and `ahead` (H,) are datetime64 or numbers; `known` (T,), `point` (H,) and
+    `actual` (H,) floats, NaN where a value is missing. `bands` is percent -> lower and upper bound
+    of that interval, (H,) each. A `note` is written small beside the title.
     """
 
     title: str
@@ -37,15 +46,15 @@ class Course:
     ahead: Any
     point: Any
     bands: Mapping[float, tuple[Any, Any]] = field(default_factory=dict)
-    truth: Any = None
+    actual: Any = None
     note: str = ""
 
 
 @dataclass(frozen=True, eq=False)
-class Surprises:
-    """One series and how surprising each observation was: `stamps`, `values` and `scores` (T,).
+class AnomalySeries:
+    """One series with the anomaly score of each observation: `stamps`, `values`, `scores` (T,).
 
-    `low` and `high` (T,) bound what was expected one step before, where that is known.
+    `low` and `high` (T,) are the interval that was forecast one step before, if there is one.
     """
 
     title: str
@@ -56,31 +65,32 @@ class Surprises:
     high: Any = None
 
 
-def plot_forecasts(courses: Sequence[Course], title: str = "", unit: str = "") -> Figure:
-    """One panel a series: history, point forecast, bands from light (wide) to dark (narrow).
+@styled
+def plot_forecasts(series: Sequence[ForecastSeries], title: str = "", unit: str = "") -> Figure:
+    """Draw one panel a series: history, point forecast, intervals from light (wide) to dark.
 
-    `unit` is what the values are of. Raises ValueError where there is no series.
+    `unit` is the label of the values' axis. Raises ValueError where there is no series.
     """
-    if not courses:
+    if not series:
         raise ValueError("no series to draw: give one or more")
-    columns = 1 if len(courses) == 1 else 2
-    rows = math.ceil(len(courses) / columns)
-    figure = new_figure(10.5, 0.75 + (3.3 if len(courses) == 1 else 2.35) * rows)
+    columns = 1 if len(series) == 1 else 2
+    rows = math.ceil(len(series) / columns)
+    figure = new_figure(10.5, 0.75 + (3.3 if len(series) == 1 else 2.35) * rows)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, course in zip(panels, courses, strict=False):
-        _course(axes, course, unit)
-    for axes in panels[len(courses) :]:
+    for axes, one in zip(panels, series, strict=False):
+        _draw_forecast(axes, one, unit)
+    for axes in panels[len(series) :]:
         axes.axis("off")
-    _legend(figure, panels[: len(courses)])
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
+    _add_legend(figure, panels[: len(series)])
+    add_title(figure, verbatim(title))
     return figure
 
 
+@styled
 def plot_anomalies(
-    series: Sequence[Surprises], title: str = "", unit: str = "", threshold: float = 3.0
+    series: Sequence[AnomalySeries], title: str = "", unit: str = "", threshold: float = 3.0
 ) -> Figure:
-    """Each series above its scores; dots mark the observations of `threshold` and more.
+    """Draw each series above its scores; dots mark scores of `threshold` and more.
 
     Raises ValueError where there is no series.
     """
@@ -91,105 +101,99 @@ def plot_anomalies(
     panels = figure.subplots(2 * len(series), 1, squeeze=False, height_ratios=heights)[:, 0]
     for index, one in enumerate(series):
         above, below = panels[2 * index : 2 * index + 2]
-        _values(above, one, threshold, unit)
-        _scores(below, one, threshold)
+        _draw_values(above, one, threshold, unit)
+        _draw_scores(below, one, threshold)
         below.sharex(above)
         above.tick_params(labelbottom=False)
-    _legend(figure, panels[::2])
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
+    _add_legend(figure, panels[::2])
+    add_title(figure, verbatim(title))
     return figure
 
 
-def _course(axes: Axes, course: Course, unit: str) -> None:
-    axes.plot(course.stamps, course.known, color=INK, linewidth=1, label="observed")
-    start = _start(course)
-    ahead = np.concatenate([start[0], course.ahead])
-    for percent, colour in _shades(course.bands):
-        low, high = (np.concatenate([start[1], bound]) for bound in course.bands[percent])
-        axes.fill_between(
-            ahead, low, high, color=colour, linewidth=0, label=f"{percent:g} % interval"
-        )
-    if course.truth is not None:
-        axes.plot(ahead, np.concatenate([start[1], course.truth]), color=INK, linewidth=1)
-    point = np.concatenate([start[1], course.point])
-    marker = "o" if len(course.point) == 1 else None
+def _draw_forecast(axes: Axes, one: ForecastSeries, unit: str) -> None:
+    axes.plot(one.stamps, one.known, color=INK, linewidth=1, label="observed")
+    stamp, value = _last_observation(one)
+    ahead = np.concatenate([stamp, one.ahead])
+    _draw_intervals(axes, ahead, value, one.bands)
+    if one.actual is not None:
+        axes.plot(ahead, np.concatenate([value, one.actual]), color=INK, linewidth=1)
+    point = np.concatenate([value, one.point])
+    marker = "o" if len(one.point) == 1 else None
     axes.plot(ahead, point, color=POINT, linewidth=1.8, marker=marker, ms=4, label="forecast")
-    if len(course.stamps):
-        axes.axvline(course.stamps[-1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
-    _dress(axes, course.title, unit)
-    axes.set_title(course.note, loc="right", fontsize=8.5, color=GREY)
+    if len(one.stamps):
+        axes.axvline(one.stamps[-1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+    _label_axes(axes, one.title, unit)
+    axes.set_title(verbatim(one.note), loc="right", fontsize=8.5, color=GREY)
 
 
-def _start(course: Course) -> tuple[Any, Any]:
-    """The last observation, from which forecasts set out; nothing where it is missing."""
-    there = len(course.known) > 0 and bool(np.isfinite(course.known[-1]))
-    return (course.stamps[-1:], course.known[-1:]) if there else (course.ahead[:0], np.empty(0))
+def _last_observation(one: ForecastSeries) -> tuple[Any, Any]:
+    """Stamp and value that the forecast starts from, (1,) each, or (0,) where it is missing."""
+    is_there = len(one.known) > 0 and bool(np.isfinite(one.known[-1]))
+    return (one.stamps[-1:], one.known[-1:]) if is_there else (one.ahead[:0], np.empty(0))
 
 
-def _shades(bands: Mapping[float, Any]) -> list[tuple[float, tuple[float, ...]]]:
-    """Each band's colour, the widest first and lightest."""
-    from matplotlib.colors import to_rgb
-
+def _draw_intervals(axes: Axes, ahead: Any, value: Any, bands: Mapping[float, Any]) -> None:
+    """Draw each interval, the widest first and lightest; `value` is where all of them begin."""
     widest = sorted(bands, reverse=True)
-    shares = np.linspace(LIGHTEST, DARKEST, max(2, len(widest)))
-    return [
-        (percent, tuple(1 - share * (1 - part) for part in to_rgb(POINT)))
-        for percent, share in zip(widest, shares, strict=False)
-    ]
+    shares, below = np.linspace(LIGHTEST, DARKEST, max(2, len(widest))), 0.0
+    for percent, share in zip(widest, shares, strict=False):
+        low, high = (np.concatenate([value, bound]) for bound in bands[percent])
+        # Together with the wider ones below it has the opacity that the legend shows.
+        alpha = 1 - (1 - float(share)) / (1 - below)
+        axes.fill_between(ahead, low, high, color=POINT, alpha=alpha, linewidth=0)
+        label = f"{percent:g} % interval"
+        axes.fill(math.nan, math.nan, color=POINT, alpha=share, linewidth=0, label=label)
+        below = float(share)
 
 
-def _values(axes: Axes, one: Surprises, threshold: float, unit: str) -> None:
+def _draw_values(axes: Axes, one: AnomalySeries, threshold: float, unit: str) -> None:
     if one.low is not None and one.high is not None:
-        light = _shades({0: None})[0][1]
-        axes.fill_between(
-            one.stamps, one.low, one.high, color=light, linewidth=0, label="expected a step before"
-        )
+        style: dict[str, Any] = {"color": POINT, "alpha": LIGHTEST, "linewidth": 0}
+        axes.fill_between(one.stamps, one.low, one.high, label="one-step forecast", **style)
     axes.plot(one.stamps, one.values, color=INK, linewidth=0.9, label="observed")
-    odd = np.flatnonzero(np.asarray(one.scores) >= threshold)
+    anomalies = np.flatnonzero(np.asarray(one.scores) >= threshold)
     axes.plot(
-        np.asarray(one.stamps)[odd],
-        np.asarray(one.values)[odd],
+        np.asarray(one.stamps)[anomalies],
+        np.asarray(one.values)[anomalies],
         "o",
-        color=ODD,
+        color=ANOMALY,
         markersize=5,
-        markeredgecolor="white",
+        markeredgecolor=PAPER,
         markeredgewidth=0.6,
-        label=f"score of {threshold:g} and more",
+        label=f"score ≥ {threshold:g}",
     )
-    _dress(axes, one.title, unit)
+    _label_axes(axes, one.title, unit)
 
 
-def _scores(axes: Axes, one: Surprises, threshold: float) -> None:
+def _draw_scores(axes: Axes, one: AnomalySeries, threshold: float) -> None:
     axes.vlines(one.stamps, 0, np.nan_to_num(one.scores), color=GREY, linewidth=0.8)
-    odd = np.asarray(one.scores) >= threshold
-    axes.vlines(np.asarray(one.stamps)[odd], 0, np.asarray(one.scores)[odd], color=ODD)
-    axes.axhline(threshold, color=ODD, linewidth=0.8, linestyle=(0, (4, 3)))
+    high = np.asarray(one.scores) >= threshold
+    axes.vlines(np.asarray(one.stamps)[high], 0, np.asarray(one.scores)[high], color=ANOMALY)
+    axes.axhline(threshold, color=ANOMALY, linewidth=0.8, linestyle=(0, (4, 3)))
     axes.set_ylim(0, 1.1 * max(threshold, float(np.nanmax(one.scores, initial=0))))
-    _dress(axes, "", "score", ticks=3)
+    _label_axes(axes, "", "score", ticks=3)
 
 
-def _dress(axes: Axes, title: str, unit: str, ticks: int = 5) -> None:
+def _label_axes(axes: Axes, title: str, unit: str, ticks: int = 5) -> None:
     from matplotlib.dates import AutoDateLocator
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     if isinstance(axes.xaxis.get_major_locator(), AutoDateLocator):
-        _date(axes)
+        _set_date_ticks(axes)
     axes.yaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-    axes.set_title(title.replace("$", r"\$"), loc="left", fontsize=10, color=INK)
-    axes.set_ylabel(unit.replace("$", r"\$"), fontsize=9, color=INK)
+    axes.set_title(verbatim(title), fontsize=10)
+    axes.set_ylabel(verbatim(unit), fontsize=9)
     axes.margins(x=0.01)
-    clean(axes)
 
 
-def _date(axes: Axes) -> None:
-    """Few stamps, each with as much of its date as tells it from the others: 27 Jul, 06:00."""
+def _set_date_ticks(axes: Axes) -> None:
+    """Put at few stamps as much of their dates as they differ in: 27 Jul, 06:00."""
     from matplotlib import dates
 
-    made: Any = dates  # it is untyped
-    locator = made.AutoDateLocator(minticks=3, maxticks=7, interval_multiples=False)
-    formatter = made.ConciseDateFormatter(
+    untyped: Any = dates
+    locator = untyped.AutoDateLocator(minticks=3, maxticks=7, interval_multiples=False)
+    formatter = untyped.ConciseDateFormatter(
         locator,
         formats=["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%H:%M:%S"],
         zero_formats=["%Y", "%b %Y", "%d %b", "%d %b", "%H:%M", "%H:%M"],
@@ -200,17 +204,12 @@ def _date(axes: Axes) -> None:
     axes.xaxis.get_offset_text().set(fontsize=9, color=GREY)
 
 
-def _legend(figure: Figure, panels: Iterable[Axes]) -> None:
-    """One legend under all panels, of everything that any of them shows."""
-    found: dict[str, Any] = {}
+def _add_legend(figure: Figure, panels: Iterable[Axes]) -> None:
+    """Add one legend under all panels, with everything that any of them shows."""
+    entries: dict[str, Any] = {}
     for axes in panels:
         handles, labels = axes.get_legend_handles_labels()
-        found |= dict(zip(labels, handles, strict=True))
+        entries |= dict(zip(labels, handles, strict=True))
     figure.legend(
-        found.values(),
-        found.keys(),
-        loc="outside lower left",
-        ncols=len(found),
-        frameon=False,
-        fontsize=9,
+        entries.values(), entries.keys(), loc="outside lower left", ncols=max(1, len(entries))
     )

@@ -1,17 +1,31 @@
-"""Pages about runs: one builder, and the sections that several tasks show."""
+"""Pages about runs: one builder, one kind of table, and the sections that all tasks share."""
 
 from recurra.reports.card import card
-from recurra.reports.inspection import COLUMNS, inspection_sections, layer_row, watched_sections
-from recurra.reports.page import Picture, Section, Table, amended, carried_over, report
+from recurra.reports.html_page import (
+    Picture,
+    Section,
+    TextTable,
+    amended,
+    carried_over,
+    drawn_section,
+    report,
+)
+from recurra.reports.inspection_report import (
+    COLUMNS,
+    inspection_sections,
+    layer_row,
+    watched_sections,
+)
 
 __all__ = [
     "COLUMNS",
     "Picture",
     "Section",
-    "Table",
+    "TextTable",
     "amended",
     "card",
     "carried_over",
+    "drawn_section",
     "inspection_sections",
     "layer_row",
     "report",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from recurra.reports.page import Section, Table
+from recurra.reports.html_page import Section, TextTable
 
 __all__ = ["card"]
 
@@ -32,11 +32,10 @@ def card(title: str, sections: Sequence[Section], use: Sequence[str]) -> str:
 
 def _section(section: Section) -> str:
     content = section.content
-    if isinstance(content, Table):
-        lines = _table(content)
+    if isinstance(content, TextTable):
+        lines = [content.markdown()]
     elif isinstance(content, Mapping):
-        lines = [f"- {_sentence(name)}: {value}" if name else str(value)
-                 for name, value in content.items()]  # fmt: skip
+        lines = [f"- {_sentence(name)}: {value}" for name, value in content.items()]
     elif isinstance(content, str):
         lines = [content]
     else:
@@ -46,8 +45,3 @@ def _section(section: Section) -> str:
 
 def _sentence(name: str) -> str:
     return name[0].upper() + name[1:]
-
-
-def _table(table: Table) -> list[str]:
-    lines = [table.columns, ["---"] * len(table.columns), *table.rows]
-    return ["| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines]

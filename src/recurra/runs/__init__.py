@@ -1,1 +1,5 @@
-"""A run on disk: the directory, its files, and how they are written."""
+"""A run on disk: the directory that a training writes and everything else reads."""
+
+from recurra.runs.run import Run
+
+__all__ = ["Run"]

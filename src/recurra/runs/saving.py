@@ -1,19 +1,23 @@
-"""Saving that fails says why, what is left, and how to go on."""
+"""Files of a run: tensors, files that grow by lines, and errors of saving that name the remedy.
+
+torch is loaded where tensors are saved or read, and not before.
+"""
 
 import contextlib
 import errno
 import json
+import logging
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-
-import safetensors
-import safetensors.torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from recurra.errors import RunError, TrainingError
 
-__all__ = ["from_bytes", "metadata_of", "saving", "to_bytes"]
+if TYPE_CHECKING:
+    from torch import Tensor
 
+__all__ = ["Lines", "from_bytes", "metadata_of", "saving", "to_bytes"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -26,8 +30,8 @@ def saving(what: str, run: Path) -> Iterator[None]:
     except OSError as error:
         why = "the disk is full" if error.errno in _FULL else error.strerror or str(error)
         raise TrainingError(
-            f"{what} of {run} could not be saved: {why}. {_intact(run)}; put that right, "
-            "then go on with --resume (from Python: resume=True)."
+            f"{what} of {run} could not be saved: {why}. {_intact(run)}; fix that, then resume "
+            "with --resume (from Python: resume=True)."
         ) from error
 
 
@@ -36,8 +40,10 @@ def _intact(run: Path) -> str:
     return f"The checkpoint {saved[-1].name} is intact" if saved else "No checkpoint is there yet"
 
 
-def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
+def to_bytes(tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str] | None = None) -> bytes:
     """The tensors in the format of safetensors; any device, any strides, shared storage or not."""
+    import safetensors.torch
+
     # Tied weights share storage, which safetensors refuses: each name gets a copy of its own.
     copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     return safetensors.torch.save(copies, None if metadata is None else dict(metadata))
@@ -53,12 +59,57 @@ def metadata_of(data: bytes) -> dict[str, str]:
     return found if isinstance(found, dict) else {}
 
 
-def from_bytes(data: bytes, where: str) -> dict[str, Tensor]:
+def from_bytes(data: bytes, where: str) -> "dict[str, Tensor]":
     """The tensors, on the CPU; `RunError` where `data` (found at `where`) isn't safetensors."""
+    import safetensors.torch
+
     try:
         views = safetensors.torch.load(data)
     except safetensors.SafetensorError as error:
-        raise RunError(f"{where} is no safetensors file: {error}.") from error
+        raise RunError(f"{where} is not a safetensors file: {error}.") from error
     # The views lie in `data` wherever the format put them: a copy is aligned, as bit-identical
     # arithmetic wants it, and writable.
     return {name: view.clone() for name, view in views.items()}
+
+
+class Lines:
+    """The file `name` of the run at `run`, a JSON object a line; it need not exist yet."""
+
+    def __init__(self, run: Path, name: str) -> None:
+        self._run, self._name = run, name
+        self._path = run / name
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Add one line, in a single write."""
+        data = (json.dumps(line) + "\n").encode()
+        with saving(self._name, self._run), self._path.open("ab", buffering=0) as file:
+            file.write(data)
+
+    def read(self) -> list[dict[str, Any]]:
+        """The lines so far, in order; one still being written is left out."""
+        text = self._path.read_text("utf-8") if self._path.exists() else ""
+        try:
+            return [json.loads(line) for line in text.split("\n")[:-1]]
+        except ValueError as error:
+            raise RunError(f"{self._name} of {self._run} is damaged: {error}.") from error
+
+    def sync(self) -> int:
+        """Wait until the disk has the file; its size in bytes, 0 where there is none."""
+        if not self._path.exists():
+            return 0
+        with saving(self._name, self._run), self._path.open("ab") as file:
+            os.fsync(file.fileno())
+            return file.tell()
+
+    def truncate(self, size: int) -> None:
+        """Cut the file back to `size` bytes, as it was when a checkpoint was saved."""
+        if size == 0 and not self._path.exists():
+            return
+        with saving(self._name, self._run), self._path.open("ab") as file:
+            if file.tell() < size:
+                logging.getLogger("recurra").warning(
+                    "%s of %s is shorter than at its checkpoint: lines are lost.",
+                    self._name,
+                    self._run,
+                )
+            file.truncate(min(size, file.tell()))

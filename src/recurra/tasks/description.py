@@ -14,17 +14,17 @@ import torch
 from torch import nn
 
 from recurra import __version__
-from recurra.errors import MissingExtra, RunError
+from recurra.errors import RecurraWarning, RunError
 from recurra.files import write_atomic
 from recurra.insight import Inspection
-from recurra.plots import plot_learning, svg
+from recurra.plots import plot_members
 from recurra.reports import (
-    Picture,
     Section,
-    Table,
+    TextTable,
     amended,
     card,
     carried_over,
+    drawn_section,
     inspection_sections,
     report,
     watched_sections,
@@ -48,6 +48,7 @@ class Description:
     seed: int
     metric: str
     sources: Sequence[Mapping[str, Any]]
+    start: str | None
     members: Sequence[Run]
 
 
@@ -80,7 +81,7 @@ def training_section(results: Sequence[TrainingResult], seed: int, metric: str) 
         )
         for number, result in enumerate(results)
     ]
-    return Section("Training", Table(columns, rows))
+    return Section("Training", TextTable(columns, rows))
 
 
 def add_inspection(
@@ -106,7 +107,8 @@ def _origin(about: Description) -> list[Section]:
         f"{source['name']}: {source['path'] or 'in memory'} (SHA-256 {source['sha256']})"
         for source in about.sources
     ]
-    return [Section("Origin", {"made with": versions, "data": "; ".join(data)})]
+    start = {} if about.start is None else {"start": about.start}
+    return [Section("Origin", {"made with": versions, "data": "; ".join(data), **start})]
 
 
 def _curves(members: Sequence[Run]) -> list[Section]:
@@ -119,10 +121,7 @@ def _curves(members: Sequence[Run]) -> list[Section]:
     lines = {f"member {number + 1}": run.metrics() for number, run in enumerate(members)}
     if not any("loss" in line for rows in lines.values() for line in rows):
         return [Section("Learning curves", "No step was logged.")]
-    try:
-        return [Section("Learning curves", Picture(svg(plot_learning(lines)), _LEARNT))]
-    except MissingExtra as absent:
-        return [Section("Learning curves", str(absent))]
+    return [drawn_section("Learning curves", lambda: plot_members(lines), _LEARNT)]
 
 
 def _keep_inspection(run: Run, page: str) -> str:
@@ -133,7 +132,7 @@ def _keep_inspection(run: Run, page: str) -> str:
     try:
         return carried_over(path.read_text("utf-8", "replace"), page, _BLOCK)
     except RunError as error:
-        warnings.warn(f"{path} is replaced: {error}", stacklevel=2)
+        warnings.warn(f"{path} is replaced: {error}", RecurraWarning, stacklevel=2)
         return page
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
+import importlib
+import inspect
 import os
 import shutil
 import tempfile
+import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,15 +19,17 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import torch
 from torch import nn
 
+from recurra.config.options import config_from_mapping
 from recurra.config.task import TaskConfig
 from recurra.errors import ConfigError, RunError
 from recurra.insight import Inspection, inspect_model
+from recurra.runs import ranks
 from recurra.runs.run import Run
 from recurra.tasks import record
 from recurra.tasks.description import Description, add_inspection, describe
-from recurra.tasks.session import Session
-from recurra.tasks.signature import Named
-from recurra.tasks.task import Evaluation, Task
+from recurra.tasks.session import Session, weights_digest
+from recurra.tasks.signature import Named, options_of
+from recurra.tasks.task import Evaluation, Facts, Task
 from recurra.tasks.warm_start import freeze, start_from
 from recurra.training import Progress, RichProgress, TrainingResult, fit
 
@@ -36,7 +43,7 @@ class _Interrupted(Exception):
     """A training was ended by a signal, saved."""
 
 
-class Estimator(Named, Generic[Config, Product]):
+class Estimator(Named[Config], Generic[Config, Product]):
     """A model of a task: `fit` trains it into a run, `load` brings one back.
 
     Any field of the task's configuration may be given by name. `results` are those of the
@@ -49,11 +56,12 @@ class Estimator(Named, Generic[Config, Product]):
     def __init__(self, config: Config) -> None:
         self.config = config
         self.results: tuple[TrainingResult, ...] = ()
-        self.validation: Evaluation | None = None
         self.run: Run | None = None
         self._task: Task[Config, Any, Product] = self.task(config)
         self._product: Product | None = None
+        self._validation: Evaluation | None = None
         self._data: Any = None
+        self._facts: Facts | None = None
 
     def fit(
         self,
@@ -87,18 +95,28 @@ class Estimator(Named, Generic[Config, Product]):
             raise ConfigError(
                 f"resume = true, and the run is {given}; a run is resumed from `out`, as it is."
             )
-        self._forget()
+        self._check_others(others)
         place, temporary = self._place(out)
         begin = self._resumed if resume else self._begun
-        models, data, run = begin(place, overwrite or temporary, data, others)
-        self.run, self._data = run, data
-        shown = _shown(progress, self._task.unit, self.config)
-        with contextlib.suppress(_Interrupted):
-            self._train(models, data, run, resume, shown, describes=not temporary)
+        task, models, read, run = begin(place, overwrite or temporary, data, others)
+        # Not before what would be refused is refused.
+        self._forget()
+        self.config, self._task, self.run, self._data = task.config, task, run, read
+        for note in task.notes(read):
+            warnings.warn(note, task.warning, stacklevel=2)
+        shown = _shown(progress, task.unit, self.config)
+        if shown is not None and not resume and "start" in run.config:
+            shown.message(run.config["start"])
+        with run.locked(), contextlib.suppress(_Interrupted):
+            self._train(models, read, run, resume, shown, describes=not temporary)
         return self
 
     def evaluate(self, data: Any = None, **options: Any) -> Evaluation:
-        """Measure the model on data, or without any on the run's own held-out data."""
+        """Measure the model on data, or without any on the run's own held-out data.
+
+        `options` are those of the task's evaluation; ConfigError for another.
+        """
+        config_from_mapping(self.config.evaluation, options)
         product = self._ready()
         read = self._own_data() if data is None else self._task.read_measured(data)
         return self._task.evaluate(product, read, **options)
@@ -127,7 +145,7 @@ class Estimator(Named, Generic[Config, Product]):
         read = self._own_data() if data is None else self._task.read_measured(data)
         probe = self._task.probe(read, rows=rows, steps=steps)
         module = self._task.module(product).eval()
-        metrics = _folder(run, 0, self.config.ensemble).metrics()
+        metrics = _member(run, 0, self.config.ensemble).metrics()
         found = inspect_model(module, probe.inputs, loss=probe.loss, metrics=metrics)
         return found, add_inspection(run, None if out is None else Path(out), found, probe, module)
 
@@ -158,14 +176,37 @@ class Estimator(Named, Generic[Config, Product]):
         model.run = run
         return model
 
+    @classmethod
+    def resuming(cls, path: str | os.PathLike[str], given: Mapping[str, Any]) -> Self:
+        """An estimator to resume the run at `path` with, some settings given besides."""
+        return cls.from_config(record.resumed_config(Run.open(path), cls.task, given), given)
+
+    @property
+    def validation(self) -> Evaluation | None:
+        """The evaluation on the data that `fit` held out, None where it held out none."""
+        if self._validation is None and self.results and self._product is not None:
+            self._validation = self._task.held_out(self._product, self._data)
+        return self._validation
+
+    @property
+    def metric(self) -> str:
+        """The name of the number that chooses the best weights."""
+        return (self.config.best_metric or self._task.metric).name
+
+    def facts(self) -> Facts:
+        """Sections about data, model and quality, and commands for the run's next steps."""
+        if self._facts is None:
+            self._facts = self._task.facts(self._ready(), self._own_data(), self.validation)
+        return self._facts
+
     def figures(self) -> Mapping[str, float]:
         """The figures of a comparison."""
         return self._task.test(self._ready(), self._own_data())
 
     def _begun(
         self, out: Path, overwrite: bool, data: Any, others: dict[str, Any]
-    ) -> tuple[list[nn.Module], Any, Run]:
-        """Models before their first step. Nothing is replaced before all has been checked."""
+    ) -> tuple[Task[Config, Any, Product], list[nn.Module], Any, Run]:
+        """Task, models before their first step, data and run. Nothing is replaced unchecked."""
         task = self.task(self.config)
         read = task.read(data, **others)
         start = None if self.config.start is None else Run.open(self.config.start)
@@ -176,27 +217,31 @@ class Estimator(Named, Generic[Config, Product]):
         said = [start_from(module, start) for module in models] if start is not None else []
         for number in range(len(models)):
             task.member(number).windows(read)
-        self.config = task.config = record.recorded(task, data, read)
-        self._task = task
+        task.validation(read)
+        task.config = record.recorded(task, data, read)
         settings = record.write_record(task, read, models, said[0] if said else None)
-        return models, read, Run.create(out, settings, overwrite=overwrite)
+        return task, models, read, Run.create(out, settings, overwrite=overwrite)
 
     def _resumed(
         self, out: Path, overwrite: bool, data: Any, others: dict[str, Any]
-    ) -> tuple[list[nn.Module], Any, Run]:
-        """Models as the run began; their checkpoints follow when training begins."""
+    ) -> tuple[Task[Config, Any, Product], list[nn.Module], Any, Run]:
+        """Task, models as the run began, data and run; checkpoints follow when training begins."""
         run = Run.open(out)
         config = record.resumed_config(run, self.task, self._given)
         task = self.task(config, run.config["context"])
         record.check_task(run, task, strict=True)
+        if data is None and not config.data:
+            record.check_readable(run)
         read = task.read(data, **others)
         record.check_sources(run, task.sources(read))
         models = _built(task)
         record.check_cells(run, models)
-        self.config = task.config = record.recorded(task, data, read)
-        self._task = task
-        run.save_config({**run.config, "settings": record.settings_of(self.config)})
-        return models, read, run
+        for number, module in enumerate(models):
+            if config.start is not None and not _has_begun(run, number, len(models)):
+                start_from(module, Run.open(config.start))
+        task.config = record.recorded(task, data, read)
+        run.save_config({**run.config, "settings": record.settings_of(task.config)})
+        return task, models, read, run
 
     def _train(
         self,
@@ -220,19 +265,18 @@ class Estimator(Named, Generic[Config, Product]):
         results = [record.result_of(result) for result in self.results]
         run.save_config({**run.config, "artefacts": facts, "results": results})
         if describes:
-            self.validation = task.held_out(product, data)
             describe(run, self._description())
 
     def _description(self) -> Description:
-        facts = self._task.facts(self._ready(), self._data, self.validation)
         run, members = self._run(), self.config.ensemble
         return Description(
-            facts,
+            self.facts(),
             self.results,
             self.config.seed,
-            self._task.metric.name,
+            self.metric,
             run.config["sources"],
-            [_folder(run, number, members) for number in range(members)],
+            run.config.get("start"),
+            [_member(run, number, members) for number in range(members)],
         )
 
     def _own_data(self) -> Any:
@@ -253,25 +297,33 @@ class Estimator(Named, Generic[Config, Product]):
         return Path(folder), True
 
     def _forget(self) -> None:
-        self.results, self.validation, self.run = (), None, None
-        self._product = self._data = None
+        self.results, self.run = (), None
+        self._product = self._validation = self._data = self._facts = None
+
+    def _check_others(self, others: dict[str, Any]) -> None:
+        """Raise TypeError for data that the task does not name, with a remedy for a setting."""
+        parameters = inspect.signature(self.task.read).parameters.values()
+        named = {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+        settings = {field.name for field in dataclasses.fields(self.config)}
+        for name in others:
+            if name not in named:
+                made = f"{type(self).__name__}({name}=...)"
+                hint = f"; it is a setting: {made}" if name in settings else ""
+                raise TypeError(f"fit() got an unexpected keyword argument {name!r}{hint}")
 
     def _run(self) -> Run:
-        if self.run is None:
-            raise RunError(
-                f"The model is not trained yet; call fit, or {type(self).__name__}.load."
-            )
+        assert self.run is not None  # of a model that is ready
         return self.run
 
     def _ready(self) -> Product:
-        if self._product is None and self.results:
+        if self._product is not None:
+            return self._product
+        if self.results:
             raise RunError(
                 f"The training was interrupted after {self.results[-1].steps:,} steps; resume it "
                 "with fit(..., resume=True), or load the run for its best weights so far."
             )
-        self._run()
-        assert self._product is not None
-        return self._product
+        raise RunError(f"The model is not trained yet; call fit, or {type(self).__name__}.load.")
 
 
 class _Stages:
@@ -302,7 +354,7 @@ class _Stages:
     def _train(
         self, stage: str, number: int, members: int, model: nn.Module, task: Task[Any, Any, Any]
     ) -> TrainingResult:
-        run, resume = self._member_run(stage, number, members)
+        run, resume = self._member_run(stage, number, members, model)
         result = fit(
             model,
             task.windows(self._data),
@@ -318,23 +370,40 @@ class _Stages:
         model.eval()
         return result
 
-    def _member_run(self, stage: str, number: int, members: int) -> tuple[Run, bool]:
-        folder = self._run.path
-        folder = folder / "members" / str(number) if members > 1 else folder
-        folder = folder / stage if stage else folder
-        if folder == self._run.path:
+    def _member_run(
+        self, stage: str, number: int, members: int, model: nn.Module
+    ) -> tuple[Run, bool]:
+        """The run of a member's stage, and whether it is resumed.
+
+        A further stage is not, where the one before it has changed the weights it starts from.
+        """
+        if members == 1 and not stage:
             return self._run, self._resume
-        resume = self._resume and (folder / "manifest.json").exists()
-        run = Run.open(folder) if resume else Run.create(folder, {"member": number})
-        return run, resume
+        folder = self._run.path / "members" / str(number) if members > 1 else self._run.path
+        folder = folder / "stages" / stage if stage else folder
+        config = {"member": number, **({"start": weights_digest([model])} if stage else {})}
+        # Rank 0 answers for all: it may make the run before another one looks.
+        if self._resume and ranks.on_first((folder / "manifest.json").exists):
+            run = Run.open(folder)
+            if run.config == config:
+                return run, True
+        return Run.create(folder, config, overwrite=True), False
 
 
+@functools.cache
 def estimator_for(task: type[Task[Any, Any, Any]]) -> type[Estimator[Any, Any]]:
-    """The estimator of a task: its own, where it has one, else a plain one."""
-    own: type[Estimator[Any, Any]] | None = getattr(task, "estimator", None)
-    if own is not None:
+    """The estimator of a task: its own, where it names one, else a plain one."""
+    if task.estimator:
+        module, _, name = task.estimator.partition(":")
+        own: type[Estimator[Any, Any]] = getattr(importlib.import_module(module), name)
         return own
-    return type(f"{task.__name__}Estimator", (Estimator,), {"task": task, "__module__": __name__})
+
+    @options_of(task.configuration)
+    def init(self: Estimator[Any, Any], config: Any) -> None:
+        Estimator.__init__(self, config)
+
+    body = {"task": task, "__init__": init, "__module__": task.__module__, "__doc__": task.__doc__}
+    return type(f"{task.__name__}Estimator", (Estimator,), body)
 
 
 def _built(task: Task[Any, Any, Any]) -> list[nn.Module]:
@@ -348,8 +417,17 @@ def _built(task: Task[Any, Any, Any]) -> list[nn.Module]:
     return models
 
 
-def _folder(run: Run, number: int, members: int) -> Run:
-    return run if members == 1 else Run.open(run.path / "members" / str(number))
+def _folder(run: Run, number: int, members: int) -> Path:
+    return run.path if members == 1 else run.path / "members" / str(number)
+
+
+def _member(run: Run, number: int, members: int) -> Run:
+    return run if members == 1 else Run.open(_folder(run, number, members))
+
+
+def _has_begun(run: Run, number: int, members: int) -> bool:
+    """Tell whether the training of a member has left a checkpoint to resume from."""
+    return any((_folder(run, number, members) / "checkpoints").glob("step-*"))
 
 
 def _shown(progress: Progress | bool | None, unit: str, config: TaskConfig) -> Progress | None:

@@ -14,7 +14,7 @@ from torch.nn.utils import parametrizations
 from recurra.config.network import Initialiser, NetworkConfig
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent, Stack, activation_penalty, init, temporal_activation_penalty
-from recurra.nn.init.layout import layers_of
+from recurra.nn.init.stored_parameters import layer_parameters
 
 __all__ = ["ActivationPenalties", "initialise", "penalised", "recurrent_layers"]
 
@@ -94,19 +94,19 @@ def _keep_orthogonal(module: nn.Module) -> None:
 
     A matrix of several gates is taller than wide, and has no orthogonal form as a whole.
     """
-    parts = [part for layer in layers_of(module) for part in layer.recurrent()]
-    if not parts:
+    matrices = [p for layer in layer_parameters(module) for p in layer.recurrent()]
+    if not matrices:
         raise ConfigError("orthogonal = true, and the cell has no recurrent matrix; leave it out.")
-    for part in parts:
-        shape = tuple(part.value.shape)
+    for parameter in matrices:
+        shape = tuple(parameter.value.shape)
         if len(shape) != 2 or shape[0] != shape[1]:
             raise ConfigError(
-                f"orthogonal = true: {part.attribute} is {' x '.join(map(str, shape))}, and only a "
-                "square matrix stays orthogonal; take a cell with one gate, such as rnn, or "
+                f"orthogonal = true: {parameter.attribute} is {' x '.join(map(str, shape))}, and "
+                "only a square matrix stays orthogonal; take a cell with one gate, such as rnn, or "
                 "init = 'orthogonal', which is for each gate."
             )
-    for part in parts:
-        parametrizations.orthogonal(part.owner, part.attribute)
+    for parameter in matrices:
+        parametrizations.orthogonal(parameter.owner, parameter.attribute)
 
 
 class ActivationPenalties:
@@ -117,9 +117,9 @@ class ActivationPenalties:
         self.temporal = config.temporal_activation_penalty
 
     def __call__(self, kept: Tensor, outputs: Tensor) -> Tensor:
-        """Of outputs (T, B, size) of the layers, and what dropout leaves of them, a scalar.
+        """Penalty, a scalar, on outputs (T, B, size) of the layers; `kept` is them after dropout.
 
-        As in the paper the size of what is left counts, and the changes of the outputs themselves.
+        As in the paper, activations are penalised after dropout and their changes before it.
         """
         penalty = outputs.new_zeros(())
         if self.activation:

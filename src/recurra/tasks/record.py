@@ -34,6 +34,7 @@ from recurra.tasks.task import Source, Task
 from recurra.training import TrainingResult
 
 __all__ = [
+    "cell_digests",
     "check_cells",
     "check_readable",
     "check_sources",
@@ -64,7 +65,7 @@ def write_record(
         "task_digest": _code_digest(type(task)),
         "recurra": __version__,
         "settings": settings_of(task.config),
-        "cells": _cells(models),
+        "cells": cell_digests(models),
         "sources": [dataclasses.asdict(source) for source in task.sources(data)],
         "context": dict(task.context),
         **({} if start is None else {"start": start}),
@@ -79,7 +80,7 @@ def recorded(task: Task[Config, Any, Any], data: Any, read: Any) -> Config:
     listed = isinstance(items, (list, tuple))
     in_memory = any(source.path is None for source in task.sources(read))
     paths = () if in_memory or not listed else tuple(os.path.abspath(item) for item in items)
-    return dataclasses.replace(config, data=paths)
+    return dataclasses.replace(config, data=paths, start=_absolute(config.start))
 
 
 def settings_of(config: TaskConfig) -> dict[str, Any]:
@@ -104,7 +105,8 @@ def resumed_config(
     """A run's configuration with what was given besides; ConfigError for what may not change."""
     config = read_config(run, task)
     again = task.configuration.of({**run.config["settings"], **given})
-    places = (*_PLACES, *getattr(task.configuration, "places", ()))
+    again = dataclasses.replace(again, start=_absolute(again.start))
+    places = (*_PLACES, *task.configuration.places)
     allowed = (*EXTENDABLE, *places)
     for name in given:
         old, new = getattr(config, name), getattr(again, name)
@@ -116,6 +118,10 @@ def resumed_config(
             )
     changed = {name: getattr(again, name) for name in given if name in allowed}
     return dataclasses.replace(config, **changed)
+
+
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else os.path.abspath(path)
 
 
 def check_sources(run: Run, sources: Sequence[Source]) -> None:
@@ -145,7 +151,7 @@ def check_readable(run: Run) -> None:
 
 def check_cells(run: Run, models: Sequence[nn.Module]) -> None:
     """Raise RunError, naming the cell, where its equations are not those of the training."""
-    now = _cells(models)
+    now = cell_digests(models)
     for name, digest in run.config["cells"].items():
         if now.get(name, digest) != digest:
             raise RunError(
@@ -198,7 +204,7 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
 
 
-def _cells(models: Sequence[nn.Module]) -> dict[str, str]:
+def cell_digests(models: Sequence[nn.Module]) -> dict[str, str]:
     """The digest of every cell in the models, by the cell's name."""
     parts = (getattr(module, "cell", None) for model in models[:1] for module in model.modules())
     return {type(cell).__name__: cell.digest() for cell in parts if isinstance(cell, Cell)}

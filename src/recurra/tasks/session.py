@@ -18,6 +18,7 @@ Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 
 _FORMAT = "recurra session 1"
+"""The one key of a saved session's metadata; the digest of its model is the value."""
 
 
 class Session(ABC, Generic[Chunk, Result]):
@@ -48,7 +49,7 @@ class Session(ABC, Generic[Chunk, Result]):
 
     def save(self) -> bytes:
         """The stream as it is now, as bytes that `restore` reads."""
-        return to_bytes(self.state(), {"format": _FORMAT, "model": self._digest})
+        return to_bytes(self.state(), {_FORMAT: self._digest})
 
     def restore(self, saved: bytes) -> None:
         """Go back to a saved state, perhaps in another process.
@@ -56,9 +57,9 @@ class Session(ABC, Generic[Chunk, Result]):
         Raises RunError for bytes that are no saved session, or that of another model.
         """
         about = metadata_of(saved)
-        if about.get("format") != _FORMAT:
+        if _FORMAT not in about:
             raise RunError("These bytes are not a saved session; give what `save` returned.")
-        if about.get("model") != self._digest:
+        if about[_FORMAT] != self._digest:
             raise RunError(
                 "The session was saved by another model, or by other weights; restore it with the "
                 "run that saved it."

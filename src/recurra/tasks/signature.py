@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, get_type_hints
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, get_type_hints
 
 from recurra.config.task import TaskConfig
 
@@ -47,14 +47,14 @@ def options_of(
     return decorate
 
 
-class Named:
+class Named(Generic[Config]):
     """Settings by name: `get_params`, `set_params`, and a repr of those that were given."""
 
-    config: TaskConfig
+    config: Config
     _given: Mapping[str, Any]
 
     @classmethod
-    def from_config(cls, config: TaskConfig, given: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Config, given: Mapping[str, Any]) -> Self:
         """An estimator with a configuration that is there already."""
         made = cls.__new__(cls)
         made._given = dict(given)

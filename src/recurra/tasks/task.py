@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.config.task import Published, TaskConfig
+from recurra.errors import ConfigError, RecurraWarning
 from recurra.nn.states import State
 from recurra.reports import Section
 from recurra.tasks.session import Session
@@ -149,6 +150,7 @@ class Ensemble(nn.Module):
     ) -> None:
         super().__init__()
         self.models = nn.ModuleList(models)
+        self.train(models[0].training)
         self._join = join
 
     def forward(self, inputs: Any, *state: Any) -> Any:
@@ -170,8 +172,14 @@ class Task(ABC, Generic[Config, Data, Product]):
     """
 
     configuration: ClassVar[type[TaskConfig]]
+    estimator: ClassVar[str] = ""
+    """The task's own estimator, as package.module:Class; empty: a plain one."""
+
     metric: ClassVar[Metric] = Metric()
     """The number of `validation` that chooses the best weights, and its direction."""
+
+    warning: ClassVar[type[Warning]] = RecurraWarning
+    """The category of the warnings about data."""
 
     unit: ClassVar[str] = "tokens"
     """The unit of the loss's mean, as progress shows it."""
@@ -200,6 +208,10 @@ class Task(ABC, Generic[Config, Data, Product]):
     def read_measured(self, data: Any, **others: Any) -> Data:
         """Read data to be measured by a trained model, rather than to train on."""
         return self.read(data, **others)
+
+    def notes(self, data: Data) -> Sequence[str]:
+        """Sentences for the user about data that are used all the same: a warning each."""
+        return ()
 
     def record(self, config: Config, data: Data) -> Config:
         """The configuration to keep in a run: with absolute paths, so that it can be read again."""
@@ -300,6 +312,4 @@ class Task(ABC, Generic[Config, Data, Product]):
 
         Raises ConfigError where the task or its model can't be streamed.
         """
-        from recurra.errors import ConfigError
-
         raise ConfigError(f"The task {self.name()} has no stream.")

@@ -15,8 +15,8 @@ _SHOWN = 6
 def start_from(model: nn.Module, run: Run) -> str:
     """Copy weights of a run into a model, by name; a sentence says which.
 
-    A matrix or vector that has grown at its end, by new tokens, keeps the old rows. The members of
-    an ensemble all start from its first one.
+    An embedding or a linear layer that has grown at its end, by new tokens, keeps the old rows. The
+    members of an ensemble all start from its first one.
 
     Raises RunError where nothing fits.
     """
@@ -28,7 +28,7 @@ def start_from(model: nn.Module, run: Run) -> str:
         elif old[name].shape == value.shape:
             value.copy_(old[name])
             copied.append(name)
-        elif _has_grown(old[name], value):
+        elif _has_grown(model.get_submodule(name.rpartition(".")[0]), old[name], value):
             value[: len(old[name])].copy_(old[name])
             grown.append(name)
         else:
@@ -46,24 +46,28 @@ def start_from(model: nn.Module, run: Run) -> str:
 def freeze(model: nn.Module, parts: str) -> None:
     """Keep parameters as they are whose names begin with one of `parts`, separated by commas.
 
-    Raises ConfigError for a part that the model does not have.
+    Raises ConfigError for a part that the model does not have, and where nothing is left to train.
     """
+    # Tied weights under each of their names.
+    every = dict(model.named_parameters(remove_duplicate=False))
     for part in (word.strip() for word in parts.split(",") if word.strip()):
-        names = [name for name, _ in model.named_parameters() if name.startswith(part)]
+        names = [name for name in every if name.startswith(part)]
         if not names:
-            roots = sorted({name.partition(".")[0] for name, _ in model.named_parameters()})
+            roots = sorted({name.partition(".")[0] for name in every})
             raise ConfigError(
                 f"freeze = {parts!r}: no parameter's name begins with {part!r}; the model has "
                 f"{', '.join(roots)}."
             )
         for name in names:
-            model.get_parameter(name).requires_grad_(False)
+            every[name].requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in every.values()):
+        raise ConfigError(f"freeze = {parts!r}: nothing is left to train; freeze fewer parts.")
 
 
-def _has_grown(old: Tensor, new: Tensor) -> bool:
+def _has_grown(owner: nn.Module, old: Tensor, new: Tensor) -> bool:
+    # The rows of other modules, such as the gates of a recurrent layer, don't grow at their end.
     return (
-        old.dim() == new.dim()
-        and old.dim() > 0
+        isinstance(owner, (nn.Embedding, nn.Linear))
         and old.shape[1:] == new.shape[1:]
         and len(old) < len(new)
     )

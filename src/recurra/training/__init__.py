@@ -25,27 +25,12 @@ from recurra.lazy import attach
 
 if TYPE_CHECKING:
     from recurra.config.options import config_from_mapping
-    from recurra.config.training import TrainingConfig
+    from recurra.config.training import Metric, TrainingConfig
     from recurra.nn.states import State
     from recurra.runs.run import Run
     from recurra.training.loop import TrainingResult, fit
-    from recurra.training.progress import Progress, RichProgress
-    from recurra.training.protocols import Loss, Metric, Validate, Windows
-
-_LAZY = {
-    "Loss": "recurra.training.protocols",
-    "Metric": "recurra.training.protocols",
-    "Progress": "recurra.training.progress",
-    "RichProgress": "recurra.training.progress",
-    "Run": "recurra.runs.run",
-    "State": "recurra.nn.states",
-    "TrainingConfig": "recurra.config.training",
-    "TrainingResult": "recurra.training.loop",
-    "Validate": "recurra.training.protocols",
-    "Windows": "recurra.training.protocols",
-    "config_from_mapping": "recurra.config.options",
-    "fit": "recurra.training.loop",
-}
+    from recurra.training.progress import RichProgress
+    from recurra.training.protocols import Loss, Progress, Validate, Windows
 
 __all__ = [
     "Loss",
@@ -62,5 +47,20 @@ __all__ = [
     "fit",
 ]
 
-
-__getattr__, __dir__ = attach(__name__, _LAZY)
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "Loss": "recurra.training.protocols",
+        "Metric": "recurra.config.training",
+        "Progress": "recurra.training.protocols",
+        "RichProgress": "recurra.training.progress",
+        "Run": "recurra.runs.run",
+        "State": "recurra.nn.states",
+        "TrainingConfig": "recurra.config.training",
+        "TrainingResult": "recurra.training.loop",
+        "Validate": "recurra.training.protocols",
+        "Windows": "recurra.training.protocols",
+        "config_from_mapping": "recurra.config.options",
+        "fit": "recurra.training.loop",
+    },
+)

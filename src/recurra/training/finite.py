@@ -1,4 +1,4 @@
-"""Where numbers stop being finite: the first tensor that went bad, and no bad one ever saved."""
+"""Numbers that aren't finite: the first tensor that went bad is named, and none is ever saved."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from recurra.errors import TrainingError
 from recurra.nn.states import State, tensors_of
+from recurra.runs import ranks
 from recurra.training.protocols import Loss
 from recurra.training.randomness import Before
 
@@ -18,7 +19,7 @@ __all__ = ["first_bad", "require_finite"]
 def first_bad(
     model: nn.Module, loss: Loss, batch: Any, carried: State, before: Before
 ) -> str | None:
-    """The first tensor of a failed step that isn't finite, in words; None if none is found.
+    """Name the first tensor of a failed step that isn't finite; None if all are.
 
     Looks at the parameters, the batch and the carried state, then repeats the step under the same
     random states and watches each module, then each gradient. All is left as before that step.
@@ -35,6 +36,7 @@ def require_finite(model: nn.Module, others: Iterable[Tensor], step: int) -> Non
     bad = _bad_weight(model)
     if bad is None and any(_is_bad(tensor) for tensor in others):
         bad = "the state of the optimiser, or the state carried from window to window"
+    bad = next(filter(None, ranks.share(bad)), None)
     if bad:
         when = f"After step {step}" if step else "Before the first step"
         remedy = "lower learning_rate or set clip_norm" if step else "look at how it is initialised"

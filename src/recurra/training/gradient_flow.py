@@ -1,9 +1,9 @@
-"""How far back in time the gradient of a training step reaches, as that step has it anyway.
+"""Gradient flow while training: how far back in time the gradient of a training step reaches.
 
-The whole of dL/dh_t is a by-product of the step's own backward pass. Where every step has a loss of
-its own it tells nothing of distance: the gradient from afar hides behind the one from here. There
-the gradient that reaches a layer's last output goes back alone through that layer once more, which
-is why only some steps are watched.
+dL/dh_t is a by-product of the step's own backward pass. Where every step has a loss of its own, its
+norm says nothing about distance, because the loss of the same step dominates it. There the gradient
+of a layer's last output is sent back alone through that layer a second time, which is why only some
+steps are watched.
 """
 
 import contextlib
@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from recurra.nn.execute import Sequences
-from recurra.nn.observe.gradients import Watch
-from recurra.nn.observe.observer import looking, named
+from recurra.nn.observe.gradients import GradientObserver
+from recurra.nn.observe.observer import observing, reporting_names
 from recurra.ragged import padded, within
 
 __all__ = ["DISTANCES", "Flow", "distances", "flowing"]
 
 DISTANCES = 64
-"""At so many distances at most a norm is kept."""
+"""The most distances at which norms are stored."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class _Steps:
 
     @classmethod
     def of(cls, x: Tensor, sequences: Sequences) -> "_Steps":
-        """Those of x (T, B, I), or (N, I) where it is packed."""
+        """The steps of x (T, B, I), or (N, I) where it is packed."""
         steps, lengths = sequences.steps, sequences.lengths
         if lengths is None:
             lengths = torch.full((x.shape[1],), steps, device=x.device)
@@ -66,7 +66,7 @@ class _Steps:
 
 
 @dataclass(eq=False)
-class Flow(Watch):
+class Flow(GradientObserver):
     """Norms by layer and direction, (T,) each, by the distance from each row's last step.
 
     `whole` is of dL/dh_t; `ends`, where it differs, of the share that the gradient of each row's
@@ -76,7 +76,7 @@ class Flow(Watch):
     whole: dict[str, Tensor] = field(default_factory=dict)
     ends: dict[str, Tensor] = field(default_factory=dict)
 
-    def follow(
+    def hook(
         self,
         name: str,
         x: Tensor,
@@ -84,7 +84,7 @@ class Flow(Watch):
         y: Tensor,
         sequences: Sequences,
     ) -> Tensor:
-        """Have both norms noted; the outputs are a view."""
+        """Record both norms during the backward pass; the outputs are returned as a view."""
         if not y.requires_grad:
             return y
         steps = _Steps.of(x, sequences)
@@ -123,12 +123,12 @@ class Flow(Watch):
 
 @contextlib.contextmanager
 def flowing(model: nn.Module) -> Iterator[Flow]:
-    """Watch one step of training; nothing is noted of what torch.compile has compiled."""
+    """Watch one step of training; nothing is recorded of what torch.compile has compiled."""
     found = Flow()
     if any(map(_is_compiled, model.modules())):
         yield found
         return
-    with looking(found), named(model, found):
+    with observing(found), reporting_names(model, found):
         yield found
 
 

@@ -5,33 +5,38 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGINT
 from typing import Literal
 
 import torch
 from torch import nn
 
-from recurra.config.training import TrainingConfig
+from recurra.config.training import Metric, TrainingConfig
 from recurra.errors import ConfigError, DataError, TrainingError
+from recurra.interrupts import Interrupts
+from recurra.runs import ranks
 from recurra.runs.run import Run
-from recurra.training.checkpointing import Keeper
-from recurra.training.clipping import set_bptt_clip
-from recurra.training.interrupts import Interrupts
-from recurra.training.loop_state import LoopState
-from recurra.training.metrics import Meter, Recorder, summary_writer
-from recurra.training.optim import make_optimizer
-from recurra.training.progress import Progress, Silent
-from recurra.training.protocols import Loss, Metric, Validate, Windows
+from recurra.training.checkpointing import Checkpoints
+from recurra.training.distributed import seed_of_rank, sharded, synchronise
+from recurra.training.loop_state import LoopState, Meter, Recorder, summary_writer
+from recurra.training.optim import make_optimizer, trained
+from recurra.training.protocols import Loss, Progress, Silent, Validate, Windows
 from recurra.training.randomness import evaluating
-from recurra.training.step import Stepper
+from recurra.training.step import Stepper, set_bptt_clip
 
 __all__ = ["Stopped", "TrainingResult", "fit"]
 
 Stopped = Literal["finished", "early", "steps", "time", "interrupted"]
 
+_LOSS = Metric()
+
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training came to; `best` is the best validation with its `step`, empty without one."""
+    """Outcome of a training; `best` is the best validation with its `step`, empty without one.
+
+    `signal` is the number of the signal that interrupted it, None for any other end.
+    """
 
     steps: int
     epochs: int
@@ -40,6 +45,7 @@ class TrainingResult:
     clipped_share: float
     stopped: Stopped
     path: Path
+    signal: int | None = None
 
 
 def fit(
@@ -50,7 +56,7 @@ def fit(
     config: TrainingConfig,
     run: Run,
     validate: Validate | None = None,
-    metric: Metric = Metric(),  # noqa: B008  (frozen)
+    metric: Metric = _LOSS,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> TrainingResult:
@@ -58,31 +64,38 @@ def fit(
 
     `loss(model, batch, state)` gives the mean loss in nats, the number of tokens it is the mean of,
     and the state for the next window. That state is detached there (truncated BPTT) and None at the
-    start of each epoch. `validate(model)` gives numbers with "loss" among them; model.safetensors
-    holds the best weights by that, the last ones without it, and `model` itself always the last.
+    start of each epoch. `validate(model)` gives numbers by name, and model.safetensors holds the
+    weights that were best by one of them: `metric`, unless `config.best` names another. Without a
+    validation it holds the last weights, as `model` itself always does.
 
-    torch's random numbers are seeded with `config.seed`. `resume` goes on from the newest
-    checkpoint to the same bits as if training had never stopped; a run without one starts anew.
-    The first Ctrl-C ends after the step under way, saved; the second at once.
+    torch's random numbers are seeded with `config.seed`. `resume` starts from the newest checkpoint
+    and ends with the same bits as if training had never stopped; without a checkpoint it starts
+    from the beginning. The first Ctrl-C or SIGTERM ends after the step under way, saved; the second
+    at once. Under torchrun every process calls this, and `windows` has `shard(rank, world)`.
 
     Raises `TrainingError` for a loss or gradient that isn't finite (naming the first tensor that
-    went bad) and for a full disk, `RunError` for a damaged checkpoint, `ConfigError` for options
-    that this model can't have, `DataError` where `windows` is empty or not the checkpoint's.
+    went bad) and for a full disk, `RunError` for a damaged checkpoint or a run that another process
+    trains, `ConfigError` for options that this model can't have, `DataError` where `windows` is
+    empty or not the checkpoint's.
     """
+    windows = sharded(windows)
     _check(model, windows, config, validate)
+    metric = config.best_metric or metric
     optimizer = make_optimizer(model, config)
     model.train()
     total = min(config.epochs * len(windows), config.max_steps or sys.maxsize)
     loop = _Loop(
-        Stepper(model, windows, loss, optimizer, config, total),
-        Keeper(run, model, optimizer, len(windows)),
+        Stepper(model, tuple(trained(model).values()), windows, loss, optimizer, config, total),
+        Checkpoints(run, model, optimizer, len(windows), metric),
         run,
         validate,
-        progress or Silent(),
+        metric,
+        progress if progress is not None and ranks.rank() == 0 else Silent(),
     )
-    with loop.interrupts:
+    with run.locked(), loop.interrupts:
         loop.begin(resume)
         stopped = loop.run_to_end()
+        ranks.wait()  # for what rank 0 has written
     return loop.result(stopped)
 
 
@@ -91,21 +104,36 @@ def _check(
 ) -> None:
     if len(windows) == 0:
         raise DataError("The data has no window to train on; it needs at least one.")
-    if config.patience is not None and validate is None:
-        raise ConfigError(
-            f"patience = {config.patience} needs a validation; give data to validate on, or leave "
-            "patience out."
-        )
+    for name in ("patience", "best"):
+        if validate is None and getattr(config, name) is not None:
+            raise ConfigError(
+                f"{name} = {getattr(config, name)} needs a validation; give data to validate on, "
+                f"or leave {name} out."
+            )
     if config.tensorboard:
         summary_writer()
     if config.clip_bptt is not None:
         set_bptt_clip(model, config.clip_bptt)
 
 
+def _check_validation(numbers: dict[str, float], metric: Metric, step: int) -> None:
+    if metric.name not in numbers:
+        raise ConfigError(
+            f"The best weights are to be chosen by {str(metric)!r}, and the validation gives "
+            f"{', '.join(numbers) or 'nothing'}; name one of these: best = 'NAME:min' or "
+            "'NAME:max'."
+        )
+    if not all(map(math.isfinite, numbers.values())):
+        raise TrainingError(
+            f"The validation after step {step} gave {numbers}, and every number must be finite: "
+            "lower learning_rate or clip_norm, or look at the validation data."
+        )
+
+
 def _where(state: LoopState) -> str:
     if state.step == 0:
         return "No step is saved yet: training starts from the beginning."
-    return f"Going on after step {state.step}."
+    return f"Resuming after step {state.step}."
 
 
 class _Loop:
@@ -114,41 +142,45 @@ class _Loop:
     def __init__(
         self,
         stepper: Stepper,
-        keeper: Keeper,
+        checkpoints: Checkpoints,
         run: Run,
         validate: Validate | None,
+        metric: Metric,
         progress: Progress,
     ) -> None:
-        self.stepper, self.keeper, self.run = stepper, keeper, run
-        self.validate, self.progress = validate, progress
+        self.stepper, self.checkpoints, self.run = stepper, checkpoints, run
+        self.validate, self.metric, self.progress = validate, metric, progress
         self.model, self.config = stepper.model, stepper.config
         self.interrupts = Interrupts()
+        self.signal: int | None = None  # that any rank has received
         self.state = LoopState()
         self.recorder = Recorder(run)
 
     def begin(self, resume: bool) -> None:
-        """Start anew, or go on from the newest checkpoint."""
-        torch.manual_seed(self.config.seed)
-        self.state = self.keeper.begin(resume) or self.state
+        """Start from the beginning, or resume from the newest checkpoint."""
+        torch.manual_seed(seed_of_rank(self.config.seed))
+        synchronise(self.model, buffers_alone=False)
+        self.state = self.checkpoints.begin(resume) or self.state
         if resume:
             self.progress.message(_where(self.state))
-        # Before the first step, too: a killed run goes on from the same initial weights.
-        self.keeper.save(self.state)
-        if self.config.tensorboard:
+        # Before the first step, too: a killed run resumes from the same initial weights.
+        self.checkpoints.save(self.state)
+        if self.config.tensorboard and ranks.rank() == 0:
             folder = str(self.run.path / "tensorboard")
             writer = summary_writer()(folder, purge_step=self.state.step + 1)
             self.recorder = Recorder(self.run, writer)
         self.clock = time.monotonic() - self.state.seconds
 
     def run_to_end(self) -> Stopped:
-        """Train until there is a reason to stop, Ctrl-C included; all is saved then."""
+        """Train until there is a reason to stop, a signal included; all is saved then."""
         self.progress.start(self.stepper.total, self.state.step)
         try:
             return self._loop()
         except KeyboardInterrupt:
-            if self.interrupts.pressed > 1:
+            if self.interrupts.received > 1:
                 raise
-            self.keeper.save(self.state)
+            self.checkpoints.save(self.state)
+            self._hear()
             return "interrupted"
         finally:
             self.progress.stop()
@@ -161,16 +193,17 @@ class _Loop:
             self._log_if_due()
             self._validate_if_due()
             self._save_if_due()
-        self.keeper.save(self.state)
-        # What comes after that checkpoint is undone on resuming, so that going on for longer is the
-        # same as never having stopped.
+        self.checkpoints.save(self.state)
+        # What comes after that checkpoint is undone on resuming, so that training for longer is
+        # the same as never having stopped.
         if stopped != "interrupted":
             self._finish()
         return stopped
 
     def _reason_to_stop(self) -> Stopped | None:
         state, config = self.state, self.config
-        if self.interrupts.asked:
+        self._hear()
+        if self.signal is not None:
             return "interrupted"
         if config.patience is not None and state.since_best >= config.patience:
             return "early"
@@ -181,6 +214,12 @@ class _Loop:
         if config.max_minutes is not None and state.seconds >= 60 * config.max_minutes:
             return "time"
         return None
+
+    def _hear(self) -> None:
+        """Tell all ranks of a signal that one of them has received, and of rank 0's time."""
+        every = ranks.numbers([self.interrupts.signal or 0, self.state.seconds])
+        self.signal = int(max(number for number, _ in every)) or None
+        self.state.seconds = every[0][1]
 
     def _step(self) -> None:
         state = self.state
@@ -194,7 +233,8 @@ class _Loop:
             state.epochs_begun,
             stepped.loss,
             state.meter.tokens_per_second,
-            validation_loss=state.last_validation,
+            validation=state.last_validation,
+            metric=self.metric.name,
         )
 
     def _log_if_due(self) -> None:
@@ -217,32 +257,32 @@ class _Loop:
     def _validate(self) -> None:
         if self.validate is None:
             return
-        state = self.state
-        with evaluating(self.model), self.interrupts.at_once():
-            found = {name: float(value) for name, value in self.validate(self.model).items()}
-        if not math.isfinite(found.get("loss", math.nan)):
-            raise TrainingError(
-                f"The validation after step {state.step} gave {found}; it must have a finite "
-                "'loss': lower learning_rate or clip_norm, or look at the validation data."
-            )
-        line = {"step": state.step, "epoch": state.epochs_begun, "validation": found}
+        state, validate = self.state, self.validate
+
+        def measured() -> dict[str, float]:
+            with evaluating(self.model), self.interrupts.at_once():
+                return {name: float(value) for name, value in validate(self.model).items()}
+
+        numbers = ranks.on_first(measured)
+        _check_validation(numbers, self.metric, state.step)
+        line = {"step": state.step, "epoch": state.epochs_begun, "validation": numbers}
         self.recorder.write(line)
-        if state.judge(found):
-            self.keeper.save_best(state.step)
+        if state.judge(numbers, self.metric):
+            self.checkpoints.save_best(state.step)
 
     def _save_if_due(self) -> None:
         if self.state.index == 0 or self.state.step % self.config.checkpoint_every == 0:
-            self.keeper.save(self.state)
+            self.checkpoints.save(self.state)
 
     def _finish(self) -> None:
-        """The line and the validation that fell on no round step."""
+        """Write the last line and validate, where neither was due at the last step."""
         if self.state.meter.steps:
             self._log()
         if self.state.validated != self.state.step:
             self._validate()
 
     def result(self, stopped: Stopped) -> TrainingResult:
-        """What it came to."""
+        """Outcome of the training."""
         state = self.state
         return TrainingResult(
             steps=state.step,
@@ -252,4 +292,5 @@ class _Loop:
             clipped_share=state.clipped / max(1, state.step),
             stopped=stopped,
             path=self.run.path,
+            signal=(self.signal or SIGINT) if stopped == "interrupted" else None,
         )

@@ -1,11 +1,71 @@
-"""The state of the training loop: its place in the data, and what it has counted."""
+"""State of the training loop: its place in the data, its sums, and the lines that they become."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+from recurra.config.training import Metric
+from recurra.errors import MissingExtra
 from recurra.nn.states import State
-from recurra.training.metrics import Meter, Stepped
+from recurra.runs.run import Run
 
-__all__ = ["LoopState"]
+__all__ = ["LoopState", "Meter", "Recorder", "Stepped", "summary_writer"]
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """Outcome of one step: the mean loss of its tokens, the gradient's norm before clipping.
+
+    `flow` has lines for gradients.jsonl, none where the step wasn't watched.
+    """
+
+    loss: float
+    tokens: int
+    gradient_norm: float
+    clipped: bool
+    learning_rate: float
+    seconds: float
+    carried: State
+    flow: Sequence[dict[str, Any]] = ()
+
+
+@dataclass
+class Meter:
+    """Sums over the steps since the last line."""
+
+    steps: int = 0
+    tokens: int = 0
+    loss: float = 0.0
+    gradient_norm: float = 0.0
+    clipped: int = 0
+    seconds: float = 0.0
+    learning_rate: float = 0.0  # of the last step
+
+    def add(self, stepped: Stepped) -> None:
+        """Count one step."""
+        self.steps += 1
+        self.tokens += stepped.tokens
+        self.loss += stepped.loss * stepped.tokens
+        self.gradient_norm += stepped.gradient_norm
+        self.clipped += stepped.clipped
+        self.seconds += stepped.seconds
+        self.learning_rate = stepped.learning_rate
+
+    @property
+    def tokens_per_second(self) -> float:
+        """The speed of the steps themselves, without validations and saves."""
+        return self.tokens / self.seconds if self.seconds else 0.0
+
+    def line(self) -> dict[str, float]:
+        """Means over the steps counted: the loss per token, the others per step."""
+        return {
+            "loss": self.loss / max(1, self.tokens),
+            "learning_rate": self.learning_rate,
+            "gradient_norm": self.gradient_norm / self.steps,
+            "clipped_share": self.clipped / self.steps,
+            "tokens_per_second": round(self.tokens_per_second, 1),
+            "steps_per_second": round(self.steps / self.seconds, 3) if self.seconds else 0.0,
+        }
 
 
 @dataclass
@@ -19,7 +79,7 @@ class LoopState:
     best: dict[str, float] = field(default_factory=dict)  # empty before the first validation
     since_best: int = 0  # validations without improvement
     validated: int = 0  # the step of the last validation
-    last_validation: float | None = None
+    last_validation: float | None = None  # its value of the metric that chooses the best
     tokens: int = 0
     clipped: int = 0
     seconds: float = 0.0
@@ -31,7 +91,7 @@ class LoopState:
         return self.epoch + 1 if self.index else self.epoch
 
     def add(self, stepped: Stepped, windows: int) -> None:
-        """Count a step and go on to the next window; an epoch of `windows` begins without state."""
+        """Count a step and move to the next window; each epoch, of `windows`, starts stateless."""
         self.meter.add(stepped)
         self.step += 1
         self.tokens += stepped.tokens
@@ -40,11 +100,56 @@ class LoopState:
         if self.index == windows:
             self.epoch, self.index, self.carried = self.epoch + 1, 0, None
 
-    def judge(self, found: dict[str, float]) -> bool:
-        """Take note of a validation; whether it is the best so far."""
-        self.validated, self.last_validation = self.step, found["loss"]
-        better = not self.best or found["loss"] < self.best["loss"]
+    def judge(self, numbers: dict[str, float], metric: Metric) -> bool:
+        """Count a validation that gave `numbers`; true if it is the best so far by `metric`."""
+        value = numbers[metric.name]
+        self.validated, self.last_validation = self.step, value
+        better = not self.best or metric.is_better(value, self.best[metric.name])
         self.since_best = 0 if better else self.since_best + 1
         if better:
-            self.best = {"step": self.step, **found}
+            self.best = {"step": self.step, **numbers}
         return better
+
+
+class _Writer(Protocol):
+    def add_scalar(self, tag: str, value: float, step: int) -> None: ...
+    def close(self) -> None: ...
+
+
+class Recorder:
+    """Sends each line to metrics.jsonl and, where asked, to TensorBoard."""
+
+    def __init__(self, run: Run, writer: _Writer | None = None) -> None:
+        self._run = run
+        self._writer = writer
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Record one line; a nested dictionary becomes tags like `validation/loss`."""
+        self._run.log(line)
+        if self._writer is not None:
+            for tag, value in _scalars(line):
+                self._writer.add_scalar(tag, value, line["step"])
+
+    def close(self) -> None:
+        """Flush TensorBoard's buffers."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def summary_writer() -> type:
+    """The class that writes TensorBoard's events; `MissingExtra` without TensorBoard."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MissingExtra("tensorboard", "tensorboard", "tensorboard = true") from error
+    return SummaryWriter
+
+
+def _scalars(line: dict[str, Any]) -> list[tuple[str, float]]:
+    flat: list[tuple[str, float]] = []
+    for name, value in line.items():
+        if isinstance(value, dict):
+            flat += [(f"{name}/{inner}", number) for inner, number in value.items()]
+        elif name != "step":
+            flat.append((f"training/{name}", value))
+    return flat

@@ -1,62 +1,20 @@
-"""Progress of a training: what `fit` reports, and a bar that shows it."""
+"""A bar that shows the progress of a training."""
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bar
 
-__all__ = ["Progress", "RichProgress", "Silent"]
+__all__ = ["RichProgress"]
 
 _BETWEEN_REDRAWS = 0.1  # seconds
 
 
-class Progress(Protocol):
-    """What `fit` calls; have `update` take any further keyword, as later versions give more."""
-
-    def start(self, total_steps: int, step: int) -> None:
-        """Training begins, or goes on, after `step` of at most `total_steps` steps."""
-
-    def update(
-        self,
-        step: int,
-        epoch: int,
-        loss: float,
-        tokens_per_second: float,
-        *,
-        validation_loss: float | None = None,
-    ) -> None:
-        """A step is done; `validation_loss` is the last validation's, in nats as `loss` is."""
-
-    def message(self, text: str) -> None:
-        """Something worth a line."""
-
-    def stop(self) -> None:
-        """Training has ended, in whatever way."""
-
-
-class Silent:
-    """Shows nothing."""
-
-    def start(self, total_steps: int, step: int) -> None:
-        """Show nothing."""
-
-    def update(
-        self, step: int, epoch: int, loss: float, tokens_per_second: float, **more: Any
-    ) -> None:
-        """Show nothing."""
-
-    def message(self, text: str) -> None:
-        """Show nothing."""
-
-    def stop(self) -> None:
-        """Show nothing."""
-
-
 class RichProgress:
-    """A live bar on a terminal: epoch, loss, tokens/s, validation loss, time left.
+    """A live bar on a terminal: epoch, loss, tokens/s, the validation's metric, time left.
 
     Elsewhere (a log file, a pipe) a plain line every `seconds_between_lines`. `console` is rich's,
     by default one on standard error; `max_minutes` bounds the time left that is shown; `unit` is
@@ -101,7 +59,8 @@ class RichProgress:
         loss: float,
         tokens_per_second: float,
         *,
-        validation_loss: float | None = None,
+        validation: float | None = None,
+        metric: str = "loss",
         **more: Any,
     ) -> None:
         """Show the numbers, at most ten times a second; the loss is a running mean."""
@@ -111,8 +70,8 @@ class RichProgress:
             return
         self._shown = now
         text = f"epoch {epoch} · loss {self._loss:.4f}"
-        if validation_loss is not None:
-            text += f" · validation {validation_loss:.4f}"
+        if validation is not None:
+            text += f" · validation {metric} {validation:.4f}"
         text += f" · {tokens_per_second:,.0f} {self._unit}/s"
         self._show(step, text, self._left(step, now))
 

@@ -1,6 +1,6 @@
 """Random states: of torch's CPU generator and of each CUDA device's, once CUDA is in use.
 
-Python's `random` and NumPy's generators take no part in training, so they are not kept.
+Python's `random` and NumPy's generators take no part in training, so they are not saved.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ def random_states() -> dict[str, Tensor]:
 
 
 def restore_random_states(states: dict[str, Tensor]) -> None:
-    """Put the generators back to what `random_states` gave."""
+    """Set the generators to what `random_states` gave."""
     available = torch.cuda.device_count() if len(states) > 1 else 0
     for name, state in states.items():
         if name == "cpu":
@@ -37,7 +37,7 @@ def restore_random_states(states: dict[str, Tensor]) -> None:
 
 
 class Before:
-    """What a step changes besides the weights, as it was before: random states and buffers."""
+    """Random states and buffers before a step: all that it changes besides the weights."""
 
     def __init__(self, model: nn.Module) -> None:
         self._random = random_states()
@@ -53,7 +53,7 @@ class Before:
 
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode, no gradients; random states and each module's mode are put back afterwards."""
+    """Eval mode, no gradients; random states and each module's mode are restored afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     states = random_states()
     model.eval()

@@ -2,32 +2,52 @@
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from recurra.config.training import TrainingConfig
-from recurra.errors import TrainingError
+from recurra.errors import ConfigError, TrainingError
 from recurra.nn.states import detach
-from recurra.training.clipping import Measured, clip, measure
+from recurra.runs import ranks
+from recurra.training.distributed import average, synchronise
 from recurra.training.finite import first_bad
 from recurra.training.gradient_flow import Flow, flowing
-from recurra.training.loop_state import LoopState
-from recurra.training.metrics import Stepped
+from recurra.training.loop_state import LoopState, Stepped
 from recurra.training.optim import learning_rate, set_learning_rate
 from recurra.training.protocols import Loss, Windows
 from recurra.training.randomness import Before
 
-__all__ = ["Stepper"]
+__all__ = ["Measured", "Stepper", "clip", "measure", "set_bptt_clip"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Numbers of one step, read from the device in one transfer."""
+
+    loss: float
+    norm: float
+    largest: float
+
+    @property
+    def is_finite(self) -> bool:
+        """True if loss and gradients are finite."""
+        return math.isfinite(self.loss) and math.isfinite(self.norm)
 
 
 @dataclass(frozen=True)
 class Stepper:
-    """Takes steps; `total` steps in all are what the schedule runs over."""
+    """Takes steps with `weights`, those of the model that are trained.
+
+    The schedule runs over `total` steps.
+    """
 
     model: nn.Module
+    weights: Sequence[nn.Parameter]
     windows: Windows
     loss: Loss
     optimizer: torch.optim.Optimizer
@@ -35,7 +55,10 @@ class Stepper:
     total: int
 
     def step(self, state: LoopState) -> Stepped:
-        """Train on the window where `state` is; not finite: `TrainingError`, weights as before."""
+        """Train on the window where `state` is.
+
+        Raises `TrainingError` where loss or gradient isn't finite; the weights are then as before.
+        """
         began = time.perf_counter()
         rate = learning_rate(self.config, state.step, self.total)
         set_learning_rate(self.optimizer, rate)
@@ -49,30 +72,96 @@ class Stepper:
         except KeyboardInterrupt:
             before.restore()
             raise
-        kept = detach(carried)
-        weights = self.optimizer.param_groups[0]["params"]
-        gradients = [weight.grad for weight in weights if weight.grad is not None]
-        measured = measure(loss, gradients, largest=self.config.clip_value is not None)
-        if not measured.finite:
-            bad = first_bad(self.model, self.loss, batch, state.carried, before)
-            self.optimizer.zero_grad(set_to_none=True)
-            raise self._error(state.step, measured, bad)
+        carried_on = detach(carried)
+        whole = average(loss, tokens, self.weights)
+        gradients = [weight.grad for weight in self.weights if weight.grad is not None]
+        measured = measure(whole.loss, gradients, largest=self.config.clip_value is not None)
+        if not measured.is_finite:
+            raise self._error(state, measured, batch, before)
         clipped = clip(gradients, measured, self.config)
         self.optimizer.step()
-        lines = flow.lines(state.step) if flow else []
-        seconds = time.perf_counter() - began
-        return Stepped(measured.loss, tokens, measured.norm, clipped, rate, seconds, kept, lines)
+        synchronise(self.model, buffers_alone=True)
+        return Stepped(
+            loss=measured.loss,
+            tokens=whole.tokens,
+            gradient_norm=measured.norm,
+            clipped=clipped,
+            learning_rate=rate,
+            carried=carried_on,
+            flow=flow.lines(state.step) if flow else [],
+            seconds=time.perf_counter() - began,
+        )
 
     def _watching(self, step: int) -> AbstractContextManager[Flow | None]:
         every = self.config.watch_every
-        return flowing(self.model) if every and step % every == 0 else nullcontext()
+        is_due = every and step % every == 0 and ranks.rank() == 0
+        return flowing(self.model) if is_due else nullcontext()
 
-    def _error(self, step: int, measured: Measured, bad: str | None) -> TrainingError:
+    def _error(
+        self, state: LoopState, measured: Measured, batch: Any, before: Before
+    ) -> TrainingError:
+        """The error of a step that isn't finite, with the first bad tensor of any rank."""
+        own = first_bad(self.model, self.loss, batch, state.carried, before)
+        bad = next(filter(None, ranks.share(own)), None)
+        self.optimizer.zero_grad(set_to_none=True)
         bad_loss = not math.isfinite(measured.loss)
         what = f"loss is {measured.loss}" if bad_loss else f"gradient's norm is {measured.norm}"
         first = bad or "unknown: the step repeated was finite, so it isn't reproducible"
         return TrainingError(
-            f"At step {step + 1} the {what}; the first tensor that went bad: {first}. Nothing of "
-            f"this step was saved. Lower learning_rate (now {self.config.learning_rate}) or "
-            f"clip_norm (now {self.config.clip_norm}), and look at the data if that is named."
+            f"At step {state.step + 1} the {what}; the first tensor that went bad: {first}. "
+            "Nothing of this step was saved. Lower learning_rate (now "
+            f"{self.config.learning_rate}) or clip_norm (now {self.config.clip_norm}), and look at "
+            "the data if that is named."
         )
+
+
+def measure(loss: Tensor, gradients: list[Tensor], *, largest: bool) -> Measured:
+    """The loss, the norm of all gradients together and, if asked, their largest element."""
+    if not gradients:
+        raise TrainingError("No parameter got a gradient: the loss doesn't depend on any of them.")
+    dtype = torch.promote_types(loss.dtype, torch.float32)
+    numbers = [loss.detach().to(dtype).reshape(()), _norm(gradients, dtype)]
+    if largest:
+        numbers.append(torch.stack([_largest(gradient).to(dtype) for gradient in gradients]).max())
+    values = torch.stack(numbers).tolist()
+    if math.isinf(values[1]) and all(bool(gradient.isfinite().all()) for gradient in gradients):
+        # The squares overflowed, not the gradients: float64 has room for them.
+        values[1] = float(_norm([gradient.double() for gradient in gradients], torch.float64))
+    return Measured(values[0], values[1], values[2] if largest else 0.0)
+
+
+def clip(gradients: list[Tensor], measured: Measured, config: TrainingConfig) -> bool:
+    """Scale gradients to `clip_norm`, then clamp to `clip_value`; True if either changed any."""
+    norm, value, scale = config.clip_norm, config.clip_value, 1.0
+    if norm is not None and measured.norm > norm:
+        scale = norm / measured.norm
+        torch._foreach_mul_(gradients, scale)
+    too_large = value is not None and measured.largest > value
+    if value is not None and too_large:
+        torch._foreach_clamp_min_(gradients, -value)
+        torch._foreach_clamp_max_(gradients, value)
+    return scale < 1.0 or too_large
+
+
+def set_bptt_clip(model: nn.Module, value: float) -> None:
+    """Have every recurrent layer clamp dL/dh to `value` at each step; `ConfigError` if none can."""
+    layers = [module for module in model.modules() if hasattr(module, "bptt_clip")]
+    if not layers:
+        raise ConfigError(
+            f"clip_bptt = {value}, but no layer of the model has `bptt_clip`; recurra.nn's layers "
+            "have: use one, or leave clip_bptt out."
+        )
+    for layer in layers:
+        setattr(layer, "bptt_clip", value)  # noqa: B010  a Module's attributes are typed as tensors
+
+
+def _norm(gradients: list[Tensor], dtype: torch.dtype) -> Tensor:
+    # torch's own get_total_norm is this behind a layer of Python that takes as long again.
+    norms = torch._foreach_norm(gradients)
+    total: Tensor = torch.linalg.vector_norm(torch.stack([norm.to(dtype) for norm in norms]))
+    return total
+
+
+def _largest(gradient: Tensor) -> Tensor:
+    low, high = torch.aminmax(gradient)
+    return torch.maximum(-low, high)

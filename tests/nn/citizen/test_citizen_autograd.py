@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from citizens import CELLS, KINDS, close, flat, gradients, layer, loss, oracle
 from torch.autograd.graph import save_on_cpu, saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
+
+from helpers.citizens import CELLS, KINDS, close, flat, gradients, layer, loss, oracle
 
 
 def given(kind, **options):

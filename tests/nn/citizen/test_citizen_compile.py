@@ -4,11 +4,12 @@ import shutil
 
 import pytest
 import torch
-from citizens import CELLS, KINDS, close, flat, gradients, layer, loss, oracle
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.flop_counter import FlopCounterMode
+
+from helpers.citizens import CELLS, KINDS, close, flat, gradients, layer, loss, oracle
 
 
 @pytest.fixture(autouse=True)

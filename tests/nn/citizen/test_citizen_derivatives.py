@@ -2,9 +2,20 @@
 
 import pytest
 import torch
-from citizens import CELLS, KINDS, TORCH_LAYERS, close, flat, layer, loss, oracle, torch_twin
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import functional_call
+
+from helpers.citizens import (
+    CELLS,
+    KINDS,
+    TORCH_LAYERS,
+    close,
+    flat,
+    layer,
+    loss,
+    oracle,
+    torch_twin,
+)
 
 
 def of_everything(module, *states):

@@ -4,8 +4,9 @@ import io
 
 import pytest
 import torch
-from citizens import KINDS, close, layer, oracle
 from torch.export import Dim, export, load, save
+
+from helpers.citizens import KINDS, close, layer, oracle
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-from citizens import CELLS, KINDS, close, gradients, layer, loss, oracle
 from torch.func import (
     functional_call,
     grad,
@@ -17,6 +16,8 @@ from torch.func import (
     vjp,
     vmap,
 )
+
+from helpers.citizens import CELLS, KINDS, close, gradients, layer, loss, oracle
 
 
 def weights_of(module):

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from citizens import CELLS, KINDS, close, flat, gradients, layer, loss, oracle
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from helpers.citizens import CELLS, KINDS, close, flat, gradients, layer, loss, oracle
 
 STRIDED = {
     "transposed": lambda: torch.randn(2, 5, 3).transpose(0, 1),

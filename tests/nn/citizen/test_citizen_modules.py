@@ -6,9 +6,19 @@ import pickle
 
 import pytest
 import torch
-from citizens import CELLS, KINDS, TORCH_LAYERS, close, gradients, layer, loss, same_as_oracle
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
+
+from helpers.citizens import (
+    CELLS,
+    KINDS,
+    TORCH_LAYERS,
+    close,
+    gradients,
+    layer,
+    loss,
+    same_as_oracle,
+)
 
 
 def used(kind, **options):

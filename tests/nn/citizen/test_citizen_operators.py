@@ -5,11 +5,11 @@ import sys
 
 import pytest
 import torch
-from citizens import CELLS, KINDS, TORCH_LAYERS, close, gradients, layer, loss, oracle
 from torch.nn.utils import parametrize
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from helpers.citizens import CELLS, KINDS, TORCH_LAYERS, close, gradients, layer, loss, oracle
 from recurra.compile import ENGINES
 
 

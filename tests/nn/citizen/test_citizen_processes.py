@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from citizens import KINDS, close, gradients, layer, oracle
+
+from helpers.citizens import KINDS, close, gradients, layer, oracle
 
 FORKING = """
 import torch, torch.multiprocessing as mp, recurra.nn
 from torch.utils.data import DataLoader, Dataset
-from citizens import layer, gradients
+from helpers.citizens import layer, gradients
 torch.set_num_threads(2)
 module, x = layer('lstm', 3, 16), torch.randn(5, 64, 3)
 fork = mp.get_context('fork')
@@ -73,7 +74,7 @@ def forking():
         [sys.executable, "-u", "-c", FORKING],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parent,
+        cwd=Path(__file__).parents[2],
     )
     try:
         return run.communicate(timeout=60)[0].split()

@@ -7,8 +7,9 @@ import copy
 
 import pytest
 import torch
-from citizens import CELLS, TORCH_CELLS, close, gradients, layer, oracle, same_as_oracle
 from torch import nn
+
+from helpers.citizens import CELLS, TORCH_CELLS, close, gradients, layer, oracle, same_as_oracle
 
 
 def _assign(p):

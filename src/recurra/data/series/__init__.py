@@ -1,1 +1,1 @@
-"""Panels of series on a grid of time, with covariates and calendar."""
+"""Panels of series on a grid of time, with covariates and calendar features."""

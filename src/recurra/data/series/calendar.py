@@ -1,23 +1,25 @@
-"""Where a stamp stands in the hour, the day, the week, the month and the year."""
+"""Calendar features: the place of a stamp in its hour, day, week, month and year."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from recurra.data.series.covariates import Floats
+from recurra.data.series.encoding import Features
 from recurra.data.series.frequency import Frequency
-from recurra.data.series.grid import DAY, Months, Stamps, in_nanoseconds, weekdays
-from recurra.data.tables.table import Numbers
+from recurra.data.series.grid import DAY, MonthGrid, Stamps, in_nanoseconds, weekdays
+from recurra.data.series.panel import Panel
+from recurra.data.tables.table import Floats, Ints
 
-__all__ = ["calendar_features", "calendar_names"]
+__all__ = ["CalendarTable", "calendar_features", "calendar_names", "calendar_table"]
 
 _MINUTE, _HOUR = 60_000_000_000, 3_600_000_000_000
 
 
-def calendar_features(stamps: Stamps, frequency: Frequency) -> Floats:
+def calendar_features(stamps: Stamps, frequency: Frequency) -> Features:
     """Sine and cosine (n, C) of each cycle in which the frequency has several steps.
 
-    Cycles are the minute, the hour, the day, the week, the month and the year; of months only the
+    Cycles are the minute, the hour, the day, the week, the month and the year; for months only the
     year. C is 0 for whole numbers and for years.
 
     >>> from recurra.data.series.frequency import parse_frequency
@@ -34,7 +36,7 @@ def calendar_features(stamps: Stamps, frequency: Frequency) -> Floats:
 
 
 def calendar_names(frequency: Frequency) -> list[str]:
-    """What the columns of `calendar_features` are called.
+    """The names of the columns of `calendar_features`.
 
     >>> from recurra.data.series.frequency import parse_frequency
     >>> calendar_names(parse_frequency("MS"))
@@ -47,29 +49,29 @@ def _cycles(frequency: Frequency) -> list[str]:
     if frequency.whole:
         return []
     step = frequency.grid.nominal
-    if isinstance(frequency.grid, Months):
+    if isinstance(frequency.grid, MonthGrid):
         return ["month of year"] if step < 180 * DAY else []
     return [cycle for cycle, length in _LENGTHS.items() if 2 * step <= length]
 
 
-def _within(stamps: Stamps, length: int) -> Numbers:
-    phase: Numbers = stamps.view(np.int64) % length / length
+def _within(stamps: Stamps, length: int) -> Floats:
+    phase: Floats = stamps.view(np.int64) % length / length
     return phase
 
 
-def _day_of_month(stamps: Stamps) -> Numbers:
+def _day_of_month(stamps: Stamps) -> Floats:
     return _share_of(stamps, "datetime64[M]")
 
 
-def _day_of_year(stamps: Stamps) -> Numbers:
+def _day_of_year(stamps: Stamps) -> Floats:
     return _share_of(stamps, "datetime64[Y]")
 
 
-def _share_of(stamps: Stamps, unit: str) -> Numbers:
-    """Whole days since that month or year began, as a share of its days."""
+def _share_of(stamps: Stamps, unit: str) -> Floats:
+    """Whole days since the start of that month or year, as a share of its days."""
     period = stamps.astype(unit)
     first, end = period.astype("datetime64[D]"), (period + 1).astype("datetime64[D]")
-    share: Numbers = (stamps.astype("datetime64[D]") - first) / (end - first)
+    share: Floats = (stamps.astype("datetime64[D]") - first) / (end - first)
     return share
 
 
@@ -81,7 +83,7 @@ _LENGTHS = {
     "day of month": 30 * DAY,
     "day of year": 365 * DAY,
 }
-_PHASES: dict[str, Callable[[Stamps], Numbers]] = {
+_PHASES: dict[str, Callable[[Stamps], Floats]] = {
     "second of minute": lambda stamps: _within(stamps, _MINUTE),
     "minute of hour": lambda stamps: _within(stamps, _HOUR),
     "hour of day": lambda stamps: _within(stamps, DAY),
@@ -90,3 +92,45 @@ _PHASES: dict[str, Callable[[Stamps], Numbers]] = {
     "day of year": _day_of_year,
     "month of year": lambda stamps: stamps.astype("datetime64[M]").astype(np.int64) % 12 / 12,
 }
+
+
+@dataclass(frozen=True)
+class CalendarTable:
+    """Features (G, C) by step of a panel's common grid, and (N,) the first step of each series."""
+
+    features: Features
+    begins: Ints
+
+    def of_stamps(self, stamps: Stamps, frequency: Frequency) -> Features:
+        """The features (..., C) of any stamps, in the table or not."""
+        if not self.features.shape[1]:
+            return np.zeros((*stamps.shape, 0), np.float32)
+        return calendar_features(stamps.ravel(), frequency).reshape(*stamps.shape, -1)
+
+    def at(self, series: Ints, rows: Ints) -> Features:
+        """The features (..., C) of steps (rows) of series."""
+        features: Features = self.features[self.begins[series] + rows]
+        return features
+
+
+def calendar_table(panel: Panel, horizon: int, *, wanted: bool) -> CalendarTable:
+    """The table of a panel's series up to `horizon` steps after their ends.
+
+    Series between the steps of one another (at half past, say) have a part each. Without `wanted`
+    there are no features.
+    """
+    begins = np.zeros(len(panel), np.int64)
+    if not wanted or panel.frequency.whole or not len(panel):
+        most = int(panel.lengths.max(initial=0)) + horizon
+        return CalendarTable(np.zeros((most, 0), np.float32), begins)
+    parts, size, waiting = [], 0, np.arange(len(panel))
+    while len(waiting):
+        first = np.array([panel.starts[waiting].min()])
+        steps = panel.frequency.positions(panel.starts[waiting], first.repeat(len(waiting)))
+        together = waiting[steps >= 0]
+        begins[together] = size + steps[steps >= 0]
+        length = int((steps[steps >= 0] + panel.lengths[together]).max()) + horizon
+        stamps = np.concatenate([first, panel.frequency.after(first, length - 1)[0]])
+        parts.append(calendar_features(stamps, panel.frequency))
+        size, waiting = size + length, waiting[steps < 0]
+    return CalendarTable(np.concatenate(parts), begins)

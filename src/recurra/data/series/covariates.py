@@ -1,230 +1,252 @@
-"""Covariates as numbers: standardised, one-hot, and with an indicator of what is missing."""
+"""Covariates of a panel: along time, once a series, and of the steps after its end."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from recurra.data.tables.columns import Columns
-from recurra.data.tables.table import Codes, Table
+from recurra.data.series.align import Alignment
+from recurra.data.series.encoding import Encoding, Features, encode_all, fit_encodings
+from recurra.data.series.grid import Stamps
+from recurra.data.series.panel import Panel, Schema
+from recurra.data.tables.columns import TableColumns
+from recurra.data.tables.observations import Observations, series_of
+from recurra.data.tables.table import DataTable, Ints, TableSource, open_table
+from recurra.data.tables.timestamps import read_stamps, show_stamp
 from recurra.errors import DataError
 
-__all__ = ["Encoding", "Schema", "encode", "encode_all", "encode_values", "fit_encodings"]
+__all__ = ["CovariateTables", "future_after", "future_of", "refuse_missing_steps"]
 
-Floats = np.ndarray[Any, np.dtype[np.float32]]
-_MOST_CATEGORIES = 1000
+Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Encoding:
-    """How one covariate becomes columns of numbers.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CovariateTables:
+    """The tables with a panel's covariates, and the places of their rows in the panel.
 
-    Attributes:
-        categories: one column each, in this order; None for a number, (value - mean) / sd.
-        indicator: whether one more column says where it is missing.
+    `table` has those along time, and static ones unless there is a `static_table`.
     """
 
-    name: str
-    mean: float = 0.0
-    sd: float = 1.0
-    categories: tuple[str, ...] | None = None
-    indicator: bool = False
+    columns: TableColumns
+    observations: Observations
+    alignment: Alignment
+    table: DataTable | None
+    static_table: DataTable | None
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What the columns are called."""
-        if self.categories is None:
-            own: tuple[str, ...] = (self.name,)
-        else:
-            own = tuple(f"{self.name}={category}" for category in self.categories)
-        return (*own, f"{self.name} is missing") if self.indicator else own
-
-    @property
-    def width(self) -> int:
-        """How many columns there are."""
-        return len(self.names)
-
-    @property
-    def absent(self) -> Floats:
-        """The columns (width,) of a missing value."""
-        row = np.zeros(self.width, dtype=np.float32)
-        if self.indicator:
-            row[-1] = 1
-        return row
-
-
-@dataclass(frozen=True, kw_only=True)
-class Schema:
-    """What a model has to know of its training table to read another one alike."""
-
-    columns: Columns
-    frequency: str
-    past: tuple[Encoding, ...] = ()
-    future: tuple[Encoding, ...] = ()
-    static: tuple[Encoding, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """As values that JSON has."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Schema":
-        """The schema that `to_json` gave these values for."""
-        kinds = {kind: _encodings(values[kind]) for kind in ("past", "future", "static")}
-        return cls(columns=Columns(**values["columns"]), frequency=values["frequency"], **kinds)
-
-
-def _encodings(values: list[dict[str, Any]]) -> tuple[Encoding, ...]:
-    def one(value: dict[str, Any]) -> Encoding:
-        categories = value["categories"]
-        return Encoding(
-            **{**value, "categories": None if categories is None else tuple(categories)}
+    def fit_schema(self, ends: Ints | None = None) -> Schema:
+        """The encodings of all covariates, from the first ends[n] rows of each series n, or all."""
+        columns, table = self.columns, self.table
+        static_table, static_rows = self._static_rows()
+        rows = None
+        if ends is not None:
+            sorted_rows = self.observations.rows[self.alignment.order]
+            rows = np.unique(sorted_rows[self._before(ends)])
+            static_rows = static_rows[ends > 0]
+        return Schema(
+            columns=columns,
+            frequency=self.alignment.frequency.name,
+            past=() if table is None else fit_encodings(table, columns.past, rows),
+            future=() if table is None else fit_encodings(table, columns.future, rows),
+            static=()
+            if static_table is None
+            else fit_encodings(static_table, columns.static, static_rows),
         )
 
-    return tuple(one(value) for value in values)
+    def along_time(self, encodings: tuple[Encoding, ...], ends: Ints | None = None) -> Features:
+        """The columns (M, width) of covariates on the panel's grid, missing in its gaps.
 
+        With `ends` they are missing after the first ends[n] rows of each series n as well.
+        """
+        absent = np.concatenate([np.zeros(0, dtype=np.float32), *(e.absent for e in encodings)])
+        columns = np.empty((self.alignment.offsets[-1], len(absent)), dtype=np.float32)
+        if self.table is None or not encodings:
+            return columns
+        columns[:] = absent
+        rows, slots = self.observations.rows[self.alignment.order], self.alignment.slots
+        if ends is None:
+            columns[slots] = encode_all(self.table, encodings)[rows]
+        else:
+            before = self._before(ends)
+            columns[slots[before]] = encode_all(self.table, encodings, rows[before])
+        return columns
 
-def fit_encodings(
-    table: Table, names: tuple[str, ...], rows: Codes | None = None
-) -> tuple[Encoding, ...]:
-    """An encoding for each column, from these rows of a table, or from all."""
-    return tuple(_fit(table, name, slice(None) if rows is None else rows) for name in names)
+    def static(self, schema: Schema, ends: Ints | None = None) -> Features:
+        """The columns (N, width) of static covariates; missing where ends (N,) are 0."""
+        table, rows = self._static_rows()
+        if table is None or not schema.static:
+            return np.zeros((len(self.observations.ids), 0), dtype=np.float32)
+        chosen = np.ones(len(rows), bool) if ends is None else ends > 0
+        if self.static_table is None:
+            indices = np.flatnonzero(chosen[self.observations.codes])
+            _refuse_changing(table, self.observations, schema, rows, indices)
+        columns = np.tile(np.concatenate([e.absent for e in schema.static]), (len(rows), 1))
+        columns[chosen] = encode_all(table, schema.static, rows[chosen])
+        return columns
 
+    def _before(self, ends: Ints) -> Ints:
+        """Indices of the sorted observations in the first ends[n] rows of their series n."""
+        codes = self.observations.codes[self.alignment.order]
+        return np.flatnonzero(self.alignment.slots - self.alignment.offsets[codes] < ends[codes])
 
-def _fit(table: Table, name: str, rows: Any) -> Encoding:
-    if table.is_text(name):
-        values, codes = table.codes(name)
-        codes = codes[rows]
-        seen = sorted({str(values[code]) for code in np.unique(codes) if code >= 0})
-        if len(seen) > _MOST_CATEGORIES:
+    def _static_rows(self) -> tuple[DataTable | None, Ints]:
+        """The table that holds the static covariates, and its row for each series."""
+        if self.static_table is not None:
+            return self.static_table, self._rows_of_ids(self.static_table)
+        heads = self.alignment.order[self.alignment.heads]
+        return self.table, self.observations.rows[heads]
+
+    def _rows_of_ids(self, table: DataTable) -> Ints:
+        ids, codes = series_of(table, self.columns.id)
+        if len(ids) < len(codes):
+            double = int(np.flatnonzero(np.bincount(codes) > 1)[0])
+            first, second = np.flatnonzero(codes == double)[:2]
             raise DataError(
-                f"{table.name}: column {name!r} has {len(seen):,} different texts, and at most "
-                f"{_MOST_CATEGORIES:,} become covariates; join rare ones, or leave it out."
+                f"{table.name}: {table.row(first)} and {table.row(second)} are both series "
+                f"{ids[double]!r}; a table of static covariates has one row a series."
             )
-        return Encoding(name=name, categories=tuple(seen), indicator=bool((codes < 0).any()))
-    numbers = _finite(table, name)[rows]
-    known = numbers[~np.isnan(numbers)]
-    mean, sd = (float(known.mean()), float(known.std())) if len(known) else (0.0, 0.0)
-    steady = sd <= 1e-12 * abs(mean)  # a constant's rounding is no spread
-    return Encoding(
-        name=name, mean=mean, sd=1.0 if steady else sd, indicator=len(known) < len(numbers)
-    )
+        rows, wanted = {series: row for row, series in enumerate(ids)}, self.observations.ids
+        lacking = [series for series in wanted if series not in rows]
+        if lacking:
+            more = f" (one of {len(lacking):,})" if len(lacking) > 1 else ""
+            raise DataError(
+                f"{table.name}: series {lacking[0]!r} of {self.observations.name} is not in it"
+                f"{more}; it has {ids[0]!r}, ...; give a row for every series."
+            )
+        return np.array([rows[series] for series in wanted])
 
 
-def encode(table: Table, encoding: Encoding, rows: Codes | None = None) -> Floats:
-    """The columns (rows, width) of one covariate; DataError names the first row that can't be."""
-    places = np.arange(len(table)) if rows is None else rows
-    columns = np.tile(encoding.absent, (len(places), 1))
-    if encoding.categories is None:
-        numbers = _finite(table, encoding.name)[places]
-        known = ~np.isnan(numbers)
-        columns[known, 0] = (numbers[known] - encoding.mean) / encoding.sd
-    else:
-        codes = _known_codes(table, encoding, places)
-        known = codes >= 0
-        columns[np.flatnonzero(known), codes[known]] = 1
-    if encoding.indicator:
-        columns[known, -1] = 0
-    if not encoding.indicator and not known.all():
-        place = f"{table.name}: {table.row(places[np.flatnonzero(~known)[0]])}"
-        raise DataError(_lacking(place, encoding, "fill it"))
-    return columns
+def _refuse_changing(
+    table: DataTable, observations: Observations, schema: Schema, heads: Ints, chosen: Ints
+) -> None:
+    """DataError where one of the chosen observations has another value than its series' head."""
+    rows, heads = observations.rows[chosen], heads[observations.codes[chosen]]
+    for encoding in schema.static:
+        values = np.empty((len(table), encoding.width), np.float32)
+        values[rows] = encode_all(table, (encoding,), rows)
+        changed = np.flatnonzero((values[rows] != values[heads]).any(axis=1))
+        if len(changed):
+            index = int(chosen[changed[0]])
+            raise DataError(
+                f"{observations.where(index)}: static covariate {encoding.name!r} changes within "
+                f"the series at {show_stamp(observations.stamps[index])}; correct it, or name it "
+                "in past or future."
+            )
 
 
-def encode_values(
-    encoding: Encoding, values: Sequence[Any], called: Callable[[int], str]
-) -> Floats:
-    """The columns (n, width) of one covariate for values given one by one, None or NaN where they
-    are missing.
+# --- Of the steps after a panel's end
 
-    called: what messages call the place of a value. Raises DataError for the first that can't be.
+
+def future_of(panel: Panel, source: TableSource, horizon: int) -> Features:
+    """The future covariates (N, horizon, F), encoded, of the steps after each series.
+
+    source: a table as `read_panel` takes it, with these columns; it needs no target, and may have
+    more rows. Raises DataError, naming series and stamps, where a step has no row.
     """
-    columns = np.tile(encoding.absent, (len(values), 1))
-    places = {category: place for place, category in enumerate(encoding.categories or ())}
-    for n, value in enumerate(values):
-        if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
-            if not encoding.indicator:
-                raise DataError(_lacking(called(n), encoding, "give it"))
-            continue
-        if encoding.categories is None:
-            columns[n, 0] = (_number(value, encoding, called(n)) - encoding.mean) / encoding.sd
-        elif str(value) in places:
-            columns[n, places[str(value)]] = 1
-        else:
-            raise DataError(_unknown(called(n), encoding, value))
-        if encoding.indicator:
-            columns[n, -1] = 0
-    return columns
+    encodings = panel.schema.future
+    if not encodings:
+        return np.zeros((len(panel), horizon, 0), dtype=np.float32)
+    table = _open_future(panel, source)
+    rows = _rows_after(panel, table, panel.last, horizon)
+    refuse_missing_steps(panel, table.name, rows < 0, panel.frequency.after(panel.last, horizon))
+    return encode_all(table, encodings, rows.ravel()).reshape(len(panel), horizon, -1)
 
 
-def _number(value: Any, encoding: Encoding, place: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("inf")
-    if np.isinf(number):
-        raise DataError(
-            f"{place}: covariate {encoding.name!r} is {value!r}; give a finite number, or None "
-            "where it is missing."
+def future_after(panel: Panel, source: TableSource, last: Stamps) -> tuple[Features, Mask]:
+    """The future covariates (N, M, F) of the steps after some stamps (N,), as far as the table
+    reaches, and a mask (N, M) of the steps that it has.
+
+    source: as for `future_of`.
+    """
+    table = _open_future(panel, source)
+    rows = _rows_after(panel, table, last, None)
+    present = rows >= 0
+    encodings = panel.schema.future
+    features = np.zeros((*rows.shape, sum(e.width for e in encodings)), np.float32)
+    features[present] = encode_all(table, encodings, rows[present])
+    return features, present
+
+
+def _open_future(panel: Panel, source: TableSource) -> DataTable:
+    columns = panel.schema.columns
+    long = columns.layout == "long"
+    called = "the table of future covariates"
+    table = open_table(source, text=(columns.id,) if long else (), called=called)
+    own = {columns.id: "id", columns.time: "time"} if long else {columns.time: "time"}
+    own = {name: role for name, role in own.items() if name}
+    table.require(own | dict.fromkeys(columns.future, "future"))
+    return table
+
+
+def _rows_after(panel: Panel, table: DataTable, last: Stamps, steps: int | None) -> Ints:
+    """The row (N, steps) of the table for each step after `last` (N,), -1 where it has none.
+
+    Without `steps` there are as many as the table has.
+    """
+    time = panel.schema.columns.time
+    # without a column of stamps, rows continue where the panel ends
+    counted = last.max(initial=0) + np.arange(1, len(table) + 1) if not time else None
+    stamps = read_stamps(table, time) if counted is None else counted
+    if last.dtype.kind != stamps.dtype.kind:
+        kinds = (
+            ("dates", "whole numbers") if stamps.dtype.kind != "M" else ("whole numbers", "dates")
         )
-    return number
+        raise DataError(f"{table.name}: the panel's stamps are {kinds[0]}, and these {kinds[1]}.")
+    if panel.schema.columns.layout == "long":
+        return _rows_of_series(panel, table, stamps, last, steps)
+    if steps is None:
+        first = np.full(len(stamps), panel.frequency.shift(last, 1).min(), last.dtype)
+        steps = int(panel.frequency.positions(stamps, first).max()) + 1
+    return _rows_of_stamps(table, stamps, panel.frequency.after(last, steps))
 
 
-def encode_all(table: Table, encodings: tuple[Encoding, ...], rows: Codes | None = None) -> Floats:
-    """The columns of several covariates side by side."""
-    count = len(table) if rows is None else len(rows)
-    parts = [encode(table, encoding, rows) for encoding in encodings]
-    return np.concatenate([np.zeros((count, 0), dtype=np.float32), *parts], axis=1)
+def _rows_of_series(
+    panel: Panel, table: DataTable, stamps: Stamps, last: Stamps, steps: int | None
+) -> Ints:
+    ids, codes = series_of(table, panel.schema.columns.id)
+    numbers = {series: n for n, series in enumerate(panel.ids)}
+    series = np.array([numbers.get(i, -1) for i in ids])[codes]
+    rows = np.flatnonzero(series >= 0)
+    after = panel.frequency.positions(stamps[rows], panel.frequency.shift(last, 1)[series[rows]])
+    steps = int(after.max(initial=-1)) + 1 if steps is None else steps
+    inside = (after >= 0) & (after < steps)
+    rows, after = rows[inside], after[inside]
+    slots = series[rows] * steps + after
+    _refuse_doubles(table, slots, rows, stamps)
+    row_of_slot = np.full(len(panel) * steps, -1)
+    row_of_slot[slots] = rows
+    return row_of_slot.reshape(len(panel), steps)
 
 
-def _finite(table: Table, name: str) -> Any:
-    numbers = table.numbers(name)
-    infinite = np.flatnonzero(np.isinf(numbers))
-    if len(infinite):
-        row = int(infinite[0])
+def _rows_of_stamps(table: DataTable, stamps: Stamps, wanted: Stamps) -> Ints:
+    _refuse_doubles(table, stamps.view(np.int64), np.arange(len(stamps)), stamps)
+    order = np.argsort(stamps)
+    rows = order[np.minimum(np.searchsorted(stamps[order], wanted), len(stamps) - 1)]
+    return np.where(stamps[rows] == wanted, rows, -1)
+
+
+def _refuse_doubles(table: DataTable, keys: Ints, rows: Ints, stamps: Stamps) -> None:
+    order = np.argsort(keys, kind="stable")
+    doubles = np.flatnonzero(np.diff(keys[order]) == 0)
+    if len(doubles):
+        first, second = rows[order[doubles[0]]], rows[order[doubles[0] + 1]]
         raise DataError(
-            f"{table.name}: {table.row(row)}: covariate {name!r} is {numbers[row]}; covariates are "
-            "finite, or empty where they are missing."
+            f"{table.name}: {table.row(first)} and {table.row(second)} are of one series and the "
+            f"stamp {show_stamp(stamps[first])}; keep one."
         )
-    return numbers
 
 
-def _known_codes(table: Table, encoding: Encoding, rows: Codes) -> Codes:
-    """Which category each row has, -1 where it is missing."""
-    if not table.is_text(encoding.name):
+def refuse_missing_steps(panel: Panel, name: str, missing: Mask, wanted: Stamps) -> None:
+    """DataError where steps (N, H) miss future covariates, naming series and stamps (N, H)."""
+    if missing.any():
+        n, step = (int(i) for i in np.argwhere(missing)[0])
+        count, series = int(missing.sum()), int(missing.any(axis=1).sum())
+        more = f" ({count:,} steps of {series:,} series in all)" if count > 1 else ""
+        names = ", ".join(encoding.name for encoding in panel.schema.future)
+        if missing.all() and series == len(panel):
+            more += ", nor has any other"
+        first, last = show_stamp(wanted[n, 0]), show_stamp(wanted[n, -1])
+        steps = f"each step from {first} to {last}" if wanted.shape[1] > 1 else "this step"
         raise DataError(
-            f"{table.name}: covariate {encoding.name!r} is numbers, and was text in training "
-            f"({_some(encoding)}); give it as then."
+            f"{name}: series {panel.ids[n]!r} has no row for {show_stamp(wanted[n, step])}{more}; "
+            f"{names} must be given for {steps}."
         )
-    assert encoding.categories is not None
-    places = {category: place for place, category in enumerate(encoding.categories)}
-    values, codes = table.codes(encoding.name)
-    codes = codes[rows]
-    table_places = np.array([*(places.get(str(value), -2) for value in values), -1])
-    known: Codes = table_places[codes]
-    unknown = np.flatnonzero(known == -2)
-    if len(unknown):
-        row = int(unknown[0])
-        place = f"{table.name}: {table.row(rows[row])}"
-        raise DataError(_unknown(place, encoding, values[codes[row]]))
-    return known
-
-
-def _lacking(place: str, encoding: Encoding, remedy: str) -> str:
-    return (
-        f"{place}: covariate {encoding.name!r} is missing, which it never was in training; "
-        f"{remedy}."
-    )
-
-
-def _unknown(place: str, encoding: Encoding, value: Any) -> str:
-    return (
-        f"{place}: covariate {encoding.name!r} is {value!r}, which training had not; it knows "
-        f"{_some(encoding)}."
-    )
-
-
-def _some(encoding: Encoding) -> str:
-    names = encoding.categories or ()
-    return ", ".join(names[:8]) + (f", ... ({len(names)} in all)" if len(names) > 8 else "")

@@ -1,23 +1,25 @@
-"""Frequencies: pandas' names for steps in time, the season each has, and how one is inferred."""
+"""Frequencies: pandas' names for steps in time, their seasons, and inference from stamps."""
 
 import difflib
-import re
+import warnings
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from recurra.data.series.grid import (
     DAY,
-    Business,
-    Even,
-    Grid,
-    Months,
+    BusinessDayGrid,
+    EvenGrid,
+    MonthGrid,
     Stamps,
     Steps,
+    TimeGrid,
     day_of_month,
     in_nanoseconds,
     weekdays,
 )
+from recurra.data.tables.table import load_pandas
 from recurra.errors import ConfigError, DataError
 
 __all__ = ["Frequency", "infer_frequency", "parse_frequency"]
@@ -32,11 +34,8 @@ _UNITS = {
     "D": DAY,
     "W": 7 * DAY,
 }
-_MONTHS = {"MS": 1, "ME": 1, "BMS": 1, "BME": 1}
-_MONTHS |= {"QS": 3, "QE": 3, "BQS": 3, "BQE": 3, "YS": 12, "YE": 12, "BYS": 12, "BYE": 12}
-_OLDER = {"H": "h", "T": "min", "S": "s", "L": "ms", "U": "us", "N": "ns", "d": "D", "w": "W"}
-_OLDER |= {"b": "B", "M": "ME", "Q": "QE", "A": "YE", "Y": "YE", "AS": "YS", "BM": "BME"}
-_OLDER |= {"BQ": "BQE", "BA": "BYE", "BY": "BYE", "BAS": "BYS"}
+_PERIODS = {"M": 1, "Q": 3, "Y": 12}
+_MONTHLY = [f"{business}{p}{end}" for business in ("", "B") for p in _PERIODS for end in "SE"]
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _YEAR = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _LATEST = 0.998 * np.iinfo(np.int64).max
@@ -44,7 +43,7 @@ _LATEST = 0.998 * np.iinfo(np.int64).max
 
 @dataclass(frozen=True)
 class Frequency:
-    """How far apart the stamps of a series are; two of the same name are equal.
+    """The step between the stamps of a series; frequencies of one name are equal.
 
     Attributes:
         name: pandas' alias ("h", "15min", "D", "B", "W-SUN", "MS"), or a whole number as text
@@ -54,17 +53,17 @@ class Frequency:
 
     name: str
     season: int = field(compare=False)
-    grid: Grid = field(compare=False, repr=False)
+    grid: TimeGrid = field(compare=False, repr=False)
 
     @property
     def whole(self) -> bool:
-        """Whether stamps are whole numbers."""
-        return isinstance(self.grid, Even) and self.grid.whole
+        """True where stamps are whole numbers."""
+        return isinstance(self.grid, EvenGrid) and self.grid.whole
 
     def shift(self, stamps: Stamps, by: Steps | int) -> Stamps:
-        """The stamps so many steps later, or earlier; the two broadcast.
+        """The stamps that many steps later, or earlier where negative; the two broadcast.
 
-        Raises DataError where dates leave what nanoseconds can say: the years 1678 to 2261.
+        Raises DataError for dates outside the years 1678 to 2261, the range of nanoseconds.
         """
         stamps, by = in_nanoseconds(stamps), np.asarray(by, dtype=np.int64)
         if stamps.size and by.size and not self.whole:
@@ -72,12 +71,12 @@ class Frequency:
             if np.abs(ends).max() > _LATEST:
                 raise DataError(
                     f"{int(np.abs(by).max()):,} steps of {self.name!r} from {stamps.max()} leave "
-                    "the years 1678 to 2261, which is all that stamps can say; use fewer steps."
+                    "the years 1678 to 2261, the range of stamps; use fewer steps."
                 )
         return self.grid.shift(stamps, by)
 
     def after(self, last: Stamps, steps: int) -> Stamps:
-        """The stamps that follow: (N,) last ones give (N, steps).
+        """The stamps that follow the last ones (N,), as (N, steps).
 
         >>> last = np.array(["2024-01-31"], "datetime64[ns]")
         >>> parse_frequency("ME").after(last, 2).astype("datetime64[D]")
@@ -108,59 +107,74 @@ class Frequency:
 
 
 def parse_frequency(text: str | int) -> Frequency:
-    """The frequency of a name as pandas has it, or of a whole number.
+    """The frequency of an alias of pandas, or of a whole number.
 
-    Older names of pandas ("H", "T", "M") are taken too. "W", "QS" and "YS" without a day or a
-    month leave it open; "W-SUN" and "QS-FEB" hold the data to it. Raises ConfigError for any other.
+    "W", "QS" and "YS" without a day or a month leave it open; "W-SUN" and "QS-FEB" hold the data to
+    it. Raises ConfigError for any other text, MissingExtra for an alias where pandas is absent.
 
     >>> parse_frequency("60min").name, parse_frequency("15min").season, parse_frequency(1).whole
     ('h', 96, True)
     """
     text = str(text)
-    found = re.fullmatch(r"(\d*) ?([A-Za-z]*)(?:-([A-Za-z]{3}))?", text)
-    count = int(found[1] or 1) if found else 0
-    if found is None or count < 1 or not (found[1] or found[2]):
-        raise _unknown(text)
-    if not found[2]:
-        return Frequency(str(count), 1, Even(count, whole=True))
-    unit, anchor = _OLDER.get(found[2], found[2]), (found[3] or "").upper()
-    if unit in _UNITS and (not anchor or (unit == "W" and anchor in _WEEKDAYS)):
+    if text.isascii() and text.isdigit() and int(text):
+        return Frequency(str(int(text)), 1, EvenGrid(int(text), whole=True))
+    offset = _offset_of(text)
+    unit, _, anchor = offset.base.freqstr.partition("-") if offset is not None else ("", "", "")
+    anchor = anchor if "-" in text else ""  # pandas completes "W" to "W-SUN"
+    count = 0 if offset is None else offset.n
+    if unit in _UNITS:
         return _even(count * _UNITS[unit], _WEEKDAYS.index(anchor) if anchor else None)
-    if unit == "B" and not anchor:
-        return Frequency(_name(count, "B"), 5 // count if 5 % count == 0 else 1, Business(count))
-    if unit in _MONTHS and (not anchor or (_MONTHS[unit] > 1 and anchor in _YEAR)):
-        return _monthly(count * _MONTHS[unit], unit, _YEAR.index(anchor) if anchor else None)
+    if unit == "B":
+        season = 5 // count if 5 % count == 0 else 1
+        return Frequency(_numbered(count, "B"), season, BusinessDayGrid(count))
+    if unit in _MONTHLY:
+        months = count * _PERIODS[unit.removeprefix("B")[0]]
+        return _monthly(months, unit, _YEAR.index(anchor) if anchor else None)
     raise _unknown(text)
 
 
+def _offset_of(text: str) -> Any:
+    """pandas' offset of a positive number of steps; None for any other text."""
+    pandas = load_pandas("Reading a frequency")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of aliases that are deprecated
+        try:
+            offset = pandas.tseries.frequencies.to_offset(text)
+        except ValueError:
+            return None
+    return offset if offset is not None and offset.n > 0 else None
+
+
 def _unknown(text: str) -> ConfigError:
-    known = [*_UNITS, "B", *_MONTHS]
+    aliases = [*_UNITS, "B", *_MONTHLY]
     words = {"hour": "h", "day": "D", "dai": "D", "week": "W", "month": "MS", "quarter": "QS"}
     words |= {"year": "YS", "annual": "YS", "minute": "min", "second": "s", "business": "B"}
     near = [alias for word, alias in words.items() if word in text.lower()]
-    near += difflib.get_close_matches(text.lstrip("0123456789 "), known, 2)
+    lower = {alias.lower(): alias for alias in aliases}
+    name = text.lower().lstrip("0123456789 ")
+    near += [lower[n] for n in difflib.get_close_matches(name, lower, 2)]
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return ConfigError(
-        f"freq={text!r} is no frequency.{hint} Give one of {', '.join(known)}, with a number "
+        f"freq={text!r} is not a frequency.{hint} Give one of {', '.join(aliases)}, with a number "
         "before it (15min) or a day or month after it (W-SUN, QS-FEB), or 1 where stamps are whole "
         "numbers."
     )
 
 
-def _name(count: int, unit: str) -> str:
+def _numbered(count: int, unit: str) -> str:
     return unit if count == 1 else f"{count}{unit}"
 
 
 def _even(length: int, weekday: int | None) -> Frequency:
-    """Steps of so many nanoseconds, named by the largest unit that divides them."""
+    """Steps of that many nanoseconds, named by the largest unit that divides them."""
     unit = max((u for u in _UNITS if length % _UNITS[u] == 0), key=lambda u: _UNITS[u])
-    name = _name(length // _UNITS[unit], unit)
+    name = _numbered(length // _UNITS[unit], unit)
     name += f"-{_WEEKDAYS[weekday]}" if weekday is not None else ""
-    return Frequency(name, _season(length), Even(length, weekday=weekday))
+    return Frequency(name, _season(length), EvenGrid(length, weekday=weekday))
 
 
 def _season(length: int) -> int:
-    """Steps in the shortest natural cycle that has several: a second step of a unit skips one."""
+    """Steps in the shortest natural cycle that has several of them, 1 without such a cycle."""
     second, minute, hour = _UNITS["s"], _UNITS["min"], _UNITS["h"]
     if length % (7 * DAY) == 0:
         weeks = length // (7 * DAY)
@@ -174,16 +188,17 @@ def _monthly(count: int, unit: str, anchor: int | None) -> Frequency:
     day = ("B" if unit.startswith("B") else "") + ("MS" if unit.endswith("S") else "ME")
     period = next(p for p in (12, 3, 1) if count % p == 0)
     family = day.replace("M", {12: "Y", 3: "Q", 1: "M"}[period])
-    name = _name(count // period, family) + (f"-{_YEAR[anchor]}" if anchor is not None else "")
+    name = _numbered(count // period, family) + (f"-{_YEAR[anchor]}" if anchor is not None else "")
     phase = (anchor % period, period) if anchor is not None else None
-    return Frequency(name, 12 // count if 12 % count == 0 else 1, Months(count, day, phase))
+    return Frequency(name, 12 // count if 12 % count == 0 else 1, MonthGrid(count, day, phase))
 
 
 def infer_frequency(stamps: Stamps, offsets: Steps) -> Frequency:
     """The frequency of series laid end to end: series n has stamps offsets[n]:offsets[n+1], sorted.
 
-    It is the step that at least half of all neighbours have; gaps don't disturb it. Raises
-    DataError where no series has two stamps, or where no step is so common.
+    It is the step between at least half of all neighbours, so gaps, which pandas.infer_freq
+    refuses, don't disturb it. Raises DataError where no series has two stamps, or no step is that
+    common.
     """
     stamps, within = in_nanoseconds(stamps), np.ones(len(stamps), dtype=bool)
     within[offsets[:-1][offsets[:-1] < len(stamps)]] = False

@@ -1,4 +1,4 @@
-"""Grids of time: which stamps follow one another, in arithmetic of numpy on whole arrays."""
+"""Grids of time: arithmetic on stamps, in whole arrays of numpy."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -7,12 +7,12 @@ import numpy as np
 
 __all__ = [
     "DAY",
-    "Business",
-    "Even",
-    "Grid",
-    "Months",
+    "BusinessDayGrid",
+    "EvenGrid",
+    "MonthGrid",
     "Stamps",
     "Steps",
+    "TimeGrid",
     "day_of_month",
     "in_nanoseconds",
     "weekdays",
@@ -28,7 +28,7 @@ _MONTH = 2_629_746_000_000_000  # a twelfth of the Gregorian year
 
 
 def in_nanoseconds(stamps: Stamps) -> Stamps:
-    """Dates of any unit in nanoseconds, which all arithmetic here counts in; numbers as they are.
+    """Dates of any unit in nanoseconds, the unit of all arithmetic here; numbers unchanged.
 
     >>> in_nanoseconds(np.array(["2024-01-01"], "datetime64[s]")).dtype
     dtype('<M8[ns]')
@@ -36,22 +36,22 @@ def in_nanoseconds(stamps: Stamps) -> Stamps:
     return stamps.astype("datetime64[ns]", copy=False) if stamps.dtype.kind == "M" else stamps
 
 
-class Grid(Protocol):
-    """What a frequency counts in."""
+class TimeGrid(Protocol):
+    """The unit that a frequency counts in."""
 
     @property
     def nominal(self) -> int:
-        """About how long a step is, in nanoseconds (or units, of whole numbers)."""
+        """The average length of a step, in nanoseconds, or in units for whole numbers."""
 
     def shift(self, stamps: Stamps, by: Steps) -> Stamps:
-        """The stamps so many steps later; the two broadcast."""
+        """The stamps that many steps later; the two broadcast."""
 
     def positions(self, stamps: Stamps, starts: Stamps) -> Steps:
-        """Steps from the starts, -1 where a stamp is not on the grid or lies before the start."""
+        """Steps from the starts; -1 for a stamp off the grid or before its start."""
 
 
 @dataclass(frozen=True)
-class Even:
+class EvenGrid:
     """Steps of equal length: nanoseconds, or units where `whole`; on one weekday if it is given."""
 
     nominal: int
@@ -59,8 +59,8 @@ class Even:
     weekday: int | None = None
 
     def shift(self, stamps: Stamps, by: Steps) -> Stamps:
-        moved: Stamps = stamps.view(np.int64) + by * self.nominal
-        return moved if self.whole else moved.view("datetime64[ns]")
+        shifted: Stamps = stamps.view(np.int64) + by * self.nominal
+        return shifted if self.whole else shifted.view("datetime64[ns]")
 
     def positions(self, stamps: Stamps, starts: Stamps) -> Steps:
         steps, rest = np.divmod(stamps.view(np.int64) - starts.view(np.int64), self.nominal)
@@ -72,7 +72,7 @@ class Even:
 
 
 @dataclass(frozen=True)
-class Business:
+class BusinessDayGrid:
     """Days from Monday to Friday, every `count`-th of them."""
 
     count: int
@@ -83,8 +83,8 @@ class Business:
 
     def shift(self, stamps: Stamps, by: Steps) -> Stamps:
         days, time = _split(stamps)
-        moved: Stamps = np.busday_offset(days, by * self.count, roll="backward") + time
-        return moved
+        shifted: Stamps = np.busday_offset(days, by * self.count, roll="backward") + time
+        return shifted
 
     def positions(self, stamps: Stamps, starts: Stamps) -> Steps:
         days, time = _split(stamps)
@@ -97,10 +97,10 @@ class Business:
 
 
 @dataclass(frozen=True)
-class Months:
+class MonthGrid:
     """Every `count`-th month: its first or last day, or its first or last from Monday to Friday.
 
-    `phase` (month, period) asks that months since January be `month` modulo `period`.
+    `phase` (month, period) requires months since January to be `month` modulo `period`.
     """
 
     count: int
@@ -113,8 +113,8 @@ class Months:
 
     def shift(self, stamps: Stamps, by: Steps) -> Stamps:
         months = stamps.astype("datetime64[M]") + by * self.count
-        moved: Stamps = day_of_month(months, self.day) + _split(stamps)[1]
-        return moved
+        shifted: Stamps = day_of_month(months, self.day) + _split(stamps)[1]
+        return shifted
 
     def positions(self, stamps: Stamps, starts: Stamps) -> Steps:
         months, first = stamps.astype("datetime64[M]"), starts.astype("datetime64[M]")
@@ -125,17 +125,17 @@ class Months:
         if self.phase is not None:
             month, period = self.phase
             off |= (months.astype(np.int64) - month) % period != 0
-        placed: Steps = np.where(off, -1, steps)
-        return placed
+        positions: Steps = np.where(off, -1, steps)
+        return positions
 
 
 def day_of_month(months: Stamps, day: str) -> Stamps:
-    """That day of each month (datetime64[M]): MS, ME, BMS or BME as pandas calls them."""
+    """That day of each month (datetime64[M]); `day` is MS, ME, BMS or BME, as in pandas."""
     first = months.astype("datetime64[D]")
     last = (months + 1).astype("datetime64[D]") - 1
     if day in ("MS", "ME"):
-        plain: Stamps = first if day == "MS" else last
-        return plain
+        ends: Stamps = first if day == "MS" else last
+        return ends
     start, roll = (first, "forward") if day == "BMS" else (last, "backward")
     days: Stamps = np.busday_offset(start, 0, roll=roll)  # type: ignore[call-overload]
     return days

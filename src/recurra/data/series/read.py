@@ -1,175 +1,210 @@
-"""From a table to a panel: series on a grid of time, and covariates as numbers."""
+"""Reading of panels: from a table to series on a grid of time, with covariates as numbers."""
 
 import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
-from recurra.data.series.align import Arranged, arrange
-from recurra.data.series.covariates import Schema
-from recurra.data.series.features import along_time, fit_schema, static_of
+from recurra.data.series.align import Alignment, align
+from recurra.data.series.covariates import CovariateTables
 from recurra.data.series.frequency import Frequency, parse_frequency
-from recurra.data.series.future import future_of
 from recurra.data.series.grid import Stamps
-from recurra.data.series.panel import Frame, Objects, Panel
-from recurra.data.tables.columns import Columns
-from recurra.data.tables.observations import Observations, observe
-from recurra.data.tables.row_layout import observe_rows
-from recurra.data.tables.table import Codes, Source, Table, open_table
+from recurra.data.series.panel import FrameKind, Panel, Schema, SeriesIds
+from recurra.data.tables.columns import TableColumns
+from recurra.data.tables.observations import Observations, observe, observe_rows
+from recurra.data.tables.table import DataTable, Ints, TableSource, load_pandas, open_table
 from recurra.errors import DataError
 
-__all__ = ["Columns", "Panel", "Reading", "Schema", "future_of", "open_panel", "read_panel"]
+__all__ = ["UnencodedPanel", "open_panel", "read_panel"]
 
 
 def read_panel(
-    source: Source,
-    columns: Columns,
+    source: TableSource,
+    columns: TableColumns,
     *,
     schema: Schema | None = None,
-    static: Source | None = None,
+    static: TableSource | None = None,
 ) -> Panel:
-    """The series of a table: a path (.csv, .tsv, .csv.gz, .parquet), or a pandas or polars frame.
+    """The series of a table: a path (.csv, .tsv, .csv.gz, .parquet), a pandas or polars frame, or
+    arrays: one series (T,), several (N, T), or a list of series of any lengths, at steps 1, 2, ...
 
     Args:
-        columns: what the table's columns are.
+        columns: the roles of the table's columns.
         schema: that of an earlier panel, whose frequency and encodings the table must fit.
         static: a second table, of the series' ids and static covariates: those that `columns`
             names, or all.
 
     Rows may be in any order; gaps between stamps are filled with missing values. Raises DataError,
-    naming the file, the row, the column and the series, for what can't be read or doesn't fit, and
-    MissingExtra where a package that reads tables is absent.
+    naming the file, the row, the column and the series, for a table that can't be read or doesn't
+    fit, and MissingExtra where a package that reads tables is absent.
 
     >>> import pandas
     >>> table = pandas.DataFrame({"ds": ["2024-01-01", "2024-01-02", "2024-01-04"], "a": [1, 2, 4]})
-    >>> read_panel(table, Columns(layout="wide")).values(0)
+    >>> read_panel(table, TableColumns(layout="wide")).values(0)
     array([ 1.,  2., nan,  4.])
     """
-    reading = open_panel(source, columns, schema=schema, static=static)
-    return reading.panel(schema or reading.schema())
+    opened = open_panel(source, columns, schema=schema, static=static)
+    return opened.encode(schema or opened.fit_schema())
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Reading:
+class UnencodedPanel:
     """A table whose series have their places in time, and whose covariates are not yet numbers."""
 
-    columns: Columns
-    found: Observations
-    placed: Arranged
-    table: Table | None
-    side: Table | None
-    kind: Frame
+    columns: TableColumns
+    observations: Observations
+    alignment: Alignment
+    covariates: CovariateTables
+    frame_kind: FrameKind
 
     @property
-    def lengths(self) -> Codes:
+    def lengths(self) -> Ints:
         """(N,) the rows of each series, filled gaps included."""
-        return np.diff(self.placed.offsets)
+        return np.diff(self.alignment.offsets)
 
-    def last_of(self, series: Codes, known: Codes) -> Stamps:
-        """The last stamps of the first `known` rows of some series."""
-        return self.placed.frequency.shift(self.placed.starts[series], known - 1)
+    def last_stamps(self, series: Ints, counts: Ints) -> Stamps:
+        """The last stamps of the first `counts` rows of some series."""
+        return self.alignment.frequency.shift(self.alignment.starts[series], counts - 1)
 
-    def known_at(self, stamp: Stamps) -> Codes:
-        """(N,) how many rows of each series are not later than a stamp."""
+    def counts_until(self, stamp: Stamps) -> Ints:
+        """(N,) the number of rows of each series that are not later than a stamp."""
         series = np.repeat(np.arange(len(self.lengths)), self.lengths)
-        rows = np.arange(len(series)) - self.placed.offsets[series]
-        stamps = self.placed.frequency.shift(self.placed.starts[series], rows)
+        rows = np.arange(len(series)) - self.alignment.offsets[series]
+        stamps = self.alignment.frequency.shift(self.alignment.starts[series], rows)
         return np.bincount(series[stamps <= stamp], minlength=len(self.lengths))
 
-    def schema(self, ends: Codes | None = None) -> Schema:
-        """How covariates become numbers, learnt from the first ends[n] rows of each series n, or
-        from all.
-        """
-        return fit_schema(self.columns, self.found, self.placed, self.table, self.side, ends)
+    def fit_schema(self, ends: Ints | None = None) -> Schema:
+        """The encodings of covariates, from the first ends[n] rows of each series n, or all."""
+        return self.covariates.fit_schema(ends)
 
-    def panel(self, schema: Schema, ends: Codes | None = None, ahead: int = 0) -> Panel:
+    def encode(self, schema: Schema, ends: Ints | None = None, ahead: int = 0) -> Panel:
         """The series, with covariates as the schema encodes them.
 
-        Where `ends` (N,) are given, past covariates are those of the first ends[n] rows of each
-        series, future ones of `ahead` more, and static ones of series that have any such row: the
-        rest is as if missing, whatever it is.
+        With `ends` (N,), past covariates are those of the first ends[n] rows of each series, future
+        ones of `ahead` more, and static ones of series that have any such row: all others are as if
+        missing, whatever the table has.
         """
         schema = dataclasses.replace(schema, columns=self.columns)
-        found, placed = self.found, self.placed
-        later = None if ends is None else ends + ahead
-        y = np.full(placed.offsets[-1], np.nan)
-        y[placed.slots] = found.y[placed.order]
+        future_ends = None if ends is None else ends + ahead
+        y = np.full(self.alignment.offsets[-1], np.nan)
+        y[self.alignment.slots] = self.observations.y[self.alignment.order]
         return Panel(
-            ids=_objects(found.ids),
-            offsets=placed.offsets,
-            starts=placed.starts,
+            ids=_as_objects(self.observations.ids),
+            offsets=self.alignment.offsets,
+            starts=self.alignment.starts,
             y=y,
-            past=along_time(self.table, found, placed, schema.past, ends),
-            future=along_time(self.table, found, placed, schema.future, later),
-            static=static_of(self.table, found, placed, self.side, schema, ends),
-            frequency=placed.frequency,
+            past=self.covariates.along_time(schema.past, ends),
+            future=self.covariates.along_time(schema.future, future_ends),
+            static=self.covariates.static(schema, ends),
+            frequency=self.alignment.frequency,
             schema=schema,
-            times_given=self.kind,
+            frame_kind=self.frame_kind,
         )
 
 
 def open_panel(
-    source: Source,
-    columns: Columns,
+    source: TableSource,
+    columns: TableColumns,
     *,
     schema: Schema | None = None,
-    static: Source | None = None,
-) -> Reading:
+    static: TableSource | None = None,
+) -> UnencodedPanel:
     """A table as `read_panel` takes it, before its covariates become numbers."""
-    side = None if static is None else _side_table(static, columns)
-    columns = _with_static(columns, side, schema)
+    if _is_arrays(source):
+        source = _frame_of_arrays(source, columns)
+    static_table = None if static is None else _open_static(static, columns)
+    columns = _with_static(columns, static_table, schema)
     table = None
     if columns.layout == "rows":
-        found, kind = observe_rows(source, columns)
+        observations, kind = observe_rows(source, columns)
     else:
-        table = _open(source, columns, side)
-        found, kind = observe(table, columns), table.kind
-    return Reading(
+        table = _open(source, columns, static_table)
+        observations, kind = observe(table, columns), table.kind
+    alignment = align(observations, _frequency(observations.name, columns, schema))
+    return UnencodedPanel(
         columns=columns,
-        found=found,
-        placed=arrange(found, _frequency(found.name, columns, schema)),
-        table=table,
-        side=side,
-        kind="polars" if kind == "polars" else "pandas",
+        observations=observations,
+        alignment=alignment,
+        covariates=CovariateTables(
+            columns=columns,
+            observations=observations,
+            alignment=alignment,
+            table=table,
+            static_table=static_table,
+        ),
+        frame_kind="polars" if kind == "polars" else "pandas",
     )
 
 
-def _objects(values: list[object]) -> Objects:
+def _is_arrays(source: TableSource) -> bool:
+    if isinstance(source, (list, tuple)):
+        return bool(source) and all(np.ndim(one) == 1 or np.isscalar(one) for one in source)
+    return isinstance(source, np.ndarray)
+
+
+def _frame_of_arrays(source: TableSource, columns: TableColumns) -> TableSource:
+    """A table in long form: series 0, 1, ... at stamps 1, 2, ..."""
+    if columns.layout != "long":
+        raise DataError(f"layout = {columns.layout!r}: arrays have no columns; leave layout out.")
+    rows = [source] if np.ndim(source[0]) == 0 else list(source)
+    try:
+        series = [np.asarray(row, dtype=np.float64) for row in rows]
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"An array is not of numbers: {error}; give numbers, NaN for gaps."
+        ) from error
+    if any(one.ndim != 1 for one in series):
+        raise DataError(
+            f"An array has {series[0].ndim + 1} axes; give (T,) for one series, (N, T) for several."
+        )
+    frame: TableSource = load_pandas("Reading series from arrays").DataFrame(
+        {
+            columns.id: np.repeat(np.arange(len(series)), [len(one) for one in series]),
+            columns.time: np.concatenate([np.arange(1, len(one) + 1) for one in series]),
+            columns.target: np.concatenate(series),
+        }
+    )
+    return frame
+
+
+def _as_objects(values: list[object]) -> SeriesIds:
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array
 
 
-_HINTS = {
+_REMEDIES = {
     "long": "Name the columns (id, time and target), or take layout = 'wide' where each column is "
     "a series, a single one too.",
     "wide": "Name the column of stamps (time), or give time = '' where there is none.",
 }
 
 
-def _open(source: Source, columns: Columns, side: Table | None) -> Table:
-    text = (columns.id,) if columns.layout == "long" else ()
-    table = open_table(source, text=text)
-    named = {c: role for c, role in columns.named.items() if role != "static" or side is None}
-    table.require(named, _HINTS[columns.layout])
+def _open(source: TableSource, columns: TableColumns, static_table: DataTable | None) -> DataTable:
+    table = open_table(source, text=(columns.id,) if columns.layout == "long" else ())
+    own = static_table is None
+    roles = {column: role for column, role in columns.roles.items() if own or role != "static"}
+    table.require(roles, _REMEDIES[columns.layout])
     return table
 
 
-def _side_table(static: Source, columns: Columns) -> Table:
-    side = open_table(static, text=(columns.id,), called="the table of static covariates")
-    side.require({columns.id: "id"} | dict.fromkeys(columns.static, "static"))
-    return side
+def _open_static(static: TableSource, columns: TableColumns) -> DataTable:
+    table = open_table(static, text=(columns.id,), called="the table of static covariates")
+    table.require({columns.id: "id"} | dict.fromkeys(columns.static, "static"))
+    return table
 
 
-def _with_static(columns: Columns, side: Table | None, schema: Schema | None) -> Columns:
+def _with_static(
+    columns: TableColumns, static_table: DataTable | None, schema: Schema | None
+) -> TableColumns:
     """The columns with the static ones that the schema or the second table adds."""
     names = columns.static
     if schema is not None:
         names = names or schema.columns.static
-        _refuse_other(dataclasses.replace(columns, static=names), schema)
-    elif side is not None:
-        names = names or tuple(name for name in side.columns if name != columns.id)
-    if names and side is None and columns.layout != "long":
+        _refuse_other_covariates(dataclasses.replace(columns, static=names), schema)
+    elif static_table is not None:
+        names = names or tuple(name for name in static_table.columns if name != columns.id)
+    if names and static_table is None and columns.layout != "long":
         raise DataError(
             f"layout {columns.layout!r} has no place for static covariates ({', '.join(names)}); "
             "give them in a second table: static=."
@@ -177,8 +212,7 @@ def _with_static(columns: Columns, side: Table | None, schema: Schema | None) ->
     return dataclasses.replace(columns, static=names)
 
 
-def _refuse_other(columns: Columns, schema: Schema) -> None:
-    """DataError where covariates are not those of the schema."""
+def _refuse_other_covariates(columns: TableColumns, schema: Schema) -> None:
     for kind in ("past", "future", "static"):
         new, old = getattr(columns, kind), getattr(schema.columns, kind)
         if set(new) != set(old):
@@ -188,14 +222,14 @@ def _refuse_other(columns: Columns, schema: Schema) -> None:
             )
 
 
-def _frequency(name: str, columns: Columns, schema: Schema | None) -> Frequency | None:
-    given = parse_frequency(columns.freq) if columns.freq else None
+def _frequency(name: str, columns: TableColumns, schema: Schema | None) -> Frequency | None:
+    requested = parse_frequency(columns.freq) if columns.freq else None
     if schema is None:
-        return given
+        return requested
     trained = parse_frequency(schema.frequency)
-    if given is not None and given != trained:
+    if requested is not None and requested != trained:
         raise DataError(
-            f"{name}: freq={given.name!r} is given, and training had {trained.name!r}; leave freq "
-            "out, or train anew."
+            f"{name}: freq={requested.name!r} is given, and training had {trained.name!r}; leave "
+            "freq out, or train again."
         )
     return trained

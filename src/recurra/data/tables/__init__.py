@@ -1,1 +1,1 @@
-"""Tables from files and frames: columns, layouts, timestamps."""
+"""Tables from files and frames: their columns, layouts and time stamps."""

@@ -1,26 +1,25 @@
-"""What the columns of a table are."""
+"""The roles of a table's columns, and its layout."""
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from recurra.data.series.frequency import parse_frequency
 from recurra.errors import ConfigError
 
-__all__ = ["LAYOUTS", "Columns"]
+__all__ = ["TableColumns"]
 
-Layout = Literal["long", "wide", "rows"]
-LAYOUTS = ("long", "wide", "rows")
+TableLayout = Literal["long", "wide", "rows"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Columns:
-    """The names of a table's columns and what each is for; ConfigError where they can't be.
+class TableColumns:
+    """The names of a table's columns by role; ConfigError where they contradict one another.
 
     Attributes:
-        id, time, target: the series, the stamp and the value, in the layout "long".
+        id, time, target: the series, the stamp and the value, in layout "long".
         past: covariates known up to the last observation.
-        future: covariates known for the horizon too.
+        future: covariates known for the horizon as well.
         static: covariates that don't change within a series.
         layout: "long", one row for each series and stamp; "wide", a time column (none where `time`
             is "": rows are counted from 1) and one column a series, apart from covariates, which
@@ -34,7 +33,7 @@ class Columns:
     past: tuple[str, ...] = ()
     future: tuple[str, ...] = ()
     static: tuple[str, ...] = ()
-    layout: Layout = "long"
+    layout: TableLayout = "long"
     freq: str = ""
 
     def __post_init__(self) -> None:
@@ -55,26 +54,27 @@ class Columns:
             )
 
     @property
-    def named(self) -> dict[str, str]:
-        """The columns that a table of this layout must have, and what each is for."""
+    def roles(self) -> dict[str, str]:
+        """The columns that a table of this layout must have, each with its role."""
         own = {"id": self.id, "time": self.time, "target": self.target}
         own = {k: v for k, v in own.items() if self.layout == "long" or (k == "time" and v)}
-        named = {column: role for role, column in own.items()}
-        named |= dict.fromkeys(self.past, "past") | dict.fromkeys(self.future, "future")
-        return named | dict.fromkeys(self.static, "static")
+        roles = {column: role for role, column in own.items()}
+        roles |= dict.fromkeys(self.past, "past") | dict.fromkeys(self.future, "future")
+        return roles | dict.fromkeys(self.static, "static")
 
     def _check_layout(self) -> None:
-        if self.layout not in LAYOUTS:
-            raise ConfigError(f"layout={self.layout!r} is none of {', '.join(LAYOUTS)}.")
+        layouts = get_args(TableLayout)
+        if self.layout not in layouts:
+            raise ConfigError(f"layout={self.layout!r} is none of {', '.join(layouts)}.")
         if self.layout == "rows" and (self.past or self.future):
             raise ConfigError(
-                "layout 'rows' holds one value a stamp and no covariates, so past and future must "
-                "be empty; give covariates in layout 'long'."
+                "layout 'rows' holds values without covariates, so past and future must be empty; "
+                "give covariates in layout 'long'."
             )
         if self.layout == "long" and not self.time:
             raise ConfigError(
-                "layout 'long' needs a time column; rows are counted in 'wide' (time='') and "
-                "'rows' alone."
+                "layout 'long' needs a time column; only 'wide' (time='') and 'rows' count rows "
+                "instead."
             )
 
     def _check_names(self) -> None:
@@ -83,6 +83,6 @@ class Columns:
         twice = [name for name, count in names.items() if count > 1]
         if twice:
             raise ConfigError(
-                f"column {twice[0]!r} is named for two purposes; each of id, time, target, past, "
-                "future and static takes columns of its own."
+                f"column {twice[0]!r} is named for two purposes; id, time, target, past, future "
+                "and static each take columns of their own."
             )

@@ -1,7 +1,5 @@
 """Stamps from a column: dates of any kind to datetime64[ns], whole numbers to int64."""
 
-import importlib
-import importlib.util
 import re
 import warnings
 from typing import Any
@@ -9,15 +7,15 @@ from typing import Any
 import numpy as np
 
 from recurra.data.series.grid import Stamps
-from recurra.data.tables.table import Table
-from recurra.errors import DataError, MissingExtra
+from recurra.data.tables.table import DataTable, load_pandas
+from recurra.errors import DataError
 
-__all__ = ["read_stamps", "show"]
+__all__ = ["read_stamps", "show_stamp"]
 
 _SLASHED = re.compile(r"\s*(\d{1,2})[./-](\d{1,2})[./-]\d{2,4}")
 
 
-def read_stamps(table: Table, name: Any) -> Stamps:
+def read_stamps(table: DataTable, name: Any) -> Stamps:
     """The stamps of a column; DataError names the first row that has none or can't be read."""
     column = table.column(name)
     table.refuse_missing(column.is_null().to_numpy(zero_copy_only=False), name)
@@ -34,42 +32,43 @@ def read_stamps(table: Table, name: Any) -> Stamps:
     )
 
 
-def show(stamp: Any) -> str:
-    """A stamp as a message has it, without a time where it is midnight."""
+def show_stamp(stamp: Any) -> str:
+    """A stamp as messages write it, without the time where it is midnight."""
     if not isinstance(stamp, np.datetime64):
         return str(stamp)
     return str(stamp.astype("datetime64[s]")).replace("T", " ").removesuffix(" 00:00:00")
 
 
-def _dates(table: Table, name: Any, column: Any) -> Stamps:
+def _dates(table: DataTable, name: Any, column: Any) -> Stamps:
     zone = getattr(column.type, "tz", None)
     if zone not in (None, "UTC", "+00:00", "Etc/UTC"):
         raise _zoned(table, name, zone)
     dates = column.to_numpy(zero_copy_only=False)
     stamps: Stamps = dates.astype("datetime64[ns]")
-    lost = np.flatnonzero(stamps.astype(dates.dtype) != dates)
-    if len(lost):
-        raise _unreadable(table, name, int(lost[0]), dates[lost[0]], "is not in 1678 to 2261")
+    outside = np.flatnonzero(stamps.astype(dates.dtype) != dates)
+    if len(outside):
+        row = int(outside[0])
+        raise _unreadable(table, name, row, dates[row], "is not in 1678 to 2261")
     return stamps
 
 
-def _whole(table: Table, name: Any, column: Any) -> Stamps:
+def _whole(table: DataTable, name: Any, column: Any) -> Stamps:
     numbers = column.to_numpy(zero_copy_only=False)
     stamps: Stamps = numbers.astype(np.int64)
-    broken = np.flatnonzero(stamps != numbers)
-    if len(broken):
-        row = int(broken[0])
-        raise _unreadable(table, name, row, float(numbers[row]), "is no whole number")
+    fractional = np.flatnonzero(stamps != numbers)
+    if len(fractional):
+        row = int(fractional[0])
+        raise _unreadable(table, name, row, float(numbers[row]), "is not a whole number")
     if _look_like_dates(stamps):
         raise DataError(
-            f"{table.name}: column {name!r} has numbers like {stamps[0]}, which seem to be dates; "
+            f"{table.name}: column {name!r} has numbers like {stamps[0]}, which look like dates; "
             "write them as dates (2024-01-31)."
         )
     return stamps
 
 
 def _look_like_dates(stamps: Stamps) -> bool:
-    """Whether all could be days written YYYYMMDD, or months of several years written YYYYMM."""
+    """True where all could be days as YYYYMMDD, or months of several years as YYYYMM."""
     days = stamps % 100
     months = stamps if stamps.max() < 10**6 else stamps // 100
     years, month = np.divmod(months, 100)
@@ -79,13 +78,10 @@ def _look_like_dates(stamps: Stamps) -> bool:
     return bool((dates & (days >= 1) & (days <= 31)).all())
 
 
-def _parsed(table: Table, name: Any) -> Stamps:
-    """Texts, each different one read once."""
+def _parsed(table: DataTable, name: Any) -> Stamps:
+    """Dates of a column of texts; each distinct text is read once."""
     texts, codes = table.codes(name)
-    if importlib.util.find_spec("pandas") is None:
-        raise MissingExtra("pandas", "forecast", "reading dates")
-    pandas = importlib.import_module("pandas")
-    dates = _to_dates(pandas, table, name, texts)
+    dates = _to_dates(load_pandas("Reading dates"), table, name, texts)
     wrong = np.flatnonzero(np.isnat(dates))
     if len(wrong):
         row = int(np.flatnonzero(np.isin(codes, wrong))[0])
@@ -93,7 +89,7 @@ def _parsed(table: Table, name: Any) -> Stamps:
     return dates[codes]
 
 
-def _to_dates(pandas: Any, table: Table, name: Any, texts: list[str]) -> Stamps:
+def _to_dates(pandas: Any, table: DataTable, name: Any, texts: list[str]) -> Stamps:
     options: dict[str, Any] = {"format": "ISO8601"}
     if any(_SLASHED.match(text) for text in texts[:100]):
         options = {"format": "mixed", "dayfirst": _day_first(table, name, texts)}
@@ -110,39 +106,39 @@ def _to_dates(pandas: Any, table: Table, name: Any, texts: list[str]) -> Stamps:
 
 
 def _read_by_pandas(pandas: Any, texts: list[str], options: dict[str, Any]) -> Any:
-    """A series of dates, missing where a text is none; of objects where time zones are mixed."""
+    """A series of dates, missing where a text is not a date; objects where time zones are mixed."""
     series = pandas.Series(texts, dtype=object)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pandas tells of formats that it guessed
+        warnings.simplefilter("ignore")  # pandas reports the formats it guessed
         try:
             return pandas.to_datetime(series, errors="coerce", **options)
         except ValueError:  # pandas 3, of mixed time zones
             return series
 
 
-def _zoned(table: Table, name: Any, zone: Any) -> DataError:
+def _zoned(table: DataTable, name: Any, zone: Any) -> DataError:
     return DataError(
         f"{table.name}: column {name!r} has time zones ({zone}); convert it to UTC, or drop the "
         "zones, since stamps here have none."
     )
 
 
-def _day_first(table: Table, name: Any, texts: list[str]) -> bool:
-    """Whether 03/04/2024 is in April: some date of the column must tell, or it is an error."""
-    found = [match for match in map(_SLASHED.match, texts) if match]
-    if any(int(match[1]) > 12 for match in found):
+def _day_first(table: DataTable, name: Any, texts: list[str]) -> bool:
+    """Decide whether 03/04/2024 is in April, by a date with a day above 12; DataError without."""
+    matches = [match for match in map(_SLASHED.match, texts) if match]
+    if any(int(match[1]) > 12 for match in matches):
         return True
-    if any(int(match[2]) > 12 for match in found):
+    if any(int(match[2]) > 12 for match in matches):
         return False
     raise DataError(
-        f"{table.name}: column {name!r} has dates like {texts[0]!r}, of which day and month can't "
-        "be told apart; write 2024-01-31."
+        f"{table.name}: column {name!r} has dates like {texts[0]!r}, in which day and month are "
+        "ambiguous; write 2024-01-31."
     )
 
 
-def _unreadable(table: Table, name: Any, row: int, value: Any, why: str) -> DataError:
-    value = show(value) if isinstance(value, np.datetime64) else value
+def _unreadable(table: DataTable, name: Any, row: int, value: Any, reason: str) -> DataError:
+    value = show_stamp(value) if isinstance(value, np.datetime64) else value
     return DataError(
-        f"{table.name}: {table.row(row)}: column {name!r} has {value!r}, which {why}; give dates "
-        "(2024-01-31, 2024-01-31 13:00), or whole numbers."
+        f"{table.name}: {table.row(row)}: column {name!r} has {value!r}, which {reason}; give "
+        "dates (2024-01-31, 2024-01-31 13:00), or whole numbers."
     )

@@ -1,8 +1,8 @@
-"""Starts that help gradients through time, for layers and for models that hold them.
+"""Initialisations that help gradients through time, for layers and for models that hold them.
 
-In the manner of torch.nn.init: each changes the parameters in place and returns the module. All
-walk `module.modules()`: `recurra.nn.Recurrent` of any cell, the drop-ins, and whatever contains
-them. Nothing is changed where an error is raised.
+Like torch.nn.init, each changes the parameters in place and returns the module. They apply to every
+layer in `module.modules()`: `recurra.nn.Recurrent` of any cell, RNN, LSTM, GRU and their cells.
+If an error is raised, nothing has changed.
 """
 
 import math
@@ -15,22 +15,31 @@ from torch import Tensor, nn
 from recurra.cells import CELLS
 from recurra.cells.roles import forget_gate
 from recurra.errors import ConfigError
-from recurra.nn.init import draw as initial
-from recurra.nn.init.layout import Layout, Part, layers_of
+from recurra.nn.init import draw
+from recurra.nn.init.stored_parameters import (
+    LayerParameters,
+    StoredParameter,
+    layer_parameters,
+)
 
 __all__ = ["chrono_", "forget_bias_", "identity_", "orthogonal_"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 M = TypeVar("M", bound=nn.Module)
 
 
 def forget_bias_(module: M, value: float = 1.0) -> M:
-    """Set the bias of the gate that forgets, so that sigmoid(value) of the state is kept at first.
+    """Set the bias of the forget gate, so that at first it keeps sigmoid(value) of the state.
 
-    Where an open gate lets go of the state instead (`mgu`, `mingru`), its bias becomes -value.
-    Torch's two biases sum to it. After R. Jozefowicz, W. Zaremba, I. Sutskever, An empirical
+    For a gate that discards the state when open (`mgu`, `mingru`), the bias becomes -value. The sum
+    of torch's two biases is set. After R. Jozefowicz, W. Zaremba, I. Sutskever, An empirical
     exploration of recurrent network architectures, ICML 2015.
 
-    Raises ConfigError where a cell has no gate that forgets, or a layer no biases.
+    Raises ConfigError for a cell without a forget gate, or a layer without biases.
 
     Example:
         >>> from recurra.nn import LSTM, init
@@ -39,10 +48,10 @@ def forget_bias_(module: M, value: float = 1.0) -> M:
         [1.0, 1.0]
     """
     _check_number("forget_bias_", "value", value)
-    found = [(sign, parts) for _, sign, parts in _forgetting(module, "forget_bias_")]
+    gates = _forget_gates(module, "forget_bias_")
     with torch.no_grad():
-        for sign, parts in found:
-            _set_total(parts, torch.full_like(parts[0], sign * value))
+        for _, sign, biases in gates:
+            _set_sum(biases, torch.full_like(biases[0], sign * value))
     return module
 
 
@@ -56,12 +65,12 @@ def chrono_(
     """Spread the units' memories over up to `max_steps` steps: chrono initialisation.
 
     The forget gate's bias becomes log(u), u uniform between 1 and max_steps - 1, so that a unit
-    keeps what it holds for about u steps; that of an input gate (one called `i`) becomes -log(u).
-    A GRU's is its update gate's, and coupled gates have the one. Without `spread` u is max_steps -
-    1 for all units, so that each keeps what it holds for as long as may be. After C. Tallec, Y.
-    Ollivier, Can recurrent neural networks warp time?, arXiv:1804.11188.
+    keeps its state for about u steps; that of an input gate (one called `i`) becomes -log(u). In a
+    GRU the update gate is the forget gate. Without `spread` u is max_steps - 1 for all units, so
+    that each keeps its state for as long as possible. After C. Tallec, Y. Ollivier, Can recurrent
+    neural networks warp time?, arXiv:1804.11188.
 
-    Raises ConfigError where a cell has no gate that forgets, or a layer no biases.
+    Raises ConfigError for a cell without a forget gate, or a layer without biases.
 
     Example:
         >>> from recurra.nn import Recurrent, init
@@ -71,31 +80,31 @@ def chrono_(
     """
     if isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 3:
         raise ConfigError(
-            f"chrono_: max_steps={max_steps!r}; it must be a whole number above 2, the steps over "
-            "which something is to be remembered."
+            f"chrono_: max_steps={max_steps!r}; it must be a whole number above 2: for how many "
+            "steps units are to remember."
         )
-    found = _forgetting(module, "chrono_")
-    inputs = [_gate(layer, "i") if "i" in layer.cell.gates else [] for layer, _, _ in found]
+    gates = _forget_gates(module, "chrono_")
+    inputs = [_biases(layer, "i") if "i" in layer.cell.gates else [] for layer, _, _ in gates]
     with torch.no_grad():
-        for (_, sign, parts), opening in zip(found, inputs, strict=True):
-            steps = torch.full_like(parts[0], max_steps - 1)
+        for (_, sign, biases), input_biases in zip(gates, inputs, strict=True):
+            steps = torch.full_like(biases[0], max_steps - 1)
             if spread:
                 steps.uniform_(1, max_steps - 1, generator=generator)
-            keeps = steps.log()
-            _set_total(parts, sign * keeps)
-            if opening:
-                _set_total(opening, -keeps)
+            logit = steps.log()
+            _set_sum(biases, sign * logit)
+            if input_biases:
+                _set_sum(input_biases, -logit)
     return module
 
 
 def orthogonal_(module: M, gain: float = 1.0, *, generator: torch.Generator | None = None) -> M:
-    """Make the recurrent matrices orthogonal: each gate's by itself, and each block's.
+    """Make the recurrent matrices orthogonal, each gate's and each block's by itself.
 
-    Recurrent are those that multiply what depends on the state (a projection too); one that isn't
-    square gets orthonormal rows or columns. After A. M. Saxe, J. L. McClelland, S. Ganguli, Exact
-    solutions to the nonlinear dynamics of learning, arXiv:1312.6120.
+    Recurrent matrices multiply what depends on the state, so a projection is one too. A matrix that
+    isn't square gets orthonormal rows or columns. After A. M. Saxe, J. L. McClelland, S. Ganguli,
+    Exact solutions to the nonlinear dynamics of learning, arXiv:1312.6120.
 
-    Raises ConfigError where a cell has no recurrent matrix.
+    Raises ConfigError for a cell without recurrent matrices.
 
     Example:
         >>> from recurra.nn import GRU, init
@@ -105,18 +114,16 @@ def orthogonal_(module: M, gain: float = 1.0, *, generator: torch.Generator | No
         True
     """
     _check_number("orthogonal_", "gain", gain)
-    return _change(
-        module, "orthogonal_", lambda matrix: initial.orthogonal_(matrix, gain, generator)
-    )
+    return _change(module, "orthogonal_", lambda matrix: draw.orthogonal_(matrix, gain, generator))
 
 
 def identity_(module: M, gain: float = 1.0) -> M:
-    """Make the recurrent matrices `gain` times the identity: each gate's by itself.
+    """Make the recurrent matrices `gain` times the identity, each gate's by itself.
 
     After Q. V. Le, N. Jaitly, G. E. Hinton, A simple way to initialize recurrent networks of
     rectified linear units, arXiv:1504.00941.
 
-    Raises ConfigError where a cell has no recurrent matrix, or one that isn't square.
+    Raises ConfigError for a cell without recurrent matrices, or with one that isn't square.
 
     Example:
         >>> from recurra.nn import RNN, init
@@ -130,63 +137,66 @@ def identity_(module: M, gain: float = 1.0) -> M:
 def _change(
     module: M, caller: str, change: Callable[[Tensor], object], *, square: bool = False
 ) -> M:
-    matrices = [m for layer in layers_of(module) for m in _matrices(layer, caller, square)]
+    matrices = [m for layer in layer_parameters(module) for m in _matrices(layer, caller, square)]
     with torch.no_grad():
         for matrix in matrices:
             change(matrix)
     return module
 
 
-def _matrices(layer: Layout, caller: str, square: bool) -> list[Tensor]:
-    parts = layer.recurrent()
-    if not parts:
+def _matrices(layer: LayerParameters, caller: str, square: bool) -> list[Tensor]:
+    recurrent = layer.recurrent()
+    if not recurrent:
         raise ConfigError(
             f"{caller}: {layer.graph.cell} has no recurrent matrix; call it on layers whose cell "
             "multiplies its state by one, such as rnn, lstm and gru."
         )
-    for part in parts if square else ():
-        _check_square(part, caller)
-    return [matrix for part in parts for matrix in part.matrices()]
+    for parameter in recurrent if square else ():
+        _check_square(parameter, caller)
+    return [matrix for parameter in recurrent for matrix in parameter.matrices()]
 
 
-def _check_square(part: Part, caller: str) -> None:
-    rows, columns = part.matrices()[0].shape
+def _check_square(parameter: StoredParameter, caller: str) -> None:
+    rows, columns = parameter.matrices()[0].shape
     if rows != columns:
         raise ConfigError(
-            f"{caller}: {part.attribute} of {type(part.owner).__name__} stacks matrices of {rows} "
-            f"x {columns}, and an identity is square; orthogonal_ takes any."
+            f"{caller}: {parameter.attribute} of {type(parameter.owner).__name__} stacks matrices "
+            f"of {rows} x {columns}, and an identity is square; orthogonal_ takes any."
         )
 
 
-def _forgetting(module: nn.Module, caller: str) -> list[tuple[Layout, int, list[Tensor]]]:
-    """Each layer, the sign with which its gate keeps, and that gate's parts of the biases."""
-    found = []
-    for layer in layers_of(module):
+def _forget_gates(
+    module: nn.Module, caller: str
+) -> list[tuple[LayerParameters, int, list[Tensor]]]:
+    """Each layer, the sign of a forget-gate bias that keeps the state, and that gate's biases."""
+    gates = []
+    for layer in layer_parameters(module):
         if not layer.cell.forget:
             having = ", ".join(name for name, cell in CELLS.items() if cell.forget)
             raise ConfigError(
-                f"{caller}: {layer.graph.cell} has no gate that forgets; cells that have one: "
-                f"{having}, and those of your own that name it as `forget`."
+                f"{caller}: {layer.graph.cell} has no forget gate; cells that have one: {having}, "
+                "and cells of your own that name it as `forget`."
             )
         gate, sign = forget_gate(layer.cell.forget)
-        found.append((layer, sign, _gate(layer, gate, caller)))
-    return found
+        gates.append((layer, sign, _biases(layer, gate, caller)))
+    return gates
 
 
-def _gate(layer: Layout, gate: str, caller: str = "chrono_") -> list[Tensor]:
-    parts = [part.gate(gate) for part in layer.biases(gate)]
-    if not parts:
+def _biases(layer: LayerParameters, gate: str, caller: str = "chrono_") -> list[Tensor]:
+    """The parts of a gate in each of the layer's biases."""
+    biases = [parameter.gate(gate) for parameter in layer.biases(gate)]
+    if not biases:
         raise ConfigError(
             f"{caller}: the gate `{gate}` of this layer of {layer.graph.cell} has no bias; make "
             "the layer with bias=True."
         )
-    return parts
+    return biases
 
 
-def _set_total(parts: list[Tensor], total: Tensor) -> None:
-    for part in parts:
-        part.zero_()
-    parts[0].copy_(total)
+def _set_sum(biases: list[Tensor], total: Tensor) -> None:
+    for bias in biases:
+        bias.zero_()
+    biases[0].copy_(total)
 
 
 def _check_number(caller: str, name: str, value: object) -> None:

@@ -1,4 +1,4 @@
-"""Arguments of recurrent layers: what is allowed. Errors are torch's own where it has one."""
+"""Checks of the arguments of recurrent layers. Errors are torch's own if it has one."""
 
 import numbers
 import warnings
@@ -21,7 +21,7 @@ __all__ = [
 
 
 def check_dropout(dropout: object, num_layers: int, *, callers: int) -> None:
-    """Raise ValueError unless dropout is a share; warn where no layer is left for it.
+    """Raise ValueError unless dropout is a share; warn if there is no layer to apply it to.
 
     The warning points at the line `callers` functions above the one that checks.
     """
@@ -48,7 +48,7 @@ def check_share(name: str, share: object) -> None:
 
 
 def check_flags(**flags: object) -> None:
-    """Raise TypeError for a flag that is no bool."""
+    """Raise TypeError for a flag that isn't a bool."""
     for name, flag in flags.items():
         if not isinstance(flag, bool):
             raise TypeError(f"{name} should be of type bool, got: {type(flag).__name__}")
@@ -57,7 +57,7 @@ def check_flags(**flags: object) -> None:
 def check_sizes(
     input_size: object, hidden_size: object, num_layers: int, proj_size: int = 0
 ) -> None:
-    """Raise TypeError or ValueError for a size that can't be."""
+    """Raise TypeError or ValueError for an invalid size."""
     for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
         if not isinstance(size, int):
             raise TypeError(f"{name} should be of type int, got: {type(size).__name__}")
@@ -73,7 +73,7 @@ def check_sizes(
 
 
 def check_dtype(input: Tensor, weight: Tensor) -> None:
-    """Raise ValueError for an input of another dtype than the weights, but under autocast."""
+    """Raise ValueError for an input of another dtype than the weights, except under autocast."""
     if input.dtype != weight.dtype and not torch._C._is_any_autocast_enabled():
         raise ValueError(
             f"RNN input dtype ({input.dtype}) does not match weight dtype ({weight.dtype}). "
@@ -97,7 +97,7 @@ def check_steps(input: Tensor) -> None:
 
 
 def check_lengths(lengths: Tensor | Sequence[int], steps: int, batch: int) -> Tensor:
-    """Lengths as a tensor (B,). Raises TypeError or ValueError where they don't fit the input.
+    """Lengths as a tensor (B,). Raises TypeError or ValueError if they don't fit the input.
 
     A compiled graph checks their values as it runs, and raises RuntimeError.
     """
@@ -121,7 +121,7 @@ def check_lengths(lengths: Tensor | Sequence[int], steps: int, batch: int) -> Te
 
 
 def check_resets(resets: Tensor, steps: int, batch: int, batch_first: bool) -> Tensor:
-    """Resets as (T, B). Raises TypeError or ValueError where they don't fit the input."""
+    """Resets as (T, B). Raises TypeError or ValueError if they don't fit the input."""
     if not isinstance(resets, Tensor) or resets.dtype != torch.bool:
         given = resets.dtype if isinstance(resets, Tensor) else type(resets).__name__
         raise TypeError(f"resets must be a tensor of torch.bool, got {given}")

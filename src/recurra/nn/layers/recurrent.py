@@ -19,7 +19,7 @@ from recurra.nn.execute import (
     engine_of,
     kernel,
     pack_like,
-    run_stack,
+    run_layers,
     unpack,
     wants_every,
 )
@@ -34,40 +34,39 @@ from recurra.nn.layers.arguments import (
     check_sizes,
     check_steps,
 )
-from recurra.nn.layers.remedies import Plan, Remedies, Rows
+from recurra.nn.layers.remedies import Masks, Remedies, RemedyPlan
 from recurra.nn.observe.trace import Trace, trace_layers
+from recurra.nn.states import States
 
 __all__ = ["Recurrent"]
-
-States = tuple[Tensor, ...]
 
 
 class Recurrent(nn.Module):
     """Layers of a cell, run over sequences: one of Recurra's or your own.
 
     Args:
-        cell: a `recurra.cells.Cell`, its class, or its name as `recurra.cells.load` takes it.
+        cell: a `recurra.cells.Cell`, its class, or its name for `recurra.cells.load`.
         input_size: size I of each step's input.
         hidden_size: size H that the cell's equations call hidden_size.
         num_layers: L; each layer reads the outputs of the one below.
-        bias: whether the biases (parameters named `b`, `b2`, `b_h`, ...) take part.
+        bias: include the biases (parameters named `b`, `b2`, `b_h`, ...).
         batch_first: input and output as (B, T, size) instead of (T, B, size).
         dropout: the share of outputs zeroed between layers in training.
         bidirectional: D = 2: a second direction reads each sequence from its end.
-        learn_initial_state: what sequences, and segments after a reset, start from is learnt:
-            parameters `initial_h_l0` and so on, which start as zeros.
+        learn_initial_state: learn the initial states of sequences, and of segments after a reset:
+            parameters `initial_h_l0` and so on, zeros at first.
         input_dropout, state_dropout, output_dropout: shares dropped by one mask for all steps of a
             sequence: of each layer's input, of the output state where recurrent weights read it
             (Gal & Ghahramani 2016), of the last layer's output.
-        recurrent_dropout: the share of the candidate's values dropped at each step anew (Semeniuta
-            et al. 2016).
+        recurrent_dropout: the share of the candidate's values dropped, drawn again at each step
+            (Semeniuta et al. 2016).
         weight_drop: the share of the recurrent matrices' elements dropped (Merity et al. 2017).
-        zoneout: the share of a state's values that keep what they were at each step, for all states
-            or by name; outside training the mean of both takes their place (Krueger et al. 2017).
+        zoneout: the share of a state's values that a step leaves unchanged, for all states or by
+            name; outside training their mean with the new values is used (Krueger et al. 2017).
         engine: "auto", "cpu", "torch" or "interp"; None takes the setting RECURRA_ENGINE.
         bptt_clip: limits each element of dL/dh_t at every step of back-propagation through time.
 
-    Parameters are named as in the equations with the layer after it (`W_l0`, `U_l0_reverse`),
+    Parameters are named as in the equations with the layer appended (`W_l0`, `U_l0_reverse`),
     stacked over gates in the cell's order, and drawn uniformly from ±1/sqrt(hidden_size) unless the
     cell's `init` says otherwise.
 
@@ -107,14 +106,9 @@ class Recurrent(nn.Module):
         check_flags(bias=bias, batch_first=batch_first, bidirectional=bidirectional)
         check_flags(learn_initial_state=learn_initial_state)
         check_dropout(dropout, num_layers, callers=1)
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.bias = bias
-        self.batch_first = batch_first
-        self.dropout = float(dropout)
-        self.bidirectional = bidirectional
-        self.bptt_clip = bptt_clip
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
+        self.dropout, self.bptt_clip = float(dropout), bptt_clip
         self.learn_initial_state = learn_initial_state
         self.remedies = Remedies.checked(
             self.cell,
@@ -126,24 +120,32 @@ class Recurrent(nn.Module):
             zoneout=zoneout,
         )
         self._engine = engine
-        self._names: list[dict[str, str]] = []
-        self._starts: list[list[str]] = []
-        graph = self.cell.graph(bias=bias)
-        sizes = self.cell.bind(input_size, hidden_size)
+        self._make_plans()
+        self._make_parameters(device, dtype)
+        self.reset_parameters()
+
+    def _make_plans(self) -> None:
+        """Sizes of the states and plans of the runs, since torch.compile can't trace equations."""
+        sizes = self.cell.bind(self.input_size, self.hidden_size)
+        graph = self.cell.graph(bias=self.bias)
         self.state_sizes = tuple(size.value(sizes) for size in graph.state_sizes)
-        # Made here, since torch.compile can't follow the making of equations.
         self._plans = {
             (training, starts): self.remedies.plan(
-                self.cell, sizes, bias=bias, training=training, starts=starts
+                self.cell, sizes, bias=self.bias, training=training, starts=starts
             )
             for training in (True, False)
-            for starts in {False, learn_initial_state}
+            for starts in {False, self.learn_initial_state}
         }
-        for layer in range(num_layers):
-            below = input_size if layer == 0 else self.output_size
+
+    def _make_parameters(
+        self, device: torch.device | str | None, dtype: torch.dtype | None
+    ) -> None:
+        self._names: list[dict[str, str]] = []
+        self._starts: list[list[str]] = []
+        for layer in range(self.num_layers):
+            below = self.input_size if layer == 0 else self.output_size
             for suffix in ("", "_reverse")[: self._directions]:
                 self._add_parameters(f"_l{layer}{suffix}", below, device, dtype)
-        self.reset_parameters()
 
     def _add_parameters(
         self,
@@ -182,12 +184,12 @@ class Recurrent(nn.Module):
 
     @property
     def engine(self) -> str:
-        """The engine that runs this layer as it is: device and dtype of its weights decide too."""
+        """The engine that runs this layer, with its weights' present device and dtype."""
         weight = next(self.parameters())
         return engine_of(self._kernel, weight, bptt_clip=self.bptt_clip)
 
     def reset_parameters(self) -> None:
-        """Draw every parameter anew."""
+        """Draw every parameter again."""
         bound = 1.0 / math.sqrt(self.hidden_size)
         params = self.cell.graph(bias=self.bias).params
         for names in self._names:
@@ -209,16 +211,16 @@ class Recurrent(nn.Module):
 
         Args:
             input: (T, B, I), (B, T, I) with `batch_first`, (T, I), or a packed sequence.
-            states: one (L*D, B, size) for each state of the cell, or None for zeros or what is
-                learnt.
+            states: one (L*D, B, size) for each state of the cell, or None for zeros, or for the
+                learnt initial states.
             lengths: (B,) steps of each sequence; outputs after them are zero, 0 is allowed.
-            resets: bool, shaped as the input's steps: marks the first step of a new segment, before
-                which the state goes to zeros, or to what is learnt, and the gradient is cut.
+            resets: bool, shaped as the input's steps: marks the first step of a new segment, which
+                starts from zeros, or from the learnt initial states; the gradient is cut there.
             return_states: "last", or "all" for the states after every step.
 
         Returns the outputs, shaped as the input, and the states after each sequence's last step; or
         with "all" (L*D, T, B, size) for each state, (L*D, B, T, size) with `batch_first`, zeros
-        after the ends.
+        after a sequence's end.
         """
         every = wants_every(return_states)
         if isinstance(input, PackedSequence):
@@ -240,12 +242,12 @@ class Recurrent(nn.Module):
         sequences = Sequences(
             steps, lengths=lengths, resets=resets, bptt_clip=self.bptt_clip, every=every
         )
-        y, found = self._run(x, states, sequences, batch)
+        y, after = self._run(x, states, sequences, batch)
         if not is_batched:
-            return y.squeeze(1), tuple(s.squeeze(-2) for s in found)
+            return y.squeeze(1), tuple(s.squeeze(-2) for s in after)
         if not self.batch_first:
-            return y, found
-        return y.transpose(0, 1), tuple(s.transpose(1, 2) for s in found) if every else found
+            return y, after
+        return y.transpose(0, 1), tuple(s.transpose(1, 2) for s in after) if every else after
 
     def trace(
         self,
@@ -276,12 +278,12 @@ class Recurrent(nn.Module):
         if states is not None and order is not None:
             states = [s.index_select(1, order) for s in states]
         sequences = sequences._replace(bptt_clip=self.bptt_clip, every=every)
-        y, found = self._run(packed.data, states, sequences, int(packed.batch_sizes[0]))
+        y, after = self._run(packed.data, states, sequences, int(packed.batch_sizes[0]))
         if back is not None:
-            found = tuple(s.index_select(-2, back) for s in found)
+            after = tuple(s.index_select(-2, back) for s in after)
         if every and self.batch_first:
-            found = tuple(s.transpose(1, 2) for s in found)
-        return pack_like(packed, y), found
+            after = tuple(s.transpose(1, 2) for s in after)
+        return pack_like(packed, y), after
 
     def _run(
         self, x: Tensor, states: Sequence[Tensor] | None, sequences: Sequences, batch: int
@@ -290,44 +292,44 @@ class Recurrent(nn.Module):
         check_steps(x)
         check_dtype(x, next(iter(weights[0].values())))
         check_input_size(x, self.input_size)
-        rows, remedies = Rows.of(x, sequences), self.remedies
+        masks, remedies = Masks.of(x, sequences), self.remedies
         starts = self.learn_initial_state and sequences.resets is not None
         plan = self._plans[self.training, starts]
         is_masked = self.training and remedies.input_dropout > 0
-        y, found = run_stack(
+        y, after = run_layers(
             kernel(plan.cell, bias=self.bias, engine=self._engine),
             [
-                each | self._given(plan, each, index, rows, sequences)
+                each | self._inputs(plan, each, index, masks, sequences)
                 for index, each in enumerate(weights)
             ],
             x,
             self._check_states(states, x, batch),
             sequences,
             directions=self._directions,
-            mask=functools.partial(remedies.mask_input, rows) if is_masked else None,
+            mask=functools.partial(remedies.mask_input, masks) if is_masked else None,
             dropout=dropout_between(self.num_layers, self.dropout, self.training),
         )
-        return (remedies.mask_output(rows, y) if self.training else y), found
+        return (remedies.mask_output(masks, y) if self.training else y), after
 
-    def _given(
+    def _inputs(
         self,
-        plan: Plan,
+        plan: RemedyPlan,
         weights: Mapping[str, Tensor],
         index: int,
-        rows: Rows,
+        masks: Masks,
         sequences: Sequences,
     ) -> dict[str, Tensor]:
-        """Values that a layer's and direction's run is given, and weights that change."""
-        given = self.remedies.given(plan, weights, rows, training=self.training)
+        """Inputs of a layer's and direction's run besides x and states, and changed weights."""
+        inputs = self.remedies.inputs(plan, weights, masks, training=self.training)
         if self.learn_initial_state and sequences.resets is not None:
             marks = sequences._replace(reverse=index % self._directions == 1).starts
             assert marks is not None
             for state, size, start in zip(
                 self.cell.states, self.state_sizes, self._starts[index], strict=True
             ):
-                given[f"begin_{state}"] = rows.marks(marks, size)
-                given[f"initial_{state}"] = getattr(self, start)
-        return given
+                inputs[f"begin_{state}"] = masks.segment_starts(marks, size)
+                inputs[f"initial_{state}"] = getattr(self, start)
+        return inputs
 
     def _check_states(
         self, states: Sequence[Tensor] | None, x: Tensor, batch: int
@@ -336,8 +338,7 @@ class Recurrent(nn.Module):
         rows = self.num_layers * self._directions
         shapes = [(rows, batch, size) for size in self.state_sizes]
         if states is None and self.learn_initial_state:
-            learnt = ([getattr(self, n) for n in each] for each in zip(*self._starts, strict=True))
-            return [torch.stack(s).unsqueeze(1).expand(-1, batch, -1) for s in learnt]
+            return [s.unsqueeze(1).expand(-1, batch, -1) for s in self.learnt_states()]
         if states is None:
             return [x.new_zeros(shape) for shape in shapes]
         if not isinstance(states, (tuple, list)) or len(states) != len(shapes):
@@ -350,6 +351,11 @@ class Recurrent(nn.Module):
             if tuple(state.shape) != shape:
                 raise RuntimeError(f"Expected {name} size {shape}, got {list(state.shape)}")
         return states
+
+    def learnt_states(self) -> tuple[Tensor, ...]:
+        """The learnt initial states, (L*D, size) each; empty if they aren't learnt."""
+        each_state = zip(*self._starts, strict=True)
+        return tuple(torch.stack([getattr(self, name) for name in names]) for names in each_state)
 
     def extra_repr(self) -> str:
         """The constructor's arguments that differ from their defaults."""

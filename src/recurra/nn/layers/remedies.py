@@ -1,8 +1,8 @@
-"""What is dropped or held back in training: how much of it, and the masks of a run.
+"""Shares that the remedies drop or keep in training, and the masks of a run.
 
-Masks are drawn from torch's global generator, and multiply: as with torch's dropout, what is not
-finite stays so, lest a mask hide it. One that serves all steps is drawn once a sequence (Gal &
-Ghahramani 2016, arXiv:1512.05287), one for each layer and direction.
+Masks are drawn from torch's global generator, and multiply: as with torch's dropout, a value that
+isn't finite stays so, since a mask would hide it. A mask for all steps is drawn once a sequence
+(Gal & Ghahramani 2016, arXiv:1512.05287), for each layer and direction.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from recurra.errors import ConfigError
 from recurra.nn.execute import Sequences
 from recurra.nn.layers.arguments import check_share
 
-__all__ = ["Plan", "Remedies", "Rows"]
+__all__ = ["Masks", "Remedies", "RemedyPlan"]
 
 
 @dataclass(frozen=True)
-class Rows:
-    """The rows that a run has: T steps of B sequences, or those of a packed sequence.
+class Masks:
+    """Draws masks for a run's rows: T steps of B sequences, or the rows of a packed sequence.
 
-    `active` (T, B) tells which steps are there where they lie packed.
+    `active` (T, B) marks the steps that a packed sequence has. Masks are like the input `like`.
     """
 
     like: Tensor
@@ -35,38 +35,38 @@ class Rows:
     active: Tensor | None = None
 
     @classmethod
-    def of(cls, x: Tensor, sequences: Sequences | None = None) -> Rows:
-        """The rows of an input (T, B, I), or packed (N, I) with its sorted lengths."""
+    def of(cls, x: Tensor, sequences: Sequences | None = None) -> Masks:
+        """For an input (T, B, I), or packed (N, I) with its sorted lengths."""
         if sequences is None or not sequences.is_packed or sequences.lengths is None:
             return cls(x, x.shape[0], x.shape[1])
         active = sequences.active(x.device)
         return cls(x, sequences.steps, len(sequences.lengths), active)
 
-    def once(self, value: Tensor) -> Tensor:
-        """A value (B, size) for every step."""
+    def repeated(self, value: Tensor) -> Tensor:
+        """A value (B, size) repeated for every step."""
         every = value.expand(self.steps, self.batch, value.shape[-1])
         return every if self.active is None else every[self.active]
 
-    def mask(self, drop: float, size: int) -> Tensor:
+    def for_all_steps(self, drop: float, size: int) -> Tensor:
         """A dropout mask that is the same for every step: 0, or 1 / (1 - drop)."""
-        return self.once(_mask(self.like.new_empty(self.batch, size), drop))
+        return self.repeated(_mask(self.like.new_empty(self.batch, size), drop))
 
-    def masks(self, drop: float, size: int) -> Tensor:
-        """A dropout mask for every step anew."""
+    def for_each_step(self, drop: float, size: int) -> Tensor:
+        """A dropout mask drawn for each step."""
         return _mask(self.like.new_empty(*self.like.shape[:-1], size), drop)
 
-    def elements(self, drop: float, weight: Tensor) -> Tensor:
+    def of_elements(self, drop: float, weight: Tensor) -> Tensor:
         """A dropout mask for each element of a matrix, the same for all rows."""
         return _mask(torch.empty_like(weight, requires_grad=False), drop)
 
-    def held(self, share: float, size: int, training: bool) -> Tensor:
-        """What zoneout keeps of the old state: 0 or 1 in training, else the share itself."""
+    def zoneout(self, share: float, size: int, training: bool) -> Tensor:
+        """The part of the old state that zoneout keeps: 0 or 1 in training, else the share."""
         if training:
             return _drawn(self.like.new_empty(*self.like.shape[:-1], size), share)
-        return self.once(self.like.new_full((1, size), share))
+        return self.repeated(self.like.new_full((1, size), share))
 
-    def marks(self, begins: Tensor, size: int) -> Tensor:
-        """1 where a segment begins, from bools (T, B)."""
+    def segment_starts(self, begins: Tensor, size: int) -> Tensor:
+        """1 at the first step of a segment, else 0, from bools (T, B)."""
         ones = (begins if self.active is None else begins[self.active]).to(self.like.dtype)
         return ones.unsqueeze(-1).repeat_interleave(size, dim=-1)
 
@@ -76,20 +76,23 @@ def _mask(empty: Tensor, drop: float) -> Tensor:
 
 
 def _drawn(empty: Tensor, share: float) -> Tensor:
-    """Ones in that share of the places, to the nearest of 2^16 steps, and zeros in the others."""
+    """Ones in that share of the elements, to the nearest 2^-16, and zeros in the others."""
     if share in (0, 1):
         return empty.fill_(share)
-    # Four places from each 64 random bits: bernoulli_ takes several times as long.
-    count, places = min(round(share * 2**16), 2**16 - 1), empty.numel()
-    bits = torch.randint(-(2**63), 2**63 - 1, (-(-places // 4),), device=empty.device)
-    words = bits.view(torch.int16)[:places]
+    # Four elements from each 64 random bits: bernoulli_ takes several times as long.
+    count, elements = min(round(share * 2**16), 2**16 - 1), empty.numel()
+    bits = torch.randint(-(2**63), 2**63 - 1, (-(-elements // 4),), device=empty.device)
+    words = bits.view(torch.int16)[:elements]
     torch.lt(words, count - 2**15, out=empty.view(-1))
     return empty
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The cell that a run computes, what it is given by name and width, and what is dropped of."""
+class RemedyPlan:
+    """The cell that a run computes, with remedies in its equations.
+
+    `givens` are its inputs besides x, by name and width; `dropped` the matrices with weight drop.
+    """
 
     cell: Cell
     givens: tuple[tuple[str, int], ...]
@@ -108,81 +111,79 @@ class Remedies:
     zoneout: float | Mapping[str, float] = 0.0
 
     @classmethod
-    def checked(cls, cell: Cell, **given: object) -> Remedies:
-        """The same once they are known to be shares, and to have something to act on."""
-        for name, value in given.items():
+    def checked(cls, cell: Cell, **settings: object) -> Remedies:
+        """The remedies for a cell. Raises ValueError or ConfigError for invalid ones."""
+        for name, value in settings.items():
             shares = value.values() if isinstance(value, Mapping) else (value,)
             for share in shares:
                 check_share(name, share)
-        zoneout = given.get("zoneout")
+        zoneout = settings.get("zoneout")
         unknown = set(zoneout) - set(cell.states) if isinstance(zoneout, Mapping) else set()
         if unknown:
             raise ConfigError(
                 f"zoneout names the states {', '.join(sorted(unknown))}; "
                 f"{type(cell).__name__} has {', '.join(cell.states)}."
             )
-        if given.get("weight_drop") and not recurrent_matrices(cell.graph()):
+        if settings.get("weight_drop") and not recurrent_matrices(cell.graph()):
             raise ConfigError(
                 f"{type(cell).__name__} has no recurrent matrix, so weight_drop has nothing to "
                 "act on; use zoneout or output_dropout."
             )
-        return cls(**given)  # type: ignore[arg-type]
+        return cls(**settings)  # type: ignore[arg-type]
 
-    def zoned(self, cell: Cell) -> list[str]:
-        """The states that zoneout holds back."""
-        return [state for state in cell.states if self.share_zoned(state)]
-
-    def share_zoned(self, state: str) -> float:
-        """How much of a state zoneout holds back."""
+    def zoneout_of(self, state: str) -> float:
+        """The share of a state's values that zoneout keeps."""
         shares = self.zoneout
         return shares.get(state, 0.0) if isinstance(shares, Mapping) else float(shares)
 
     def plan(
         self, cell: Cell, sizes: Mapping[str, int], *, bias: bool, training: bool, starts: bool
-    ) -> Plan:
-        """What a run computes, in training or not, from learnt states or not."""
-        changed = Regularised(
+    ) -> RemedyPlan:
+        """The plan of a run, in training or not, with learnt starts of segments or not."""
+        regularised = Regularised(
             cell=cell,
             state_masks=training and self.state_dropout > 0,
             inner_masks=training and self.recurrent_dropout > 0,
-            zoneout=tuple(self.zoned(cell)),
+            zoneout=tuple(state for state in cell.states if self.zoneout_of(state)),
             starts=starts,
         )
-        found = cell if changed == Regularised(cell=cell) else changed
-        graph = found.graph(bias=bias)
-        return Plan(
-            found,
+        planned = cell if regularised == Regularised(cell=cell) else regularised
+        graph = planned.graph(bias=bias)
+        return RemedyPlan(
+            planned,
             tuple((name, size.value(sizes)) for name, size in graph.givens),
             recurrent_matrices(graph) if training and self.weight_drop else (),
         )
 
-    def given(
-        self, plan: Plan, weights: Mapping[str, Tensor], rows: Rows, *, training: bool
+    def inputs(
+        self, plan: RemedyPlan, weights: Mapping[str, Tensor], masks: Masks, *, training: bool
     ) -> dict[str, Tensor]:
-        """The masks that a plan asks for, drawn anew, and matrices with elements dropped."""
-        found = {
-            name: weights[name] * rows.elements(self.weight_drop, weights[name])
+        """Newly drawn masks by the names of a plan, and matrices with elements dropped."""
+        inputs = {
+            name: weights[name] * masks.of_elements(self.weight_drop, weights[name])
             for name in plan.dropped
         }
         for name, width in plan.givens:
             if name == "mask_state":
-                found[name] = rows.mask(self.state_dropout, width)
+                inputs[name] = masks.for_all_steps(self.state_dropout, width)
             elif name == "mask_candidate":
-                found[name] = rows.masks(self.recurrent_dropout, width)
+                inputs[name] = masks.for_each_step(self.recurrent_dropout, width)
             elif name.startswith("zone_"):
-                share = self.share_zoned(name.removeprefix("zone_"))
-                found[name] = rows.held(share, width, training)
-        return found
+                share = self.zoneout_of(name.removeprefix("zone_"))
+                inputs[name] = masks.zoneout(share, width, training)
+        return inputs
 
-    def mask_input(self, rows: Rows, x: Tensor) -> Tensor:
+    def mask_input(self, masks: Masks, x: Tensor) -> Tensor:
         """A layer's input with the same elements dropped at every step."""
-        return x * rows.mask(self.input_dropout, x.shape[-1]) if self.input_dropout else x
+        share = self.input_dropout
+        return x * masks.for_all_steps(share, x.shape[-1]) if share else x
 
-    def mask_output(self, rows: Rows, y: Tensor) -> Tensor:
+    def mask_output(self, masks: Masks, y: Tensor) -> Tensor:
         """The output with the same elements dropped at every step."""
-        return y * rows.mask(self.output_dropout, y.shape[-1]) if self.output_dropout else y
+        share = self.output_dropout
+        return y * masks.for_all_steps(share, y.shape[-1]) if share else y
 
     def words(self) -> list[str]:
-        """Those that are used, as arguments."""
+        """The remedies in use, written as arguments."""
         pairs = ((f.name, getattr(self, f.name)) for f in fields(self))
         return [f"{name}={value}" for name, value in pairs if value]

@@ -1,7 +1,7 @@
-"""What RNN, LSTM and GRU share.
+"""Base of RNN, LSTM and GRU.
 
 They are plain modules, not subclasses of torch's, so that torch.compile and quantisation treat them
-as any other. Where an argument is wrong, torch's own error type and text are raised.
+like any other. A wrong argument raises torch's own error, with its type and text.
 """
 
 import math
@@ -22,7 +22,7 @@ from recurra.nn.execute import (
     engine_of,
     kernel,
     pack_like,
-    run_stack,
+    run_layers,
     unpack,
     wants_every,
 )
@@ -45,7 +45,7 @@ _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
 
 class RNNBase(nn.Module):
-    """What RNN, LSTM and GRU share: parameters laid out as torch's, and the run over time."""
+    """Base of RNN, LSTM and GRU: parameters laid out as torch's, and the run over time."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class RNNBase(nn.Module):
 
     @property
     def engine(self) -> str:
-        """The engine that runs this layer as it is: device and dtype of its weights decide too."""
+        """The engine that runs this layer, with its weights' present device and dtype."""
         return engine_of(self._kernel, self._flat_weights[0], bptt_clip=self.bptt_clip)
 
     @property
@@ -146,10 +146,10 @@ class RNNBase(nn.Module):
         return [[getattr(self, name) for name in names] for names in self._all_weights]
 
     def flatten_parameters(self) -> None:
-        """Do nothing: no buffer needs re-arranging. Code written for torch's layers calls it."""
+        """Do nothing, for code written for torch's layers: no buffer needs rearranging."""
 
     def reset_parameters(self) -> None:
-        """Draw every parameter anew, as torch's layers do."""
+        """Draw every parameter again, as torch's layers do."""
         bound = 1.0 / math.sqrt(self.hidden_size)
         for weight in self.parameters():
             nn.init.uniform_(weight, -bound, bound)
@@ -187,12 +187,12 @@ class RNNBase(nn.Module):
             raise RuntimeError(msg.format(expected_hidden_size, list(hx.size())))
 
     def check_forward_args(self, input: Tensor, hidden: Any, batch_sizes: Tensor | None) -> None:
-        """Raise torch's own errors where input and states don't fit the layer or one another."""
+        """Raise torch's own errors for an input and states that don't fit."""
         self.check_input(input, batch_sizes)
         self.check_hidden_size(hidden, self.get_expected_hidden_size(input, batch_sizes))
 
     def permute_hidden(self, hx: Any, permutation: Tensor | None) -> Any:
-        """The states with their batch in another order."""
+        """The states with the rows of their batch in another order."""
         return hx if permutation is None else hx.index_select(1, permutation)
 
     def _zeros(self, input: Tensor, batch: int) -> Any:
@@ -200,7 +200,7 @@ class RNNBase(nn.Module):
         return input.new_zeros(rows, batch, self._output_size)
 
     def _unbatched_states(self, hx: Any, is_batched: bool) -> Any:
-        """Check the rank of given states; those of an unbatched input get a batch of one."""
+        """Check the rank of states; those of an unbatched input get a batch of one."""
         rank = 3 if is_batched else 2
         if hx.dim() != rank:
             kind = "batched 3-D" if is_batched else "unbatched 2-D"
@@ -228,9 +228,9 @@ class RNNBase(nn.Module):
 
         Beyond torch's arguments: `lengths` (B,) stops each row at its own length (outputs zero
         after it, 0 allowed), and `resets`, bool in the shape of the input's steps, marks the first
-        step of a new segment, before which the state goes to zeros and the gradient is cut.
-        With `return_states` "all" the states after every step come in the place of the last ones,
-        (L*D, T, B, size), or (L*D, B, T, size) with batch_first, zeros after the ends.
+        step of a new segment, which starts from zeros; the gradient is cut there.
+        With `return_states` "all" the states after every step are returned instead of the last
+        ones, (L*D, T, B, size), or (L*D, B, T, size) with batch_first, zeros after a row's end.
         """
         every = wants_every(return_states)
         if isinstance(input, PackedSequence):
@@ -259,13 +259,13 @@ class RNNBase(nn.Module):
         sequences = Sequences(
             steps, lengths=lengths, resets=resets, bptt_clip=self.bptt_clip, every=every
         )
-        y, found = self._run(weights, x, hx, sequences)
+        y, after = self._run(weights, x, hx, sequences)
         if not is_batched:
-            return y.squeeze(1), self._from_states([s.squeeze(-2) for s in found])
+            return y.squeeze(1), self._from_states([s.squeeze(-2) for s in after])
         if self.batch_first:
             y = y.transpose(0, 1)
-            found = tuple(s.transpose(1, 2) for s in found) if every else found
-        return y, self._from_states(found)
+            after = tuple(s.transpose(1, 2) for s in after) if every else after
+        return y, self._from_states(after)
 
     def trace(
         self,
@@ -293,21 +293,21 @@ class RNNBase(nn.Module):
         self.check_forward_args(packed.data, hx, packed.batch_sizes)
         sequences = unpack(packed, lengths, resets, self.batch_first)
         sequences = sequences._replace(bptt_clip=self.bptt_clip, every=every)
-        y, found = self._run(weights, packed.data, hx, sequences)
+        y, after = self._run(weights, packed.data, hx, sequences)
         if not every:
-            final = self.permute_hidden(self._from_states(found), packed.unsorted_indices)
+            final = self.permute_hidden(self._from_states(after), packed.unsorted_indices)
             return pack_like(packed, y), final
         if packed.unsorted_indices is not None:
-            found = tuple(s.index_select(2, packed.unsorted_indices) for s in found)
-        found = tuple(s.transpose(1, 2) for s in found) if self.batch_first else found
-        return pack_like(packed, y), self._from_states(found)
+            after = tuple(s.index_select(2, packed.unsorted_indices) for s in after)
+        after = tuple(s.transpose(1, 2) for s in after) if self.batch_first else after
+        return pack_like(packed, y), self._from_states(after)
 
     @property
     def _name(self) -> str:
         return self.mode.partition("_")[0]
 
     def _checked_weights(self, input: Tensor) -> list[list[Tensor]]:
-        """The parameters, read once a run: each reading computes what is parametrised anew."""
+        """The parameters, read once a run: each access computes parametrised ones again."""
         weights = self.all_weights
         check_dtype(input, weights[0][0])
         return weights
@@ -316,7 +316,7 @@ class RNNBase(nn.Module):
         self, weights: list[list[Tensor]], x: Tensor, hx: Any, sequences: Sequences
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         check_steps(x)
-        return run_stack(
+        return run_layers(
             self._kernel,
             [self._stored(each) for each in weights],
             x,
@@ -327,7 +327,7 @@ class RNNBase(nn.Module):
         )
 
     def _stored(self, weights: list[Tensor]) -> TorchParameters:
-        """The parameters of one layer and direction, those that there are."""
+        """The parameters of one layer and direction, None for those that it hasn't."""
         weight_ih, weight_hh, *rest = weights
         bias_ih, bias_hh = rest[:2] if self.bias else (None, None)
         weight_hr = rest[-1] if self.proj_size else None

@@ -16,7 +16,7 @@ __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
 
 
 class RNNCellBase(nn.Module):
-    """What the cell modules share: parameters laid out as torch's, and checked arguments."""
+    """Base of the cell modules: parameters laid out as torch's, and checked arguments."""
 
     mode: str
     weight_ih: Tensor
@@ -61,11 +61,11 @@ class RNNCellBase(nn.Module):
 
     @property
     def engine(self) -> str:
-        """The engine that runs this module as it is: device and dtype of its weights decide too."""
+        """The engine that runs this module, with its weights' present device and dtype."""
         return engine_of(self._kernel, self.weight_ih, bptt_clip=None, is_step=True)
 
     def reset_parameters(self) -> None:
-        """Draw every parameter anew, as torch's cells do."""
+        """Draw every parameter again, as torch's cells do."""
         bound = 1.0 / math.sqrt(self.hidden_size) if self.hidden_size > 0 else 0
         for weight in self.parameters():
             nn.init.uniform_(weight, -bound, bound)
@@ -93,7 +93,7 @@ class RNNCellBase(nn.Module):
                 )
 
     def _check_rank(self, input: Tensor) -> bool:
-        """Whether the input has a batch."""
+        """True if the input has a batch."""
         if input.dim() not in (1, 2):
             raise ValueError(
                 f"{type(self).__name__}: Expected input to be 1D or 2D, got {input.dim()}D instead"

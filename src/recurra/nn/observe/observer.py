@@ -1,7 +1,7 @@
-"""Where somebody may stand between layers and their kernels: the one who looks, for this context.
+"""Lets an observer intercept each layer's kernel call, within a context.
 
-`run_stack` asks `onlooker()`; nothing else of a layer knows. Modules tell their names while they
-run inside `named`.
+`nn.execute` asks for `current_observer()`; no other part of a layer knows of observers. Modules
+report their names while they run inside `reporting_names`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from recurra.nn.states import States
+
 if TYPE_CHECKING:
     from recurra.nn.execute import Kernel, Parameters, Sequences
 
-__all__ = ["Onlooker", "looking", "named", "onlooker"]
+__all__ = ["Observer", "current_observer", "observing", "reporting_names"]
 
 
 @dataclass(eq=False)
-class Onlooker:
-    """Who looks on: knows the modules that are running, by name, the innermost last."""
+class Observer:
+    """Base of observers; `modules` are the names of those that are running, the innermost last."""
 
     modules: list[str] = field(default_factory=list)
 
@@ -36,56 +38,56 @@ class Onlooker:
         params: Parameters,
         sequences: Sequences,
         label: str,
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run a layer and direction, as the kernel's `sequence` does; its label in the module."""
+    ) -> tuple[Tensor, States]:
+        """Run a layer and direction, as the kernel's `sequence` does; `label` names it."""
         return kernel.sequence(x, states, params, sequences)
 
-    def name(self, label: str, known: list[str]) -> str:
-        """The name of a layer's and direction's run, where those `known` have run before it."""
+    def run_name(self, label: str, earlier: list[str]) -> str:
+        """The name of a run of one layer and direction, given the names of `earlier` runs."""
         module = self.modules[-1] if self.modules else ""
         name = " ".join(part for part in (module, label) if part) or "layer"
-        calls = sum(other == name or other.startswith(f"{name} (call") for other in known)
+        calls = sum(other == name or other.startswith(f"{name} (call") for other in earlier)
         return f"{name} (call {calls + 1})" if calls else name
 
 
-_current: ContextVar[Onlooker | None] = ContextVar("recurra onlooker", default=None)
+_current: ContextVar[Observer | None] = ContextVar("recurra observer", default=None)
 
 
 @contextlib.contextmanager
-def looking(who: Onlooker) -> Iterator[None]:
-    """Let somebody look on at every recurrent layer that runs in this context."""
-    token = _current.set(who)
+def observing(observer: Observer) -> Iterator[None]:
+    """Let an observer intercept every recurrent layer that runs in this context."""
+    token = _current.set(observer)
     try:
         yield
     finally:
         _current.reset(token)
 
 
-def onlooker() -> Onlooker | None:
-    """Who looks on here; None where nobody does, and under torch.compile."""
+def current_observer() -> Observer | None:
+    """The observer of this context; None if there is none, and under torch.compile."""
     return None if torch.compiler.is_dynamo_compiling() else _current.get()
 
 
 @contextlib.contextmanager
-def named(model: nn.Module, who: Onlooker) -> Iterator[None]:
-    """Let somebody know which module of a model runs."""
+def reporting_names(model: nn.Module, observer: Observer) -> Iterator[None]:
+    """Report to an observer, in this context, which module of a model is running."""
     handles: list[RemovableHandle] = []
     try:
         for name, module in model.named_modules():
-            handles.append(module.register_forward_pre_hook(_entering(who, name)))
-            handles.append(module.register_forward_hook(_leaving(who), always_call=True))
+            handles.append(module.register_forward_pre_hook(_entering(observer, name)))
+            handles.append(module.register_forward_hook(_leaving(observer), always_call=True))
         yield
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _entering(who: Onlooker, name: str) -> Callable[..., None]:
-    return lambda *_: who.modules.append(name)
+def _entering(observer: Observer, name: str) -> Callable[..., None]:
+    return lambda *_: observer.modules.append(name)
 
 
-def _leaving(who: Onlooker) -> Callable[..., None]:
+def _leaving(observer: Observer) -> Callable[..., None]:
     def leave(*_: Any) -> None:
-        who.modules.pop()
+        observer.modules.pop()
 
     return leave

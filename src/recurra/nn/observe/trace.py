@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.ir import Graph, Node, in_order
-from recurra.nn.observe.recording import LayerRun, recording
+from recurra.nn.observe.recording import LayerRun, position, recording
 from recurra.ragged import within
 
 __all__ = ["Trace", "Values", "trace_layers", "traced"]
@@ -23,10 +23,10 @@ class Trace(Mapping[Any, Tensor]):
     """The values of a run by name: `trace["i"]`, `trace["i", layer]`, `trace["i", layer, 1]`.
 
     Each is (T, B, size), or laid out as the layer's input; NaN after a sequence's end. Names are
-    those assigned in the cell's `step`, and of two values of one name the later has it; "x" is what
-    the layer read, and a state's name its value after the step. The layer may be left out where
-    there is one, and the direction (0 forward, 1 backward) where there is one: so the keys are.
-    Matrices made of parameters alone are no values of a step, and not among them.
+    those assigned in the cell's `step`; a name assigned twice is that of the later value. "x" is
+    the layer's input, and a state's name its value after the step. The layer may be left out if
+    there is one, and the direction (0 forward, 1 backward) if there is one, as in the keys.
+    Matrices made of parameters alone have no value at each step, so they are left out.
     """
 
     def __init__(self, layers: Sequence[Sequence[Values]]) -> None:
@@ -72,7 +72,7 @@ class Trace(Mapping[Any, Tensor]):
                 )
             return key, 0, None
         if not isinstance(key, tuple) or len(key) not in (2, 3) or not isinstance(key[0], str):
-            raise KeyError(f"{key!r} is no name, (name, layer) or (name, layer, direction)")
+            raise KeyError(f"{key!r} must be a name, (name, layer) or (name, layer, direction)")
         return (*key, None) if len(key) == 2 else key
 
 
@@ -97,22 +97,22 @@ def trace_layers(
     steps = input.shape[1 if is_turned else 0]
     ends = None if lengths is None else torch.as_tensor(lengths).reshape(-1)
     runs = iter(recorder.runs)
-    found = [ways for layer in layers for ways in traced(layer, runs, steps, ends)]
+    values = [ways for layer in layers for ways in traced(layer, runs, steps, ends)]
 
-    def shown(value: Tensor) -> Tensor:
+    def laid_out(value: Tensor) -> Tensor:
         if ends is not None:
             ended = ~within(ends, steps, value.device)
             value = value.masked_fill(ended.unsqueeze(-1), torch.nan)
         value = value.transpose(0, 1) if is_turned else value
         return value if is_batched else value.squeeze(1)
 
-    return Trace([[{k: shown(v) for k, v in way.items()} for way in ways] for ways in found])
+    return Trace([[{k: laid_out(v) for k, v in way.items()} for way in ways] for ways in values])
 
 
 def traced(
     layer: nn.Module, runs: Iterator[LayerRun], steps: int, lengths: Tensor | None
 ) -> list[list[Values]]:
-    """Of a module's recorded runs the values (T, B, size) of its layers and their directions."""
+    """Values (T, B, size) of a module's layers and their directions, from its recorded runs."""
     own = getattr(layer, "traced", None)
     if callable(own):
         return [own(runs, steps, lengths)]
@@ -124,37 +124,33 @@ def traced(
 
 @torch.no_grad()
 def _values(run: LayerRun) -> Values:
-    """What a run computed, (T, B, size), by name."""
-    nodes = _named(run.graph)
+    """The values (T, B, size) of a run by name."""
+    nodes = _nodes_by_name(run.graph)
     before = [torch.stack(s) for s in zip(*run.before, strict=True)]
-    found = run.cell.evaluate(tuple(nodes.values()), run.inputs, run.params, before)
-    # What depends on neither input nor state has no steps, and a learnt number no size.
-    vectors = (v.unsqueeze(0) if v.dim() == 0 else v for v in found)
-    values = {k: v.expand(*run.active.shape, -1) for k, v in zip(nodes, vectors, strict=True)}
-    return {"x": run.inputs} | values
+    values = run.cell.evaluate(tuple(nodes.values()), run.inputs, run.params, before)
+    # A value that depends on neither input nor state has no steps, and a learnt number no size.
+    vectors = (v.unsqueeze(0) if v.dim() == 0 else v for v in values)
+    by_name = {k: v.expand(*run.active.shape, -1) for k, v in zip(nodes, vectors, strict=True)}
+    return {"x": run.inputs} | by_name
 
 
-def _named(graph: Graph) -> dict[str, Node]:
+def _nodes_by_name(graph: Graph) -> dict[str, Node]:
     """The values of a step by name; of two with one name the later."""
-    found: dict[str, Node] = {}
+    nodes: dict[str, Node] = {}
     for node in graph.nodes:
         if node.name is None or node.op in _LEAVES or len(node.shape) > 1:
             continue
-        if node.name not in found or _is_later(node, found[node.name]):
-            found[node.name] = node
-    found |= zip(graph.states, graph.results, strict=True)
-    return dict(sorted(found.items(), key=lambda item: _place(item[1])))
+        if node.name not in nodes or _is_later(node, nodes[node.name]):
+            nodes[node.name] = node
+    nodes |= zip(graph.states, graph.results, strict=True)
+    return dict(sorted(nodes.items(), key=lambda item: position(item[1])))
 
 
 _LEAVES = ("input", "state", "param", "const")
 
 
 def _is_later(node: Node, other: Node) -> bool:
-    """Whether a value was made of another, or stands further down."""
+    """True if a value was made of another, or its expression stands further down."""
     if other in in_order((node,)):
         return True
-    return _place(node) > _place(other)
-
-
-def _place(node: Node) -> tuple[int, int]:
-    return (node.where.line, node.where.column) if node.where else (0, 0)
+    return position(node) > position(other)

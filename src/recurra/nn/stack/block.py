@@ -1,4 +1,4 @@
-"""One layer of a stack with what stands around it: norms, dropout and its skip connection."""
+"""One layer of a stack with its normalisation, dropout and skip connection."""
 
 from __future__ import annotations
 
@@ -10,54 +10,49 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.nn.layers.recurrent import Recurrent
-from recurra.nn.stack.layer import InStack, Layer
-from recurra.nn.stack.time_skip import rows_of
+from recurra.nn.stack.layer import Layer, StackLayer
+from recurra.nn.stack.lookback import state_rows_of
+from recurra.nn.states import States
 
 __all__ = [
-    "SKIPS",
-    "Block",
-    "Dense",
-    "Highway",
-    "Plain",
-    "Residual",
-    "States",
-    "check_fit",
+    "StackBlock",
+    "check_input",
     "check_layers",
     "check_states",
 ]
 
 
-class Plain(nn.Module):
-    """No skip connection: the output y of a layer alone goes up."""
+class NoSkip(nn.Module):
+    """No skip connection: the next layer reads the output y of a layer alone."""
 
     def __init__(self, below: int, output_size: int, **options: Any) -> None:
         super().__init__()
         self.width = output_size
 
     def forward(self, x: Tensor, y: Tensor, norm: nn.Module) -> Tensor:
-        """What goes up, (..., width), of x from below and the layer's output y."""
-        up: Tensor = norm(y)
-        return up
+        """The input (..., width) of the next layer, from a layer's input x and output y."""
+        above: Tensor = norm(y)
+        return above
 
 
-class Residual(Plain):
+class Residual(NoSkip):
     """x + y; where their sizes differ, x is projected by a learnt matrix without bias."""
 
     def __init__(self, below: int, output_size: int, **options: Any) -> None:
         super().__init__(below, output_size)
-        fits = below == output_size
+        is_same = below == output_size
         self.projection = (
-            nn.Identity() if fits else nn.Linear(below, output_size, bias=False, **options)
+            nn.Identity() if is_same else nn.Linear(below, output_size, bias=False, **options)
         )
 
     def forward(self, x: Tensor, y: Tensor, norm: nn.Module) -> Tensor:
-        """What goes up, (..., width), of x from below and the layer's output y."""
-        up: Tensor = norm(self.projection(x) + y)
-        return up
+        """The input (..., width) of the next layer, from a layer's input x and output y."""
+        above: Tensor = norm(self.projection(x) + y)
+        return above
 
 
 class Highway(Residual):
-    """y t + x (1 - t), t = sigmoid(linear(x)), whose bias starts at -1 (Srivastava et al. 2015)."""
+    """y t + x (1 - t), t = sigmoid(linear(x)), with a bias of -1 (Srivastava et al. 2015)."""
 
     def __init__(self, below: int, output_size: int, **options: Any) -> None:
         super().__init__(below, output_size, **options)
@@ -65,18 +60,18 @@ class Highway(Residual):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the gate's parameters anew; its bias starts at -1, which lets most of x pass."""
+        """Draw the gate's parameters again; its bias starts at -1, so that most of x passes."""
         self.gate.reset_parameters()
         nn.init.constant_(self.gate.bias, -1.0)
 
     def forward(self, x: Tensor, y: Tensor, norm: nn.Module) -> Tensor:
-        """What goes up, (..., width), of x from below and the layer's output y."""
-        through = torch.sigmoid(self.gate(x))
-        up: Tensor = norm(y * through + self.projection(x) * (1 - through))
-        return up
+        """The input (..., width) of the next layer, from a layer's input x and output y."""
+        gate = torch.sigmoid(self.gate(x))
+        above: Tensor = norm(y * gate + self.projection(x) * (1 - gate))
+        return above
 
 
-class Dense(Plain):
+class Dense(NoSkip):
     """x beside y: each layer reads the input and every output below (Huang et al. 2017)."""
 
     def __init__(self, below: int, output_size: int, **options: Any) -> None:
@@ -84,25 +79,22 @@ class Dense(Plain):
         self.width = below + output_size
 
     def forward(self, x: Tensor, y: Tensor, norm: nn.Module) -> Tensor:
-        """What goes up, (..., width), of x from below and the layer's output y."""
+        """The input (..., width) of the next layer, from a layer's input x and output y."""
         return torch.cat([x, norm(y)], -1)
 
 
-SKIPS: dict[str | None, type[Plain]] = {
-    None: Plain,
+_SKIPS: dict[str | None, type[NoSkip]] = {
+    None: NoSkip,
     "residual": Residual,
     "highway": Highway,
     "dense": Dense,
 }
 
 
-States = tuple[Tensor, ...]
+class StackBlock(nn.Module):
+    """Norm, layer, skip connection, norm; `width` is the size that the next layer reads."""
 
-
-class Block(nn.Module):
-    """Norm, layer, skip connection, norm, as far as asked for; `width` is the size that goes up."""
-
-    layer: InStack
+    layer: StackLayer
 
     def __init__(
         self,
@@ -114,30 +106,32 @@ class Block(nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
-        made = layer.build(below, engine=engine, **options) if isinstance(layer, Layer) else layer
-        size = made.output_size
+        built: StackLayer = (
+            layer.build(below, engine=engine, **options) if isinstance(layer, Layer) else layer
+        )
+        size = built.output_size
         self.before = nn.LayerNorm(below, **options) if norm == "pre" else nn.Identity()
-        self.layer = made
-        self.skip = SKIPS[skip](below, size, **options)
+        self.layer = built
+        self.skip = _SKIPS[skip](below, size, **options)
         self.after = nn.LayerNorm(size, **options) if norm == "post" else nn.Identity()
         self.width = self.skip.width
 
     def read(self, x: Tensor, dropout: float) -> Tensor:
-        """What the layer reads of the stream x from below."""
+        """The layer's input, from the output x of the layers below."""
         y: Tensor = self.before(x)
         return F.dropout(y, dropout, self.training) if dropout else y
 
     def forward(
         self, x: Tensor, states: States | None, dropout: float, **options: Any
     ) -> tuple[Tensor, States]:
-        """What goes up of x (T, B, below), and the layer's states."""
-        y, found = self.layer(self.read(x, dropout), states, **options)
-        return self.skip(x, y, self.after), found
+        """The next layer's input from x (T, B, below), and the layer's states."""
+        y, after = self.layer(self.read(x, dropout), states, **options)
+        return self.skip(x, y, self.after), after
 
 
 def check_layers(layers: Sequence[Layer | Recurrent], skip: str | None, norm: str | None) -> None:
-    """Raise TypeError or ValueError for what a stack can't be made of."""
-    if skip not in SKIPS:
+    """Raise TypeError or ValueError for layers or connections that a stack can't have."""
+    if skip not in _SKIPS:
         raise ValueError(f"skip is {skip!r}; it must be None, 'residual', 'highway' or 'dense'")
     if norm not in (None, "pre", "post"):
         raise ValueError(f"norm is {norm!r}; it must be None, 'pre' or 'post'")
@@ -157,8 +151,8 @@ def check_layers(layers: Sequence[Layer | Recurrent], skip: str | None, norm: st
             )
 
 
-def check_fit(index: int, layer: Layer | Recurrent, below: int) -> None:
-    """Raise ValueError for a ready layer whose input is of another size than what it reads."""
+def check_input(index: int, layer: Layer | Recurrent, below: int) -> None:
+    """Raise ValueError for a `Recurrent` whose input size isn't that of what it reads."""
     if isinstance(layer, Recurrent) and layer.input_size != below:
         raise ValueError(
             f"layers[{index}] is a Recurrent with input_size={layer.input_size}, and what it "
@@ -167,9 +161,9 @@ def check_fit(index: int, layer: Layer | Recurrent, below: int) -> None:
 
 
 def check_states(
-    states: object, layers: Sequence[InStack], batch: int, *, is_batched: bool
+    states: object, layers: Sequence[StackLayer], batch: int, *, is_batched: bool
 ) -> list[States]:
-    """States of every layer, batched. Raises ValueError or RuntimeError where they don't fit."""
+    """States of every layer, batched. Raises ValueError or RuntimeError for invalid ones."""
     if not isinstance(states, (tuple, list)) or len(states) != len(layers):
         given = f"{len(states)} values" if isinstance(states, (tuple, list)) else "one value"
         raise ValueError(
@@ -183,20 +177,20 @@ def check_states(
 
 
 def _check_entry(
-    index: int, entry: object, layer: InStack, batch: int, *, is_batched: bool
+    index: int, entry: object, layer: StackLayer, batch: int, *, is_batched: bool
 ) -> States:
-    wanted = rows_of(layer)
-    if not isinstance(entry, (tuple, list)) or len(entry) != len(wanted):
+    expected = state_rows_of(layer)
+    if not isinstance(entry, (tuple, list)) or len(entry) != len(expected):
         given = f"{len(entry)} values" if isinstance(entry, (tuple, list)) else "one value"
         raise ValueError(
             f"Stack: states of layer {index} given as {given}; it has "
-            f"({', '.join(name for name, _, _ in wanted)}). Pass a tuple of {len(wanted)}."
+            f"({', '.join(name for name, _, _ in expected)}). Pass a tuple of {len(expected)}."
         )
-    found = tuple(s if is_batched else s.unsqueeze(1) for s in entry)
-    for (name, rows, size), state in zip(wanted, found, strict=True):
+    states = tuple(s if is_batched else s.unsqueeze(1) for s in entry)
+    for (name, rows, size), state in zip(expected, states, strict=True):
         if tuple(state.shape) != (rows, batch, size):
             raise RuntimeError(
                 f"Expected {name} of layer {index} of size {(rows, batch, size)}, "
                 f"got {list(state.shape)}"
             )
-    return found
+    return states

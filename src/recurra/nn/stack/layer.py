@@ -1,30 +1,31 @@
-"""One layer of a stack: what it is said to be, and the module made of it."""
+"""One layer of a stack: its description, and the module made of it in one or both directions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from recurra.cells import Cell
 from recurra.nn.layers.arguments import check_flags
 from recurra.nn.layers.recurrent import Recurrent
-from recurra.nn.stack.bidirectional import BothWays
-from recurra.nn.stack.dilation import Dilated
-from recurra.nn.stack.time_skip import TimeSkip
+from recurra.nn.observe.recording import LayerRun
+from recurra.nn.observe.trace import Values
+from recurra.nn.stack.lookback import Dilated, TimeSkip
+from recurra.nn.states import States
 
-__all__ = ["InStack", "Layer"]
+__all__ = ["Bidirectional", "Layer", "StackLayer"]
 
-# One draw or start for all steps of a run, and a time skip makes many runs of a sequence.
-_OF_WHOLE_RUNS = (
-    "learn_initial_state",
+# Each is drawn once for all steps of a run, and a time skip runs a sequence in many pieces.
+_DRAWN_ONCE = (
     "input_dropout",
     "state_dropout",
     "output_dropout",
     "weight_drop",
 )
-
-InStack = Recurrent | Dilated | TimeSkip | BothWays
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,14 @@ class Layer:
         cell: a `recurra.cells.Cell`, its class or its name.
         hidden_size: size H that the cell's equations call hidden_size.
         bidirectional: a second direction reads each sequence from its end.
-        dilation: d: step t goes on from the states of step t-d.
+        dilation: d: step t reads the states of step t-d.
         time_skip: s: step t also reads its own output of step t-s, zeros before the start; 0: none.
         options: further arguments of `recurra.nn.Recurrent`: {"bias": False}, say.
 
-    A learnt initial state goes with neither dilation nor time_skip, and no mask that serves all
-    steps of a sequence with time_skip.
+    A layer with time_skip can't have a mask that is the same for all steps of a sequence.
 
-    Raises ValueError for what can't be had together, for a dilation below 1 or a time_skip below 0,
-    and TypeError for one that is no whole number.
+    Raises ValueError for options that exclude one another, for a dilation below 1 or a time_skip
+    below 0, and TypeError for one that isn't a whole number.
     """
 
     cell: Cell | type[Cell] | str
@@ -68,18 +68,14 @@ class Layer:
                 raise ValueError(
                     f"Layer options can't hold {name}, which the Stack or the Layer itself takes"
                 )
-        self._refuse_options("dilation", self.dilation > 1, ("learn_initial_state",))
-        self._refuse_options("time_skip", self.time_skip > 0, _OF_WHOLE_RUNS)
-
-    def _refuse_options(self, name: str, is_on: bool, options: tuple[str, ...]) -> None:
-        found = [option for option in options if is_on and self.options.get(option)]
-        if found:
+        drawn_once = [name for name in _DRAWN_ONCE if self.time_skip and self.options.get(name)]
+        if drawn_once:
             raise ValueError(
-                f"A Layer with {name} can't have {', '.join(found)}, which belongs to a whole "
-                f"sequence's start or run; leave one of them out"
+                f"A Layer with time_skip can't have {', '.join(drawn_once)}, which is drawn once "
+                "for a whole sequence; leave one of them out"
             )
 
-    def build(self, input_size: int, **common: Any) -> InStack:
+    def build(self, input_size: int, **common: Any) -> StackLayer:
         """The module of this layer, for inputs of that size."""
         options = {**common, **self.options}
         if self.dilation == 1 and self.time_skip == 0:
@@ -87,11 +83,12 @@ class Layer:
                 self.cell, input_size, self.hidden_size, bidirectional=self.bidirectional, **options
             )
         if self.bidirectional:
-            return BothWays(self._jumping(input_size, options), self._jumping(input_size, options))
-        return self._jumping(input_size, options)
+            directions = [self._direction(input_size, options) for _ in range(2)]
+            return Bidirectional(*directions)
+        return self._direction(input_size, options)
 
-    def _jumping(self, input_size: int, options: Mapping[str, Any]) -> Dilated | TimeSkip:
-        """One direction that looks several steps back."""
+    def _direction(self, input_size: int, options: Mapping[str, Any]) -> Dilated | TimeSkip:
+        """One direction of a layer that looks several steps back."""
         if not self.time_skip:
             layer = Recurrent(self.cell, input_size, self.hidden_size, **options)
             return Dilated(layer, self.dilation)
@@ -100,3 +97,72 @@ class Layer:
         layer = Recurrent(self.cell, input_size + own, self.hidden_size, **options)
         inner = Dilated(layer, self.dilation) if self.dilation > 1 else layer
         return TimeSkip(inner, self.time_skip)
+
+
+class Bidirectional(nn.Module):
+    """Two layers over the same sequences, the second from each sequence's end to its start.
+
+    States hold the rows of the first direction and then of the second, which count in its own
+    order: row k is for the k-th step that it would read next, before the sequence's start.
+    """
+
+    def __init__(self, ahead: Dilated | TimeSkip, back: Dilated | TimeSkip) -> None:
+        super().__init__()
+        self.ahead = ahead
+        self.back = back
+        self.output_size = ahead.output_size + back.output_size
+        self.state_rows = tuple((name, 2 * rows, size) for name, rows, size in ahead.state_rows)
+
+    def forward(
+        self,
+        x: Tensor,
+        states: States | None = None,
+        *,
+        lengths: Tensor | None = None,
+        resets: Tensor | None = None,
+        return_states: str = "last",
+    ) -> tuple[Tensor, States]:
+        """Run x (T, B, I): outputs (T, B, output_size), states."""
+        halves = [s.chunk(2) for s in states or ()]
+        ahead, back = zip(*halves, strict=True) if halves else (None, None)
+        y, after = self.ahead(x, ahead, lengths=lengths, resets=resets, return_states=return_states)
+        z, after_back = self.back(
+            _reversed_steps(x, lengths),
+            back,
+            lengths=lengths,
+            resets=None if resets is None else _reversed_resets(resets, lengths),
+            return_states=return_states,
+        )
+        if return_states == "all":
+            after_back = tuple(_reversed_steps(s[0], lengths).unsqueeze(0) for s in after_back)
+        outputs = torch.cat([y, _reversed_steps(z, lengths)], -1)
+        return outputs, tuple(torch.cat(pair) for pair in zip(after, after_back, strict=True))
+
+    def traced(self, runs: Iterator[LayerRun], steps: int, lengths: Tensor | None) -> list[Values]:
+        """Values (T, B, size) of each direction, from recorded runs."""
+        ahead = self.ahead.traced(runs, steps, lengths)
+        back = self.back.traced(runs, steps, lengths)
+        turned = [{k: _reversed_steps(v, lengths) for k, v in values.items()} for values in back]
+        return ahead + turned
+
+
+def _reversed_steps(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Steps (T, B, ...) of each sequence from its last to its first; padding stays in place."""
+    if lengths is None:
+        return x.flip(0)
+    steps = torch.arange(x.shape[0], device=x.device).unsqueeze(1)
+    ends = lengths.to(x.device)
+    sources = torch.where(steps < ends, ends - 1 - steps, steps)
+    shape = (*sources.shape, *[1] * (x.dim() - 2))
+    return x.gather(0, sources.view(shape).expand_as(x))
+
+
+def _reversed_resets(resets: Tensor, lengths: Tensor | None) -> Tensor:
+    """Marks (T, B) for reversed steps, where a segment begins a step before the mark."""
+    steps = torch.arange(resets.shape[0], device=resets.device).unsqueeze(1)
+    inside = resets if lengths is None else resets & (steps < lengths.to(resets.device))
+    before = torch.cat([inside[1:], torch.zeros_like(inside[:1])])
+    return _reversed_steps(before, lengths)
+
+
+StackLayer = Recurrent | Dilated | TimeSkip | Bidirectional

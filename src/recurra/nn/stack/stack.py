@@ -1,4 +1,4 @@
-"""Layers of different sizes and cells, one above the other."""
+"""A stack of layers of different sizes and cells."""
 
 from __future__ import annotations
 
@@ -21,35 +21,36 @@ from recurra.nn.layers.arguments import (
     check_steps,
 )
 from recurra.nn.layers.recurrent import Recurrent
-from recurra.nn.layers.remedies import Rows
+from recurra.nn.layers.remedies import Masks
 from recurra.nn.observe.trace import Trace, trace_layers
-from recurra.nn.stack.block import Block, States, check_fit, check_layers, check_states
-from recurra.nn.stack.layer import InStack, Layer
+from recurra.nn.stack.block import StackBlock, check_input, check_layers, check_states
+from recurra.nn.stack.layer import Layer, StackLayer
+from recurra.nn.states import States
 from recurra.ragged import padded, within
 
 __all__ = ["Stack"]
 
 
 class Stack(nn.Module):
-    """Layers of any sizes and cells, one above the other, with connections that skip layers.
+    """Layers of any sizes and cells, each reading the one below, with connections past layers.
 
     Args:
         input_size: size I of each step's input.
-        layers: from the lowest up, each a `recurra.nn.Layer`, or a `Recurrent` of one layer.
+        layers: from the lowest up, each a `recurra.nn.Layer` or a `Recurrent` of one layer.
         skip: None, "residual" (x + y), "highway" (y t + x (1 - t), t = sigmoid(linear(x))), or
             "dense" (each layer reads the input and the outputs of all layers below). Where sizes
             differ, x is projected by a learnt matrix. The output is the last layer's.
-        norm: None, "pre" (layer normalisation of what each layer reads, and of the output), or
-            "post" (of what each layer leaves, after its skip connection).
-        dropout: the share zeroed in training of what each layer but the lowest reads.
-        output_dropout: the share dropped of the output, by one mask for all steps of a sequence.
+        norm: None, "pre" (layer normalisation of each layer's input, and of the output), or "post"
+            (of each layer's output, after its skip connection).
+        dropout: the share zeroed in training of each layer's input, the lowest layer's excepted.
+        output_dropout: the share of the output dropped by one mask for all steps of a sequence.
         batch_first: input and output as (B, T, size) instead of (T, B, size).
         engine: as in Recurrent, for the layers made here.
 
     States are a tuple with one entry for each layer: the tuple that `Recurrent` returns, (D, B,
-    size) for each state. With a dilation d each has (D*d, B, size), and with a time skip s one more
-    value follows, the last outputs (D*s, B, size). They carry over: a sequence may be run in pieces
-    of any length.
+    size) for each state. With a dilation d each is (D*d, B, size), and with a time skip s one more
+    tensor follows, the last outputs (D*s, B, size). Passed to the next call they continue a
+    sequence, which may be run in pieces of any length.
 
     Example:
         >>> stack = Stack(3, [Layer("lstm", 8), Layer("gru", 4, dilation=2)], skip="residual")
@@ -86,15 +87,17 @@ class Stack(nn.Module):
         self.blocks = nn.ModuleList()
         width = input_size
         for index, layer in enumerate(layers):
-            # Above the last layer nobody reads what lies beside its output.
+            # No layer above the last one reads more than its output.
             kind = None if skip == "dense" and index == len(layers) - 1 else skip
-            check_fit(index, layer, width)
-            block = Block(width, layer, kind, norm, engine=engine, device=device, dtype=dtype)
+            check_input(index, layer, width)
+            block = StackBlock(width, layer, kind, norm, engine=engine, device=device, dtype=dtype)
             self.blocks.append(block)
             width = block.width
         self.output_size = width
-        ends = norm == "pre"
-        self.after = nn.LayerNorm(width, device=device, dtype=dtype) if ends else nn.Identity()
+        if norm == "pre":
+            self.after: nn.Module = nn.LayerNorm(width, device=device, dtype=dtype)
+        else:
+            self.after = nn.Identity()
 
     @classmethod
     def of(
@@ -112,8 +115,8 @@ class Stack(nn.Module):
     ) -> Stack:
         """A stack of equal layers; `dilation` and `time_skip` may be given one for each layer.
 
-        `layer_options` are those of each `Layer`, `options` those of `Stack`. Raises ValueError
-        where there are not as many as layers.
+        `layer_options` are options of each `Layer`, `options` those of `Stack`. Raises ValueError
+        unless there are as many as layers.
 
         Example:
             >>> Stack.of("gru", 3, 8, num_layers=3, dilation=[1, 2, 4], skip="residual").engine
@@ -128,18 +131,18 @@ class Stack(nn.Module):
         return cls(input_size, layers, **options)
 
     @property
-    def layers(self) -> tuple[InStack, ...]:
+    def layers(self) -> tuple[StackLayer, ...]:
         """The layers, from the lowest up."""
         return tuple(block.layer for block in self.blocks)  # type: ignore[misc]
 
     @property
     def engine(self) -> str:
-        """The engine that runs the layers as they are, or engines, where layers differ."""
-        found = [m.engine for m in self.modules() if isinstance(m, Recurrent)]
-        return ", ".join(dict.fromkeys(found))
+        """The engine that runs the layers, or the engines if layers differ."""
+        engines = [m.engine for m in self.modules() if isinstance(m, Recurrent)]
+        return ", ".join(dict.fromkeys(engines))
 
     def reset_parameters(self) -> None:
-        """Draw every parameter anew."""
+        """Draw every parameter again."""
         for module in reversed(list(self.modules())):
             reset = getattr(module, "reset_parameters", None)
             if module is not self and callable(reset):
@@ -160,10 +163,11 @@ class Stack(nn.Module):
             input: (T, B, I), (B, T, I) with `batch_first`, (T, I), or a packed sequence.
             states: one entry for each layer, as returned; None for the start.
             lengths: (B,) steps of each sequence; outputs after them are zero, 0 is allowed.
-            resets: bool, shaped as the input's steps: marks the first step of a new segment, before
-                which every state goes to zeros and the gradient is cut.
+            resets: bool, shaped as the input's steps: marks the first step of a new segment, which
+                starts from zeros, or from the learnt initial states; the gradient is cut there.
             return_states: "last", or "all" for the states after every step: for each layer and
-                state (D, T, B, size), (D, B, T, size) with `batch_first`, zeros after the ends.
+                state (D, T, B, size), (D, B, T, size) with `batch_first`, zeros after a
+                sequence's end.
 
         Returns the outputs, shaped as the input, and the states.
         """
@@ -184,12 +188,12 @@ class Stack(nn.Module):
             resets = check_resets(resets, x.shape[0], x.shape[1], is_turned)
         if states is not None:
             states = check_states(states, self.layers, x.shape[1], is_batched=is_batched)
-        y, found = self._run(x, states, lengths, resets, every)
+        y, after = self._run(x, states, lengths, resets, every)
         if not is_batched:
-            return y.squeeze(1), _mapped(found, lambda s: s.squeeze(-2))
+            return y.squeeze(1), _mapped(after, lambda s: s.squeeze(-2))
         if not is_turned:
-            return y, found
-        return y.transpose(0, 1), _mapped(found, lambda s: s.transpose(1, 2)) if every else found
+            return y, after
+        return y.transpose(0, 1), _mapped(after, lambda s: s.transpose(1, 2)) if every else after
 
     def _forward_packed(
         self,
@@ -211,12 +215,12 @@ class Stack(nn.Module):
             states = (
                 states if order is None else _mapped(states, lambda s: s.index_select(1, order))
             )
-        y, found = self._run(x, states, own, resets, every)
+        y, after = self._run(x, states, own, resets, every)
         if back is not None:
-            found = _mapped(found, lambda s: s.index_select(-2, back))
+            after = _mapped(after, lambda s: s.index_select(-2, back))
         if every and self.batch_first:
-            found = _mapped(found, lambda s: s.transpose(1, 2))
-        return pack_like(packed, y[is_step]), found
+            after = _mapped(after, lambda s: s.transpose(1, 2))
+        return pack_like(packed, y[is_step]), after
 
     def _run(
         self,
@@ -228,9 +232,9 @@ class Stack(nn.Module):
     ) -> tuple[Tensor, tuple[States, ...]]:
         """Run x (T, B, I) with checked arguments."""
         ended = None if lengths is None else ~within(lengths, x.shape[0]).unsqueeze(-1)
-        # NaN may stand in the padding, and a skip connection would carry it on.
+        # Padding may hold NaN, which a skip connection would pass on.
         x = x if ended is None else x.masked_fill(ended, 0)
-        found = []
+        after = []
         for index, block in enumerate(self.blocks):
             x, own = block(
                 x,
@@ -240,11 +244,11 @@ class Stack(nn.Module):
                 resets=resets,
                 return_states="all" if every else "last",
             )
-            found.append(own)
+            after.append(own)
         y = self.after(x)
         if self.training and self.output_dropout:
-            y = y * Rows.of(y).mask(self.output_dropout, y.shape[-1])
-        return (y if ended is None else y.masked_fill(ended, 0)), tuple(found)
+            y = y * Masks.of(y).for_all_steps(self.output_dropout, y.shape[-1])
+        return (y if ended is None else y.masked_fill(ended, 0)), tuple(after)
 
     def trace(
         self,

@@ -3,28 +3,26 @@
 `recurra.tasks.forecast.config` is importable without loading torch.
 """
 
-import importlib
 from typing import TYPE_CHECKING
+
+from recurra.lazy import attach
 
 if TYPE_CHECKING:
     from recurra.tasks.forecast.config import ForecastConfig
-    from recurra.tasks.forecast.notes import ForecastWarning
-    from recurra.tasks.forecast.task import Forecaster
+    from recurra.tasks.forecast.data_checks import ForecastWarning
+    from recurra.tasks.forecast.evaluation.backtest import Backtest
+    from recurra.tasks.forecast.forecaster import Forecaster
+    from recurra.tasks.forecast.online.stream import Stream
 
-_LAZY = {"ForecastConfig": "config", "ForecastWarning": "notes", "Forecaster": "task"}
+__all__ = ["Backtest", "ForecastConfig", "ForecastWarning", "Forecaster", "Stream"]
 
-__all__ = ["ForecastConfig", "ForecastWarning", "Forecaster"]
-
-
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(
-            f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}"
-        )
-    value: object = getattr(importlib.import_module(f"recurra.tasks.forecast.{_LAZY[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "Backtest": "recurra.tasks.forecast.evaluation.backtest",
+        "ForecastConfig": "recurra.tasks.forecast.config",
+        "ForecastWarning": "recurra.tasks.forecast.data_checks",
+        "Forecaster": "recurra.tasks.forecast.forecaster",
+        "Stream": "recurra.tasks.forecast.online.stream",
+    },
+)

@@ -33,25 +33,28 @@ class ForecastEvaluation(EvaluateOptions):
         0, "instead: so many windows, by a model trained again on what came before", minimum=0
     )
     refit: bool = option(False, "with backtest: train again before each of its windows")
-    static: str | None = option(None, "a table of the static columns of the series in FILE")
+    static: str | None = option(
+        None, "a table of the static columns of the series in FILE", flag="--static-data"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForecastConfig(TaskConfig):
     """Data, model and training of a forecaster: each field is an option and a key.
 
-    Lists are texts with commas between. Raises ConfigError for a value that can't be.
+    Lists are texts with commas between. Raises ConfigError for a value that is not allowed.
 
     >>> ForecastConfig(horizon=48, freq="h", intervals="80").levels
     (0.1, 0.5, 0.9)
     """
 
-    task: ClassVar = "forecast"
-    summary: ClassVar = "Probabilistic forecasts of series in a table: .csv, .tsv or .parquet."
-    evaluation: ClassVar = ForecastEvaluation
-    contests: ClassVar = {"forecast": {}}
-    places: ClassVar = ("static_data",)
-    groups: ClassVar = {
+    task: ClassVar[str] = "forecast"
+    summary: ClassVar[str] = "Probabilistic forecasts of series in a table: .csv, .tsv or .parquet."
+    evaluation: ClassVar[type[EvaluateOptions]] = ForecastEvaluation
+    contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"forecast": {}}
+    inapplicable: ClassVar[tuple[str, ...]] = ("bidirectional", "window")
+    places: ClassVar[tuple[str, ...]] = ("static_data",)
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Data": (
             "horizon",
             "freq",
@@ -75,11 +78,11 @@ class ForecastConfig(TaskConfig):
     }
 
     horizon: int = option(0, "steps to forecast; it must be given")
-    freq: str = option("", "time between steps: h, 15min, D, W, MS, ...; empty: told by the data")
+    freq: str = option("", "time between steps: h, 15min, D, W, MS, ...; empty: inferred")
     id: str = option("unique_id", "the column that names the series")
     time: str = option("ds", "the column of time stamps")
     target: str = option("y", "the column to forecast")
-    past: str = option("", "columns known up to the present alone")
+    past: str = option("", "columns known up to the origin of a forecast alone")
     future: str = option("", "columns known ahead, for the forecast's steps too")
     static: str = option("", "columns that stay the same all along a series")
     static_data: str | None = option(None, "a second table: the static columns, a row a series")
@@ -95,15 +98,17 @@ class ForecastConfig(TaskConfig):
     )
     dropout: float = new_default("dropout", 0.1, help="share of values dropped before the output")
     embedding: int = option(
-        16, "size of a vector learnt for each series; 0: the series are not told apart", minimum=0
+        16,
+        "size of a vector learnt for each series; 0: all are treated alike",
+        minimum=0,
     )
     lookback: int = option(
         0, "steps read before a forecast; 0: three seasons, at least two horizons", minimum=0
     )
-    season: int = option(0, "steps in a season; 0: as the frequency has it", minimum=0)
+    season: int = option(0, "steps in a season; 0: that of the frequency", minimum=0)
     segment: int = option(
         0,
-        "steps in a segment, or that the smoothing model's network sees at once; 0: by the season",
+        "steps in a segment, or in a window of the smoothing model's network; 0: by the season",
         minimum=0,
     )
     lags: str = option("", "steps back whose values are read as well; empty: one season")
@@ -113,11 +118,12 @@ class ForecastConfig(TaskConfig):
     )
     components: int = option(3, "Gaussians in a mixture", minimum=2)
     loss: Literal["quantiles", "mae", "mse"] = option(
-        "quantiles", "what is trained for, but for the autoregressive model: that is its likelihood"
+        "quantiles",
+        "of training; the autoregressive model has its likelihood instead",
     )
     errors: Literal["scaled", "data", "both"] = option(
         "scaled",
-        "what the loss counts: errors as scaled, so that all series weigh alike; as they are in "
+        "the errors that the loss counts: scaled ones, so that all series weigh alike; those of "
         "the data, transformed: with a log, relative ones; or the mean of both",
     )
     intervals: str = option("80,95", "prediction intervals, in percent")
@@ -130,18 +136,18 @@ class ForecastConfig(TaskConfig):
     transform: Literal["none", "log", "log1p"] = option("none", "of the values before all else")
     holdback: int = option(
         0,
-        "steps at the end kept from training, to choose weights and to calibrate; 0: a fifth of "
+        "steps held out at the end, to choose weights and to calibrate; 0: a fifth of "
         "the median series, from two horizons to twenty",
         minimum=0,
     )
     final_steps: int = option(
         0,
-        "steps trained at the end on all of the data, the held-back part too, once the weights are "
+        "steps trained at the end on all of the data, the held-out part too, once the weights are "
         "chosen and the quantiles calibrated",
         minimum=0,
     )
     calibrate: bool = option(
-        True, "fit quantiles to the held-back part; those of loss mae and mse always are"
+        True, "fit quantiles to the held-out part; those of loss mae and mse always are"
     )
     epochs: int = new_default("epochs", 1_000_000)
     max_steps: int | None = new_default("max_steps", 1000)
@@ -190,7 +196,7 @@ class ForecastConfig(TaskConfig):
         if self.past and self.model == "autoregressive":
             raise ConfigError(
                 f"past = {self.past!r}: the autoregressive model feeds its own forecasts back and "
-                "reads only what is known ahead; give these as future, or choose another model."
+                "reads only covariates known ahead; give these as future, or choose another model."
             )
 
     @classmethod
@@ -200,9 +206,7 @@ class ForecastConfig(TaskConfig):
         >>> ForecastConfig.of({"horizon": 12, "past": ["wind", "rain"]}).past
         'wind,rain'
         """
-        return super().of(
-            {name: v if name == "data" else _text(v) for name, v in settings.items()}
-        )
+        return super().of({name: v if name == "data" else _text(v) for name, v in settings.items()})
 
     @property
     def dropout_between_layers(self) -> float:
@@ -227,10 +231,10 @@ class ForecastConfig(TaskConfig):
     @property
     def levels(self) -> tuple[float, ...]:
         """The levels of all quantiles that are forecast, ascending, the median among them."""
-        found = {0.5, *_numbers("quantiles", self.quantiles)}
+        levels = {0.5, *_numbers("quantiles", self.quantiles)}
         for percent in self.widths:
-            found |= {round(0.5 - percent / 200, 6), round(0.5 + percent / 200, 6)}
-        return tuple(sorted(found))
+            levels |= {round(0.5 - percent / 200, 6), round(0.5 + percent / 200, 6)}
+        return tuple(sorted(levels))
 
     @property
     def widths(self) -> tuple[float, ...]:
@@ -238,22 +242,22 @@ class ForecastConfig(TaskConfig):
         return tuple(sorted(set(_numbers("intervals", self.intervals))))
 
     def held_steps(self, lengths: Iterable[int]) -> int:
-        """How many steps at the end of series of these lengths are kept from training."""
+        """The number of held-out steps at the end of series of these lengths."""
         fifth = int(statistics.median(lengths)) // 5
         return self.holdback or min(max(fifth, 2 * self.horizon), 20 * self.horizon)
 
     @property
     def counts(self) -> bool:
-        """Whether forecasts are whole numbers from 0 on."""
+        """True where forecasts are whole numbers from 0 on."""
         return self.model == "autoregressive" and self.distribution == "negative-binomial"
 
     def lag_steps(self, season: int) -> tuple[int, ...]:
-        """How far back values are read beside the last one."""
-        given = tuple(int(lag) for lag in _numbers("lags", self.lags))
-        return given or ((season,) if season > 1 else ())
+        """The steps back of the values read beside the last one."""
+        lags = tuple(int(lag) for lag in _numbers("lags", self.lags))
+        return lags or ((season,) if season > 1 else ())
 
     def lookback_steps(self, season: int) -> int:
-        """How many steps a forecast reads."""
+        """The number of steps that a forecast reads."""
         return self.lookback or max(3 * season, 2 * self.horizon)
 
 

@@ -1,49 +1,42 @@
-"""What is to be told of a forecaster's data, model, training and quality: names and texts."""
+"""Facts of a forecaster for its card and report: its data, model, training and quality."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
-from recurra.data.series.read import Panel
-from recurra.reports import Table
+from recurra.data.series.panel import Panel
+from recurra.data.tables.timestamps import show_stamp
+from recurra.reports import Section, TextTable, drawn_section
 from recurra.tasks.forecast.config import MODELS
+from recurra.tasks.forecast.data_checks import series_warnings
+from recurra.tasks.forecast.evaluation.backtest import Backtest
 from recurra.tasks.forecast.evaluation.baselines import MEANINGS
 from recurra.tasks.forecast.evaluation.judgement import Judgement
-from recurra.tasks.forecast.evaluation.rolling import Backtest
-from recurra.tasks.forecast.frames import NAME
-from recurra.tasks.forecast.intervals.sample_size import notes_on_intervals
+from recurra.tasks.forecast.figures import backtest_figure, unit_of
+from recurra.tasks.forecast.frames import MODEL_NAME
+from recurra.tasks.forecast.intervals.sample_size import interval_warnings
 from recurra.tasks.forecast.model import Model
-from recurra.tasks.forecast.notes import named, notes_on
 from recurra.tasks.forecast.windows.splits import split
-from recurra.training import TrainingResult
+from recurra.tasks.task import Facts
 
 __all__ = [
-    "CALIBRATED_ON",
-    "HELD_BACK",
     "coverage_of",
     "data_facts",
-    "data_notes",
+    "facts_of",
     "judgement_table",
-    "model_facts",
     "quality_of",
-    "training_table",
+    "sections_of",
 ]
 
-HELD_BACK = (
+HELD_OUT = (
     "No weights were trained on these windows, but the best weights were chosen on them, so they "
     "flatter the model; each window's intervals were calibrated on others. `recurra evaluate RUN "
     "--backtest 5` is the stricter test."
 )
 
-CALIBRATED_ON = (
-    "No weights were trained on these windows, but the best weights were chosen and the intervals "
-    "calibrated on them, so they flatter the model; --backtest trains anew on what came before."
-)
-
 _UNMEASURED = (
-    "how often the intervals hold was not measured: too few held-back windows don't overlap, and "
+    "the coverage of the intervals was not measured: too few held-out windows don't overlap, and "
     "they were needed to calibrate; --backtest measures it"
 )
 
@@ -60,8 +53,62 @@ _METRICS = {
 _LONG = ("MSE", "wQL")
 
 
+_JUDGED = (
+    "The worst series, the best and some between, by {}: of each the window whose score is nearest "
+    "to the mean of its windows. Black are the observations and, after the line, the actual values."
+)
+
+
+def facts_of(model: Model, panel: Panel, source: str | None, held_out: Backtest | None) -> Facts:
+    """All facts of the card and the report."""
+    config = model.config
+    future = " --future-data next.csv" if config.future else ""
+    notes = "\n".join(_data_notes(model, panel))
+    return Facts(
+        title=f"Forecasts of {config.horizon} steps ({panel.frequency.name})",
+        sections=[
+            *_quality(held_out),
+            Section("Data", data_facts(panel, source)),
+            Section("Notes on the series", notes),
+            Section("Model", _model_facts(model)),
+        ],
+        use=[
+            f"recurra forecast {{run}}{future} -o forecast.csv --plot forecast.png",
+            f"recurra forecast {{run}} new.csv{future} -o forecast.csv",
+            "recurra evaluate {run} --backtest 5",
+        ],
+        pictures=[] if held_out is None else [_picture(held_out, model)],
+    )
+
+
+def sections_of(backtest: Backtest, *, brief: bool = False) -> list[Section]:
+    """A judgement as sections: the verdict and the coverage, then the model beside baselines."""
+    return [
+        Section("Beside the baselines", judgement_table(backtest.judgement, brief=brief)),
+        Section("Verdict", quality_of(backtest)),
+    ]
+
+
+def _quality(held_out: Backtest | None) -> list[Section]:
+    title = "The held-out part"
+    if held_out is None:
+        return [Section(title, "No known values were held out: the series are too short.")]
+    return [
+        Section(title, {**quality_of(held_out), "note": HELD_OUT}),
+        Section("Beside the baselines", judgement_table(held_out.judgement, meanings=True)),
+    ]
+
+
+def _picture(held_out: Backtest, model: Model) -> Section:
+    return drawn_section(
+        "Forecasts of the held-out part",
+        lambda: backtest_figure(held_out, model.sizes.season, unit_of(model.config)),
+        _JUDGED.format(held_out.judgement.deciding()),
+    )
+
+
 def data_facts(panel: Panel, source: str | None) -> dict[str, object]:
-    """Where the series come from, how many there are and how long; `source` is a path or None."""
+    """The source, number and lengths of the series; `source` is a path or None."""
     missing, frequency = int(np.isnan(panel.y).sum()), panel.frequency
     lengths = panel.lengths
     facts: dict[str, object] = {
@@ -69,7 +116,7 @@ def data_facts(panel: Panel, source: str | None) -> dict[str, object]:
         "series": f"{len(panel):,}",
         "values": f"{len(panel.y):,}, of which {missing:,} missing ({missing / len(panel.y):.1%})",
         "frequency": f"{frequency.name}, a season of {frequency.season} steps",
-        "stamps": f"{_stamp(panel.starts.min())} to {_stamp(panel.last.max())}",
+        "stamps": f"{show_stamp(panel.starts.min())} to {show_stamp(panel.last.max())}",
         "steps of a series": f"{lengths.min():,} to {lengths.max():,}",
     }
     columns = panel.schema.columns
@@ -79,30 +126,30 @@ def data_facts(panel: Panel, source: str | None) -> dict[str, object]:
     return facts
 
 
-def data_notes(model: Model, panel: Panel) -> list[str]:
-    """A sentence for each thing to know of the series: those left out, too short, constant, and
-    whether too little was held back for the intervals.
-    """
+def _data_notes(model: Model, panel: Panel) -> list[str]:
+    """Sentences on series that are held out, short or constant, and on the intervals' sample."""
     config = model.config
-    parts = split(config, panel, model.nets[0].lookback)
-    held, short = parts.limit < panel.lengths, parts.last < parts.first
-    notes = notes_on(panel, config.horizon)
+    points = split(config, panel, model.nets[0].lookback)
+    held_out, short = points.limit < panel.lengths, points.last < points.first
+    notes = series_warnings(panel, config.horizon)
     steps = config.held_steps(panel.lengths)
     until = ", until the final steps of training" if config.final_steps else ""
     notes.append(
-        f"The last {steps} steps of {held.sum():,} of {len(panel):,} series were held back{until}."
+        f"The last {steps} steps of {held_out.sum():,} of {len(panel):,} series were held "
+        f"out{until}."
     )
-    if (~held & ~short).any():
-        notes.append(f"{named(panel, ~held & ~short)} are too short for that: trained on whole.")
+    if (~held_out & ~short).any():
+        whole = panel.naming(~held_out & ~short)
+        notes.append(f"{whole} are too short for that: all of their steps were trained on.")
     if short.any():
         notes.append(
-            f"{named(panel, short)} are too short to train on, and are forecast all the same."
+            f"{panel.naming(short)} are too short to train on; the shared model forecasts them."
         )
-    return notes + notes_on_intervals(config, panel)
+    return notes + interval_warnings(config, panel)
 
 
-def model_facts(model: Model) -> dict[str, object]:
-    """What the networks are."""
+def _model_facts(model: Model) -> dict[str, object]:
+    """The kind and the size of the networks."""
     config, net = model.config, model.nets[0]
     facts: dict[str, object] = {
         "model": f"{config.model}: {MODELS[config.model]}",
@@ -116,41 +163,27 @@ def model_facts(model: Model) -> dict[str, object]:
         "scaling": f"{config.scaling}, transform {config.transform}",
     }
     if config.final_steps:
-        facts["final steps"] = f"{config.final_steps:,} on all of the data, the held-back part too"
+        facts["final steps"] = f"{config.final_steps:,} on all of the data, the held-out part too"
     if config.model == "autoregressive":
         return {**facts, "distribution": config.distribution}
     return {**facts, "trained for": config.loss}
 
 
-def training_table(results: Sequence[TrainingResult], seed: int) -> Table:
-    """How each member was trained."""
-    columns = ("member", "seed", "steps", "minutes", "best step", "its loss", "clipped", "ended by")
-    rows = [
-        (
-            str(number + 1),
-            str(seed + number),
-            f"{result.steps:,}",
-            f"{result.seconds / 60:.1f}",
-            f"{result.best['step']:,.0f}" if result.best else "",
-            f"{result.best['loss']:.4f}" if result.best else "",
-            f"{result.clipped_share:.1%}",
-            result.stopped,
-        )
-        for number, result in enumerate(results)
-    ]
-    return Table(columns, rows)
-
-
-def judgement_table(judgement: Judgement, *, meanings: bool = False, brief: bool = False) -> Table:
+def judgement_table(
+    judgement: Judgement, *, meanings: bool = False, brief: bool = False
+) -> TextTable:
     """The model and the baselines by metric; a metric that no model has is left out.
 
-    `meanings` says in words what each baseline does; `brief` leaves out what a terminal has no room
-    for. The last columns are the shares of truths inside each interval.
+    `meanings` adds the method of each baseline in words; `brief` leaves out the metrics that a
+    terminal has no room for. The last columns are the shares of actual values inside each interval.
     """
     table = judgement.table
     shown = [
         metric
-        for metric in [*_METRICS, *(name for name in table[NAME] if name.startswith("coverage"))]
+        for metric in [
+            *_METRICS,
+            *(name for name in table[MODEL_NAME] if name.startswith("coverage")),
+        ]
         if any(not math.isnan(row.get(metric, math.nan)) for row in table.values())
         and not (brief and metric in _LONG)
     ]
@@ -159,34 +192,34 @@ def judgement_table(judgement: Judgement, *, meanings: bool = False, brief: bool
         (_model(name, meanings), *(_figure(metric, row) for metric in shown))
         for name, row in table.items()
     ]
-    return Table(("", *heads), rows)
+    return TextTable(("", *heads), rows)
 
 
-def coverage_of(found: Backtest) -> list[str]:
-    """A sentence for each interval: how many of the truths lay inside."""
-    row = found.judgement.table[NAME]
+def coverage_of(backtest: Backtest) -> list[str]:
+    """A sentence for each interval: the share of actual values inside it."""
+    row = backtest.judgement.table[MODEL_NAME]
     return [
-        f"{share:.1%} of the truths lay inside the {name[8:]} % interval."
+        f"{share:.1%} of the actual values lay inside the {name[8:]} % interval."
         for name, share in row.items()
         if name.startswith("coverage") and not math.isnan(share)
     ]
 
 
-def quality_of(found: Backtest) -> dict[str, object]:
-    """The verdict on forecasts, on how many windows it rests, and what was left out."""
-    judgement = found.judgement
+def quality_of(backtest: Backtest) -> dict[str, object]:
+    """The verdict on forecasts, the number of windows it rests on, and those left out."""
+    judgement = backtest.judgement
     series = len(set(judgement.series))
     return {
-        "verdict": judgement.verdict(NAME),
+        "verdict": judgement.verdict(MODEL_NAME),
         "judged on": f"{len(judgement.series):,} windows of {series:,} series, "
-        f"{found.truth.shape[1]} steps each",
-        "coverage": " ".join(coverage_of(found)) or _no_coverage(found),
+        f"{backtest.actual.shape[1]} steps each",
+        "coverage": " ".join(coverage_of(backtest)) or _no_coverage(backtest),
         **({"left out": " ".join(judgement.notes())} if judgement.notes() else {}),
     }
 
 
-def _no_coverage(found: Backtest) -> str:
-    forecast = any(name.startswith("coverage") for name in found.judgement.table[NAME])
+def _no_coverage(backtest: Backtest) -> str:
+    forecast = any(name.startswith("coverage") for name in backtest.judgement.table[MODEL_NAME])
     return _UNMEASURED if forecast else "no interval was forecast"
 
 
@@ -199,8 +232,3 @@ def _figure(metric: str, row: Mapping[str, float]) -> str:
     if math.isnan(value):
         return "-"
     return _METRICS.get(metric, "{:.1%}").format(value)
-
-
-def _stamp(stamp: Any) -> str:
-    """A stamp as a person writes it: a date where the time is midnight."""
-    return str(stamp).partition(".")[0].removesuffix(":00").removesuffix("T00:00").replace("T", " ")

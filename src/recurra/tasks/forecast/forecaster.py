@@ -1,4 +1,4 @@
-"""The estimator of forecasting: fit, predict, sample, judge, follow."""
+"""The estimator of forecasting: fit, predict, sample, evaluate, stream."""
 
 from __future__ import annotations
 
@@ -8,22 +8,33 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
+from recurra.data.series.panel import Panel
 from recurra.data.series.read import read_panel
 from recurra.errors import ConfigError
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.forecast.evaluation.backtest import backtested
-from recurra.tasks.forecast.evaluation.rolling import Backtest, fewer_than, rolling
-from recurra.tasks.forecast.frames import NAME, Frame, forecast_columns, frame, long_columns
+from recurra.tasks.forecast.data_checks import series_warnings, warn
+from recurra.tasks.forecast.evaluation.backtest import (
+    Backtest,
+    rolling_origins,
+    run_backtest,
+    short_series_warnings,
+)
+from recurra.tasks.forecast.figures import forecast_figure
+from recurra.tasks.forecast.frames import (
+    MODEL_NAME,
+    DataFrame,
+    forecast_columns,
+    long_columns,
+    make_frame,
+)
 from recurra.tasks.forecast.model import Model
-from recurra.tasks.forecast.notes import notes_on, warn
-from recurra.tasks.forecast.online.anomaly import surprises
+from recurra.tasks.forecast.nets.inference import Predictions
+from recurra.tasks.forecast.online.anomaly import anomaly_columns
 from recurra.tasks.forecast.online.stream import Stream
-from recurra.tasks.forecast.pictures import forecast_figure
-from recurra.tasks.forecast.store import Kept
+from recurra.tasks.forecast.store import PlacedPanel
 from recurra.tasks.forecast.task import Forecast
-from recurra.tasks.forecast.windows.splits import columns_of
-from recurra.tasks.forecast.windows.windows import Origins
+from recurra.tasks.forecast.windows.splits import Origins, columns_of
 from recurra.tasks.signature import options_of
 from recurra.training import Progress
 
@@ -98,7 +109,7 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         static: Any = None,
         horizon: int | None = None,
         seed: int = 0,
-    ) -> Frame:
+    ) -> DataFrame:
         """Forecasts of the steps after the training data, or after new data, without training.
 
         Args:
@@ -111,11 +122,11 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         Returns the columns id, time, `recurra`, and `recurra-lo-80`, `recurra-hi-80`, ... for each
         interval.
         """
-        kept = self._series(data, static)
+        placed = self._series(data, static)
         steps = self._steps(horizon)
-        found = self._ahead(kept, future, 0, seed)
-        columns = forecast_columns(found, self.config.levels, self.config.widths, steps)
-        return self._answer(kept, steps, columns)
+        predictions = self._predictions(placed, future, 0, seed)
+        columns = forecast_columns(predictions, self.config.levels, self.config.widths, steps)
+        return self._answer(placed, steps, columns)
 
     def sample(
         self,
@@ -126,19 +137,19 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         static: Any = None,
         horizon: int | None = None,
         seed: int = 0,
-    ) -> Frame:
+    ) -> DataFrame:
         """Sample paths of the steps to come: id, time, `sample_id` from 0 on, `recurra`."""
         if paths < 1:
             raise ConfigError(f"paths = {paths}; draw at least 1.")
-        kept = self._series(data, static)
+        placed = self._series(data, static)
         steps = self._steps(horizon)
-        drawn = self._ahead(kept, future, paths, seed).paths
+        drawn = self._predictions(placed, future, paths, seed).paths
         assert drawn is not None
         columns = {
-            "sample_id": np.tile(np.arange(paths), len(kept.panel) * steps),
-            NAME: drawn[:, :, :steps].transpose(0, 2, 1).ravel(),
+            "sample_id": np.tile(np.arange(paths), len(placed.panel) * steps),
+            MODEL_NAME: drawn[:, :, :steps].transpose(0, 2, 1).ravel(),
         }
-        return self._answer(kept, steps, columns, paths)
+        return self._answer(placed, steps, columns, paths)
 
     def plot(
         self,
@@ -153,9 +164,9 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         """A picture of the forecasts of `predict`: history, forecast and intervals of the series
         named, or of some spread over all; ConfigError where one isn't there.
         """
-        kept, model = self._series(data, static), self._ready()
-        steps, ahead = self._steps(horizon), model.ahead_of(kept, future)
-        return forecast_figure(model, kept, ahead, steps=steps, series=series, seed=seed)
+        placed, model = self._series(data, static), self._ready()
+        steps, ahead = self._steps(horizon), model.future_features(placed, future)
+        return forecast_figure(model, placed, ahead, steps=steps, series=series, seed=seed)
 
     def evaluate(  # type: ignore[override]
         self,
@@ -191,11 +202,9 @@ class Forecaster(Estimator[ForecastConfig, Model]):
             )
         task, model = cast("Forecast", self._task), self._ready()
         read = self._own_data() if data is None else task.read_measured(data, static=static)
-        result = task.evaluate(
+        return task.evaluate(
             model, read, windows=windows, step=step, baselines=baselines, adapt=adapt, seed=seed
         )
-        warn(result.remarks)
-        return result
 
     def backtest(
         self,
@@ -216,31 +225,38 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         far as it is not later than what the earliest of the round's origins knows.
         """
         _check_count("windows", windows)
-        reading = cast("Forecast", self._task).reading(data, static)
+        opened = cast("Forecast", self._task).reading(data, static)
         step = step or self.config.horizon
-        origins = rolling(reading.lengths, self.config.horizon, windows, step)
-        warn(fewer_than(windows, origins, len(reading.lengths)))
-        return backtested(self.config, reading, origins, refit, self._shown(progress))
+        origins = rolling_origins(opened.lengths, self.config.horizon, windows, step)
+        warn(short_series_warnings(windows, origins, len(opened.lengths)))
+
+        def train(panel: Panel) -> Model:
+            model = type(self).from_config(self.config, self._given).fit(panel, progress=progress)
+            if model.results[-1].stopped == "interrupted":
+                raise KeyboardInterrupt
+            return model._ready()
+
+        return run_backtest(self.config, opened, origins, refit, train)
 
     def anomalies(
         self, data: Any = None, *, last: int | None = None, static: Any = None, seed: int = 0
-    ) -> Frame:
-        """How surprising each of the last observations of each series was (all, left out).
+    ) -> DataFrame:
+        """Anomaly scores of the last observations of each series (all, left out).
 
         Columns: id, time, the target, `recurra` and its intervals as they were forecast one step
-        before, and `score`: how far from the median on a normal scale; 3 and more is rare. Where
-        the table ends, covariates known ahead are taken to stay as they were last.
+        before, and `score`: the distance from the median on a normal scale; 3 and more is rare.
+        Where the table ends, covariates known ahead are taken to stay as they were last.
         """
         if last is not None:
             _check_count("last", last)
         model = self._ready()
         if data is None:
-            kept = Kept(self._own_data().panel, np.zeros(len(model.starts), np.int64))
+            placed = PlacedPanel(self._own_data().panel, np.zeros(len(model.starts), np.int64))
         else:
-            kept = self._series(data, static)
-        most = int(kept.panel.lengths.max(initial=1))
-        found = surprises(model, kept, last or most, seed=seed)
-        return frame(found, kept.panel.times_given)
+            placed = self._series(data, static)
+        most = int(placed.panel.lengths.max(initial=1))
+        columns = anomaly_columns(model, placed, last or most, seed=seed)
+        return make_frame(columns, placed.panel.frame_kind)
 
     def stream(
         self, data: Any = None, *, future: Any = None, static: Any = None, seed: int = 0
@@ -263,20 +279,20 @@ class Forecaster(Estimator[ForecastConfig, Model]):
             >>> live.predict()["ds"].iloc[0]
             Timestamp('2024-01-09 09:00:00')
         """
-        kept = self._series(data, static)
-        return cast("Stream", self.session(kept=kept, future=future, seed=seed))
+        placed = self._series(data, static)
+        return cast("Stream", self.session(placed=placed, future=future, seed=seed))
 
-    def _series(self, data: Any, static: Any) -> Kept:
+    def _series(self, data: Any, static: Any) -> PlacedPanel:
         """The series to forecast: those of training, or new ones."""
         model = self._ready()
         if data is None:
             if self._data is None:
-                return model.known
-            return Kept(self._data.panel, np.zeros(len(self._data.panel), np.int64))
-        schema = model.known.panel.schema
+                return model.history
+            return PlacedPanel(self._data.panel, np.zeros(len(self._data.panel), np.int64))
+        schema = model.history.panel.schema
         panel = read_panel(data, columns_of(self.config), schema=schema, static=static)
-        warn([*notes_on(panel, self.config.horizon), *model.unknown(panel)])
-        return model.placed(panel)
+        warn([*series_warnings(panel, self.config.horizon), *model.new_series_warnings(panel)])
+        return model.place(panel)
 
     def _table(self, data: Any, static: Any) -> tuple[Any, Any]:
         """The table to judge on, and that of static covariates: given, or the run's own."""
@@ -292,7 +308,7 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         if adapt < 0 or adapt != int(adapt):
             raise ConfigError(
                 f"adapt = {adapt}; it must be the steps after which an error counts half, 500 say, "
-                "or 0: quantiles stay as they were calibrated."
+                "or 0 for quantiles that stay as they were calibrated."
             )
         if backtest and (windows != 1 or adapt):
             raise ConfigError(
@@ -302,16 +318,18 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         if refit and not backtest:
             raise ConfigError("refit is for backtest; give both, or none.")
 
-    def _ahead(self, kept: Kept, future: Any, paths: int, seed: int) -> Any:
+    def _predictions(self, placed: PlacedPanel, future: Any, paths: int, seed: int) -> Predictions:
         model = self._ready()
-        cutter = model.cutter(kept, model.ahead_of(kept, future))
-        everywhere = Origins(np.arange(len(kept.panel)), kept.panel.lengths)
+        cutter = model.cutter(placed, model.future_features(placed, future))
+        everywhere = Origins(np.arange(len(placed.panel)), placed.panel.lengths)
         return model.forecast(cutter, everywhere, paths=paths, seed=seed)
 
-    def _answer(self, kept: Kept, steps: int, columns: dict[str, Any], repeat: int = 1) -> Frame:
-        panel = kept.panel
+    def _answer(
+        self, placed: PlacedPanel, steps: int, columns: dict[str, Any], repeat: int = 1
+    ) -> DataFrame:
+        panel = placed.panel
         stamps = panel.frequency.after(panel.last, steps)
-        return frame({**long_columns(panel, stamps, repeat), **columns}, panel.times_given)
+        return make_frame({**long_columns(panel, stamps, repeat), **columns}, panel.frame_kind)
 
     def _steps(self, horizon: int | None) -> int:
         trained = self.config.horizon

@@ -1,4 +1,4 @@
-"""Forecasts as a table with the field's column names, in the kind of frame that was given."""
+"""Tables of forecasts with the field's column names, in the kind of frame that the data came as."""
 
 import importlib
 import importlib.util
@@ -10,35 +10,36 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.data.series.read import Panel
+from recurra.data.series.panel import FrameKind, Panel
 from recurra.errors import ConfigError, MissingExtra
 from recurra.files import write_atomic
-from recurra.tasks.forecast.predict import Predicted
+from recurra.tasks.forecast.nets.inference import Predictions
 
 __all__ = [
-    "NAME",
-    "Frame",
+    "MODEL_NAME",
+    "DataFrame",
     "check_output",
     "forecast_columns",
-    "frame",
     "interval_columns",
     "long_columns",
+    "make_frame",
     "write_output",
     "write_table",
 ]
 
 
-NAME = "recurra"
-"""The column of point forecasts; those of intervals and quantiles begin with it."""
+MODEL_NAME = "recurra"
+"""The column of point forecasts, the prefix of interval and quantile columns, and the model's name
+beside the baselines."""
 
-Frame: TypeAlias = Any
+DataFrame: TypeAlias = Any
 """A DataFrame of pandas or of polars, neither of which need be installed."""
 
 Floats = NDArray[np.float64]
 
 
 def interval_columns(levels: tuple[float, ...], widths: tuple[float, ...]) -> dict[str, int]:
-    """The column of each quantile by its level's place: recurra-lo-80, recurra-hi-80, recurra-q0.3.
+    """The index of the level of each quantile column: recurra-lo-80, recurra-hi-80, recurra-q0.3.
 
     >>> interval_columns((0.1, 0.3, 0.5, 0.9), (80.0,))
     {'recurra-lo-80': 0, 'recurra-hi-80': 3, 'recurra-q0.3': 1}
@@ -48,37 +49,42 @@ def interval_columns(levels: tuple[float, ...], widths: tuple[float, ...]) -> di
     used = {0.5}
     for width in widths:
         low, high = (round(0.5 + sign * width / 200, 6) for sign in (-1, 1))
-        columns |= {f"{NAME}-lo-{width:g}": place[low], f"{NAME}-hi-{width:g}": place[high]}
+        columns |= {
+            f"{MODEL_NAME}-lo-{width:g}": place[low],
+            f"{MODEL_NAME}-hi-{width:g}": place[high],
+        }
         used |= {low, high}
-    return columns | {f"{NAME}-q{level:g}": place[level] for level in levels if level not in used}
+    return columns | {
+        f"{MODEL_NAME}-q{level:g}": place[level] for level in levels if level not in used
+    }
 
 
 def forecast_columns(
-    predicted: Predicted, levels: tuple[float, ...], widths: tuple[float, ...], steps: int
+    predicted: Predictions, levels: tuple[float, ...], widths: tuple[float, ...], steps: int
 ) -> dict[str, Floats]:
     """The columns of the first `steps` steps of forecasts, window after window."""
-    columns = {NAME: predicted.point[:, :steps].ravel()}
+    columns = {MODEL_NAME: predicted.point[:, :steps].ravel()}
     for name, k in interval_columns(levels, widths).items():
         columns[name] = predicted.quantiles[:, :steps, k].ravel()
     return columns
 
 
 def long_columns(panel: Panel, stamps: NDArray[Any], repeat: int = 1) -> dict[str, NDArray[Any]]:
-    """Id and stamp of each row for stamps (N, H), each row `repeat` times."""
+    """Id and stamp of each row of stamps (N, H), each row `repeat` times."""
     columns = panel.schema.columns
-    ids = np.repeat(_plain(panel.ids), stamps.shape[1] * repeat)
+    ids = np.repeat(_typed(panel.ids), stamps.shape[1] * repeat)
     return {columns.id: ids, columns.time or "ds": np.repeat(stamps.ravel(), repeat)}
 
 
-def frame(columns: Mapping[str, NDArray[Any]], kind: str) -> Frame:
-    """A frame of polars where the data came as such, else of pandas."""
+def make_frame(columns: Mapping[str, NDArray[Any]], kind: FrameKind) -> DataFrame:
+    """A data frame of pandas or polars; MissingExtra where that is not installed."""
     if importlib.util.find_spec(kind) is None:
         raise MissingExtra(kind, "forecast", "A table of forecasts")
     return importlib.import_module(kind).DataFrame(dict(columns))
 
 
-def _plain(ids: NDArray[Any]) -> NDArray[Any]:
-    """Ids of one type as an array of that type, which frames handle better."""
+def _typed(ids: NDArray[Any]) -> NDArray[Any]:
+    """Ids that are all integers as an integer array, which frames handle better."""
     kinds = {type(i) for i in ids}
     if kinds == {int}:
         return ids.astype(np.int64)
@@ -86,23 +92,23 @@ def _plain(ids: NDArray[Any]) -> NDArray[Any]:
 
 
 def check_output(path: str, suffixes: tuple[str, ...]) -> None:
-    """ConfigError for a file that can't be written: a wrong suffix, no such folder, a folder."""
+    """ConfigError for a path that can't be written: a wrong suffix, no such folder, a folder."""
     file = Path(path)
     if file.suffix.lower() not in suffixes:
         raise ConfigError(f"{path}: its name must end with {' or '.join(suffixes)}.")
     if file.is_dir() or not file.parent.is_dir():
-        what = "is a folder" if file.is_dir() else f"there is no folder {file.parent}"
-        raise ConfigError(f"{path}: {what}; choose another name, or make the folder first.")
+        reason = "is a folder" if file.is_dir() else f"there is no folder {file.parent}"
+        raise ConfigError(f"{path}: {reason}; choose another name, or make the folder first.")
 
 
-def write_table(found: Frame, path: str) -> None:
+def write_table(table: DataFrame, path: str) -> None:
     """Write a table of pandas as .csv or .parquet; ConfigError where the file can't be written."""
     if Path(path).suffix.lower() == ".csv":
-        write_output(path, found.to_csv(index=False).encode())
+        write_output(path, table.to_csv(index=False).encode())
         return
     buffer = io.BytesIO()
     try:
-        found.to_parquet(buffer, index=False)
+        table.to_parquet(buffer, index=False)
     except ImportError as error:
         raise MissingExtra("pyarrow", "forecast", "Writing Parquet") from error
     write_output(path, buffer.getvalue())

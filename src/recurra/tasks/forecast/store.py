@@ -1,7 +1,6 @@
-"""What a run keeps of its data: the end of every series, as much as a forecast reads."""
+"""The stored end of every series: as much of a run's data as a forecast reads."""
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,73 +9,51 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.data.series.frequency import parse_frequency
-from recurra.data.series.read import Panel, Schema
-from recurra.errors import RunError
-from recurra.training import Run
+from recurra.data.series.panel import Panel, Schema
 
-__all__ = ["Kept", "keep", "restore", "static_of", "table_of", "to_parts"]
+__all__ = ["PlacedPanel", "keep", "restore", "to_parts"]
 
 
 _FLAT = ("offsets", "starts", "y", "past", "future", "static")
 
 
 @dataclasses.dataclass(frozen=True)
-class Kept:
-    """The end of each series, and (N,) how many of its steps came before that."""
+class PlacedPanel:
+    """A panel, and the age (N,) of each series at its start: the number of earlier steps."""
 
     panel: Panel
-    begun: NDArray[np.int64]
+    start_age: NDArray[np.int64]
 
 
-def keep(panel: Panel, begun: NDArray[np.int64], steps: int) -> Kept:
+def keep(panel: Panel, start_age: NDArray[np.int64], steps: int) -> PlacedPanel:
     """The last `steps` of each series."""
     tail = panel.tail(steps)
-    return Kept(tail, begun + panel.lengths - tail.lengths)
+    return PlacedPanel(tail, start_age + panel.lengths - tail.lengths)
 
 
-def to_parts(kept: Kept) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """As tensors, and what is told in JSON."""
-    arrays = {name: np.ascontiguousarray(getattr(kept.panel, name)) for name in _FLAT}
+def to_parts(placed: PlacedPanel) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The panel as tensors and a record of JSON."""
+    arrays = {name: np.ascontiguousarray(getattr(placed.panel, name)) for name in _FLAT}
     arrays["starts"] = arrays["starts"].view(np.int64)
-    arrays["begun"] = kept.begun
-    told = {
-        "ids": [i.item() if isinstance(i, np.generic) else i for i in kept.panel.ids],
-        "schema": kept.panel.schema.to_json(),
-        "times_given": kept.panel.times_given,
+    arrays["start_age"] = placed.start_age
+    record = {
+        "ids": [i.item() if isinstance(i, np.generic) else i for i in placed.panel.ids],
+        "schema": placed.panel.schema.to_json(),
+        "frame_kind": placed.panel.frame_kind,
     }
-    return {name: torch.from_numpy(value.copy()) for name, value in arrays.items()}, told
+    return {name: torch.from_numpy(value.copy()) for name, value in arrays.items()}, record
 
 
-def restore(tensors: dict[str, Tensor], told: dict[str, Any]) -> Kept:
-    """The panel that was kept."""
+def restore(tensors: dict[str, Tensor], record: dict[str, Any]) -> PlacedPanel:
+    """The panel of the parts that `to_parts` gave."""
     arrays = {name: tensors[name].numpy() for name in _FLAT}
-    schema = Schema.from_json(told["schema"])
+    schema = Schema.from_json(record["schema"])
     frequency = parse_frequency(schema.frequency)
     if not frequency.whole:
         arrays["starts"] = arrays["starts"].view("datetime64[ns]")
-    ids = np.empty(len(told["ids"]), dtype=object)
-    ids[:] = told["ids"]
+    ids = np.empty(len(record["ids"]), dtype=object)
+    ids[:] = record["ids"]
     panel = Panel(
-        ids=ids, frequency=frequency, schema=schema, times_given=told["times_given"], **arrays
+        ids=ids, frequency=frequency, schema=schema, frame_kind=record["frame_kind"], **arrays
     )
-    return Kept(panel, tensors["begun"].numpy())
-
-
-def table_of(run: Run) -> str:
-    """The path of the table that a run was trained on; RunError where it has none or it is gone."""
-    path = run.config.get("data")
-    if path is None:
-        raise RunError(f"{run.path} was trained on a frame, not on a file; name a table.")
-    return _there(run, path, "name the table to read")
-
-
-def static_of(run: Run) -> str | None:
-    """The path of the table of static covariates that a run was trained with, if any."""
-    path = run.config.get("static data")
-    return None if path is None else _there(run, path, "name it with --static-data")
-
-
-def _there(run: Run, path: str, remedy: str) -> str:
-    if not Path(path).is_file():
-        raise RunError(f"{path}, with which {run.path} was trained, is gone; {remedy}.")
-    return path
+    return PlacedPanel(panel, tensors["start_age"].numpy())

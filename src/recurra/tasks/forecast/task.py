@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,30 +15,40 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra.data.series.read import Panel, open_panel, read_panel
+from recurra.data.series.panel import Panel
+from recurra.data.series.read import open_panel, read_panel
 from recurra.errors import ConfigError, DataError
+from recurra.files import digest
 from recurra.nn.states import State
 from recurra.tasks.forecast import facts
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.forecast.evaluation.holdout import judged_held_back, remarks
-from recurra.tasks.forecast.evaluation.rolling import Backtest, fewer_than, judged, rolling
-from recurra.tasks.forecast.intervals.sample_size import notes_on_intervals
+from recurra.tasks.forecast.data_checks import ForecastWarning, check_values, series_warnings
+from recurra.tasks.forecast.evaluation.backtest import (
+    Backtest,
+    judge_origins,
+    rolling_origins,
+    short_series_warnings,
+)
+from recurra.tasks.forecast.evaluation.holdout import judge_holdout, remarks
+from recurra.tasks.forecast.intervals.sample_size import interval_warnings
 from recurra.tasks.forecast.model import Model
-from recurra.tasks.forecast.nets import ForecastNet, Sizes, build
-from recurra.tasks.forecast.notes import notes_on
-from recurra.tasks.forecast.predict import batches
-from recurra.tasks.forecast.store import Kept
-from recurra.tasks.forecast.windows.splits import (
-    Parts,
-    check_values,
-    columns_of,
+from recurra.tasks.forecast.nets import ForecastNet, Sizes, build, sizes_of
+from recurra.tasks.forecast.nets.inference import batches
+from recurra.tasks.forecast.online.stream import Stream
+from recurra.tasks.forecast.store import PlacedPanel
+from recurra.tasks.forecast.windows.cutter import (
+    WindowBatch,
+    WindowCutter,
     cutter_for,
-    held_back,
-    sizes_of,
-    split,
     training_windows,
 )
-from recurra.tasks.forecast.windows.windows import Batch, Cutter, Origins
+from recurra.tasks.forecast.windows.splits import (
+    Origins,
+    SplitPoints,
+    columns_of,
+    holdout_origins,
+    split,
+)
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain, Source, Task
 from recurra.training import Validate, Windows
 
@@ -53,15 +63,19 @@ class Series:
     """A panel of series, and where its table and that of its static covariates lie, if anywhere."""
 
     panel: Panel
-    path: str | None
-    static_path: str | None
+    path: str | None = None
+    static_path: str | None = None
+    is_part: bool = False
+    """True for a part of a table that warnings were issued for already."""
 
 
 class Forecast(Task[ForecastConfig, Series, Model]):
-    """Look-backs of many series; a network gives the steps that follow each, scaled."""
+    """Look-backs of many series; a network forecasts the steps that follow each, scaled."""
 
     configuration = ForecastConfig
+    estimator = "recurra.tasks.forecast.forecaster:Forecaster"
     unit = "values"
+    warning = ForecastWarning
 
     def read(self, data: Any = None, *, static: Any = None, **others: Any) -> Series:
         """Read a table: a path (.csv, .parquet), or a pandas or polars frame."""
@@ -69,14 +83,21 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         if data is None and not config.data:
             raise DataError("No table to train on; give a path or a frame.")
         table = _single(config.data if data is None else data)
+        if isinstance(table, Panel):
+            return Series(table, is_part=True)
         static = config.static_data if static is None else static
         panel = read_panel(table, columns_of(config), static=static)
         return Series(panel, _path(table), _path(static))
 
     def notes(self, data: Series) -> list[str]:
-        """Series that are missing, constant or short, and intervals that rest on little."""
+        """Warnings of missing, constant or short series, and of too few held-out windows."""
         panel = data.panel
-        return [*notes_on(panel, self.config.horizon), *notes_on_intervals(self.config, panel)]
+        if data.is_part:
+            return []
+        return [
+            *series_warnings(panel, self.config.horizon),
+            *interval_warnings(self.config, panel),
+        ]
 
     def record(self, config: ForecastConfig, data: Series) -> ForecastConfig:
         """The configuration with absolute paths."""
@@ -91,8 +112,12 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         return [Source("values", data.path, total.hexdigest())]
 
     def context_of(self, data: Series) -> dict[str, Any]:
-        """Sizes that the data decide: counts of series and covariates, the season."""
-        return {"sizes": sizes_of(self.config, data.panel)._asdict()}
+        """Sizes that the data decide (series, covariates, season), and the values' digest."""
+        panel = data.panel
+        return {
+            "sizes": sizes_of(self.config, panel)._asdict(),
+            "values": digest(panel.y.tobytes()),
+        }
 
     @property
     def sizes(self) -> Sizes:
@@ -104,19 +129,19 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         return build(self.config, self.sizes)
 
     def windows(self, data: Series) -> Windows:
-        """Windows drawn anew in every epoch from all places where a forecast may begin."""
+        """Windows drawn again in every epoch from all origins of training."""
         check_values(self.config, data.panel)
         return training_windows(self.config, *self._cut(data.panel), self.config.seed)
 
-    def loss(self, model: nn.Module, batch: Batch, state: State) -> tuple[Tensor, int, State]:
+    def loss(self, model: nn.Module, batch: WindowBatch, state: State) -> tuple[Tensor, int, State]:
         """The network's own loss: of quantiles, errors or likelihood."""
         loss: Tensor = model.loss(batch)  # type: ignore[operator]
         return loss, batch.values.numel(), None
 
     def validation(self, data: Series) -> Validate | None:
         """The loss of forecasts on windows of the held-out part, spread evenly over it."""
-        cutter, parts = self._cut(data.panel)
-        origins = held_back(self.config, data.panel, parts)
+        cutter, points = self._cut(data.panel)
+        origins = holdout_origins(self.config, data.panel, points)
         if not len(origins.series):
             return None
         return lambda net: {"loss": _mean_loss(net, cutter, _spread(origins, _VALIDATED))}
@@ -124,8 +149,8 @@ class Forecast(Task[ForecastConfig, Series, Model]):
     def complete(self, models: Sequence[nn.Module], data: Series, retrain: Retrain) -> Model:
         """Calibrate on the held-out part; then train the final steps on that part too."""
         config, panel, nets = self.config, data.panel, _nets(models)
-        cutter, parts = self._cut(panel)
-        origins = held_back(config, panel, parts)
+        cutter, points = self._cut(panel)
+        origins = holdout_origins(config, panel, points)
         model = Model.trained(config, self.sizes, nets, cutter, origins)
         if not config.final_steps:
             return model
@@ -145,12 +170,13 @@ class Forecast(Task[ForecastConfig, Series, Model]):
     def restore(
         self, models: Sequence[nn.Module], tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
     ) -> Model:
-        """The model as it was kept."""
+        """The model of the stored parts."""
         return Model.from_parts(self.config, self.sizes, _nets(models), dict(tensors), dict(facts))
 
     def held_out(self, product: Model, data: Series) -> Backtest | None:
         """Forecasts of the held-out part beside the baselines; final steps are not in them."""
-        return judged_held_back(product.before or product, data.panel)
+        backtest = judge_holdout(product.before or product, data.panel)
+        return None if backtest is None else _with_sections(backtest, [facts.HELD_OUT])
 
     def evaluate(
         self,
@@ -165,25 +191,28 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         **others: Any,
     ) -> Backtest:
         """Judge forecasts of the last `windows` origins of each series, `step` apart."""
-        kept, horizon = product.placed(data.panel), self.config.horizon
-        origins = rolling(kept.panel.lengths, horizon, windows, step or horizon)
-        backtest = judged(product, kept, origins, baselines=baselines, adapt=adapt, seed=seed)
-        known = remarks(self.config, backtest, windows, step or horizon)
-        notes = [*fewer_than(windows, origins, len(kept.panel)), *known]
-        return dataclasses.replace(backtest, remarks=tuple(notes))
+        placed, horizon = product.place(data.panel), self.config.horizon
+        origins = rolling_origins(placed.panel.lengths, horizon, windows, step or horizon)
+        backtest = judge_origins(
+            product, placed, origins, baselines=baselines, adapt=adapt, seed=seed
+        )
+        used = remarks(self.config, self.context["values"], backtest, windows, step or horizon)
+        return _with_sections(
+            backtest, [*short_series_warnings(windows, origins, len(placed.panel)), *used]
+        )
 
     def probe(self, data: Series, *, rows: int, steps: int) -> Probe:
         """Windows of the held-out part, or the last ones; the loss is that of the forecast."""
-        cutter, parts = self._cut(data.panel)
-        origins = held_back(self.config, data.panel, parts)
+        cutter, points = self._cut(data.panel)
+        origins = holdout_origins(self.config, data.panel, points)
         if not len(origins.series):
             last = data.panel.lengths - self.config.horizon
             origins = Origins(np.flatnonzero(last > 0), last[last > 0])
-        batch = cutter.cut(_spread(origins, rows), with_truth=True)
+        batch = cutter.cut(_spread(origins, rows), with_actual=True)
         return Probe({"batch": batch}, lambda loss: loss)
 
     def facts(self, product: Model, data: Series, evaluation: Evaluation | None) -> Facts:
-        """The data and what to know of them, the model, its quality, and pictures of forecasts."""
+        """The data, warnings of them, the model, its quality, and pictures of forecasts."""
         assert evaluation is None or isinstance(evaluation, Backtest)
         return facts.facts_of(product, data.panel, data.path, evaluation)
 
@@ -198,22 +227,25 @@ class Forecast(Task[ForecastConfig, Series, Model]):
             chance_loss=None,
         )
 
-    def session(self, product: Model, **options: Any) -> Any:
-        """The series followed from their ends on, one observation at a time."""
-        from recurra.tasks.forecast.online.stream import Stream
+    def session(self, product: Model, **options: Any) -> Stream:
+        """The series followed from their ends on, one observation at a time.
 
-        return Stream(product, options["kept"], options.get("future"), options.get("seed", 0))
+        Options are `placed` (series in their place in time; those of training, left out), `future`
+        (a table of future covariates) and `seed`.
+        """
+        placed: PlacedPanel = options.get("placed", product.history)
+        return Stream(product, placed, options.get("future"), options.get("seed", 0))
 
     def reading(self, data: Any, static: Any) -> Any:
         """A table that is open, so that parts of it can be read as panels."""
         return open_panel(data, columns_of(self.config), static=static)
 
-    def _cut(self, panel: Panel) -> tuple[Cutter, Parts]:
-        """The cutter of training windows, and where they may begin."""
+    def _cut(self, panel: Panel) -> tuple[WindowCutter, SplitPoints]:
+        """The cutter of training windows, and their split points."""
         with torch.random.fork_rng(devices=[]):
             lookback = self.build().lookback
-        parts = split(self.config, panel, lookback)
-        return cutter_for(self.config, panel, lookback, limit=parts.limit), parts
+        points = split(self.config, panel, lookback)
+        return cutter_for(self.config, panel, lookback, limit=points.limit), points
 
 
 class _FinalSteps(Forecast):
@@ -237,16 +269,21 @@ class _FinalSteps(Forecast):
 
     def windows(self, data: Series) -> Windows:
         """Windows over the held-out part too."""
-        cutter, parts = self._cut(data.panel)
+        cutter, points = self._cut(data.panel)
         lengths = data.panel.lengths
-        everything = Parts(lengths, parts.first, lengths - self.config.horizon)
+        everything = SplitPoints(lengths, points.first, lengths - self.config.horizon)
         return training_windows(self.config, cutter, everything, self.config.seed)
 
     def validation(self, data: Series) -> None:
-        """None: nothing is held out any more."""
+        """None: no part is held out any more."""
 
 
 TASK = Forecast
+
+
+def _with_sections(backtest: Backtest, notes: Sequence[str]) -> Backtest:
+    sections = facts.sections_of(backtest, brief=True)
+    return dataclasses.replace(backtest, sections=sections, remarks=tuple(notes))
 
 
 def _nets(models: Sequence[nn.Module]) -> tuple[ForecastNet, ...]:
@@ -255,24 +292,25 @@ def _nets(models: Sequence[nn.Module]) -> tuple[ForecastNet, ...]:
     return nets  # type: ignore[return-value]
 
 
-def _mean_loss(net: nn.Module, cutter: Cutter, origins: Origins) -> float:
+def _mean_loss(net: nn.Module, cutter: WindowCutter, origins: Origins) -> float:
     total, rows = 0.0, 0
-    for batch in batches(cutter, origins, with_truth=True):
+    for batch in batches(cutter, origins, with_actual=True):
         size = batch.values.shape[1]
-        total += float(net.judge(batch)) * size  # type: ignore[operator]
+        total += float(net.forecast_loss(batch)) * size  # type: ignore[operator]
         rows += size
     return total / rows
 
 
 def _spread(origins: Origins, most: int) -> Origins:
-    """So many origins spread over all, the first and the last among them."""
+    """At most `most` origins spread over all, with the first and the last."""
     chosen = np.linspace(0, len(origins.series) - 1, most).round().astype(int)
     return Origins(*(part[np.unique(chosen)] for part in origins))
 
 
 def _single(data: Any) -> Any:
-    """The table, of a list of one."""
-    if not isinstance(data, (tuple, list)):
+    """The table, of a list of one path; arrays stay a list."""
+    paths = isinstance(data, (tuple, list)) and any(isinstance(d, (str, os.PathLike)) for d in data)
+    if not paths:
         return data
     if len(data) != 1:
         raise ConfigError(f"{len(data)} tables were given; a forecaster is trained on one.")

@@ -3,7 +3,14 @@
 `recurra.tasks.language.config` is importable without loading torch.
 """
 
+from typing import TYPE_CHECKING
+
 from recurra.lazy import attach
+
+if TYPE_CHECKING:
+    from recurra.tasks.language.config import LanguageConfig
+    from recurra.tasks.language.session import TextSession
+    from recurra.tasks.language.task import LanguageModel
 
 __all__ = ["LanguageConfig", "LanguageModel", "TextSession"]
 

@@ -1,7 +1,8 @@
 """Every setting of the language task, with its default and its one description; without torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from recurra.config.options import option
 from recurra.config.task import TaskConfig
@@ -21,11 +22,12 @@ class LanguageConfig(TaskConfig):
     0.002
     """
 
-    task: ClassVar = "language"
-    summary: ClassVar = "A model of text by character, byte or word: what comes next."
-    contests: ClassVar = {"language": {}}
-    places: ClassVar = ("valid",)
-    groups: ClassVar = {
+    task: ClassVar[str] = "language"
+    summary: ClassVar[str] = "A model of text by character, byte or word: what comes next."
+    contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"language": {}}
+    inapplicable: ClassVar[tuple[str, ...]] = ("bidirectional",)
+    places: ClassVar[tuple[str, ...]] = ("valid",)
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Data": ("valid", "valid_fraction", "level", "min_count", "max_words"),
     }
 

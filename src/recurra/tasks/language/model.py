@@ -16,22 +16,20 @@ from recurra.tasks.network import (
 )
 from recurra.training import State
 
-__all__ = ["LanguageNet", "States", "mean_nats", "next_token_loss"]
+__all__ = ["LanguageNet", "mean_nats", "next_token_loss"]
 
 _CHUNK_LOGITS = 1 << 22
 """At most so many logits at a time: 16 MiB in float32."""
-
-States = tuple[Tensor, ...]
 
 
 class LanguageNet(nn.Module):
     """Logits of the next token from the tokens so far.
 
-    `logits, states = net(tokens, states)` with tokens (T, B), logits (T, B, V) and one tensor
-    (L, B, H) for each state of the cell; `states=None` starts from zeros, or what is learnt. With
+    `logits, states = net(tokens, states)` with tokens (T, B), logits (T, B, V) and the states of
+    the recurrent layers; `states=None` starts from zeros, or from the learnt initial states. With
     `with_penalty` the penalties on activations come third, weighted and summed.
 
-    Raises ConfigError or CellError where the cell can't have a remedy that is asked for.
+    Raises ConfigError or CellError for a remedy that the cell can't have.
     """
 
     def __init__(self, config: LanguageConfig, vocabulary_size: int) -> None:
@@ -62,8 +60,8 @@ class LanguageNet(nn.Module):
         self.head.weight = self.embedding.weight
 
     def forward(
-        self, tokens: Tensor, states: States | None = None, *, with_penalty: bool = False
-    ) -> tuple[Tensor, States] | tuple[Tensor, States, Tensor]:
+        self, tokens: Tensor, states: State = None, *, with_penalty: bool = False
+    ) -> tuple[Tensor, State] | tuple[Tensor, State, Tensor]:
         outputs, states = self.recurrent(self.dropout(self.embedding(tokens)), states)
         kept = self.dropout(outputs)
         logits: Tensor = self.head(kept)

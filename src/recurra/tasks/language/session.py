@@ -51,13 +51,9 @@ class TextSession(Session[str, float]):
         Raises DataError where it has characters that the model has never seen.
         """
         text = self._waiting + chunk
-        ready = _whole_words(text) if self._vocabulary.level == "word" else text
-        if not ready or (self._vocabulary.level == "word" and not ready.strip(" ")):
-            self._waiting = text.lstrip(" ") if ready else text
-            return []
-        tokens = self._vocabulary.prompt(ready)
-        self._waiting = text[len(ready) :]
-        return self._read(tokens)
+        if self._vocabulary.level == "word":
+            text, self._waiting = _whole_words(text)
+        return self._read(self._vocabulary.prompt(text)) if text else []
 
     def finish(self) -> list[float]:
         """Read the word that was waiting for its end."""
@@ -82,7 +78,8 @@ class TextSession(Session[str, float]):
         tensors = {f"state.{name}": value for name, value in states.items()}
         if self._logits is not None:
             tensors["logits"] = self._logits
-        return tensors | {"waiting": torch.tensor(list(self._waiting.encode()), dtype=torch.uint8)}
+        waiting = list(self._waiting.encode("utf-8", "surrogatepass"))
+        return tensors | {"waiting": torch.tensor(waiting, dtype=torch.uint8)}
 
     def set_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what `state` gave."""
@@ -90,7 +87,7 @@ class TextSession(Session[str, float]):
         shape = self._shape()
         self._states = unflatten(shape, states, torch.device("cpu")) if states else None
         self._logits = tensors.get("logits")
-        self._waiting = bytes(tensors["waiting"].tolist()).decode()
+        self._waiting = bytes(tensors["waiting"].tolist()).decode("utf-8", "surrogatepass")
 
     @torch.inference_mode()
     def _read(self, tokens: Tensor) -> list[float]:
@@ -153,9 +150,8 @@ def write(
     return pieces()
 
 
-def _whole_words(text: str) -> str:
-    """The text up to its last white space."""
-    for end in range(len(text), 0, -1):
-        if text[end - 1].isspace():
-            return text[:end]
-    return ""
+def _whole_words(text: str) -> tuple[str, str]:
+    """The text up to its last white space, empty if it has no token, and the word after it."""
+    word = "" if text[-1:].isspace() else "".join(text.split()[-1:])
+    whole = text.removesuffix(word)
+    return (whole if whole.strip() or "\n" in whole else ""), word

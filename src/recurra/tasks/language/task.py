@@ -17,7 +17,7 @@ from torch.nn import functional
 from recurra.data.batches import Streams
 from recurra.data.text import Text, read_text, split_text
 from recurra.data.vocabulary import Vocabulary, build_vocabulary, vocabulary_from
-from recurra.errors import DataError
+from recurra.errors import ConfigError, DataError
 from recurra.nn.states import State
 from recurra.reports import Section
 from recurra.tasks.estimator import Estimator
@@ -50,15 +50,16 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
     """Text is read as a stream of tokens; the model predicts each from those before it."""
 
     configuration = LanguageConfig
+    estimator = "recurra.tasks.language.task:LanguageModel"
 
     def read(self, data: Any = None, **others: Any) -> Texts:
         """Read files or texts, and split off what is held out.
 
-        A path is a file; a `str` is one too where it has no line end, else the text itself. Without
-        any it is the text that the settings name: without one, Python's own documentation.
+        A `str` with white space in it that is not the name of a file is a text itself, all else
+        a file. Without any it is the text of the settings: by default Python's documentation.
         """
         config = self.config
-        text = _text(data if data is not None else config.data)
+        text = read_text(config.data) if data is None else _text(data)
         sources = [Source("training files", s.path, s.sha256) for s in text.sources]
         if config.valid is not None:
             held_out = read_text([config.valid])
@@ -92,7 +93,7 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         return list(data.sources)
 
     def context_of(self, data: Texts) -> dict[str, Any]:
-        """The vocabulary.
+        """The vocabulary, and the level of its tokens.
 
         Words come from the training part alone; characters from all the training text, so that
         the part held out of it has none that is unknown.
@@ -105,12 +106,18 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
             min_count=config.min_count,
             max_words=config.max_words,
         )
-        return {"vocabulary": vocabulary.tokens()}
+        return {"level": config.level, "vocabulary": vocabulary.tokens()}
 
     def grown(self, old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         """The old vocabulary, with the tokens that are new at its end."""
-        known = list(old.get("vocabulary", []))
-        return {"vocabulary": known + [t for t in new["vocabulary"] if t not in set(known)]}
+        level = old.get("level", self.config.level)
+        if level != self.config.level:
+            raise ConfigError(
+                f"level = {self.config.level!r}, and the run to start from has level = {level!r}, "
+                "whose tokens are others; give the same level."
+            )
+        tokens = dict.fromkeys([*old.get("vocabulary", []), *new["vocabulary"]])
+        return {**new, "vocabulary": list(tokens)}
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -289,12 +296,19 @@ def _text(data: Any) -> Text:
     if isinstance(data, Text):
         return data
     items = [data] if isinstance(data, (str, os.PathLike)) else list(data)
-    in_memory = [isinstance(item, str) and "\n" in item for item in items]
+    in_memory = [_is_text(item) for item in items]
     if items and all(in_memory):
         return Text.of([str(item) for item in items])
     if any(in_memory):
         raise DataError("Files and texts in memory were given together; give one of the two.")
     return read_text([os.fspath(item) for item in items])
+
+
+def _is_text(item: Any) -> bool:
+    """Tell a text from a path: it has a line end or white space in it, and no file is called so."""
+    if not isinstance(item, str) or os.path.exists(item):
+        return False
+    return "\n" in item or len(item.split()) > 1
 
 
 def _shown(numbers: Mapping[str, float]) -> dict[str, object]:

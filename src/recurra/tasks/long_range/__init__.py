@@ -3,7 +3,14 @@
 `recurra.tasks.long_range.config` and `.problems` are importable without loading torch.
 """
 
+from typing import TYPE_CHECKING
+
 from recurra.lazy import attach
+
+if TYPE_CHECKING:
+    from recurra.tasks.long_range.config import LongRangeConfig
+    from recurra.tasks.long_range.problems import PROBLEMS
+    from recurra.tasks.long_range.task import LongRange
 
 __all__ = ["PROBLEMS", "LongRange", "LongRangeConfig"]
 

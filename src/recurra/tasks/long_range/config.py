@@ -1,7 +1,8 @@
 """Every setting of a long-range problem, with its default and its one description; no torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from recurra.config.options import option
 from recurra.config.task import TaskConfig
@@ -22,10 +23,15 @@ class LongRangeConfig(TaskConfig):
     220
     """
 
-    task: ClassVar = "long-range"
-    summary: ClassVar = "A long-range problem: what a network must remember, and for how long."
-    contests: ClassVar = {name: {"problem": name} for name in PROBLEMS}
-    groups: ClassVar = {"Problem": ("problem", "length", "validation_sequences", "test_sequences")}
+    task: ClassVar[str] = "long-range"
+    summary: ClassVar[str] = "A long-range problem: what a network must remember, and for how long."
+    contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        name: {"problem": name} for name in PROBLEMS
+    }
+    inapplicable: ClassVar[tuple[str, ...]] = ("window",)
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Problem": ("problem", "length", "validation_sequences", "test_sequences")
+    }
 
     problem: str = option("adding", "a long-range problem")
     length: int = option(
@@ -49,6 +55,11 @@ class LongRangeConfig(TaskConfig):
         self._check_bounds()
         self._check_directions()
 
+    @classmethod
+    def summary_of(cls, contest: str) -> str:
+        """The summary of the problem of that name."""
+        return problem_named(contest).summary
+
     @property
     def definition(self) -> Problem:
         """The problem itself."""
@@ -60,6 +71,11 @@ class LongRangeConfig(TaskConfig):
         return self.length + self.definition.extra_steps
 
     def _check_bounds(self) -> None:
+        if self.data:
+            raise ConfigError(
+                f"data = {self.data!r}: the sequences of long-range problems are drawn, not read; "
+                "leave data out."
+            )
         if self.window:
             raise ConfigError(
                 f"window = {self.window}; long-range problems are trained by full BPTT: leave "

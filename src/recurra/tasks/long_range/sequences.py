@@ -1,13 +1,14 @@
 """Training, validation and test sequences of a problem, from generators of their own."""
 
-import hashlib
+import copy
 import sys
 from collections.abc import Iterator
 from typing import Literal
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
+from recurra.data.batches import Shuffled, generator_of, rows_of_rank
 from recurra.data.digits import Digits, Part, read_digits
 from recurra.errors import DataError
 from recurra.settings import data_folder
@@ -32,6 +33,7 @@ class Drawn:
 
     def __init__(self, config: LongRangeConfig) -> None:
         self._config = config
+        self._rows = slice(0, config.batch_size)
 
     def __len__(self) -> int:
         return sys.maxsize
@@ -39,33 +41,27 @@ class Drawn:
     def window(self, epoch: int, index: int) -> Batch:
         """Batch `index`, of `batch_size` sequences."""
         config = self._config
-        generator = _generator("train", config.problem, config.seed, index)
-        return DRAW[config.problem](config.length, config.batch_size, generator)
+        generator = generator_of("train", config.problem, config.seed, index)
+        whole = DRAW[config.problem](config.length, config.batch_size, generator)
+        return _part(whole, self._rows)
+
+    def shard(self, rank: int, world: int) -> "Drawn":
+        """Each batch's part for process `rank` of `world`."""
+        part = copy.copy(self)
+        part._rows = rows_of_rank(self._config.batch_size, rank, world)
+        return part
 
 
-class Pixels:
-    """Digits as sequences of 784 pixels, dealt out anew in every epoch; the rest goes unused."""
+class Pixels(Shuffled):
+    """Digits as sequences of 784 pixels: inputs (784, B, 1) in [0, 1], targets (B,)."""
 
     def __init__(self, config: LongRangeConfig) -> None:
-        self._inputs, self._targets = _digits("train", config)
-        self._batch_size, self._seed = config.batch_size, config.seed
-        if len(self._targets) < config.batch_size:
-            raise DataError(
-                f"There are {len(self._targets)} digits to train on, fewer than "
-                f"batch_size = {config.batch_size}; lower batch_size."
-            )
-        self._dealt: tuple[int, Tensor] | None = None
+        digits = _digits("train", config)
+        super().__init__(*digits, batch_size=config.batch_size, seed=config.seed)
 
-    def __len__(self) -> int:
-        return len(self._targets) // self._batch_size
-
-    def window(self, epoch: int, index: int) -> Batch:
-        """Batch `index` of an epoch: inputs (784, B, 1) in [0, 1], targets (B,)."""
-        if self._dealt is None or self._dealt[0] != epoch:
-            generator = _generator("deal", self._seed, epoch)
-            self._dealt = epoch, torch.randperm(len(self._targets), generator=generator)
-        chosen = self._dealt[1][index * self._batch_size : (index + 1) * self._batch_size]
-        return _batch(self._inputs, self._targets, chosen)
+    def batch(self, rows: Tensor) -> Batch:
+        """These digits."""
+        return _batch(*super().batch(rows))
 
 
 def training_windows(config: LongRangeConfig) -> Windows:
@@ -81,20 +77,18 @@ def held_out(config: LongRangeConfig, part: HeldOut) -> Iterator[Batch]:
     size = config.batch_size
     if config.problem in DRAW:
         total = config.test_sequences if part == "test" else config.validation_sequences
-        generator = _generator(part, config.problem, config.length)
+        generator = generator_of(part, config.problem, config.length)
         whole = DRAW[config.problem](config.length, total, generator)
         for low in range(0, total, size):
-            yield Batch(whole.inputs[:, low : low + size], whole.targets[..., low : low + size])
+            yield _part(whole, slice(low, low + size))
     else:
         inputs, targets = _digits(part, config)
-        for rows in range(0, len(targets), size):
-            yield _batch(inputs, targets, slice(rows, rows + size))
+        for low in range(0, len(targets), size):
+            yield _batch(inputs[low : low + size], targets[low : low + size])
 
 
-def _generator(*key: object) -> Generator:
-    """A generator seeded by all of `key`: unlike keys never share a stream."""
-    digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
-    return Generator().manual_seed(int.from_bytes(digest) >> 1)
+def _part(batch: Batch, rows: slice) -> Batch:
+    return Batch(batch.inputs[:, rows], batch.targets[..., rows])
 
 
 def _digits(part: Part, config: LongRangeConfig) -> tuple[Tensor, Tensor]:
@@ -102,7 +96,7 @@ def _digits(part: Part, config: LongRangeConfig) -> tuple[Tensor, Tensor]:
     digits = _read(part)
     pixels = torch.from_numpy(digits.pictures.reshape(len(digits.labels), -1).copy())
     if config.problem == "mnist-permuted":
-        pixels = pixels[:, torch.randperm(pixels.shape[1], generator=_generator(_ORDER_SEED))]
+        pixels = pixels[:, torch.randperm(pixels.shape[1], generator=generator_of(_ORDER_SEED))]
     return pixels, torch.from_numpy(digits.labels.astype("int64"))
 
 
@@ -116,6 +110,5 @@ def _read(part: Part) -> Digits:
     return read_digits(folder / _FOLDER, part)
 
 
-def _batch(pixels: Tensor, targets: Tensor, rows: Tensor | slice) -> Batch:
-    inputs = pixels[rows].t().unsqueeze(-1).float() / 255
-    return Batch(inputs, targets[rows])
+def _batch(pixels: Tensor, targets: Tensor) -> Batch:
+    return Batch(pixels.t().unsqueeze(-1).float() / 255, targets)

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from recurra.errors import DataError
 from recurra.nn.states import State
 from recurra.reports import Section
 from recurra.tasks.estimator import Estimator
@@ -25,10 +26,16 @@ class LongRangeTask(Task[LongRangeConfig, None, nn.Module]):
     """Sequences are drawn, or read from MNIST's digits; the test sequences are the same for all."""
 
     configuration = LongRangeConfig
+    estimator = "recurra.tasks.long_range.task:LongRange"
     unit = "steps"
 
     def read(self, data: Any = None, **others: Any) -> None:
-        """Nothing: sequences are drawn when they are asked for."""
+        """Nothing: sequences are drawn when they are asked for. DataError for data given."""
+        if data is not None:
+            raise DataError(
+                f"{data!r} was given, and the sequences of long-range problems are drawn, not "
+                "read; leave the data out."
+            )
 
     def sources(self, data: None) -> list[Source]:
         """The problem's definition."""
@@ -102,7 +109,7 @@ class LongRangeTask(Task[LongRangeConfig, None, nn.Module]):
     def _model(self) -> str:
         config = self.config
         extras = {"skip": config.skip, "norm": config.norm, "init": config.init}
-        words = [f"{name} {value}" for name, value in extras.items() if value not in ("", "none")]
+        words = [f"{name} {value}" for name, value in extras.items() if value not in (None, "none")]
         words += ["orthogonal recurrence"] if config.orthogonal else []
         return ", ".join([f"{config.layers} x {config.hidden} hidden units", *words])
 

@@ -1,4 +1,4 @@
-"""The forecasts that a model has to beat: what needs no training, as the M4 competition had them.
+"""Baselines: forecasts without training, as the M4 competition defined them.
 
 Each takes a history (n,) of float64, NaN where a value is missing, the steps in a season and a
 horizon, and gives (horizon,). A history without any known value gives NaN.
@@ -15,14 +15,21 @@ import numpy as np
 from recurra.errors import ConfigError
 from recurra.tasks.forecast.evaluation.seasonality import Vector, adjusted
 
-__all__ = ["BASELINES", "MEANINGS", "Baseline", "Smoothed", "baseline_quantiles", "smooth"]
+__all__ = [
+    "BASELINES",
+    "MEANINGS",
+    "Baseline",
+    "SmoothingFit",
+    "baseline_quantiles",
+    "fit_smoothing",
+]
 
 
 Baseline = Callable[[Vector, int, int], Vector]
 
 
 class _Forecast(NamedTuple):
-    """What is expected at each step ahead, and its standard deviation."""
+    """The expectation of each step ahead, and its standard deviation."""
 
     point: Vector
     deviation: Vector
@@ -44,7 +51,7 @@ def seasonal_naive(history: Vector, season: int, horizon: int) -> Vector:
 def naive2(history: Vector, season: int, horizon: int) -> Vector:
     """M4's Naive2 (horizon,): `naive` of the series without its season, which is then put back.
 
-    Where M4's 90 % test finds no season, or there are less than three of them, it is `naive`. The
+    Where M4's 90 % test detects no season, or there are fewer than three, it is `naive`. The
     decomposition is multiplicative; additive where a known value is zero or negative.
     """
     return _naive2(history, season, horizon).point
@@ -76,7 +83,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "SES": "exponential smoothing, seasonally adjusted",
     }
 )
-"""What a baseline does, as a sentence can say it."""
+"""The method of each baseline, as part of a sentence."""
 
 
 def baseline_quantiles(
@@ -96,7 +103,7 @@ def baseline_quantiles(
                [1.  , 2.81]])
     """
     if name not in _FORECASTS:
-        raise ConfigError(f"{name!r} is no baseline; choose from {', '.join(_FORECASTS)}.")
+        raise ConfigError(f"{name!r} is not a baseline; choose from {', '.join(_FORECASTS)}.")
     if not all(0 < level < 1 for level in levels):
         raise ConfigError(f"The levels {tuple(levels)} must lie between 0 and 1.")
     normal = statistics.NormalDist()
@@ -107,12 +114,12 @@ def baseline_quantiles(
 
 
 def _naive(history: Vector, season: int, horizon: int) -> _Forecast:
-    known = np.flatnonzero(~np.isnan(history))
-    if not len(known):
+    steps = np.flatnonzero(~np.isnan(history))
+    if not len(steps):
         return _Forecast(np.full(horizon, np.nan), np.full(horizon, np.nan))
-    values = history[known]
+    values = history[steps]
     # A step over a gap of g missing values is a walk of g + 1 steps.
-    squares = np.diff(values) ** 2 / np.diff(known)
+    squares = np.diff(values) ** 2 / np.diff(steps)
     return _Forecast(
         np.full(horizon, values[-1]),
         _root_mean(squares) * np.sqrt(_distances(history, horizon)),
@@ -126,14 +133,14 @@ def _seasonal_naive(history: Vector, season: int, horizon: int) -> _Forecast:
     last = _last_of_phases(history, season)
     ahead = len(history) + np.arange(horizon)
     source = last[ahead % season]
-    there = source >= 0
+    available = source >= 0
     changes = history[season:] - history[:-season]
     squares = changes[~np.isnan(changes)] ** 2
     seasons = (ahead - source) // season
     deviation = _root_mean(squares) * np.sqrt(seasons) if len(squares) else simple.deviation
     return _Forecast(
-        np.where(there, history[source], simple.point),
-        np.where(there, deviation, simple.deviation),
+        np.where(available, history[source], simple.point),
+        np.where(available, deviation, simple.deviation),
     )
 
 
@@ -146,11 +153,11 @@ def _naive2(history: Vector, season: int, horizon: int) -> _Forecast:
 
 def _exponential_smoothing(history: Vector, season: int, horizon: int) -> _Forecast:
     without = adjusted(history, season)
-    known = without.values[~np.isnan(without.values)]
-    if not len(known):
+    values = without.values[~np.isnan(without.values)]
+    if not len(values):
         return _naive(history, season, horizon)
     ahead = len(history) + np.arange(horizon)
-    fit = smooth(known)
+    fit = fit_smoothing(values)
     growth = np.sqrt(1 + (_distances(history, horizon) - 1) * fit.constant**2)
     return _Forecast(
         without.restore(np.full(horizon, fit.level), ahead),
@@ -175,10 +182,10 @@ def _distances(history: Vector, horizon: int) -> Vector:
 
 
 def _last_of_phases(history: Vector, season: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Where each phase (season,) of the history has its last known value; -1 for nowhere."""
-    known = np.flatnonzero(~np.isnan(history))
+    """The index of each phase's (season,) last known value in the history; -1 without one."""
+    steps = np.flatnonzero(~np.isnan(history))
     last = np.full(season, -1, dtype=np.int64)
-    np.maximum.at(last, known % season, known)
+    np.maximum.at(last, steps % season, steps)
     return last
 
 
@@ -191,12 +198,12 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 _LEAST, _MOST = 1e-4, 1 - 1e-4
 """The bounds of the constant, as in R's `forecast::ses`, which M4 used."""
 _CANDIDATES, _ROUNDS = 9, 3
-"""Each round tries so many constants between the neighbours of the best before."""
+"""Constants that each round tries between the neighbours of the best before."""
 _NOTHING = 1e-18
 """A weight too small to change a sum in float64."""
 
 
-class Smoothed(NamedTuple):
+class SmoothingFit(NamedTuple):
     """The last level, the smoothing constant, and the standard deviation of one-step errors."""
 
     level: float
@@ -204,11 +211,11 @@ class Smoothed(NamedTuple):
     deviation: float
 
 
-def smooth(values: Array) -> Smoothed:
-    """Fit values (n,), none missing, n at least 1.
+def fit_smoothing(values: Array) -> SmoothingFit:
+    """Fit simple exponential smoothing to values (n,), none missing, n at least 1.
 
     The level after a value is `level + constant * (value - level)`. A step without a value leaves
-    the level alone, so a series with gaps is smoothed as if they were not there.
+    the level alone, so a series with gaps is smoothed as if without them.
     """
     origin = values[0]
     constants = np.linspace(_LEAST, _MOST, _CANDIDATES)
@@ -221,11 +228,11 @@ def smooth(values: Array) -> Smoothed:
     errors, levels = _tried(values - origin, np.array([vertex]))
     # Two numbers were fitted: the constant and the first level.
     deviation = math.sqrt(errors[0] / max(len(values) - 2, 1))
-    return Smoothed(float(levels[0] + origin), vertex, deviation)
+    return SmoothingFit(float(levels[0] + origin), vertex, deviation)
 
 
 def _vertex(constants: Array, errors: Array, best: int) -> float:
-    """Where the parabola through the best constant and its neighbours has its least error."""
+    """The least error's place on the parabola through the best constant and its neighbours."""
     if not 0 < best < len(constants) - 1:
         return float(constants[best])
     before, here, after = errors[best - 1 : best + 2]
@@ -253,9 +260,9 @@ def _tried(values: Array, constants: Array) -> tuple[Array, Array]:
 def _levels(values: Array, constants: Array) -> Array:
     """Levels (K, n) from a first level of zero: the recurrence unrolled, by doubling."""
     levels = constants[:, None] * values
-    kept, reach = 1 - constants[:, None], 1
+    decay, reach = 1 - constants[:, None], 1
     while reach < len(values):
-        weights = kept**reach
+        weights = decay**reach
         live = int((weights > _NOTHING).sum())  # the constants ascend
         levels[:live, reach:] += weights[:live] * levels[:live, :-reach]
         reach *= 2
@@ -267,8 +274,8 @@ def _powers(bases: Array, count: int) -> Array:
     powers = np.ones((len(bases), count))
     reach = 1
     while reach < count:
-        there = min(reach, count - reach)
-        powers[:, reach : reach + there] = bases[:, None] ** reach * powers[:, :there]
+        size = min(reach, count - reach)
+        powers[:, reach : reach + size] = bases[:, None] ** reach * powers[:, :size]
         reach *= 2
     return powers
 

@@ -1,4 +1,4 @@
-"""What came out of judging forecasts: the table, the best and worst series, the verdict."""
+"""The judgement of forecasts: the table, the best and worst series, the verdict."""
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
@@ -9,17 +9,17 @@ import numpy as np
 
 from recurra.errors import ConfigError, DataError
 from recurra.tasks.forecast.evaluation.baselines import BASELINES, MEANINGS
-from recurra.tasks.forecast.evaluation.scores import Matrix
+from recurra.tasks.forecast.evaluation.scores import Matrix, series_means
 
-__all__ = ["Judgement", "series_means"]
+__all__ = ["Judgement"]
 
 LOWER_IS_BETTER = ("MAE", "MSE", "RMSE", "sMAPE", "MASE", "OWA", "CRPS", "sCRPS", "wQL")
 
 _REASONS = {
-    "truth": "All metrics leave out {} windows: their truth is unknown.",
+    "actual": "All metrics leave out {} windows: their actual values are unknown.",
     "history": "All metrics leave out {} windows: no value is known before them.",
     "MASE": "MASE leaves out {} windows: their history is constant or no longer than a season.",
-    "sCRPS": "sCRPS leaves out {} windows: their truth is zero.",
+    "sCRPS": "sCRPS leaves out {} windows: their actual values are zero.",
 }
 
 
@@ -31,9 +31,9 @@ class Judgement:
     each series counts once (M4's way); NaN where the metric is undefined on every window. MAE,
     RMSE and CRPS are in the series' unit, sMAPE per cent from 0 to 200, coverages shares of 1.
     Two metrics are ratios of sums or means over all windows instead: wQL, twice the pinball losses
-    over the sum of the absolute truth, and OWA, the mean of sMAPE and MASE each over Naive2's.
-    `windows` is model -> metric -> (W,), NaN where a window was left out; `left_out` says how many
-    were, by reason; `series` (W,) is which series each is of.
+    over the sum of the absolute actual values, and OWA, the mean of sMAPE and MASE each over
+    Naive2's. `windows` is model -> metric -> (W,), NaN where a window was left out; `left_out`
+    counts those by reason; `series` (W,) names the series of each.
     """
 
     table: Mapping[str, Mapping[str, float]]
@@ -45,10 +45,10 @@ class Judgement:
     def by_series(self) -> dict[str, Matrix]:
         """MASE of each window (W,) by model; MAE where MASE is undefined on every window."""
         metric = self.deciding()
-        return {name: found[metric] for name, found in self.windows.items()}
+        return {name: scores[metric] for name, scores in self.windows.items()}
 
     def ranked(self, name: str, metric: str = "") -> list[tuple[Hashable, float]]:
-        """Each series and the model's mean on its windows, the worst first; unmeasured ones not."""
+        """Each series and the model's mean on its windows, worst first, without undefined ones."""
         metric = metric or self.deciding()
         self._check(name, metric)
         keys, means = series_means(self.windows[name][metric], self.series)
@@ -56,42 +56,41 @@ class Judgement:
         return [(keys[at], float(means[at])) for at in order if not math.isnan(means[at])]
 
     def deciding(self) -> str:
-        """The metric that decides where none is asked for: MASE, or MAE where it is undefined."""
+        """The default metric: MASE, or MAE where it is undefined."""
         defined = any(not math.isnan(row["MASE"]) for row in self.table.values())
         return "MASE" if defined else "MAE"
 
     def best_baseline(self, metric: str = "", *, besides: str = "") -> str:
-        """The baseline with the least of the metric; DataError where none was judged by it."""
+        """The baseline with the lowest metric; DataError where none was judged by it."""
         metric = metric or self.deciding()
-        found = {
+        judged = {
             name: row[metric]
             for name, row in self.table.items()
             if name in BASELINES and name != besides and not math.isnan(row.get(metric, math.nan))
         }
-        if not found:
+        if not judged:
             raise DataError(
                 f"No baseline was judged by {metric}; give judge() the forecasts of one of "
                 f"{', '.join(BASELINES)}."
             )
-        return min(found, key=lambda name: found[name])
+        return min(judged, key=lambda name: judged[name])
 
     def verdict(self, name: str, metric: str = "") -> str:
-        """A sentence: by how much the model beats the best baseline, or that it does not.
+        """A sentence on the model's gain over the best baseline, or its lack.
 
-        Where no metric is asked for, a further one if it loses by CRPS what it wins by MASE, or the
-        other way round.
+        Without a metric, a second sentence where MASE and CRPS disagree.
         """
         if metric:
             return self._sentence(name, metric)
-        told, won = self._sentence(name, self.deciding()), self._wins(name, self.deciding())
+        sentence, won = self._sentence(name, self.deciding()), self._wins(name, self.deciding())
         if math.isnan(self.table[name].get("CRPS", math.nan)) or self._wins(name, "CRPS") == won:
-            return told
+            return sentence
         best = self.best_baseline("CRPS", besides=name)
         figures = f"CRPS {self.table[name]['CRPS']:.4g} against {self.table[best]['CRPS']:.4g}"
         how = "As distributions its forecasts are"
         if won:
-            return f"{told} {how} no better than those of {best}: {figures}."
-        return f"{told} {how} better than those of {best}, the best: {figures}."
+            return f"{sentence} {how} no better than those of {best}: {figures}."
+        return f"{sentence} {how} better than those of {best}, the best: {figures}."
 
     def _wins(self, name: str, metric: str) -> bool:
         best = self.best_baseline(metric, besides=name)
@@ -111,7 +110,7 @@ class Judgement:
         return f"{name} beats the best baseline, {best} ({MEANINGS[best]}), by {gain}: {figures}."
 
     def notes(self) -> list[str]:
-        """A sentence for each reason for which windows were left out."""
+        """A sentence for each reason to leave windows out."""
         total = len(self.series)
         return [
             _REASONS[reason].format(f"{count} of {total}")
@@ -120,7 +119,7 @@ class Judgement:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """The table, what was left out and the count of windows and series; null for undefined."""
+        """The table, and counts of windows, series and windows left out; null for undefined."""
         return {
             "windows": len(self.series),
             "series": len(set(self.series)),
@@ -139,18 +138,3 @@ class Judgement:
                 f"{name} can't be ranked by {metric!r}; choose one of {', '.join(LOWER_IS_BETTER)} "
                 "that its forecasts and this data define."
             )
-
-
-def series_means(values: Matrix, series: Sequence[Hashable]) -> tuple[list[Hashable], Matrix]:
-    """The series in order of appearance, and the mean of each one's windows (W,) that aren't NaN.
-
-    A series without such a window has NaN.
-    """
-    numbers: dict[Hashable, int] = {}
-    codes = np.array([numbers.setdefault(one, len(numbers)) for one in series])
-    there = ~np.isnan(values)
-    sums = np.bincount(codes[there], weights=values[there], minlength=len(numbers))
-    counts = np.bincount(codes[there], minlength=len(numbers))
-    means = np.full(len(numbers), np.nan)
-    np.divide(sums, counts, out=means, where=counts > 0)
-    return list(numbers), means

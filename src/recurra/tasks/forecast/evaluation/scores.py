@@ -1,56 +1,81 @@
-"""Every window's scores, from utilsforecast; what scales them is in ground.py."""
+"""Scores of every window by utilsforecast, their scales, and their means as the field takes them.
 
-import importlib
-from collections.abc import Iterator, Mapping, Sequence
+utilsforecast has MASE and the scaled CRPS too. The one wants a frame of every window's history,
+which rolling origins can't afford, and the other computes all quantile losses once more: here both
+are scores at hand over their scales.
+"""
+
+import math
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from recurra.data.tables.table import load_pandas
 from recurra.errors import MissingExtra
 
-__all__ = ["POINT", "Mask", "Matrix", "Model", "Quantiles", "Scores", "scores"]
+__all__ = [
+    "Forecasts",
+    "IntervalLevels",
+    "Mask",
+    "Matrix",
+    "ScoreScales",
+    "Scores",
+    "score_windows",
+    "seasonal_scales",
+    "series_means",
+]
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Scores = dict[str, Matrix]
 
-POINT = ("MAE", "MSE", "RMSE", "sMAPE")
-"""What is scored of point forecasts; MASE is MAE over the history's scale."""
+_POINT = ("MAE", "MSE", "RMSE", "sMAPE")
 
 _FACTORS = {"sMAPE": 200.0, "CRPS": 2.0}
 """utilsforecast's sMAPE is a share of one, and its multi-quantile loss half of the CRPS."""
 _STEPS = 200_000
-"""So many steps are scored at once: the frames stay small, whatever the horizon."""
+"""Steps scored at once: the frames stay small, whatever the horizon."""
 
 
-class Model(NamedTuple):
-    """A model's forecasts: point (W, H), and quantiles (W, H, Q) where it has some."""
+@dataclass(frozen=True, eq=False)
+class Forecasts:
+    """A model's forecasts in W windows of H steps: point (W, H) and quantiles (W, H, Q).
 
+    `levels` (Q,) are the quantiles' levels, between 0 and 1 and ascending.
+    """
+
+    name: str
     point: Matrix
-    quantiles: Matrix | None
+    quantiles: Matrix | None = None
+    levels: tuple[float, ...] = ()
 
-    def at(self, windows: slice | Mask) -> "Model":
+    def at(self, windows: slice | Mask) -> "Forecasts":
         """The forecasts of these windows alone."""
         quantiles = None if self.quantiles is None else self.quantiles[windows]
-        return Model(self.point[windows], quantiles)
+        return Forecasts(self.name, self.point[windows], quantiles, self.levels)
 
 
-class Quantiles(NamedTuple):
-    """The levels (Q,) that models share, and which two of them each interval lies between."""
+class IntervalLevels(NamedTuple):
+    """The levels (Q,) that models share, and the indices of each interval's two, by percent."""
 
     levels: Sequence[float]
     intervals: Mapping[float, tuple[int, int]]
 
 
-def scores(truth: Matrix, models: Sequence[Model], quantiles: Quantiles) -> list[Scores]:
-    """For each model each metric (W,), over the known steps of truth (W, H).
+def score_windows(
+    actual: Matrix, models: Sequence[Forecasts], levels: IntervalLevels
+) -> list[Scores]:
+    """For each model each metric (W,), over the known steps of the actual values (W, H).
 
     Each window needs a known step. Units: MAE, RMSE and CRPS the series', sMAPE per cent from 0 to
     200, the rest none. MissingExtra without utilsforecast.
     """
+    size = max(_STEPS // actual.shape[1], 1)
     parts = [
-        _scored(truth[windows], [model.at(windows) for model in models], quantiles)
-        for windows in _chunks(*truth.shape)
+        _scored(actual[windows], [model.at(windows) for model in models], levels)
+        for windows in _chunks(len(actual), size)
     ]
     return [
         {metric: np.concatenate([part[number][metric] for part in parts]) for metric in names}
@@ -58,21 +83,20 @@ def scores(truth: Matrix, models: Sequence[Model], quantiles: Quantiles) -> list
     ]
 
 
-def _chunks(windows: int, horizon: int) -> Iterator[slice]:
-    size = max(_STEPS // horizon, 1)
+def _chunks(windows: int, size: int) -> Iterator[slice]:
     for start in range(0, windows, size):
         yield slice(start, start + size)
 
 
-def _scored(truth: Matrix, models: Sequence[Model], quantiles: Quantiles) -> list[Scores]:
+def _scored(actual: Matrix, models: Sequence[Forecasts], levels: IntervalLevels) -> list[Scores]:
     losses, names = _losses(), [f"m{number}" for number in range(len(models))]
-    frame = _frame(truth, models, quantiles.intervals)
+    frame = _frame(actual, models, levels.intervals)
     tables = {
         "MAE": losses.mae(frame, names),
         "MSE": losses.mse(frame, names),
         "RMSE": losses.rmse(frame, names),
         "sMAPE": losses.smape(frame, names),
-        **_of_quantiles(frame, names, quantiles),
+        **_quantile_tables(frame, names, levels),
     }
     return [
         {
@@ -84,18 +108,18 @@ def _scored(truth: Matrix, models: Sequence[Model], quantiles: Quantiles) -> lis
     ]
 
 
-def _of_quantiles(frame: Any, names: Sequence[str], quantiles: Quantiles) -> dict[str, Any]:
+def _quantile_tables(frame: Any, names: Sequence[str], levels: IntervalLevels) -> dict[str, Any]:
     """The tables of those models that have quantiles."""
-    found = [name for name in names if f"{name}-q0" in frame.columns]
-    if not found:
+    own = [name for name in names if f"{name}-q0" in frame.columns]
+    if not own:
         return {}
-    losses, levels = _losses(), np.array(quantiles.levels)
-    columns = {name: [f"{name}-q{number}" for number in range(len(levels))] for name in found}
+    losses, values = _losses(), np.array(levels.levels)
+    columns = {name: [f"{name}-q{number}" for number in range(len(values))] for name in own}
     coverages = {
-        f"coverage{percent:g}": losses.coverage(frame, found, f"{percent:g}")
-        for percent in quantiles.intervals
+        f"coverage{percent:g}": losses.coverage(frame, own, f"{percent:g}")
+        for percent in levels.intervals
     }
-    return {"CRPS": losses.mqloss(frame, columns, levels), **coverages}
+    return {"CRPS": losses.mqloss(frame, columns, values), **coverages}
 
 
 def _column(table: Any, name: str) -> Matrix:
@@ -104,22 +128,21 @@ def _column(table: Any, name: str) -> Matrix:
 
 
 def _frame(
-    truth: Matrix, models: Sequence[Model], intervals: Mapping[float, tuple[int, int]]
+    actual: Matrix, models: Sequence[Forecasts], intervals: Mapping[float, tuple[int, int]]
 ) -> Any:
     """A frame of the known steps in the form that utilsforecast takes; a window is a series."""
-    pandas = importlib.import_module("pandas")  # utilsforecast requires it
-    known = ~np.isnan(truth)
-    columns: dict[str, Any] = {"unique_id": np.nonzero(known)[0], "y": truth[known]}
-    for number, (point, quantiles) in enumerate(models):
-        columns[f"m{number}"] = point[known].astype(np.float64)
-        if quantiles is None:
+    seen = ~np.isnan(actual)
+    columns: dict[str, Any] = {"unique_id": np.nonzero(seen)[0], "y": actual[seen]}
+    for number, model in enumerate(models):
+        columns[f"m{number}"] = model.point[seen].astype(np.float64)
+        if model.quantiles is None:
             continue
-        found = quantiles[known].T.astype(np.float64)
-        columns |= {f"m{number}-q{index}": values for index, values in enumerate(found)}
+        quantiles = model.quantiles[seen].T.astype(np.float64)
+        columns |= {f"m{number}-q{index}": values for index, values in enumerate(quantiles)}
         for percent, (low, high) in intervals.items():
-            columns[f"m{number}-lo-{percent:g}"] = found[low]
-            columns[f"m{number}-hi-{percent:g}"] = found[high]
-    return pandas.DataFrame(columns)
+            columns[f"m{number}-lo-{percent:g}"] = quantiles[low]
+            columns[f"m{number}-hi-{percent:g}"] = quantiles[high]
+    return load_pandas("Scoring forecasts").DataFrame(columns)
 
 
 def _losses() -> Any:
@@ -127,5 +150,91 @@ def _losses() -> Any:
     try:
         from utilsforecast import losses
     except ImportError as error:
-        raise MissingExtra("utilsforecast", "forecast", "Judging forecasts") from error
+        raise MissingExtra("utilsforecast", "forecast", "Scoring forecasts") from error
     return losses
+
+
+class ScoreScales:
+    """Scales of scores: of MASE (W,), and the sizes of the actual values (W, H) for sCRPS; and
+    means over the windows' series (W,).
+    """
+
+    def __init__(self, actual: Matrix, seasonal: Matrix, series: Sequence[Hashable]) -> None:
+        self._seasonal = np.where(seasonal > 0, seasonal, np.nan)
+        sizes = np.nansum(np.abs(actual), axis=1)
+        self._sizes = np.where(sizes > 0, sizes, np.nan)
+        self._counts = (~np.isnan(actual)).sum(1)
+        self._series = series
+
+    def completed(self, scores: Scores) -> Scores:
+        """The scores with MASE after the other point metrics, and sCRPS; NaN where undefined."""
+        point = {metric: scores[metric] for metric in _POINT}
+        quantile = {metric: scores[metric] for metric in scores if metric not in _POINT}
+        if quantile:
+            scaled = self._total_crps(scores) / self._sizes
+            quantile = {"CRPS": scores["CRPS"], "sCRPS": scaled} | quantile
+        return {**point, "MASE": scores["MAE"] / self._seasonal, **quantile}
+
+    def undefined(self, *, probabilistic: bool) -> dict[str, int]:
+        """The number of windows on which a metric is undefined, by metric."""
+        counts = {"MASE": int(np.isnan(self._seasonal).sum())}
+        return counts | ({"sCRPS": int(np.isnan(self._sizes).sum())} if probabilistic else {})
+
+    def table(self, models: Mapping[str, Scores]) -> dict[str, dict[str, float]]:
+        """The means of every model's scores, with OWA where Naive2 is one of the models."""
+        table = {name: self._means(scores) for name, scores in models.items()}
+        if "Naive2" in table:
+            reference = dict(table["Naive2"])
+            for row in table.values():
+                ratios = [_ratio(row[metric], reference[metric]) for metric in ("sMAPE", "MASE")]
+                row["OWA"] = sum(ratios) / 2
+        return table
+
+    def _means(self, scores: Scores) -> dict[str, float]:
+        means = {metric: _mean(series_means(scores[metric], self._series)[1]) for metric in scores}
+        if "CRPS" in scores:
+            total = float(self._total_crps(scores).sum())
+            means["wQL"] = _ratio(total, float(np.nansum(self._sizes)))
+        return means
+
+    def _total_crps(self, scores: Scores) -> Matrix:
+        total: Matrix = scores["CRPS"] * self._counts
+        return total
+
+
+def _mean(values: Matrix) -> float:
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else math.nan
+
+
+def _ratio(value: float, reference: float) -> float:
+    return value / reference if reference > 0 else math.nan
+
+
+def series_means(values: Matrix, series: Sequence[Hashable]) -> tuple[list[Hashable], Matrix]:
+    """The series by first appearance, and the mean of each one's windows (W,) that aren't NaN.
+
+    A series without such a window has NaN.
+    """
+    numbers: dict[Hashable, int] = {}
+    codes = np.array([numbers.setdefault(one, len(numbers)) for one in series])
+    defined = ~np.isnan(values)
+    sums = np.bincount(codes[defined], weights=values[defined], minlength=len(numbers))
+    counts = np.bincount(codes[defined], minlength=len(numbers))
+    means = np.full(len(numbers), np.nan)
+    np.divide(sums, counts, out=means, where=counts > 0)
+    return list(numbers), means
+
+
+def seasonal_scales(histories: Sequence[Matrix], season: int) -> Matrix:
+    """The scale of MASE (W,): the mean absolute change over a season of each history (n,).
+
+    NaN where no such change is known.
+    """
+    scales = np.full(len(histories), np.nan)
+    for number, history in enumerate(histories):
+        changes = np.abs(history[season:] - history[:-season])
+        defined = ~np.isnan(changes)
+        if defined.any():
+            scales[number] = changes[defined].mean()
+    return scales

@@ -1,4 +1,4 @@
-"""Whether a series has a season, and the series without it: classical decomposition as in M4."""
+"""Seasonality: M4's test of a season, and the series without it by classical decomposition."""
 
 import math
 from collections.abc import Callable
@@ -17,10 +17,10 @@ _CRITICAL = 1.645
 
 @dataclass(frozen=True, eq=False)
 class Adjusted:
-    """A series without its season, and what puts a season back on what follows it.
+    """A series without its season, and the functions that put the season back after its end.
 
     `values` (n,) has NaN where the history has; `restore` takes values and steps (from 0 at the
-    first of the history); `size` gives how much a spread grows there.
+    first of the history); `size` gives the growth of a spread at such steps.
     """
 
     values: Vector
@@ -29,7 +29,7 @@ class Adjusted:
 
 
 def adjusted(history: Vector, season: int) -> Adjusted:
-    """The history (n,) without its season, where M4's test finds one; else as it is.
+    """The history (n,) without its season where M4's test detects one, else unchanged.
 
     The season is a factor (classical multiplicative decomposition), or a term that is added where
     a known value is zero or negative.
@@ -55,7 +55,7 @@ def adjusted(history: Vector, season: int) -> Adjusted:
 def is_seasonal(history: Vector, season: int) -> bool:
     """M4's test at 90 %: the autocorrelation at the season against Bartlett's bound.
 
-    Below three seasons of history the answer is no (Makridakis, Spiliotis & Assimakopoulos, "The
+    False below three seasons of history (Makridakis, Spiliotis & Assimakopoulos, "The
     M4 Competition", 2020, and its published R code). Missing values count as on a straight line
     between their neighbours.
     """
@@ -73,15 +73,15 @@ def is_seasonal(history: Vector, season: int) -> bool:
 
 
 def _season_index(history: Vector, season: int, positive: bool) -> Vector | None:
-    """What each phase (season,) multiplies or adds; None where a phase has no known value."""
+    """The factor or term of each phase (season,); None where a phase has no known value."""
     trend = _moving_average(_filled(history), season)
     apart = history / trend if positive else history - trend
-    known = ~np.isnan(apart)
-    phases = np.arange(len(history))[known] % season
+    defined = ~np.isnan(apart)
+    phases = np.arange(len(history))[defined] % season
     counts = np.bincount(phases, minlength=season)
     if (counts == 0).any():
         return None
-    index: Vector = np.bincount(phases, weights=apart[known], minlength=season) / counts
+    index: Vector = np.bincount(phases, weights=apart[defined], minlength=season) / counts
     if positive:
         index /= index.mean()
     else:
@@ -90,7 +90,7 @@ def _season_index(history: Vector, season: int, positive: bool) -> Vector | None
 
 
 def _moving_average(values: Vector, season: int) -> Vector:
-    """The centred average over a season; NaN where half a season isn't there on both sides."""
+    """The centred average over a season; NaN within half a season of either end."""
     half = season // 2
     weights = np.ones(2 * half + 1) / season
     if season % 2 == 0:
@@ -101,7 +101,7 @@ def _moving_average(values: Vector, season: int) -> Vector:
 
 
 def _filled(history: Vector) -> Vector:
-    """Missing values on straight lines between known ones, and level before and after them."""
+    """The history with missing values interpolated, and constant before and after known ones."""
     missing = np.isnan(history)
     if not missing.any():
         return history

@@ -1,1 +1,1 @@
-"""Calibration of quantiles, offline and while actual values arrive."""
+"""Prediction intervals: calibration, adaptation, and the sample size they rest on."""

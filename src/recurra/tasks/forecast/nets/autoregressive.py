@@ -2,25 +2,24 @@
 
 After Salinas, Flunkert, Gasthaus and Januschowski 2020, "DeepAR: Probabilistic forecasting with
 autoregressive recurrent networks" (arXiv:1704.04110): each step reads the value before it, values
-some lags back, what is known of the step itself, the series' age and scale.
+some lags back, the covariates of the step itself, the series' age and scale.
 """
 
 import torch
 from torch import Tensor, nn
 
+from recurra.nn.states import State, reorder
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.components import (
-    Ahead,
-    Carried,
+    CarriedState,
     ForecastNet,
-    Now,
+    NetOutput,
     SeriesVectors,
     Sizes,
-    stepped,
+    StepInput,
 )
-from recurra.tasks.forecast.nets.distributions import FAMILIES
-from recurra.tasks.forecast.windows.draws import Draws
-from recurra.tasks.forecast.windows.windows import Batch
+from recurra.tasks.forecast.nets.distributions import FAMILIES, RandomNumbers
+from recurra.tasks.forecast.windows.cutter import WindowBatch
 from recurra.tasks.network import penalised, recurrent_layers
 
 __all__ = ["AutoregressiveNet"]
@@ -39,114 +38,120 @@ class AutoregressiveNet(ForecastNet):
         self.warm = config.lookback_steps(sizes.season)
         self.lookback = self.warm + max(self.lags)
         self.vectors = SeriesVectors(sizes.series, config.embedding)
-        fixed = sizes.static + config.embedding + 1
-        self.recurrent = recurrent_layers(config, 2 * len(self.lags) + sizes.future + 1 + fixed)
+        constant = sizes.static + config.embedding + 1
+        self.recurrent = recurrent_layers(config, 2 * len(self.lags) + sizes.future + 1 + constant)
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(self.recurrent.output_size, self.family.size)
 
     @property
     def steps(self) -> int:
-        """Steps before the present that training reads; the lags before them are no steps."""
+        """Steps of the recurrence in a look-back, which the lags come before."""
         return self.warm
 
-    def loss(self, batch: Batch) -> Tensor:
-        loss, outputs = self._surprise(batch, slice(max(self.lags), None))
+    def loss(self, batch: WindowBatch) -> Tensor:
+        loss, outputs = self._negative_log_likelihood(batch, slice(max(self.lags), None))
         return penalised(loss, self.penalties(outputs, outputs))
 
-    def judge(self, batch: Batch) -> Tensor:
-        return self._surprise(batch, slice(self.lookback, None))[0]
+    def forecast_loss(self, batch: WindowBatch) -> Tensor:
+        return self._negative_log_likelihood(batch, slice(self.lookback, None))[0]
 
-    def _surprise(self, batch: Batch, steps: slice) -> tuple[Tensor, Tensor]:
+    def _negative_log_likelihood(self, batch: WindowBatch, steps: slice) -> tuple[Tensor, Tensor]:
         """Mean negative log-likelihood of the steps that were seen, each given those before it.
 
         The layers' outputs come second.
         """
         first = max(self.lags)
         outputs, _ = self.recurrent(self._inputs(batch, first, len(batch.values)))
-        given = self.head(self.dropout(outputs[steps.start - first :]))
-        likely = self.family.log_prob(given, batch.values[steps], batch.scale.float())
+        parameters = self.head(self.dropout(outputs[steps.start - first :]))
+        log_prob = self.family.log_prob(parameters, batch.values[steps], batch.scale.float())
         seen = batch.seen[steps]
-        return -torch.where(seen, likely, 0).sum() / seen.sum().clamp(min=1), outputs
+        return -torch.where(seen, log_prob, 0).sum() / seen.sum().clamp(min=1), outputs
 
-    def begin(self, batch: Batch) -> Carried:
+    def begin(self, batch: WindowBatch) -> CarriedState:
         low = max(self.lags)
-        _, states = stepped(self.recurrent, self._inputs(batch, low, self.lookback))
-        return {
-            **states,
+        _, layers = self.recurrent(self._inputs(batch, low, self.lookback))
+        values = {
             "values": batch.values[self.lookback - low : self.lookback],
             "seen": batch.seen[self.lookback - low : self.lookback],
             "age": batch.age[self.lookback],
             "key": batch.key,
-            "fixed": self._fixed(batch),
+            "constant": self._constant(batch),
             "scale": batch.scale.float(),
         }
+        return CarriedState(layers, values)
 
-    def advance(self, carried: Carried, now: Now) -> Carried:
-        _, states = stepped(self.recurrent, self._next(carried, now.future), carried)
-        return {**self._pushed(carried, now.value, now.seen), **states}
+    def advance(self, state: CarriedState, step: StepInput) -> CarriedState:
+        _, layers = self.recurrent(self._next(state, step.future), state.layers)
+        return self._pushed(state, layers, step.value, step.seen)
 
-    def ahead_of(self, carried: Carried, future: Tensor, paths: int = 0) -> Ahead:
-        drawn = self._paths(carried, future, max(self.samples, paths))
+    def forecast_from(self, state: CarriedState, future: Tensor, paths: int = 0) -> NetOutput:
+        drawn = self._paths(state, future, max(self.samples, paths))
         levels = drawn.new_tensor(self.levels)
-        return Ahead(drawn.quantile(levels, dim=0).permute(1, 2, 0), drawn)
+        return NetOutput(drawn.quantile(levels, dim=0).permute(1, 2, 0), drawn)
 
-    def _paths(self, carried: Carried, future: Tensor, samples: int) -> Tensor:
-        """Sampled values (S, B, H): those of a window are the same in any batch that torch's
-        generator is seeded alike for.
+    def _paths(self, state: CarriedState, future: Tensor, samples: int) -> Tensor:
+        """Sampled values (S, B, H); those of a window are the same in any batch, for one seed of
+        torch's generator.
         """
-        rows, drawn = carried["scale"].shape[0], []
+        rows, drawn = state["scale"].shape[0], []
         seed = torch.randint(torch.iinfo(torch.int64).max, ())
-        draws = Draws(seed, carried["key"], carried["age"], samples)
-        outputs, states = stepped(self.recurrent, self._next(carried, future[0]), carried)
+        numbers = RandomNumbers(seed, state["key"], state["age"], samples)
+        outputs, layers = self.recurrent(self._next(state, future[0]), state.layers)
         # The first step ahead reads nothing that is drawn: one row does for all its samples.
-        wide = {name: _repeated(name, v, samples) for name, v in {**carried, **states}.items()}
+        layers = reorder(layers, torch.arange(rows, device=future.device).repeat(samples))
+        repeated = {name: _repeated(name, v, samples) for name, v in state.values.items()}
+        wide = CarriedState(layers, repeated)
         outputs = outputs[-1].repeat(samples, 1)
         for step in range(self.horizon):
             if step:
                 inputs = self._next(wide, future[step].repeat(samples, 1))
-                outputs, states = stepped(self.recurrent, inputs, wide)
-                wide, outputs = {**wide, **states}, outputs[-1]
-            drawn.append(self.family.sample(self.head(outputs), wide["scale"], draws))
-            wide = self._pushed(wide, drawn[-1], torch.ones_like(drawn[-1], dtype=torch.bool))
+                outputs, layers = self.recurrent(inputs, wide.layers)
+                outputs = outputs[-1]
+            drawn.append(self.family.sample(self.head(outputs), wide["scale"], numbers))
+            seen = torch.ones_like(drawn[-1], dtype=torch.bool)
+            wide = self._pushed(wide, layers, drawn[-1], seen)
         return torch.stack(drawn).view(self.horizon, samples, rows).permute(1, 2, 0)
 
-    def _pushed(self, carried: Carried, value: Tensor, seen: Tensor) -> Carried:
-        """One step later: the newest value joins those that lags read, the oldest goes."""
-        return {
-            **carried,
-            "values": torch.cat([carried["values"][1:], value.unsqueeze(0)]),
-            "seen": torch.cat([carried["seen"][1:], seen.unsqueeze(0)]),
-            "age": carried["age"] + 1,
-        }
+    def _pushed(
+        self, state: CarriedState, layers: State, value: Tensor, seen: Tensor
+    ) -> CarriedState:
+        """The state one step later: the newest value joins those of the lags, the oldest goes."""
+        return state.later(
+            layers,
+            values=torch.cat([state["values"][1:], value.unsqueeze(0)]),
+            seen=torch.cat([state["seen"][1:], seen.unsqueeze(0)]),
+            age=state["age"] + 1,
+        )
 
-    def _next(self, carried: Carried, future: Tensor) -> Tensor:
-        """What the step to come reads, (1, B, features)."""
-        values, seen = carried["values"], carried["seen"]
+    def _next(self, state: CarriedState, future: Tensor) -> Tensor:
+        """The inputs of the step to come, (1, B, features)."""
+        values, seen = state["values"], state["seen"]
         lagged = [part[-lag] for lag in self.lags for part in (values, seen)]
-        columns = self._columns(lagged, carried["age"])
-        return torch.cat([columns, future, carried["fixed"]], -1).unsqueeze(0)
+        columns = self._columns(lagged, state["age"])
+        return torch.cat([columns, future, state["constant"]], -1).unsqueeze(0)
 
-    def _inputs(self, batch: Batch, low: int, high: int) -> Tensor:
-        """What steps from `low` to `high` read, (T, B, features)."""
+    def _inputs(self, batch: WindowBatch, low: int, high: int) -> Tensor:
+        """The inputs of steps from `low` to `high`, (T, B, features)."""
         lagged = [
             part[low - lag : high - lag] for lag in self.lags for part in (batch.values, batch.seen)
         ]
         columns = self._columns(lagged, batch.age[low:high])
-        around = self._fixed(batch).expand(high - low, -1, -1)
-        return torch.cat([columns, batch.future[low:high], around], -1)
+        constant = self._constant(batch).expand(high - low, -1, -1)
+        return torch.cat([columns, batch.future[low:high], constant], -1)
 
     def _columns(self, lagged: list[Tensor], age: Tensor) -> Tensor:
         return torch.stack([*(p.float() for p in lagged), (2 + age.clamp(min=0)).log10()], -1)
 
-    def _fixed(self, batch: Batch) -> Tensor:
+    def _constant(self, batch: WindowBatch) -> Tensor:
+        """The inputs (B, features) that are the same at all steps."""
         size = (batch.scale.log10() / 3).float().unsqueeze(-1)
         return torch.cat([batch.static, self.vectors(batch.series), size], -1)
 
 
 def _repeated(name: str, value: Tensor, times: int) -> Tensor:
-    """Rows `times` over: they are the second axis of what has one for steps or layers."""
+    """Rows `times` over: they are the second axis where there is one for steps."""
     if name in ("age", "key", "scale"):
         return value.repeat(times)
-    if name == "fixed":
+    if name == "constant":
         return value.repeat(times, 1)
     return value.repeat(1, times, *[1] * (value.dim() - 2))

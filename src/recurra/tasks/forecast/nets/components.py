@@ -1,29 +1,39 @@
-"""What the forecasting models share: sizes, vectors of series, layers, losses of quantiles."""
+"""Base of the forecasting models: sizes, vectors of series, carried states, quantile losses."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recurra.data.series.calendar import calendar_table
+from recurra.data.series.panel import Panel
 from recurra.nn import Recurrent, Stack
-from recurra.tasks.forecast.windows.windows import Batch
+from recurra.nn.states import State
+from recurra.tasks.forecast.config import ForecastConfig
+from recurra.tasks.forecast.windows.cutter import WindowBatch
+from recurra.tasks.forecast.windows.splits import season_of
 from recurra.tasks.network import ActivationPenalties
 
 __all__ = [
-    "Ahead",
-    "Carried",
+    "CarriedState",
     "ForecastNet",
-    "Now",
+    "NetOutput",
     "SeriesVectors",
     "Sizes",
+    "StepInput",
     "pinball",
-    "stepped",
+    "sizes_of",
     "target_loss",
 ]
 
 
 class Sizes(NamedTuple):
-    """What of the data decides a network's shape: counts of series and covariates, the season."""
+    """The data's part in a network's shape: counts of series and covariates, the season."""
 
     series: int
     past: int
@@ -32,7 +42,21 @@ class Sizes(NamedTuple):
     season: int
 
 
-class Ahead(NamedTuple):
+def sizes_of(config: ForecastConfig, panel: Panel) -> Sizes:
+    """The sizes of a network for a panel."""
+    calendar = calendar_table(
+        panel.select(np.arange(min(1, len(panel)))), 1, wanted=config.calendar
+    )
+    return Sizes(
+        series=len(panel),
+        past=panel.past.shape[1],
+        future=panel.future.shape[1] + calendar.features.shape[1],
+        static=panel.static.shape[1],
+        season=season_of(config, panel),
+    )
+
+
+class NetOutput(NamedTuple):
     """Forecasts of a batch, scaled: quantiles (B, H, Q), and sample paths (S, B, H) if drawn.
 
     A model trained for one number a step has Q = 1.
@@ -42,8 +66,8 @@ class Ahead(NamedTuple):
     paths: Tensor | None = None
 
 
-class Now(NamedTuple):
-    """One step of B series, scaled: value (B,), whether it was seen, covariates of the step."""
+class StepInput(NamedTuple):
+    """One step of B series, scaled: value (B,), mask of those seen (B,), covariates of the step."""
 
     value: Tensor
     seen: Tensor
@@ -51,17 +75,27 @@ class Now(NamedTuple):
     future: Tensor
 
 
-Carried = dict[str, Tensor]
-"""What a model carries from step to step of a stream, by name."""
+@dataclass(frozen=True)
+class CarriedState:
+    """The state that a model carries from step to step: its layers' states, and tensors by name."""
+
+    layers: State
+    values: Mapping[str, Tensor]
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.values[name]
+
+    def later(self, layers: State, **changed: Tensor) -> CarriedState:
+        """The same with new states of the layers, and with some tensors replaced."""
+        return CarriedState(layers, {**self.values, **changed})
 
 
 class ForecastNet(nn.Module):
-    """A model of what comes after a look-back.
+    """A model of the steps after a look-back.
 
-    `lookback` is how many steps it reads, `levels` those of the quantiles it gives: none where it
-    is trained for the mean or for the median alone; `kind` is what it is trained for, `errors`
-    how they are counted, `samples` how many paths its quantiles are made of, 0 where it doesn't
-    sample.
+    `lookback` is the number of steps it reads, `levels` those of its quantiles: none where it is
+    trained for the mean or the median alone; `kind` is its loss, `errors` the scale that the loss
+    counts in, `samples` the number of paths its quantiles are made of, 0 where it doesn't sample.
     """
 
     recurrent: Recurrent | Stack
@@ -77,41 +111,43 @@ class ForecastNet(nn.Module):
         """Steps of the recurrence in a look-back."""
         return self.lookback
 
-    def forward(self, batch: Batch) -> Tensor:
-        """The loss of the forecast alone, as `judge`: an inspection follows its gradient."""
-        return self.judge(batch)
+    def forward(self, batch: WindowBatch) -> Tensor:
+        """The loss of the forecast alone: an inspection follows its gradient."""
+        return self.forecast_loss(batch)
 
-    def loss(self, batch: Batch) -> Tensor:
-        """Mean loss of what was seen, a scalar; penalties add to its gradient alone."""
+    def loss(self, batch: WindowBatch) -> Tensor:
+        """Mean loss over the steps that were seen; penalties add to its gradient alone."""
         raise NotImplementedError
 
-    def ahead(self, batch: Batch, paths: int = 0) -> Ahead:
-        """The forecasts of a batch whose truth need not be known, with so many paths or more."""
-        return self.ahead_of(self.begin(batch), batch.future[self.lookback :], paths)
+    def forecast(self, batch: WindowBatch, paths: int = 0) -> NetOutput:
+        """The forecasts of a batch, with at least `paths` paths; no actual value is read."""
+        return self.forecast_from(self.begin(batch), batch.future[self.lookback :], paths)
 
-    def begin(self, batch: Batch) -> Carried:
-        """Read the look-back: what is carried from there on."""
+    def begin(self, batch: WindowBatch) -> CarriedState:
+        """Read the look-back and return the state after it."""
         raise NotImplementedError
 
-    def advance(self, carried: Carried, now: Now) -> Carried:
+    def advance(self, state: CarriedState, step: StepInput) -> CarriedState:
         """Read one further step; ConfigError where the model can't without its look-back."""
         raise NotImplementedError
 
-    def ahead_of(self, carried: Carried, future: Tensor, paths: int = 0) -> Ahead:
-        """The forecasts from there; `future` (H, B, F) is known of the steps ahead."""
+    def forecast_from(self, state: CarriedState, future: Tensor, paths: int = 0) -> NetOutput:
+        """The forecasts from a state; `future` (H, B, F) are the covariates of the steps ahead."""
         raise NotImplementedError
 
-    def judge(self, batch: Batch) -> Tensor:
-        """Mean loss of the forecast alone, of what was seen, a scalar."""
-        truth, seen = (part[self.lookback :] for part in (batch.values, batch.seen))
+    def forecast_loss(self, batch: WindowBatch) -> Tensor:
+        """Mean loss of the forecast alone, over the steps that were seen, a scalar."""
+        actual, seen = (part[self.lookback :] for part in (batch.values, batch.seen))
         hidden = batch._replace(seen=batch.seen.clone(), values=batch.values.clone())
         hidden.values[self.lookback :], hidden.seen[self.lookback :] = 0, False
-        found = self.ahead(hidden).quantiles.transpose(0, 1)
-        return self.loss_of(found, truth, seen, batch)
+        quantiles = self.forecast(hidden).quantiles.transpose(0, 1)
+        return self.mean_loss(quantiles, actual, seen, batch)
 
-    def loss_of(self, outputs: Tensor, truth: Tensor, seen: Tensor, batch: Batch) -> Tensor:
-        """Mean loss of outputs (..., B, Q) over the truths (..., B) of a batch that were seen."""
-        loss = target_loss(outputs, truth, seen, self.kind, self.levels)
+    def mean_loss(
+        self, outputs: Tensor, actual: Tensor, seen: Tensor, batch: WindowBatch
+    ) -> Tensor:
+        """Mean loss of outputs (..., B, Q) over the actual values (..., B) that were seen."""
+        loss = target_loss(outputs, actual, seen, self.kind, self.levels)
         scaled = loss.sum() / seen.sum().clamp(min=1)
         if self.errors == "scaled":
             return scaled
@@ -120,62 +156,41 @@ class ForecastNet(nn.Module):
         return data if self.errors == "data" else (scaled + data) / 2
 
     def parameter_count(self) -> int:
-        """Learnt numbers."""
+        """The number of learnt numbers."""
         return sum(parameter.numel() for parameter in self.parameters())
 
 
 class SeriesVectors(nn.Module):
     """A learnt vector for each series; one that was not trained on has the mean of all."""
 
+    undecayed = ("weight",)  # by weight decay: it is an embedding
+
     def __init__(self, series: int, size: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(series, size) / max(size, 1) ** 0.5)
 
     def forward(self, series: Tensor) -> Tensor:
-        known = self.weight[series.clamp(min=0)]
-        return torch.where((series < 0).unsqueeze(-1), self.weight.mean(0), known)
+        own = self.weight[series.clamp(min=0)]
+        return torch.where((series < 0).unsqueeze(-1), self.weight.mean(0), own)
 
 
-def stepped(
-    layers: Recurrent | Stack, inputs: Tensor, carried: Carried | None = None
-) -> tuple[Tensor, Carried]:
-    """Outputs (T, B, width) of the layers, going on from what is carried, and the states after."""
-    outputs, after = layers(inputs, None if carried is None else _states(layers, carried))
-    if isinstance(layers, Recurrent):
-        return outputs, {f"state.{k}": state for k, state in enumerate(after)}
-    found = {
-        f"state.{n}.{k}": state for n, layer in enumerate(after) for k, state in enumerate(layer)
-    }
-    return outputs, found
-
-
-def _states(layers: Recurrent | Stack, carried: Carried) -> Any:
-    """The states as the layers take them: by state, or by layer and state."""
-    if isinstance(layers, Recurrent):
-        return tuple(value for name, value in carried.items() if name.startswith("state."))
-    return [
-        tuple(value for name, value in carried.items() if name.startswith(f"state.{n}."))
-        for n in range(len(layers.layers))
-    ]
-
-
-def pinball(quantiles: Tensor, truth: Tensor, levels: Tensor) -> Tensor:
-    """The pinball loss (..., Q) of quantiles (..., Q) for a truth (...)."""
-    error = truth.unsqueeze(-1) - quantiles
+def pinball(quantiles: Tensor, actual: Tensor, levels: Tensor) -> Tensor:
+    """The pinball loss (..., Q) of quantiles (..., Q) at actual values (...)."""
+    error = actual.unsqueeze(-1) - quantiles
     return torch.maximum(levels * error, (levels - 1) * error)
 
 
 def target_loss(
-    outputs: Tensor, truth: Tensor, seen: Tensor, kind: str, levels: tuple[float, ...]
+    outputs: Tensor, actual: Tensor, seen: Tensor, kind: str, levels: tuple[float, ...]
 ) -> Tensor:
-    """The loss (...) of outputs (..., Q) at each truth (...), 0 where that was not seen.
+    """The loss (...) of outputs (..., Q) at each actual value (...), 0 where it was not seen.
 
     Twice the pinball loss, so that at the median it is the absolute error.
     """
     if kind == "quantiles":
-        loss = 2 * pinball(outputs, truth, outputs.new_tensor(levels)).mean(-1)
+        loss = 2 * pinball(outputs, actual, outputs.new_tensor(levels)).mean(-1)
     elif kind == "mae":
-        loss = (outputs.squeeze(-1) - truth).abs()
+        loss = (outputs.squeeze(-1) - actual).abs()
     else:
-        loss = (outputs.squeeze(-1) - truth).square()
+        loss = (outputs.squeeze(-1) - actual).square()
     return torch.where(seen, loss, 0)

@@ -1,8 +1,8 @@
 """Recurrent layers over the look-back, and the quantiles of all steps ahead at once.
 
 After Wen, Torkkola, Narayanaswamy and Madeka 2017, "A Multi-Horizon Quantile Recurrent Forecaster"
-(arXiv:1711.11053): an encoder, a decoder that reads what is known ahead, and the pinball loss;
-training forks forecasts from several steps of each look-back.
+(arXiv:1711.11053): an encoder, a decoder that reads the covariates known ahead, and the pinball
+loss; training forks forecasts from several steps of each look-back.
 """
 
 import torch
@@ -10,24 +10,24 @@ from torch import Tensor, nn
 
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.components import (
-    Ahead,
-    Carried,
+    CarriedState,
     ForecastNet,
-    Now,
+    NetOutput,
     SeriesVectors,
     Sizes,
-    stepped,
+    StepInput,
 )
-from recurra.tasks.forecast.windows.windows import Batch
+from recurra.tasks.forecast.windows.cutter import WindowBatch
 from recurra.tasks.network import penalised, recurrent_layers
 
 __all__ = ["DirectNet"]
 
 _CONTEXT = 16
-"""Numbers that the encoder hands to the decoder for each step ahead."""
+"""Numbers that the encoder hands to the decoder for each step ahead; not tuned."""
 
 _FORKS = 8
-"""Forecasts trained on in each window: from its end, and evenly over the half before it."""
+"""Forecasts trained on in each window: from its end, and evenly over the half before it; not
+tuned."""
 
 
 class DirectNet(ForecastNet):
@@ -39,62 +39,64 @@ class DirectNet(ForecastNet):
         self.levels = config.levels if config.loss == "quantiles" else ()
         self.lookback = config.lookback_steps(sizes.season)
         self.vectors = SeriesVectors(sizes.series, config.embedding)
-        fixed = sizes.static + config.embedding
-        self.recurrent = recurrent_layers(config, 2 + sizes.past + sizes.future + fixed)
+        constant = sizes.static + config.embedding
+        self.recurrent = recurrent_layers(config, 2 + sizes.past + sizes.future + constant)
         width = self.recurrent.output_size
         self.context = nn.Linear(width, config.horizon * _CONTEXT)
         self.dropout = nn.Dropout(config.dropout)
         self.decoder = nn.Sequential(
-            nn.Linear(_CONTEXT + sizes.future + fixed, config.hidden),
+            nn.Linear(_CONTEXT + sizes.future + constant, config.hidden),
             nn.ReLU(),
             nn.Linear(config.hidden, max(len(self.levels), 1)),
         )
 
-    def loss(self, batch: Batch) -> Tensor:
-        forks, fixed = self._forks(), self._fixed(batch)
-        outputs, _ = stepped(self.recurrent, self._inputs(batch, fixed))
-        future, truth, seen = (
+    def loss(self, batch: WindowBatch) -> Tensor:
+        forks, constant = self._forks(), self._constant(batch)
+        outputs, _ = self.recurrent(self._inputs(batch, constant))
+        future, actual, seen = (
             torch.stack([part[k + 1 : k + 1 + self.horizon] for k in forks])
             for part in (batch.future, batch.values, batch.seen)
         )
-        found = self._decoded(outputs[forks], future, fixed)
-        loss = self.loss_of(found, truth, seen, batch)
+        decoded = self._decoded(outputs[forks], future, constant)
+        loss = self.mean_loss(decoded, actual, seen, batch)
         return penalised(loss, self.penalties(outputs, outputs))
 
-    def begin(self, batch: Batch) -> Carried:
-        fixed = self._fixed(batch)
-        outputs, states = stepped(self.recurrent, self._inputs(batch, fixed))
-        return {**states, "output": outputs[-1], "fixed": fixed}
+    def begin(self, batch: WindowBatch) -> CarriedState:
+        constant = self._constant(batch)
+        outputs, layers = self.recurrent(self._inputs(batch, constant))
+        return CarriedState(layers, {"output": outputs[-1], "constant": constant})
 
-    def advance(self, carried: Carried, now: Now) -> Carried:
-        read = [now.value.unsqueeze(-1), now.seen.unsqueeze(-1).float(), now.past, now.future]
-        inputs = torch.cat([*read, carried["fixed"]], -1).unsqueeze(0)
-        outputs, states = stepped(self.recurrent, inputs, carried)
-        return {**carried, **states, "output": outputs[-1]}
+    def advance(self, state: CarriedState, step: StepInput) -> CarriedState:
+        own = [step.value.unsqueeze(-1), step.seen.unsqueeze(-1).float(), step.past, step.future]
+        inputs = torch.cat([*own, state["constant"]], -1).unsqueeze(0)
+        outputs, layers = self.recurrent(inputs, state.layers)
+        return state.later(layers, output=outputs[-1])
 
-    def ahead_of(self, carried: Carried, future: Tensor, paths: int = 0) -> Ahead:
-        output, fixed = carried["output"].unsqueeze(0), carried["fixed"]
-        return Ahead(self._decoded(output, future.unsqueeze(0), fixed)[0].transpose(0, 1))
+    def forecast_from(self, state: CarriedState, future: Tensor, paths: int = 0) -> NetOutput:
+        output, constant = state["output"].unsqueeze(0), state["constant"]
+        decoded = self._decoded(output, future.unsqueeze(0), constant)
+        return NetOutput(decoded[0].transpose(0, 1))
 
-    def _decoded(self, outputs: Tensor, future: Tensor, fixed: Tensor) -> Tensor:
+    def _decoded(self, outputs: Tensor, future: Tensor, constant: Tensor) -> Tensor:
         """Forecasts (K, H, B, Q) from outputs (K, B, width) of the encoder."""
         context = self.context(self.dropout(outputs))
         context = context.unflatten(-1, (self.horizon, _CONTEXT)).movedim(-2, 1)
-        around = fixed.expand(*future.shape[:2], -1, -1)
-        found: Tensor = self.decoder(torch.cat([context, future, around], -1))
-        return found
+        constant = constant.expand(*future.shape[:2], -1, -1)
+        decoded: Tensor = self.decoder(torch.cat([context, future, constant], -1))
+        return decoded
 
-    def _fixed(self, batch: Batch) -> Tensor:
+    def _constant(self, batch: WindowBatch) -> Tensor:
+        """The inputs (B, features) that are the same at all steps."""
         return torch.cat([batch.static, self.vectors(batch.series)], -1)
 
-    def _inputs(self, batch: Batch, fixed: Tensor) -> Tensor:
+    def _inputs(self, batch: WindowBatch, constant: Tensor) -> Tensor:
         steps = slice(0, self.lookback)
         parts = [
             batch.values[steps].unsqueeze(-1),
             batch.seen[steps].unsqueeze(-1).float(),
             batch.past[steps],
             batch.future[steps],
-            fixed.expand(self.lookback, -1, -1),
+            constant.expand(self.lookback, -1, -1),
         ]
         return torch.cat(parts, -1)
 

@@ -3,37 +3,39 @@
 After Smyl 2020, "A hybrid method of exponential smoothing and recurrent neural networks for time
 series forecasting" (International Journal of Forecasting 36, the winner of the M4 competition):
 every series has smoothing constants and a seasonality of its own, learnt by gradient descent with
-the shared weights; the network sees the series without level and season and forecasts what is left.
+the shared weights; the network reads the series without level and season and forecasts the rest.
 Here level and season add up; with `transform = "log"` they multiply, as in the paper.
 """
 
 import torch
 from torch import Tensor, nn
 
+from recurra.nn.states import State
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.components import (
-    Ahead,
-    Carried,
+    CarriedState,
     ForecastNet,
-    Now,
+    NetOutput,
     SeriesVectors,
     Sizes,
-    stepped,
+    StepInput,
 )
-from recurra.tasks.forecast.windows.windows import Batch
+from recurra.tasks.forecast.windows.cutter import WindowBatch
 from recurra.tasks.network import penalised, recurrent_layers
 
-__all__ = ["SmoothingNet", "smooth"]
+__all__ = ["SmoothingNet", "smooth_in_blocks"]
 
 _BLOCK = 16
-"""Steps smoothed at once where there is no season."""
+"""Steps smoothed at once where there is no season; not tuned."""
 
 _START = -0.5
-"""Where the logits of all smoothing constants start: at 0.38."""
+"""The logit that all smoothing constants start from: 0.38, not tuned."""
 
 
 class SmoothingNet(ForecastNet):
     """Quantiles of H steps: level and season at the last step, and what the network adds."""
+
+    undecayed = ("constants", "season")  # by weight decay: each series' own start
 
     def __init__(self, config: ForecastConfig, sizes: Sizes) -> None:
         super().__init__()
@@ -49,108 +51,108 @@ class SmoothingNet(ForecastNet):
         self.constants = nn.Parameter(torch.full((sizes.series, 2), _START))
         self.season = nn.Parameter(torch.zeros(sizes.series, self.block))
         self.vectors = SeriesVectors(sizes.series, config.embedding)
-        fixed = sizes.static + config.embedding
-        # Of what was missing only the present is told: a gap stands at the level in the window.
+        constant = sizes.static + config.embedding
+        # A flag marks a missing value of the step itself; earlier gaps stand at the level.
         self.recurrent = recurrent_layers(
-            config, self.window + 1 + sizes.past + sizes.future + fixed
+            config, self.window + 1 + sizes.past + sizes.future + constant
         )
         self.dropout = nn.Dropout(config.dropout)
         width = self.recurrent.output_size
-        self.adapt = nn.Sequential(nn.Linear(width + fixed, width), nn.Tanh())
+        self.adapter = nn.Sequential(nn.Linear(width + constant, width), nn.Tanh())
         self.head = nn.Linear(width, config.horizon * max(len(self.levels), 1))
-        self.known = nn.Linear(sizes.future, max(len(self.levels), 1)) if sizes.future else None
+        quantiles = max(len(self.levels), 1)
+        self.covariates = nn.Linear(sizes.future, quantiles) if sizes.future else None
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: WindowBatch) -> Tensor:
         _, level, seasons, outputs, _ = self._read(batch)
         ends = range(self.first, self.lookback + 1, self.block)
-        truth, seen, future = (
+        actual, seen, future = (
             torch.stack([part[k : k + self.horizon] for k in ends])
             for part in (batch.values, batch.seen, batch.future)
         )
-        found = self._added(
+        forecasts = self._combined(
             outputs[:: self.block],
             level[self.first - 1 :: self.block],
             seasons[self.first // self.block :],
             future,
-            self._fixed(batch),
+            self._constant(batch),
         )
-        loss = self.loss_of(found, truth, seen, batch)
+        loss = self.mean_loss(forecasts, actual, seen, batch)
         return penalised(loss, self.penalties(outputs, outputs))
 
-    def begin(self, batch: Batch) -> Carried:
+    def begin(self, batch: WindowBatch) -> CarriedState:
         """Level, season from the next step on, and the last window without it."""
-        rest, level, seasons, outputs, states = self._read(batch)
-        return {
-            **states,
+        rest, level, seasons, outputs, layers = self._read(batch)
+        values = {
             "output": outputs[-1],
             "level": level[-1],
             "season": seasons[-1],
             "rest": rest[-self.window :],
-            "constants": torch.stack(self._constants(batch)),
-            "fixed": self._fixed(batch),
+            "smoothing": torch.stack(self._smoothing_constants(batch)),
+            "constant": self._constant(batch),
         }
+        return CarriedState(layers, values)
 
-    def advance(self, carried: Carried, now: Now) -> Carried:
-        season, there = carried["season"], now.seen.float()
-        alpha, gamma = carried["constants"]
-        level = carried["level"] + alpha * there * (now.value - season[0] - carried["level"])
-        renewed = season[0] + gamma * there * (now.value - level - season[0])
-        rest = torch.where(now.seen, now.value - season[0], level)
-        rest = torch.cat([carried["rest"][1:], rest.unsqueeze(0)])
-        read = [(rest - level).t(), there.unsqueeze(-1), now.past, now.future]
-        inputs = torch.cat([*read, carried["fixed"]], -1).unsqueeze(0)
-        outputs, states = stepped(self.recurrent, inputs, carried)
+    def advance(self, state: CarriedState, step: StepInput) -> CarriedState:
+        season, seen = state["season"], step.seen.float()
+        alpha, gamma = state["smoothing"]
+        level = state["level"] + alpha * seen * (step.value - season[0] - state["level"])
+        renewed = season[0] + gamma * seen * (step.value - level - season[0])
+        rest = torch.where(step.seen, step.value - season[0], level)
+        rest = torch.cat([state["rest"][1:], rest.unsqueeze(0)])
+        own = [(rest - level).t(), seen.unsqueeze(-1), step.past, step.future]
+        inputs = torch.cat([*own, state["constant"]], -1).unsqueeze(0)
+        outputs, layers = self.recurrent(inputs, state.layers)
         later = torch.cat([season[1:], renewed.unsqueeze(0)])
-        changed = {"level": level, "season": later, "rest": rest}
-        return {**carried, **states, **changed, "output": outputs[-1]}
+        return state.later(layers, level=level, season=later, rest=rest, output=outputs[-1])
 
-    def ahead_of(self, carried: Carried, future: Tensor, paths: int = 0) -> Ahead:
-        output, level, season = (carried[n].unsqueeze(0) for n in ("output", "level", "season"))
-        found = self._added(output, level, season, future.unsqueeze(0), carried["fixed"])
-        return Ahead(found[0].transpose(0, 1))
+    def forecast_from(self, state: CarriedState, future: Tensor, paths: int = 0) -> NetOutput:
+        output, level, season = (state[n].unsqueeze(0) for n in ("output", "level", "season"))
+        combined = self._combined(output, level, season, future.unsqueeze(0), state["constant"])
+        return NetOutput(combined[0].transpose(0, 1))
 
-    def _read(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor, Carried]:
+    def _read(self, batch: WindowBatch) -> tuple[Tensor, Tensor, Tensor, Tensor, State]:
         """Values without their season, levels, seasons by block, the network's outputs, states."""
         values, seen = batch.values[: self.lookback], batch.seen[: self.lookback]
-        level, fitted, seasons = smooth(
-            values, seen, *self._constants(batch), self._first_season(batch)
+        level, fitted, seasons = smooth_in_blocks(
+            values, seen, *self._smoothing_constants(batch), self._first_season(batch)
         )
         rest = torch.where(seen, values - fitted, level)
-        outputs, states = stepped(self.recurrent, self._inputs(batch, rest, seen, level))
-        return rest, level, seasons, outputs, states
+        outputs, layers = self.recurrent(self._inputs(batch, rest, seen, level))
+        return rest, level, seasons, outputs, layers
 
-    def _added(
-        self, outputs: Tensor, level: Tensor, season: Tensor, future: Tensor, fixed: Tensor
+    def _combined(
+        self, outputs: Tensor, level: Tensor, season: Tensor, future: Tensor, constant: Tensor
     ) -> Tensor:
-        """Forecasts (K, H, B, Q): level (K, B), season (K, m, B), what the network adds, and what
-        is known ahead, (K, H, B, F).
+        """Forecasts (K, H, B, Q): the sum of level (K, B), season (K, m, B), the network's part,
+        and that of covariates known ahead (K, H, B, F).
         """
-        around = fixed.expand(len(outputs), -1, -1)
-        added = self.head(self.adapt(torch.cat([self.dropout(outputs), around], -1)))
+        constant = constant.expand(len(outputs), -1, -1)
+        added = self.head(self.adapter(torch.cat([self.dropout(outputs), constant], -1)))
         added = added.unflatten(-1, (self.horizon, -1)).transpose(1, 2)
-        if self.known is not None:
-            added = added + self.known(future)
+        if self.covariates is not None:
+            added = added + self.covariates(future)
         ahead = torch.arange(self.horizon, device=level.device) % self.block
-        found: Tensor = added + (level.unsqueeze(1) + season[:, ahead]).unsqueeze(-1)
-        return found
+        combined: Tensor = added + (level.unsqueeze(1) + season[:, ahead]).unsqueeze(-1)
+        return combined
 
-    def _constants(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The smoothing constants (B,) of level and season; of an unknown series, the mean's."""
+    def _smoothing_constants(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
+        """The smoothing constants (B,) of level and season; for a new series, the mean's."""
         new = (batch.series < 0).unsqueeze(-1)
-        known = self.constants[batch.series.clamp(min=0)]
-        alpha, gamma = torch.where(new, self.constants.mean(0), known).sigmoid().unbind(-1)
+        own = self.constants[batch.series.clamp(min=0)]
+        alpha, gamma = torch.where(new, self.constants.mean(0), own).sigmoid().unbind(-1)
         return alpha, gamma * self.seasonal
 
-    def _first_season(self, batch: Batch) -> Tensor:
-        """The season (m, B) that smoothing starts from: how the first two blocks depart from their
-        means, and what was learnt of the series; a step's place counts from the series' start.
+    def _first_season(self, batch: WindowBatch) -> Tensor:
+        """The season (m, B) that smoothing starts from: the departures of the first two blocks from
+        their means, and the series' learnt season; a step's place counts from the series' start.
         """
-        known = self.season[batch.series.clamp(min=0)]
-        season = torch.where((batch.series < 0).unsqueeze(-1), 0.0, known)
+        own = self.season[batch.series.clamp(min=0)]
+        season = torch.where((batch.series < 0).unsqueeze(-1), 0.0, own)
         place = (batch.age[: self.block] % self.block).t()
         return (season.gather(1, place).t() + self._departures(batch)) * self.seasonal
 
-    def _departures(self, batch: Batch) -> Tensor:
+    def _departures(self, batch: WindowBatch) -> Tensor:
         """The mean departure of the first two blocks from their own means, (m, B)."""
         values, seen = (
             part[: 2 * self.block].view(2, self.block, -1) for part in (batch.values, batch.seen)
@@ -159,26 +161,27 @@ class SmoothingNet(ForecastNet):
         apart = torch.where(seen, values - mean, 0)
         return apart.sum(0) / seen.sum(0).clamp(min=1)
 
-    def _inputs(self, batch: Batch, rest: Tensor, seen: Tensor, level: Tensor) -> Tensor:
-        """For each step from the first forecast's on: the last window's values, by level."""
+    def _inputs(self, batch: WindowBatch, rest: Tensor, seen: Tensor, level: Tensor) -> Tensor:
+        """The inputs of each step from the first forecast's on: its window of values, by level."""
         low, high = self.first - 1, self.lookback
         windows = rest.unfold(0, self.window, 1)[self.first - self.window :]
         parts = [windows - level[low:].unsqueeze(-1), seen[low:].unsqueeze(-1).float()]
-        fixed = self._fixed(batch).expand(high - low, -1, -1)
-        return torch.cat([*parts, batch.past[low:high], batch.future[low:high], fixed], -1)
+        constant = self._constant(batch).expand(high - low, -1, -1)
+        return torch.cat([*parts, batch.past[low:high], batch.future[low:high], constant], -1)
 
-    def _fixed(self, batch: Batch) -> Tensor:
+    def _constant(self, batch: WindowBatch) -> Tensor:
+        """The inputs (B, features) that are the same at all steps."""
         return torch.cat([batch.static, self.vectors(batch.series)], -1)
 
 
-def smooth(
+def smooth_in_blocks(
     values: Tensor, seen: Tensor, alpha: Tensor, gamma: Tensor, season: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Exponential smoothing of level and additive season, differentiable, a block at a time.
 
     Values and `seen` are (L, B), with L a whole number of seasons; the constants (B,), the first
-    season (m, B). What was not seen moves neither level nor season. Returns levels (L, B), the
-    season taken from each step (L, B), and the seasons before the first block and after each,
+    season (m, B). Steps that were not seen move neither level nor season. Returns levels (L, B),
+    the season taken from each step (L, B), and the seasons before the first block and after each,
     (L / m + 1, m, B).
 
         level_t = level_{t-1} + alpha (y_t - season_t - level_{t-1})
@@ -186,7 +189,7 @@ def smooth(
 
     >>> y = torch.arange(6.0).unsqueeze(1)
     >>> half = torch.tensor([0.5])
-    >>> smooth(y, y >= 0, half, 0 * half, torch.zeros(2, 1))[0].flatten().tolist()[-2:]
+    >>> smooth_in_blocks(y, y >= 0, half, 0 * half, torch.zeros(2, 1))[0].flatten().tolist()[-2:]
     [3.078125, 4.0390625]
     """
     size = len(season)
@@ -195,15 +198,15 @@ def smooth(
     level = torch.where(first, values[:size] - season, 0).sum(0) / first.sum(0).clamp(min=1)
     levels, fitted, seasons = [], [], [season]
     for low in range(0, len(values), size):
-        y, there = values[low : low + size], seen[low : low + size].float()
-        step = alpha * there
-        # What remains of an earlier level is a product of (1 - alpha), one factor a step.
-        kept = torch.log1p(-step.clamp(max=1 - 1e-6)).cumsum(0)
-        weight = (kept.unsqueeze(1) - kept.unsqueeze(0)).masked_fill(~lower, -torch.inf).exp()
-        within = kept.exp() * level + (weight * (step * (y - season))).sum(1)
-        levels.append(within)
+        y, present = values[low : low + size], seen[low : low + size].float()
+        share = alpha * present
+        # An earlier level remains by a product of (1 - alpha), one factor a step.
+        decay = torch.log1p(-share.clamp(max=1 - 1e-6)).cumsum(0)
+        weight = (decay.unsqueeze(1) - decay.unsqueeze(0)).masked_fill(~lower, -torch.inf).exp()
+        own_levels = decay.exp() * level + (weight * (share * (y - season))).sum(1)
+        levels.append(own_levels)
         fitted.append(season)
-        season = season + gamma * there * (y - within - season)
-        level = within[-1]
+        season = season + gamma * present * (y - own_levels - season)
+        level = own_levels[-1]
         seasons.append(season)
     return torch.cat(levels), torch.cat(fitted), torch.stack(seasons)

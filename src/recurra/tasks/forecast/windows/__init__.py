@@ -1,1 +1,1 @@
-"""Windows cut from panels: splits, scaling, calendar features."""
+"""Windows cut from panels: splits, scaling, batches."""

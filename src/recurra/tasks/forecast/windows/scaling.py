@@ -1,74 +1,104 @@
-"""Values as a network sees them: transformed, and scaled by what a window's look-back holds."""
+"""Scaling: transforms of values, and the scale of a window by its look-back."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recurra.data.series.panel import Panel
 from recurra.errors import DataError
 
-__all__ = ["Usual", "mean_change", "scale_of", "transformed", "untransformed"]
+__all__ = [
+    "SeriesScale",
+    "mean_change",
+    "series_scale",
+    "transformed",
+    "untransformed",
+    "window_scale",
+]
 
 Floats = NDArray[np.float64]
 
 _LEAST = 1e-9
-"""A deviation is at least this share of the values' size: below it there is only rounding."""
+"""A smaller deviation, as a share of the values' size, is taken for rounding; not tuned."""
+
+_MOST_LOGARITHM = 700.0
+"""The exponential of more overflows float64; no quantile of real data lies there."""
 
 
-class Usual(NamedTuple):
-    """Mean and standard deviation (N,) of whole series, transformed: what a window goes by that has
-    none of its own. NaN and 0 for a series without a value.
+class SeriesScale(NamedTuple):
+    """Mean and standard deviation (N,) of whole series, transformed: the fallback of a window
+    without its own. NaN and 0 for a series without a value.
     """
 
     centre: Floats
     spread: Floats
 
-    def of(self, series: NDArray[np.int64]) -> "Usual":
-        """Those of some series."""
-        return Usual(self.centre[series], self.spread[series])
+    def of(self, series: NDArray[np.int64]) -> "SeriesScale":
+        """The scales of some series."""
+        return SeriesScale(self.centre[series], self.spread[series])
 
 
-def transformed(values: Floats, how: str) -> Floats:
-    """Values (any shape, NaN where missing) as `how` says: none, log or log1p; DataError."""
-    if how == "none":
+def series_scale(
+    panel: Panel, transform: str, limit: NDArray[np.int64] | None = None
+) -> SeriesScale:
+    """Mean and deviation of each series before its limit (N,), or as a whole."""
+    y = transformed(panel.y, transform)
+    series = np.repeat(np.arange(len(panel)), panel.lengths)
+    row = np.arange(len(y)) - panel.offsets[series]
+    counts = np.isfinite(y) & (row < (panel.lengths if limit is None else limit)[series])
+    series, y = series[counts], y[counts]
+    size = np.bincount(series, minlength=len(panel))
+    sums = np.bincount(series, y, minlength=len(panel))
+    mean = np.divide(sums, size, out=np.full(len(panel), np.nan), where=size > 0)
+    squares = np.bincount(series, (y - mean[series]) ** 2, minlength=len(panel))
+    spread = np.sqrt(squares / np.maximum(size, 1))
+    # A constant series has no deviation, whatever its mean was rounded to.
+    varies = np.zeros(len(panel), bool)
+    varies[series[1:][(np.diff(series) == 0) & (np.diff(y) != 0)]] = True
+    return SeriesScale(mean, np.where(varies, spread, 0.0))
+
+
+def transformed(values: Floats, transform: str) -> Floats:
+    """Values (any shape, NaN where missing) transformed by "none", "log" or "log1p"; DataError."""
+    if transform == "none":
         return values
     lowest = float(np.nanmin(values)) if np.isfinite(values).any() else 1.0
-    if lowest < 0 or (how == "log" and lowest == 0):
-        allowed = "above 0" if how == "log" else "0 or more"
+    if lowest < 0 or (transform == "log" and lowest == 0):
+        allowed = "above 0" if transform == "log" else "0 or more"
         raise DataError(
-            f"transform = {how!r} needs values {allowed}, and the lowest is {lowest:g}; choose "
-            "another transform, or none."
+            f"transform = {transform!r} needs values {allowed}, and the lowest is {lowest:g}; "
+            "choose another transform, or none."
         )
-    return np.log(values) if how == "log" else np.log1p(values)
+    return np.log(values) if transform == "log" else np.log1p(values)
 
 
-def untransformed(values: Floats, how: str) -> Floats:
-    """Back to the scale of the data."""
-    if how == "none":
+def untransformed(values: Floats, transform: str) -> Floats:
+    """Transformed values back on the scale of the data."""
+    if transform == "none":
         return values
-    # Beyond this a float64 overflows; no quantile of real data lies there.
-    capped = np.minimum(values, 700.0)
-    return np.exp(capped) if how == "log" else np.expm1(capped)
+    capped = np.minimum(values, _MOST_LOGARITHM)
+    return np.exp(capped) if transform == "log" else np.expm1(capped)
 
 
-def scale_of(context: Floats, usual: Usual, how: str) -> tuple[Floats, Floats]:
+def window_scale(lookback: Floats, usual: SeriesScale, scaling: str) -> tuple[Floats, Floats]:
     """Location and scale (B,) of windows by their look-back (L, B), NaN where nothing was seen.
 
-    What is `usual` of each series (B,) stands in where the look-back has no value, or no deviation.
+    The `usual` scale of each series (B,) is taken where the look-back has no value or no deviation.
     """
     # A window without a value is at its series' mean, as if it had been seen once.
-    context = np.where(np.isfinite(context).any(0), context, np.nan_to_num(usual.centre))
-    spread, seen = usual.spread, np.isfinite(context)
+    lookback = np.where(np.isfinite(lookback).any(0), lookback, np.nan_to_num(usual.centre))
+    spread, seen = usual.spread, np.isfinite(lookback)
     count = seen.sum(0)
-    filled = np.where(seen, context, 0.0)
+    filled = np.where(seen, lookback, 0.0)
     mean, size = filled.sum(0) / count, np.abs(filled).sum(0) / count
-    if how == "none":
+    if scaling == "none":
         return np.zeros_like(mean), np.ones_like(mean)
-    if how == "mean":
+    if scaling == "mean":
         return np.zeros_like(mean), _positive(size, spread, size)
-    if how == "last":
+    if scaling == "last":
         return _last(filled, seen), _positive(spread, spread, size)
-    deviation = np.sqrt((np.where(seen, context - mean, 0.0) ** 2).sum(0) / count)
+    deviation = np.sqrt((np.where(seen, lookback - mean, 0.0) ** 2).sum(0) / count)
     return mean, _positive(deviation, spread, size)
 
 
@@ -87,13 +117,14 @@ def _last(filled: Floats, seen: NDArray[np.bool_]) -> Floats:
 
 
 def mean_change(values: Floats, seen: NDArray[np.bool_]) -> Floats:
-    """The mean absolute change from step to step (B,) of windows (L, B), where both were seen;
-    0 where there is none.
+    """The mean absolute change from step to step (B,) of windows (L, B), where both were seen.
+
+    0 where there is no such change.
 
     >>> mean_change(np.array([[1.0], [4.0], [3.0]]), np.ones((3, 1), bool))
     array([2.])
     """
     both = seen[1:] & seen[:-1]
     total: Floats = np.where(both, np.abs(np.diff(values, axis=0)), 0.0).sum(0)
-    found: Floats = total / np.maximum(both.sum(0), 1)
-    return found
+    mean: Floats = total / np.maximum(both.sum(0), 1)
+    return mean

@@ -1,0 +1,213 @@
+"""Suites of layers: whole sequences, a user's own cell, and single steps."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+import recurra.nn
+from recurra.bench.catalogue import RECURRA, TORCH
+from recurra.bench.measurement import (
+    FORWARD,
+    TRAINING,
+    Point,
+    PointResult,
+    SuitePlan,
+    forward_run,
+    leaf,
+    operations,
+    timed,
+    training_run,
+)
+from recurra.cells import PeepholeLSTM
+from recurra.nn import LSTM, Recurrent
+
+__all__ = [
+    "EagerPeephole",
+    "inference",
+    "layers",
+    "own",
+    "packed",
+    "pair",
+    "ragged_lengths",
+    "steps",
+]
+
+
+def pair(name: str, size: int) -> dict[str, nn.Module]:
+    """torch's layer of that name and Recurra's, with the same weights."""
+    theirs, ours = getattr(nn, name)(size, size), getattr(recurra.nn, name)(size, size)
+    ours.load_state_dict(theirs.state_dict())
+    return {TORCH: theirs, RECURRA: ours}
+
+
+def layers(plan: SuitePlan) -> Iterator[PointResult]:
+    """Measure training steps and forward passes."""
+    for layer in plan.layers:
+        for point in plan.points(layer):
+            yield _padded(point, plan)
+
+
+def inference(plan: SuitePlan) -> Iterator[PointResult]:
+    """Measure forward passes alone."""
+    for layer in plan.layers:
+        for point in plan.points(layer):
+            if point.work == FORWARD:
+                yield _padded(point, plan)
+
+
+def packed(plan: SuitePlan) -> Iterator[PointResult]:
+    """Measure training steps and forward passes of packed sequences of unsorted lengths."""
+    for layer in plan.layers:
+        for point in plan.points(layer):
+            yield _packed(point, plan)
+
+
+def _padded(point: Point, plan: SuitePlan) -> PointResult:
+    x = leaf(torch.randn(point.steps, point.batch, point.size), point.work, plan)
+    runs = {
+        name: _run(point.work, module, x, x, lambda y: y)
+        for name, module in pair(point.layer, point.size).items()
+    }
+    return timed(point, runs, _count(point, point.steps * point.batch, plan), plan)
+
+
+def _packed(point: Point, plan: SuitePlan) -> PointResult:
+    lengths = ragged_lengths(point.batch, point.steps)
+    padded = torch.randn(point.steps, point.batch, point.size)
+    sequences = pack_padded_sequence(padded, lengths, enforce_sorted=False)
+    sequences = sequences._replace(data=leaf(sequences.data, point.work, plan))
+    runs = {
+        name: _run(point.work, module, sequences, sequences.data, lambda y: y.data)
+        for name, module in pair(point.layer, point.size).items()
+    }
+    return timed(point, runs, _count(point, int(lengths.sum()), plan), plan)
+
+
+def ragged_lengths(batch: int, steps: int) -> Tensor:
+    """Lengths drawn evenly from 1 to `steps`, always the same, one of them `steps`."""
+    lengths = torch.randint(1, steps + 1, (batch,), generator=torch.Generator().manual_seed(0))
+    lengths[batch // 2] = steps
+    return lengths
+
+
+def _run(
+    work: str,
+    module: nn.Module,
+    x: Tensor | PackedSequence,
+    data: Tensor,
+    outputs: Callable[[Any], Tensor],
+) -> Callable[[], None]:
+    if work == FORWARD:
+        return forward_run(lambda: module(x))
+    gradient = torch.randn_like(data)
+    return training_run(module, data, lambda: outputs(module(x)[0]), gradient)
+
+
+def _count(point: Point, rows: int, plan: SuitePlan) -> float:
+    return operations(point.layer, point.work, rows, point.size, input_gradient=plan.input_gradient)
+
+
+def own(plan: SuitePlan) -> Iterator[PointResult]:
+    """Measure training steps and forward passes of an LSTM with peepholes."""
+    for layer in plan.layers:
+        for point in plan.points(layer):
+            yield _own(point, plan)
+
+
+def _own(point: Point, plan: SuitePlan) -> PointResult:
+    ours = Recurrent(PeepholeLSTM, point.size, point.size)
+    modules = {
+        "eager loop": EagerPeephole(ours),
+        RECURRA: ours,
+        "Recurra LSTM": LSTM(point.size, point.size),
+    }
+    x = leaf(torch.randn(point.steps, point.batch, point.size), point.work, plan)
+    runs = {name: _run(point.work, module, x, x, lambda y: y) for name, module in modules.items()}
+    # The products of peepholes have H operations where others have H * H: they aren't counted.
+    return timed(point, runs, _count(point, point.steps * point.batch, plan), plan)
+
+
+class EagerPeephole(nn.Module):
+    """An LSTM with peepholes as a fast loop of torch operations: `y, (h, c) = layer(x)`.
+
+    The products of all gates are one, and those of the input one for all steps. x (T, B, I). The
+    weights are copied from `layer`, a `Recurrent(PeepholeLSTM, ...)`.
+    """
+
+    def __init__(self, layer: Recurrent) -> None:
+        super().__init__()
+        self.hidden_size = layer.hidden_size
+        weights = {name: value.detach() for name, value in layer.named_parameters()}
+        self.W, self.U, self.b, self.p = (
+            nn.Parameter(weights[f"{name}_l0"].clone()) for name in ("W", "U", "b", "p")
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Outputs (T, B, H) and the last states, from zeros."""
+        h = c = x.new_zeros(x.shape[1], self.hidden_size)
+        recurrent = self.U.t()
+        p_i, p_f, p_o = self.p.chunk(3)
+        outputs = []
+        for products in nn.functional.linear(x, self.W, self.b).unbind():
+            i, f, g, o = torch.addmm(products, h, recurrent).chunk(4, dim=1)
+            i, f = torch.addcmul(i, p_i, c).sigmoid(), torch.addcmul(f, p_f, c).sigmoid()
+            c = f * c + i * g.tanh()
+            o = torch.addcmul(o, p_o, c).sigmoid()
+            h = o * c.tanh()
+            outputs.append(h)
+        return torch.stack(outputs), (h, c)
+
+
+STREAMED = "LSTM"
+"""The layer whose single step is measured."""
+
+
+def steps(plan: SuitePlan) -> Iterator[PointResult]:
+    """Measure one step of a layer of each size, then a training step of a loop over each cell."""
+    if STREAMED in plan.layers:
+        for size in plan.grid.sizes:
+            yield _one_step(Point(STREAMED, "one step", 1, 1, size), plan)
+    for layer in plan.layers:
+        for batch, length, size in plan.grid.points():
+            point = Point(f"{layer}Cell", "training loop", batch, length, size)
+            yield _loop(layer, point, plan)
+
+
+def _one_step(point: Point, plan: SuitePlan) -> PointResult:
+    x, state = torch.randn(1, 1, point.size), torch.randn(2, 1, 1, point.size)
+    states = (state[0], state[1])
+    runs = {
+        name: _step_run(module, x, states) for name, module in pair(STREAMED, point.size).items()
+    }
+    return timed(point, runs, operations(STREAMED, FORWARD, 1, point.size), plan)
+
+
+def _step_run(module: nn.Module, x: Tensor, states: tuple[Tensor, Tensor]) -> Callable[[], None]:
+    return forward_run(lambda: module(x, states))
+
+
+def _loop(layer: str, point: Point, plan: SuitePlan) -> PointResult:
+    x = leaf(torch.randn(point.steps, point.batch, point.size), TRAINING, plan)
+    runs = {
+        name: _loop_run(getattr(library, point.layer)(point.size, point.size), x)
+        for name, library in ((TORCH, nn), (RECURRA, recurra.nn))
+    }
+    rows = point.steps * point.batch
+    wanted = plan.input_gradient
+    count = operations(layer, TRAINING, rows, point.size, input_gradient=wanted)
+    return timed(point, runs, count, plan)
+
+
+def _loop_run(cell: nn.Module, x: Tensor) -> Callable[[], None]:
+    def outputs() -> Tensor:
+        state: Any = None
+        hidden = []
+        for row in x:
+            state = cell(row, state)
+            hidden.append(state[0] if isinstance(state, tuple) else state)
+        return torch.stack(hidden)
+
+    return training_run(cell, x, outputs, torch.randn_like(x))

@@ -1,0 +1,226 @@
+"""The findings of a comparison: table, pictures and page, as far as its trainings have come."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recurra.compare.comparison import Comparison
+from recurra.compare.contests import Figures
+from recurra.compare.outcomes import CellResult, Folder, Reach, mean, spread
+from recurra.errors import MissingExtra
+from recurra.plots import (
+    ComparedCurves,
+    image,
+    plot_compared,
+    plot_flow,
+    plot_table,
+    require_matplotlib,
+    svg,
+)
+from recurra.reports import Picture, Section, TextTable, report
+
+if TYPE_CHECKING:
+    from recurra.plots import Figure
+
+__all__ = ["Findings", "comparison_table", "number", "write_findings"]
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The cells of a comparison with the outcomes that there are so far."""
+
+    comparison: Comparison
+    facts: Figures
+    results: Sequence[CellResult]
+
+    @property
+    def missing(self) -> int:
+        """The number of trainings that have not ended yet."""
+        return sum(len(result.entry.trials) - len(result.outcomes) for result in self.results)
+
+
+def write_findings(folder: Folder, findings: Findings) -> None:
+    """Replace table, pictures and page by those of the outcomes that there are so far.
+
+    Without matplotlib there are no pictures, and the page says how to install it.
+    """
+    table = comparison_table(findings)
+    rows = [result.as_json(findings.facts) for result in findings.results]
+    published = [vars(figure) for figure in findings.facts.published]
+    chance = findings.facts.chance
+    folder.write_json("table.json", {"rows": rows, "by chance": chance, "published": published})
+    folder.write("table.md", f"{table.markdown()}\n".encode())
+    title = (
+        f"{findings.facts.title}: {', '.join(result.entry.label for result in findings.results)}"
+    )
+    sections = [Section("", table), *_pictures(folder, findings, table), *_diverged(findings)]
+    folder.write("report.html", report(title, sections).encode())
+
+
+def _pictures(folder: Folder, findings: Findings, table: TextTable) -> list[Section]:
+    """Write the pictures as files; return those of the page, or the sentence about matplotlib."""
+    try:
+        require_matplotlib()
+    except MissingExtra as absent:
+        return [Section("Pictures", {"": absent})]
+    curves = _curves(findings)
+    for suffix in (".svg", ".png"):
+        folder.write(f"curves{suffix}", image(curves, suffix))
+    drawn = plot_table(table.columns, table.rows, table.others, table.notes)
+    folder.write("table.png", image(drawn, ".png"))
+    sections = [Section("Learning curves", Picture(svg(curves)))]
+    for name, when in (("flow_at_start.png", "before"), ("flow.png", "after")):
+        if reaches := _reaches(findings, when):
+            figure = plot_flow(
+                {label: reach.norms for label, reach in reaches.items()},
+                f"{findings.facts.title}, {when} training",
+                strides={label: reach.stride for label, reach in reaches.items()},
+                order=[result.entry.label for result in findings.results],
+            )
+            folder.write(name, image(figure, ".png"))
+            sections.append(Section(f"Gradient flow {when} training", Picture(svg(figure))))
+    return sections
+
+
+def _curves(findings: Findings) -> "Figure":
+    """Learning curves of all cells, with chance and published figures as levels."""
+    facts = findings.facts
+    levels = [] if facts.chance_loss is None else [(facts.chance_loss, "by chance")]
+    published = facts.published if facts.measure == "loss" else ()
+    levels += [(figure.value, f"{figure.name} {figure.value:.3g}") for figure in published]
+    contenders = [
+        ComparedCurves(
+            result.entry.label,
+            [outcome.curve for outcome in result.finished],
+            [outcome.curve for outcome in result.outcomes if outcome.diverged is not None],
+        )
+        for result in findings.results
+    ]
+    return plot_compared(
+        contenders,
+        levels,
+        title=f"{facts.title}: {_budget(findings.comparison)}",
+        unit=f"validation {facts.loss}",
+        source=published[0].source if published else "",
+    )
+
+
+def _budget(comparison: Comparison) -> str:
+    size = (
+        f"{comparison.parameters:,} parameters"
+        if comparison.parameters
+        else f"{comparison.hidden} hidden units"
+    )
+    return f"{size}, {comparison.seeds} seed{'s' if comparison.seeds > 1 else ''}"
+
+
+def _reaches(findings: Findings, when: str) -> dict[str, Reach]:
+    """The gradient's reach of each cell that has one, before or after training."""
+    reaches = {
+        result.entry.label: result.horizon if when == "after" else result.horizon_at_start
+        for result in findings.results
+    }
+    return {label: reach for label, reach in reaches.items() if reach is not None}
+
+
+def _diverged(findings: Findings) -> list[Section]:
+    diverged = {
+        outcome.name: outcome.diverged
+        for result in findings.results
+        for outcome in result.outcomes
+        if outcome.diverged is not None
+    }
+    return [Section("Diverged", diverged)] if diverged else []
+
+
+def comparison_table(findings: Findings) -> TextTable:
+    """The table of the outcomes that there are so far."""
+    facts = findings.facts
+    columns = (
+        "cell",
+        "H",
+        "parameters",
+        facts.quality,
+        "best seed",
+        "steps/s",
+        "memory, MiB",
+        "minutes",
+        "horizon",
+    )
+    others = []
+    if facts.chance is not None:
+        others.append(("by chance", _known_number(facts.chance, facts)))
+    others += [(f"{p.name} ({p.source})", _known_number(p.value, facts)) for p in facts.published]
+    gap = len(columns) - 4
+    return TextTable(
+        columns,
+        [_cells(result, facts) for result in findings.results],
+        [(name, "", "", value, *[""] * gap) for name, value in others],
+        _notes(findings),
+    )
+
+
+def number(value: float, facts: Figures, digits: int = 3) -> str:
+    """A figure of the problem's measure as text: a percentage, or a loss to so many digits."""
+    return f"{value:.1%}" if facts.measure == "accuracy" else f"{value:#.{digits}g}"
+
+
+def _known_number(value: float, facts: Figures) -> str:
+    """As `number`, without digits that a published figure doesn't have."""
+    return number(value, facts) if facts.measure == "accuracy" else f"{value:.3g}"
+
+
+def _quality(result: CellResult, facts: Figures) -> str:
+    """Mean and standard deviation over seeds, with the number of trainings that diverged."""
+    values = result.quality(facts.measure)
+    of_all = f"{result.diverged} of {len(result.outcomes)} diverged"
+    centre, width = mean(values), spread(values)
+    if centre is None:
+        return of_all if result.diverged else "-"
+    text = number(centre, facts) + ("" if width is None else f" ± {number(width, facts, digits=2)}")
+    return f"{text} ({of_all})" if result.diverged else text
+
+
+def _cells(result: CellResult, facts: Figures) -> tuple[str, ...]:
+    values = result.quality(facts.measure)
+    best = (max if facts.measure == "accuracy" else min)(values, default=None)
+    return (
+        result.entry.label,
+        str(result.entry.hidden),
+        f"{result.entry.parameters:,}",
+        _quality(result, facts),
+        "-" if best is None else number(best, facts),
+        "-" if result.steps_per_second is None else f"{result.steps_per_second:.3g}",
+        "-" if result.bytes is None else f"{result.bytes / MIB:.0f}",
+        "-" if result.minutes is None else f"{result.minutes:.1f}",
+        _horizon(result.horizon_at_start, result.horizon),
+    )
+
+
+def _horizon(start: Reach | None, end: Reach | None) -> str:
+    if start is None and end is None:
+        return "-"
+    before, after = ("?" if reach is None else str(reach) for reach in (start, end))
+    return f"{before} → {after}"
+
+
+def _notes(findings: Findings) -> list[str]:
+    facts, comparison = findings.facts, findings.comparison
+    seeds = comparison.seeds
+    over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
+    direction = "higher" if facts.measure == "accuracy" else "lower"
+    budget = [f"{comparison.steps:,} steps"] if comparison.steps else []
+    budget += [f"{comparison.minutes:g} minutes"] if comparison.minutes else []
+    first = ", whichever comes first" if len(budget) > 1 else ""
+    notes = [
+        f"{facts.title}; {' or '.join(budget)} for each training{first}",
+        f"{facts.quality}: {over}, {direction} is better, with the best weights by validation",
+        "horizon: steps back from the loss at which 1 % of the gradient's start is left, before → "
+        "after training; ≥: more is left at the largest distance",
+        "memory: the process's highest, above its memory after one small training step",
+    ]
+    if findings.missing:
+        notes.append(f"{findings.missing} trainings have not ended yet")
+    return notes

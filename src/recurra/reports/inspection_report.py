@@ -1,0 +1,207 @@
+"""Sections of a report that show an inspection, and the gradient flow of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from recurra.errors import MissingExtra
+from recurra.insight.inspection import Inspection
+from recurra.insight.verdicts import LayerInsight
+from recurra.plots import (
+    UnfoldedRow,
+    plot_dynamics,
+    plot_flow,
+    plot_gates,
+    plot_heat,
+    plot_unfolded,
+    require_matplotlib,
+)
+from recurra.reports.html_page import Section, TextTable, drawn_section
+
+if TYPE_CHECKING:
+    from recurra.plots import Figure
+
+__all__ = ["COLUMNS", "inspection_sections", "layer_row", "watched_sections"]
+
+COLUMNS = (
+    "layer",
+    "cell",
+    "horizon",
+    "gradient",
+    "radius",
+    "exponent",
+    "dimension",
+    "saturated",
+)
+UNFOLDED = 12
+"""The unfolded network shows so many steps, the last."""
+
+
+def layer_row(layer: LayerInsight) -> tuple[str, ...]:
+    """The figures of a layer as text, by `COLUMNS`.
+
+    Radius is the mean spectral radius of a step's Jacobian, exponent the largest Lyapunov exponent,
+    dimension the Kaplan-Yorke dimension; saturated are the shares of values near their limits.
+    """
+    horizon, dynamics = layer.flow.horizon, layer.dynamics
+    saturated = ", ".join(f"{s.name} {s.share:.0%}" for s in layer.activity.saturation)
+    figures = ("", "", "")
+    if dynamics is not None:
+        spectrum = dynamics.spectrum
+        dimension = "?" if spectrum.dimension != spectrum.dimension else f"{spectrum.dimension:.1f}"
+        figures = (f"{dynamics.mean_radius:.3f}", f"{spectrum.largest:+.3f}", dimension)
+    return (layer.name, layer.flow.cell, str(horizon), horizon.pace, *figures, saturated)
+
+
+def inspection_sections(
+    inspection: Inspection,
+    labels: Sequence[str] = (),
+    output: Tensor | None = None,
+    predictions: Sequence[str] = (),
+    row: int = 0,
+) -> list[Section]:
+    """The sections that show an inspection, of any task; pictures are of one row of the batch.
+
+    Where the task has them: `labels` name the row's steps, `output` (T, size) is the network's
+    output for the row, and `predictions` are its predictions as text, step by step. Without
+    matplotlib a sentence takes the pictures' place.
+    """
+    verdicts = [(v.layer, v.severity, v.text, v.remedy) for v in inspection.verdicts]
+    columns = ("layer", "severity", "finding", "remedy")
+    layers = [layer_row(layer) for layer in inspection.layers]
+    sections = [
+        Section("Verdicts", TextTable(columns, verdicts, text_columns=len(columns))),
+        Section("Layers", TextTable(COLUMNS, layers, text_columns=len(COLUMNS))),
+    ]
+    if inspection.clipped is not None:
+        sections.append(Section("Clipping", {"steps clipped": f"{inspection.clipped:.1%}"}))
+    try:
+        require_matplotlib()
+    except MissingExtra as absent:
+        return [*sections, Section("Pictures", {"": absent})]
+    return sections + _pictures(inspection, labels, output, predictions, row)
+
+
+def _pictures(
+    inspection: Inspection,
+    labels: Sequence[str],
+    output: Tensor | None,
+    predictions: Sequence[str],
+    row: int,
+) -> list[Section]:
+    return [
+        drawn_section(
+            "Gradient flow",
+            lambda: plot_flow(_flow(inspection), strides=_strides(inspection)),
+            "Norm of the gradient with respect to each layer's state, by distance from the loss. "
+            "The dot marks the horizon, where 1 % of the gradient's start is left.",
+        ),
+        drawn_section(
+            "The network unfolded in time",
+            lambda: plot_unfolded(
+                _unfolded(inspection, output, row), labels[-UNFOLDED:], predictions[-UNFOLDED:]
+            ),
+            "Squares are the units that vary most, coloured by value. The thicker an arrow along "
+            "time, the more of the gradient passes it.",
+        ),
+        *(
+            drawn_section(
+                f"Activity of {layer.name}",
+                _gates(inspection, layer, labels, row),
+                "Each line is a unit, the least active at the bottom; each column is a step.",
+            )
+            for layer in inspection.layers
+        ),
+        drawn_section(
+            "Dynamics",
+            lambda: plot_dynamics(*_dynamics(inspection)),
+            "Left, the effect of one step on a small change of the states: thick lines are the "
+            "spectral radius of its Jacobian, thin lines its norm. Right, the effect of all steps "
+            "together: an exponent above 0 means that small changes grow.",
+        ),
+    ]
+
+
+def _flow(inspection: Inspection) -> dict[str, list[float]]:
+    return {_memory(x): x.flow.longest.by_distance[0].tolist() for x in inspection.layers}
+
+
+def _strides(inspection: Inspection) -> dict[str, int]:
+    return {_memory(layer): layer.flow.longest.stride for layer in inspection.layers}
+
+
+def _memory(layer: LayerInsight) -> str:
+    return f"{layer.name} ({layer.flow.longest.name})"
+
+
+def _gates(
+    inspection: Inspection, layer: LayerInsight, labels: Sequence[str], row: int
+) -> Callable[[], Figure]:
+    """A function that draws the gates and the memory of a layer."""
+    gates = [s.name for s in layer.activity.saturation if s.kind == "sigmoid"]
+    names = dict.fromkeys([*gates, layer.flow.longest.name])
+    values = inspection.values[layer.name]
+    shown = {name: _of_row(inspection, values[name], row) for name in names}
+    steps = len(next(iter(shown.values())))
+    fitting = labels if len(labels) == steps else ()
+    return lambda: plot_gates(shown, fitting, f"{layer.name}: gates and memory")
+
+
+def _of_row(inspection: Inspection, values: Tensor, row: int) -> Tensor:
+    """Values (T, B, size) of one row, without padding: (steps, size)."""
+    return values[: int(inspection.lengths[row]), row].detach().cpu()
+
+
+def _unfolded(inspection: Inspection, output: Tensor | None, row: int) -> list[UnfoldedRow]:
+    """Rows of the last steps: the input, each layer that runs at its steps, the output."""
+    steps = int(inspection.lengths[row])
+    inputs = inspection.inputs[inspection.layers[0].name]
+    rows = [UnfoldedRow("input", _of_row(inspection, inputs, row)[-UNFOLDED:])]
+    for layer in inspection.layers:
+        if _run_together(inspection, layer):
+            memory, state = layer.flow.longest, layer.flow.states[0].name
+            values = _of_row(inspection, inspection.values[layer.name][state], row)
+            gradient = memory.over_time[0].repeat_interleave(memory.stride)[:steps].cpu()
+            shown = (values[-UNFOLDED:], gradient[-UNFOLDED:])
+            rows.append(UnfoldedRow(layer.name, *shown, layer.flow.reverse))
+    if output is not None:
+        rows.append(UnfoldedRow("output", output[:steps][-UNFOLDED:].detach().cpu()))
+    return rows
+
+
+def _run_together(inspection: Inspection, layer: LayerInsight) -> bool:
+    """Check whether a layer runs at the steps of the first one, apart from a dilation's padding."""
+    first = inspection.layers[0]
+    apart = len(inspection.inputs[first.name]) - len(inspection.inputs[layer.name])
+    return abs(apart) < max(first.flow.longest.stride, layer.flow.longest.stride)
+
+
+def _dynamics(inspection: Inspection) -> tuple[Any, Any]:
+    found = [layer.dynamics for layer in inspection.layers if layer.dynamics is not None]
+    curves = {
+        d.name: (d.times.tolist(), d.radius.nanmean(0).tolist(), d.norm.nanmean(0).tolist())
+        for d in found
+    }
+    return curves, {d.name: d.spectrum.exponents.tolist() for d in found}
+
+
+def watched_sections(lines: Sequence[Mapping[str, Any]]) -> list[Section]:
+    """The lines of a run's gradients.jsonl as a heat map, if any covers two steps or more.
+
+    Without matplotlib a sentence takes the picture's place.
+
+    Example:
+        >>> watched_sections([])
+        []
+    """
+    long = [line for line in lines if len(line["norms"]) > 1 and line["norms"][0] > 0]
+    if not long:
+        return []
+    caption = (
+        "The share of the gradient at a layer's last step in a window that is left so many steps "
+        "back in time. The line is the horizon, where 1 % is left."
+    )
+    return [drawn_section("Gradient flow during training", lambda: plot_heat(long, ""), caption)]

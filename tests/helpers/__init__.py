@@ -1,0 +1,1 @@
+"""Oracles, toy cells and models that several tests share."""

@@ -1,0 +1,89 @@
+"""Sections of an inspection, for models of any task, and of a training's gradient flow."""
+
+import importlib.util
+import re
+
+import pytest
+import torch
+
+from recurra.insight import inspect_model
+from recurra.nn import LSTM, Layer, Stack
+from recurra.reports import Picture, inspection_sections, report, watched_sections
+from recurra.reports.inspection_report import _gates, _unfolded
+
+TITLES = ["Verdicts", "Layers"]
+
+
+@torch.no_grad()
+def forgetful():
+    """An LSTM whose forget gates are closed."""
+    layer = LSTM(3, 4).double()
+    for parameter in layer.parameters():
+        parameter.mul_(0.3)
+    layer.bias_ih_l0.view(4, 4)[1] = -3.0
+    return layer
+
+
+@pytest.fixture(scope="module")
+def inspection():
+    x = torch.randn(16, 2, 3, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+    return inspect_model(forgetful(), x)
+
+
+def test_an_inspection_as_sections(inspection):
+    sections = inspection_sections(inspection, list("abcdefghijklmnop"), torch.rand(16, 2))
+    assert [s.title for s in sections] == [
+        *TITLES, "Gradient flow", "The network unfolded in time", "Activity of layer", "Dynamics",
+    ]  # fmt: skip
+    assert all(isinstance(s.content, Picture) for s in sections[2:])
+    assert "initialise the forget gate f open" in report("x", sections[:2])
+
+
+def test_a_task_without_labels_outputs_or_predictions(inspection):
+    page = report("x", inspection_sections(inspection))
+    assert page.count("<svg") == 4
+    assert "<!-- output -->" not in page
+
+
+def test_pictures_are_of_the_steps_of_a_row(inspection):
+    assert len(_unfolded(inspection, None, 0)[0].values) == 12
+    x, lengths = torch.randn(9, 2, 3, dtype=torch.double), torch.tensor([9, 5])
+    found = inspect_model(forgetful(), {"input": x, "lengths": lengths})
+    rows = _unfolded(found, torch.rand(9, 2), 1)
+    assert [len(row.values) for row in rows] == [5, 5, 5]
+    assert torch.equal(rows[0].values, x[:5, 1])
+    heat = _gates(found, found.layers[0], list("abcde"), 1)()
+    assert heat.axes[0].images[0].get_array().shape == (4, 5)
+
+
+def test_a_dilated_layer_is_shown_step_by_step():
+    torch.manual_seed(0)
+    stack = Stack(3, [Layer("gru", 4), Layer("gru", 4, dilation=2)])
+    x = torch.randn(7, 2, 3)
+    found = inspect_model(stack, x)
+    assert [tuple(values["h"].shape) for values in found.values.values()] == [(7, 2, 4), (8, 2, 4)]
+    rows = _unfolded(found, None, 1)
+    assert [len(row.values) for row in rows] == [7, 7, 7]
+    assert len(rows[2].gradient) == 7
+    torch.testing.assert_close(rows[2].values, stack(x)[0][:, 1].detach())
+
+
+def falling(factor, count=20):
+    norms = [3 * factor**d for d in range(count)]
+    line = {"layer": "layer", "distances": list(range(count)), "norms": norms}
+    return [{"step": step, **line} for step in (0, 50, 100)]
+
+
+def test_a_training_as_a_section():
+    (section,) = watched_sections(falling(0.5))
+    assert section.title == "Gradient flow during training"
+    assert section.content.svg.startswith("<svg")
+    assert not re.search(r'href="(?!#|data:)', section.content.svg)
+    assert watched_sections([]) == watched_sections(falling(0.5, count=1)) == []
+
+
+def test_without_matplotlib_a_sentence_stands_there(inspection, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    page = report("x", inspection_sections(inspection) + watched_sections(falling(0.5)))
+    assert "<svg" not in page
+    assert page.count("pip install &#x27;recurra[plot]&#x27;") == 2
