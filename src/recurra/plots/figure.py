@@ -23,11 +23,11 @@ __all__ = [
     "add_title",
     "image",
     "line_style",
-    "literal",
     "new_figure",
     "require_matplotlib",
     "styled",
     "svg",
+    "verbatim",
     "visible",
 ]
 
@@ -147,11 +147,11 @@ def _saved(figure: Figure, kind: str, **how: Any) -> bytes:
     return file.getvalue()
 
 
-def literal(text: str) -> str:
+def verbatim(text: str) -> str:
     """A text that is drawn as it is: a dollar sign would start mathematics."""
     return text.replace("$", r"\$")
 
 
 def visible(label: str) -> str:
     """A token as it is drawn, with visible spaces, tabs and line ends."""
-    return literal(label.replace("\n", "↵").replace("\t", "→").replace(" ", "·"))
+    return verbatim(label.replace("\n", "↵").replace("\t", "→").replace(" ", "·"))

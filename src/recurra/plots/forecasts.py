@@ -15,9 +15,9 @@ from recurra.plots.figure import (
     INK,
     PAPER,
     add_title,
-    literal,
     new_figure,
     styled,
+    verbatim,
 )
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def plot_forecasts(series: Sequence[ForecastSeries], title: str = "", unit: str 
     for axes in panels[len(series) :]:
         axes.axis("off")
     _add_legend(figure, panels[: len(series)])
-    add_title(figure, literal(title))
+    add_title(figure, verbatim(title))
     return figure
 
 
@@ -106,7 +106,7 @@ def plot_anomalies(
         below.sharex(above)
         above.tick_params(labelbottom=False)
     _add_legend(figure, panels[::2])
-    add_title(figure, literal(title))
+    add_title(figure, verbatim(title))
     return figure
 
 
@@ -123,7 +123,7 @@ def _draw_forecast(axes: Axes, one: ForecastSeries, unit: str) -> None:
     if len(one.stamps):
         axes.axvline(one.stamps[-1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
     _label_axes(axes, one.title, unit)
-    axes.set_title(literal(one.note), loc="right", fontsize=8.5, color=GREY)
+    axes.set_title(verbatim(one.note), loc="right", fontsize=8.5, color=GREY)
 
 
 def _last_observation(one: ForecastSeries) -> tuple[Any, Any]:
@@ -182,8 +182,8 @@ def _label_axes(axes: Axes, title: str, unit: str, ticks: int = 5) -> None:
         _set_date_ticks(axes)
     axes.yaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-    axes.set_title(literal(title), fontsize=10)
-    axes.set_ylabel(literal(unit), fontsize=9)
+    axes.set_title(verbatim(title), fontsize=10)
+    axes.set_ylabel(verbatim(unit), fontsize=9)
     axes.margins(x=0.01)
 
 

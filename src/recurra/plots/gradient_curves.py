@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recurra.plots.figure import COLOURS, GREY, PAPER, line_style, literal, new_figure, styled
+from recurra.plots.figure import COLOURS, GREY, PAPER, line_style, new_figure, styled, verbatim
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,10 +48,10 @@ def plot_flow(
         places = range(0, len(shares) * stride, stride)
         drawn = [share if share >= FLOOR else math.nan for share in shares]
         handles += axes.semilogy(places, drawn, linewidth=1.8, label=name, **style)
-        labels.append(f"{literal(name)}: {_mark_horizon(axes, shares, style['color'], stride)}")
+        labels.append(f"{verbatim(name)}: {_mark_horizon(axes, shares, style['color'], stride)}")
     lengths = [(len(norms) - 1) * strides.get(name, 1) for name, norms in curves.items()]
     _frame(axes, curves, max([1, *lengths]))
-    axes.set_title(literal(title))
+    axes.set_title(verbatim(title))
     axes.legend(
         handles,
         labels,
@@ -103,7 +103,7 @@ def plot_dynamics(
     figure = new_figure(11, 3.8)
     over_time, spectrum = figure.subplots(1, 2, width_ratios=(3, 2))
     for index, (name, (times, radius, norm)) in enumerate(curves.items()):
-        style, shown = line_style(index), literal(name)
+        style, shown = line_style(index), verbatim(name)
         over_time.plot(times, radius, linewidth=1.8, label=f"{shown}: radius", **style)
         over_time.plot(times, norm, linewidth=0.9, alpha=0.55, label=f"{shown}: norm", **style)
     over_time.axhline(1, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
@@ -112,7 +112,7 @@ def plot_dynamics(
     over_time.set_title("Jacobian of one step")
     over_time.legend(fontsize=8, ncols=2, loc="upper right")
     for index, (name, values) in enumerate(exponents.items()):
-        _draw_spectrum(spectrum, literal(name), values, COLOURS[index % len(COLOURS)])
+        _draw_spectrum(spectrum, verbatim(name), values, COLOURS[index % len(COLOURS)])
     spectrum.axhline(0, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
     spectrum.set_xlabel("index")
     spectrum.set_ylabel("nats per step")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recurra.plots.figure import INK, add_title, literal, new_figure, styled
+from recurra.plots.figure import INK, add_title, new_figure, styled, verbatim
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +49,7 @@ def plot_heat(
         image = _draw_draw_panel(axes, name, *grid, grows=grows)
     panels[-1].set_xlabel("training step")
     _add_colour_add_colour_bar(figure, panels, image, grows=grows)
-    add_title(figure, literal(title))
+    add_title(figure, verbatim(title))
     return figure
 
 
@@ -94,7 +94,7 @@ def _draw_draw_panel(
     axes.set_yticks(ticks, [str(t) for t in ticks])
     axes.set_yticks([], minor=True)
     axes.set_ylabel("steps back")
-    axes.set_title(literal(name), fontsize=10)
+    axes.set_title(verbatim(name), fontsize=10)
     _draw_horizon(axes, steps, distances, shares)
     return image
 

@@ -16,9 +16,9 @@ from recurra.plots.figure import (
     INK,
     add_title,
     line_style,
-    literal,
     new_figure,
     styled,
+    verbatim,
 )
 
 if TYPE_CHECKING:
@@ -75,10 +75,10 @@ def plot_members(members: Mapping[str, Sequence[MetricsLine]], unit: str = "loss
     figure = new_figure(9, 3.6)
     axes = figure.subplots()
     for index, (name, lines) in enumerate(logged.items()):
-        prefix = f"{literal(name)}: " if len(logged) > 1 else ""
+        prefix = f"{verbatim(name)}: " if len(logged) > 1 else ""
         _draw_member(axes, prefix, lines, COLOURS[index % len(COLOURS)])
     axes.set_xlabel("step")
-    axes.set_ylabel(literal(unit))
+    axes.set_ylabel(verbatim(unit))
     if len(logged) <= _LEGEND:
         axes.legend(ncols=2)
     return figure
@@ -131,7 +131,7 @@ def plot_compared(
     axes.set_yscale("log")
     axes.set_xlim(left=0)
     axes.set_xlabel("training steps")
-    axes.set_ylabel(literal(unit))
+    axes.set_ylabel(verbatim(unit))
     axes.grid(axis="y")
     for value, _ in levels:
         axes.axhline(value, color=GREY, linestyle="--", linewidth=0.8, zorder=1)
@@ -139,14 +139,14 @@ def plot_compared(
     if source:
         _write_source(axes, source)
     _use_plain_numbers_within_a_decade(axes)
-    add_title(figure, literal(title))
+    add_title(figure, verbatim(title))
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=6)
     return figure
 
 
 def _draw_contender(axes: Axes, contender: ComparedCurves, style: dict[str, Any]) -> None:
-    label, colour = literal(contender.label), style["color"]
+    label, colour = verbatim(contender.label), style["color"]
     curves = [dict(curve) for curve in contender.finished if curve]
     if curves:
         steps = sorted(set.intersection(*(set(curve) for curve in curves)))
@@ -165,7 +165,7 @@ def _draw_contender(axes: Axes, contender: ComparedCurves, style: dict[str, Any]
 
 def _write_source(axes: Axes, source: str) -> None:
     axes.annotate(
-        f"dashed: {literal(source)}",
+        f"dashed: {verbatim(source)}",
         (1, 0),
         xytext=(0, -30),
         xycoords="axes fraction",
@@ -196,7 +196,7 @@ def _write_levels(axes: Axes, levels: Sequence[tuple[float, str]]) -> None:
     wanted = [(math.log(value) - low) / (high - low) for value, _ in levels]
     for (_, text), place, level in zip(levels, _spread_apart(wanted), wanted, strict=True):
         axes.annotate(
-            literal(text),
+            verbatim(text),
             (1, level),
             xytext=(1.03, place),
             xycoords="axes fraction",
@@ -257,7 +257,7 @@ def plot_table(
         axes.axhline(y + 0.17, color=GREY if index in (0, len(rows)) else GRID, lw=0.7)
     for index, note in enumerate(written):
         y = 0.35 + 0.34 * len(lines) + 0.2 * index
-        axes.text(0, y, literal(note), fontsize=8, color=GREY, va="center")
+        axes.text(0, y, verbatim(note), fontsize=8, color=GREY, va="center")
     return figure
 
 
@@ -271,6 +271,6 @@ def _write_cells(
     axes: Axes, cells: Sequence[str], edges: Sequence[float], y: float, colour: str
 ) -> None:
     style: dict[str, Any] = {"va": "center", "fontsize": 10, "color": colour}
-    axes.text(0.022, y, literal(cells[0]), **style)
+    axes.text(0.022, y, verbatim(cells[0]), **style)
     for text, edge in zip(cells[1:], edges[1:], strict=True):
-        axes.text(edge, y, literal(text), ha="right", **style)
+        axes.text(edge, y, verbatim(text), ha="right", **style)

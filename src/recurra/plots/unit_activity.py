@@ -13,9 +13,9 @@ from recurra.plots.figure import (
     INK,
     PAPER,
     add_title,
-    literal,
     new_figure,
     styled,
+    verbatim,
     visible,
 )
 
@@ -86,7 +86,7 @@ def plot_unfolded(
     _draw_texts(axes, predictions, top + 0.28, "bottom")
     axes.set(xlim=(-0.8, steps - 0.35), ylim=(-0.75, top + 0.75), aspect="equal")
     axes.axis("off")
-    axes.set_title(literal(title))
+    axes.set_title(verbatim(title))
     assert image is not None
     bar = figure.colorbar(image, ax=axes, fraction=0.012, pad=0.01, aspect=30, ticks=[-1, 0, 1])
     bar.ax.set_yticklabels(["negative", "0", "positive"], fontsize=8)
@@ -106,7 +106,7 @@ def _draw_row(axes: Axes, row: UnfoldedRow, array: Any, bottom: float, height: f
     """Draw the squares of a row, its name, and arrows along time where it has a gradient."""
     image = _draw_squares(axes, array, bottom, height)
     middle = bottom + height / 2
-    axes.text(-0.75, middle, literal(row.name), ha="right", va="center", fontsize=10)
+    axes.text(-0.75, middle, verbatim(row.name), ha="right", va="center", fontsize=10)
     if row.gradient is not None:
         _draw_along_time(axes, row, middle)
     return image
@@ -192,7 +192,7 @@ def plot_gates(
     for axes, (name, array) in zip(panels, arrays.items(), strict=True):
         _draw_heat(figure, axes, name, array)
     _label_steps(panels[-1], labels, len(next(iter(arrays.values()))))
-    add_title(figure, literal(title))
+    add_title(figure, verbatim(title))
     return figure
 
 
@@ -209,7 +209,7 @@ def _draw_heat(figure: Figure, axes: Axes, name: str, array: Any) -> None:
         vmax=high,
         interpolation="nearest",
     )
-    axes.set_ylabel(literal(name), rotation=0, ha="right", va="center", fontsize=12)
+    axes.set_ylabel(verbatim(name), rotation=0, ha="right", va="center", fontsize=12)
     axes.set_yticks([])
     axes.tick_params(bottom=False, labelbottom=False)
     axes.spines[:].set_visible(False)
