@@ -142,7 +142,7 @@ LIGHT = {
     "import recurra; dir(recurra); recurra.__version__": {"torch", "click", "rich"},
     "import recurra.cells, recurra.ir, recurra.errors": {"torch", "numpy", "click", "rich"},
     "import recurra.config, recurra.runs": {"torch", "numpy", "click", "rich", "safetensors"},
-    "import recurra.nn": {"click", "rich", "safetensors", "triton", "llvmlite"},
+    "import recurra.nn": {"click", "rich", "safetensors", "llvmlite"},
 }
 
 

@@ -23,7 +23,10 @@ class RunCommand(Sectioned):
         own = [param for param in self.params if param.name not in self._titles]
         options = _options_of(args)
         self._titles = {field.name: "Options of the run's task" for field in options}
-        self.params = [*own, *(option_of(field, hint) for field, hint in options.items())]
+        self.params: list[click.Parameter] = [
+            *own,
+            *(option_of(field, hint) for field, hint in options.items()),
+        ]
         return super().parse_args(ctx, args)
 
 

@@ -54,7 +54,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
     task: ClassVar[type[Task[Any, Any, Any]]]
 
     def __init__(self, config: Config) -> None:
-        self.config = config
+        self.config: Config = config
         self.results: tuple[TrainingResult, ...] = ()
         self.run: Run | None = None
         self._task: Task[Config, Any, Product] = self.task(config)

@@ -113,8 +113,8 @@ class ActivationPenalties:
     """The penalties on activations that a configuration asks for, weighted and summed."""
 
     def __init__(self, config: NetworkConfig) -> None:
-        self.activation = config.activation_penalty
-        self.temporal = config.temporal_activation_penalty
+        self.activation: float = config.activation_penalty
+        self.temporal: float = config.temporal_activation_penalty
 
     def __call__(self, kept: Tensor, outputs: Tensor) -> Tensor:
         """Penalty, a scalar, on outputs (T, B, size) of the layers; `kept` is them after dropout.

@@ -149,7 +149,7 @@ class Ensemble(nn.Module):
         self, models: Sequence[nn.Module], join: Callable[[Sequence[Tensor]], Tensor]
     ) -> None:
         super().__init__()
-        self.models = nn.ModuleList(models)
+        self.models: nn.ModuleList = nn.ModuleList(models)
         self.train(models[0].training)
         self._join = join
 

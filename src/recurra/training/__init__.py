@@ -21,7 +21,7 @@ produces lies in a run, a directory. `recurra.config.training` is importable wit
 
 from typing import TYPE_CHECKING
 
-from recurra.lazy import attach
+from recurra.lazy import Getter, Lister, attach
 
 if TYPE_CHECKING:
     from recurra.config.options import config_from_mapping
@@ -47,6 +47,8 @@ __all__ = [
     "fit",
 ]
 
+__getattr__: Getter
+__dir__: Lister
 __getattr__, __dir__ = attach(
     __name__,
     {

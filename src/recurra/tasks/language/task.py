@@ -8,12 +8,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack, cast
+from typing import Any, ClassVar, Unpack, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recurra.config.task import TaskConfig
 from recurra.data.batches import Streams
 from recurra.data.text import Text, read_text, split_text
 from recurra.data.vocabulary import Vocabulary, build_vocabulary, vocabulary_from
@@ -49,7 +50,7 @@ class Texts:
 class Language(Task[LanguageConfig, Texts, nn.Module]):
     """Text is read as a stream of tokens; the model predicts each from those before it."""
 
-    configuration = LanguageConfig
+    configuration: ClassVar[type[TaskConfig]] = LanguageConfig
     estimator = "recurra.tasks.language.task:LanguageModel"
 
     def read(self, data: Any = None, **others: Any) -> Texts:
@@ -268,7 +269,7 @@ class LanguageModel(Estimator[LanguageConfig, nn.Module]):
         20
     """
 
-    task = Language
+    task: ClassVar[type[Task[Any, Any, Any]]] = Language
 
     @options_of(LanguageConfig)
     def __init__(self, config: LanguageConfig) -> None:

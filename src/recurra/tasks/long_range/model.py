@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recurra.cells import load
+from recurra.cells import Cell, load
+from recurra.nn import Recurrent, Stack
 from recurra.tasks.long_range.config import LongRangeConfig
 from recurra.tasks.long_range.draw import Batch
 from recurra.tasks.long_range.problems import RECALLED
@@ -31,12 +32,12 @@ class LongRangeNet(nn.Module):
     def __init__(self, config: LongRangeConfig) -> None:
         super().__init__()
         task = config.definition
-        self.cell = load(config.cell)
-        self.recurrent = recurrent_layers(config, task.inputs)
-        self.dropout = nn.Dropout(config.dropout)
-        self.penalties = ActivationPenalties(config)
-        self.head = nn.Linear(self.recurrent.output_size, task.outputs)
-        self.at_every_step = task.at_every_step
+        self.cell: Cell = load(config.cell)
+        self.recurrent: Recurrent | Stack = recurrent_layers(config, task.inputs)
+        self.dropout: nn.Dropout = nn.Dropout(config.dropout)
+        self.penalties: ActivationPenalties = ActivationPenalties(config)
+        self.head: nn.Linear = nn.Linear(self.recurrent.output_size, task.outputs)
+        self.at_every_step: bool = task.at_every_step
         initialise(self.recurrent, config, steps=config.steps)
 
     def forward(

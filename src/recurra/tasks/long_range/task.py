@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from recurra.config.task import TaskConfig
 from recurra.errors import DataError
 from recurra.nn.states import State
 from recurra.reports import Section
@@ -25,7 +26,7 @@ __all__ = ["TASK", "LongRange", "LongRangeTask"]
 class LongRangeTask(Task[LongRangeConfig, None, nn.Module]):
     """Sequences are drawn, or read from MNIST's digits; the test sequences are the same for all."""
 
-    configuration = LongRangeConfig
+    configuration: ClassVar[type[TaskConfig]] = LongRangeConfig
     estimator = "recurra.tasks.long_range.task:LongRange"
     unit = "steps"
 
@@ -147,7 +148,7 @@ class LongRange(Estimator[LongRangeConfig, nn.Module]):
         True
     """
 
-    task = LongRangeTask
+    task: ClassVar[type[Task[Any, Any, Any]]] = LongRangeTask
 
     @options_of(LongRangeConfig)
     def __init__(self, config: LongRangeConfig) -> None:
