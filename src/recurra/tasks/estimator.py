@@ -168,6 +168,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
         with torch.random.fork_rng(devices=[]):
             models = [task.member(n).build() for n in range(config.ensemble)]
         record.check_cells(run, models)
+        record.check_members(run, config.ensemble)
         weights, artefacts = record.split_tensors(run.load_model(), config.ensemble)
         for module, tensors in zip(models, weights, strict=True):
             module.load_state_dict(tensors)
@@ -240,7 +241,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
             if config.start is not None and not _has_begun(run, number, len(models)):
                 start_from(module, Run.open(config.start))
         task.config = record.recorded(task, data, read)
-        run.save_config({**run.config, "settings": record.settings_of(task.config)})
+        run.save_config(record.reopened(run, task.config))
         return task, models, read, run
 
     def _train(
