@@ -269,7 +269,7 @@ class _FutureCovariates:
     `last` (N,) are the stamps of the present; `advance` moves on by one step.
     """
 
-    _NAMES = ("last", "present", "values", "given")
+    _NAMES = ("last", "present", "values", "covered")
 
     def __init__(self, panel: Panel) -> None:
         self._panel = panel
@@ -280,7 +280,7 @@ class _FutureCovariates:
 
     def state(self) -> dict[str, Tensor]:
         """Everything but the panel, as tensors by name."""
-        arrays = (self.last.view(np.int64), self._present, self._values, self._given)
+        arrays = (self.last.view(np.int64), self._present, self._values, self._covered)
         tensors = (torch.from_numpy(np.array(array)) for array in arrays)
         return dict(zip(self._NAMES, tensors, strict=True))
 
@@ -288,7 +288,7 @@ class _FutureCovariates:
         """Put back what `state` gave."""
         last, *others = (tensors[name].numpy().copy() for name in self._NAMES)
         self.last = last.view(self.last.dtype)
-        self._present, self._values, self._given = others
+        self._present, self._values, self._covered = others
 
     def add(self, table: Any) -> None:
         """Add a table, or correct earlier ones; steps in the past are ignored."""
