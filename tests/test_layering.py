@@ -305,7 +305,7 @@ NEVER = {
     "torch.save": set(),
     "torch.manual_seed": {  # a run is asked to
         "training/loop.py",
-        "tasks/estimator.py",
+        "tasks/stages.py",
         "tasks/forecast/nets/inference.py",  # in a context that restores torch's random state
         "compare/contests.py",
     },
