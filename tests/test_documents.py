@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import re
 import shlex
+import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -279,6 +280,40 @@ def test_swapping_moves_no_output():
 def test_examples_learn(name, enough):
     result = run_example(ROOT / "examples" / f"{name}.py")
     assert (-result if enough < 0 else result) >= enough
+
+
+TINY = """
+model = "direct"
+layout = "{layout}"
+time = "{time}"
+freq = "{freq}"
+hidden = 4
+max_steps = 2
+lookback = 48
+quantiles = "0.01,0.05,0.1587,0.8413,0.95,0.99"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("script", "table", "words"),
+    [
+        ("etth1", {"layout": "wide", "time": "date", "freq": "h"}, ["--horizons", "96"]),
+        ("exchange_rate", {"layout": "wide", "time": "day", "freq": "1"}, []),
+        ("m4_hourly", {"layout": "rows", "time": "ds", "freq": "1"}, ['id="id"']),
+        ("value_at_risk", {"layout": "wide", "time": "day", "freq": "1"}, []),
+        ("scale", {}, ["--series", "50", "--length", "200", "--steps", "2"]),
+    ],
+)
+def test_scripts_of_benchmarks_run(real_data, tmp_path, script, table, words):
+    if table:
+        (tmp_path / "tiny.toml").write_text(TINY.format(**table))
+        words = ["--config", str(tmp_path / "tiny.toml"), *words]
+    path = ROOT / "benchmarks" / "forecast" / f"{script}.py"
+    done = subprocess.run([sys.executable, path, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
 
 
 @pytest.mark.parametrize("name", SHOWN)
