@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from recurra.cli.options import Sectioned, given, option_of
-from recurra.config.task import EvaluateOptions
+from recurra.cli.config_options import Sectioned, given, option_of
+from recurra.config.task_config import EvaluateOptions
 from recurra.tasks.registry import config_of
 
 __all__ = ["command"]

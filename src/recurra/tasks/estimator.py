@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from recurra.config.options import config_from_mapping
-from recurra.config.task import TaskConfig
+from recurra.config.task_config import TaskConfig
 from recurra.errors import ConfigError, RunError
 from recurra.insight import Inspection, inspect_model
 from recurra.runs.run import Run

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 from recurra import __version__
 from recurra.cells import Cell
-from recurra.config.task import TaskConfig
-from recurra.config.training import EXTENDABLE
+from recurra.config.task_config import TaskConfig
+from recurra.config.training_config import EXTENDABLE
 from recurra.errors import ConfigError, RunError, RunWarning
 from recurra.runs.run import Run
 from recurra.tasks.task import Source, Task

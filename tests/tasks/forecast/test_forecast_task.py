@@ -207,7 +207,7 @@ def test_a_resumed_training_is_as_if_never_stopped(at, tmp_path, monkeypatch):
     assert stopped.results[-1].stopped == "interrupted"
     with pytest.raises(RunError, match="interrupted after"):
         stopped.predict()
-    with pytest.raises(RunError, match="not trained to its end.* --resume"):
+    with pytest.raises(RunError, match=r"not trained to its end.* --resume"):
         Forecaster.load(tmp_path / "run")
     monkeypatch.undo()
     with no_compiling():

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra.config.task import TaskConfig
+from recurra.config.task_config import TaskConfig
 from recurra.data.series.panel import Panel
 from recurra.data.series.read import open_panel, read_panel
 from recurra.errors import ConfigError, DataError

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recurra.config.task import TaskConfig
+from recurra.config.task_config import TaskConfig
 from recurra.data.batches import Streams
 from recurra.data.text import Text, read_text, split_text
 from recurra.data.vocabulary import Vocabulary, build_vocabulary, vocabulary_from
@@ -24,7 +24,7 @@ from recurra.reports import Section
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.language.config import LanguageConfig
 from recurra.tasks.language.model import LanguageNet, mean_nats, next_token_loss
-from recurra.tasks.language.session import Sampling, TextSession, write
+from recurra.tasks.language.text_session import Sampling, TextSession, write
 from recurra.tasks.signature import options_of
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Source, Task
 from recurra.training import Validate, Windows

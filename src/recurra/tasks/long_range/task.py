@@ -8,13 +8,19 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from recurra.config.task import TaskConfig
+from recurra.config.task_config import TaskConfig
 from recurra.errors import DataError
 from recurra.nn.states import State
 from recurra.reports import Section
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.long_range.config import LongRangeConfig
-from recurra.tasks.long_range.model import LongRangeNet, Measured, loss_of, measure, training_loss
+from recurra.tasks.long_range.model import (
+    LongRangeNet,
+    SequenceScore,
+    loss_of,
+    measure,
+    training_loss,
+)
 from recurra.tasks.long_range.sequences import held_out, training_windows
 from recurra.tasks.signature import options_of
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Source, Task
@@ -155,5 +161,5 @@ class LongRange(Estimator[LongRangeConfig, nn.Module]):
         super().__init__(config)
 
 
-def _numbers(measured: Measured) -> dict[str, float]:
+def _numbers(measured: SequenceScore) -> dict[str, float]:
     return {name: value for name, value in measured._asdict().items() if value is not None}
