@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import re
 import shlex
+import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,10 @@ from click.testing import CliRunner
 
 import recurra
 from recurra.cli import main
+from recurra.compare.comparison import Comparison
+from recurra.compare.trial_process import run_trial
+from recurra.config.options import config_from_mapping
+from recurra.errors import MissingExtra
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -25,73 +30,203 @@ MODULES = sorted(m.name for m in pkgutil.walk_packages(recurra.__path__, "recurr
 MODULES.remove("recurra.__main__")
 SHOWN = [m for m in MODULES if ">>>" in inspect.getsource(importlib.import_module(m))]
 BOOK = "The rain went on. A cell keeps what it needs, and lets go of the rest.\n" * 40
+BOOK += "Once more, quickly: the fox jumped over every box by memory!\n"
 
 
-def blocks(document, language):
-    """The fenced blocks of a language, with the blank lines that keep their line numbers true."""
+def blocks(document, *languages):
+    """The fenced blocks in these languages, in the order of the page: language, code.
+
+    Blank lines before the code keep its line numbers true.
+    """
     text = document.read_text()
-    for match in re.finditer(rf"^```{language}\n(.*?)^```", text, re.M | re.S):
-        yield "\n" * text[: match.start(1)].count("\n") + match[1]
+    for match in re.finditer(r"^```(\w+)\n(.*?)^```", text, re.M | re.S):
+        if match[1] in languages:
+            yield match[1], "\n" * text[: match.start(2)].count("\n") + match[2]
 
 
-def sales():
-    """Hourly sales of two shops over three weeks."""
-    hours = [datetime(2025, 1, 1) + timedelta(hours=h) for h in range(500)]
+def commands(code):
+    """The commands of a shell block as words; of torchrun, the one that it runs in each process."""
+    for line in code.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:1] == ["torchrun"]:
+            words = words[words.index("-m") + 1 :]
+        if words:
+            yield words
+
+
+def sales(weeks=3):
+    """Hourly sales of two shops."""
+    hours = [datetime(2025, 1, 1) + timedelta(hours=h) for h in range(weeks * 168)]
     rows = [f"{s},{t},{8 + t.hour % 12 + s}" for s in range(2) for t in hours]
     return "\n".join(["unique_id,ds,y", *rows]) + "\n"
 
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
-    """An empty directory to work in, with the file that documents speak of."""
+    """An empty directory to work in, with the files that documents speak of."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "book.txt").write_text(BOOK)
     (tmp_path / "sales.csv").write_text(sales())
+    (tmp_path / "newer.csv").write_text(sales(weeks=4))
     yield tmp_path
-    sys.modules.pop("mycell", None)
+    for name in ("mycell", "bits"):
+        sys.modules.pop(name, None)
+
+
+FEW = {"max_steps": 2, "batch_size": 4}
+SMALL = {
+    "language": {**FEW, "window": 16},
+    "forecast": {**FEW, "hidden": 16, "samples": 10},
+    "long-range": {**FEW, "validate_every": 1, "validation_sequences": 4, "test_sequences": 4},
+}
 
 
 @pytest.fixture
 def briefly(monkeypatch):
-    """Trainings are small and end after two steps, whatever a document asks for."""
-    small = {"max_steps": 2, "batch_size": 4, "hidden": 16}
-    shorten(monkeypatch, recurra.LanguageModel, {**small, "window": 16})
-    shorten(monkeypatch, recurra.Forecaster, {**small, "samples": 10})
+    """Trainings are small and end after two steps, whatever a document asks for; comparisons have
+    one seed and train in this process, without pictures.
+    """
+    read, begin = config_from_mapping, Comparison.__post_init__
+
+    def small(cls, settings):
+        return read(cls, {**settings, **SMALL.get(getattr(cls, "task", ""), {})})
+
+    def one_seed(comparison):
+        object.__setattr__(comparison, "seeds", 1)
+        begin(comparison)
+
+    def run_here(jobs, workers, *, progress, ended):
+        for job in jobs:
+            with monkeypatch.context() as interpreted:
+                interpreted.setenv("RECURRA_ENGINE", "interp")
+                run_trial(**job.arguments)
+            ended(job, None)
+
+    monkeypatch.setattr("recurra.config.task_config.config_from_mapping", small)
+    monkeypatch.setattr(Comparison, "__post_init__", one_seed)
+    monkeypatch.setattr("recurra.compare.comparison_run.run_jobs", run_here)
+    monkeypatch.setattr("recurra.compare.findings.require_matplotlib", no_matplotlib)
 
 
-def shorten(monkeypatch, model, small):
-    """Have a task's model take these settings, whatever it is given."""
-    made = model.__init__
-    monkeypatch.setattr(
-        model, "__init__", lambda self, **settings: made(self, **{**settings, **small})
-    )
+def no_matplotlib():
+    raise MissingExtra("matplotlib", "plot", "A picture")
+
+
+def run_python(code, file, names):
+    """Run a block, its file where a user would save it."""
+    named = re.match(r"\n*# (\w+\.py)\n", code)
+    if named:
+        Path(named[1]).write_text(code.lstrip("\n"))
+    file.write_text(code)
+    exec(compile(code, str(file), "exec"), names)
+
+
+def run_command(words):
+    """Run `recurra ...`; `make` is held to the Makefile below."""
+    if words[0] == "make":
+        return
+    assert words[0] == "recurra", words
+    result = CliRunner().invoke(main, words[1:])
+    assert result.exit_code == 0, f"{shlex.join(words)}\n{result.output}\n{result.exception!r}"
+
+
+BLOCKS = {
+    "README.md": (9, 6),
+    "cells.md": (4, 0),
+    "compare.md": (2, 1),
+    "design.md": (0, 0),
+    "forecasting.md": (3, 1),
+    "insight.md": (2, 1),
+    "remedies.md": (2, 1),
+    "stacks.md": (5, 0),
+    "tasks.md": (3, 2),
+    "training.md": (2, 1),
+}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_python_of_documents(document, desk, briefly):
-    names = {"torch": torch}
-    for code in blocks(document, "python"):
-        file = desk / f"{document.stem}_{code.count(chr(10))}.py"
-        file.write_text(code)
-        exec(compile(code, str(file), "exec"), names)
+def test_code_and_commands_of_documents_run_in_the_order_of_the_page(document, desk, briefly):
+    names = {}
+    found = list(blocks(document, "python", "sh"))
+    for language, code in found:
+        if language == "python":
+            run_python(code, desk / f"{document.stem}_{code.count(chr(10))}.py", names)
+        else:
+            for words in commands(code):
+                run_command(words)
+    languages = [language for language, _ in found]
+    assert (languages.count("python"), languages.count("sh")) == BLOCKS[document.name]
 
 
-def test_commands_of_the_readme(desk, briefly):
-    readme = ROOT / "README.md"
-    own = next(code for code in blocks(readme, "python") if "# mycell.py" in code)
-    (desk / "mycell.py").write_text(own.lstrip("\n"))
-    commands = [line for code in blocks(readme, "sh") for line in code.splitlines()]
-    commands = [line for line in commands if line.startswith("recurra ")]
-    assert len(commands) == 9
-    for line in commands:
-        result = CliRunner().invoke(main, shlex.split(line)[1:])
-        assert result.exit_code == 0, f"{line}\n{result.output}"
+def header_commands(path):
+    """The commands in the comment that begins a configuration."""
+    header = re.match(r"(?:#.*\n)+", path.read_text())[0]
+    lines = (re.sub(r"#\s+(command\s+)?", "", line) for line in header.splitlines())
+    return [w for line in lines if re.match("(recurra|python) ", line) for w in commands(line)]
+
+
+CONFIGS = sorted([*(ROOT / "configs").glob("*.toml"), *(ROOT / "benchmarks").glob("*/*.toml")])
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """`recurra` parses its words and does nothing; the paths of the commands it was to run."""
+    found = []
+    monkeypatch.setattr("click.Command.invoke", lambda _, context: found.append(context.info_name))
+    return found
+
+
+def check_words(words):
+    """Hold a command that takes long to the options that its program has."""
+    if words[0] == "recurra":
+        result = CliRunner().invoke(main, words[1:])
+        assert result.exit_code == 0, f"{shlex.join(words)}\n{result.output}"
+    elif words[0] == "python":
+        source = (ROOT / words[1]).read_text()
+        flags = {word.partition("=")[0] for word in words[2:] if word.startswith("--")}
+        assert {flag for flag in flags if f'"{flag}"' not in source} <= {"--lookback", "--steps"}
+        assert words[1] == "benchmarks/forecast/scale.py" or "--lookback" not in flags
+    for word in words[1:]:
+        if re.fullmatch(r"(configs|benchmarks)/.*\.(toml|py)", word):
+            assert (ROOT / word).exists(), word
+
+
+def test_commands_of_the_benchmarks_are_understood(parsed):
+    page = [
+        words
+        for _, code in blocks(ROOT / "benchmarks" / "README.md", "sh")
+        for words in commands(code)
+    ]
+    assert len(page) > 20
+    for words in page:
+        check_words(words)
+    assert {"train", "evaluate", "compare", "bench"} & {*parsed} >= {"evaluate", "compare", "bench"}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_commands_of_configurations_are_understood(path, parsed):
+    found = header_commands(path)
+    assert found
+    for words in found:
+        check_words(words)
+
+
+def test_no_command_of_a_document_is_left_out():
+    """Each stands in a block of its own language: one in an indented block would never run."""
+    for document in [*DOCUMENTS, ROOT / "benchmarks" / "README.md"]:
+        text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.M | re.S)
+        assert not re.findall(r"^(?: {4}|\t)(?:recurra|python|make|torchrun) .*", text, re.M)
+
+
+def test_lines_of_the_readme_are_short():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert not [line for line in lines if len(line) > 120]
 
 
 def test_the_readmes_error_is_the_real_one(desk):
     readme = (ROOT / "README.md").read_text()
-    own = next(code for code in blocks(ROOT / "README.md", "python") if "# mycell.py" in code)
+    own = next(c for _, c in blocks(ROOT / "README.md", "python") if "# mycell.py" in c)
     (desk / "mycell.py").write_text(own.lstrip("\n").replace("W.n @ x", "W.k @ x"))
     result = CliRunner().invoke(main, ["cells", "mycell:Minimal"])
     assert result.exit_code == 2
@@ -145,6 +280,40 @@ def test_swapping_moves_no_output():
 def test_examples_learn(name, enough):
     result = run_example(ROOT / "examples" / f"{name}.py")
     assert (-result if enough < 0 else result) >= enough
+
+
+TINY = """
+model = "direct"
+layout = "{layout}"
+time = "{time}"
+freq = "{freq}"
+hidden = 4
+max_steps = 2
+lookback = 48
+quantiles = "0.01,0.05,0.1587,0.8413,0.95,0.99"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("script", "table", "words"),
+    [
+        ("etth1", {"layout": "wide", "time": "date", "freq": "h"}, ["--horizons", "96"]),
+        ("exchange_rate", {"layout": "wide", "time": "day", "freq": "1"}, []),
+        ("m4_hourly", {"layout": "rows", "time": "ds", "freq": "1"}, ['id="id"']),
+        ("value_at_risk", {"layout": "wide", "time": "day", "freq": "1"}, []),
+        ("scale", {}, ["--series", "50", "--length", "200", "--steps", "2"]),
+    ],
+)
+def test_scripts_of_benchmarks_run(real_data, tmp_path, script, table, words):
+    if table:
+        (tmp_path / "tiny.toml").write_text(TINY.format(**table))
+        words = ["--config", str(tmp_path / "tiny.toml"), *words]
+    path = ROOT / "benchmarks" / "forecast" / f"{script}.py"
+    done = subprocess.run([sys.executable, path, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
 
 
 @pytest.mark.parametrize("name", SHOWN)

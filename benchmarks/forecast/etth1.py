@@ -18,10 +18,11 @@ import pandas
 
 from recurra import Forecaster
 from recurra.settings import data_folder
+from recurra.tasks.forecast import Backtest
 
 BOUNDS = (8640, 11520, 14400)
 REHEARSAL = (5760, 8640, 11520)
-"""Where training, the held-back part and the test end."""
+"""Where training, the held-out part and the test end."""
 
 ADAPT = 500
 """Steps after which an error counts half, where intervals adapt to the actual values."""
@@ -61,13 +62,13 @@ def tested(model: Forecaster, table: pandas.DataFrame, rows: int) -> dict[str, f
 
 
 def told(model: Forecaster, found: dict[str, float]) -> str:
-    """The figures of the test and of the held-back part, in words."""
-    held = model.held_back
-    assert held is not None
+    """The figures of the test and of the held-out part, in words."""
+    held = model.validation
+    assert isinstance(held, Backtest)
     chosen = np.nanmean((held.predicted.point - held.actual) ** 2)
     return (
         f"MSE {found['MSE']:.3f} (DLinear {PUBLISHED[model.config.horizon]}), of whole batches "
-        f"{found['MSE of batches']:.3f}, of the held-back part {chosen:.3f}; "
+        f"{found['MSE of batches']:.3f}, of the held-out part {chosen:.3f}; "
         f"MAE {found['MAE']:.3f}, CRPS {found['CRPS']:.4f}; within 80 and 95 %: "
         f"{found['coverage80']:.3f}, {found['coverage95']:.3f}; adapted: "
         f"{found['coverage80 adapted']:.3f}, {found['coverage95 adapted']:.3f}, "

@@ -241,7 +241,7 @@ def _split_over_time(values: NodeValues, plan: _NodeOrder, steps: int) -> list[N
     return [fixed | {n: r[t] for n, r in rows.items()} for t in range(steps)]
 
 
-class _Engine:
+class _InterpreterEngine:
     """Runs every cell, anywhere, step by step."""
 
     name = "interp"
@@ -262,4 +262,4 @@ class _Engine:
         return Interpreter(graph)
 
 
-INTERPRETER = _Engine()
+INTERPRETER = _InterpreterEngine()

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from recurra.engines.base import Call, Operator, Sequences, States
 from recurra.engines.interpreter import Interpreter
-from recurra.engines.segments import Segments
+from recurra.engines.packed_segments import Segments
 from recurra.engines.torch_layout import Parameters, TorchParameters, as_autocast, stored
 from recurra.engines.torch_modes import are_recorded, gradients_of, is_traced
 from recurra.ir import Graph
@@ -222,7 +222,7 @@ class _Recorded(torch.autograd.Function):
         return None, *(next(parts) if t.requires_grad else None for t in ctx.aliases)
 
 
-class _Engine:
+class _TorchEngine:
     """Runs torch's cells by torch's own operations, wherever torch runs."""
 
     name = "torch"
@@ -244,4 +244,4 @@ class _Engine:
         return FusedLoop(graph)
 
 
-FUSED = _Engine()
+FUSED = _TorchEngine()

@@ -13,7 +13,7 @@ from recurra.passes.derive import RULES as DERIVATIVES
 __all__ = ["CPU"]
 
 
-class _Engine:
+class _CpuEngine:
     """Compiles cells to machine code, through LLVM."""
 
     name = "cpu"
@@ -47,4 +47,4 @@ class _Engine:
         return operator(self._loops[key])
 
 
-CPU = _Engine()
+CPU = _CpuEngine()

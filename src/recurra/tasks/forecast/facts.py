@@ -82,9 +82,10 @@ def facts_of(model: Model, panel: Panel, source: str | None, held_out: Backtest 
 
 
 def sections_of(backtest: Backtest, *, brief: bool = False) -> list[Section]:
-    """A judgement as sections: the verdict and the coverage, then the model beside baselines."""
+    """A judgement as sections: the model beside the baselines, the verdict and the coverage."""
+    title = "Beside the baselines" if backtest.judgement.has_baselines else "Figures"
     return [
-        Section("Beside the baselines", judgement_table(backtest.judgement, brief=brief)),
+        Section(title, judgement_table(backtest.judgement, brief=brief)),
         Section("Verdict", quality_of(backtest)),
     ]
 
@@ -210,7 +211,7 @@ def quality_of(backtest: Backtest) -> dict[str, object]:
     judgement = backtest.judgement
     series = len(set(judgement.series))
     return {
-        "verdict": judgement.verdict(MODEL_NAME),
+        "verdict": backtest.verdict,
         "judged on": f"{len(judgement.series):,} windows of {series:,} series, "
         f"{backtest.actual.shape[1]} steps each",
         "coverage": " ".join(coverage_of(backtest)) or _no_coverage(backtest),

@@ -206,6 +206,14 @@ def test_it_says_whether_the_best_baseline_is_beaten(trained):
     assert ("beats" in bad) == (table["recurra"]["MASE"] < best)
 
 
+def test_without_baselines_the_figure_stands_alone(trained):
+    found = trained.evaluate(TABLE, baselines=False)
+    assert list(found.judgement.table) == ["recurra"]
+    assert str(found) == f"recurra: MASE {found['MASE']:.4g}; no baseline was judged."
+    assert found.to_json()["verdict"] == str(found)
+    assert [section.title for section in found.sections] == ["Figures", "Verdict"]
+
+
 def test_a_loaded_run_is_judged_on_a_table_alone(tmp_path):
     model = tiny(model="direct").fit(TABLE, out=tmp_path / "run")
     again = Forecaster.load(tmp_path / "run")

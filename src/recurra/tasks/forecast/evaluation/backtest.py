@@ -54,13 +54,21 @@ class Backtest(Evaluation):
     judgement: Judgement
     levels: tuple[float, ...]
 
+    @property
+    def verdict(self) -> str:
+        """The gain over the best baseline, or its lack; the figure alone where none was judged."""
+        if self.judgement.has_baselines:
+            return self.judgement.verdict(MODEL_NAME)
+        metric = self.judgement.deciding()
+        return f"{MODEL_NAME}: {metric} {self.numbers[metric]:.4g}; no baseline was judged."
+
     def to_json(self) -> dict[str, Any]:
         """The judgement, with the verdict and the remarks."""
-        about = {"verdict": self.judgement.verdict(MODEL_NAME), "remarks": list(self.remarks)}
+        about = {"verdict": self.verdict, "remarks": list(self.remarks)}
         return self.judgement.to_json() | about
 
     def __str__(self) -> str:
-        return "\n".join([self.judgement.verdict(MODEL_NAME), *self.judgement.notes()])
+        return "\n".join([self.verdict, *self.judgement.notes()])
 
 
 def rolling_origins(lengths: NDArray[np.int64], horizon: int, windows: int, step: int) -> Origins:

@@ -60,6 +60,11 @@ class Judgement:
         defined = any(not math.isnan(row["MASE"]) for row in self.table.values())
         return "MASE" if defined else "MAE"
 
+    @property
+    def has_baselines(self) -> bool:
+        """True where a baseline was judged, so that there is a verdict."""
+        return any(name in BASELINES for name in self.table)
+
     def best_baseline(self, metric: str = "", *, besides: str = "") -> str:
         """The baseline with the lowest metric; DataError where none was judged by it."""
         metric = metric or self.deciding()
