@@ -2,23 +2,26 @@
 #
 #   make demo    set up .venv and train a character language model, under 2 minutes of training
 #   make test    set up .venv and run the whole test suite
-#   make check   lint, format, strict types
+#   make check   lint, format, strict types, completeness of the public types, packages that build
 #   make bench   measure Recurra against torch.nn here; BENCH="all --full" measures everything
 #   make format  rewrite the files as `make check` wants them
 #   make slow    the tests that take minutes, or repeat others for more cells (with RECURRA_DATA set, on
 #                real data too)
 #   make clean   remove .venv and what the tools left
 #
-# TORCH_INDEX=URL takes torch from that package index: README.md says how to get a CPU-only build.
+# PYTHON=python3.13 and TORCH=2.13 choose another Python and release of torch; each choice has an
+# environment of its own, such as .venv-python3.13-torch2.13. TORCH_INDEX=URL takes torch from that
+# package index: README.md says how to get a CPU-only build.
 
 PYTHON ?= python3
-VENV ?= .venv
+TORCH ?=
+VENV ?= .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))$(if $(TORCH),-torch$(TORCH))
 BIN := $(VENV)/bin
 BENCH ?= layers
 TORCH_INDEX ?=
-TORCH := torch>=2.13,<2.14
+WANTED := $(if $(TORCH),torch==$(TORCH).*,torch>=2.13,<2.16)
 
-.PHONY: demo test bench check format slow clean
+.PHONY: demo test bench check types packages format slow clean
 
 demo: $(VENV)/.installed
 	$(BIN)/recurra train language --config configs/demo.toml --out runs/demo --overwrite
@@ -34,6 +37,19 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@$(MAKE) --no-print-directory types packages
+
+# Every public name has a complete type: basedpyright fails below 100 %. It finds the package in the
+# environment whose `python` comes first.
+types: $(VENV)/.installed-dev
+	@PATH="$(abspath $(BIN)):$$PATH" basedpyright --verifytypes recurra --ignoreexternal \
+	  > $(VENV)/types.txt || { cat $(VENV)/types.txt; exit 1; }
+	@grep "Type completeness score" $(VENV)/types.txt
+
+packages: $(VENV)/.installed-dev
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	  $(BIN)/python -m build --no-isolation --outdir "$$folder" . > "$$folder/log" 2>&1 || \
+	  { cat "$$folder/log"; exit 1; } && $(BIN)/twine check --strict "$$folder"/recurra-*
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
@@ -50,7 +66,7 @@ $(VENV)/.installed: pyproject.toml
 	  { echo "recurra needs Python 3.11 to 3.14; $(PYTHON) is $$($(PYTHON) --version). Name another: make PYTHON=python3.12"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet "$(TORCH)" --index-url $(TORCH_INDEX))
+	$(if $(TORCH)$(TORCH_INDEX),$(BIN)/python -m pip install --quiet "$(WANTED)" $(addprefix --index-url ,$(TORCH_INDEX)))
 	$(BIN)/python -m pip install --quiet --editable ".[plot]"
 	@touch $@
 

@@ -103,7 +103,7 @@ def briefly(monkeypatch):
                 run_trial(**job.arguments)
             ended(job, None)
 
-    monkeypatch.setattr("recurra.config.task.config_from_mapping", small)
+    monkeypatch.setattr("recurra.config.task_config.config_from_mapping", small)
     monkeypatch.setattr(Comparison, "__post_init__", one_seed)
     monkeypatch.setattr("recurra.compare.comparison_run.run_jobs", run_here)
     monkeypatch.setattr("recurra.compare.findings.require_matplotlib", no_matplotlib)

@@ -219,10 +219,10 @@ def test_every_package_of_a_task_is_known():
         ("cli/train.py", "recurra.tasks.language", False),
         ("compare/contests.py", "recurra.tasks.long_range.model", False),
         ("training/__init__.py", "recurra.lazy", True),
-        ("training/loop.py", "recurra.lazy", False),
-        ("config/task.py", "recurra.errors", True),
-        ("config/task.py", "recurra.files", False),
-        ("training/loop.py", "recurra.insight.flow", False),
+        ("training/training_loop.py", "recurra.lazy", False),
+        ("config/task_config.py", "recurra.errors", True),
+        ("config/task_config.py", "recurra.files", False),
+        ("training/training_loop.py", "recurra.insight.flow", False),
         ("engines/cpu/run/call.py", "recurra.engines.interpreter", True),
         ("engines/interpreter.py", "recurra.engines.cpu.plan", False),
     ],
@@ -304,7 +304,7 @@ NEVER = {
     "torch.load": set(),
     "torch.save": set(),
     "torch.manual_seed": {  # a run is asked to
-        "training/loop.py",
+        "training/training_loop.py",
         "tasks/stages.py",
         "tasks/forecast/nets/inference.py",  # in a context that restores torch's random state
         "compare/contests.py",

@@ -6,6 +6,8 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
@@ -142,7 +144,7 @@ LIGHT = {
     "import recurra; dir(recurra); recurra.__version__": {"torch", "click", "rich"},
     "import recurra.cells, recurra.ir, recurra.errors": {"torch", "numpy", "click", "rich"},
     "import recurra.config, recurra.runs": {"torch", "numpy", "click", "rich", "safetensors"},
-    "import recurra.nn": {"click", "rich", "safetensors", "triton", "llvmlite"},
+    "import recurra.nn": {"click", "rich", "safetensors", "llvmlite"},
 }
 
 
@@ -155,3 +157,53 @@ def test_import_is_cheap(code):
 
 def test_torch_is_found_where_it_is_loaded():
     assert "torch" in loaded_by("import recurra.nn")
+
+
+# Names that stand for one thing in several places, each with its reason.
+SHARED_FILES = {
+    "config.py": "a task's settings, one file a task",
+    "model.py": "a task's network and its outputs, one file a task",
+    "task.py": "the steps of a task, one file a task, and their protocol",
+    "registry.py": "built-in things by name: cells, and tasks",
+    "execute.py": "runs what is described: layers, and one loop",
+}
+SHARED_CLASSES = {
+    "RNN": "the cell, and torch's layer of it",
+    "LSTM": "the cell, and torch's layer of it",
+    "GRU": "the cell, and torch's layer of it",
+    "Run": "a training's directory, and one run of a compiled loop",
+}
+
+
+def places_of_names(root):
+    """The files of each file name, and of each name of a top-level class, under a folder."""
+    files, classes = defaultdict(list), defaultdict(list)
+    for path in sorted(root.rglob("*.py")):
+        place = path.relative_to(root).as_posix()
+        if path.name != "__init__.py":
+            files[path.name].append(place)
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                classes[node.name].append(place)
+    return files, classes
+
+
+def repeated(places):
+    return {name: where for name, where in places.items() if len(where) > 1}
+
+
+def test_a_name_of_a_file_or_class_stands_for_one_thing():
+    files, classes = map(repeated, places_of_names(Path(recurra.__file__).parent))
+    assert files.keys() == SHARED_FILES.keys(), files
+    assert classes.keys() == SHARED_CLASSES.keys(), classes
+
+
+def test_a_new_repetition_is_seen(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").touch()
+        (tmp_path / folder / "plan.py").write_text("class Plan: ...\n")
+    places = {"a/plan.py", "b/plan.py"}
+    files, classes = map(repeated, places_of_names(tmp_path))
+    assert ({*files["plan.py"]}, {*classes["Plan"]}) == (places, places)
+    assert (len(files), len(classes)) == (1, 1)

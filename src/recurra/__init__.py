@@ -5,7 +5,7 @@
 
 from typing import TYPE_CHECKING
 
-from recurra.lazy import attach
+from recurra.lazy import Getter, Lister, attach
 
 __version__ = "0.1.0"
 
@@ -29,6 +29,8 @@ __all__ = [
     "training",
 ]
 
+__getattr__: Getter
+__dir__: Lister
 __getattr__, __dir__ = attach(
     __name__,
     {

@@ -30,7 +30,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self.received = 0
+        self.received: int = 0
         self._at_once = False
         self._before: dict[int, Any] = {}
 

@@ -4,12 +4,13 @@ import importlib
 import sys
 from collections.abc import Callable, Mapping
 
-__all__ = ["attach"]
+__all__ = ["Getter", "Lister", "attach"]
+
+Getter = Callable[[str], object]
+Lister = Callable[[], list[str]]
 
 
-def attach(
-    package: str, names: Mapping[str, str]
-) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+def attach(package: str, names: Mapping[str, str]) -> tuple[Getter, Lister]:
     """`__getattr__` and `__dir__` of a package whose names lie in modules of their own.
 
     Args:

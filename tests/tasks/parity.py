@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from recurra.config.options import option
-from recurra.config.task import TaskConfig
-from recurra.config.training import new_default
+from recurra.config.task_config import TaskConfig
+from recurra.config.training_config import new_default
 from recurra.reports import Section
 from recurra.tasks.network import initialise, recurrent_layers
 from recurra.tasks.task import Evaluation, Probe, Source, Task

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recurra.config.training import (
+from recurra.config.training_config import (
     TrainingConfig,
     check_options,
     config_from_mapping,
@@ -27,9 +27,8 @@ class Example:
 
 
 def test_importing_it_loads_no_torch():
-    code = (
-        "import sys, recurra.config.training as c; c.TrainingConfig();print('torch' in sys.modules)"
-    )
+    code = "import sys; from recurra.config.training_config import TrainingConfig; TrainingConfig()"
+    code += "; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"
 

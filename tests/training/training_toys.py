@@ -105,7 +105,7 @@ def train_in_child(path, *, resume=False, kill=None, at=0):
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["recurra.training.loop", "torch._dynamo"]
+        ["recurra.training.training_loop", "torch._dynamo"]
     )  # what optimisers load
     child = context.Process(target=_train_or_die, args=(path, resume, kill, at))
     child.start()

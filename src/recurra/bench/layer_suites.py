@@ -137,13 +137,17 @@ class EagerPeephole(nn.Module):
     weights are copied from `layer`, a `Recurrent(PeepholeLSTM, ...)`.
     """
 
+    W: nn.Parameter
+    U: nn.Parameter
+    b: nn.Parameter
+    p: nn.Parameter
+
     def __init__(self, layer: Recurrent) -> None:
         super().__init__()
-        self.hidden_size = layer.hidden_size
+        self.hidden_size: int = layer.hidden_size
         weights = {name: value.detach() for name, value in layer.named_parameters()}
-        self.W, self.U, self.b, self.p = (
-            nn.Parameter(weights[f"{name}_l0"].clone()) for name in ("W", "U", "b", "p")
-        )
+        for name in ("W", "U", "b", "p"):
+            setattr(self, name, nn.Parameter(weights[f"{name}_l0"].clone()))
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Outputs (T, B, H) and the last states, from zeros."""

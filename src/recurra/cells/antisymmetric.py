@@ -1,6 +1,8 @@
 """The recurrent network that discretises a stable differential equation."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Initial, Names
 from recurra.cells.functions import tanh
 from recurra.cells.symbols import Symbol
 
@@ -14,9 +16,9 @@ class AntisymmetricRNN(Cell):
     makes up for its error.
     """
 
-    states = ("h",)
+    states: ClassVar[Names] = ("h",)
     candidate = "n"
-    init = {"b": "zeros"}
+    init: ClassVar[Initial] = {"b": "zeros"}
     source = (
         "B. Chang et al., AntisymmetricRNN: a dynamical system view on recurrent neural "
         "networks, arXiv:1902.09689"

@@ -1,6 +1,8 @@
 """The antisymmetric recurrent network with a gate."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Initial, Names
 from recurra.cells.functions import sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -13,10 +15,10 @@ class GatedAntisymmetricRNN(Cell):
     Gate and candidate share the recurrent product, which keeps the Jacobian's form.
     """
 
-    states = ("h",)
-    gates = ("z", "n")
+    states: ClassVar[Names] = ("h",)
+    gates: ClassVar[Names] = ("z", "n")
     candidate = "n"
-    init = {"b": "zeros"}
+    init: ClassVar[Initial] = {"b": "zeros"}
     source = (
         "B. Chang et al., AntisymmetricRNN: a dynamical system view on recurrent neural "
         "networks, arXiv:1902.09689"

@@ -15,7 +15,12 @@ from recurra.cells.symbols import Symbol
 from recurra.cells.tracing import Declaration, trace
 from recurra.ir import CellError, Graph, Init, equations, verify
 
-__all__ = ["Cell"]
+__all__ = ["Cell", "Initial", "Names", "Scalars", "Sizes"]
+
+Names = tuple[str, ...]
+Sizes = Mapping[str, str]
+Scalars = Mapping[str, float]
+Initial = Mapping[str, Init]
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -60,12 +65,12 @@ class Cell:
         ['W', 'U', 'b']
     """
 
-    states: ClassVar[tuple[str, ...]] = ()
-    gates: ClassVar[tuple[str, ...]] = ()
-    sizes: ClassVar[Mapping[str, str]] = {}
-    scalars: ClassVar[Mapping[str, float]] = {}
-    blocks: ClassVar[Mapping[str, str]] = {}
-    init: ClassVar[Mapping[str, Init]] = {}
+    states: ClassVar[Names] = ()
+    gates: ClassVar[Names] = ()
+    sizes: ClassVar[Sizes] = {}
+    scalars: ClassVar[Scalars] = {}
+    blocks: ClassVar[Sizes] = {}
+    init: ClassVar[Initial] = {}
     candidate: ClassVar[str] = ""
     forget: ClassVar[str] = ""
     source: ClassVar[str] = ""

@@ -1,6 +1,8 @@
 """The gated recurrent network whose gate and candidate share their matrices."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names, Scalars
 from recurra.cells.functions import sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -14,9 +16,9 @@ class FastGRNN(Cell):
     low-rank form is `fastgrnn_low_rank`; its sparse and quantised forms have the same equations.
     """
 
-    states = ("h",)
-    gates = ("z", "n")
-    scalars = {"zeta": 1.0, "nu": -4.0}
+    states: ClassVar[Names] = ("h",)
+    gates: ClassVar[Names] = ("z", "n")
+    scalars: ClassVar[Scalars] = {"zeta": 1.0, "nu": -4.0}
     candidate = "n"
     forget = "z"
     source = (

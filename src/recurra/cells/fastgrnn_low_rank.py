@@ -1,6 +1,8 @@
 """FastGRNN with matrices of low rank."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names, Scalars, Sizes
 from recurra.cells.functions import sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -10,10 +12,10 @@ __all__ = ["LowRankFastGRNN"]
 class LowRankFastGRNN(Cell):
     """FastGRNN (Kusupati et al. 2018) with W = W1 W2 and U = U1 U2 of rank `rank`."""
 
-    states = ("h",)
-    gates = ("z", "n")
-    sizes = {"W2": "rank", "U2": "rank"}
-    scalars = {"zeta": 1.0, "nu": -4.0}
+    states: ClassVar[Names] = ("h",)
+    gates: ClassVar[Names] = ("z", "n")
+    sizes: ClassVar[Sizes] = {"W2": "rank", "U2": "rank"}
+    scalars: ClassVar[Scalars] = {"zeta": 1.0, "nu": -4.0}
     candidate = "n"
     forget = "z"
     source = (

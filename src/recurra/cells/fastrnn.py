@@ -1,6 +1,8 @@
 """The simple recurrent network with a skip connection in time."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names, Scalars
 from recurra.cells.functions import sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -14,8 +16,8 @@ class FastRNN(Cell):
     is kept at first.
     """
 
-    states = ("h",)
-    scalars = {"alpha": -3.0, "beta": 3.0}
+    states: ClassVar[Names] = ("h",)
+    scalars: ClassVar[Scalars] = {"alpha": -3.0, "beta": 3.0}
     candidate = "n"
     source = (
         "A. Kusupati et al., FastGRNN: a fast, accurate, stable and tiny kilobyte sized gated "

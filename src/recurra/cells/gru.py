@@ -1,6 +1,8 @@
 """The gated recurrent unit, as torch and cuDNN have it."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names
 from recurra.cells.functions import sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -10,8 +12,8 @@ __all__ = ["GRU"]
 class GRU(Cell):
     """Gated recurrent unit, reset gate after the recurrent product (Cho et al. 2014, v1)."""
 
-    states = ("h",)
-    gates = ("r", "z", "n")
+    states: ClassVar[Names] = ("h",)
+    gates: ClassVar[Names] = ("r", "z", "n")
     candidate = "n"
     forget = "z"
     source = "K. Cho et al., Learning phrase representations, arXiv:1406.1078v1; the form cuDNN has"

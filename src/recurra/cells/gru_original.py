@@ -1,6 +1,8 @@
 """The gated recurrent unit as it was published."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names
 from recurra.cells.functions import sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -10,8 +12,8 @@ __all__ = ["OriginalGRU"]
 class OriginalGRU(Cell):
     """Gated recurrent unit (Cho et al. 2014, v3): reset gate before the recurrent product."""
 
-    states = ("h",)
-    gates = ("r", "z", "n")
+    states: ClassVar[Names] = ("h",)
+    gates: ClassVar[Names] = ("r", "z", "n")
     candidate = "n"
     forget = "z"
     source = "K. Cho et al., Learning phrase representations, arXiv:1406.1078v3"

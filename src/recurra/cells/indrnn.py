@@ -1,6 +1,8 @@
 """The independently recurrent network."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Initial, Names
 from recurra.cells.functions import relu
 from recurra.cells.symbols import Symbol
 
@@ -14,8 +16,8 @@ class IndRNN(Cell):
     little above that.
     """
 
-    states = ("h",)
-    init = {"u": (0.0, 1.0)}
+    states: ClassVar[Names] = ("h",)
+    init: ClassVar[Initial] = {"u": (0.0, 1.0)}
     source = (
         "S. Li et al., Independently recurrent neural network (IndRNN): building a longer and "
         "deeper RNN, arXiv:1803.04831"

@@ -1,7 +1,9 @@
 """The simple recurrent network that starts by copying its state."""
 
 from statistics import NormalDist
+from typing import ClassVar
 
+from recurra.cells.cell import Initial
 from recurra.cells.rnn import RNN
 
 __all__ = ["IRNN"]
@@ -18,6 +20,6 @@ class IRNN(RNN):
         "Q. V. Le, N. Jaitly, G. E. Hinton, A simple way to initialize recurrent networks of "
         "rectified linear units, arXiv:1504.00941"
     )
-    init = {"W": NormalDist(0.0, 0.001).inv_cdf, "U": "identity", "b": "zeros"}
+    init: ClassVar[Initial] = {"W": NormalDist(0.0, 0.001).inv_cdf, "U": "identity", "b": "zeros"}
 
     nonlinearity: str = "relu"

@@ -1,6 +1,8 @@
 """Long short-term memory with a forget gate alone."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names
 from recurra.cells.functions import sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -15,8 +17,8 @@ class JANET(Cell):
     initialisation, which needs the length of the sequences: `recurra.nn.init.chrono_`.
     """
 
-    states = ("h",)
-    gates = ("s", "g")
+    states: ClassVar[Names] = ("h",)
+    gates: ClassVar[Names] = ("s", "g")
     candidate = "g"
     forget = "s"
     source = (

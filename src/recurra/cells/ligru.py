@@ -1,6 +1,8 @@
 """The light gated recurrent unit."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Initial, Names
 from recurra.cells.functions import norm, relu, sigmoid
 from recurra.cells.symbols import Symbol
 
@@ -15,11 +17,11 @@ class LiGRU(Cell):
     U starts orthogonal, as in the paper.
     """
 
-    states = ("h",)
-    gates = ("z", "n")
+    states: ClassVar[Names] = ("h",)
+    gates: ClassVar[Names] = ("z", "n")
     candidate = "n"
     forget = "z"
-    init = {"U": "orthogonal"}
+    init: ClassVar[Initial] = {"U": "orthogonal"}
     source = (
         "M. Ravanelli et al., Light gated recurrent units for speech recognition, arXiv:1803.10225"
     )

@@ -1,6 +1,8 @@
 """Long short-term memory."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names
 from recurra.cells.functions import sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -10,8 +12,8 @@ __all__ = ["LSTM"]
 class LSTM(Cell):
     """Long short-term memory (Hochreiter & Schmidhuber 1997), forget gate of Gers et al. 2000."""
 
-    states = ("h", "c")
-    gates = ("i", "f", "g", "o")
+    states: ClassVar[Names] = ("h", "c")
+    gates: ClassVar[Names] = ("i", "f", "g", "o")
     candidate = "g"
     forget = "f"
     source = (

@@ -1,6 +1,8 @@
 """Long short-term memory as first published."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names
 from recurra.cells.functions import sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -14,8 +16,8 @@ class LSTM1997(Cell):
     logistic function to (-2, 2) for the candidate and to (-1, 1) for the output.
     """
 
-    states = ("h", "c")
-    gates = ("i", "g", "o")
+    states: ClassVar[Names] = ("h", "c")
+    gates: ClassVar[Names] = ("i", "g", "o")
     candidate = "g"
     source = "S. Hochreiter, J. Schmidhuber, Long short-term memory, Neural Computation 9(8), 1997"
 

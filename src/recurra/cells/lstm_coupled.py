@@ -1,6 +1,8 @@
 """Long short-term memory that takes in what it forgets."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names
 from recurra.cells.functions import sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -13,8 +15,8 @@ class CoupledLSTM(Cell):
     Without the peepholes that the paper's base line has.
     """
 
-    states = ("h", "c")
-    gates = ("f", "g", "o")
+    states: ClassVar[Names] = ("h", "c")
+    gates: ClassVar[Names] = ("f", "g", "o")
     candidate = "g"
     forget = "f"
     source = "K. Greff et al., LSTM: a search space odyssey, arXiv:1503.04069"

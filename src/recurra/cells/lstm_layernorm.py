@@ -1,6 +1,8 @@
 """Long short-term memory with layer normalisation in each gate."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names
 from recurra.cells.functions import norm, sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -16,8 +18,8 @@ class LayerNormLSTM(Cell):
     gate's two products.
     """
 
-    states = ("h", "c")
-    gates = ("i", "f", "g", "o")
+    states: ClassVar[Names] = ("h", "c")
+    gates: ClassVar[Names] = ("i", "f", "g", "o")
     candidate = "g"
     forget = "f"
     source = "J. L. Ba, J. R. Kiros, G. E. Hinton, Layer normalization, arXiv:1607.06450"

@@ -1,6 +1,8 @@
 """Long short-term memory with layer normalisation over all gates at once."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names
 from recurra.cells.functions import norm, sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -15,8 +17,8 @@ class JointLayerNormLSTM(Cell):
     before its tanh.
     """
 
-    states = ("h", "c")
-    gates = ("i", "f", "g", "o")
+    states: ClassVar[Names] = ("h", "c")
+    gates: ClassVar[Names] = ("i", "f", "g", "o")
     candidate = "g"
     forget = "f"
     source = "J. L. Ba, J. R. Kiros, G. E. Hinton, Layer normalization, arXiv:1607.06450"

@@ -1,6 +1,8 @@
 """Long short-term memory whose transition depends on the input."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names, Sizes
 from recurra.cells.functions import sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -15,9 +17,9 @@ class MultiplicativeLSTM(Cell):
     and o * tanh(c). m has `hidden_size` values.
     """
 
-    states = ("h", "c")
-    gates = ("i", "f", "g", "o")
-    sizes = {"V": "hidden_size"}
+    states: ClassVar[Names] = ("h", "c")
+    gates: ClassVar[Names] = ("i", "f", "g", "o")
+    sizes: ClassVar[Sizes] = {"V": "hidden_size"}
     candidate = "g"
     forget = "f"
     source = "B. Krause et al., Multiplicative LSTM for sequence modelling, arXiv:1609.07959"

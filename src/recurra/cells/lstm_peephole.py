@@ -1,6 +1,8 @@
 """Long short-term memory whose gates see the cell."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names
 from recurra.cells.functions import sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -15,8 +17,8 @@ class PeepholeLSTM(Cell):
     the bare cell.
     """
 
-    states = ("h", "c")
-    gates = ("i", "f", "g", "o")
+    states: ClassVar[Names] = ("h", "c")
+    gates: ClassVar[Names] = ("i", "f", "g", "o")
     candidate = "g"
     forget = "f"
     source = (

@@ -1,6 +1,8 @@
 """Long short-term memory whose hidden state is a projection of its cells."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names, Sizes
 from recurra.cells.functions import sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -10,11 +12,11 @@ __all__ = ["ProjectedLSTM"]
 class ProjectedLSTM(Cell):
     """LSTM with a recurrent projection layer (Sak et al. 2014): h has size `proj_size`."""
 
-    states = ("h", "c")
-    gates = ("i", "f", "g", "o")
+    states: ClassVar[Names] = ("h", "c")
+    gates: ClassVar[Names] = ("i", "f", "g", "o")
     candidate = "g"
     forget = "f"
-    sizes = {"h": "proj_size"}
+    sizes: ClassVar[Sizes] = {"h": "proj_size"}
     source = "H. Sak et al., Long short-term memory based architectures, arXiv:1402.1128"
 
     proj_size: int = 64

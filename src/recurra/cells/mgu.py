@@ -1,6 +1,8 @@
 """The gated recurrent unit with one gate."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names
 from recurra.cells.functions import sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -14,8 +16,8 @@ class MGU(Cell):
     the state before the recurrent product.
     """
 
-    states = ("h",)
-    gates = ("f", "n")
+    states: ClassVar[Names] = ("h",)
+    gates: ClassVar[Names] = ("f", "n")
     candidate = "n"
     forget = "1 - f"
     source = "G.-B. Zhou et al., Minimal gated unit for recurrent neural networks, arXiv:1603.09420"

@@ -1,6 +1,8 @@
 """The gated recurrent unit that looks at its input alone."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names
 from recurra.cells.functions import sigmoid
 from recurra.cells.symbols import Symbol
 
@@ -14,8 +16,8 @@ class MinGRU(Cell):
     z = 1 takes the candidate.
     """
 
-    states = ("h",)
-    gates = ("z", "n")
+    states: ClassVar[Names] = ("h",)
+    gates: ClassVar[Names] = ("z", "n")
     candidate = "n"
     forget = "1 - z"
     source = "L. Feng et al., Were RNNs all we needed?, arXiv:2410.01201"

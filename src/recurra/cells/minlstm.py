@@ -1,6 +1,8 @@
 """Long short-term memory that looks at its input alone."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names
 from recurra.cells.functions import sigmoid
 from recurra.cells.symbols import Symbol
 
@@ -13,8 +15,8 @@ class MinLSTM(Cell):
     The plain form, with a linear candidate; the paper's log-space form makes it positive first.
     """
 
-    states = ("h",)
-    gates = ("f", "i", "n")
+    states: ClassVar[Names] = ("h",)
+    gates: ClassVar[Names] = ("f", "i", "n")
     candidate = "n"
     forget = "f"
     source = "L. Feng et al., Were RNNs all we needed?, arXiv:2410.01201"

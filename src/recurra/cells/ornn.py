@@ -1,6 +1,8 @@
 """The simple recurrent network whose recurrent matrix starts orthogonal."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Initial, Names
 from recurra.cells.functions import relu
 from recurra.cells.symbols import Symbol
 
@@ -16,12 +18,12 @@ class OrthogonalRNN(Cell):
     in training unless `torch.nn.utils.parametrizations.orthogonal(layer, "U_l0")` is applied.
     """
 
-    states = ("h",)
+    states: ClassVar[Names] = ("h",)
     source = (
         "M. Henaff, A. Szlam, Y. LeCun, Recurrent orthogonal networks and long-memory tasks, "
         "arXiv:1602.06662; modReLU: M. Arjovsky et al., arXiv:1511.06464"
     )
-    init = {"U": "orthogonal", "b": "zeros"}
+    init: ClassVar[Initial] = {"U": "orthogonal", "b": "zeros"}
 
     def step(self, x: Symbol, h: Symbol, W: Symbol, U: Symbol, b: Symbol) -> Symbol:
         a = W @ x + U @ h

@@ -1,6 +1,8 @@
 """Quasi-recurrent networks: three ways to pool values of the input alone."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names
 from recurra.cells.functions import sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -16,8 +18,8 @@ class QRNNf(Cell):
     A wider window is a causal convolution before the layer.
     """
 
-    states = ("h",)
-    gates = ("z", "f")
+    states: ClassVar[Names] = ("h",)
+    gates: ClassVar[Names] = ("z", "f")
     candidate = "z"
     forget = "f"
     source = SOURCE
@@ -31,8 +33,8 @@ class QRNNf(Cell):
 class QRNNfo(Cell):
     """Quasi-recurrent network (Bradbury et al. 2017) with fo-pooling, for windows of one step."""
 
-    states = ("h", "c")
-    gates = ("z", "f", "o")
+    states: ClassVar[Names] = ("h", "c")
+    gates: ClassVar[Names] = ("z", "f", "o")
     candidate = "z"
     forget = "f"
     source = SOURCE
@@ -49,8 +51,8 @@ class QRNNfo(Cell):
 class QRNNifo(Cell):
     """Quasi-recurrent network (Bradbury et al. 2017) with ifo-pooling, for windows of one step."""
 
-    states = ("h", "c")
-    gates = ("z", "i", "f", "o")
+    states: ClassVar[Names] = ("h", "c")
+    gates: ClassVar[Names] = ("z", "i", "f", "o")
     candidate = "z"
     forget = "f"
     source = SOURCE

@@ -1,8 +1,9 @@
 """The linear recurrent unit with gates."""
 
 import math
+from typing import ClassVar
 
-from recurra.cells.cell import Cell
+from recurra.cells.cell import Cell, Initial, Names, Sizes
 from recurra.cells.functions import exp, sigmoid, softplus, sqrt
 from recurra.cells.symbols import Symbol
 
@@ -26,12 +27,12 @@ class RGLRU(Cell):
     block-diagonal, a block for each of the `heads`.
     """
 
-    states = ("h",)
-    gates = ("r", "i")
-    sizes = {"x": "hidden_size"}
-    blocks = {"W": "heads"}
+    states: ClassVar[Names] = ("h",)
+    gates: ClassVar[Names] = ("r", "i")
+    sizes: ClassVar[Sizes] = {"x": "hidden_size"}
+    blocks: ClassVar[Sizes] = {"W": "heads"}
     candidate = "n"
-    init = {"decay": _decay}
+    init: ClassVar[Initial] = {"decay": _decay}
     source = (
         "S. De et al., Griffin: mixing gated linear recurrences with local attention for "
         "efficient language models, arXiv:2402.19427"

@@ -1,6 +1,8 @@
 """The simple recurrent network."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names
 from recurra.cells.functions import relu, tanh
 from recurra.cells.symbols import Symbol
 from recurra.ir import CellError
@@ -11,7 +13,7 @@ __all__ = ["RNN"]
 class RNN(Cell):
     """Simple recurrent network (Elman 1990), with tanh or relu."""
 
-    states = ("h",)
+    states: ClassVar[Names] = ("h",)
     source = "J. L. Elman, Finding structure in time, Cognitive Science 14(2), 1990"
 
     nonlinearity: str = "tanh"

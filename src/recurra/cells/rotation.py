@@ -1,8 +1,9 @@
 """The linear recurrent network whose recurrent matrix turns pairs of units."""
 
 import math
+from typing import ClassVar
 
-from recurra.cells.cell import Cell
+from recurra.cells.cell import Cell, Initial, Names
 from recurra.cells.symbols import Symbol
 
 __all__ = ["RotationRNN"]
@@ -25,9 +26,9 @@ class RotationRNN(Cell):
     learning rate serves all parameters while the spectrum moves slowly. The output is h alone.
     """
 
-    states = ("h", "g")
-    gates = ("h", "g")
-    init = {"a": _tangent}
+    states: ClassVar[Names] = ("h", "g")
+    gates: ClassVar[Names] = ("h", "g")
+    init: ClassVar[Initial] = {"a": _tangent}
     source = (
         "K. Helfrich, D. Willmott, Q. Ye, Orthogonal recurrent neural networks with scaled Cayley "
         "transform, arXiv:1707.09520; A. Orvieto et al., Resurrecting recurrent neural networks "

@@ -1,6 +1,8 @@
 """Long short-term memory with exponential gates."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Names, Sizes
 from recurra.cells.functions import exp, maximum, sigmoid, softplus, tanh
 from recurra.cells.symbols import Symbol
 
@@ -15,9 +17,9 @@ class sLSTM(Cell):
     of the paper's block (convolution, group norm, up-projection) are layers around the cell.
     """
 
-    states = ("h", "c", "n", "m")
-    gates = ("i", "f", "z", "o")
-    blocks = {"U": "heads"}
+    states: ClassVar[Names] = ("h", "c", "n", "m")
+    gates: ClassVar[Names] = ("i", "f", "z", "o")
+    blocks: ClassVar[Sizes] = {"U": "heads"}
     candidate = "z"
     forget = "f"
     source = "M. Beck et al., xLSTM: extended long short-term memory, arXiv:2405.04517"

@@ -1,6 +1,8 @@
 """The simple recurrent unit."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Initial, Names, Sizes
 from recurra.cells.functions import sigmoid
 from recurra.cells.symbols import Symbol
 
@@ -15,12 +17,12 @@ class SRU(Cell):
     of the highway's variance, sqrt(1 + 2 exp(b.r)), at biases of zero, from which it starts.
     """
 
-    states = ("h", "c")
-    gates = ("z", "f", "r")
-    sizes = {"x": "hidden_size"}
+    states: ClassVar[Names] = ("h", "c")
+    gates: ClassVar[Names] = ("z", "f", "r")
+    sizes: ClassVar[Sizes] = {"x": "hidden_size"}
     candidate = "z"
     forget = "f"
-    init = {"b": "zeros"}
+    init: ClassVar[Initial] = {"b": "zeros"}
     source = (
         "T. Lei et al., Simple recurrent units for highly parallelizable recurrence, "
         "arXiv:1709.02755"

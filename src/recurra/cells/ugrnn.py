@@ -1,6 +1,8 @@
 """The update gate recurrent network."""
 
-from recurra.cells.cell import Cell
+from typing import ClassVar
+
+from recurra.cells.cell import Cell, Initial, Names
 from recurra.cells.functions import sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -13,11 +15,11 @@ class UGRNN(Cell):
     g = 1 keeps the state, and its bias starts from 1, as in TensorFlow's cell.
     """
 
-    states = ("h",)
-    gates = ("g", "n")
+    states: ClassVar[Names] = ("h",)
+    gates: ClassVar[Names] = ("g", "n")
     candidate = "n"
     forget = "g"
-    init = {"b.g": 1.0}
+    init: ClassVar[Initial] = {"b.g": 1.0}
     source = (
         "J. Collins, J. Sohl-Dickstein, D. Sussillo, Capacity and trainability in recurrent "
         "neural networks, arXiv:1611.09913"

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from recurra.cli.config_options import given
 from recurra.cli.failures import exit_code
-from recurra.cli.options import given
 from recurra.compare.comparison import comparison_at, comparison_from
 from recurra.config.toml import read_settings
 from recurra.errors import ConfigError

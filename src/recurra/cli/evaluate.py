@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from recurra.cli.options import Sectioned, given, option_of
-from recurra.config.task import EvaluateOptions
+from recurra.cli.config_options import Sectioned, given, option_of
+from recurra.config.task_config import EvaluateOptions
 from recurra.tasks.registry import config_of
 
 __all__ = ["command"]
@@ -23,7 +23,10 @@ class RunCommand(Sectioned):
         own = [param for param in self.params if param.name not in self._titles]
         options = _options_of(args)
         self._titles = {field.name: "Options of the run's task" for field in options}
-        self.params = [*own, *(option_of(field, hint) for field, hint in options.items())]
+        self.params: list[click.Parameter] = [
+            *own,
+            *(option_of(field, hint) for field, hint in options.items()),
+        ]
         return super().parse_args(ctx, args)
 
 

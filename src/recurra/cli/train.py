@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
+from recurra.cli.config_options import Field, Sectioned, given, options_for
 from recurra.cli.failures import exit_code
 from recurra.cli.groups import LazyGroup
-from recurra.cli.options import Field, Sectioned, given, options_for
-from recurra.config.network import NetworkConfig
-from recurra.config.task import TaskConfig
+from recurra.config.network_config import NetworkConfig
+from recurra.config.task_config import TaskConfig
 from recurra.config.toml import read_settings
-from recurra.config.training import TrainingConfig
+from recurra.config.training_config import TrainingConfig
 from recurra.tasks.registry import TASKS, config_of
 
 __all__ = ["command"]

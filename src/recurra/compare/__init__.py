@@ -5,7 +5,7 @@
 
 from typing import TYPE_CHECKING
 
-from recurra.lazy import attach
+from recurra.lazy import Getter, Lister, attach
 
 if TYPE_CHECKING:
     from recurra.compare.comparison import Comparison, comparison_from
@@ -23,6 +23,8 @@ __all__ = [
     "comparison_from",
 ]
 
+__getattr__: Getter
+__dir__: Lister
 __getattr__, __dir__ = attach(
     __name__,
     {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recurra.config.training import check_options, config_from_mapping, option
+from recurra.config.training_config import check_options, config_from_mapping, option
 from recurra.errors import ConfigError, RunError
 from recurra.tasks.registry import config_of, contest_named
 

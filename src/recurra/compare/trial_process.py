@@ -39,7 +39,8 @@ class TrialProgress:
 
     def __init__(self, report: Callable[..., None]) -> None:
         self._report, self._last = report, 0.0
-        self.step = self.bytes = 0
+        self.step: int = 0
+        self.bytes: int = 0
 
     def start(self, total_steps: int, step: int) -> None:
         """Pass on the step that training begins at."""
@@ -57,7 +58,8 @@ class TrialProgress:
         **more: Any,
     ) -> None:
         """Pass on the step and the losses, unless that was done just now."""
-        self.step, now = step, time.monotonic()
+        self.step = step
+        now = time.monotonic()
         if now - self._last >= _BETWEEN_LINES:
             self._last = now
             self._report(step=step, loss=loss, validation=validation)

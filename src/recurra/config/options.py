@@ -56,7 +56,7 @@ def config_from_mapping(cls: type[Options], mapping: Mapping[str, Any]) -> Optio
     and "none" becomes None where the field may be None.
     Raises `ConfigError` for an unknown key (naming the nearest), a missing one or a wrong type.
 
-    >>> from recurra.config.training import TrainingConfig
+    >>> from recurra.config.training_config import TrainingConfig
     >>> config_from_mapping(TrainingConfig, {"epoch": 3})
     Traceback (most recent call last):
     recurra.errors.ConfigError: 'epoch' is not an option; did you mean 'epochs'?

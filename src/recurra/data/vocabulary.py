@@ -111,7 +111,7 @@ class Bytes:
     """The 256 bytes of UTF-8 as tokens: every text can be encoded."""
 
     level = "byte"
-    start = ord("\n")
+    start: int = ord("\n")
 
     def __len__(self) -> int:
         return 256
@@ -150,7 +150,7 @@ class Words:
         self._words = list(words)
         self._ids = {word: index for index, word in enumerate(self._words)}
         self._unknown = self._ids[UNK]
-        self.start = self._ids[EOS]
+        self.start: int = self._ids[EOS]
 
     def __len__(self) -> int:
         return len(self._words)

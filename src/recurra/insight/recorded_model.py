@@ -160,7 +160,7 @@ class StepLosses:
 
     def __init__(self, values: Tensor, at: Sequence[int] | None) -> None:
         self.values = values
-        self.steps = len(values) if values.dim() else None
+        self.steps: int | None = len(values) if values.dim() else None
         self._at = None if at is None else [self._place(step) for step in at]
 
     def at(self, *, reverse: bool) -> list[int | None]:

@@ -35,7 +35,8 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
        max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-table { border-collapse: collapse; } td, th { padding: .15rem 1.5rem .15rem 0; text-align: left;
+table { border-collapse: collapse; display: block; max-width: 100%; overflow-x: auto; }
+td, th { padding: .15rem 1.5rem .15rem 0; text-align: left;
        vertical-align: top; font-variant-numeric: tabular-nums; }
 th { font-weight: 500; } th, li, tr.other td { color: var(--muted); }
 tr + tr.other td { border-top: 1px solid var(--grid); }

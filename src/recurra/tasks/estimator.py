@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from recurra.config.options import config_from_mapping
-from recurra.config.task import TaskConfig
+from recurra.config.task_config import TaskConfig
 from recurra.errors import ConfigError, RunError
 from recurra.insight import Inspection, inspect_model
 from recurra.runs.run import Run
@@ -49,7 +49,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
     task: ClassVar[type[Task[Any, Any, Any]]]
 
     def __init__(self, config: Config) -> None:
-        self.config = config
+        self.config: Config = config
         self.results: tuple[TrainingResult, ...] = ()
         self.run: Run | None = None
         self._task: Task[Config, Any, Product] = self.task(config)
@@ -163,6 +163,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
         with torch.random.fork_rng(devices=[]):
             models = [task.member(n).build() for n in range(config.ensemble)]
         record.check_cells(run, models)
+        record.check_members(run, config.ensemble)
         weights, artefacts = record.split_tensors(run.load_model(), config.ensemble)
         for module, tensors in zip(models, weights, strict=True):
             module.load_state_dict(tensors)
@@ -235,7 +236,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
             if config.start is not None and not has_begun(run, number, len(models)):
                 start_from(module, Run.open(config.start))
         task.config = record.recorded(task, data, read)
-        run.save_config({**run.config, "settings": record.settings_of(task.config)})
+        run.save_config(record.reopened(run, task.config))
         return task, models, read, run
 
     def _train(self, models: list[nn.Module], stages: Stages, *, describes: bool) -> None:

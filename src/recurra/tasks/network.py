@@ -11,7 +11,7 @@ recurrent layers start:
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from recurra.config.network import Initialiser, NetworkConfig
+from recurra.config.network_config import Initialiser, NetworkConfig
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent, Stack, activation_penalty, init, temporal_activation_penalty
 from recurra.nn.init.stored_parameters import layer_parameters
@@ -113,8 +113,8 @@ class ActivationPenalties:
     """The penalties on activations that a configuration asks for, weighted and summed."""
 
     def __init__(self, config: NetworkConfig) -> None:
-        self.activation = config.activation_penalty
-        self.temporal = config.temporal_activation_penalty
+        self.activation: float = config.activation_penalty
+        self.temporal: float = config.temporal_activation_penalty
 
     def __call__(self, kept: Tensor, outputs: Tensor) -> Tensor:
         """Penalty, a scalar, on outputs (T, B, size) of the layers; `kept` is them after dropout.

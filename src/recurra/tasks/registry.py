@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from recurra.config.task import TaskConfig
+from recurra.config.task_config import TaskConfig
 from recurra.errors import ConfigError, RunError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, get_type_hints
 
-from recurra.config.task import TaskConfig
+from recurra.config.task_config import TaskConfig
 
 __all__ = ["Named", "options_of"]
 

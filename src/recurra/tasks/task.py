@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 import torch
 from torch import Tensor, nn
 
-from recurra.config.task import Published, TaskConfig
+from recurra.config.task_config import Published, TaskConfig
 from recurra.errors import ConfigError, RecurraWarning
 from recurra.nn.states import State
 from recurra.reports import Section
@@ -149,7 +149,7 @@ class Ensemble(nn.Module):
         self, models: Sequence[nn.Module], join: Callable[[Sequence[Tensor]], Tensor]
     ) -> None:
         super().__init__()
-        self.models = nn.ModuleList(models)
+        self.models: nn.ModuleList = nn.ModuleList(models)
         self.train(models[0].training)
         self._join = join
 

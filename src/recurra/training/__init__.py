@@ -1,7 +1,8 @@
 """Training: the loop, truncated BPTT, clipping, schedules, checkpoints, metrics, progress.
 
 `fit` trains any `torch.nn.Module` on any windows with any loss; it knows nothing of a task. What it
-produces lies in a run, a directory. `recurra.config.training` is importable without loading torch.
+produces lies in a run, a directory. `recurra.config.training_config` is importable without loading
+torch.
 
 >>> import tempfile, torch
 >>> from recurra.training import Run, TrainingConfig, fit
@@ -21,16 +22,16 @@ produces lies in a run, a directory. `recurra.config.training` is importable wit
 
 from typing import TYPE_CHECKING
 
-from recurra.lazy import attach
+from recurra.lazy import Getter, Lister, attach
 
 if TYPE_CHECKING:
     from recurra.config.options import config_from_mapping
-    from recurra.config.training import Metric, TrainingConfig
+    from recurra.config.training_config import Metric, TrainingConfig
     from recurra.nn.states import State
     from recurra.runs.run import Run
-    from recurra.training.loop import TrainingResult, fit
     from recurra.training.progress import RichProgress
     from recurra.training.protocols import Loss, Progress, Validate, Windows
+    from recurra.training.training_loop import TrainingResult, fit
 
 __all__ = [
     "Loss",
@@ -47,20 +48,22 @@ __all__ = [
     "fit",
 ]
 
+__getattr__: Getter
+__dir__: Lister
 __getattr__, __dir__ = attach(
     __name__,
     {
         "Loss": "recurra.training.protocols",
-        "Metric": "recurra.config.training",
+        "Metric": "recurra.config.training_config",
         "Progress": "recurra.training.protocols",
         "RichProgress": "recurra.training.progress",
         "Run": "recurra.runs.run",
         "State": "recurra.nn.states",
-        "TrainingConfig": "recurra.config.training",
-        "TrainingResult": "recurra.training.loop",
+        "TrainingConfig": "recurra.config.training_config",
+        "TrainingResult": "recurra.training.training_loop",
         "Validate": "recurra.training.protocols",
         "Windows": "recurra.training.protocols",
         "config_from_mapping": "recurra.config.options",
-        "fit": "recurra.training.loop",
+        "fit": "recurra.training.training_loop",
     },
 )

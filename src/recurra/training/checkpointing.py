@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra.config.training import Metric
+from recurra.config.training_config import Metric
 from recurra.errors import ConfigError, DataError, RunError
 from recurra.nn.states import flatten, tensors_of, unflatten
 from recurra.runs import ranks

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from recurra.config.training import Metric
+from recurra.config.training_config import Metric
 from recurra.errors import MissingExtra
 from recurra.nn.states import State
 from recurra.runs.run import Run

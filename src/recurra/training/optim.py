@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.parametrize import ParametrizationList
 
-from recurra.config.training import TrainingConfig
+from recurra.config.training_config import TrainingConfig
 from recurra.errors import ConfigError, RunError
 from recurra.nn.init.stored_parameters import own_layers
 

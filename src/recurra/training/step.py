@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra.config.training import TrainingConfig
+from recurra.config.training_config import TrainingConfig
 from recurra.errors import ConfigError, TrainingError
 from recurra.nn.states import detach
 from recurra.runs import ranks

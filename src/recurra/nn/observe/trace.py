@@ -30,7 +30,9 @@ class Trace(Mapping[Any, Tensor]):
     """
 
     def __init__(self, layers: Sequence[Sequence[Values]]) -> None:
-        self.layers = tuple(tuple(directions) for directions in layers)
+        self.layers: tuple[tuple[Values, ...], ...] = tuple(
+            tuple(directions) for directions in layers
+        )
 
     def __getitem__(self, key: Key) -> Tensor:
         name, layer, direction = self._whole(key)

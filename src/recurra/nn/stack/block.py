@@ -27,7 +27,7 @@ class NoSkip(nn.Module):
 
     def __init__(self, below: int, output_size: int, **options: Any) -> None:
         super().__init__()
-        self.width = output_size
+        self.width: int = output_size
 
     def forward(self, x: Tensor, y: Tensor, norm: nn.Module) -> Tensor:
         """The input (..., width) of the next layer, from a layer's input x and output y."""
@@ -41,7 +41,7 @@ class Residual(NoSkip):
     def __init__(self, below: int, output_size: int, **options: Any) -> None:
         super().__init__(below, output_size)
         is_same = below == output_size
-        self.projection = (
+        self.projection: nn.Module = (
             nn.Identity() if is_same else nn.Linear(below, output_size, bias=False, **options)
         )
 
@@ -56,7 +56,7 @@ class Highway(Residual):
 
     def __init__(self, below: int, output_size: int, **options: Any) -> None:
         super().__init__(below, output_size, **options)
-        self.gate = nn.Linear(below, output_size, **options)
+        self.gate: nn.Linear = nn.Linear(below, output_size, **options)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -76,7 +76,7 @@ class Dense(NoSkip):
 
     def __init__(self, below: int, output_size: int, **options: Any) -> None:
         super().__init__(below, output_size)
-        self.width = below + output_size
+        self.width: int = below + output_size
 
     def forward(self, x: Tensor, y: Tensor, norm: nn.Module) -> Tensor:
         """The input (..., width) of the next layer, from a layer's input x and output y."""
@@ -110,11 +110,11 @@ class StackBlock(nn.Module):
             layer.build(below, engine=engine, **options) if isinstance(layer, Layer) else layer
         )
         size = built.output_size
-        self.before = nn.LayerNorm(below, **options) if norm == "pre" else nn.Identity()
+        self.before: nn.Module = nn.LayerNorm(below, **options) if norm == "pre" else nn.Identity()
         self.layer = built
-        self.skip = _SKIPS[skip](below, size, **options)
-        self.after = nn.LayerNorm(size, **options) if norm == "post" else nn.Identity()
-        self.width = self.skip.width
+        self.skip: NoSkip = _SKIPS[skip](below, size, **options)
+        self.after: nn.Module = nn.LayerNorm(size, **options) if norm == "post" else nn.Identity()
+        self.width: int = self.skip.width
 
     def read(self, x: Tensor, dropout: float) -> Tensor:
         """The layer's input, from the output x of the layers below."""

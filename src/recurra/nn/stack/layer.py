@@ -110,8 +110,10 @@ class Bidirectional(nn.Module):
         super().__init__()
         self.ahead = ahead
         self.back = back
-        self.output_size = ahead.output_size + back.output_size
-        self.state_rows = tuple((name, 2 * rows, size) for name, rows, size in ahead.state_rows)
+        self.output_size: int = ahead.output_size + back.output_size
+        self.state_rows: tuple[tuple[str, int, int], ...] = tuple(
+            (name, 2 * rows, size) for name, rows, size in ahead.state_rows
+        )
 
     def forward(
         self,

@@ -33,9 +33,11 @@ class Dilated(nn.Module):
         super().__init__()
         self.layer = layer
         self.dilation = dilation
-        self.output_size = layer.output_size
+        self.output_size: int = layer.output_size
         names = zip(layer.cell.states, layer.state_sizes, strict=True)
-        self.state_rows = tuple((name, dilation, size) for name, size in names)
+        self.state_rows: tuple[tuple[str, int, int], ...] = tuple(
+            (name, dilation, size) for name, size in names
+        )
 
     def forward(
         self,
@@ -88,8 +90,11 @@ class TimeSkip(nn.Module):
         super().__init__()
         self.layer = layer
         self.time_skip = time_skip
-        self.output_size = layer.output_size
-        self.state_rows = (*state_rows_of(layer), ("y", time_skip, layer.output_size))
+        self.output_size: int = layer.output_size
+        self.state_rows: tuple[tuple[str, int, int], ...] = (
+            *state_rows_of(layer),
+            ("y", time_skip, layer.output_size),
+        )
 
     def forward(
         self,

@@ -80,11 +80,11 @@ class Stack(nn.Module):
         self.input_size = input_size
         self.skip = skip
         self.norm = norm
-        self.dropout = float(dropout)
+        self.dropout: float = float(dropout)
         check_share("output_dropout", output_dropout)
-        self.output_dropout = float(output_dropout)
+        self.output_dropout: float = float(output_dropout)
         self.batch_first = batch_first
-        self.blocks = nn.ModuleList()
+        self.blocks: nn.ModuleList = nn.ModuleList()
         width = input_size
         for index, layer in enumerate(layers):
             # No layer above the last one reads more than its output.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 from recurra.config.options import option
-from recurra.config.task import EvaluateOptions, TaskConfig
-from recurra.config.training import new_default
+from recurra.config.task_config import EvaluateOptions, TaskConfig
+from recurra.config.training_config import new_default
 from recurra.errors import ConfigError
 
 __all__ = ["CONFIG", "MODELS", "ForecastConfig", "ForecastEvaluation"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 
@@ -36,6 +36,7 @@ from recurra.tasks.forecast.store import PlacedPanel
 from recurra.tasks.forecast.task import Forecast
 from recurra.tasks.forecast.windows.splits import Origins, columns_of
 from recurra.tasks.signature import options_of
+from recurra.tasks.task import Task
 from recurra.training import Progress
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         ['unique_id', 'ds', 'recurra', 'recurra-lo-80']
     """
 
-    task = Forecast
+    task: ClassVar[type[Task[Any, Any, Any]]] = Forecast
 
     @options_of(ForecastConfig)
     def __init__(self, config: ForecastConfig) -> None:

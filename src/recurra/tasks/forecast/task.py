@@ -9,12 +9,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recurra.config.task_config import TaskConfig
 from recurra.data.series.panel import Panel
 from recurra.data.series.read import open_panel, read_panel
 from recurra.errors import ConfigError, DataError
@@ -72,10 +73,10 @@ class Series:
 class Forecast(Task[ForecastConfig, Series, Model]):
     """Look-backs of many series; a network forecasts the steps that follow each, scaled."""
 
-    configuration = ForecastConfig
+    configuration: ClassVar[type[TaskConfig]] = ForecastConfig
     estimator = "recurra.tasks.forecast.forecaster:Forecaster"
     unit = "values"
-    warning = ForecastWarning
+    warning: ClassVar[type[Warning]] = ForecastWarning
 
     def read(self, data: Any = None, *, static: Any = None, **others: Any) -> Series:
         """Read a table: a path (.csv, .parquet), or a pandas or polars frame."""

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recurra.cells import load
+from recurra.cells import Cell, load
 from recurra.data.batches import Streams, Window
 from recurra.errors import ConfigError
+from recurra.nn import Recurrent, Stack
 from recurra.tasks.language.config import LanguageConfig
 from recurra.tasks.network import (
     ActivationPenalties,
@@ -35,12 +36,12 @@ class LanguageNet(nn.Module):
     def __init__(self, config: LanguageConfig, vocabulary_size: int) -> None:
         super().__init__()
         width = config.embedding or config.hidden
-        self.embedding = nn.Embedding(vocabulary_size, width)
-        self.dropout = nn.Dropout(config.dropout)
-        self.cell = load(config.cell)
-        self.recurrent = recurrent_layers(config, width)
-        self.penalties = ActivationPenalties(config)
-        self.head = nn.Linear(self.recurrent.output_size, vocabulary_size)
+        self.embedding: nn.Embedding = nn.Embedding(vocabulary_size, width)
+        self.dropout: nn.Dropout = nn.Dropout(config.dropout)
+        self.cell: Cell = load(config.cell)
+        self.recurrent: Recurrent | Stack = recurrent_layers(config, width)
+        self.penalties: ActivationPenalties = ActivationPenalties(config)
+        self.head: nn.Linear = nn.Linear(self.recurrent.output_size, vocabulary_size)
         # Small and uniform, so that the first predictions are nearly uniform even where one matrix
         # is both embedding and output layer.
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)

@@ -8,12 +8,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack, cast
+from typing import Any, ClassVar, Unpack, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recurra.config.task_config import TaskConfig
 from recurra.data.batches import Streams
 from recurra.data.text import Text, read_text, split_text
 from recurra.data.vocabulary import Vocabulary, build_vocabulary, vocabulary_from
@@ -23,7 +24,7 @@ from recurra.reports import Section
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.language.config import LanguageConfig
 from recurra.tasks.language.model import LanguageNet, mean_nats, next_token_loss
-from recurra.tasks.language.session import Sampling, TextSession, write
+from recurra.tasks.language.text_session import Sampling, TextSession, write
 from recurra.tasks.signature import options_of
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Source, Task
 from recurra.training import Validate, Windows
@@ -49,7 +50,7 @@ class Texts:
 class Language(Task[LanguageConfig, Texts, nn.Module]):
     """Text is read as a stream of tokens; the model predicts each from those before it."""
 
-    configuration = LanguageConfig
+    configuration: ClassVar[type[TaskConfig]] = LanguageConfig
     estimator = "recurra.tasks.language.task:LanguageModel"
 
     def read(self, data: Any = None, **others: Any) -> Texts:
@@ -268,7 +269,7 @@ class LanguageModel(Estimator[LanguageConfig, nn.Module]):
         20
     """
 
-    task = Language
+    task: ClassVar[type[Task[Any, Any, Any]]] = Language
 
     @options_of(LanguageConfig)
     def __init__(self, config: LanguageConfig) -> None:

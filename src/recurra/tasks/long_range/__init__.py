@@ -5,7 +5,7 @@
 
 from typing import TYPE_CHECKING
 
-from recurra.lazy import attach
+from recurra.lazy import Getter, Lister, attach
 
 if TYPE_CHECKING:
     from recurra.tasks.long_range.config import LongRangeConfig
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PROBLEMS", "LongRange", "LongRangeConfig"]
 
+__getattr__: Getter
+__dir__: Lister
 __getattr__, __dir__ = attach(
     __name__,
     {

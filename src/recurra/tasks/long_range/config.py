@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from recurra.config.options import option
-from recurra.config.task import TaskConfig
-from recurra.config.training import new_default
+from recurra.config.task_config import TaskConfig
+from recurra.config.training_config import new_default
 from recurra.errors import ConfigError
 from recurra.tasks.long_range.problems import PROBLEMS, Problem, problem_named
 

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recurra.cells import load
+from recurra.cells import Cell, load
+from recurra.nn import Recurrent, Stack
 from recurra.tasks.long_range.config import LongRangeConfig
-from recurra.tasks.long_range.draw import Batch
 from recurra.tasks.long_range.problems import RECALLED
+from recurra.tasks.long_range.synthetic import Batch
 from recurra.tasks.network import (
     ActivationPenalties,
     initialise,
@@ -19,7 +20,7 @@ from recurra.tasks.network import (
 )
 from recurra.training import State
 
-__all__ = ["LongRangeNet", "Measured", "loss_of", "measure", "training_loss"]
+__all__ = ["LongRangeNet", "SequenceScore", "loss_of", "measure", "training_loss"]
 
 
 class LongRangeNet(nn.Module):
@@ -31,12 +32,12 @@ class LongRangeNet(nn.Module):
     def __init__(self, config: LongRangeConfig) -> None:
         super().__init__()
         task = config.definition
-        self.cell = load(config.cell)
-        self.recurrent = recurrent_layers(config, task.inputs)
-        self.dropout = nn.Dropout(config.dropout)
-        self.penalties = ActivationPenalties(config)
-        self.head = nn.Linear(self.recurrent.output_size, task.outputs)
-        self.at_every_step = task.at_every_step
+        self.cell: Cell = load(config.cell)
+        self.recurrent: Recurrent | Stack = recurrent_layers(config, task.inputs)
+        self.dropout: nn.Dropout = nn.Dropout(config.dropout)
+        self.penalties: ActivationPenalties = ActivationPenalties(config)
+        self.head: nn.Linear = nn.Linear(self.recurrent.output_size, task.outputs)
+        self.at_every_step: bool = task.at_every_step
         initialise(self.recurrent, config, steps=config.steps)
 
     def forward(
@@ -52,7 +53,7 @@ class LongRangeNet(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
 
-class Measured(NamedTuple):
+class SequenceScore(NamedTuple):
     """Mean loss, and the share of targets hit where they are classes."""
 
     loss: float
@@ -74,7 +75,7 @@ def training_loss(net: nn.Module, batch: Batch, state: State) -> tuple[Tensor, i
 
 
 @torch.inference_mode()
-def measure(net: nn.Module, batches: Iterable[Batch]) -> Measured:
+def measure(net: nn.Module, batches: Iterable[Batch]) -> SequenceScore:
     """Loss and accuracy over all of `batches`, each sequence counting the same.
 
     Where every step has a target, accuracy is that of the symbols to be recalled, the last ones.
@@ -88,4 +89,4 @@ def measure(net: nn.Module, batches: Iterable[Batch]) -> Measured:
             right = outputs.argmax(-1) == batch.targets
             right = right[-RECALLED:] if right.dim() == 2 else right
             hits, targets = hits + int(right.sum()), targets + right.numel()
-    return Measured(loss / rows, hits / targets if targets else None)
+    return SequenceScore(loss / rows, hits / targets if targets else None)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from recurra.config.task import Published
+from recurra.config.task_config import Published
 from recurra.errors import ConfigError
 
 __all__ = ["PIXELS", "PROBLEMS", "RECALLED", "Problem", "problem_named"]

@@ -13,7 +13,7 @@ from recurra.data.digits import Digits, Part, read_digits
 from recurra.errors import DataError
 from recurra.settings import data_folder
 from recurra.tasks.long_range.config import LongRangeConfig
-from recurra.tasks.long_range.draw import DRAW, Batch
+from recurra.tasks.long_range.synthetic import DRAW, Batch
 from recurra.training import Windows
 
 __all__ = ["Drawn", "Pixels", "held_out", "training_windows"]

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from recurra.config.task_config import TaskConfig
 from recurra.errors import DataError
 from recurra.nn.states import State
 from recurra.reports import Section
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.long_range.config import LongRangeConfig
-from recurra.tasks.long_range.model import LongRangeNet, Measured, loss_of, measure, training_loss
+from recurra.tasks.long_range.model import (
+    LongRangeNet,
+    SequenceScore,
+    loss_of,
+    measure,
+    training_loss,
+)
 from recurra.tasks.long_range.sequences import held_out, training_windows
 from recurra.tasks.signature import options_of
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Source, Task
@@ -25,7 +32,7 @@ __all__ = ["TASK", "LongRange", "LongRangeTask"]
 class LongRangeTask(Task[LongRangeConfig, None, nn.Module]):
     """Sequences are drawn, or read from MNIST's digits; the test sequences are the same for all."""
 
-    configuration = LongRangeConfig
+    configuration: ClassVar[type[TaskConfig]] = LongRangeConfig
     estimator = "recurra.tasks.long_range.task:LongRange"
     unit = "steps"
 
@@ -147,12 +154,12 @@ class LongRange(Estimator[LongRangeConfig, nn.Module]):
         True
     """
 
-    task = LongRangeTask
+    task: ClassVar[type[Task[Any, Any, Any]]] = LongRangeTask
 
     @options_of(LongRangeConfig)
     def __init__(self, config: LongRangeConfig) -> None:
         super().__init__(config)
 
 
-def _numbers(measured: Measured) -> dict[str, float]:
+def _numbers(measured: SequenceScore) -> dict[str, float]:
     return {name: value for name, value in measured._asdict().items() if value is not None}

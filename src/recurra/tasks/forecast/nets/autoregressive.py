@@ -8,6 +8,7 @@ some lags back, the covariates of the step itself, the series' age and scale.
 import torch
 from torch import Tensor, nn
 
+from recurra.nn import Recurrent, Stack
 from recurra.nn.states import State, reorder
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.components import (
@@ -29,27 +30,27 @@ class AutoregressiveNet(ForecastNet):
     """The likelihood of every step; quantiles are those of the sampled paths."""
 
     def __init__(self, config: ForecastConfig, sizes: Sizes) -> None:
-        super().__init__()
-        self.horizon, self.samples = config.horizon, config.samples
-        self.kind, self.errors, self.levels = "likelihood", "scaled", config.levels
-        self.family = FAMILIES[config.distribution](config.components)
-        self.family.check(config)
-        self.lags = (1, *(lag for lag in config.lag_steps(sizes.season) if lag > 1))
-        self.warm = config.lookback_steps(sizes.season)
-        self.lookback = self.warm + max(self.lags)
-        self.vectors = SeriesVectors(sizes.series, config.embedding)
+        super().__init__(config.horizon, config.levels, kind="likelihood", samples=config.samples)
+        self._family = FAMILIES[config.distribution](config.components)
+        self._family.check(config)
+        self._lags = (1, *(lag for lag in config.lag_steps(sizes.season) if lag > 1))
+        self._warm = config.lookback_steps(sizes.season)
+        self.lookback: int = self._warm + max(self._lags)
+        self.vectors: SeriesVectors = SeriesVectors(sizes.series, config.embedding)
         constant = sizes.static + config.embedding + 1
-        self.recurrent = recurrent_layers(config, 2 * len(self.lags) + sizes.future + 1 + constant)
-        self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(self.recurrent.output_size, self.family.size)
+        self.recurrent: Recurrent | Stack = recurrent_layers(
+            config, 2 * len(self._lags) + sizes.future + 1 + constant
+        )
+        self.dropout: nn.Dropout = nn.Dropout(config.dropout)
+        self.head: nn.Linear = nn.Linear(self.recurrent.output_size, self._family.size)
 
     @property
     def steps(self) -> int:
         """Steps of the recurrence in a look-back, which the lags come before."""
-        return self.warm
+        return self._warm
 
     def loss(self, batch: WindowBatch) -> Tensor:
-        loss, outputs = self._negative_log_likelihood(batch, slice(max(self.lags), None))
+        loss, outputs = self._negative_log_likelihood(batch, slice(max(self._lags), None))
         return penalised(loss, self.penalties(outputs, outputs))
 
     def forecast_loss(self, batch: WindowBatch) -> Tensor:
@@ -60,15 +61,15 @@ class AutoregressiveNet(ForecastNet):
 
         The layers' outputs come second.
         """
-        first = max(self.lags)
+        first = max(self._lags)
         outputs, _ = self.recurrent(self._inputs(batch, first, len(batch.values)))
         parameters = self.head(self.dropout(outputs[steps.start - first :]))
-        log_prob = self.family.log_prob(parameters, batch.values[steps], batch.scale.float())
+        log_prob = self._family.log_prob(parameters, batch.values[steps], batch.scale.float())
         seen = batch.seen[steps]
         return -torch.where(seen, log_prob, 0).sum() / seen.sum().clamp(min=1), outputs
 
     def begin(self, batch: WindowBatch) -> CarriedState:
-        low = max(self.lags)
+        low = max(self._lags)
         _, layers = self.recurrent(self._inputs(batch, low, self.lookback))
         values = {
             "values": batch.values[self.lookback - low : self.lookback],
@@ -107,7 +108,7 @@ class AutoregressiveNet(ForecastNet):
                 inputs = self._next(wide, future[step].repeat(samples, 1))
                 outputs, layers = self.recurrent(inputs, wide.layers)
                 outputs = outputs[-1]
-            drawn.append(self.family.sample(self.head(outputs), wide["scale"], numbers))
+            drawn.append(self._family.sample(self.head(outputs), wide["scale"], numbers))
             seen = torch.ones_like(drawn[-1], dtype=torch.bool)
             wide = self._pushed(wide, layers, drawn[-1], seen)
         return torch.stack(drawn).view(self.horizon, samples, rows).permute(1, 2, 0)
@@ -126,14 +127,16 @@ class AutoregressiveNet(ForecastNet):
     def _next(self, state: CarriedState, future: Tensor) -> Tensor:
         """The inputs of the step to come, (1, B, features)."""
         values, seen = state["values"], state["seen"]
-        lagged = [part[-lag] for lag in self.lags for part in (values, seen)]
+        lagged = [part[-lag] for lag in self._lags for part in (values, seen)]
         columns = self._columns(lagged, state["age"])
         return torch.cat([columns, future, state["constant"]], -1).unsqueeze(0)
 
     def _inputs(self, batch: WindowBatch, low: int, high: int) -> Tensor:
         """The inputs of steps from `low` to `high`, (T, B, features)."""
         lagged = [
-            part[low - lag : high - lag] for lag in self.lags for part in (batch.values, batch.seen)
+            part[low - lag : high - lag]
+            for lag in self._lags
+            for part in (batch.values, batch.seen)
         ]
         columns = self._columns(lagged, batch.age[low:high])
         constant = self._constant(batch).expand(high - low, -1, -1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ __all__ = [
     "SeriesVectors",
     "Sizes",
     "StepInput",
+    "loss_options",
     "pinball",
     "sizes_of",
     "target_loss",
@@ -101,10 +102,26 @@ class ForecastNet(nn.Module):
     recurrent: Recurrent | Stack
     penalties: ActivationPenalties
     lookback: int
+    horizon: int
     levels: tuple[float, ...]
     kind: str
     errors: str
-    samples = 0
+
+    def __init__(
+        self,
+        horizon: int,
+        levels: tuple[float, ...],
+        *,
+        kind: str,
+        errors: str = "scaled",
+        samples: int = 0,
+    ) -> None:
+        super().__init__()
+        self.horizon = horizon
+        self.levels = levels
+        self.kind = kind
+        self.errors = errors
+        self.samples: int = samples
 
     @property
     def steps(self) -> int:
@@ -160,14 +177,25 @@ class ForecastNet(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
 
+def loss_options(config: ForecastConfig) -> dict[str, Any]:
+    """The horizon, levels and loss of a network that is trained for its forecasts themselves."""
+    levels = config.levels if config.loss == "quantiles" else ()
+    return {
+        "horizon": config.horizon,
+        "levels": levels,
+        "kind": config.loss,
+        "errors": config.errors,
+    }
+
+
 class SeriesVectors(nn.Module):
     """A learnt vector for each series; one that was not trained on has the mean of all."""
 
-    undecayed = ("weight",)  # by weight decay: it is an embedding
+    undecayed: ClassVar[tuple[str, ...]] = ("weight",)  # by weight decay: it is an embedding
 
     def __init__(self, series: int, size: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(series, size) / max(size, 1) ** 0.5)
+        self.weight: nn.Parameter = nn.Parameter(torch.randn(series, size) / max(size, 1) ** 0.5)
 
     def forward(self, series: Tensor) -> Tensor:
         own = self.weight[series.clamp(min=0)]

@@ -8,6 +8,7 @@ loss; training forks forecasts from several steps of each look-back.
 import torch
 from torch import Tensor, nn
 
+from recurra.nn import Recurrent, Stack
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.components import (
     CarriedState,
@@ -16,6 +17,7 @@ from recurra.tasks.forecast.nets.components import (
     SeriesVectors,
     Sizes,
     StepInput,
+    loss_options,
 )
 from recurra.tasks.forecast.windows.cutter import WindowBatch
 from recurra.tasks.network import penalised, recurrent_layers
@@ -34,17 +36,17 @@ class DirectNet(ForecastNet):
     """Quantiles of H steps from the state of an encoder."""
 
     def __init__(self, config: ForecastConfig, sizes: Sizes) -> None:
-        super().__init__()
-        self.kind, self.errors, self.horizon = config.loss, config.errors, config.horizon
-        self.levels = config.levels if config.loss == "quantiles" else ()
-        self.lookback = config.lookback_steps(sizes.season)
-        self.vectors = SeriesVectors(sizes.series, config.embedding)
+        super().__init__(**loss_options(config))
+        self.lookback: int = config.lookback_steps(sizes.season)
+        self.vectors: SeriesVectors = SeriesVectors(sizes.series, config.embedding)
         constant = sizes.static + config.embedding
-        self.recurrent = recurrent_layers(config, 2 + sizes.past + sizes.future + constant)
+        self.recurrent: Recurrent | Stack = recurrent_layers(
+            config, 2 + sizes.past + sizes.future + constant
+        )
         width = self.recurrent.output_size
-        self.context = nn.Linear(width, config.horizon * _CONTEXT)
-        self.dropout = nn.Dropout(config.dropout)
-        self.decoder = nn.Sequential(
+        self.context: nn.Linear = nn.Linear(width, config.horizon * _CONTEXT)
+        self.dropout: nn.Dropout = nn.Dropout(config.dropout)
+        self.decoder: nn.Sequential = nn.Sequential(
             nn.Linear(_CONTEXT + sizes.future + constant, config.hidden),
             nn.ReLU(),
             nn.Linear(config.hidden, max(len(self.levels), 1)),

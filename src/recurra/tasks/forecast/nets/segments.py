@@ -6,10 +6,13 @@ ahead is one further step from the last state, distinguished by a learnt vector 
 Covariates are our addition: those known ahead join each segment, before and after the origin.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
 from recurra.errors import ConfigError
+from recurra.nn import Recurrent, Stack
 from recurra.nn.states import reorder
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.components import (
@@ -19,6 +22,7 @@ from recurra.tasks.forecast.nets.components import (
     SeriesVectors,
     Sizes,
     StepInput,
+    loss_options,
 )
 from recurra.tasks.forecast.windows.cutter import WindowBatch
 from recurra.tasks.network import penalised, recurrent_layers
@@ -29,31 +33,33 @@ __all__ = ["SegmentsNet"]
 class SegmentsNet(ForecastNet):
     """Quantiles of H steps from segments of w steps; the look-back is a whole number of them."""
 
-    undecayed = ("positions",)  # by weight decay: an embedding
+    undecayed: ClassVar[tuple[str, ...]] = ("positions",)  # by weight decay: an embedding
 
     def __init__(self, config: ForecastConfig, sizes: Sizes) -> None:
-        super().__init__()
-        self.kind, self.errors, self.horizon = config.loss, config.errors, config.horizon
-        self.levels = config.levels if config.loss == "quantiles" else ()
+        super().__init__(**loss_options(config))
         lookback = config.lookback_steps(sizes.season)
-        self.segment = config.segment or _divisor(sizes.season, config.horizon)
-        self.lookback = max(lookback // self.segment, 1) * self.segment
+        self._segment = config.segment or _divisor(sizes.season, config.horizon)
+        self.lookback: int = max(lookback // self._segment, 1) * self._segment
         width, embedding = config.hidden, min(config.embedding, config.hidden - 1)
         features = 2 + sizes.past + sizes.future
-        self.projection = nn.Linear(self.segment * features, width)
-        self.recurrent = recurrent_layers(config, width)
-        count = -(-config.horizon // self.segment)
-        self.positions = nn.Parameter(torch.randn(count, width - embedding) / width**0.5)
-        self.vectors = SeriesVectors(sizes.series, embedding)
-        covariates = self.segment * sizes.future + sizes.static
-        self.covariates = nn.Linear(covariates, width) if covariates else None
-        self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(self.recurrent.output_size, self.segment * max(len(self.levels), 1))
+        self.projection: nn.Linear = nn.Linear(self._segment * features, width)
+        self.recurrent: Recurrent | Stack = recurrent_layers(config, width)
+        count = -(-config.horizon // self._segment)
+        self.positions: nn.Parameter = nn.Parameter(
+            torch.randn(count, width - embedding) / width**0.5
+        )
+        self.vectors: SeriesVectors = SeriesVectors(sizes.series, embedding)
+        covariates = self._segment * sizes.future + sizes.static
+        self.covariates: nn.Linear | None = nn.Linear(covariates, width) if covariates else None
+        self.dropout: nn.Dropout = nn.Dropout(config.dropout)
+        self.head: nn.Linear = nn.Linear(
+            self.recurrent.output_size, self._segment * max(len(self.levels), 1)
+        )
 
     @property
     def steps(self) -> int:
         """Segments in a look-back."""
-        return self.lookback // self.segment
+        return self.lookback // self._segment
 
     def loss(self, batch: WindowBatch) -> Tensor:
         state, outputs = self._read(batch)
@@ -84,7 +90,7 @@ class SegmentsNet(ForecastNet):
         # Each segment ahead is a row of its own: one step from the last state of its series.
         repeated = reorder(state.layers, torch.arange(rows, device=starts.device).repeat(count))
         outputs, _ = self.recurrent(starts.flatten(0, 1).unsqueeze(0), repeated)
-        quantiles = self.head(self.dropout(outputs[0])).view(count, rows, self.segment, -1)
+        quantiles = self.head(self.dropout(outputs[0])).view(count, rows, self._segment, -1)
         return NetOutput(quantiles.transpose(0, 1).flatten(1, 2)[:, : self.horizon])
 
     def _segments(self, batch: WindowBatch) -> Tensor:
@@ -95,7 +101,7 @@ class SegmentsNet(ForecastNet):
 
     def _cut(self, features: Tensor) -> Tensor:
         steps, rows, width = features.shape
-        cut = features.view(steps // self.segment, self.segment, rows, width)
+        cut = features.view(steps // self._segment, self._segment, rows, width)
         return cut.transpose(1, 2).flatten(2)
 
     def _starts(self, state: CarriedState, future: Tensor) -> Tensor:
@@ -105,7 +111,7 @@ class SegmentsNet(ForecastNet):
         starts = torch.cat([positions, vectors.expand(count, -1, -1)], -1)
         if self.covariates is None:
             return starts
-        missing = count * self.segment - len(future)
+        missing = count * self._segment - len(future)
         after = nn.functional.pad(future, (0, 0, 0, 0, 0, missing))
         static = state["static"].expand(count, -1, -1)
         shift: Tensor = self.covariates(torch.cat([self._cut(after), static], -1))

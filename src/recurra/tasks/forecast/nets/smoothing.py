@@ -7,9 +7,12 @@ the shared weights; the network reads the series without level and season and fo
 Here level and season add up; with `transform = "log"` they multiply, as in the paper.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
+from recurra.nn import Recurrent, Stack
 from recurra.nn.states import State
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.components import (
@@ -19,6 +22,7 @@ from recurra.tasks.forecast.nets.components import (
     SeriesVectors,
     Sizes,
     StepInput,
+    loss_options,
 )
 from recurra.tasks.forecast.windows.cutter import WindowBatch
 from recurra.tasks.network import penalised, recurrent_layers
@@ -35,45 +39,46 @@ _START = -0.5
 class SmoothingNet(ForecastNet):
     """Quantiles of H steps: level and season at the last step, and what the network adds."""
 
-    undecayed = ("constants", "season")  # by weight decay: each series' own start
+    # By weight decay: each series' own start.
+    undecayed: ClassVar[tuple[str, ...]] = ("constants", "season")
 
     def __init__(self, config: ForecastConfig, sizes: Sizes) -> None:
-        super().__init__()
-        self.kind, self.errors, self.horizon = config.loss, config.errors, config.horizon
-        self.levels = config.levels if config.loss == "quantiles" else ()
-        self.seasonal = sizes.season > 1
-        self.block = sizes.season if self.seasonal else _BLOCK
-        self.window = config.segment or self.block
+        super().__init__(**loss_options(config))
+        self._seasonal = sizes.season > 1
+        self._block = sizes.season if self._seasonal else _BLOCK
+        self._window = config.segment or self._block
         # The first forecast of a look-back is at the end of a block that has a window before it.
-        self.first = max(2, -(-self.window // self.block)) * self.block
-        steps = max(config.lookback_steps(sizes.season), self.first)
-        self.lookback = steps // self.block * self.block
-        self.constants = nn.Parameter(torch.full((sizes.series, 2), _START))
-        self.season = nn.Parameter(torch.zeros(sizes.series, self.block))
-        self.vectors = SeriesVectors(sizes.series, config.embedding)
+        self._first = max(2, -(-self._window // self._block)) * self._block
+        steps = max(config.lookback_steps(sizes.season), self._first)
+        self.lookback: int = steps // self._block * self._block
+        self.constants: nn.Parameter = nn.Parameter(torch.full((sizes.series, 2), _START))
+        self.season: nn.Parameter = nn.Parameter(torch.zeros(sizes.series, self._block))
+        self.vectors: SeriesVectors = SeriesVectors(sizes.series, config.embedding)
         constant = sizes.static + config.embedding
         # A flag marks a missing value of the step itself; earlier gaps stand at the level.
-        self.recurrent = recurrent_layers(
-            config, self.window + 1 + sizes.past + sizes.future + constant
+        self.recurrent: Recurrent | Stack = recurrent_layers(
+            config, self._window + 1 + sizes.past + sizes.future + constant
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout: nn.Dropout = nn.Dropout(config.dropout)
         width = self.recurrent.output_size
-        self.adapter = nn.Sequential(nn.Linear(width + constant, width), nn.Tanh())
-        self.head = nn.Linear(width, config.horizon * max(len(self.levels), 1))
+        self.adapter: nn.Sequential = nn.Sequential(nn.Linear(width + constant, width), nn.Tanh())
+        self.head: nn.Linear = nn.Linear(width, config.horizon * max(len(self.levels), 1))
         quantiles = max(len(self.levels), 1)
-        self.covariates = nn.Linear(sizes.future, quantiles) if sizes.future else None
+        self.covariates: nn.Linear | None = (
+            nn.Linear(sizes.future, quantiles) if sizes.future else None
+        )
 
     def loss(self, batch: WindowBatch) -> Tensor:
         _, level, seasons, outputs, _ = self._read(batch)
-        ends = range(self.first, self.lookback + 1, self.block)
+        ends = range(self._first, self.lookback + 1, self._block)
         actual, seen, future = (
             torch.stack([part[k : k + self.horizon] for k in ends])
             for part in (batch.values, batch.seen, batch.future)
         )
         forecasts = self._combined(
-            outputs[:: self.block],
-            level[self.first - 1 :: self.block],
-            seasons[self.first // self.block :],
+            outputs[:: self._block],
+            level[self._first - 1 :: self._block],
+            seasons[self._first // self._block :],
             future,
             self._constant(batch),
         )
@@ -87,7 +92,7 @@ class SmoothingNet(ForecastNet):
             "output": outputs[-1],
             "level": level[-1],
             "season": seasons[-1],
-            "rest": rest[-self.window :],
+            "rest": rest[-self._window :],
             "smoothing": torch.stack(self._smoothing_constants(batch)),
             "constant": self._constant(batch),
         }
@@ -132,7 +137,7 @@ class SmoothingNet(ForecastNet):
         added = added.unflatten(-1, (self.horizon, -1)).transpose(1, 2)
         if self.covariates is not None:
             added = added + self.covariates(future)
-        ahead = torch.arange(self.horizon, device=level.device) % self.block
+        ahead = torch.arange(self.horizon, device=level.device) % self._block
         combined: Tensor = added + (level.unsqueeze(1) + season[:, ahead]).unsqueeze(-1)
         return combined
 
@@ -141,7 +146,7 @@ class SmoothingNet(ForecastNet):
         new = (batch.series < 0).unsqueeze(-1)
         own = self.constants[batch.series.clamp(min=0)]
         alpha, gamma = torch.where(new, self.constants.mean(0), own).sigmoid().unbind(-1)
-        return alpha, gamma * self.seasonal
+        return alpha, gamma * self._seasonal
 
     def _first_season(self, batch: WindowBatch) -> Tensor:
         """The season (m, B) that smoothing starts from: the departures of the first two blocks from
@@ -149,13 +154,13 @@ class SmoothingNet(ForecastNet):
         """
         own = self.season[batch.series.clamp(min=0)]
         season = torch.where((batch.series < 0).unsqueeze(-1), 0.0, own)
-        place = (batch.age[: self.block] % self.block).t()
-        return (season.gather(1, place).t() + self._departures(batch)) * self.seasonal
+        place = (batch.age[: self._block] % self._block).t()
+        return (season.gather(1, place).t() + self._departures(batch)) * self._seasonal
 
     def _departures(self, batch: WindowBatch) -> Tensor:
         """The mean departure of the first two blocks from their own means, (m, B)."""
         values, seen = (
-            part[: 2 * self.block].view(2, self.block, -1) for part in (batch.values, batch.seen)
+            part[: 2 * self._block].view(2, self._block, -1) for part in (batch.values, batch.seen)
         )
         mean = values.sum(1, keepdim=True) / seen.sum(1, keepdim=True).clamp(min=1)
         apart = torch.where(seen, values - mean, 0)
@@ -163,8 +168,8 @@ class SmoothingNet(ForecastNet):
 
     def _inputs(self, batch: WindowBatch, rest: Tensor, seen: Tensor, level: Tensor) -> Tensor:
         """The inputs of each step from the first forecast's on: its window of values, by level."""
-        low, high = self.first - 1, self.lookback
-        windows = rest.unfold(0, self.window, 1)[self.first - self.window :]
+        low, high = self._first - 1, self.lookback
+        windows = rest.unfold(0, self._window, 1)[self._first - self._window :]
         parts = [windows - level[low:].unsqueeze(-1), seen[low:].unsqueeze(-1).float()]
         constant = self._constant(batch).expand(high - low, -1, -1)
         return torch.cat([*parts, batch.past[low:high], batch.future[low:high], constant], -1)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from recurra.config.network import NetworkConfig
+from recurra.config.network_config import NetworkConfig
 from recurra.config.options import config_from_mapping, option
 from recurra.errors import ConfigError
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from recurra.config.training import TrainingConfig, option
+from recurra.config.training_config import TrainingConfig, option
 from recurra.errors import ConfigError
 
 __all__ = ["Initialiser", "NetworkConfig", "read_initialisers"]

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from recurra.config.training import Metric, TrainingConfig
+from recurra.config.training_config import Metric, TrainingConfig
 from recurra.errors import ConfigError, DataError, TrainingError
 from recurra.interrupts import Interrupts
 from recurra.runs import ranks
