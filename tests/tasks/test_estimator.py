@@ -200,7 +200,7 @@ def test_an_interrupted_ensemble_is_resumed_to_the_same_bits(tmp_path, ctrl_c, a
     model = parity(**settings).fit(out=tmp_path / "parts", progress=Signals(at))
     assert model.results[-1].stopped == "interrupted"
     assert len(model.results) == 1 + (at > 4)
-    with pytest.raises(RunError, match=r"model\.safetensors of .* is missing"):
+    with pytest.raises(RunError, match="not trained to its end: its 2 members are joined there"):
         recurra.load(tmp_path / "parts")
     model.fit(out=tmp_path / "parts", resume=True)
     assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
@@ -232,6 +232,42 @@ def test_a_further_stage_is_replaced_and_resumed_with_its_run(tmp_path, ctrl_c, 
     parity(Doubled, **settings | {"epochs": 4}).fit(out=tmp_path / "longer")
     parity(Doubled, epochs=4).fit(out=tmp_path / "parts", resume=True)
     assert before != weights(tmp_path / "parts") == weights(tmp_path / "longer")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_run_is_loaded_as_the_estimator_of_its_task(tmp_path, name):
+    data = {"forecast": "a.csv", "language": "a.txt"}.get(name)
+    (tmp_path / "a.txt").write_text("a line of text\n" * 40)
+    rows = [f"a,{step},{step % 7}" for step in range(80)]
+    (tmp_path / "a.csv").write_text("\n".join(["unique_id,ds,y", *rows]))
+    settings = {"hidden": 3, "batch_size": 2, "max_steps": 2}
+    settings |= {"horizon": 3, "model": "direct"} if name == "forecast" else {}
+    settings |= {"window": 8} if name == "language" else {}
+    model = estimator_of(name)(**settings)
+    model.fit(None if data is None else tmp_path / data, out=tmp_path / "run")
+    again = recurra.load(tmp_path / "run")
+    assert type(again) is type(model) is estimator_of(name)
+    assert again.evaluate() == model.evaluate()
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"task": "waves"},
+            "is a run of task 'waves'. There is no task 'waves'; the tasks are for",
+        ),
+        (
+            {"task": "nowhere:Task"},
+            "is a run of task 'nowhere:Task'. .* there is no module 'nowhere'",
+        ),
+        ({}, "is a run of task None"),
+    ],
+)
+def test_a_run_of_a_task_that_is_not_at_hand(tmp_path, config, message):
+    Run.create(tmp_path / "run", config)
+    with pytest.raises(RunError, match=message):
+        recurra.load(tmp_path / "run")
 
 
 def test_data_in_memory_are_asked_for_again(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import importlib
@@ -12,7 +11,7 @@ import shutil
 import tempfile
 import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -23,24 +22,20 @@ from recurra.config.options import config_from_mapping
 from recurra.config.task_config import TaskConfig
 from recurra.errors import ConfigError, RunError
 from recurra.insight import Inspection, inspect_model
-from recurra.runs import ranks
 from recurra.runs.run import Run
 from recurra.tasks import record
 from recurra.tasks.description import Description, add_inspection, describe
-from recurra.tasks.session import Session, weights_digest
+from recurra.tasks.session import Session
 from recurra.tasks.signature import Named, options_of
+from recurra.tasks.stages import StageInterrupted, Stages, build_members, has_begun, member_run
 from recurra.tasks.task import Evaluation, Facts, Task
-from recurra.tasks.warm_start import freeze, start_from
-from recurra.training import Progress, RichProgress, TrainingResult, fit
+from recurra.tasks.warm_start import start_from
+from recurra.training import Progress, RichProgress, TrainingResult
 
 __all__ = ["Estimator", "estimator_for"]
 
 Config = TypeVar("Config", bound=TaskConfig)
 Product = TypeVar("Product")
-
-
-class _Interrupted(Exception):
-    """A training was ended by a signal, saved."""
 
 
 class Estimator(Named[Config], Generic[Config, Product]):
@@ -107,8 +102,8 @@ class Estimator(Named[Config], Generic[Config, Product]):
         shown = _shown(progress, task.unit, self.config)
         if shown is not None and not resume and "start" in run.config:
             shown.message(run.config["start"])
-        with run.locked(), contextlib.suppress(_Interrupted):
-            self._train(models, read, run, resume, shown, describes=not temporary)
+        with run.locked():
+            self._train(models, Stages(run, read, resume, shown), describes=not temporary)
         return self
 
     def evaluate(self, data: Any = None, **options: Any) -> Evaluation:
@@ -145,7 +140,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
         read = self._own_data() if data is None else self._task.read_measured(data)
         probe = self._task.probe(read, rows=rows, steps=steps)
         module = self._task.module(product).eval()
-        metrics = _member(run, 0, self.config.ensemble).metrics()
+        metrics = member_run(run, 0, self.config.ensemble).metrics()
         found = inspect_model(module, probe.inputs, loss=probe.loss, metrics=metrics)
         return found, add_inspection(run, None if out is None else Path(out), found, probe, module)
 
@@ -168,6 +163,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
         with torch.random.fork_rng(devices=[]):
             models = [task.member(n).build() for n in range(config.ensemble)]
         record.check_cells(run, models)
+        record.check_members(run, config.ensemble)
         weights, artefacts = record.split_tensors(run.load_model(), config.ensemble)
         for module, tensors in zip(models, weights, strict=True):
             module.load_state_dict(tensors)
@@ -213,7 +209,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
         task.context = task.context_of(read)
         if start is not None:
             task.context = task.grown(start.config.get("context", {}), dict(task.context))
-        models = _built(task)
+        models = build_members(task)
         said = [start_from(module, start) for module in models] if start is not None else []
         for number in range(len(models)):
             task.member(number).windows(read)
@@ -234,31 +230,25 @@ class Estimator(Named[Config], Generic[Config, Product]):
             record.check_readable(run)
         read = task.read(data, **others)
         record.check_sources(run, task.sources(read))
-        models = _built(task)
+        models = build_members(task)
         record.check_cells(run, models)
         for number, module in enumerate(models):
-            if config.start is not None and not _has_begun(run, number, len(models)):
+            if config.start is not None and not has_begun(run, number, len(models)):
                 start_from(module, Run.open(config.start))
         task.config = record.recorded(task, data, read)
-        run.save_config({**run.config, "settings": record.settings_of(task.config)})
+        run.save_config(record.reopened(run, task.config))
         return task, models, read, run
 
-    def _train(
-        self,
-        models: list[nn.Module],
-        data: Any,
-        run: Run,
-        resume: bool,
-        progress: Progress | None,
-        *,
-        describes: bool,
-    ) -> None:
+    def _train(self, models: list[nn.Module], stages: Stages, *, describes: bool) -> None:
         """Train every member, complete the product, keep it, and describe it."""
-        task = self._task
+        task, run = self._task, self._run()
         tasks = [task.member(number) for number in range(len(models))]
-        run_stage = _Stages(self, data, run, resume, progress)
-        self.results = run_stage("", models, tasks)
-        product = task.complete(models, data, run_stage)
+        try:
+            self.results = stages("", models, tasks)
+            product = task.complete(models, self._data, stages)
+        except StageInterrupted as interrupted:
+            self.results = interrupted.results
+            return
         self._product = product
         tensors, facts = task.artefacts(product)
         run.save_model(record.join_tensors(task.models(product), tensors))
@@ -276,7 +266,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
             self.metric,
             run.config["sources"],
             run.config.get("start"),
-            [_member(run, number, members) for number in range(members)],
+            [member_run(run, number, members) for number in range(members)],
         )
 
     def _own_data(self) -> Any:
@@ -326,70 +316,6 @@ class Estimator(Named[Config], Generic[Config, Product]):
         raise RunError(f"The model is not trained yet; call fit, or {type(self).__name__}.load.")
 
 
-class _Stages:
-    """Trains all models, as one stage of a run: "" is the first, in the members' own runs."""
-
-    def __init__(
-        self,
-        estimator: Estimator[Any, Any],
-        data: Any,
-        run: Run,
-        resume: bool,
-        progress: Progress | None,
-    ) -> None:
-        self._estimator, self._data, self._run = estimator, data, run
-        self._resume, self._progress = resume, progress
-
-    def __call__(
-        self, stage: str, models: Sequence[nn.Module], tasks: Sequence[Task[Any, Any, Any]]
-    ) -> tuple[TrainingResult, ...]:
-        results: list[TrainingResult] = []
-        for number, (model, task) in enumerate(zip(models, tasks, strict=True)):
-            results.append(self._train(stage, number, len(models), model, task))
-            if results[-1].stopped == "interrupted":
-                self._estimator.results = tuple(results)
-                raise _Interrupted
-        return tuple(results)
-
-    def _train(
-        self, stage: str, number: int, members: int, model: nn.Module, task: Task[Any, Any, Any]
-    ) -> TrainingResult:
-        run, resume = self._member_run(stage, number, members, model)
-        result = fit(
-            model,
-            task.windows(self._data),
-            task.loss,
-            config=task.config,
-            run=run,
-            validate=task.validation(self._data),
-            metric=task.metric,
-            resume=resume,
-            progress=self._progress,
-        )
-        model.load_state_dict(run.load_model())
-        model.eval()
-        return result
-
-    def _member_run(
-        self, stage: str, number: int, members: int, model: nn.Module
-    ) -> tuple[Run, bool]:
-        """The run of a member's stage, and whether it is resumed.
-
-        A further stage is not, where the one before it has changed the weights it starts from.
-        """
-        if members == 1 and not stage:
-            return self._run, self._resume
-        folder = self._run.path / "members" / str(number) if members > 1 else self._run.path
-        folder = folder / "stages" / stage if stage else folder
-        config = {"member": number, **({"start": weights_digest([model])} if stage else {})}
-        # Rank 0 answers for all: it may make the run before another one looks.
-        if self._resume and ranks.on_first((folder / "manifest.json").exists):
-            run = Run.open(folder)
-            if run.config == config:
-                return run, True
-        return Run.create(folder, config, overwrite=True), False
-
-
 @functools.cache
 def estimator_for(task: type[Task[Any, Any, Any]]) -> type[Estimator[Any, Any]]:
     """The estimator of a task: its own, where it names one, else a plain one."""
@@ -404,30 +330,6 @@ def estimator_for(task: type[Task[Any, Any, Any]]) -> type[Estimator[Any, Any]]:
 
     body = {"task": task, "__init__": init, "__module__": task.__module__, "__doc__": task.__doc__}
     return type(f"{task.__name__}Estimator", (Estimator,), body)
-
-
-def _built(task: Task[Any, Any, Any]) -> list[nn.Module]:
-    """The models of all members, as each one's seed draws them."""
-    models = []
-    for number in range(task.config.ensemble):
-        member = task.member(number)
-        torch.manual_seed(member.config.seed)
-        models.append(member.build())
-        freeze(models[-1], member.config.freeze)
-    return models
-
-
-def _folder(run: Run, number: int, members: int) -> Path:
-    return run.path if members == 1 else run.path / "members" / str(number)
-
-
-def _member(run: Run, number: int, members: int) -> Run:
-    return run if members == 1 else Run.open(_folder(run, number, members))
-
-
-def _has_begun(run: Run, number: int, members: int) -> bool:
-    """Tell whether the training of a member has left a checkpoint to resume from."""
-    return any((_folder(run, number, members) / "checkpoints").glob("step-*"))
 
 
 def _shown(progress: Progress | bool | None, unit: str, config: TaskConfig) -> Progress | None:

@@ -36,12 +36,14 @@ from recurra.training import TrainingResult
 __all__ = [
     "cell_digests",
     "check_cells",
+    "check_members",
     "check_readable",
     "check_sources",
     "check_task",
     "join_tensors",
     "read_config",
     "recorded",
+    "reopened",
     "result_of",
     "resumed_config",
     "settings_of",
@@ -122,6 +124,22 @@ def resumed_config(
 
 def _absolute(path: str | None) -> str | None:
     return None if path is None else os.path.abspath(path)
+
+
+def reopened(run: Run, config: TaskConfig) -> dict[str, Any]:
+    """config.json of a run that is trained further: what was written at its end is out of date."""
+    ended = ("artefacts", "results")
+    kept = {name: value for name, value in run.config.items() if name not in ended}
+    return {**kept, "settings": settings_of(config)}
+
+
+def check_members(run: Run, members: int) -> None:
+    """Raise RunError where not every member of an ensemble is trained."""
+    if members > 1 and "results" not in run.config:
+        raise RunError(
+            f"{run.path} is not trained to its end: its {members} members are joined there; resume "
+            "it with --resume (from Python: resume=True)."
+        )
 
 
 def check_sources(run: Run, sources: Sequence[Source]) -> None:

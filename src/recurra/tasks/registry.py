@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from recurra.config.task_config import TaskConfig
-from recurra.errors import ConfigError
+from recurra.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     import os
@@ -65,8 +65,8 @@ def estimator_of(name: str) -> type[Estimator[Any, Any]]:
 def load(path: str | os.PathLike[str]) -> Estimator[Any, Any]:
     """Load the trained model of a run, of whatever task.
 
-    Raises RunError where the run is missing, damaged or unfinished, or where its cell's equations
-    have changed; ConfigError where its task is not at hand.
+    Raises RunError where the run is missing, damaged or unfinished, where its task is not at hand,
+    or where its cell's equations have changed.
 
     Example:
         >>> import tempfile, recurra
@@ -77,7 +77,12 @@ def load(path: str | os.PathLike[str]) -> Estimator[Any, Any]:
     """
     from recurra.runs.run import Run
 
-    return estimator_of(str(Run.open(path).config.get("task"))).load(path)
+    task = Run.open(path).config.get("task")
+    try:
+        estimator = estimator_of(str(task))
+    except ConfigError as error:
+        raise RunError(f"{path} is a run of task {task!r}. {error}") from error
+    return estimator.load(path)
 
 
 def contests() -> dict[str, tuple[str, Mapping[str, Any]]]:

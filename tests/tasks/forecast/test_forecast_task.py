@@ -207,7 +207,7 @@ def test_a_resumed_training_is_as_if_never_stopped(at, tmp_path, monkeypatch):
     assert stopped.results[-1].stopped == "interrupted"
     with pytest.raises(RunError, match="interrupted after"):
         stopped.predict()
-    with pytest.raises(RunError, match=r"is missing; .* --resume"):
+    with pytest.raises(RunError, match=r"not trained to its end.* --resume"):
         Forecaster.load(tmp_path / "run")
     monkeypatch.undo()
     with no_compiling():
@@ -339,3 +339,18 @@ def test_a_sine_is_learnt_better_than_by_repeating_its_season(model):
     scores = found.fit(frame).evaluate(frame, windows=10).judgement.table
     for metric in ("MAE", "CRPS"):
         assert scores["recurra"][metric] < 0.7 * scores["SeasonalNaive"][metric]
+
+
+def test_a_finished_run_that_is_cut_short_again_is_not_loaded(tmp_path, monkeypatch):
+    frame = table()
+    tiny(model="direct", max_steps=2).fit(frame, out=tmp_path / "run")
+    Forecaster.load(tmp_path / "run")
+    monkeypatch.setattr(Forecast, "loss", interrupted_at(1, Forecast.loss))
+    again = tiny(model="direct", max_steps=6)
+    again.fit(frame, out=tmp_path / "run", resume=True)
+    assert again.results[-1].stopped == "interrupted"
+    with pytest.raises(RunError, match="not trained to its end"):
+        Forecaster.load(tmp_path / "run")
+    monkeypatch.undo()
+    again.fit(frame, out=tmp_path / "run", resume=True)
+    Forecaster.load(tmp_path / "run")
