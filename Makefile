@@ -42,7 +42,8 @@ check: $(VENV)/.installed-dev
 # Every public name has a complete type: basedpyright fails below 100 %. It finds the package in the
 # environment whose `python` comes first.
 types: $(VENV)/.installed-dev
-	@PATH="$(abspath $(BIN)):$$PATH" basedpyright --verifytypes recurra --ignoreexternal \
+	@PATH="$(abspath $(BIN)):$$PATH" VIRTUAL_ENV="$(abspath $(VENV))" \
+	  basedpyright --verifytypes recurra --ignoreexternal \
 	  > $(VENV)/types.txt || { cat $(VENV)/types.txt; exit 1; }
 	@grep "Type completeness score" $(VENV)/types.txt
 

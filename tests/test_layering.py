@@ -55,7 +55,9 @@ LAYERS = {
 ALL = set(LAYERS) | {"cli"}
 LAYERS |= {"cli": ALL, "__main__": {"cli"}, "__init__": ALL}
 
-MEANING = {"interpreter", "interpreted_loop"}  # a cell's meaning, which every engine may ask
+# Engines, which don't know one another; all of them may ask the interpreter for a cell's meaning.
+APART = {"cpu", "torch_fused"}
+INTERFACE = {"base", "torch_layout", "torch_modes"}  # of engines, for those who stand above them
 
 TASKS = {"forecast", "language", "long_range"}  # packages of tasks; the other files are shared
 TASKS_BY_NAME = {  # outside the tasks, these files alone name one
@@ -192,7 +194,8 @@ def is_allowed(name, target):
     if layer == "tasks" and inner in TASKS:
         return name in TASKS_BY_NAME or name.startswith(f"tasks/{inner}/")
     if own == layer == "engines" and rest:
-        return name.split("/")[1].removesuffix(".py") == inner or inner in MEANING
+        sibling = name.split("/")[1].removesuffix(".py")
+        return sibling == inner or inner not in APART or sibling in ("choice", "__init__")
     return layer in LAYERS[own] | {own} or (layer in LEAVES and own not in {"ir", *LEAVES})
 
 
@@ -262,6 +265,14 @@ def test_the_language_stands_on_python_alone():
 def test_one_file_of_nn_reaches_the_compiler():
     reaching = {n for n, t in OWN if n.startswith("nn/") and t.startswith("recurra.compile")}
     assert reaching == {"nn/execute.py"}
+
+
+def test_engines_are_known_by_their_interface():
+    """Who runs cells asks what an engine can do; a benchmark of the processor asks its compiler."""
+    above = [(n, t) for n, t in OWN if t.startswith("recurra.engines.") and not n.startswith("eng")]
+    assert {n for n, t in above if t.split(".")[2] not in INTERFACE} == {"bench/processor.py"}
+    devices = [name_of(p) for p in files() if any(a.endswith(".is_cpu") for a in attributes(p))]
+    assert not [name for name in devices if not name.startswith("engines/")]
 
 
 CPU_ROOMS = {

@@ -165,13 +165,11 @@ SHARED_FILES = {
     "model.py": "a task's network and its outputs, one file a task",
     "task.py": "the steps of a task, one file a task, and their protocol",
     "registry.py": "built-in things by name: cells, and tasks",
-    "execute.py": "runs what is described: layers, and one loop",
 }
 SHARED_CLASSES = {
     "RNN": "the cell, and torch's layer of it",
     "LSTM": "the cell, and torch's layer of it",
     "GRU": "the cell, and torch's layer of it",
-    "Run": "a training's directory, and one run of a compiled loop",
 }
 
 

@@ -5,9 +5,8 @@ import torch
 
 from helpers.cell_oracles import ORACLES, run
 from helpers.own_cells import EVERY
-from recurra.compile import kernel
+from recurra.compile import Sequences, TorchParameters, kernel
 from recurra.ir import verify
-from recurra.nn.layers.rnn_base import as_cell_parameters
 
 T, B, H = 7, 3, 4
 
@@ -47,7 +46,7 @@ def test_every_cell_has_an_oracle():
 def test_cell_agrees_with_plain_torch(name):
     cell = EVERY[name]
     p, x, states = inputs(cell)
-    y, last = kernel(cell, engine="interp").sequence(x, states, p)
+    y, last = kernel(cell, engine="interp").sequence(x, states, p, Sequences(T))
     expected_y, expected_last = run(ORACLES[name], p, x, states)
     torch.testing.assert_close((y, *last), (expected_y, *expected_last), rtol=1e-10, atol=1e-12)
     leaves = [*p.values(), x, *states]
@@ -66,7 +65,7 @@ def test_step_agrees_with_plain_torch(name):
 @pytest.mark.parametrize("name", EVERY)
 def test_every_parameter_takes_part(name):
     p, x, states = inputs(EVERY[name])
-    y, last = kernel(EVERY[name], engine="interp").sequence(x, states, p)
+    y, last = kernel(EVERY[name], engine="interp").sequence(x, states, p, Sequences(T))
     for parameter, gradient in zip(p, gradients(y, last, list(p.values())), strict=True):
         assert gradient.abs().max() > 1e-6, parameter
 
@@ -86,8 +85,10 @@ def test_without_bias_is_a_bias_of_zero(name):
     p, x, states = inputs(cell)
     left = {param.name: p[param.name] for param in cell.graph(bias=False).params}
     zeroed = {k: v if k in left else torch.zeros_like(v) for k, v in p.items()}
-    y, last = kernel(cell, engine="interp").sequence(x, states, zeroed)
-    other_y, other_last = kernel(cell, bias=False, engine="interp").sequence(x, states, left)
+    y, last = kernel(cell, engine="interp").sequence(x, states, zeroed, Sequences(T))
+    other_y, other_last = kernel(cell, bias=False, engine="interp").sequence(
+        x, states, left, Sequences(T)
+    )
     torch.testing.assert_close((y, *last), (other_y, *other_last))
 
 
@@ -112,12 +113,11 @@ LIBRARY = {
 def test_cell_agrees_with_torchs_layer(name):
     kind, options = LIBRARY[name]
     layer = getattr(torch.nn, kind)(3, 65, **options).double()
-    mode = layer.mode.partition("_")[0] if kind == "GRU" else layer.mode
-    p = as_cell_parameters(mode, [w.detach() for w in layer.parameters()], True)
+    p = TorchParameters(*(w.detach() for w in layer.parameters()))
     x = torch.randn(T, B, 3, dtype=torch.float64)
     sizes = [size.value(EVERY[name].bind(3, 65)) for size in EVERY[name].graph().state_sizes]
     states = [torch.randn(B, size, dtype=torch.float64) for size in sizes]
-    y, last = kernel(EVERY[name], engine="interp").sequence(x, states, p)
+    y, last = kernel(EVERY[name], engine="interp").sequence(x, states, p, Sequences(T))
     first = tuple(s.unsqueeze(0) for s in states)
     expected, _ = layer(x, first if len(first) > 1 else first[0])
     torch.testing.assert_close(y, expected)

@@ -34,16 +34,25 @@ def recurra(here):
 
 @pytest.fixture
 def process(here):
-    """`process("train", ...)`: the same in a process of its own, started and not waited for."""
+    """`process("train", ...)`: the same in a process of its own, started and not waited for.
+
+    Those that still run after the test, as when it fails, are killed.
+    """
+    started = []
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
 
     def start(*words, python=("-m", "recurra"), encoding="utf-8"):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": encoding}
         command = [sys.executable, *python, *map(str, words)]
         variables = {**environment, "PYTHONIOENCODING": encoding}
-        return subprocess.Popen(command, cwd=here, env=variables, **pipes)
+        started.append(subprocess.Popen(command, cwd=here, env=variables, **pipes))
+        return started[-1]
 
-    return start
+    yield start
+    for left in started:
+        if left.poll() is None:
+            left.kill()
+            left.communicate()
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from runs import run_cell
 
 from recurra.cells import CELLS
 from recurra.compile import kernel
@@ -16,6 +17,9 @@ B, I, H, T = 5, 3, 7, 6
 BUILT_IN = dict(CELLS)
 CORE = ("rnn", "rnn_relu", "lstm", "lstm_projected", "gru", "gru_original")
 COMPILED = EVERY
+TORCHS = [name for name in CORE if name != "gru_original"]
+ENGINES_OF = {name: ["cpu", *(["torch"] if name in TORCHS else [])] for name in COMPILED}
+"""The engines beside the interpreter that run each cell."""
 VARIED = {
     name: EVERY[name]
     for name in (
@@ -86,7 +90,7 @@ def everything(cell, engine, drawn, order=1, **options):
     """Outputs, last states, every gradient, and with order 2 those of the gradients."""
     params, x, states = drawn
     leaves = [*params.values(), x, *states]
-    y, last = kernel(cell, engine=engine).sequence(x, states, params, **options)
+    y, last = run_cell(kernel(cell, engine=engine), x, states, params, **options)
     found = [y, *last]
     total = weighed(found)
     first = torch.autograd.grad(total, leaves, create_graph=order > 1, materialize_grads=True)
@@ -113,9 +117,9 @@ def distance(actual, wanted):
     return torch.stack(found).max().item()  # a NaN among them is the largest
 
 
-def assert_same(cell, drawn, order=1, tolerance=None, **options):
-    """The cpu engine gives what the interpreter gives in float64."""
-    actual = everything(cell, "cpu", drawn, order, **options)
+def assert_same(cell, drawn, order=1, tolerance=None, engine="cpu", **options):
+    """The engine gives what the interpreter gives in float64."""
+    actual = everything(cell, engine, drawn, order, **options)
     wanted = everything(cell, "interp", widened(drawn), order, **options)
     allowed = tolerance or TOLERANCE[drawn[1].dtype]
     if drawn[1].dtype == torch.float32:  # what cancels does so in any float32

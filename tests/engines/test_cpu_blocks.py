@@ -4,15 +4,16 @@ import pytest
 import torch
 from contract import assert_same, distance, draw, everything, marks, widened
 from fresh import by_columns, guarded_all, hoisted, renamed, threads
+from runs import run_cell
+from torch.utils.flop_counter import FlopCounterMode
 
 from helpers.own_cells import HeadsLSTM
 from recurra.cells import Cell, sigmoid, sLSTM, tanh
-from recurra.compile import kernel
+from recurra.compile import Sequences, kernel
 from recurra.engines.cpu.plan import tiling
 from recurra.engines.cpu.plan.target import Target
 from recurra.engines.cpu.run import compiled_loop
 from recurra.engines.cpu.run.products import add_gradient
-from recurra.operator import forward_flops, loop_kernel
 from recurra.passes import lower
 
 
@@ -193,7 +194,7 @@ def test_heads_do_not_meet(steps):
     params, x, states = draw(HeadsLSTM(heads=3), hidden=15, steps=steps)
     with torch.no_grad():
         states[0][:, 5:10] = float("nan")
-    y, _ = kernel(HeadsLSTM(heads=3), engine="cpu").sequence(x, states, params)
+    y, _ = run_cell(kernel(HeadsLSTM(heads=3), engine="cpu"), x, states, params)
     (g,) = torch.autograd.grad(y.sum(), states[:1])
     mine = torch.arange(15) // 5 == 1
     for values in (y, g):
@@ -219,17 +220,11 @@ def test_operations_are_those_of_the_blocks():
     for heads in (1, 4):
         cell = HeadsLSTM(heads=heads)
         params, x, states = draw(cell, hidden=8, inputs=3)
-        found = loop_kernel(cell.graph())
-        given = [x if n.op == "input" else params[n.detail[0]] for n in nodes_of(found)]
-        shape = {"steps": 6, "reverse": False, "is_packed": False, "bptt_clip": None, "keep": True}
-        y = [torch.empty(6, 5, 8)]
-        args = {"lengths": None, "marks": None, "key": found.key, **shape}
-        counts.append(forward_flops(given, states, *args.values(), out_val=y))
+        loop = kernel(cell, engine="cpu").choose([x], Sequences(6))
+        with FlopCounterMode(display=False) as counter:
+            loop.sequence(x, states, params, Sequences(6))
+        counts.append(counter.get_total_flops())
     assert counts == [2 * 30 * 4 * 8 * (3 + 8 // heads) for heads in (1, 4)]
-
-
-def nodes_of(found):
-    return [found.loop.inputs[i].node for i in found.given]
 
 
 @pytest.mark.parametrize("number", [1, 2, 5])

@@ -1,23 +1,36 @@
-"""The contract of the cpu engine: it gives what the interpreter gives, cell by cell."""
+"""The contract of engines: they give what the interpreter gives, cell by cell."""
 
 import subprocess
 import sys
 
 import pytest
 import torch
-from contract import COMPILED, CORE, VARIED, B, T, assert_same, draw, marks, slow_but
+from contract import (
+    COMPILED,
+    CORE,
+    ENGINES_OF,
+    VARIED,
+    B,
+    T,
+    assert_same,
+    draw,
+    marks,
+    slow_but,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from odd_cells import ODD
+from runs import run_cell
 from torch.func import grad, jvp, vmap
 
 from recurra.cells import CELLS, Cell, exp, maximum, minimum, relu, sigmoid, sqrt, tanh
-from recurra.compile import kernel
+from recurra.compile import ENGINES, kernel
 from recurra.engines.cpu.emit.equations import RULES
 from recurra.errors import EngineError
 from recurra.ir import in_order
 from recurra.nn import Recurrent
 from recurra.passes import lower
+from recurra.passes.derive import RULES as DERIVATIVES
 
 TYPES = [torch.float64, torch.float32]
 OTHERS = [name for name in COMPILED if name not in CORE]
@@ -29,19 +42,23 @@ def options_of(masked, reverse, batch=B, steps=T):
     return {"lengths": lengths, "resets": resets, "reverse": reverse}
 
 
+RUNNERS = [(name, engine) for name in CORE for engine in ENGINES_OF[name]]
+
+
 @pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
-@pytest.mark.parametrize("name", CORE)
-def test_contract(name, masked):
+@pytest.mark.parametrize(("name", "engine"), RUNNERS)
+def test_contract(name, engine, masked):
     for reverse in (False, True):
-        assert_same(CELLS[name], draw(CELLS[name]), **options_of(masked, reverse))
+        options = options_of(masked, reverse)
+        assert_same(CELLS[name], draw(CELLS[name]), engine=engine, **options)
 
 
 @pytest.mark.parametrize("masked", [False, pytest.param(True, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", CORE)
-def test_contract_in_single_precision(name, masked):
-    dtype = torch.float32
+@pytest.mark.parametrize(("name", "engine"), RUNNERS)
+def test_contract_in_single_precision(name, engine, masked):
+    drawn = draw(CELLS[name], dtype=torch.float32)
     for reverse in (False, True):
-        assert_same(CELLS[name], draw(CELLS[name], dtype=dtype), **options_of(masked, reverse))
+        assert_same(CELLS[name], drawn, engine=engine, **options_of(masked, reverse))
 
 
 @pytest.mark.parametrize("name", slow_but(TOLD_APART, [*OTHERS, *ODD]))
@@ -78,11 +95,13 @@ def test_what_is_overwritten_in_place_is_read_before(name, batch):
     assert_same(cell, draw(cell, hidden=37, batch=batch, scale=0.1))
 
 
+@pytest.mark.parametrize("engine", ["cpu", "torch"])
 @pytest.mark.parametrize("name", ["lstm", "gru", "lstm_projected"])
 @pytest.mark.parametrize("masked", [False, True])
-def test_second_gradients(name, masked):
+def test_second_gradients(name, masked, engine):
     options = options_of(masked, False)
-    assert_same(CELLS[name], draw(CELLS[name]), order=2, tolerance=1e-11, **options)
+    drawn = draw(CELLS[name])
+    assert_same(CELLS[name], drawn, order=2, tolerance=1e-11, engine=engine, **options)
 
 
 sizes = st.integers(1, 19)
@@ -92,7 +111,9 @@ sizes = st.integers(1, 19)
 @settings(max_examples=8, deadline=None, derandomize=True)
 def test_contract_at_random_sizes(steps, batch, inputs, hidden, name, masked):
     shape = {"steps": steps, "batch": batch, "inputs": inputs, "hidden": hidden}
-    assert_same(CELLS[name], draw(CELLS[name], **shape), **options_of(masked, True, batch, steps))
+    for engine in ENGINES_OF[name]:
+        options = options_of(masked, True, batch, steps)
+        assert_same(CELLS[name], draw(CELLS[name], **shape), engine=engine, **options)
 
 
 def test_fewer_threads_than_asked_for_do_all_rows():
@@ -125,7 +146,7 @@ def test_values_at_the_edges(dtype):
     )
     states = [torch.zeros(1, len(x), dtype=dtype) for _ in range(5)]
     found = [
-        kernel(Words(), engine=e).sequence(x.view(1, 1, -1), states, {}) for e in ("cpu", "interp")
+        run_cell(kernel(Words(), engine=e), x.view(1, 1, -1), states, {}) for e in ("cpu", "interp")
     ]
     torch.testing.assert_close(found[0], found[1], equal_nan=True, rtol=3e-7, atol=1e-37)
 
@@ -146,8 +167,14 @@ def without_a_rule(monkeypatch):
 
 @pytest.mark.usefixtures("without_a_rule")
 def test_refusals_name_the_line_and_who_can():
-    where = r"`sqrt` \(test_cpu_engine.py:\d+, .*engines that have: interp\."
+    where = r"it has no rule for `sqrt` \(test_cpu_engine.py:\d+, .*Engines that can: interp\."
     with pytest.raises(EngineError, match=where):
+        kernel(Rooted(), engine="cpu")
+
+
+def test_a_missing_derivative_is_refused_too(monkeypatch):
+    monkeypatch.delitem(DERIVATIVES, "sqrt")
+    with pytest.raises(EngineError, match=r"has no derivative of `sqrt` \(test_cpu_engine\.py:"):
         kernel(Rooted(), engine="cpu")
 
 
@@ -158,31 +185,35 @@ def test_auto_falls_back_and_says_so_once(caplog):
         assert [layer.engine for layer in layers] == ["interp"] * 2
         layers[0](torch.randn(2, 3, 3))
     (record,) = caplog.records
-    assert record.getMessage().startswith("engine auto: Rooted runs on interp: The cpu engine has")
+    text = "engine auto: Rooted runs on interp: the cpu engine has no rule for `sqrt` (test_cpu_eng"
+    assert record.getMessage().startswith(text)
+    assert record.getMessage().endswith("; the torch engine has no operation for these equations")
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru_original"])
-def test_gradcheck(name):
+@pytest.mark.parametrize(
+    ("name", "engine"), [("lstm", "cpu"), ("gru_original", "cpu"), ("gru", "torch")]
+)
+def test_gradcheck(name, engine):
     params, x, states = draw(CELLS[name], steps=3, batch=2, inputs=2, hidden=3)
     names = list(params)
 
-    def run(*values):
+    def flat(*values):
         given = dict(zip(names, values, strict=False))
-        y, last = kernel(CELLS[name], engine="cpu").sequence(
-            values[len(names)], values[len(names) + 1 :], given
-        )
+        x, *states = values[len(names) :]
+        y, last = run_cell(kernel(CELLS[name], engine=engine), x, states, given)
         return (y, *last)
 
     values = [*params.values(), x, *states]
-    assert torch.autograd.gradcheck(run, values, fast_mode=True)
-    assert torch.autograd.gradgradcheck(run, values, fast_mode=True)
+    assert torch.autograd.gradcheck(flat, values, fast_mode=True)
+    assert torch.autograd.gradgradcheck(flat, values, fast_mode=True)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_torch_func(name):
     params, x, _ = draw(CELLS[name])
-    layers = [Recurrent(name, x.shape[2], 4, engine=e).double() for e in ("cpu", "interp")]
-    layers[1].load_state_dict(layers[0].state_dict())
+    layers = [Recurrent(name, x.shape[2], 4, engine=e).double() for e in ENGINES]
+    for layer in layers[1:]:
+        layer.load_state_dict(layers[0].state_dict())
     for transform in (
         lambda f: grad(lambda v: f(v).square().sum())(x),
         lambda f: vmap(lambda v: f(v.unsqueeze(1)), in_dims=1)(x),
@@ -190,5 +221,6 @@ def test_torch_func(name):
         lambda f: jvp(f, (x,), (torch.ones_like(x),)),
     ):
         found = [transform(lambda v, layer=layer: layer(v)[0]) for layer in layers]
-        torch.testing.assert_close(found[0], found[1])
+        torch.testing.assert_close(found[0], found[2])
+        torch.testing.assert_close(found[1], found[2])
     assert params

@@ -2,12 +2,14 @@
 
 import pytest
 import torch
-from contract import COMPILED, assert_same, distance, draw, everything, marks, slow_but
+from contract import COMPILED, ENGINES_OF, assert_same, distance, draw, everything, marks, slow_but
 from odd_cells import ODD
+from runs import run_cell
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import recurra.nn
 from recurra.cells import CELLS
+from recurra.compile import ENGINES
 from recurra.engines.cpu.run import compiled_loop
 
 T, B = 7, 6
@@ -183,13 +185,15 @@ def test_output_gradients_of_any_layout():
     params, x, states = draw(CELLS["lstm"], steps=9)
     seed = torch.randn(7, 9, 5, dtype=torch.float64).permute(1, 2, 0)
     found = []
-    for engine_name in ("cpu", "interp"):
-        y, _ = recurra.compile.kernel(CELLS["lstm"], engine=engine_name).sequence(x, states, params)
+    for engine_name in ENGINES:
+        loop = recurra.compile.kernel(CELLS["lstm"], engine=engine_name)
+        y, _ = run_cell(loop, x, states, params)
         found += [
             torch.autograd.grad(y, [x, *states], given, retain_graph=True)
             for given in (seed, seed[:1].expand_as(seed))
         ]
-    torch.testing.assert_close(found[:2], found[2:], rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(found[:2], found[4:], rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(found[2:4], found[4:], rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["lstm", "lstm_projected", "Delay", "gru"])
@@ -197,16 +201,18 @@ def test_gradients_of_single_values(name):
     """Nothing flows into the others: outputs, or one of the last states, alone."""
     cell = (CELLS | ODD)[name]
     params, x, states = draw(cell)
-    found = []
-    for engine_name in ("cpu", "interp"):
-        y, last = recurra.compile.kernel(cell, engine=engine_name).sequence(x, states, params)
+    found, names = [], [*ENGINES_OF.get(name, ["cpu"]), "interp"]
+    for engine_name in names:
+        y, last = run_cell(recurra.compile.kernel(cell, engine=engine_name), x, states, params)
         for value in (y, *last):
             leaves = [*params.values(), x, *states]
             found.append(
                 torch.autograd.grad(value.sum(), leaves, retain_graph=True, materialize_grads=True)
             )
-    half = len(found) // 2
-    torch.testing.assert_close(found[:half], found[half:], rtol=1e-10, atol=1e-12)
+    each = len(found) // len(names)
+    for first in range(0, len(found) - each, each):
+        theirs = found[first : first + each]
+        torch.testing.assert_close(theirs, found[-each:], rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("wanted", ["W", "U", "b", "x", "h"])
@@ -216,10 +222,11 @@ def test_only_some_gradients_are_wanted(wanted):
     for name, leaf in leaves.items():
         leaf.requires_grad_(name == wanted)
     found = []
-    for engine_name in ("cpu", "interp"):
-        y, _ = recurra.compile.kernel(CELLS["gru"], engine=engine_name).sequence(x, states, params)
+    for engine_name in ENGINES:
+        y, _ = run_cell(recurra.compile.kernel(CELLS["gru"], engine=engine_name), x, states, params)
         found.append(torch.autograd.grad(y.square().sum(), leaves[wanted]))
-    torch.testing.assert_close(found[0], found[1], rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(found[0], found[2], rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(found[1], found[2], rtol=1e-11, atol=1e-12)
 
 
 INFERRED = [
@@ -240,8 +247,8 @@ def test_inference_is_training_without_what_is_kept(name):
     params, x, states = draw(cell, hidden=38, scale=0.1)
     kernel = recurra.compile.kernel(cell, engine="cpu")
     with torch.no_grad():
-        y, last = kernel.sequence(x, states, params)
-        single, _ = kernel.sequence(x[:1], states, params)
-    wanted, wanted_last = kernel.sequence(x, states, params)
+        y, last = run_cell(kernel, x, states, params)
+        single, _ = run_cell(kernel, x[:1], states, params)
+    wanted, wanted_last = run_cell(kernel, x, states, params)
     torch.testing.assert_close((y, last), (wanted.detach(), tuple(s.detach() for s in wanted_last)))
     torch.testing.assert_close(single[0], y[0], rtol=1e-12, atol=1e-13)

@@ -7,18 +7,20 @@ float64, and to torch's own layers.
 import pytest
 import torch
 from contract import EVERY, draw, slow_but
+from runs import run_cell
 from torch.func import functional_call
 
 import recurra.nn
-from recurra.compile import kernel
+from recurra.compile import ENGINES, kernel
 
 H, T, B = 4, 3, 2
 STEP = 1e-6
 
 
-def test_torchs_own_number_for_a_carried_state():
+@pytest.mark.parametrize("engine", ENGINES)
+def test_torchs_own_number_for_a_carried_state(engine):
     """The sum is what torch.nn.LSTM gives for the same weights."""
-    layer = recurra.nn.LSTM(3, 4, engine="cpu")
+    layer = recurra.nn.LSTM(3, 4, engine=engine)
     torch.manual_seed(0)
     layer.reset_parameters()
     twin = torch.nn.LSTM(3, 4)
@@ -164,9 +166,10 @@ def meta_gradient(module, x):
     return torch.autograd.grad(y.square().sum(), list(weights.values()))
 
 
+@pytest.mark.parametrize("engine", ["cpu", "torch"])
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
-def test_meta_learning_over_two_windows_is_torchs(kind):
-    mine = getattr(recurra.nn, kind)(H, H, engine="cpu", dtype=torch.double)
+def test_meta_learning_over_two_windows_is_torchs(kind, engine):
+    mine = getattr(recurra.nn, kind)(H, H, engine=engine, dtype=torch.double)
     twin = getattr(torch.nn, kind)(H, H, dtype=torch.double)
     twin.load_state_dict(mine.state_dict())
     x = torch.randn(T, B, H, dtype=torch.double)
@@ -177,16 +180,18 @@ def test_one_tensor_given_as_both_states():
     """Each state has a gradient of its own, and the tensor has their sum."""
     params, x, (h, _) = draw(EVERY["lstm"])
     found = []
-    for engine in ("cpu", "interp"):
-        y, _ = kernel(EVERY["lstm"], engine=engine).sequence(x, (h, h), params)
+    for engine in ENGINES:
+        y, _ = run_cell(kernel(EVERY["lstm"], engine=engine), x, (h, h), params)
         (slope,) = torch.autograd.grad(y.square().sum(), h, create_graph=True)
         found.append((slope, *torch.autograd.grad(slope.square().sum(), h)))
-    torch.testing.assert_close(*found)
+    torch.testing.assert_close(found[0], found[2])
+    torch.testing.assert_close(found[1], found[2])
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_padding_is_not_read_where_gradients_are_recorded(bad):
-    layer = recurra.nn.LSTM(H, H, engine="cpu", dtype=torch.double)
+def test_padding_is_not_read_where_gradients_are_recorded(bad, engine):
+    layer = recurra.nn.LSTM(H, H, engine=engine, dtype=torch.double)
     lengths, x = torch.tensor([T, 1]), torch.randn(T, B, H, dtype=torch.double)
     padding = (torch.arange(T).unsqueeze(1) >= lengths).unsqueeze(-1)
     found = []

@@ -5,6 +5,7 @@ import torch
 from formulas import FORMULAS, B, H, I, T, assert_same, draw, expected, gradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from runs import run_cell
 
 from recurra.cells import CELLS, Cell
 from recurra.compile import kernel
@@ -60,7 +61,7 @@ def test_contract(name, lengths, resets, reverse):
 @pytest.mark.parametrize("name", FORMULAS)
 def test_step_is_a_sequence_of_one(name):
     p, x, states = draw(name, steps=1)
-    y, last = interp(name).sequence(x, states, p)
+    y, last = run_cell(interp(name), x, states, p)
     torch.testing.assert_close(interp(name).step(x[0], states, p), last)
     torch.testing.assert_close(y[0], last[0])
 
@@ -106,7 +107,7 @@ def test_padding_never_leaks(name, reverse, garbage):
     leaves = [*p.values(), x, *states]
     found = []
     for padded in (x, x.masked_fill(padding.unsqueeze(-1), garbage)):
-        y, last = interp(name).sequence(padded, states, p, lengths=lengths, reverse=reverse)
+        y, last = run_cell(interp(name), padded, states, p, lengths=lengths, reverse=reverse)
         assert not y[padding].any()
         found.append((y, *last, *gradients(y, last, leaves)))
     torch.testing.assert_close(found[1], found[0], rtol=0, atol=0)
@@ -119,7 +120,7 @@ def test_reset_cuts_the_gradient(name):
     p, x = {k: v.abs() for k, v in p.items()}, x.detach().abs().requires_grad_()  # relu is alive
     resets = torch.zeros(T, 2, dtype=torch.bool)
     resets[3, 0] = True
-    y, last = interp(name).sequence(x, states, p, resets=resets)
+    y, last = run_cell(interp(name), x, states, p, resets=resets)
     for outcome in (y[3:], last[0]):
         gradient = torch.autograd.grad(outcome.sum(), [x, *states], retain_graph=True)
         assert not gradient[0][:3, 0].any()
@@ -130,15 +131,15 @@ def test_reset_cuts_the_gradient(name):
 @pytest.mark.parametrize("name", FORMULAS)
 def test_empty_batch(name):
     p, x, states = draw(name, batch=0)
-    y, last = interp(name).sequence(x, states, p)
+    y, last = run_cell(interp(name), x, states, p)
     assert y.shape == (T, 0, last[0].shape[-1])
 
 
 @pytest.mark.parametrize("name", FORMULAS)
 def test_bfloat16_runs(name):
     p, x, states = draw(name, dtype=torch.bfloat16)
-    y, last = interp(name).sequence(x, states, p)
-    exact, _ = interp(name).sequence(*_doubled(x, states, p))
+    y, last = run_cell(interp(name), x, states, p)
+    exact, _ = run_cell(interp(name), *_doubled(x, states, p))
     assert y.dtype == torch.bfloat16
     torch.testing.assert_close(y.double(), exact, rtol=0.05, atol=0.05)
     assert all(g.isfinite().all() for g in gradients(y, last, [*p.values(), x]))
@@ -157,7 +158,7 @@ def test_cell_without_parameters():
             return 0.75 * h + 0.25 * x
 
     x, h = torch.ones(3, 1, 2), torch.zeros(1, 2)
-    y, _ = kernel(Average(), engine="interp").sequence(x, (h,), {})
+    y, _ = run_cell(kernel(Average(), engine="interp"), x, (h,), {})
     torch.testing.assert_close(y[:, 0, 0], torch.tensor([0.25, 0.4375, 0.578125]))
 
 
@@ -166,12 +167,12 @@ def test_without_bias(name):
     p, x, states = draw(name)
     left = {k: v for k, v in p.items() if not k.startswith("b")}
     zeroed = {k: v if k in left else torch.zeros_like(v) for k, v in p.items()}
-    y, _ = interp(name, bias=False).sequence(x, states, left)
+    y, _ = run_cell(interp(name, bias=False), x, states, left)
     torch.testing.assert_close(y, expected(FORMULAS[name], zeroed, x, states)[0])
 
 
 def test_unknown_engine():
-    with pytest.raises(EngineError, match="no engine 'gpus'; the engines are auto, cpu, interp"):
+    with pytest.raises(EngineError, match="'gpus'; the engines are auto, cpu, torch, interp"):
         kernel(CELLS["lstm"], engine="gpus")
 
 
@@ -181,8 +182,10 @@ def test_a_kernel_is_made_once_and_says_which_engine_it_is(caplog):
 
     with caplog.at_level("INFO", logger="recurra"):
         first, second = kernel(Mine(), engine="auto"), kernel(Mine(), engine="auto")
+        p, x, states = draw("lstm")
+        for _ in range(2):
+            run_cell(first, x, states, p)
     assert first is second
-    assert first.engine == "cpu"
     assert [r.getMessage().partition(",")[0] for r in caplog.records] == [
         "engine auto: Mine runs on cpu"
     ]

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from formulas import FORMULAS, B, H, T, draw, expected, gradients, loss
+from runs import run_cell
 from torch.func import grad, hessian, jacrev, jvp, vmap
 
 from recurra.cells import CELLS
@@ -32,7 +33,7 @@ def flat(name, **options):
 
     def run(*values):
         p, x, states = as_drawn(name, values)
-        y, last = interp(name).sequence(x, states, p, **options)
+        y, last = run_cell(interp(name), x, states, p, **options)
         return (y, *last)
 
     return run
@@ -63,7 +64,7 @@ def test_long_sequences_keep_their_gradients(name):
 @pytest.mark.parametrize("name", FORMULAS)
 def test_gradient_reaches_every_step_before(name):
     p, x, states = draw(name, steps=40, batch=1, scale=0.8, seed=3)
-    y, _ = interp(name).sequence(x, states, p)
+    y, _ = run_cell(interp(name), x, states, p)
     wanted_y, _ = expected(FORMULAS[name], p, x, states)
     reach = torch.autograd.grad(y[-1].sum(), x)[0].norm(dim=-1)
     wanted = torch.autograd.grad(wanted_y[-1].sum(), x)[0].norm(dim=-1)
@@ -99,18 +100,18 @@ def clipped_by_hooks(name, drawn, limit):
 def test_bptt_clip_is_a_hook_on_every_h(name, limit):
     drawn = draw(name)
     p, x, states = drawn
-    y, last = interp(name).sequence(x, states, p, bptt_clip=limit)
+    y, last = run_cell(interp(name), x, states, p, bptt_clip=limit)
     clipped = gradients(y, last, leaves(drawn))
     wanted = gradients(*clipped_by_hooks(name, drawn, limit), leaves(drawn))
     torch.testing.assert_close(clipped, wanted, rtol=1e-9, atol=1e-11)
-    plain = gradients(*interp(name).sequence(x, states, p), leaves(drawn))
+    plain = gradients(*run_cell(interp(name), x, states, p), leaves(drawn))
     assert not torch.allclose(clipped[0], plain[0])
 
 
 def test_wide_bptt_clip_changes_nothing():
     p, x, states = drawn = draw("lstm")
-    y, last = interp("lstm").sequence(x, states, p, bptt_clip=1e6)
-    plain = gradients(*interp("lstm").sequence(x, states, p), leaves(drawn))
+    y, last = run_cell(interp("lstm"), x, states, p, bptt_clip=1e6)
+    plain = gradients(*run_cell(interp("lstm"), x, states, p), leaves(drawn))
     torch.testing.assert_close(gradients(y, last, leaves(drawn)), plain, rtol=0, atol=0)
 
 
@@ -150,13 +151,13 @@ def test_func_vmap_of_grad(name, clip):
     p, x, states = draw(name, batch=3)
 
     def of_one(x, *states):
-        y, last = interp(name).sequence(
-            x.unsqueeze(1), [s.unsqueeze(0) for s in states], p, bptt_clip=clip
+        y, last = run_cell(
+            interp(name), x.unsqueeze(1), [s.unsqueeze(0) for s in states], p, bptt_clip=clip
         )
         return y.sum() + sum(s.sum() for s in last)
 
     found = vmap(grad(of_one), in_dims=(1, *[0] * len(states)), out_dims=1)(x, *states)
-    y, last = interp(name).sequence(x, states, p, bptt_clip=clip)
+    y, last = run_cell(interp(name), x, states, p, bptt_clip=clip)
     (wanted,) = torch.autograd.grad(y.sum() + sum(s.sum() for s in last), x)
     torch.testing.assert_close(found, wanted)
 
@@ -165,7 +166,7 @@ def test_func_hessian():
     p, x, (h,) = draw("gru", steps=3, batch=1)
 
     def run(h):
-        return interp("gru").sequence(x, [h], p)[0].pow(2).sum()
+        return run_cell(interp("gru"), x, [h], p)[0].pow(2).sum()
 
     forward_over_reverse = hessian(run)(h)
     torch.testing.assert_close(forward_over_reverse, jacrev(jacrev(run))(h))

@@ -9,8 +9,10 @@ import torch
 sys.path.append(str(Path(__file__).parent.parent / "engines"))
 from contract import BUILT_IN, COMPILED, draw, marks
 from odd_cells import ODD
+from runs import run_cell
 
 from recurra.cells import CELLS
+from recurra.engines import Sequences
 from recurra.engines.cpu.jit.key import describe
 from recurra.engines.interpreted_loop import interpret
 from recurra.engines.interpreter import Interpreter
@@ -30,8 +32,8 @@ def test_gates_change_no_value(name):
     params, x, states = draw(HOISTED[name], **SMALL)
     graph = HOISTED[name].graph()
     assert not counted(hoist(gates(norms(graph))).results, "gate")
-    found = Interpreter(gates(graph)).sequence(x, states, params)
-    torch.testing.assert_close(found, Interpreter(graph).sequence(x, states, params))
+    found = run_cell(Interpreter(gates(graph)), x, states, params)
+    torch.testing.assert_close(found, run_cell(Interpreter(graph), x, states, params))
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -40,10 +42,17 @@ def test_hoist_changes_no_value(name, reverse):
     params, x, states = draw(HOISTED[name], **SMALL)
     interp = Interpreter(HOISTED[name].graph())
     loop = hoist(gates(norms(interp.graph)))
-    outside = interp.evaluate([o.node for o in loop.inputs], x, params)
-    every, last = interpret(loop, outside, states, len(x), reverse=reverse)
-    wanted = interp.sequence(x, states, params, reverse=reverse, every=True)
-    torch.testing.assert_close((every[0], last, every), wanted)
+    check_loop(interp, loop, x, states, params, Sequences(len(x), reverse=reverse))
+
+
+def check_loop(interp, loop, x, states, params, sequences):
+    """The loop gives what its graph gives: outputs, last states, and those of every step."""
+    inputs = interp.evaluate([o.node for o in loop.inputs], x, params)
+    every, last = interpret(loop, inputs, states, sequences)
+    wanted = interp.sequence(x, states, params, sequences)
+    torch.testing.assert_close((every[0], last), wanted)
+    _, wanted = interp.sequence(x, states, params, sequences._replace(every=True))
+    torch.testing.assert_close(every, wanted)
 
 
 def test_the_interpreted_loop_heeds_masks():
@@ -51,10 +60,7 @@ def test_the_interpreted_loop_heeds_masks():
     interp = Interpreter(CELLS["lstm"].graph())
     loop = hoist(gates(interp.graph))
     lengths, resets = marks(*x.shape[:2])
-    outside = interp.evaluate([o.node for o in loop.inputs], x, params)
-    every, last = interpret(loop, outside, states, len(x), lengths=lengths, marks=resets)
-    wanted = interp.sequence(x, states, params, lengths=lengths, resets=resets, every=True)
-    torch.testing.assert_close((every[0], last, every), wanted)
+    check_loop(interp, loop, x, states, params, Sequences(len(x), False, lengths, resets))
 
 
 def outside_of(cell):

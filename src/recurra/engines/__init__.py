@@ -1,1 +1,25 @@
-"""Engines, strangers to one another: each runs a cell's graph."""
+"""Engines: ways to run cells. `base` is the interface, `choice` the table and who is chosen."""
+
+from recurra.engines.base import Call, CompiledLoop, Engine, LoopCode, Sequences, States
+from recurra.engines.choice import AUTO, ENGINES, call_of, check_asked, choose, log_once
+from recurra.engines.interpreter import Interpreter
+from recurra.engines.torch_layout import Parameters, TorchParameters, named
+
+__all__ = [
+    "AUTO",
+    "ENGINES",
+    "Call",
+    "CompiledLoop",
+    "Engine",
+    "Interpreter",
+    "LoopCode",
+    "Parameters",
+    "Sequences",
+    "States",
+    "TorchParameters",
+    "call_of",
+    "check_asked",
+    "choose",
+    "log_once",
+    "named",
+]

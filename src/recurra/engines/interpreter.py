@@ -4,40 +4,25 @@ What doesn't depend on a state is computed for the whole sequence at once; the r
 another. Everything is differentiable by autograd to any order, on any device and dtype.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from recurra.engines.base import OPTIONS, Call, Operator, Sequences, States
+from recurra.engines.torch_layout import Parameters, named
+from recurra.engines.torch_rules import RULES, clip_gradient, multiply
 from recurra.ir import Graph, Node, in_order
-from recurra.ragged import padded, within
+from recurra.ragged import padded
 
-__all__ = ["RULES", "Interpreter", "clip_gradient", "multiply"]
+__all__ = ["INTERPRETER", "Interpreter"]
 
-Params = Mapping[str, Tensor]
+NamedParameters = Mapping[str, Tensor]
 NodeValues = dict[Node, Tensor]
-
-RULES: dict[str, Callable[..., Tensor]] = {
-    "neg": torch.neg,
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "exp": torch.exp,
-    "log": torch.log,
-    "sqrt": torch.sqrt,
-    "softplus": lambda a: torch.logaddexp(a, torch.zeros_like(a)),
-    "abs": torch.abs,
-    "add": torch.add,
-    "sub": torch.sub,
-    "mul": torch.mul,
-    "div": torch.div,
-    "maximum": torch.maximum,
-    "minimum": torch.minimum,
-    "transpose": lambda a: a.mT,
-}
 
 
 @dataclass(frozen=True)
@@ -52,26 +37,25 @@ class _NodeOrder:
 
 
 class Interpreter:
-    """Runs one cell's graph. `engine` names it to users."""
-
-    engine = step_engine = "interp"
+    """Runs one cell's graph with torch operations."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.plan = _node_order(graph)
 
-    def engine_for(self, weight: Tensor) -> str:
-        """The engine that runs whole sequences with weights like this one: always this."""
-        return self.engine
-
-    def step(self, x: Tensor, states: Sequence[Tensor], params: Params) -> tuple[Tensor, ...]:
+    def step(self, x: Tensor, states: Sequence[Tensor], params: Parameters) -> States:
         """One step: x (..., I) and states (..., size) to the new states."""
+        params = named(params, self.graph)
         values = self._fixed(params, x)
         self._timed(values, x, params)
         return self._step(values, states, params)
 
     def evaluate(
-        self, nodes: Sequence[Node], x: Tensor, params: Params, states: Sequence[Tensor] = ()
+        self,
+        nodes: Sequence[Node],
+        x: Tensor,
+        params: NamedParameters,
+        states: Sequence[Tensor] = (),
     ) -> list[Tensor]:
         """Values of nodes for x of all steps, (T, B, I), at once.
 
@@ -90,61 +74,52 @@ class Interpreter:
         return [values[node] for node in nodes]
 
     def sequence(
-        self,
-        x: Tensor,
-        states: Sequence[Tensor],
-        params: Params,
-        *,
-        lengths: Tensor | None = None,
-        resets: Tensor | None = None,
-        reverse: bool = False,
-        bptt_clip: float | None = None,
-        is_packed: bool = False,
-        every: bool = False,
-    ) -> tuple[Any, ...]:
+        self, x: Tensor, states: Sequence[Tensor], params: Parameters, sequences: Sequences
+    ) -> tuple[Tensor, States]:
         """All steps of x (T, B, I) from states (B, size): outputs (T, B, size), last states.
 
-        With `is_packed`, x (N, I) and the outputs (N, size) hold only steps before `lengths`, which
-        are sorted, longest first. With `every` a third value holds each state after each step,
-        (T, B, size), zeros after the ends.
-
-        Steps at or after `lengths` (B,) leave a row's state alone and give zeros. Where `resets`
-        (T, B) is set a new segment begins: states from the other side of its start are zeros.
-        Marks at or after a row's length mean nothing.
-        `bptt_clip` limits each element of dL/dh_t as it flows back through a step.
+        Steps at or after a sequence's length leave its state alone and give zeros; marks of
+        `resets` there mean nothing.
         """
-        steps = int(lengths[0]) if is_packed and lengths is not None else x.shape[0]
-        active = None if lengths is None else within(lengths, steps, x.device)
-        if is_packed and active is not None:
-            x = padded(x, active)
-            given = {name: padded(params[name], active) for name, _ in self.graph.givens}
-            params = {**params, **given}
+        params, s = named(params, self.graph), sequences
+        active, resets = s.active(x.device), s.resets
         if active is not None:
+            x, params = self._padded(x, params, active) if s.is_packed else (x, params)
             x = x.masked_fill(~active.unsqueeze(-1), 0)
             resets = None if resets is None else resets & active
         values = self._fixed(params, x)
         self._timed(values, x, params)
-        by_step = _split_over_time(values, self.plan, steps)
-        shown: list[tuple[Tensor, ...]] = [()] * steps
+        by_step = _split_over_time(values, self.plan, s.steps)
+        shown: list[States] = [()] * s.steps
         current = tuple(states)
-        for t in reversed(range(steps)) if reverse else range(steps):
-            mark = _mark(resets, t, steps, reverse)
+        for t in reversed(range(s.steps)) if s.reverse else range(s.steps):
+            mark = _mark(resets, t, s.steps, s.reverse)
             if mark is not None:
-                current = tuple(s.masked_fill(mark.unsqueeze(-1), 0) for s in current)
+                current = tuple(v.masked_fill(mark.unsqueeze(-1), 0) for v in current)
             new = self._step(by_step[t], current, params)
-            if bptt_clip is not None:
-                new = (clip_gradient(new[0], bptt_clip), *new[1:])
-            shown[t] = new if every else new[:1]
+            if s.bptt_clip is not None:
+                new = (clip_gradient(new[0], s.bptt_clip), *new[1:])
+            shown[t] = new if s.every else new[:1]
             if active is not None:
                 now = active[t].unsqueeze(-1)
-                shown[t] = tuple(s.masked_fill(~now, 0) for s in shown[t])
-                new = tuple(torch.where(now, n, s) for n, s in zip(new, current, strict=True))
+                shown[t] = tuple(v.masked_fill(~now, 0) for v in shown[t])
+                new = tuple(torch.where(now, n, v) for n, v in zip(new, current, strict=True))
             current = new
-        stacked = tuple(torch.stack(s) for s in zip(*shown, strict=True))
-        y = stacked[0][active] if is_packed and active is not None else stacked[0]
-        return (y, current, stacked) if every else (y, current)
+        stacked = tuple(torch.stack(v) for v in zip(*shown, strict=True))
+        y = stacked[0][active] if s.is_packed and active is not None else stacked[0]
+        return y, (stacked if s.every else current)
 
-    def _fixed(self, params: Params, like: Tensor) -> NodeValues:
+    def stack(self, *_: object) -> None:
+        """Layers and directions are interpreted one after another."""
+
+    def _padded(
+        self, x: Tensor, params: NamedParameters, active: Tensor
+    ) -> tuple[Tensor, NamedParameters]:
+        """An input, and what is given with each step, from packed rows to (T, B, size)."""
+        given = {name: padded(params[name], active) for name, _ in self.graph.givens}
+        return padded(x, active), {**params, **given}
+
+    def _fixed(self, params: NamedParameters, like: Tensor) -> NodeValues:
         values: NodeValues = {
             n: torch.tensor(n.detail, dtype=like.dtype, device=like.device)
             for n in self.plan.fixed
@@ -154,16 +129,14 @@ class Interpreter:
             self._evaluate(node, values, params)
         return values
 
-    def _timed(self, values: NodeValues, x: Tensor, params: Params) -> None:
+    def _timed(self, values: NodeValues, x: Tensor, params: NamedParameters) -> None:
         for node in self.plan.timed:
             if node.op == "input":
                 values[node] = x
             else:
                 self._evaluate(node, values, params)
 
-    def _step(
-        self, known: NodeValues, states: Sequence[Tensor], params: Params
-    ) -> tuple[Tensor, ...]:
+    def _step(self, known: NodeValues, states: Sequence[Tensor], params: NamedParameters) -> States:
         values = dict(known)
         for node in self.plan.stepped:
             if node.op == "state":
@@ -172,7 +145,7 @@ class Interpreter:
                 self._evaluate(node, values, params)
         return tuple(values[r] for r in self.graph.results)
 
-    def _evaluate(self, node: Node, values: NodeValues, params: Params) -> None:
+    def _evaluate(self, node: Node, values: NodeValues, params: NamedParameters) -> None:
         if node in values:
             return
         match node.op:
@@ -194,7 +167,7 @@ class Interpreter:
             case _:
                 values[node] = RULES[node.op](*(values[a] for a in node.args))
 
-    def _param(self, node: Node, params: Params) -> Tensor:
+    def _param(self, node: Node, params: NamedParameters) -> Tensor:
         assert isinstance(node.detail, tuple)
         name, gate = node.detail
         if gate is None:
@@ -202,7 +175,7 @@ class Interpreter:
         gates = self.graph.param(name).gates
         return params[name].chunk(len(gates))[gates.index(gate)]
 
-    def _product(self, node: Node, values: NodeValues, params: Params) -> None:
+    def _product(self, node: Node, values: NodeValues, params: NamedParameters) -> None:
         group = self.plan.groups.get(node)
         vector = values[node.args[1]]
         if group is None:
@@ -252,15 +225,6 @@ def _param_name_of(param: Node) -> str:
     return str(param.detail[0])
 
 
-def multiply(matrix: Tensor, vector: Tensor, blocks: int, gates: int) -> Tensor:
-    """matrix (gates x rows, columns / blocks) times each row of vector (..., columns)."""
-    if blocks == 1:
-        return F.linear(vector, matrix)
-    parts = torch.unflatten(vector, -1, (blocks, -1))
-    stacks = torch.unflatten(matrix, 0, (gates, blocks, -1))
-    return torch.einsum("...kc,gkrc->...gkr", parts, stacks).flatten(-3)
-
-
 def _mark(resets: Tensor | None, t: int, steps: int, reverse: bool) -> Tensor | None:
     """The rows whose incoming state stands on the other side of a segment's start."""
     if resets is None:
@@ -277,27 +241,25 @@ def _split_over_time(values: NodeValues, plan: _NodeOrder, steps: int) -> list[N
     return [fixed | {n: r[t] for n, r in rows.items()} for t in range(steps)]
 
 
-class _ClipGradient(torch.autograd.Function):
-    generate_vmap_rule = True
+class _InterpreterEngine:
+    """Runs every cell, anywhere, step by step."""
 
-    @staticmethod
-    def forward(value: Tensor, limit: float) -> Tensor:
-        return value.view_as(value)
+    name = "interp"
+    devices = None
+    dtypes = None
+    options = step_options = frozenset(OPTIONS)
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
-        ctx.limit = inputs[1]
+    def refusal(self, graph: Graph) -> str | None:
+        """None: there is a rule for every operation."""
+        return None
 
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Any:
-        return tangents[0].view_as(tangents[0])
+    def note(self, call: Call) -> str:
+        """Nothing to remark."""
+        return ""
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return gradients[0].clamp(-ctx.limit, ctx.limit), None
+    def compile(self, graph: Graph, operator: Operator) -> Interpreter:
+        """The cell's interpreter."""
+        return Interpreter(graph)
 
 
-def clip_gradient(value: Tensor, limit: float) -> Tensor:
-    """The value itself, whose gradient is limited element by element."""
-    clipped: Tensor = _ClipGradient.apply(value, limit)  # type: ignore[no-untyped-call]
-    return clipped
+INTERPRETER = _InterpreterEngine()

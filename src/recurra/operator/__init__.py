@@ -4,22 +4,11 @@ Plain eager code goes through the function, whose cost is a fraction of an opera
 traces or must see an operator for another reason (torch.compile, torch.export, modes) gets
 `recurra::loop` and `recurra::loop_backward`, which run the same. When a backward pass is itself
 recorded (second gradients), the loop is interpreted, by operations that torch can derive.
+
+Nothing here knows an engine: loops are those of the protocol `recurra.engines.base.LoopCode`.
 """
 
-from recurra.operator.execute import needs_operator, run_loop
-from recurra.operator.library import backward_flops, forward_flops
-from recurra.operator.loop_kernel import LoopKernel, Sequences, loop_kernel
-from recurra.operator.traced import Kernel, TracedKernel, name_kernel
+from recurra.operator.loop_function import OperatorLoop
+from recurra.operator.traced import TracedLoop, name_run
 
-__all__ = [
-    "Kernel",
-    "LoopKernel",
-    "Sequences",
-    "TracedKernel",
-    "backward_flops",
-    "forward_flops",
-    "loop_kernel",
-    "name_kernel",
-    "needs_operator",
-    "run_loop",
-]
+__all__ = ["OperatorLoop", "TracedLoop", "name_run"]

@@ -9,69 +9,74 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from recurra.engines.cpu.run.compiled_loop import ForwardTape
+from recurra.engines.base import LoopCode, Sequences, States
+from recurra.engines.torch_modes import are_recorded, gradients_of
 from recurra.errors import EngineError
-from recurra.ir import in_order
-from recurra.operator import runs
-from recurra.operator.interpreted import interpreted_backward, is_interpreted
-from recurra.operator.loop_kernel import LoopKernel, Sequences, kernel_of
 
-__all__ = ["LIBRARY", "LOOP", "LOOP_BACKWARD", "backward_flops", "call", "forward_flops"]
+__all__ = ["LIBRARY", "LOOP", "LOOP_BACKWARD", "OPTIONS_SCHEMA", "call", "code_of", "register"]
+
+_KINDS = {int: "SymInt", bool: "bool", Tensor | None: "Tensor?", float | None: "float?"}
+OPTIONS_SCHEMA = ", ".join(f"{_KINDS[t]} {name}" for name, t in get_type_hints(Sequences).items())
+"""The options of a run as an operator takes them, in the order of `Sequences`."""
 
 LIBRARY: Any = torch.library.Library("recurra", "FRAGMENT")  # type: ignore[no-untyped-call]
 LIBRARY.define(
-    "loop(Tensor[] inputs, Tensor[] states, Tensor? lengths, Tensor? marks, str key, SymInt steps, "
-    "bool reverse, bool is_packed, float? bptt_clip, bool keep) -> Tensor[]"
+    f"loop(Tensor[] inputs, Tensor[] states, str key, bool keep, {OPTIONS_SCHEMA}) -> Tensor[]"
 )
 LIBRARY.define(
-    "loop_backward(Tensor[] inputs, Tensor[] kept, Tensor[] gradients, Tensor? lengths, "
-    "Tensor? marks, str key, SymInt steps, bool reverse, bool is_packed, float? bptt_clip) "
-    "-> Tensor[]"
+    "loop_backward(Tensor[] inputs, Tensor[] tape, Tensor[] gradients, str key, "
+    f"{OPTIONS_SCHEMA}) -> Tensor[]"
 )
 LOOP: Any = torch.ops.recurra.loop
 LOOP_BACKWARD: Any = torch.ops.recurra.loop_backward
 
+_CODES: dict[str, LoopCode] = {}
+
+
+def register(code: LoopCode) -> None:
+    """Let programs that torch traces find a loop's code by its key."""
+    _CODES[code.key] = code
+
+
+def code_of(key: str) -> LoopCode:
+    """The code of that key. Raises EngineError for a program of a cell not made here yet."""
+    if key not in _CODES:
+        raise EngineError(
+            f"This program runs the cell {key}, which this process doesn't know; make a layer of "
+            "it first, and run it once."
+        )
+    return _CODES[key]
+
 
 def call(
-    kernel: LoopKernel,
+    code: LoopCode,
     inputs: Sequence[Tensor],
     states: Sequence[Tensor],
-    s: Sequences,
+    sequences: Sequences,
     *,
     keep: bool,
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """A run through the operator: outputs and last states."""
-    found = LOOP(
-        list(inputs), list(states), s.lengths, s.marks, kernel.key, s.steps, s.reverse,
-        s.is_packed, s.bptt_clip, keep,
-    )  # fmt: skip
-    return found[0], tuple(found[1 : len(states) + 1])
+) -> tuple[Tensor, States, States]:
+    """A run through the operator: outputs, last states, the others after each step."""
+    found = LOOP(list(inputs), list(states), code.key, keep, *sequences)
+    few = len(states)
+    others = found[few + 1 : 2 * few] if sequences.every else ()
+    return found[0], tuple(found[1 : few + 1]), tuple(others)
 
 
 def _loop(
-    inputs: list[Tensor],
-    states: list[Tensor],
-    lengths: Tensor | None,
-    marks: Tensor | None,
-    key: str,
-    steps: int,
-    reverse: bool,
-    is_packed: bool,
-    bptt_clip: float | None,
-    keep: bool,
+    inputs: list[Tensor], states: list[Tensor], key: str, keep: bool, *options: Any
 ) -> list[Tensor]:
-    """Outputs and last states; with `keep` also kept states, saved values and new states."""
-    kernel, sequences = kernel_of(key), Sequences(steps, reverse, lengths, marks, is_packed)
-    rows = _most_rows(kernel, inputs, states, steps, is_packed)
-    (y,), finals, kept, _ = runs.forward(kernel, inputs, states, sequences, keep=keep, rows=rows)
-    rest = (*kept.states, kept.saved, *kept.new_states) if keep else ()
-    return _apart([y, *finals, *rest], [*inputs, *states])
+    """Outputs, last states and, with `every`, other states; with `keep` also the tape."""
+    code, sequences = code_of(key), Sequences(*options)
+    rows = code.rows(inputs, states, sequences)
+    run = code.forward(inputs, states, sequences, keep=keep, rows=rows)
+    return _apart([run.outputs, *run.last, *run.others, *run.tape], [*inputs, *states])
 
 
 def _apart(found: Sequence[Tensor], given: Sequence[Tensor]) -> list[Tensor]:
@@ -89,100 +94,67 @@ def _apart(found: Sequence[Tensor], given: Sequence[Tensor]) -> list[Tensor]:
     return apart[::-1]
 
 
-def _most_rows(
-    kernel: LoopKernel, inputs: Sequence[Tensor], states: Sequence[Tensor], steps: int, packed: bool
-) -> int:
-    """Rows that outputs and kept values are allocated for: those of no lengths at all."""
-    if not packed:
-        return steps * states[0].shape[0]
-    timed = (t for i, t in zip(kernel.given, inputs, strict=True) if kernel.loop.inputs[i].timed)
-    return next(timed).shape[0]
-
-
 def _fake_loop(
-    inputs: list[Tensor],
-    states: list[Tensor],
-    lengths: Tensor | None,
-    marks: Tensor | None,
-    key: str,
-    steps: int,
-    reverse: bool,
-    is_packed: bool,
-    bptt_clip: float | None,
-    keep: bool,
+    inputs: list[Tensor], states: list[Tensor], key: str, keep: bool, *options: Any
 ) -> list[Tensor]:
-    kernel = kernel_of(key)
-    rows, (batch, size) = _most_rows(kernel, inputs, states, steps, is_packed), states[0].shape
-    y = states[0].new_empty((rows, size) if is_packed else (steps, batch, size))
-    finals = [s.new_empty(s.shape) for s in states]
-    if not keep:
-        return [y, *finals]
-    single = lengths is None and marks is None and steps == 1
-    kept = [s.new_empty(batch if single else rows + batch, s.shape[1]) for s in states]
-    saved = y.new_empty(rows, kernel.compiled.saved_width(kernel.placed(inputs), states))
-    has_news = single or marks is not None
-    news = [s.new_empty(rows, s.shape[1]) for s in states] if has_news else []
-    return [y, *finals, *kept, saved, *news]
+    code, s = code_of(key), Sequences(*options)
+    rows, (batch, size) = code.rows(inputs, states, s), states[0].shape
+    y = states[0].new_empty((rows, size) if s.is_packed else (s.steps, batch, size))
+    last = [v.new_empty(v.shape) for v in states]
+    others = [v.new_empty(s.steps, *v.shape) for v in states[1:]] if s.every else []
+    shapes = code.tape_shapes(inputs, states, rows, s) if keep else []
+    return [y, *last, *others, *(y.new_empty(shape) for shape in shapes)]
 
 
 def _loop_backward(
-    inputs: list[Tensor],
-    kept: list[Tensor],
-    gradients: list[Tensor],
-    lengths: Tensor | None,
-    marks: Tensor | None,
-    key: str,
-    steps: int,
-    reverse: bool,
-    is_packed: bool,
-    bptt_clip: float | None,
+    inputs: list[Tensor], tape: list[Tensor], gradients: list[Tensor], key: str, *options: Any
 ) -> list[Tensor]:
     """Gradients of all inputs, then of the first states."""
-    kernel = kernel_of(key)
-    sequences = Sequences(steps, reverse, lengths, marks, is_packed, bptt_clip)
-    few = len(kernel.loop.states)
-    values = ForwardTape(tuple(kept[:few]), kept[few], tuple(kept[few + 1 :]))
     wanted = [True] * len(inputs)
-    found, firsts = runs.backward(kernel, inputs, values, gradients, sequences, wanted)
+    found, firsts = code_of(key).backward(inputs, tape, gradients, Sequences(*options), wanted)
     pairs = zip(inputs, found, strict=True)
     every = [*(torch.zeros_like(t) if g is None else g for t, g in pairs), *firsts]
-    return _apart(every, [*inputs, *kept, *gradients])
+    return _apart(every, [*inputs, *tape, *gradients])
 
 
 def _fake_loop_backward(
-    inputs: list[Tensor], kept: list[Tensor], gradients: list[Tensor], *_: object
+    inputs: list[Tensor], tape: list[Tensor], gradients: list[Tensor], key: str, *options: Any
 ) -> list[Tensor]:
-    return [t.new_empty(t.shape) for t in (*inputs, *gradients[1:])]
+    few = len(code_of(key).graph.states)
+    return [t.new_empty(t.shape) for t in (*inputs, *gradients[1 : few + 1])]
 
 
 def _keep_for_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    given, states, lengths, marks, *ctx.rest, _ = inputs
+    given, states, ctx.key, _, *options = inputs
+    ctx.sequences = Sequences(*options)._replace(lengths=None, resets=None)
+    lengths, resets = Sequences(*options).lengths, Sequences(*options).resets
     ctx.count, ctx.states = len(given), len(states)
-    ctx.shapes = [(t.shape, t.new_empty(0)) for t in output[: len(states) + 1]]
-    ctx.has = lengths is not None, marks is not None
-    masks = [t for t in (lengths, marks) if t is not None]
-    ctx.save_for_backward(*masks, *given, *states, *output[len(states) + 1 :])
+    results = (2 if ctx.sequences.every else 1) * len(states) + (not ctx.sequences.every)
+    ctx.shapes = [(t.shape, t.new_empty(0)) for t in output[:results]]
+    ctx.has = lengths is not None, resets is not None
+    masks = [t for t in (lengths, resets) if t is not None]
+    ctx.save_for_backward(*masks, *given, *states, *output[results:])
 
 
 def _derivative(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
     saved = list(ctx.saved_tensors)
-    lengths, marks = (saved.pop(0) if has else None for has in ctx.has)
+    lengths, resets = (saved.pop(0) if has else None for has in ctx.has)
     many, few = ctx.count, ctx.states
-    inputs, states, kept = saved[:many], saved[many : many + few], saved[many + few :]
+    inputs, states, tape = saved[:many], saved[many : many + few], saved[many + few :]
     given = [
         like.new_zeros(shape) if g is None else g
         for (shape, like), g in zip(ctx.shapes, gradients, strict=False)
     ]
-    key, steps, reverse, is_packed, bptt_clip = ctx.rest
+    sequences = ctx.sequences._replace(lengths=lengths, resets=resets)
     found: Sequence[Tensor | None]
-    if is_interpreted(given):
-        sequences = Sequences(steps, reverse, lengths, marks, is_packed, bptt_clip)
-        found = interpreted_backward(kernel_of(key), inputs, states, given, sequences)
-    else:
-        found = LOOP_BACKWARD(
-            inputs, kept, given, lengths, marks, key, steps, reverse, is_packed, bptt_clip
+    if are_recorded(given):
+        code = code_of(ctx.key)
+        found = gradients_of(
+            lambda t: code.recorded(t[:many], t[many:], sequences), [*inputs, *states], given
         )
-    return list(found[:many]), list(found[many:]), *([None] * 8)
+    else:
+        found = LOOP_BACKWARD(inputs, tape, given, ctx.key, *sequences)
+    return list(found[:many]), list(found[many:]), *([None] * (2 + len(sequences)))
 
 
 def _no_derivative(ctx: Any, gradients: list[Tensor | None]) -> None:
@@ -203,59 +175,25 @@ torch.library.register_autograd("recurra::loop_backward", _no_derivative, lib=LI
 
 
 @register_flop_formula(LOOP, get_raw=True)
-def forward_flops(
+def _forward_flops(
     inputs: Sequence[Tensor],
     states: Sequence[Tensor],
-    lengths: Tensor | None,
-    marks: Tensor | None,
     key: str,
-    steps: int,
-    reverse: bool,
-    is_packed: bool,
-    bptt_clip: float | None,
-    keep: bool,
-    *,
+    *_: object,
     out_val: Sequence[Tensor],
 ) -> int:
     """Operations of `recurra::loop`."""
-    return 2 * _products(key, inputs) * _rows(out_val[0])
+    return 2 * code_of(key).multiplications(inputs) * prod(out_val[0].shape[:-1])
 
 
 @register_flop_formula(LOOP_BACKWARD, get_raw=True)
-def backward_flops(
+def _backward_flops(
     inputs: Sequence[Tensor],
-    kept: Sequence[Tensor],
+    tape: Sequence[Tensor],
     gradients: Sequence[Tensor],
-    lengths: Tensor | None,
-    marks: Tensor | None,
     key: str,
-    steps: int,
-    reverse: bool,
-    is_packed: bool,
-    bptt_clip: float | None,
-    *,
+    *_: object,
     out_val: Sequence[Tensor],
 ) -> int:
     """Operations of `recurra::loop_backward`: each product gives those of vector and matrix."""
-    return 4 * _products(key, inputs) * _rows(gradients[0])
-
-
-def _rows(y: Tensor) -> int:
-    return prod(y.shape[:-1])
-
-
-def _products(key: str, inputs: Sequence[Tensor]) -> int:
-    """Multiplications of one row's step: the elements of each product's matrix."""
-    kernel = kernel_of(key)
-    outside, loops = kernel.placed(inputs), kernel.compiled.lowered.loops
-    loop = loops.get("merged forward", kernel.loop)
-    total = 0
-    for node in in_order(loop.results):
-        if node.op == "product":
-            where = in_order(node.args[:1])[0].detail
-            assert isinstance(where, tuple)
-            index, part = where
-            matrix = outside[index]
-            assert matrix is not None
-            total += matrix.numel() // (1 if part is None else loop.inputs[index].parts)
-    return total
+    return 4 * code_of(key).multiplications(inputs) * prod(gradients[0].shape[:-1])

@@ -137,8 +137,7 @@ def _accumulate(gradients: dict[Node, Node], node: Node, gradient: Node) -> None
 def _through(node: Node, gradient: Node, gradients: dict[Node, Node]) -> None:
     if node.op not in RULES:
         raise EngineError(
-            f"There is no derivative of `{node.op}` ({node.where}) in a compiled loop; engines "
-            "that have one: interp."
+            f"There is no derivative of `{node.op}` ({node.where}) in a compiled loop."
         )
     for arg, part in zip(node.args, RULES[node.op](node, gradient), strict=True):
         if part is not None and arg.op != "const":

@@ -33,7 +33,7 @@ __all__ = [
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Categories, in the order they are used: the colours of M. Okabe and K. Ito, "Color Universal
-Design" (2008, https://jfly.uni-koeln.de/color), which colour-blind readers can tell apart. Their
+Design" (2008, https://jfly.uni-koeln.de/color), which colour-blind readers can distinguish. Their
 black and yellow are left out: one vanishes on a dark page, the other on a white one."""
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 """Line styles, one for each round through the colours."""

@@ -54,7 +54,7 @@ class Session(ABC, Generic[Chunk, Result]):
     def restore(self, saved: bytes) -> None:
         """Go back to a saved state, perhaps in another process.
 
-        Raises RunError for bytes that are no saved session, or that of another model.
+        Raises RunError for bytes that are not a saved session, or those of another model's.
         """
         about = metadata_of(saved)
         if _FORMAT not in about:

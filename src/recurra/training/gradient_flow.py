@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recurra.nn.execute import Sequences
 from recurra.nn.observe.gradients import GradientObserver
 from recurra.nn.observe.observer import observing, reporting_names
 from recurra.ragged import padded, within
@@ -36,15 +37,16 @@ class _Steps:
     is_packed: bool
 
     @classmethod
-    def of(cls, x: Tensor, lengths: Tensor | None, is_packed: bool, reverse: bool) -> "_Steps":
+    def of(cls, x: Tensor, sequences: Sequences) -> "_Steps":
         """The steps of x (T, B, I), or (N, I) where it is packed."""
+        steps, lengths = sequences.steps, sequences.lengths
         if lengths is None:
-            lengths = torch.full((x.shape[1],), len(x), device=x.device)
-        steps = int(lengths[0]) if is_packed else len(x)
+            lengths = torch.full((x.shape[1],), steps, device=x.device)
         place = torch.arange(steps, device=x.device).unsqueeze(-1)
         lengths = lengths.to(x.device)
-        back = place.expand(steps, len(lengths)) if reverse else (lengths - 1 - place) % steps
-        return cls(within(lengths, steps), back, is_packed)
+        back = place.expand(steps, len(lengths))
+        back = back if sequences.reverse else (lengths - 1 - place) % steps
+        return cls(within(lengths, steps), back, sequences.is_packed)
 
     def norms(self, gradient: Tensor) -> Tensor:
         """Norms by distance, (T,), of a gradient (T, B, size) or (N, size)."""
@@ -80,14 +82,12 @@ class Flow(GradientObserver):
         x: Tensor,
         probe: Tensor,
         y: Tensor,
-        lengths: Tensor | None,
-        is_packed: bool,
-        reverse: bool,
+        sequences: Sequences,
     ) -> Tensor:
         """Record both norms during the backward pass; the outputs are returned as a view."""
         if not y.requires_grad:
             return y
-        steps = _Steps.of(x, lengths, is_packed, reverse)
+        steps = _Steps.of(x, sequences)
         probe.register_hook(  # type: ignore[no-untyped-call]
             lambda gradient: self.whole.update({name: steps.norms(gradient)})
         )

@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from helpers.citizens import CELLS, KINDS, TORCH_LAYERS, close, gradients, layer, loss, oracle
+from recurra.compile import ENGINES
 
 
 class Calls(TorchDispatchMode):
@@ -77,7 +78,7 @@ def test_kept_values_have_the_shapes_foretold(steps):
     close(found, list(wanted.values())[1:])
 
 
-@pytest.mark.parametrize("engine", ["cpu", "interp"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("kind", CELLS)
 def test_a_cell_of_a_named_engine_in_one_graph(kind, engine):
     cell, x = CELLS[kind](3, 4, engine=engine), torch.randn(2, 3)
@@ -129,7 +130,7 @@ def test_a_program_of_an_unknown_cell_says_so():
     x, w = torch.randn(4, 2, 3), torch.randn(4, 4)
     with pytest.raises(RuntimeError, match="No-such-cell, which this process doesn't know"):
         torch.ops.recurra.loop(
-            [x, w], [x[0]], None, None, "No-such-cell", 4, False, False, None, False
+            [x, w], [x[0]], "No-such-cell", False, 4, False, None, None, False, None, False
         )
 
 
@@ -142,10 +143,10 @@ print("torch._dynamo" in sys.modules)
 RUNS = {
     "training": "module(x)[0].sum().backward()",
     "the operator": """
-from recurra.operator import loop_kernel
-key = loop_kernel(recurra.cells.RNN().graph(bias=False)).key
+from recurra.compile import Sequences, kernel
+loop = kernel(recurra.cells.RNN(), bias=False, engine="cpu").choose([x], Sequences(5))
 torch.ops.recurra.loop([torch.randn(4, 4), torch.randn(4, 3, requires_grad=True), x],
-    [torch.zeros(2, 4)], None, None, key, 5, False, False, None, True)[0].sum().backward()
+    [torch.zeros(2, 4)], loop.code.key, True, *Sequences(5))[0].sum().backward()
 """,
 }
 

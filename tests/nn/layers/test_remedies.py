@@ -11,6 +11,7 @@ from helpers.remedy_loops import Draws, run
 from recurra.cells import Cell, tanh
 from recurra.errors import CellError, ConfigError
 from recurra.nn import Layer, Recurrent, Stack
+from recurra.nn.execute import Sequences
 from recurra.nn.layers.remedies import Masks
 
 ALL = {
@@ -175,7 +176,8 @@ def test_what_zoneout_holds_is_drawn_anew():
 
 def test_packed_rows_of_a_sequence_have_its_mask():
     packed = pack_padded_sequence(torch.randn(6, 4, 3), SORTED)
-    found = Masks.of(packed.data, SORTED, 4).for_all_steps(0.5, 30)
+    steps = Sequences(6, lengths=SORTED, is_packed=True)
+    found = Masks.of(packed.data, steps).for_all_steps(0.5, 30)
     padded, _ = pad_packed_sequence(packed._replace(data=found))
     for b, length in enumerate(SORTED):
         assert torch.equal(padded[:length, b], padded[:1, b].expand(int(length), -1))

@@ -1,21 +1,50 @@
-"""Capabilities of the cpu engine: a refusal names the equation and the engines that can."""
+"""The cpu engine: the processor's machine code, and what it can do."""
 
+from __future__ import annotations
+
+import torch
+
+from recurra.engines.base import Call, CompiledLoop, Operator
 from recurra.engines.cpu.emit.equations import RULES
-from recurra.errors import EngineError
-from recurra.ir import OPS, Graph, Node
+from recurra.engines.cpu.run.loop_code import CpuLoop
+from recurra.ir import OPS, Graph
+from recurra.passes.derive import RULES as DERIVATIVES
 
-__all__ = ["refuse"]
-
-
-def refuse(graph: Graph) -> None:
-    """Raise EngineError unless every value of a step can be compiled."""
-    for node in graph.nodes:
-        if node in graph.stateful and not _has_rule(node):
-            raise EngineError(
-                f"The cpu engine has no rule for `{node.op}` ({node.where}); engines that have: "
-                "interp."
-            )
+__all__ = ["CPU"]
 
 
-def _has_rule(node: Node) -> bool:
-    return OPS[node.op].kind in ("leaf", "product", "structure") or node.op in RULES
+class _CpuEngine:
+    """Compiles cells to machine code, through LLVM."""
+
+    name = "cpu"
+    devices = frozenset({"cpu"})
+    dtypes = frozenset({torch.float32, torch.float64})
+    options = step_options = frozenset({"bptt_clip", "every", "ragged_trace"})
+
+    def __init__(self) -> None:
+        self._loops: dict[str, CpuLoop] = {}
+
+    def refusal(self, graph: Graph) -> str | None:
+        """The operation that it has no rule for, with the line of the equation."""
+        for node in graph.nodes:
+            if node not in graph.stateful or OPS[node.op].kind not in ("unary", "binary"):
+                continue
+            if node.op not in RULES:
+                return f"has no rule for `{node.op}` ({node.where})"
+            if node.op not in DERIVATIVES:
+                return f"has no derivative of `{node.op}` ({node.where})"
+        return None
+
+    def note(self, call: Call) -> str:
+        """Nothing to remark."""
+        return ""
+
+    def compile(self, graph: Graph, operator: Operator) -> CompiledLoop:
+        """The cell's loops, compiled for sizes as they come."""
+        key = f"{graph.cell}-{graph.digest()}"
+        if key not in self._loops:
+            self._loops[key] = CpuLoop(key, graph)
+        return operator(self._loops[key])
+
+
+CPU = _CpuEngine()

@@ -8,16 +8,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.cells import Cell, load
 from recurra.nn.execute import (
     Kernel,
+    Sequences,
+    TracedLoop,
+    dropout_between,
+    engine_of,
     kernel,
     pack_like,
     run_layers,
-    segment_starts,
     unpack,
     wants_every,
 )
@@ -61,7 +63,7 @@ class Recurrent(nn.Module):
         weight_drop: the share of the recurrent matrices' elements dropped (Merity et al. 2017).
         zoneout: the share of a state's values that a step leaves unchanged, for all states or by
             name; outside training their mean with the new values is used (Krueger et al. 2017).
-        engine: "auto", "cpu" or "interp"; None takes the setting RECURRA_ENGINE.
+        engine: "auto", "cpu", "torch" or "interp"; None takes the setting RECURRA_ENGINE.
         bptt_clip: limits each element of dL/dh_t at every step of back-propagation through time.
 
     Parameters are named as in the equations with the layer appended (`W_l0`, `U_l0_reverse`),
@@ -176,7 +178,7 @@ class Recurrent(nn.Module):
         return self.state_sizes[0] * self._directions
 
     @property
-    def _kernel(self) -> Kernel:
+    def _kernel(self) -> Kernel | TracedLoop:
         plan = self._plans[self.training, False]
         return kernel(plan.cell, bias=self.bias, engine=self._engine)
 
@@ -184,7 +186,7 @@ class Recurrent(nn.Module):
     def engine(self) -> str:
         """The engine that runs this layer, with its weights' present device and dtype."""
         weight = next(self.parameters())
-        return self._kernel.engine_for(weight)
+        return engine_of(self._kernel, weight, bptt_clip=self.bptt_clip)
 
     def reset_parameters(self) -> None:
         """Draw every parameter again."""
@@ -237,7 +239,10 @@ class Recurrent(nn.Module):
             lengths = check_lengths(lengths, steps, batch)
         if resets is not None:
             resets = check_resets(resets, steps, batch, self.batch_first and is_batched)
-        y, after = self._run(x, states, lengths, resets, every=every)
+        sequences = Sequences(
+            steps, lengths=lengths, resets=resets, bptt_clip=self.bptt_clip, every=every
+        )
+        y, after = self._run(x, states, sequences, batch)
         if not is_batched:
             return y.squeeze(1), tuple(s.squeeze(-2) for s in after)
         if not self.batch_first:
@@ -268,13 +273,12 @@ class Recurrent(nn.Module):
         resets: Tensor | None,
         every: bool,
     ) -> tuple[PackedSequence, States]:
-        own_lengths, resets = unpack(packed, lengths, resets, self.batch_first)
+        sequences = unpack(packed, lengths, resets, self.batch_first)
         order, back = packed.sorted_indices, packed.unsorted_indices
         if states is not None and order is not None:
             states = [s.index_select(1, order) for s in states]
-        y, after = self._run(
-            packed.data, states, own_lengths, resets, packed_batch=len(own_lengths), every=every
-        )
+        sequences = sequences._replace(bptt_clip=self.bptt_clip, every=every)
+        y, after = self._run(packed.data, states, sequences, int(packed.batch_sizes[0]))
         if back is not None:
             after = tuple(s.index_select(-2, back) for s in after)
         if every and self.batch_first:
@@ -282,39 +286,30 @@ class Recurrent(nn.Module):
         return pack_like(packed, y), after
 
     def _run(
-        self,
-        x: Tensor,
-        states: Sequence[Tensor] | None,
-        lengths: Tensor | None,
-        resets: Tensor | None,
-        packed_batch: int | None = None,
-        *,
-        every: bool,
+        self, x: Tensor, states: Sequence[Tensor] | None, sequences: Sequences, batch: int
     ) -> tuple[Tensor, States]:
         weights = [{k: getattr(self, n) for k, n in names.items()} for names in self._names]
         check_steps(x)
         check_dtype(x, next(iter(weights[0].values())))
         check_input_size(x, self.input_size)
-        masks = Masks.of(x, lengths, packed_batch)
-        plan = self._plans[self.training, self.learn_initial_state and resets is not None]
+        masks, remedies = Masks.of(x, sequences), self.remedies
+        starts = self.learn_initial_state and sequences.resets is not None
+        plan = self._plans[self.training, starts]
+        is_masked = self.training and remedies.input_dropout > 0
         y, after = run_layers(
             kernel(plan.cell, bias=self.bias, engine=self._engine),
             [
-                each | self._inputs(plan, each, index, masks, lengths, resets)
+                each | self._inputs(plan, each, index, masks, sequences)
                 for index, each in enumerate(weights)
             ],
             x,
-            self._check_states(states, x, masks.batch),
+            self._check_states(states, x, batch),
+            sequences,
             directions=self._directions,
-            lengths=lengths,
-            resets=resets,
-            mask=functools.partial(self.remedies.mask_input, masks) if self.training else None,
-            dropout=lambda y: F.dropout(y, self.dropout, self.training) if self.dropout else y,
-            bptt_clip=self.bptt_clip,
-            is_packed=packed_batch is not None,
-            every=every,
+            mask=functools.partial(remedies.mask_input, masks) if is_masked else None,
+            dropout=dropout_between(self.num_layers, self.dropout, self.training),
         )
-        return (self.remedies.mask_output(masks, y) if self.training else y), after
+        return (remedies.mask_output(masks, y) if self.training else y), after
 
     def _inputs(
         self,
@@ -322,13 +317,13 @@ class Recurrent(nn.Module):
         weights: Mapping[str, Tensor],
         index: int,
         masks: Masks,
-        lengths: Tensor | None,
-        resets: Tensor | None,
+        sequences: Sequences,
     ) -> dict[str, Tensor]:
         """Inputs of a layer's and direction's run besides x and states, and changed weights."""
         inputs = self.remedies.inputs(plan, weights, masks, training=self.training)
-        if self.learn_initial_state and resets is not None:
-            marks = segment_starts(resets, lengths, reverse=index % self._directions == 1)
+        if self.learn_initial_state and sequences.resets is not None:
+            marks = sequences._replace(reverse=index % self._directions == 1).starts
+            assert marks is not None
             for state, size, start in zip(
                 self.cell.states, self.state_sizes, self._starts[index], strict=True
             ):

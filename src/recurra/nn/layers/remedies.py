@@ -16,8 +16,8 @@ from torch import Tensor
 from recurra.cells import Cell
 from recurra.cells.regularised import Regularised, recurrent_matrices
 from recurra.errors import ConfigError
+from recurra.nn.execute import Sequences
 from recurra.nn.layers.arguments import check_share
-from recurra.ragged import within
 
 __all__ = ["Masks", "Remedies", "RemedyPlan"]
 
@@ -35,12 +35,12 @@ class Masks:
     active: Tensor | None = None
 
     @classmethod
-    def of(cls, x: Tensor, lengths: Tensor | None, packed_batch: int | None) -> Masks:
+    def of(cls, x: Tensor, sequences: Sequences | None = None) -> Masks:
         """For an input (T, B, I), or packed (N, I) with its sorted lengths."""
-        if packed_batch is None or lengths is None:
+        if sequences is None or not sequences.is_packed or sequences.lengths is None:
             return cls(x, x.shape[0], x.shape[1])
-        steps = int(lengths[0])
-        return cls(x, steps, packed_batch, within(lengths, steps, x.device))
+        active = sequences.active(x.device)
+        return cls(x, sequences.steps, len(sequences.lengths), active)
 
     def repeated(self, value: Tensor) -> Tensor:
         """A value (B, size) repeated for every step."""

@@ -10,11 +10,22 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.cells import Cell
-from recurra.nn.execute import Kernel, kernel, pack_like, run_layers, unpack, wants_every
+from recurra.nn.execute import (
+    Kernel,
+    Sequences,
+    TorchParameters,
+    TracedLoop,
+    dropout_between,
+    engine_of,
+    kernel,
+    pack_like,
+    run_layers,
+    unpack,
+    wants_every,
+)
 from recurra.nn.layers.arguments import (
     check_dropout,
     check_dtype,
@@ -27,7 +38,7 @@ from recurra.nn.layers.arguments import (
 )
 from recurra.nn.observe.trace import Trace, trace_layers
 
-__all__ = ["RNNBase", "as_cell_parameters"]
+__all__ = ["RNNBase"]
 
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
@@ -113,13 +124,13 @@ class RNNBase(nn.Module):
         raise NotImplementedError
 
     @property
-    def _kernel(self) -> Kernel:
+    def _kernel(self) -> Kernel | TracedLoop:
         return kernel(self.cell, bias=self.bias, engine=self._engine)
 
     @property
     def engine(self) -> str:
         """The engine that runs this layer, with its weights' present device and dtype."""
-        return self._kernel.engine_for(self._flat_weights[0])
+        return engine_of(self._kernel, self._flat_weights[0], bptt_clip=self.bptt_clip)
 
     @property
     def _flat_weights_names(self) -> list[str]:
@@ -245,7 +256,10 @@ class RNNBase(nn.Module):
             lengths = check_lengths(lengths, steps, batch)
         if resets is not None:
             resets = check_resets(resets, steps, batch, self.batch_first and is_batched)
-        y, after = self._run(weights, x, hx, lengths, resets, every=every)
+        sequences = Sequences(
+            steps, lengths=lengths, resets=resets, bptt_clip=self.bptt_clip, every=every
+        )
+        y, after = self._run(weights, x, hx, sequences)
         if not is_batched:
             return y.squeeze(1), self._from_states([s.squeeze(-2) for s in after])
         if self.batch_first:
@@ -277,10 +291,9 @@ class RNNBase(nn.Module):
             hx = self.permute_hidden(hx, packed.sorted_indices)
         weights = self._checked_weights(packed.data)
         self.check_forward_args(packed.data, hx, packed.batch_sizes)
-        own_lengths, resets = unpack(packed, lengths, resets, self.batch_first)
-        y, after = self._run(
-            weights, packed.data, hx, own_lengths, resets, is_packed=True, every=every
-        )
+        sequences = unpack(packed, lengths, resets, self.batch_first)
+        sequences = sequences._replace(bptt_clip=self.bptt_clip, every=every)
+        y, after = self._run(weights, packed.data, hx, sequences)
         if not every:
             final = self.permute_hidden(self._from_states(after), packed.unsorted_indices)
             return pack_like(packed, y), final
@@ -300,30 +313,25 @@ class RNNBase(nn.Module):
         return weights
 
     def _run(
-        self,
-        weights: list[list[Tensor]],
-        x: Tensor,
-        hx: Any,
-        lengths: Tensor | None,
-        resets: Tensor | None,
-        *,
-        is_packed: bool = False,
-        every: bool,
+        self, weights: list[list[Tensor]], x: Tensor, hx: Any, sequences: Sequences
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         check_steps(x)
         return run_layers(
             self._kernel,
-            [as_cell_parameters(self.mode, each, self.bias) for each in weights],
+            [self._stored(each) for each in weights],
             x,
             self._as_states(hx),
+            sequences,
             directions=self._directions,
-            lengths=lengths,
-            resets=resets,
-            dropout=lambda y: F.dropout(y, self.dropout, self.training) if self.dropout else y,
-            bptt_clip=self.bptt_clip,
-            is_packed=is_packed,
-            every=every,
+            dropout=dropout_between(self.num_layers, self.dropout, self.training),
         )
+
+    def _stored(self, weights: list[Tensor]) -> TorchParameters:
+        """The parameters of one layer and direction, None for those that it hasn't."""
+        weight_ih, weight_hh, *rest = weights
+        bias_ih, bias_hh = rest[:2] if self.bias else (None, None)
+        weight_hr = rest[-1] if self.proj_size else None
+        return TorchParameters(weight_ih, weight_hh, bias_ih, bias_hh, weight_hr)
 
     def extra_repr(self) -> str:
         """The constructor's arguments that differ from their defaults."""
@@ -337,33 +345,3 @@ class RNNBase(nn.Module):
         flags = ("batch_first", "dropout", "bidirectional")
         words += [f"{name}={getattr(self, name)}" for name in flags if getattr(self, name)]
         return ", ".join(words)
-
-
-def as_cell_parameters(mode: str, weights: Sequence[Tensor], bias: bool) -> dict[str, Tensor]:
-    """weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, those there are, as W, U, b, (b_h,) R.
-
-    torch's two biases are summed where only their sum matters; in a GRU's candidate they differ.
-    Under autocast all are in its dtype: a float32 bias would make the states float32 too.
-    """
-    if torch._C._is_any_autocast_enabled():
-        weights = [_as_autocast(w) for w in weights]
-    params = {"W": weights[0], "U": weights[1]}
-    rest = list(weights[2:])
-    if bias:
-        b_ih, b_hh, *rest = rest
-        if mode == "GRU":
-            size = b_ih.shape[0] // 3
-            params |= {"b": b_ih + F.pad(b_hh[: 2 * size], (0, size)), "b_h": b_hh[2 * size :]}
-        else:
-            params["b"] = b_ih + b_hh
-    if rest:
-        params["R"] = rest[0]
-    return params
-
-
-def _as_autocast(weight: Tensor) -> Tensor:
-    """A parameter in the dtype of autocast, which leaves doubles as torch's operations do."""
-    device = weight.device.type
-    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
-        return weight
-    return weight if weight.dtype is torch.double else weight.to(torch.get_autocast_dtype(device))

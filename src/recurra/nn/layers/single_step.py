@@ -1,39 +1,28 @@
-"""RNNCell, LSTMCell and GRUCell as drop-ins for torch's: one step of one layer.
-
-Engine `auto` runs a single step by torch's own operation: compiled code has overheads that one step
-can't make up for. The other engines run the equations of these cells.
-"""
+"""RNNCell, LSTMCell and GRUCell as drop-ins for torch's: one step of one layer."""
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from recurra import settings
 from recurra.cells import GRU as GRUEquations
 from recurra.cells import LSTM as LSTMEquations
 from recurra.cells import RNN as RNNEquations
 from recurra.cells import Cell
-from recurra.nn.execute import kernel
-from recurra.nn.layers.rnn_base import as_cell_parameters
+from recurra.nn.execute import Kernel, TorchParameters, TracedLoop, engine_of, kernel
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
-
-
-_STEPS: dict[str, Any] = {
-    "RNN_TANH": torch._VF.rnn_tanh_cell,
-    "RNN_RELU": torch._VF.rnn_relu_cell,
-    "GRU": torch._VF.gru_cell,
-    "LSTM": torch._VF.lstm_cell,
-}
 
 
 class RNNCellBase(nn.Module):
     """Base of the cell modules: parameters laid out as torch's, and checked arguments."""
 
     mode: str
+    weight_ih: Tensor
+    weight_hh: Tensor
+    bias_ih: Tensor | None
+    bias_hh: Tensor | None
 
     def __init__(
         self,
@@ -67,14 +56,13 @@ class RNNCellBase(nn.Module):
         raise NotImplementedError
 
     @property
-    def engine(self) -> str:
-        """The engine of this module: `torch`, its own operation, unless an engine was chosen."""
-        if self._runs_torch_step():
-            return "torch"
-        return kernel(self.cell, bias=bool(self.bias), engine=self._engine).step_engine
+    def _kernel(self) -> Kernel | TracedLoop:
+        return kernel(self.cell, bias=bool(self.bias), engine=self._engine)
 
-    def _runs_torch_step(self) -> bool:
-        return (self._engine or settings.default_engine()) == "auto"
+    @property
+    def engine(self) -> str:
+        """The engine that runs this module, with its weights' present device and dtype."""
+        return engine_of(self._kernel, self.weight_ih, bptt_clip=None, is_step=True)
 
     def reset_parameters(self) -> None:
         """Draw every parameter again, as torch's cells do."""
@@ -83,16 +71,9 @@ class RNNCellBase(nn.Module):
             nn.init.uniform_(weight, -bound, bound)
 
     def _step(self, input: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        if self._runs_torch_step():
-            weights = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
-            if self.mode == "LSTM":
-                return _STEPS["LSTM"](input, states, *weights)  # type: ignore[no-any-return]
-            return (_STEPS[self.mode](input, states[0], *weights),)
         self._check(input, states)
-        names = ["weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if self.bias else ())]
-        stored = [getattr(self, name) for name in names]
-        run = kernel(self.cell, bias=bool(self.bias), engine=self._engine)
-        return run.step(input, states, as_cell_parameters(self.mode, stored, bool(self.bias)))
+        weights = TorchParameters(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        return self._kernel.step(input, states, weights)
 
     def _check(self, input: Tensor, states: Sequence[Tensor]) -> None:
         if input.size(1) != self.input_size:

@@ -4,16 +4,23 @@ A probe of zeros is added to each new state: its gradient is dL/dh_t, which the 
 in its backward pass. Nothing runs a second time.
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from recurra.nn.observe.observer import Observer, observing, reporting_names
-from recurra.ragged import padded, within
+from recurra.nn.states import States
+from recurra.ragged import padded
+
+if TYPE_CHECKING:
+    from recurra.nn.execute import Kernel, Parameters, Sequences
 
 __all__ = ["GradientObserver", "observe_gradients"]
 
@@ -25,51 +32,37 @@ class GradientObserver(Observer):
     norms: dict[str, Tensor] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
 
-    def sequence(
+    def run(
         self,
-        run: Callable[..., tuple[Any, ...]],
-        width: int,
+        kernel: Kernel,
         x: Tensor,
         states: Sequence[Tensor],
-        params: Mapping[str, Tensor],
-        *,
+        params: Parameters,
+        sequences: Sequences,
         label: str,
-        lengths: Tensor | None,
-        is_packed: bool,
-        reverse: bool = False,
-        **options: Any,
-    ) -> tuple[Any, ...]:
-        """Run a kernel that has a probe; `label` is appended to the module's name."""
+    ) -> tuple[Tensor, States]:
+        """Run a layer and direction with a probe; `label` is appended to the module's name."""
+        if not torch.is_grad_enabled():
+            return super().run(kernel, x, states, params, sequences, label)
         name = self.run_name(label, self.names)
         self.names.append(name)
+        width = states[0].shape[-1]
         probe = x.new_zeros(1, width).expand(*x.shape[:-1], width).detach().requires_grad_()
-        rows = {"lengths": lengths, "is_packed": is_packed, "reverse": reverse}
-        y, *others = run(x, states, {**params, "probe": probe}, **rows, **options)
-        return self.hook(name, x, probe, y, lengths, is_packed, reverse), *others
+        inputs = {**kernel.named(params), "probe": probe}
+        y, after = kernel.probed().sequence(x, states, inputs, sequences)
+        return self.hook(name, x, probe, y, sequences), after
 
-    def hook(
-        self,
-        name: str,
-        x: Tensor,
-        probe: Tensor,
-        y: Tensor,
-        lengths: Tensor | None,
-        is_packed: bool,
-        reverse: bool,
-    ) -> Tensor:
+    def hook(self, name: str, x: Tensor, probe: Tensor, y: Tensor, sequences: Sequences) -> Tensor:
         """Register what records gradients in the backward pass; returns the outputs to use."""
         if y.requires_grad:
-            record = functools.partial(self._record, name, lengths=lengths, is_packed=is_packed)
+            record = functools.partial(self._record, name, sequences)
             probe.register_hook(record)  # type: ignore[no-untyped-call]
         return y
 
-    def _record(
-        self, name: str, gradient: Tensor, *, lengths: Tensor | None, is_packed: bool
-    ) -> None:
+    def _record(self, name: str, sequences: Sequences, gradient: Tensor) -> None:
         squares = gradient.detach().square().sum(-1)
-        if is_packed:
-            assert lengths is not None
-            squares = padded(squares, within(lengths, int(lengths[0])))
+        active = sequences.active(squares.device) if sequences.is_packed else None
+        squares = squares if active is None else padded(squares, active)
         self.norms[name] = squares.sum(-1).sqrt()
 
 

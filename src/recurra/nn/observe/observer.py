@@ -4,15 +4,22 @@
 report their names while they run inside `reporting_names`.
 """
 
+from __future__ import annotations
+
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
+
+from recurra.nn.states import States
+
+if TYPE_CHECKING:
+    from recurra.nn.execute import Kernel, Parameters, Sequences
 
 __all__ = ["Observer", "current_observer", "observing", "reporting_names"]
 
@@ -22,6 +29,18 @@ class Observer:
     """Base of observers; `modules` are the names of those that are running, the innermost last."""
 
     modules: list[str] = field(default_factory=list)
+
+    def run(
+        self,
+        kernel: Kernel,
+        x: Tensor,
+        states: Sequence[Tensor],
+        params: Parameters,
+        sequences: Sequences,
+        label: str,
+    ) -> tuple[Tensor, States]:
+        """Run a layer and direction, as the kernel's `sequence` does; `label` names it."""
+        return kernel.sequence(x, states, params, sequences)
 
     def run_name(self, label: str, earlier: list[str]) -> str:
         """The name of a run of one layer and direction, given the names of `earlier` runs."""

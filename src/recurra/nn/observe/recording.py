@@ -4,10 +4,12 @@ Within `recording()` every layer and direction is interpreted one step after ano
 states of each step are nodes of autograd's graph.
 """
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, cast, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, cast, get_args
 
 import torch
 from torch import Tensor
@@ -15,7 +17,10 @@ from torch import Tensor
 from recurra.ir import Graph, Node
 from recurra.nn.observe.observer import Observer, observing
 from recurra.nn.states import States
-from recurra.ragged import padded, within
+from recurra.ragged import padded
+
+if TYPE_CHECKING:
+    from recurra.nn.execute import Kernel, Parameters, Sequences
 
 __all__ = [
     "CellInterpreter",
@@ -189,45 +194,42 @@ class LayerRecorder(Observer):
 
     runs: list[LayerRun] = field(default_factory=list)
 
-    def sequence(
+    def run(
         self,
-        cell: CellInterpreter,
+        kernel: Kernel,
         x: Tensor,
         states: Sequence[Tensor],
-        params: Mapping[str, Tensor],
-        *,
+        params: Parameters,
+        sequences: Sequences,
         label: str,
-        lengths: Tensor | None,
-        resets: Tensor | None,
-        reverse: bool,
-        is_packed: bool,
-        every: bool = False,
-        bptt_clip: float | None = None,
-    ) -> tuple[Any, ...]:
+    ) -> tuple[Tensor, States]:
         """Run a cell over a sequence and record it; `label` is appended to the module's name.
 
         Gradients are those of the loss itself: `bptt_clip` limits none of them.
         """
-        active = _active(x, lengths, is_packed)
-        if is_packed:
-            inputs = {name: padded(params[name], active) for name, _ in cell.graph.givens}
-            x, params = padded(x, active), {**params, **inputs}
+        cell, s, named = kernel.reference, sequences, kernel.named(params)
+        active = s.active(x.device)
+        if active is None:
+            active = x.new_ones(x.shape[:2], dtype=torch.bool)
+        if s.is_packed:
+            inputs = {name: padded(named[name], active) for name, _ in cell.graph.givens}
+            x, named = padded(x, active), {**named, **inputs}
         x = x.masked_fill(~active.unsqueeze(-1), 0)
         run = LayerRun(
             name=self.run_name(label, [run.name for run in self.runs]),
             cell=cell,
-            reverse=reverse,
+            reverse=s.reverse,
             inputs=x.detach(),
-            params={name: value.detach() for name, value in params.items()},
+            params={name: value.detach() for name, value in named.items()},
             active=active,
-            begins=_begins(active, resets, reverse),
+            begins=_begins(active, s.resets, s.reverse),
         )
-        last = _run_steps(run, x, tuple(states), params)
+        last = _run_steps(run, x, tuple(states), named)
         self.runs.append(run)
         ended = ~active.unsqueeze(-1)
-        outputs = [torch.stack(s).masked_fill(ended, 0) for s in zip(*run.after, strict=True)]
-        y = outputs[0][active] if is_packed else outputs[0]
-        return (y, last, tuple(outputs)) if every else (y, last)
+        outputs = [torch.stack(v).masked_fill(ended, 0) for v in zip(*run.after, strict=True)]
+        y = outputs[0][active] if s.is_packed else outputs[0]
+        return y, (tuple(outputs) if s.every else last)
 
 
 @contextlib.contextmanager
@@ -263,13 +265,6 @@ def _node(state: Tensor) -> Tensor:
     if state.requires_grad or not torch.is_grad_enabled():
         return state
     return state.detach().requires_grad_()
-
-
-def _active(x: Tensor, lengths: Tensor | None, is_packed: bool) -> Tensor:
-    if lengths is None:
-        return x.new_ones(x.shape[:2], dtype=torch.bool)
-    steps = int(lengths[0]) if is_packed else len(x)
-    return within(lengths, steps, x.device)
 
 
 def _begins(active: Tensor, resets: Tensor | None, reverse: bool) -> Tensor:

@@ -45,7 +45,7 @@ class Stack(nn.Module):
         dropout: the share zeroed in training of each layer's input, the lowest layer's excepted.
         output_dropout: the share of the output dropped by one mask for all steps of a sequence.
         batch_first: input and output as (B, T, size) instead of (T, B, size).
-        engine: "auto", "cpu" or "interp" for the layers made here; None takes RECURRA_ENGINE.
+        engine: as in Recurrent, for the layers made here.
 
     States are a tuple with one entry for each layer: the tuple that `Recurrent` returns, (D, B,
     size) for each state. With a dilation d each is (D*d, B, size), and with a time skip s one more
@@ -203,8 +203,10 @@ class Stack(nn.Module):
         resets: Tensor | None,
         every: bool,
     ) -> tuple[PackedSequence, tuple[States, ...]]:
-        own, resets = unpack(packed, lengths, resets, self.batch_first)
-        is_step = within(own, len(packed.batch_sizes))
+        sequences = unpack(packed, lengths, resets, self.batch_first)
+        own, resets = sequences.lengths, sequences.resets
+        assert own is not None
+        is_step = within(own, sequences.steps)
         x = padded(packed.data, is_step)
         check_input_size(x, self.input_size)
         order, back = packed.sorted_indices, packed.unsorted_indices
@@ -245,7 +247,7 @@ class Stack(nn.Module):
             after.append(own)
         y = self.after(x)
         if self.training and self.output_dropout:
-            y = y * Masks.of(y, None, None).for_all_steps(self.output_dropout, y.shape[-1])
+            y = y * Masks.of(y).for_all_steps(self.output_dropout, y.shape[-1])
         return (y if ended is None else y.masked_fill(ended, 0)), tuple(after)
 
     def trace(

@@ -33,7 +33,7 @@ class LanguageConfig(TaskConfig):
 
     valid: str | None = option(None, "text file to validate on; none: the end of the training text")
     valid_fraction: float = option(
-        0.1, "share of the text kept for validation without a file; 0: none", minimum=0, maximum=0.9
+        0.1, "share of the text held out where `valid` is missing; 0: none", minimum=0, maximum=0.9
     )
     level: Literal["char", "byte", "word"] = option("char", "what a token is")
     min_count: int = option(

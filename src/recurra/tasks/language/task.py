@@ -165,7 +165,7 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         the first.
         """
         if not data.held_out:
-            raise DataError("The run kept no text for validation; name a file to evaluate on.")
+            raise DataError("The run has no held-out text; name a file to evaluate on.")
         ids, vocabulary = self._ids(data), self.vocabulary
         nats = mean_nats(product, ids, len(vocabulary))
         characters = vocabulary.characters(data.held_out)
@@ -184,7 +184,7 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         The loss is that of the last token's prediction.
         """
         if not data.held_out:
-            raise DataError("The run kept no text for validation; name a file to inspect it on.")
+            raise DataError("The run has no held-out text; name a file to inspect it on.")
         windows = _spread(self._ids(data), rows, steps)
         inputs, targets = windows[:-1], windows[1:]
 
@@ -306,7 +306,7 @@ def _text(data: Any) -> Text:
 
 
 def _is_text(item: Any) -> bool:
-    """Tell a text from a path: it has a line end or white space in it, and no file is called so."""
+    """Distinguish a text from a path: it has white space in it, and no file has that name."""
     if not isinstance(item, str) or os.path.exists(item):
         return False
     return "\n" in item or len(item.split()) > 1

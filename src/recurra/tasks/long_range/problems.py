@@ -88,7 +88,7 @@ _ALL = (
     ),
     Problem(
         name="temporal-order",
-        summary="tell in which order X and Y came, twice among other symbols: 4 classes",
+        summary="recognise the order in which X and Y came, twice among other symbols: 4 classes",
         source="Hochreiter and Schmidhuber 1997, task 6a, at a fixed length",
         inputs=8,
         outputs=4,
@@ -99,7 +99,7 @@ _ALL = (
     ),
     Problem(
         name="temporal-order-3",
-        summary="tell in which order X and Y came, three times: 8 classes",
+        summary="recognise the order in which X and Y came, three times: 8 classes",
         source="Hochreiter and Schmidhuber 1997, task 6b, at a fixed length",
         inputs=8,
         outputs=8,

@@ -34,7 +34,7 @@ _LEAST_OUTPUT = 2**24  # bytes from which outputs, too, lie in memory that is ke
 _MERGED_FROM = 8  # rows a thread from which large weights are better read in the loop than outside
 _LARGE = 32 * 1024  # weights that the loop reads at every step without losing time
 
-LoopInput = Sequence[Tensor | None]
+Inputs = Sequence[Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Compiled:
 
     def forward(
         self,
-        inputs: LoopInput,
+        inputs: Inputs,
         states: Sequence[Tensor],
         steps: CallSteps,
         rows: int,
@@ -137,7 +137,7 @@ class Compiled:
         return after, finals, ForwardTape(kept, saved, new_states)
 
     @staticmethod
-    def _key(loop: Loop, inputs: LoopInput, states: Sequence[Tensor], steps: CallSteps) -> _Binding:
+    def _key(loop: Loop, inputs: Inputs, states: Sequence[Tensor], steps: CallSteps) -> _Binding:
         modes = Modes(
             ragged=steps.ragged is not None,
             marked=steps.marks is not None,
@@ -191,7 +191,7 @@ class Compiled:
                     assert known * size.times == length, f"{size.name} is {known} and {length}"
         return tuple(sorted(found.items()))
 
-    def saved_width(self, inputs: LoopInput, states: Sequence[Tensor]) -> int:
+    def saved_width(self, inputs: Inputs, states: Sequence[Tensor]) -> int:
         """The width of a row of saved values."""
         state_sizes = tuple(s.shape[-1] for s in states)
         sizes = dict(self._sizes(_shapes(self.loop, inputs), state_sizes))
@@ -208,7 +208,7 @@ class Compiled:
 
     def backward(
         self,
-        inputs: LoopInput,
+        inputs: Inputs,
         kept: ForwardTape,
         seeds: Sequence[Tensor],
         adjoints: Sequence[Tensor],
@@ -274,7 +274,7 @@ def _some(like: Tensor, rows: int, width: int) -> Tensor:
 _NOTHING = torch.empty(0, 0)
 
 
-def _shapes(loop: Loop, inputs: LoopInput) -> TensorShapes:
+def _shapes(loop: Loop, inputs: Inputs) -> TensorShapes:
     """Shapes of given loop inputs; those of timed ones for a single step and row."""
     pairs = zip(loop.inputs, inputs, strict=True)
     return tuple([None if t is None else t.shape[-1:] if v.timed else t.shape for v, t in pairs])

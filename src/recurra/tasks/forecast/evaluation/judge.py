@@ -59,7 +59,7 @@ def judge(
     mean absolute change over a `season`. `series` (W,) names the series of each window. `intervals`
     are central, in per cent: that of 80 lies between the quantiles 0.1 and 0.9. OWA needs forecasts
     named Naive2. Windows without actual values or without history are left out and counted, as are
-    those for which a metric is undefined; 0/0 in sMAPE is no error, as in utilsforecast. CRPS is
+    those for which a metric is undefined; 0/0 in sMAPE counts as 0, as in utilsforecast. CRPS is
     twice the mean pinball loss over the levels, so models are compared on the same ones.
     Raises DataError where shapes differ or a forecast is not finite, ConfigError where levels
     differ or an interval's are missing, MissingExtra without utilsforecast.

@@ -111,8 +111,8 @@ def calibrate(
     NaN where unknown.
 
     Both are scaled, as is the mean change (W,) of each window. W may be 0: all offsets are 0 then.
-    `disjoint` is the number of windows that don't overlap, all if left out: windows that do are no
-    further evidence of the size of errors.
+    `disjoint` is the number of windows that don't overlap, all if left out: windows that do add no
+    evidence of the size of errors.
     """
     horizon = actual.shape[1]
     if not np.isfinite(actual).any():

@@ -21,7 +21,7 @@ def interval_warnings(config: ForecastConfig, panel: Panel) -> list[str]:
     """A sentence where intervals are calibrated on fewer windows than their tails need.
 
     The largest of n errors is exceeded by the next one once in n + 1 times, so a tail of a share s
-    needs n of at least 1 / s - 1. Windows that overlap are no further evidence.
+    needs n of at least 1 / s - 1. Windows that overlap add no evidence.
     """
     if not (config.calibrate or (config.loss != "quantiles" and config.model != "autoregressive")):
         return []

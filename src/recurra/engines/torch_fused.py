@@ -1,0 +1,247 @@
+"""The torch engine: torch's own fused operations, for the cells that torch has.
+
+They run on any device, a whole stack of layers and directions in one call. Lengths and resets are
+segments of packed sequences. Limits and states of every step are left to other engines; second
+derivatives, for which the operations of GPUs have no rule, are interpreted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.engines.base import Call, Operator, Sequences, States
+from recurra.engines.interpreter import Interpreter
+from recurra.engines.packed_segments import Segments
+from recurra.engines.torch_layout import Parameters, TorchParameters, as_autocast, stored
+from recurra.engines.torch_modes import are_recorded, gradients_of, is_traced
+from recurra.ir import Graph
+
+__all__ = ["FUSED"]
+
+_MODES = {
+    "9719cea0ec5c5b5a": "rnn_tanh",
+    "4efafbc1f7980f2b": "rnn_tanh",
+    "15dc2b15b28cfa3b": "rnn_relu",
+    "8e973e56c7135f56": "rnn_relu",
+    "e74a53d538a95bc3": "lstm",
+    "6cf544addc260337": "lstm",
+    "44e440f0192c6aac": "gru",
+    "26dc7a852f4052b0": "gru",
+    "86871ca1a48856c5": "lstm",
+    "237f4c0c7f91140e": "lstm",
+}
+"""torch's operation for each cell that it has, with and without biases: RNN of either function,
+LSTM, GRU, LSTM with projection. The keys are digests of the equations, which a test derives.
+"""
+
+
+class FusedLoop:
+    """A cell of torch's, run by torch's operation."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.mode = graph, _MODES[graph.digest()]
+        self.meaning = Interpreter(graph)
+        self._run_steps: Any = getattr(torch._VF, self.mode)
+        self._run_step: Any = getattr(torch._VF, f"{self.mode}_cell")
+
+    def sequence(
+        self, x: Tensor, states: Sequence[Tensor], params: Parameters, sequences: Sequences
+    ) -> tuple[Tensor, States]:
+        """All steps of x (T, B, I), from states (B, size): outputs (T, B, size), last states."""
+        rows = [s.unsqueeze(0) for s in states]
+        y, last = self.stack(x, rows, [params], sequences, 1)
+        return y, tuple(s.squeeze(0) for s in last)
+
+    def step(self, x: Tensor, states: Sequence[Tensor], params: Parameters) -> States:
+        """One step: x (B, I), states (B, size) to the new states."""
+        p = stored(params)
+        if p.weight_hr is not None:
+            _, last = self.sequence(x.unsqueeze(0), states, p, Sequences(1))
+            return last
+        found = self._run_step(x, self._as_hidden(states), *p[:4])
+        return (found,) if isinstance(found, Tensor) else tuple(found)
+
+    def stack(
+        self,
+        x: Tensor,
+        states: Sequence[Tensor],
+        params: Sequence[Parameters],
+        sequences: Sequences,
+        directions: int,
+    ) -> tuple[Tensor, States]:
+        """All layers and directions in one operation, states (L*D, B, size)."""
+        weights = [stored(p) for p in params]
+        tensors = [x, *states, *chain(*(w.tensors() for w in weights))]
+        if _lacks_bfloat16(x.device):
+            tensors = [as_autocast(t) for t in tensors]
+        run = _StackRun(self, weights[0], len(weights), directions, sequences)
+        keep = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+        if is_traced(tensors):
+            with _without_onednn():
+                y, *last = run(tensors, is_training=keep)
+        elif keep:
+            y, *last = _Recorded.apply(run, *tensors)  # type: ignore[no-untyped-call]
+        else:
+            y, *last = run(tensors, is_training=False)
+        return y, tuple(last)
+
+    def _as_hidden(self, states: Sequence[Tensor]) -> Any:
+        return tuple(states) if self.mode == "lstm" else states[0]
+
+    def run(
+        self,
+        x: Tensor,
+        sizes: Tensor | None,
+        states: Sequence[Tensor],
+        weights: Sequence[Tensor],
+        *options: Any,
+    ) -> list[Tensor]:
+        """torch's operation: outputs and last states. `sizes` are those of a packed input."""
+        hidden, flat = self._as_hidden(states), [w.contiguous() for w in weights]
+        if sizes is None:
+            return list(self._run_steps(x, hidden, flat, *options, False))
+        return list(self._run_steps(x, sizes, hidden, flat, *options))
+
+
+@contextlib.contextmanager
+def _without_onednn() -> Iterator[None]:
+    """Run torch's plain operations on CPUs: a traced program can't derive oneDNN's."""
+    before = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(before)
+
+
+def _lacks_bfloat16(device: torch.device) -> bool:
+    """True under autocast on a CPU whose oneDNN would refuse what autocast makes of its inputs."""
+    if device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        return False
+    return not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+class _StackRun:
+    """A run of a stack, as a function of the tensors: x, states, weights of every layer."""
+
+    def __init__(
+        self,
+        loop: FusedLoop,
+        like: TorchParameters,
+        rows: int,
+        directions: int,
+        sequences: Sequences,
+    ) -> None:
+        self.loop, self.like, self.sequences = loop, like, sequences
+        self.rows, self.directions = rows, directions
+        self.few = 1 + len(loop.graph.states)
+
+    def __call__(self, tensors: Sequence[Tensor], *, is_training: bool) -> list[Tensor]:
+        """Outputs and last states, by torch's operation."""
+        (x, *states), weights, s = tensors[: self.few], tensors[self.few :], self.sequences
+        # Dropout is 0: cuDNN's backward pass exists in training mode alone.
+        options = (
+            self.like.bias_ih is not None, self.rows // self.directions, 0.0, is_training,
+            self.directions == 2,
+        )  # fmt: skip
+        if s.lengths is None and s.resets is None:
+            y, *last = self.loop.run(x.flip(0) if s.reverse else x, None, states, weights, *options)
+            return [y.flip(0) if s.reverse else y, *last]
+        segments = Segments.of(s, states[0].shape[1])
+        packed = segments.packed(x, s.is_packed)
+        if not len(packed):
+            return [x.new_zeros(s.steps, x.shape[1], self.width(states[0])), *states]
+        firsts = segments.first_states(states, self.directions)
+        y, *last = self.loop.run(packed, segments.sizes, firsts, weights, *options)
+        return [
+            segments.unpacked(y, s.steps, s.is_packed),
+            *segments.last_states(last, states, self.directions),
+        ]
+
+    def width(self, state: Tensor) -> int:
+        """The size of a step's output."""
+        return state.shape[-1] * self.directions
+
+    def interpreted(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Outputs and last states, by operations that torch can derive again."""
+        (x, *states), rest = tensors[: self.few], list(tensors[self.few :])
+        each, last = len(rest) // self.rows, []
+        for first in range(0, self.rows, self.directions):
+            outputs = []
+            for row in range(first, first + self.directions):
+                own = iter(rest[row * each : (row + 1) * each])
+                params = TorchParameters._make(None if t is None else next(own) for t in self.like)
+                s = self.sequences._replace(reverse=True) if row > first else self.sequences
+                rows = [v.select(0, row) for v in states]
+                y, found = self.loop.meaning.sequence(x, rows, params, s)
+                outputs.append(y)
+                last.append(found)
+            x = torch.cat(outputs, -1) if self.directions == 2 else outputs[0]
+        return [x, *(torch.stack(v) for v in zip(*last, strict=True))]
+
+
+class _Recorded(torch.autograd.Function):
+    """A run whose gradients are torch's, or interpreted where they are themselves recorded."""
+
+    @staticmethod
+    def forward(ctx: Any, run: _StackRun, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Outputs and last states; torch's own graph of the run is kept inside."""
+        with torch.enable_grad():
+            ctx.aliases = [t.detach().requires_grad_(t.requires_grad) for t in tensors]
+            ctx.results = run(ctx.aliases, is_training=True)
+        ctx.run = run
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*tensors)
+        return tuple(t.detach() for t in ctx.results)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
+        """Gradients of the tensors."""
+        tensors, pairs = ctx.saved_tensors, list(zip(ctx.results, gradients, strict=True))
+        if are_recorded([g for g in gradients if g is not None]):
+            every = [torch.zeros_like(t) if g is None else g for t, g in pairs]
+            return None, *gradients_of(ctx.run.interpreted, tensors, every)
+        # Where every sequence is empty, the results are zeros and the states themselves.
+        used = [(t, g) for t, g in pairs if g is not None and t.requires_grad]
+        if not used:
+            return (None,) * (1 + len(tensors))
+        results, given = zip(*used, strict=True)
+        wanted = [t for t in ctx.aliases if t.requires_grad]
+        parts = iter(
+            torch.autograd.grad(
+                results, wanted, given, allow_unused=True,
+                retain_graph=torch._C._autograd._get_current_graph_task_keep_graph(),
+            )
+        )  # fmt: skip
+        return None, *(next(parts) if t.requires_grad else None for t in ctx.aliases)
+
+
+class _TorchEngine:
+    """Runs torch's cells by torch's own operations, wherever torch runs."""
+
+    name = "torch"
+    devices = None
+    dtypes = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
+    options = frozenset({"autocast"})
+    step_options = frozenset({"autocast", "transforms"})
+
+    def refusal(self, graph: Graph) -> str | None:
+        """None for the cells that torch has."""
+        return None if graph.digest() in _MODES else "has no operation for these equations"
+
+    def note(self, call: Call) -> str:
+        """A remark on operations that are slower than one would think."""
+        return "torch's GRU is slower on mps than on the CPU" if call.device == "mps" else ""
+
+    def compile(self, graph: Graph, operator: Operator) -> FusedLoop:
+        """The cell's operation."""
+        return FusedLoop(graph)
+
+
+FUSED = _TorchEngine()
