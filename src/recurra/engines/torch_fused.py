@@ -44,6 +44,10 @@ LSTM, GRU, LSTM with projection. The keys are digests of the equations, which a 
 class FusedLoop:
     """A cell of torch's, run by torch's operation."""
 
+    graph: Graph
+    mode: str
+    meaning: Interpreter
+
     def __init__(self, graph: Graph) -> None:
         self.graph, self.mode = graph, _MODES[graph.digest()]
         self.meaning = Interpreter(graph)
@@ -226,10 +230,12 @@ class _TorchEngine:
     """Runs torch's cells by torch's own operations, wherever torch runs."""
 
     name = "torch"
-    devices = None
-    dtypes = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
-    options = frozenset({"autocast"})
-    step_options = frozenset({"autocast", "transforms"})
+    devices: frozenset[str] | None = None
+    dtypes: frozenset[torch.dtype] | None = frozenset(
+        {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+    )
+    options: frozenset[str] = frozenset({"autocast"})
+    step_options: frozenset[str] = frozenset({"autocast", "transforms"})
 
     def refusal(self, graph: Graph) -> str | None:
         """None for the cells that torch has."""

@@ -47,6 +47,8 @@ _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 class RNNBase(nn.Module):
     """Base of RNN, LSTM and GRU: parameters laid out as torch's, and the run over time."""
 
+    dropout: float
+
     def __init__(
         self,
         mode: str,

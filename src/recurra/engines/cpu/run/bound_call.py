@@ -65,6 +65,14 @@ class CallSteps:
 class Code:
     """A plan compiled."""
 
+    plan: LoopPlan
+    team: int
+    share: int
+    pack: int
+    pack_share: int
+    weights: int
+    height: int
+
     def __init__(self, plan: LoopPlan) -> None:
         self.plan = plan
         entries = ("loop", "loop.share", "loop.pack", "loop.pack.share")
@@ -80,6 +88,14 @@ class Bound:
     Buffers are views of a call's tensors by name, matrices are loop inputs, the first tensors
     of a call. `available` threads share the work.
     """
+
+    code: Code
+    batch: int
+    reverse: bool
+    shares: int
+    threads: int
+    packed: list[tuple[int, int]]
+    template: ctypes.Array[ctypes.c_int64]
 
     def __init__(
         self,

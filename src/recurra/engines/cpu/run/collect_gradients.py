@@ -10,7 +10,7 @@ from torch import Tensor
 from recurra.engines.cpu.plan.buffer_layout import BufferLayout
 from recurra.engines.cpu.run.bound_call import CallSteps
 from recurra.engines.cpu.run.products import Products, add_gradient
-from recurra.ir import Emission, Node
+from recurra.ir import Emission, Loop, Node
 from recurra.passes import Lowered
 
 __all__ = ["GradientCollector"]
@@ -20,6 +20,15 @@ InputGradients = list[Tensor | None]
 
 class GradientCollector:
     """Gradients of loop inputs, (R, size) where these are timed."""
+
+    lowered: Lowered
+    products: Products
+    layout: BufferLayout
+    loop: Loop
+    places: tuple[tuple[str, int], ...]
+    sizes: dict[str, int]
+    block: Tensor
+    accumulators: Tensor
 
     def __init__(
         self,

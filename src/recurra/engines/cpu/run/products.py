@@ -42,6 +42,11 @@ _ROWS = 128  # rows that a thread does while their input is in its cache
 class Products:
     """The products that stand around a cell's loop, compiled for sizes as they come."""
 
+    affine: tuple[Affine, ...]
+    inputs: tuple[LoopInput, ...]
+    values: dict[int, SinglePhase]
+    gradients: dict[int, SinglePhase]
+
     def __init__(self, inputs: tuple[LoopInput, ...], affine: tuple[Affine, ...]) -> None:
         self.affine, self.inputs = affine, inputs
         self.values = {a.value: input_product(inputs, a) for a in affine}
