@@ -39,12 +39,12 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	@$(MAKE) --no-print-directory types packages
 
-# Every public name has a complete type: basedpyright fails below 100 %. It finds the package in the
-# environment whose `python` comes first.
+# The types of every public name are complete. basedpyright finds the package in the environment
+# whose `python` comes first.
 types: $(VENV)/.installed-dev
 	@PATH="$(abspath $(BIN)):$$PATH" VIRTUAL_ENV="$(abspath $(VENV))" \
-	  basedpyright --verifytypes recurra --ignoreexternal \
-	  > $(VENV)/types.txt || { cat $(VENV)/types.txt; exit 1; }
+	  basedpyright --verifytypes recurra --ignoreexternal > $(VENV)/types.txt || \
+	  { cat $(VENV)/types.txt; exit 1; }
 	@grep "Type completeness score" $(VENV)/types.txt
 
 packages: $(VENV)/.installed-dev

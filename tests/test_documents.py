@@ -64,6 +64,8 @@ def sales(weeks=3):
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
     """An empty directory to work in, with the files that documents speak of."""
+    for name in ("mycell", "bits"):  # of another directory
+        sys.modules.pop(name, None)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "book.txt").write_text(BOOK)

@@ -49,6 +49,10 @@ _log = logging.getLogger("recurra")
 class Kernel:
     """A cell, run by the engine that suits each call; `asked` is the engine asked for, or auto."""
 
+    graph: Graph
+    asked: str
+    reference: Interpreter
+
     def __init__(self, graph: Graph, asked: str) -> None:
         check_asked(asked, graph)
         self.graph, self.asked = graph, asked

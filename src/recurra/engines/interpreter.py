@@ -39,6 +39,9 @@ class _NodeOrder:
 class Interpreter:
     """Runs one cell's graph with torch operations."""
 
+    graph: Graph
+    plan: _NodeOrder
+
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.plan = _node_order(graph)
@@ -245,9 +248,10 @@ class _InterpreterEngine:
     """Runs every cell, anywhere, step by step."""
 
     name = "interp"
-    devices = None
-    dtypes = None
-    options = step_options = frozenset(OPTIONS)
+    devices: frozenset[str] | None = None
+    dtypes: frozenset[torch.dtype] | None = None
+    options: frozenset[str] = frozenset(OPTIONS)
+    step_options: frozenset[str] = options
 
     def refusal(self, graph: Graph) -> str | None:
         """None: there is a rule for every operation."""

@@ -44,6 +44,11 @@ LSTM, GRU, LSTM with projection. The keys are digests of the equations, which a 
 class FusedLoop:
     """A cell of torch's, run by torch's operation."""
 
+    graph: Graph
+    mode: str
+    is_traced: bool
+    meaning: Interpreter
+
     def __init__(self, graph: Graph, *, is_traced: bool) -> None:
         self.graph, self.mode, self.is_traced = graph, _MODES[graph.digest()], is_traced
         self.meaning = Interpreter(graph)
@@ -228,10 +233,12 @@ class _TorchEngine:
     """Runs torch's cells by torch's own operations, wherever torch runs."""
 
     name = "torch"
-    devices = None
-    dtypes = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
-    options = frozenset({"autocast"})
-    step_options = frozenset({"autocast", "transforms"})
+    devices: frozenset[str] | None = None
+    dtypes: frozenset[torch.dtype] | None = frozenset(
+        {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+    )
+    options: frozenset[str] = frozenset({"autocast"})
+    step_options: frozenset[str] = frozenset({"autocast", "transforms"})
 
     def refusal(self, graph: Graph) -> str | None:
         """None for the cells that torch has."""

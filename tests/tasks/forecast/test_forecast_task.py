@@ -197,13 +197,20 @@ def interrupted_at(at, loss):
     return interrupting
 
 
+IN_STAGES = {"ensemble": 2, "dropout": 0.3, "model": "direct", "max_steps": 4, "final_steps": 2}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A training of every stage that is never stopped."""
+    return tiny(**IN_STAGES).fit(TABLE, out=tmp_path_factory.mktemp("stages") / "whole")
+
+
 @pytest.mark.parametrize("at", [2, 5, 9, 11])
-def test_a_resumed_training_is_as_if_never_stopped(at, tmp_path, monkeypatch):
+def test_a_resumed_training_is_as_if_never_stopped(whole, at, tmp_path, monkeypatch):
     """Interrupted in the first member, the second, and in the final steps of each."""
-    settings = {"ensemble": 2, "dropout": 0.3, "model": "direct", "max_steps": 4, "final_steps": 2}
-    whole = tiny(**settings).fit(TABLE, out=tmp_path / "whole")
     monkeypatch.setattr(Forecast, "loss", interrupted_at(at, Forecast.loss))
-    stopped = tiny(**settings).fit(TABLE, out=tmp_path / "run")
+    stopped = tiny(**IN_STAGES).fit(TABLE, out=tmp_path / "run")
     assert stopped.results[-1].stopped == "interrupted"
     with pytest.raises(RunError, match="interrupted after"):
         stopped.predict()
@@ -211,9 +218,9 @@ def test_a_resumed_training_is_as_if_never_stopped(at, tmp_path, monkeypatch):
         Forecaster.load(tmp_path / "run")
     monkeypatch.undo()
     with no_compiling():
-        again = tiny(**settings).fit(TABLE, out=tmp_path / "run", resume=True)
+        again = tiny(**IN_STAGES).fit(TABLE, out=tmp_path / "run", resume=True)
     same(again.predict(), whole.predict())
-    bits = [(tmp_path / n / "model.safetensors").read_bytes() for n in ("run", "whole")]
+    bits = [(run.run.path / "model.safetensors").read_bytes() for run in (again, whole)]
     assert bits[0] == bits[1]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -60,17 +61,18 @@ def _within(stamps: Stamps, length: int) -> Floats:
 
 
 def _day_of_month(stamps: Stamps) -> Floats:
-    return _share_of(stamps, "datetime64[M]")
+    return _share_of(stamps, "M")
 
 
 def _day_of_year(stamps: Stamps) -> Floats:
-    return _share_of(stamps, "datetime64[Y]")
+    return _share_of(stamps, "Y")
 
 
-def _share_of(stamps: Stamps, unit: str) -> Floats:
+def _share_of(stamps: Stamps, unit: Literal["M", "Y"]) -> Floats:
     """Whole days since the start of that month or year, as a share of its days."""
-    period = stamps.astype(unit)
-    first, end = period.astype("datetime64[D]"), (period + 1).astype("datetime64[D]")
+    period = stamps.astype(f"datetime64[{unit}]")
+    after = period + np.timedelta64(1, unit)
+    first, end = period.astype("datetime64[D]"), after.astype("datetime64[D]")
     share: Floats = (stamps.astype("datetime64[D]") - first) / (end - first)
     return share
 

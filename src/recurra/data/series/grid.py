@@ -132,7 +132,8 @@ class MonthGrid:
 def day_of_month(months: Stamps, day: str) -> Stamps:
     """That day of each month (datetime64[M]); `day` is MS, ME, BMS or BME, as in pandas."""
     first = months.astype("datetime64[D]")
-    last = (months + 1).astype("datetime64[D]") - 1
+    after = months + np.timedelta64(1, "M")
+    last = after.astype("datetime64[D]") - np.timedelta64(1, "D")
     if day in ("MS", "ME"):
         ends: Stamps = first if day == "MS" else last
         return ends

@@ -17,9 +17,10 @@ class _CpuEngine:
     """Compiles cells to machine code, through LLVM."""
 
     name = "cpu"
-    devices = frozenset({"cpu"})
-    dtypes = frozenset({torch.float32, torch.float64})
-    options = step_options = frozenset({"bptt_clip", "every", "ragged_trace"})
+    devices: frozenset[str] | None = frozenset({"cpu"})
+    dtypes: frozenset[torch.dtype] | None = frozenset({torch.float32, torch.float64})
+    options: frozenset[str] = frozenset({"bptt_clip", "every", "ragged_trace"})
+    step_options: frozenset[str] = options
 
     def __init__(self) -> None:
         self._loops: dict[str, CpuLoop] = {}

@@ -78,6 +78,19 @@ class Recurrent(nn.Module):
         (torch.Size([5, 3, 20]), torch.Size([1, 3, 20]))
     """
 
+    cell: Cell
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    bias: bool
+    batch_first: bool
+    bidirectional: bool
+    dropout: float
+    bptt_clip: float | None
+    learn_initial_state: bool
+    remedies: Remedies
+    state_sizes: tuple[int, ...]
+
     def __init__(
         self,
         cell: Cell | type[Cell] | str,

@@ -63,6 +63,8 @@ _MESSAGES = ("Expected hidden[0] size {}, got {}", "Expected hidden[1] size {}, 
 class RNNBase(nn.Module):
     """Base of RNN, LSTM and GRU: parameters laid out as torch's, and the run over time."""
 
+    dropout: float
+
     def __init__(
         self,
         mode: str,

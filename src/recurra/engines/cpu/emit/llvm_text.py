@@ -22,6 +22,14 @@ def literal(value: float, element: str) -> str:
 class FunctionText:
     """Lines of one function. `element` is float or double, `lanes` the width of its vectors."""
 
+    element: str
+    lanes: int
+    vector: str
+    bits: int
+    integers: str
+    suffix: str
+    lines: list[str]
+
     def __init__(self, element: str, lanes: int) -> None:
         self.element, self.lanes = element, lanes
         self.vector = f"<{lanes} x {element}>"

@@ -85,6 +85,14 @@ class MachineCode:
 class Code:
     """A plan compiled."""
 
+    plan: LoopPlan
+    team: int
+    share: int
+    pack: int
+    pack_share: int
+    weights: int
+    height: int
+
     def __init__(self, plan: LoopPlan) -> None:
         self.plan = plan
         names = ("loop.team", "loop.alone", "loop.pack.share", "loop.share")
@@ -100,6 +108,14 @@ class Bound:
     Buffers are views of a call's memory by name, matrices are loop inputs, the first blocks of a
     call's memory. `available` threads share the work.
     """
+
+    code: Code
+    batch: int
+    reverse: bool
+    shares: int
+    threads: int
+    packed: list[tuple[int, int]]
+    template: array[int]
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ from recurra.engines.cpu.run.products import (
     WeightGradient,
     add_gradient,
 )
-from recurra.ir import Emission
+from recurra.ir import Emission, Loop
 from recurra.passes import Lowered
 
 __all__ = ["BackwardRun", "GradientPlan", "row_stride"]
@@ -97,6 +97,16 @@ class _InputGradient(NamedTuple):
 
 class GradientPlan:
     """The way to the gradients of wanted loop inputs, (R, size) where these are timed."""
+
+    loop: Loop
+    places: tuple[tuple[str, int], ...]
+    forward: Loop
+    layout: BufferLayout
+    dtype: torch.dtype
+    sizes: dict[str, int]
+    strides: Sequence[Strides | None]
+    batch: int
+    gaps: frozenset[int]
 
     def __init__(
         self,

@@ -127,6 +127,11 @@ class Binding:
 class Compiled:
     """The loops of a cell, compiled for sizes as they come."""
 
+    lowered: Lowered
+    loop: Loop
+    states: tuple[str, ...]
+    products: Products
+
     def __init__(self, lowered: Lowered) -> None:
         self.lowered = lowered
         self.loop = lowered.loops["forward"]

@@ -19,8 +19,8 @@ from recurra.engines.cpu.run.packed_rows import PackedRows, find_rows
 from recurra.engines.interpreted_loop import interpret_run
 from recurra.engines.interpreter import Interpreter
 from recurra.engines.torch_layout import Parameters, named
-from recurra.ir import Graph, Node, in_order
-from recurra.passes import lower
+from recurra.ir import Graph, Loop, Node, in_order
+from recurra.passes import Lowered, lower
 from recurra.ragged import within
 
 __all__ = ["CpuLoop"]
@@ -36,6 +36,13 @@ class _Order(NamedTuple):
 
 class CpuLoop:
     """A cell's loop as machine code; `given` are the indices of its inputs that aren't computed."""
+
+    key: str
+    graph: Graph
+    lowered: Lowered
+    compiled: Compiled
+    loop: Loop
+    given: tuple[int, ...]
 
     def __init__(self, key: str, graph: Graph) -> None:
         self.key, self.graph = key, graph

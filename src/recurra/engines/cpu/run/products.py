@@ -49,6 +49,11 @@ class Products:
     Their memory is that of the loop inputs, and the result after them.
     """
 
+    affine: tuple[Affine, ...]
+    inputs: tuple[LoopInput, ...]
+    values: dict[int, SinglePhase]
+    gradients: dict[int, SinglePhase]
+
     def __init__(self, inputs: tuple[LoopInput, ...], affine: tuple[Affine, ...]) -> None:
         self.affine, self.inputs = affine, inputs
         self.values = {a.value: input_product(inputs, a) for a in affine}

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.data.series.covariates import future_after, refuse_missing_steps
+from recurra.data.series.grid import Stamps
 from recurra.data.series.panel import Panel
 
 __all__ = ["FutureCovariates"]
@@ -26,7 +27,7 @@ class FutureCovariates:
 
     def __init__(self, panel: Panel) -> None:
         self._panel = panel
-        self.last = panel.last
+        self.last: Stamps = panel.last
         self._present = panel.future[panel.offsets[1:] - 1]
         self._values = np.zeros((len(panel), 0, panel.future.shape[1]), np.float32)
         self._covered = np.zeros((len(panel), 0), bool)
