@@ -11,7 +11,7 @@ import ctypes
 import functools
 import os
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,6 +77,10 @@ class CallSteps(NamedTuple):
 class MachineCode:
     """Emitted functions: all the work on a team's threads, or on one; shares of it, in phases."""
 
+    team: int
+    alone: Callable[[int], None]
+    phases: list[Callable[..., None]]
+
     def __init__(self, team: int, alone: int, *phases: int) -> None:
         self.team, self.alone = team, _ALONE(alone)
         self.phases = [_SHARE(p) for p in phases]
@@ -86,10 +90,7 @@ class Code:
     """A plan compiled."""
 
     plan: LoopPlan
-    team: int
-    share: int
-    pack: int
-    pack_share: int
+    entry: MachineCode
     weights: int
     height: int
 
@@ -109,11 +110,14 @@ class Bound:
     call's memory. `available` threads share the work.
     """
 
-    code: Code
+    plan: LoopPlan
+    entry: MachineCode
     batch: int
     reverse: bool
+    by_columns: bool
     shares: int
     threads: int
+    room: int
     packed: list[tuple[int, int]]
     template: array[int]
 

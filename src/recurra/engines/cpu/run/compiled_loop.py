@@ -100,6 +100,20 @@ class Binding:
     step the shape is that of one step and row.
     """
 
+    modes: Modes
+    arrangement: list[Any]
+    single: bool
+    reverse: bool
+    batch: int
+    threads: int
+    dtype: torch.dtype
+    shapes: TensorShapes
+    strides: TensorShapes
+    widths: tuple[int, ...]
+    item: int
+    bytes: int
+    sizes: SizeValues
+
     def __init__(
         self, compiled: Compiled, read: _Read, states: Sequence[Tensor], steps: CallSteps
     ) -> None:
@@ -113,7 +127,7 @@ class Binding:
         self.single, self.reverse, self.batch = _is_single(steps), steps.reverse, steps.batch
         self.threads, self.dtype = torch.get_num_threads(), states[0].dtype
         self.shapes = _shapes(compiled.loop, inputs)
-        self.strides: TensorShapes = tuple(
+        self.strides = tuple(
             t.stride()[:-1] if v.timed and t is not None else None for v, t in pairs
         )
         self.widths = tuple(s.shape[-1] for s in states)
@@ -131,6 +145,7 @@ class Compiled:
     loop: Loop
     states: tuple[str, ...]
     products: Products
+    given: tuple[int, ...]
 
     def __init__(self, lowered: Lowered) -> None:
         self.lowered = lowered

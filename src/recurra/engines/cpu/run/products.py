@@ -99,6 +99,15 @@ class Products:
 class OverRows:
     """A product over all rows, for sizes and strides, that gives rows of `width`."""
 
+    products: Products
+    kind: str
+    index: int
+    sizes: SizeValues
+    dtype: torch.dtype
+    strides: Mapping[str, tuple[int, int]]
+    width: int
+    batch: int
+
     def __init__(
         self,
         products: Products,
