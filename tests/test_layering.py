@@ -63,7 +63,6 @@ TASKS = {"forecast", "language", "long_range"}  # packages of tasks; the other f
 TASKS_BY_NAME = {  # outside the tasks, these files alone name one
     "__init__.py",
     "cli/forecast.py",
-    "cli/forecast_report.py",
     "cli/generate.py",
 }
 
@@ -270,7 +269,7 @@ def test_one_file_of_nn_reaches_the_compiler():
 def test_engines_are_known_by_their_interface():
     """Who runs cells asks what an engine can do; a benchmark of the processor asks its compiler."""
     above = [(n, t) for n, t in OWN if t.startswith("recurra.engines.") and not n.startswith("eng")]
-    assert {n for n, t in above if t.split(".")[2] not in INTERFACE} == {"bench/processor.py"}
+    assert {n for n, t in above if t.split(".")[2] not in INTERFACE} == {"bench/measurement.py"}
     devices = [name_of(p) for p in files() if any(a.endswith(".is_cpu") for a in attributes(p))]
     assert not [name for name in devices if not name.startswith("engines/")]
 
@@ -311,7 +310,7 @@ def attributes(path):
 NEVER = {
     "os.environ": {"settings.py"},
     "os.getenv": {"settings.py"},
-    "torch.set_num_threads": {"bench/processor.py"},  # a benchmark is asked to
+    "torch.set_num_threads": {"bench/measurement.py"},  # a benchmark is asked to
     "torch.load": set(),
     "torch.save": set(),
     "torch.manual_seed": {  # a run is asked to

@@ -10,9 +10,8 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from recurra.bench import SUITES, SizeGrid, layer_suites, process_suites, remedy_suite
 from recurra.bench.catalogue import RECURRA, TORCH
 from recurra.bench.layer_suites import EagerPeephole, pair, ragged_lengths
-from recurra.bench.measurement import Point, SuitePlan, operations
+from recurra.bench.measurement import SUMS, Point, SuitePlan, _text, operations, peak
 from recurra.bench.process_suites import compiling, job
-from recurra.bench.processor import SUMS, _text, peak
 from recurra.bench.remedy_suite import BASES, REMEDIES, Contender
 from recurra.bench.remedy_suite import _run as remedy_run
 from recurra.bench.results import chosen_suites, measure_suite

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from recurra.config.network_config import NetworkConfig, read_initialisers
+from recurra.config.task_config import NetworkConfig, read_initialisers
 from recurra.errors import ConfigError
 
 
 def test_importing_it_loads_no_torch():
-    code = "import sys, recurra.config.network_config; print('torch' in sys.modules)"
+    code = "import sys, recurra.config.task_config; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from recurra.cells import Cell, tanh
-from recurra.config.network_config import NetworkConfig
+from recurra.config.task_config import NetworkConfig
 from recurra.errors import CellError, ConfigError
 from recurra.nn import Recurrent, Stack, init
 from recurra.nn.init.stored_parameters import layer_parameters

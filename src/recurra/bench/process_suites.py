@@ -11,8 +11,14 @@ from torch import Tensor, nn
 
 import recurra.nn
 from recurra.bench.catalogue import RECURRA, TORCH
-from recurra.bench.measurement import TRAINING, Point, PointResult, SuitePlan, spread_of
-from recurra.bench.processor import use_threads
+from recurra.bench.measurement import (
+    TRAINING,
+    Point,
+    PointResult,
+    SuitePlan,
+    spread_of,
+    use_threads,
+)
 from recurra.errors import EngineError
 from recurra.processes import Job, peak_memory, reset_peak_memory, run_job
 

@@ -11,7 +11,7 @@ import click
 from recurra.cli.config_options import given
 from recurra.cli.failures import exit_code
 from recurra.compare.comparison import comparison_at, comparison_from
-from recurra.config.toml import read_settings
+from recurra.config.options import read_settings
 from recurra.errors import ConfigError
 from recurra.tasks.registry import config_of, contests
 

@@ -39,7 +39,7 @@ def command(run: str, file: Path | None, as_json: bool, **options: Any) -> None:
 
     `recurra evaluate RUN --help` lists the options of the run's task.
     """
-    from recurra.cli.report import noted, show_evaluation
+    from recurra.cli.terminal import noted, show_evaluation
     from recurra.tasks.registry import load
 
     model = load(run)

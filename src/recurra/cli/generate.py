@@ -25,7 +25,7 @@ def command(
     seed: int | None,
 ) -> None:
     """Write new text with the model of RUN, as it comes: PROMPT first, then what follows it."""
-    from recurra.cli.report import show_text
+    from recurra.cli.terminal import show_text
     from recurra.tasks.language import LanguageModel
 
     pieces = LanguageModel.load(run).stream(

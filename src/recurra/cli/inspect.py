@@ -25,7 +25,7 @@ def command(run: str, file: Path | None, rows: int, steps: int, out: str | None)
     The data are FILE or, without one, those that the training held out. Pictures go to RUN's
     report.html.
     """
-    from recurra.cli.report import noted
+    from recurra.cli.terminal import noted
     from recurra.tasks.registry import load
 
     model = load(run)

@@ -12,9 +12,8 @@ import click
 from recurra.cli.config_options import Field, Sectioned, given, options_for
 from recurra.cli.failures import exit_code
 from recurra.cli.groups import LazyGroup
-from recurra.config.network_config import NetworkConfig
-from recurra.config.task_config import TaskConfig
-from recurra.config.toml import read_settings
+from recurra.config.options import read_settings
+from recurra.config.task_config import NetworkConfig, TaskConfig
 from recurra.config.training_config import TrainingConfig
 from recurra.tasks.registry import TASKS, config_of
 
@@ -92,7 +91,7 @@ def _train(
         settings = read_settings(file, options, config.of)
 
     # torch takes a second to load: not before what was asked for is known to make sense.
-    from recurra.cli.report import noted, show_interrupted, show_trained
+    from recurra.cli.terminal import noted, show_interrupted, show_trained
     from recurra.tasks.registry import estimator_of
 
     estimator = estimator_of(name)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra.config.network_config import NetworkConfig
+from recurra.config.task_config import NetworkConfig
 from recurra.errors import CellError
 from recurra.insight.flow import GradientFlow, StateFlow, gradient_flow
 from recurra.tasks.record import cell_digests, split_tensors

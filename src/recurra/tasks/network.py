@@ -11,7 +11,7 @@ recurrent layers start:
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from recurra.config.network_config import Initialiser, NetworkConfig
+from recurra.config.task_config import Initialiser, NetworkConfig
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent, Stack, activation_penalty, init, temporal_activation_penalty
 from recurra.nn.init.stored_parameters import layer_parameters
