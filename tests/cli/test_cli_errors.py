@@ -123,10 +123,10 @@ def test_a_disk_that_fills(recurra, here, monkeypatch):
         recurra("train", "language", "cats.txt", *small, "--max-steps", 2, "--out", "r").exit_code
         == 0
     )
-    monkeypatch.setattr("recurra.runs.checkpoint.write_synced", full)
+    monkeypatch.setattr("recurra.runs.saving.write_synced", full)
     result = recurra("train", "language", "--resume", "--max-steps", 4, "--out", "r")
     told(result, "disk is full", "--resume")
-    monkeypatch.setattr("recurra.runs.checkpoint.write_synced", write)
+    monkeypatch.setattr("recurra.runs.saving.write_synced", write)
     assert recurra("train", "language", "--resume", "--max-steps", 4, "--out", "r").exit_code == 0
 
 

@@ -5,7 +5,7 @@ import torch
 
 from recurra.cells import CELLS
 from recurra.engines.interpreter import RULES as FORWARD
-from recurra.engines.torch_rules import statistic
+from recurra.engines.interpreter import statistic
 from recurra.errors import EngineError
 from recurra.ir import OPS, Node, Size, in_order
 from recurra.passes import derive, gates, hoist

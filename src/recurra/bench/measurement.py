@@ -1,4 +1,7 @@
-"""Measurements at the points of a grid: runs timed in turn, and their numbers of operations."""
+"""Runs timed in turn at the points of a grid, beside the processor that they are measured on.
+
+Its peak is that of independent multiply-adds.
+"""
 
 import ctypes
 import functools

@@ -1,4 +1,4 @@
-"""The output of all verbs: one kind of table, and facts by name."""
+"""The output of all verbs: tables, facts, trainings, evaluations, notes, text as it is written."""
 
 from __future__ import annotations
 

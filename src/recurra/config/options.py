@@ -1,4 +1,4 @@
-"""Options as frozen dataclasses: limits in the fields, checks, and building one from a mapping."""
+"""Options as frozen dataclasses: limits, checks, from a mapping, a TOML file or a command line."""
 
 import dataclasses
 import difflib

@@ -1,11 +1,11 @@
-"""Settings that every task has, beside those of its network and its training; without torch."""
+"""Settings that every task has beside those of its training, and of its network; without torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from recurra.config.options import config_from_mapping, option
-from recurra.config.training_config import TrainingConfig, option
+from recurra.config.training_config import TrainingConfig
 from recurra.errors import ConfigError
 
 __all__ = [

@@ -2,12 +2,15 @@
 
 What doesn't depend on a state is computed for the whole sequence at once; the rest one step after
 another. Everything is differentiable by autograd to any order, on any device and dtype.
+
+A lowered loop is interpreted, too: what compiled code computes, to be derived again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,11 +18,87 @@ from torch.nn import functional as F
 
 from recurra.engines.base import OPTIONS, Call, Operator, Sequences, States
 from recurra.engines.torch_layout import Parameters, named
-from recurra.engines.torch_rules import RULES, clip_gradient, multiply
-from recurra.ir import Graph, Node, in_order
+from recurra.ir import Graph, Loop, LoopInput, Node, in_order
+from recurra.passes import Affine, Lowered
 from recurra.ragged import padded
 
-__all__ = ["INTERPRETER", "Interpreter"]
+__all__ = [
+    "INTERPRETER",
+    "RULES",
+    "Interpreter",
+    "clip_gradient",
+    "interpret",
+    "interpret_run",
+    "multiply",
+    "statistic",
+]
+
+
+RULES: dict[str, Callable[..., Tensor]] = {
+    "neg": torch.neg,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "exp": torch.exp,
+    "log": torch.log,
+    "sqrt": torch.sqrt,
+    "softplus": lambda a: torch.logaddexp(a, torch.zeros_like(a)),
+    "abs": torch.abs,
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "div": torch.div,
+    "maximum": torch.maximum,
+    "minimum": torch.minimum,
+    "transpose": lambda a: a.mT,
+}
+
+
+def multiply(matrix: Tensor, vector: Tensor, blocks: int, gates: int) -> Tensor:
+    """matrix (gates x rows, columns / blocks) times each row of vector (..., columns)."""
+    if blocks == 1:
+        return F.linear(vector, matrix)
+    parts = torch.unflatten(vector, -1, (blocks, -1))
+    stacks = torch.unflatten(matrix, 0, (gates, blocks, -1))
+    return torch.einsum("...kc,gkrc->...gkr", parts, stacks).flatten(-3)
+
+
+def statistic(node: Node, vectors: Sequence[Tensor]) -> Tensor:
+    """The mean over all elements, or the reciprocal of their deviation, in the shape of one."""
+    whole = torch.cat([*vectors], dim=-1)
+    if node.op == "mean":
+        found = whole.mean(dim=-1, keepdim=True)
+    else:
+        assert isinstance(node.detail, float)
+        found = (whole.var(dim=-1, correction=0, keepdim=True) + node.detail).rsqrt()
+    return found.expand_as(vectors[0])
+
+
+class _ClipGradient(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(value: Tensor, limit: float) -> Tensor:
+        return value.view_as(value)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
+        ctx.limit = inputs[1]
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        return tangents[0].view_as(tangents[0])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0].clamp(-ctx.limit, ctx.limit), None
+
+
+def clip_gradient(value: Tensor, limit: float) -> Tensor:
+    """The value itself, whose gradient is limited element by element."""
+    clipped: Tensor = _ClipGradient.apply(value, limit)  # type: ignore[no-untyped-call]
+    return clipped
+
 
 NamedParameters = Mapping[str, Tensor]
 NodeValues = dict[Node, Tensor]
@@ -267,3 +346,116 @@ class _InterpreterEngine:
 
 
 INTERPRETER = _InterpreterEngine()
+
+
+Inputs = Sequence[Tensor | None]
+
+
+def interpret_run(
+    lowered: Lowered, inputs: Inputs, states: Sequence[Tensor], sequences: Sequences
+) -> list[Tensor]:
+    """Outputs, last states, and the other states after each step, of a lowered cell.
+
+    `inputs` has None for affine values, which are computed here; nothing after a sequence's end is
+    read.
+    """
+    loop, active = lowered.loops["forward"], sequences.active(states[0].device)
+    values = [
+        tensor if active is None or tensor is None or not value.timed else
+        _zero_past_ends(tensor, active, sequences)
+        for value, tensor in zip(loop.inputs, inputs, strict=True)
+    ]  # fmt: skip
+    for affine in lowered.affine:
+        values[affine.value] = _sum_of_products(loop.inputs, affine, values)
+    (y, *others), last = interpret(loop, [_given(v) for v in values], states, sequences)
+    shown = y[active] if sequences.is_packed and active is not None else y
+    return [shown, *last, *others]
+
+
+def _zero_past_ends(tensor: Tensor, active: Tensor, sequences: Sequences) -> Tensor:
+    """A value of every step, (T, B, size), zeros past the ends."""
+    if sequences.is_packed:
+        return padded(tensor, active)
+    return tensor.masked_fill(~active.unsqueeze(-1), 0)
+
+
+def _sum_of_products(values: tuple[LoopInput, ...], affine: Affine, tensors: Inputs) -> Tensor:
+    terms = [_given(tensors[b]) for b in affine.biases]
+    for matrix, vector in affine.terms:
+        weights = values[matrix]
+        pair = _given(tensors[matrix]), _given(tensors[vector])
+        terms.append(multiply(*pair, weights.blocks, weights.parts))
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def _given(tensor: Tensor | None) -> Tensor:
+    assert tensor is not None
+    return tensor
+
+
+def interpret(
+    loop: Loop, inputs: Sequence[Tensor], states: Sequence[Tensor], sequences: Sequences
+) -> tuple[States, States]:
+    """All steps from states (B, size): the states after each, (T, B, size), and the last ones."""
+    s, current = sequences, tuple(states)
+    starts, active = s.starts, s.active(current[0].device)
+    # Cut at once: back from each step cut alone comes a gradient as large as all steps together.
+    by_step = [
+        value.unbind() if given.timed else (value,) * s.steps
+        for given, value in zip(loop.inputs, inputs, strict=True)
+    ]
+    shown: list[States] = [current] * s.steps
+    for t in reversed(range(s.steps)) if s.reverse else range(s.steps):
+        if starts is not None:
+            begins = starts[t] if active is None else starts[t] & active[t]
+            current = tuple(v.masked_fill(begins.unsqueeze(-1), 0) for v in current)
+        values: dict[Node, Tensor] = {}
+        for node in in_order(loop.results):
+            values[node] = _value(loop, node, values, [v[t] for v in by_step], current)
+        new = tuple(values[r] for r in loop.results)
+        if s.bptt_clip is not None:
+            new = (clip_gradient(new[0], s.bptt_clip), *new[1:])
+        shown[t] = new
+        if active is not None:
+            now = active[t].unsqueeze(-1)
+            shown[t] = tuple(n.masked_fill(~now, 0) for n in new)
+            new = tuple(torch.where(now, n, v) for n, v in zip(new, current, strict=True))
+        current = new
+    return tuple(torch.stack(v) for v in zip(*shown, strict=True)), current
+
+
+def _value(
+    loop: Loop,
+    node: Node,
+    values: dict[Node, Tensor],
+    inputs: Sequence[Tensor],
+    states: Sequence[Tensor],
+) -> Tensor:
+    if node.op == "state":
+        return states[loop.states.index(str(node.detail))]
+    if node.op == "const":
+        assert isinstance(node.detail, float)
+        return states[0].new_tensor(node.detail)
+    if node.op == "outer":
+        return _outer(loop, node, inputs)
+    if node.op == "product":
+        matrix, vector = node.args
+        assert isinstance(matrix.detail, tuple)
+        blocks = loop.inputs[matrix.detail[0]].blocks
+        return multiply(values[matrix], values[vector], blocks, matrix.shape[0].times)
+    if node.op in ("mean", "rstd"):
+        return statistic(node, [values[a] for a in node.args])
+    return RULES[node.op](*(values[a] for a in node.args))
+
+
+def _outer(loop: Loop, node: Node, inputs: Sequence[Tensor]) -> Tensor:
+    assert isinstance(node.detail, tuple)
+    index, part = node.detail
+    value = inputs[index]
+    if part is None:
+        return value
+    axis = -1 if loop.inputs[index].timed else 0
+    return value.chunk(loop.inputs[index].parts, dim=axis)[part]

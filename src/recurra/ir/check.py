@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from recurra.ir.graph import Graph, Node, Size
-from recurra.ir.ops import OPS
+from recurra.ir.graph import OPS, Graph, Node, Size
 
 __all__ = ["verify"]
 

@@ -1,7 +1,6 @@
 """A graph as equations that people read: a line for each named value, in the cell's own order."""
 
-from recurra.ir.graph import Graph, Node
-from recurra.ir.ops import OPS
+from recurra.ir.graph import OPS, Graph, Node
 
 __all__ = ["equations", "parameters"]
 

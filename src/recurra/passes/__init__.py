@@ -7,11 +7,10 @@ from typing import ParamSpec, TypeVar
 from recurra import settings
 from recurra.ir import Graph, Loop, Schedule
 from recurra.passes.derive import clip, derive
-from recurra.passes.expansion import gates, norms
 from recurra.passes.hoist import hoist
 from recurra.passes.phases import fuse, phases
 from recurra.passes.projections import Affine, find_affine, merge
-from recurra.passes.simplify import simplify, simplify_loop
+from recurra.passes.simplify import gates, norms, simplify, simplify_loop
 from recurra.passes.stash import stash
 from recurra.passes.verify import VERIFIERS
 

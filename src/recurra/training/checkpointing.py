@@ -10,9 +10,8 @@ from recurra.config.training_config import Metric
 from recurra.errors import ConfigError, DataError, RunError
 from recurra.nn.states import flatten, tensors_of, unflatten
 from recurra.runs import ranks
-from recurra.runs.checkpoint import Checkpoint, newest, save
 from recurra.runs.run import Run
-from recurra.runs.saving import from_bytes, saving, to_bytes
+from recurra.runs.saving import Checkpoint, from_bytes, newest, save, saving, to_bytes
 from recurra.training import optim
 from recurra.training.finite import require_finite
 from recurra.training.loop_state import LoopState, Meter

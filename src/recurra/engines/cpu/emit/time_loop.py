@@ -34,8 +34,7 @@ from recurra.engines.cpu.emit.frame import (
     word,
 )
 from recurra.engines.cpu.emit.llvm_text import WIDE
-from recurra.engines.cpu.emit.multiply import ColumnBlock, columns_at, divided, multiply
-from recurra.engines.cpu.emit.packing import packing
+from recurra.engines.cpu.emit.multiply import ColumnBlock, columns_at, divided, multiply, packing
 from recurra.engines.cpu.plan.tiling import BLOCK_ROWS, LoopPlan, Tile
 
 __all__ = ["emit"]

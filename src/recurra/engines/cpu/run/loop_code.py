@@ -16,8 +16,7 @@ from recurra.engines.base import LoopRun, Sequences
 from recurra.engines.cpu.run.bound_call import CallSteps
 from recurra.engines.cpu.run.compiled_loop import Binding, Compiled, ForwardTape, Gradients
 from recurra.engines.cpu.run.packed_rows import PackedRows, find_rows
-from recurra.engines.interpreted_loop import interpret_run
-from recurra.engines.interpreter import Interpreter
+from recurra.engines.interpreter import Interpreter, interpret_run
 from recurra.engines.torch_layout import Parameters, named
 from recurra.ir import Graph, Loop, Node, in_order
 from recurra.passes import Lowered, lower
