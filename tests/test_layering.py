@@ -57,7 +57,7 @@ LAYERS |= {"cli": ALL, "__main__": {"cli"}, "__init__": ALL}
 
 # Engines, which don't know one another; all of them may ask the interpreter for a cell's meaning.
 APART = {"cpu", "torch_fused"}
-INTERFACE = {"base", "torch_layout", "torch_modes"}  # of engines, for those who stand above them
+INTERFACE = {"base", "torch_layout", "recorded"}  # of engines, for those who stand above them
 
 TASKS = {"forecast", "language", "long_range"}  # packages of tasks; the other files are shared
 TASKS_BY_NAME = {  # outside the tasks, these files alone name one

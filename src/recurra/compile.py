@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from recurra import settings
 from recurra.cells import Cell
@@ -21,14 +23,13 @@ from recurra.engines import (
     Sequences,
     States,
     TorchParameters,
-    call_of,
     check_asked,
     choose,
     log_once,
     named,
 )
 from recurra.ir import Graph
-from recurra.operator import OperatorLoop, TracedLoop, name_run
+from recurra.operator import EagerLoop, OperatorLoop, TracedLoop, name_run
 
 __all__ = [
     "ENGINES",
@@ -56,28 +57,32 @@ class Kernel:
         check_asked(asked, graph)
         self.graph, self.asked = graph, asked
         self.reference = Interpreter(graph)
-        self._by_call: dict[Call, CompiledLoop] = {}
-        self._by_engine: dict[str, CompiledLoop] = {}
+        self._by_call: dict[tuple[Any, ...], CompiledLoop] = {}
+        self._by_engine: dict[tuple[str, bool], CompiledLoop] = {}
 
-    def choose(self, tensors: Sequence[Tensor], sequences: Sequences | None) -> CompiledLoop:
+    def choose(self, tensors: Sequence[Tensor | None], sequences: Sequences | None) -> CompiledLoop:
         """The loop that runs a call with these tensors; a single step without `sequences`.
 
         Raises EngineError where the engine asked for can't run it.
         """
-        call = call_of(tensors, sequences)
-        found = self._by_call.get(call)
+        kind = kind_of(tensors, sequences)
+        found = self._by_call.get(kind)
         if found is None:
+            call = Call(*kind)
             choice = choose(self.graph, self.asked, call)
             log_once(self.graph, self.asked, choice)
-            name = choice.engine.name
-            if name not in self._by_engine:
-                self._by_engine[name] = choice.engine.compile(self.graph, OperatorLoop)
-            found = self._by_call[call] = self._by_engine[name]
+            key = choice.engine.name, call.is_traced
+            if key not in self._by_engine:
+                operator = OperatorLoop if call.is_traced else EagerLoop
+                self._by_engine[key] = choice.engine.compile(
+                    self.graph, operator, is_traced=call.is_traced
+                )
+            found = self._by_call[kind] = self._by_engine[key]
         return found
 
-    def engine_of(self, tensors: Sequence[Tensor], sequences: Sequences | None) -> str:
+    def engine_of(self, tensors: Sequence[Tensor | None], sequences: Sequences | None) -> str:
         """The name of the engine that runs such a call. Raises EngineError as `choose` does."""
-        return choose(self.graph, self.asked, call_of(tensors, sequences)).engine.name
+        return choose(self.graph, self.asked, Call(*kind_of(tensors, sequences))).engine.name
 
     def sequence(
         self, x: Tensor, states: Sequence[Tensor], params: Parameters, sequences: Sequences
@@ -103,9 +108,45 @@ class Kernel:
         return _probed(self.graph, self.asked)
 
 
-def tensors_of(params: Parameters) -> Sequence[Tensor]:
-    """The tensors among the parameters of a layer and direction."""
-    return params.tensors() if isinstance(params, TorchParameters) else list(params.values())
+def kind_of(tensors: Sequence[Tensor | None], sequences: Sequences | None) -> tuple[Any, ...]:
+    """The kind of a call, as `Call` has it; of a single step where there are no `sequences`."""
+    first = tensors[0]
+    assert first is not None
+    device, dtype = first.device, first.dtype
+    one_device = one_dtype = True
+    is_traced = torch.compiler.is_compiling() or _dispatch_modes() > 0
+    for tensor in tensors:
+        if tensor is None or (
+            tensor.dtype is dtype and tensor.device == device and type(tensor) in _PLAIN
+        ):
+            continue
+        if tensor.dtype is not dtype:
+            one_dtype = False
+        if tensor.device != device:
+            one_device = False
+        if type(tensor) not in _PLAIN:
+            is_traced = True
+    kind = device.type if one_device else "", dtype if one_dtype else None
+    autocast = _any_autocast() and torch.is_autocast_enabled(device.type)
+    transforms = _transform() is not None or forward_ad._current_level >= 0
+    if sequences is None:
+        return *kind, True, autocast, transforms, False, False, False, is_traced
+    _, _, lengths, resets, _, bptt_clip, every = sequences
+    ragged_trace = is_traced and (lengths is not None or resets is not None)
+    return (
+        *kind, False, autocast, transforms, bptt_clip is not None, every, ragged_trace, is_traced,
+    )  # fmt: skip
+
+
+_dispatch_modes = torch._C._len_torch_dispatch_stack
+_any_autocast = torch._C._is_any_autocast_enabled
+_transform = torch._C._functorch.peek_interpreter_stack
+_PLAIN = (Tensor, torch.nn.Parameter)
+
+
+def tensors_of(params: Parameters) -> Iterable[Tensor | None]:
+    """The tensors among the parameters of a layer and direction, None for those that it hasn't."""
+    return params if isinstance(params, TorchParameters) else params.values()
 
 
 def kernel(cell: Cell, *, bias: bool = True, engine: str | None = None) -> Kernel | TracedLoop:

@@ -2,7 +2,8 @@
 
 | variable       | meaning                                                                         |
 |----------------|---------------------------------------------------------------------------------|
-| RECURRA_ENGINE | engine of layers without `engine=`: auto (the default), cpu, torch or interp    |
+| RECURRA_ENGINE | engine of layers that are made without `engine=`: auto (the default), cpu,      |
+|                | torch or interp                                                                 |
 | RECURRA_TARGET | compiled code's instructions: avx2 or avx512; unset: the widest of this machine |
 | RECURRA_DEBUG  | 0 silent; 1 which engine runs and why; 3 also each cell's graph as equations,   |
 |                | and every pass of the compiler is held to its promise                           |
@@ -40,7 +41,7 @@ class Launched(NamedTuple):
 
 
 def default_engine() -> str:
-    """The engine of layers built without `engine=`."""
+    """The engine of layers that are made without `engine=`."""
     return os.environ.get("RECURRA_ENGINE", "auto")
 
 

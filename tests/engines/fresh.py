@@ -6,7 +6,7 @@ from itertools import count
 
 import torch
 
-from recurra.engines.cpu.run import bound_call, compiled_loop
+from recurra.engines.cpu.run import bound_call, compiled_loop, products
 
 _NUMBERS = count()
 
@@ -65,6 +65,9 @@ def poisoned(monkeypatch):
         monkeypatch.setattr(torch.Tensor, name, _filled(real))
     monkeypatch.setattr(torch, "empty_like", _filled(torch.empty_like))
     monkeypatch.setattr(compiled_loop.workspace, "empty", _filled(compiled_loop.workspace.empty))
+    take = bound_call.take
+    for module in (bound_call, compiled_loop, products):
+        monkeypatch.setattr(module, "take", lambda size: take(size).fill_(255))  # bytes of NaN
 
 
 def _filled(make):

@@ -220,7 +220,7 @@ def test_operations_are_those_of_the_blocks():
     for heads in (1, 4):
         cell = HeadsLSTM(heads=heads)
         params, x, states = draw(cell, hidden=8, inputs=3)
-        loop = kernel(cell, engine="cpu").choose([x], Sequences(6))
+        loop = kernel(cell, engine="cpu")
         with FlopCounterMode(display=False) as counter:
             loop.sequence(x, states, params, Sequences(6))
         counts.append(counter.get_total_flops())

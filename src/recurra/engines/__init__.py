@@ -1,7 +1,7 @@
 """Engines: ways to run cells. `base` is the interface, `choice` the table and who is chosen."""
 
 from recurra.engines.base import Call, CompiledLoop, Engine, LoopCode, Sequences, States
-from recurra.engines.choice import AUTO, ENGINES, call_of, check_asked, choose, log_once
+from recurra.engines.choice import AUTO, ENGINES, check_asked, choose, log_once
 from recurra.engines.interpreter import Interpreter
 from recurra.engines.torch_layout import Parameters, TorchParameters, named
 
@@ -17,7 +17,6 @@ __all__ = [
     "Sequences",
     "States",
     "TorchParameters",
-    "call_of",
     "check_asked",
     "choose",
     "log_once",

@@ -75,7 +75,10 @@ class Sequences(NamedTuple):
 
 
 class Call(NamedTuple):
-    """The kind of a call: what decides which engine runs it. An empty `device` is a mixture."""
+    """The kind of a call: what decides which engine runs it. An empty `device` is a mixture.
+
+    `is_traced` says that it must be made of operators that torch knows: it is traced, or in a mode.
+    """
 
     device: str
     dtype: torch.dtype | None
@@ -85,6 +88,7 @@ class Call(NamedTuple):
     bptt_clip: bool = False
     every: bool = False
     ragged_trace: bool = False
+    is_traced: bool = False
 
     @property
     def options(self) -> list[str]:
@@ -127,7 +131,7 @@ class CompiledLoop(Protocol):
     ) -> tuple[Tensor, States] | None:
         """All layers and directions in one operation, states (L*D, B, size); None if it has none.
 
-        `params` are those of each layer and direction.
+        `params` are those of each layer and direction, and there may be one alone.
         """
 
 
@@ -172,20 +176,24 @@ class LoopCode(Protocol):
         keep: bool,
         rows: int | None = None,
     ) -> LoopRun:
-        """Run all steps; `keep` leaves a tape. `rows` is how many to allocate, if more."""
+        """Run all steps; `keep` leaves a tape. `rows` is how many to allocate, if more.
+
+        States are (B, size) or (1, B, size), and so are the last ones.
+        """
 
     def backward(
         self,
         inputs: Sequence[Tensor],
         tape: Sequence[Tensor],
-        gradients: Sequence[Tensor],
+        gradients: Sequence[Tensor | None],
         sequences: Sequences,
         wanted: Sequence[bool],
         order: Any = None,
-    ) -> tuple[list[Tensor | None], list[Tensor]]:
-        """Gradients of the inputs that are wanted, and of the first states.
+    ) -> list[Tensor | None]:
+        """Gradients of those inputs and first states that are wanted, the latter (B, size).
 
-        `gradients` are those of outputs, last states and, with `every`, the other states.
+        `gradients` are those of outputs, last states and, with `every`, the other states; None is
+        zeros, but not all are without `order`.
         """
 
     def recorded(
@@ -206,7 +214,7 @@ class LoopCode(Protocol):
 
 
 Operator = Callable[[LoopCode], CompiledLoop]
-"""Makes code known to torch: to autograd, to tracers, to whoever counts operations."""
+"""Makes code known to torch: to autograd, or to tracers and to whoever counts operations."""
 
 
 class Engine(Protocol):
@@ -242,5 +250,8 @@ class Engine(Protocol):
     def note(self, call: Call) -> str:
         """A remark for those whose calls it gets; empty for most."""
 
-    def compile(self, graph: Graph, operator: Operator) -> CompiledLoop:
-        """The cell made ready to run; `operator` makes code known to torch."""
+    def compile(self, graph: Graph, operator: Operator, *, is_traced: bool) -> CompiledLoop:
+        """The cell made ready to run, for calls that are traced or that aren't.
+
+        `operator` makes code known to torch, for such calls.
+        """

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
-from recurra.engines.base import OPTIONS, Call, Engine, Sequences
+from recurra.engines.base import OPTIONS, Call, Engine
 from recurra.engines.cpu.capabilities import CPU
 from recurra.engines.interpreter import INTERPRETER
 from recurra.engines.torch_fused import FUSED
-from recurra.engines.torch_modes import is_traced, is_transformed
 from recurra.errors import EngineError
 from recurra.ir import Graph
 
-__all__ = ["AUTO", "ENGINES", "Choice", "call_of", "check_asked", "choose", "log_once"]
+__all__ = ["AUTO", "ENGINES", "Choice", "check_asked", "choose", "log_once"]
 
 ENGINES: dict[str, Engine] = {engine.name: engine for engine in (CPU, FUSED, INTERPRETER)}
 """Every engine by its name, in the order in which `auto` prefers them."""
@@ -36,27 +33,6 @@ class Choice(NamedTuple):
 
     engine: Engine
     reason: str
-
-
-def call_of(tensors: Sequence[Tensor], sequences: Sequences | None) -> Call:
-    """The kind of a call; of a single step where there are no `sequences`."""
-    device, dtype = tensors[0].device, tensors[0].dtype
-    kind: str = device.type
-    found: torch.dtype | None = dtype
-    for tensor in tensors:
-        if tensor.dtype is not dtype:
-            found = None
-        if tensor.device != device:
-            kind = ""
-    autocast = torch._C._is_any_autocast_enabled() and torch.is_autocast_enabled(device.type)
-    s = sequences
-    if s is None:
-        return Call(kind, found, True, autocast, is_transformed())
-    is_ragged = s.lengths is not None or s.resets is not None
-    return Call(
-        kind, found, False, autocast, is_transformed(), s.bptt_clip is not None, s.every,
-        is_ragged and is_traced(tensors),
-    )  # fmt: skip
 
 
 def check_asked(name: str, graph: Graph) -> None:

@@ -261,7 +261,7 @@ class _InterpreterEngine:
         """Nothing to remark."""
         return ""
 
-    def compile(self, graph: Graph, operator: Operator) -> Interpreter:
+    def compile(self, graph: Graph, operator: Operator, *, is_traced: bool) -> Interpreter:
         """The cell's interpreter."""
         return Interpreter(graph)
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from recurra.engines.base import Call, Operator, Sequences, States
 from recurra.engines.interpreter import Interpreter
 from recurra.engines.packed_segments import Segments
+from recurra.engines.recorded import are_recorded, gradients_of
 from recurra.engines.torch_layout import Parameters, TorchParameters, as_autocast, stored
-from recurra.engines.torch_modes import are_recorded, gradients_of, is_traced
 from recurra.ir import Graph
 
 __all__ = ["FUSED"]
@@ -46,10 +46,11 @@ class FusedLoop:
 
     graph: Graph
     mode: str
+    is_traced: bool
     meaning: Interpreter
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph, self.mode = graph, _MODES[graph.digest()]
+    def __init__(self, graph: Graph, *, is_traced: bool) -> None:
+        self.graph, self.mode, self.is_traced = graph, _MODES[graph.digest()], is_traced
         self.meaning = Interpreter(graph)
         self._run_steps: Any = getattr(torch._VF, self.mode)
         self._run_step: Any = getattr(torch._VF, f"{self.mode}_cell")
@@ -64,12 +65,14 @@ class FusedLoop:
 
     def step(self, x: Tensor, states: Sequence[Tensor], params: Parameters) -> States:
         """One step: x (B, I), states (B, size) to the new states."""
-        p = stored(params)
-        if p.weight_hr is not None:
+        weight_ih, weight_hh, bias_ih, bias_hh, weight_hr = p = stored(params)
+        if weight_hr is not None:
             _, last = self.sequence(x.unsqueeze(0), states, p, Sequences(1))
             return last
-        found = self._run_step(x, self._as_hidden(states), *p[:4])
-        return (found,) if isinstance(found, Tensor) else tuple(found)
+        if self.mode == "lstm":
+            found: States = self._run_step(x, states, weight_ih, weight_hh, bias_ih, bias_hh)
+            return found
+        return (self._run_step(x, states[0], weight_ih, weight_hh, bias_ih, bias_hh),)
 
     def stack(
         self,
@@ -86,7 +89,7 @@ class FusedLoop:
             tensors = [as_autocast(t) for t in tensors]
         run = _StackRun(self, weights[0], len(weights), directions, sequences)
         keep = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-        if is_traced(tensors):
+        if self.is_traced:
             with _without_onednn():
                 y, *last = run(tensors, is_training=keep)
         elif keep:
@@ -245,9 +248,9 @@ class _TorchEngine:
         """A remark on operations that are slower than one would think."""
         return "torch's GRU is slower on mps than on the CPU" if call.device == "mps" else ""
 
-    def compile(self, graph: Graph, operator: Operator) -> FusedLoop:
+    def compile(self, graph: Graph, operator: Operator, *, is_traced: bool) -> FusedLoop:
         """The cell's operation."""
-        return FusedLoop(graph)
+        return FusedLoop(graph, is_traced=is_traced)
 
 
 FUSED = _TorchEngine()

@@ -47,21 +47,23 @@ def named(params: Parameters, graph: Graph) -> Mapping[str, Tensor]:
         return params
     if torch._C._is_any_autocast_enabled():
         params = TorchParameters._make(None if t is None else as_autocast(t) for t in params)
-    found = {"W": params.weight_ih, "U": params.weight_hh}
-    if params.bias_ih is not None and params.bias_hh is not None:
-        found |= _biases(params.bias_ih, params.bias_hh, graph)
-    if params.weight_hr is not None:
-        found["R"] = params.weight_hr
+    weight_ih, weight_hh, bias_ih, bias_hh, weight_hr = params
+    found = {"W": weight_ih, "U": weight_hh}
+    if bias_ih is not None and bias_hh is not None:
+        found |= _biases(bias_ih, bias_hh, graph)
+    if weight_hr is not None:
+        found["R"] = weight_hr
     return found
 
 
 def _biases(bias_ih: Tensor, bias_hh: Tensor, graph: Graph) -> dict[str, Tensor]:
     """The two biases as one, but where the equations use the second by itself."""
-    if all(param.name != "b_h" for param in graph.params):
-        return {"b": bias_ih + bias_hh}
-    size = bias_ih.shape[0] // 3
-    summed = F.pad(bias_hh[: 2 * size], (0, size))
-    return {"b": bias_ih + summed, "b_h": bias_hh[2 * size :]}
+    for param in graph.params:
+        if param.name == "b_h":
+            size = bias_ih.shape[0] // 3
+            summed = F.pad(bias_hh[: 2 * size], (0, size))
+            return {"b": bias_ih + summed, "b_h": bias_hh[2 * size :]}
+    return {"b": bias_ih + bias_hh}
 
 
 def stored(params: Parameters) -> TorchParameters:

@@ -23,7 +23,7 @@ from recurra.compile import (
     tensors_of,
 )
 from recurra.nn.layers.arguments import check_resets
-from recurra.nn.observe.observer import current_observer
+from recurra.nn.observe.observer import CURRENT
 from recurra.nn.states import States
 
 __all__ = [
@@ -61,11 +61,13 @@ def run_layers(
     `weights` holds the parameters of each layer and direction, and the kernel's other inputs by
     name; `mask` is applied to the input of each layer, `dropout` between layers.
     """
-    observer = current_observer()
+    observer = None if torch.compiler.is_dynamo_compiling() else CURRENT.get()
     if observer is None:
-        tensors = [x, *states, *(t for each in weights for t in tensors_of(each))]
+        tensors: list[Tensor | None] = [x, *states]
+        for each in weights:
+            tensors += tensors_of(each)
         loop = kernel.choose(tensors, sequences)
-        if len(weights) > 1 and mask is None and dropout is None:
+        if mask is None and dropout is None:
             whole = loop.stack(x, states, weights, sequences, directions)
             if whole is not None:
                 return whole

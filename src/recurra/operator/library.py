@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from recurra.engines.base import LoopCode, Sequences, States
-from recurra.engines.torch_modes import are_recorded, gradients_of
+from recurra.engines.recorded import are_recorded, gradients_of
 from recurra.errors import EngineError
 
 __all__ = ["LIBRARY", "LOOP", "LOOP_BACKWARD", "OPTIONS_SCHEMA", "call", "code_of", "register"]
@@ -110,11 +110,13 @@ def _loop_backward(
     inputs: list[Tensor], tape: list[Tensor], gradients: list[Tensor], key: str, *options: Any
 ) -> list[Tensor]:
     """Gradients of all inputs, then of the first states."""
-    wanted = [True] * len(inputs)
-    found, firsts = code_of(key).backward(inputs, tape, gradients, Sequences(*options), wanted)
-    pairs = zip(inputs, found, strict=True)
-    every = [*(torch.zeros_like(t) if g is None else g for t, g in pairs), *firsts]
-    return _apart(every, [*inputs, *tape, *gradients])
+    code = code_of(key)
+    firsts = gradients[1 : len(code.graph.states) + 1]
+    every = (*inputs, *firsts)
+    found = code.backward(inputs, tape, gradients, Sequences(*options), [True] * len(every))
+    pairs = zip(every, found, strict=True)
+    filled = [torch.zeros_like(t) if g is None else g for t, g in pairs]
+    return _apart(filled, [*inputs, *tape, *gradients])
 
 
 def _fake_loop_backward(

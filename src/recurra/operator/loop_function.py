@@ -1,6 +1,4 @@
-"""Compiled loops in plain eager code: an autograd function, and the choice between it and the
-operators.
-"""
+"""Compiled loops in plain eager code, by an autograd function; and by the operators."""
 
 from __future__ import annotations
 
@@ -11,16 +9,16 @@ import torch
 from torch import Tensor
 
 from recurra.engines.base import LoopCode, Sequences, States
+from recurra.engines.recorded import are_recorded, gradients_of
 from recurra.engines.torch_layout import Parameters
-from recurra.engines.torch_modes import are_recorded, gradients_of, is_traced
 from recurra.operator import library
 from recurra.ragged import padded
 
-__all__ = ["OperatorLoop"]
+__all__ = ["EagerLoop", "OperatorLoop"]
 
 
-class OperatorLoop:
-    """A loop's code as torch knows it."""
+class EagerLoop:
+    """A loop's code in plain eager code."""
 
     def __init__(self, code: LoopCode) -> None:
         self.code = code
@@ -31,11 +29,26 @@ class OperatorLoop:
     ) -> tuple[Tensor, States]:
         """All steps of x (T, B, I): outputs (T, B, size), and last states or those of each step."""
         inputs = self.code.arguments(x, params, sequences)
-        y, last, others = _run(self.code, inputs, states, sequences)
+        y, last, others = self._run(inputs, states, sequences)
         if not sequences.every:
             return y, last
         active = sequences.active(y.device) if sequences.is_packed else None
         return y, (y if active is None else padded(y, active), *others)
+
+    def _run(
+        self, inputs: Sequence[Tensor], states: Sequence[Tensor], sequences: Sequences
+    ) -> tuple[Tensor, States, States]:
+        """Outputs, last states, and the other states after each step where all are wanted."""
+        tensors, few = (*inputs, *states), len(states)
+        if torch.is_grad_enabled():
+            for tensor in tensors:
+                if tensor.requires_grad:
+                    y, *rest = LoopFunction.apply(  # type: ignore[no-untyped-call]
+                        self.code, sequences, len(inputs), *tensors
+                    )
+                    return y, tuple(rest[:few]), tuple(rest[few:])
+        run = self.code.forward(inputs, states, sequences, keep=False)
+        return run.outputs, run.last, run.others
 
     def step(self, x: Tensor, states: Sequence[Tensor], params: Parameters) -> States:
         """One step: x (..., I), states (..., size) to the new states."""
@@ -43,26 +56,31 @@ class OperatorLoop:
         _, last = self.sequence(x.reshape(1, -1, x.shape[-1]), rows, params, Sequences(1))
         return tuple(n.view(*s.shape[:-1], -1) for n, s in zip(last, states, strict=True))
 
+    def stack(
+        self,
+        x: Tensor,
+        states: Sequence[Tensor],
+        params: Sequence[Parameters],
+        sequences: Sequences,
+        directions: int,
+    ) -> tuple[Tensor, States] | None:
+        """One layer in one direction; several run one after another."""
+        if len(params) > 1 or sequences.every or sequences.lengths is not None:
+            return None
+        return self.sequence(x, states, params[0], sequences)
+
+
+class OperatorLoop(EagerLoop):
+    """A loop's code as whoever traces sees it: operators."""
+
+    def _run(
+        self, inputs: Sequence[Tensor], states: Sequence[Tensor], sequences: Sequences
+    ) -> tuple[Tensor, States, States]:
+        keep = torch.is_grad_enabled() and any(t.requires_grad for t in (*inputs, *states))
+        return library.call(self.code, inputs, states, sequences, keep=keep)
+
     def stack(self, *_: object) -> None:
         """Layers and directions are run one after another."""
-
-
-def _run(
-    code: LoopCode, inputs: Sequence[Tensor], states: Sequence[Tensor], sequences: Sequences
-) -> tuple[Tensor, States, States]:
-    """Outputs, last states, and the other states after each step where all are wanted."""
-    tensors = (*inputs, *states)
-    keep = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    if is_traced(tensors):
-        return library.call(code, inputs, states, sequences, keep=keep)
-    if not keep:
-        run = code.forward(inputs, states, sequences, keep=False)
-        return run.outputs, run.last, run.others
-    few = len(states)
-    y, *rest = LoopFunction.apply(  # type: ignore[no-untyped-call]
-        code, sequences, len(inputs), *tensors
-    )
-    return y, tuple(rest[:few]), tuple(rest[few:])
 
 
 class LoopFunction(torch.autograd.Function):
@@ -77,27 +95,26 @@ class LoopFunction(torch.autograd.Function):
         ctx.code, ctx.sequences, ctx.count, ctx.order = code, sequences, count, run.order
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*tensors, *run.tape)
-        results = (run.outputs, *run.last, *run.others)
-        ctx.shapes = [(t.shape, t.dtype) for t in results]
-        return results
+        return run.outputs, *run.last, *run.others
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
         """Gradients of inputs and first states."""
         code, sequences, count = ctx.code, ctx.sequences, ctx.count
-        few = len(code.graph.states)
         # Read once: each reading unpacks again, and a checkpoint computes again.
         every = ctx.saved_tensors
-        tensors, tape = every[: count + few], every[count + few :]
-        given = [
-            torch.zeros(shape, dtype=dtype) if g is None else g
-            for (shape, dtype), g in zip(ctx.shapes, gradients, strict=True)
-        ]
-        if are_recorded(given):
-            found = gradients_of(
-                lambda t: code.recorded(t[:count], t[count:], sequences), tensors, given
+        many = count + len(code.graph.states)
+        if are_recorded(gradients):
+            parts = gradients_of(
+                lambda t: code.recorded(t[:count], t[count:], sequences), every[:many], gradients
             )
-            return None, None, None, *found
-        wanted = ctx.needs_input_grad[3 : 3 + count]
-        parts, firsts = code.backward(tensors[:count], tape, given, sequences, wanted, ctx.order)
-        return None, None, None, *parts, *firsts
+            return None, None, None, *parts
+        wanted = ctx.needs_input_grad[3:]
+        found: list[Tensor | None] = code.backward(
+            every[:count], every[many:], gradients, sequences, wanted, ctx.order
+        )
+        for index in range(count, many):
+            first = found[index]
+            if first is not None:
+                found[index] = first.view(every[index].shape)
+        return None, None, None, *found

@@ -40,7 +40,7 @@ class _CpuEngine:
         """Nothing to remark."""
         return ""
 
-    def compile(self, graph: Graph, operator: Operator) -> CompiledLoop:
+    def compile(self, graph: Graph, operator: Operator, *, is_traced: bool) -> CompiledLoop:
         """The cell's loops, compiled for sizes as they come."""
         key = f"{graph.cell}-{graph.digest()}"
         if key not in self._loops:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from recurra import settings
 from recurra.cells import Cell, load
 from recurra.nn.execute import (
     Kernel,
@@ -132,7 +133,7 @@ class Recurrent(nn.Module):
             weight_drop=weight_drop,
             zoneout=zoneout,
         )
-        self._engine = engine
+        self._engine = engine or settings.default_engine()
         self._make_plans()
         self._make_parameters(device, dtype)
         self.reset_parameters()

@@ -4,6 +4,7 @@ They are plain modules, not subclasses of torch's, so that torch.compile and qua
 like any other. A wrong argument raises torch's own error, with its type and text.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from recurra.cells import Cell
+from recurra import settings
+from recurra.cells import GRU as GRUEquations
+from recurra.cells import LSTM as LSTMEquations
+from recurra.cells import RNN as RNNEquations
+from recurra.cells import Cell, ProjectedLSTM
 from recurra.nn.execute import (
     Kernel,
     Sequences,
@@ -38,10 +43,21 @@ from recurra.nn.layers.arguments import (
 )
 from recurra.nn.observe.trace import Trace, trace_layers
 
-__all__ = ["RNNBase"]
+__all__ = ["CELLS_OF_MODES", "RNNBase"]
 
 
-_GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
+CELLS_OF_MODES: dict[str, tuple[Cell, int]] = {
+    "LSTM": (LSTMEquations(), 4),
+    "GRU": (GRUEquations(), 3),
+    "RNN_TANH": (RNNEquations(), 1),
+    "RNN_RELU": (RNNEquations(nonlinearity="relu"), 1),
+}
+"""The equations of torch's modes, and their gates."""
+
+_projected = functools.cache(ProjectedLSTM)
+
+
+_MESSAGES = ("Expected hidden[0] size {}, got {}", "Expected hidden[1] size {}, got {}")
 
 
 class RNNBase(nn.Module):
@@ -70,7 +86,7 @@ class RNNBase(nn.Module):
         check_dropout(dropout, num_layers, callers=2)
         check_flags(bias=bias, batch_first=batch_first)
         check_sizes(input_size, hidden_size, num_layers, proj_size)
-        if mode not in _GATES:
+        if mode not in CELLS_OF_MODES:
             raise ValueError("Unrecognized RNN mode: " + mode)
         self.mode = mode
         self.input_size = input_size
@@ -82,7 +98,9 @@ class RNNBase(nn.Module):
         self.bidirectional = bidirectional
         self.proj_size = proj_size
         self.bptt_clip = bptt_clip
-        self._engine = engine
+        self._engine = engine or settings.default_engine()
+        output_size = proj_size or hidden_size
+        self._state_sizes = (output_size, hidden_size) if mode == "LSTM" else (output_size,)
         self._all_weights: list[list[str]] = []
         for layer in range(num_layers):
             for direction in range(self._directions):
@@ -96,11 +114,11 @@ class RNNBase(nn.Module):
         device: torch.device | str | None,
         dtype: torch.dtype | None,
     ) -> None:
-        rows = _GATES[self.mode] * self.hidden_size
-        below = self.input_size if layer == 0 else self._output_size * self._directions
+        rows = CELLS_OF_MODES[self.mode][1] * self.hidden_size
+        below = self.input_size if layer == 0 else self._state_sizes[0] * self._directions
         shapes: dict[str, tuple[int, ...]] = {
             "weight_ih": (rows, below),
-            "weight_hh": (rows, self._output_size),
+            "weight_hh": (rows, self._state_sizes[0]),
         }
         if self.bias:
             shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
@@ -117,13 +135,11 @@ class RNNBase(nn.Module):
         return 2 if self.bidirectional else 1
 
     @property
-    def _output_size(self) -> int:
-        return self.proj_size or self.hidden_size
-
-    @property
     def cell(self) -> Cell:
         """The equations of this layer."""
-        raise NotImplementedError
+        return (
+            _projected(proj_size=self.proj_size) if self.proj_size else CELLS_OF_MODES[self.mode][0]
+        )
 
     @property
     def _kernel(self) -> Kernel | TracedLoop:
@@ -161,13 +177,14 @@ class RNNBase(nn.Module):
         expected = 2 if batch_sizes is not None else 3
         if input.dim() != expected:
             raise RuntimeError(f"input must have {expected} dimensions, got {input.dim()}")
-        check_input_size(input, self.input_size)
+        if input.size(-1) != self.input_size:
+            check_input_size(input, self.input_size)
 
     def get_expected_hidden_size(
         self, input: Tensor, batch_sizes: Tensor | None
     ) -> tuple[int, int, int]:
         """The shape (L*D, B, size) that h must have for this input."""
-        return self._state_shape(input, batch_sizes, self._output_size)
+        return self._state_shape(input, batch_sizes, self._state_sizes[0])
 
     def _state_shape(
         self, input: Tensor, batch_sizes: Tensor | None, size: int
@@ -191,31 +208,37 @@ class RNNBase(nn.Module):
     def check_forward_args(self, input: Tensor, hidden: Any, batch_sizes: Tensor | None) -> None:
         """Raise torch's own errors for an input and states that don't fit."""
         self.check_input(input, batch_sizes)
-        self.check_hidden_size(hidden, self.get_expected_hidden_size(input, batch_sizes))
+        sizes = self._state_sizes
+        rows, batch, _ = self._state_shape(input, batch_sizes, 0)
+        if len(sizes) == 1:
+            self.check_hidden_size(hidden, (rows, batch, sizes[0]))
+            return
+        for state, size, message in zip(hidden, sizes, _MESSAGES, strict=False):
+            if state.size() != (rows, batch, size):
+                self.check_hidden_size(state, (rows, batch, size), message)
 
     def permute_hidden(self, hx: Any, permutation: Tensor | None) -> Any:
         """The states with the rows of their batch in another order."""
         return hx if permutation is None else hx.index_select(1, permutation)
 
-    def _zeros(self, input: Tensor, batch: int) -> Any:
+    def _zeros(self, input: Tensor, batch: int) -> tuple[Tensor, ...]:
+        """First states, one tensor for all of a size: nothing writes into them."""
         rows = self.num_layers * self._directions
-        return input.new_zeros(rows, batch, self._output_size)
+        sizes = self._state_sizes
+        zeros = input.new_zeros(rows, batch, sizes[0])
+        if len(sizes) == 1:
+            return (zeros,)
+        return zeros, zeros if sizes[0] == sizes[1] else input.new_zeros(rows, batch, sizes[1])
 
-    def _unbatched_states(self, hx: Any, is_batched: bool) -> Any:
-        """Check the rank of states; those of an unbatched input get a batch of one."""
-        rank = 3 if is_batched else 2
-        if hx.dim() != rank:
-            kind = "batched 3-D" if is_batched else "unbatched 2-D"
-            raise RuntimeError(
-                f"For {kind} input, hx should also be {rank}-D but got {hx.dim()}-D tensor"
-            )
-        return hx if is_batched else hx.unsqueeze(1)
+    def _rank_error(self, hidden: Any, kind: str, rank: int) -> str:
+        """torch's text for states of another rank than the input's."""
+        return f"For {kind} input, hx should also be {rank}-D but got {hidden.dim()}-D tensor"
 
-    def _as_states(self, hx: Any) -> tuple[Tensor, ...]:
-        return (hx,)
+    def _as_states(self, hidden: Any) -> tuple[Tensor, ...]:
+        return (hidden,) if len(self._state_sizes) == 1 else (hidden[0], hidden[1])
 
     def _from_states(self, states: Sequence[Tensor]) -> Any:
-        return states[0]
+        return states[0] if len(self._state_sizes) == 1 else (states[0], states[1])
 
     def forward(
         self,
@@ -245,13 +268,18 @@ class RNNBase(nn.Module):
         is_batched = input.dim() == 3
         batch_dim = 0 if self.batch_first else 1
         x = input if is_batched else input.unsqueeze(batch_dim)
-        hx = (
-            self._zeros(x, x.size(batch_dim))
-            if hx is None
-            else self._unbatched_states(hx, is_batched)
-        )
+        if hx is None:
+            states = self._zeros(x, x.size(batch_dim))
+        else:
+            states = self._as_states(hx)
+            for state in states:
+                if state.dim() != input.dim():
+                    kind = "batched 3-D" if is_batched else "unbatched 2-D"
+                    raise RuntimeError(self._rank_error(hx, kind, input.dim()))
+            if not is_batched:
+                states = tuple(s.unsqueeze(1) for s in states)
         weights = self._checked_weights(x)
-        self.check_forward_args(x, hx, None)
+        self.check_forward_args(x, self._from_states(states), None)
         x = x.transpose(0, 1) if self.batch_first else x
         steps, batch = x.size(0), x.size(1)
         if lengths is not None:
@@ -261,7 +289,7 @@ class RNNBase(nn.Module):
         sequences = Sequences(
             steps, lengths=lengths, resets=resets, bptt_clip=self.bptt_clip, every=every
         )
-        y, after = self._run(weights, x, hx, sequences)
+        y, after = self._run(weights, x, states, sequences)
         if not is_batched:
             return y.squeeze(1), self._from_states([s.squeeze(-2) for s in after])
         if self.batch_first:
@@ -288,14 +316,14 @@ class RNNBase(nn.Module):
         every: bool,
     ) -> tuple[PackedSequence, Any]:
         if hx is None:
-            hx = self._zeros(packed.data, int(packed.batch_sizes[0]))
+            states = self._zeros(packed.data, int(packed.batch_sizes[0]))
         else:
-            hx = self.permute_hidden(hx, packed.sorted_indices)
+            states = self._as_states(self.permute_hidden(hx, packed.sorted_indices))
         weights = self._checked_weights(packed.data)
-        self.check_forward_args(packed.data, hx, packed.batch_sizes)
+        self.check_forward_args(packed.data, self._from_states(states), packed.batch_sizes)
         sequences = unpack(packed, lengths, resets, self.batch_first)
         sequences = sequences._replace(bptt_clip=self.bptt_clip, every=every)
-        y, after = self._run(weights, packed.data, hx, sequences)
+        y, after = self._run(weights, packed.data, states, sequences)
         if not every:
             final = self.permute_hidden(self._from_states(after), packed.unsorted_indices)
             return pack_like(packed, y), final
@@ -310,19 +338,29 @@ class RNNBase(nn.Module):
 
     def _checked_weights(self, input: Tensor) -> list[list[Tensor]]:
         """The parameters, read once a run: each access computes parametrised ones again."""
-        weights = self.all_weights
-        check_dtype(input, weights[0][0])
+        own = self._parameters
+        weights: list[list[Any]] = [
+            [own[name] if name in own else getattr(self, name) for name in names]
+            for names in self._all_weights
+        ]
+        if input.dtype != weights[0][0].dtype:
+            check_dtype(input, weights[0][0])
         return weights
 
     def _run(
-        self, weights: list[list[Tensor]], x: Tensor, hx: Any, sequences: Sequences
+        self,
+        weights: list[list[Tensor]],
+        x: Tensor,
+        states: tuple[Tensor, ...],
+        sequences: Sequences,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        check_steps(x)
+        if x.size(0) == 0:
+            check_steps(x)
         return run_layers(
             self._kernel,
             [self._stored(each) for each in weights],
             x,
-            self._as_states(hx),
+            states,
             sequences,
             directions=self._directions,
             dropout=dropout_between(self.num_layers, self.dropout, self.training),

@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from recurra.cells import GRU as GRUEquations
-from recurra.cells import LSTM as LSTMEquations
-from recurra.cells import RNN as RNNEquations
+from recurra import settings
 from recurra.cells import Cell
 from recurra.nn.execute import Kernel, TorchParameters, TracedLoop, engine_of, kernel
+from recurra.nn.layers.rnn_base import CELLS_OF_MODES
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
+
+
+_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 class RNNCellBase(nn.Module):
@@ -39,7 +42,7 @@ class RNNCellBase(nn.Module):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
-        self._engine = engine
+        self._engine = engine or settings.default_engine()
         rows = num_chunks * hidden_size
         shapes = {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size)}
         for name, shape in shapes.items():
@@ -53,7 +56,7 @@ class RNNCellBase(nn.Module):
     @property
     def cell(self) -> Cell:
         """The equations of this module."""
-        raise NotImplementedError
+        return CELLS_OF_MODES[self.mode][0]
 
     @property
     def _kernel(self) -> Kernel | TracedLoop:
@@ -71,9 +74,13 @@ class RNNCellBase(nn.Module):
             nn.init.uniform_(weight, -bound, bound)
 
     def _step(self, input: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        self._check(input, states)
-        weights = TorchParameters(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
-        return self._kernel.step(input, states, weights)
+        expected = input.size(0), self.hidden_size
+        for state in states:
+            if state.shape != expected or input.size(1) != self.input_size:
+                self._check(input, states)
+        own = self._parameters
+        weights: list[Any] = [own[n] if n in own else getattr(self, n) for n in _WEIGHTS]
+        return self._kernel.step(input, states, TorchParameters(*weights))
 
     def _check(self, input: Tensor, states: Sequence[Tensor]) -> None:
         if input.size(1) != self.input_size:
@@ -156,9 +163,9 @@ class RNNCell(RNNCellBase):
     @property
     def cell(self) -> Cell:
         """The equations of this module."""
-        if self.nonlinearity not in ("tanh", "relu"):
+        if self.mode not in CELLS_OF_MODES:
             raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
-        return RNNEquations(nonlinearity=self.nonlinearity)
+        return CELLS_OF_MODES[self.mode][0]
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """One step: the new h. Without `hx` the state is zeros."""
@@ -189,11 +196,6 @@ class LSTMCell(RNNCellBase):
         engine: str | None = None,
     ) -> None:
         super().__init__(input_size, hidden_size, bias, 4, device, dtype, engine=engine)
-
-    @property
-    def cell(self) -> Cell:
-        """The equations of this module."""
-        return LSTMEquations()
 
     def forward(
         self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
@@ -238,11 +240,6 @@ class GRUCell(RNNCellBase):
         engine: str | None = None,
     ) -> None:
         super().__init__(input_size, hidden_size, bias, 3, device, dtype, engine=engine)
-
-    @property
-    def cell(self) -> Cell:
-        """The equations of this module."""
-        return GRUEquations()
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """One step: the new h. Without `hx` the state is zeros."""

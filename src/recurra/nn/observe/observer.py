@@ -1,6 +1,6 @@
 """Lets an observer intercept each layer's kernel call, within a context.
 
-`nn.execute` asks for `current_observer()`; no other part of a layer knows of observers. Modules
+`nn.execute` asks for the `CURRENT` one; no other part of a layer knows of observers. Modules
 report their names while they run inside `reporting_names`.
 """
 
@@ -12,7 +12,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -21,7 +20,7 @@ from recurra.nn.states import States
 if TYPE_CHECKING:
     from recurra.nn.execute import Kernel, Parameters, Sequences
 
-__all__ = ["Observer", "current_observer", "observing", "reporting_names"]
+__all__ = ["CURRENT", "Observer", "observing", "reporting_names"]
 
 
 @dataclass(eq=False)
@@ -50,22 +49,18 @@ class Observer:
         return f"{name} (call {calls + 1})" if calls else name
 
 
-_current: ContextVar[Observer | None] = ContextVar("recurra observer", default=None)
+CURRENT: ContextVar[Observer | None] = ContextVar("recurra observer", default=None)
+"""The observer of this context; torch.compile doesn't see it."""
 
 
 @contextlib.contextmanager
 def observing(observer: Observer) -> Iterator[None]:
     """Let an observer intercept every recurrent layer that runs in this context."""
-    token = _current.set(observer)
+    token = CURRENT.set(observer)
     try:
         yield
     finally:
-        _current.reset(token)
-
-
-def current_observer() -> Observer | None:
-    """The observer of this context; None if there is none, and under torch.compile."""
-    return None if torch.compiler.is_dynamo_compiling() else _current.get()
+        CURRENT.reset(token)
 
 
 @contextlib.contextmanager

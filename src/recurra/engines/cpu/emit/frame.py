@@ -21,6 +21,7 @@ __all__ = [
     "loop",
     "shares",
     "smaller",
+    "whole",
     "word",
 ]
 
@@ -28,6 +29,7 @@ WORDS = (
     "thread_number",
     "team_size",
     "give_way",
+    "barrier",
     "arrived",
     "steps",
     "first",
@@ -44,7 +46,8 @@ WORDS = (
 )
 """The words before the buffers (pointer, step stride, row stride, thread stride) and the panels.
 
-`thread_number`, `team_size` and `give_way` are functions, `arrived` counts the threads at barriers.
+`thread_number`, `team_size`, `give_way` and `barrier` are functions; `arrived` counts the threads
+at the code's own barriers.
 Ragged code reads, for each step, where its rows begin (`offsets`), where the states before it do
 (`previous_offsets`) and how many rows it has (`counts`); marked code reads a byte for each row of
 each step.
@@ -226,6 +229,32 @@ define void @{name}(ptr %args) {{
   %n32 = call i32 %size()
   %n = sext i32 %n32 to i64
   call void @{name}.share(ptr %args, i64 %id, i64 %n, i64 0, i64 1)
+  ret void
+}}
+"""
+
+
+def whole(name: str, *, first: str | None = None) -> str:
+    """`@NAME.team(args)`, for every thread of a team, and `@NAME.alone(args)`, for one: all of it.
+
+    `@FIRST` and `@FIRST.share` come before `@NAME` and `@NAME.share`.
+    """
+    alone = "ptr %args, i64 0, i64 1, i64 0, i64 1"
+    team = single = ""
+    if first is not None:
+        team = f"""  call void @{first}(ptr %args)
+  %place = getelementptr i64, ptr %args, i64 {WORDS.index("barrier")}
+  %wait = load ptr, ptr %place
+  call void %wait()
+"""
+        single = f"  call void @{first}.share({alone})\n"
+    return f"""
+define void @{name}.team(ptr %args) {{
+{team}  call void @{name}(ptr %args)
+  ret void
+}}
+define void @{name}.alone(ptr %args) {{
+{single}  call void @{name}.share({alone})
   ret void
 }}
 """

@@ -30,6 +30,7 @@ from recurra.engines.cpu.emit.frame import (
     loop,
     shares,
     smaller,
+    whole,
     word,
 )
 from recurra.engines.cpu.emit.llvm_text import WIDE
@@ -41,10 +42,11 @@ __all__ = ["emit"]
 
 
 def emit(plan: LoopPlan, name: str) -> str:
-    """The module's text, with the functions `@NAME(args)`, `@NAME.share` and `@NAME.pack`.
+    """The module's text, with the functions `@NAME.team(args)`, `@NAME.alone`, and their parts.
 
     `@NAME.share(args, share, shares, column part, column parts)` does one share of the rows or of
-    the columns; `@NAME` is called on every thread of a team, and does its shares.
+    the columns, `@NAME.pack.share` of the packed panels before that. `@NAME.team` is called on
+    every thread of a team, and does its shares of both; `@NAME.alone` does all of both.
     """
     frame = Frame.begin(plan)
     t = frame.text
@@ -66,11 +68,12 @@ def emit(plan: LoopPlan, name: str) -> str:
         for index, tile in enumerate(plan.tiles)
         if tile.statistics
     )
+    first = f"{name}.pack" if plan.modes.packed and plan.panels else None
     zeros = f"@zeros = internal constant {t.vector} zeroinitializer, align 64\n"
     return (
         f"{maths.declarations(plan.element, plan.lanes)}{zeros}{functions}{rest}"
         f"define void @{name}.share({SIGNATURE}) #0 {{\nentry:\n{body}\n  ret void\n}}\n"
-        f"{shares(name)}{packing(plan, name)}"
+        f"{shares(name)}{packing(plan, name)}{whole(name, first=first)}"
         f"attributes #0 = {{ {WIDE} }}\nattributes #1 = {{ noinline {WIDE} }}\n"
     )
 

@@ -20,7 +20,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from recurra.engines.cpu.emit.frame import SIGNATURE, choose, each_thread, loop, smaller, word
+from recurra.engines.cpu.emit.frame import (
+    SIGNATURE,
+    choose,
+    each_thread,
+    loop,
+    smaller,
+    whole,
+    word,
+)
 from recurra.engines.cpu.emit.llvm_text import WIDE, FunctionText
 from recurra.engines.cpu.emit.maths import declarations
 from recurra.engines.cpu.plan.target import Target
@@ -74,12 +82,12 @@ def shape_for(element: str, target: Target) -> GradientTiling:
 
 
 def emit_gradient(shape: GradientTiling) -> str:
-    """The module's text, with `@gradient(args)` and `@gradient.share`."""
+    """The module's text, with `@gradient.team(args)`, `@gradient.alone` and `@gradient.share`."""
     body = "\n".join(_Emitter(shape).body())
     return (
         f"{declarations(shape.element, shape.lanes)}"
         f"define void @gradient.share({SIGNATURE}) {WIDE} {{\n"
-        f"entry:\n{body}\n  ret void\n}}\n{each_thread('gradient')}"
+        f"entry:\n{body}\n  ret void\n}}\n{each_thread('gradient')}{whole('gradient')}"
     )
 
 

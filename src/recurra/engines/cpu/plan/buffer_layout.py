@@ -199,7 +199,7 @@ def backward_layout(
     if single or modes.marked:
         slot += count
     for name, strides_of_seed in zip(loop.states, seed_strides, strict=True):
-        views[f"seed:{name}"] = make.given(slot, strides_of_seed[:-1])
+        views[f"seed:{name}"] = make.given(slot, strides_of_seed)
         slot += 1
     for i, (name, size) in enumerate(zip(loop.states, loop.state_sizes, strict=True)):
         view = View(slot + i, 0, 0, size.value(make.sizes))

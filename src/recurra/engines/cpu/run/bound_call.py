@@ -10,11 +10,11 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,20 +27,33 @@ from recurra.engines.cpu.jit.llvm import cached_addresses, host
 from recurra.engines.cpu.plan.buffer_layout import View
 from recurra.engines.cpu.plan.tiling import LoopPlan, Tile, WeightPanel
 
-__all__ = ["Bound", "CallSteps", "Code", "RaggedSteps", "has_teams", "run_code", "thread_functions"]
+__all__ = [
+    "Bound",
+    "CallSteps",
+    "Code",
+    "MachineCode",
+    "RaggedSteps",
+    "give",
+    "has_teams",
+    "run_code",
+    "take",
+    "thread_functions",
+]
 
 _SECOND_CACHE = 512 * 1024
 _LEAST_WORK = 200_000  # multiply-adds a step for which threads wait for one another
 _LEAST_ALONE = 1_000_000  # those for which they are woken, where there are hardly any steps
 _LINE = 16  # elements to which packed panels are aligned
 
+_ALONE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_SHARE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 4)
+_WORD = 8  # bytes of an argument
 _STEPS, _FIRST, _ARRIVED = (WORDS.index(w) for w in ("steps", "first", "arrived"))
 _RAGGED = [WORDS.index(w) for w in ("offsets", "previous_offsets", "counts")]
 _MARKS = WORDS.index("marks")
 
 
-@dataclass(frozen=True)
-class RaggedSteps:
+class RaggedSteps(NamedTuple):
     """Rows sorted by length, their steps packed: where each step's rows begin, and how many.
 
     `previous_offsets` tells where the states before each step lie. All int64, (T,).
@@ -51,33 +64,41 @@ class RaggedSteps:
     counts: Tensor
 
 
-@dataclass(frozen=True)
-class CallSteps:
+class CallSteps(NamedTuple):
     """The steps of a call, and its rows. `marks`, a byte a row of each step, begins segments."""
 
-    count: int
+    number: int
     batch: int
     reverse: bool = False
     ragged: RaggedSteps | None = None
     marks: Tensor | None = None
 
 
+class MachineCode:
+    """Emitted functions: all the work on a team's threads, or on one; shares of it, in phases."""
+
+    team: int
+    alone: Callable[[int], None]
+    phases: list[Callable[..., None]]
+
+    def __init__(self, team: int, alone: int, *phases: int) -> None:
+        self.team, self.alone = team, _ALONE(alone)
+        self.phases = [_SHARE(p) for p in phases]
+
+
 class Code:
     """A plan compiled."""
 
     plan: LoopPlan
-    team: int
-    share: int
-    pack: int
-    pack_share: int
+    entry: MachineCode
     weights: int
     height: int
 
     def __init__(self, plan: LoopPlan) -> None:
         self.plan = plan
-        entries = ("loop", "loop.share", "loop.pack", "loop.pack.share")
-        found = cached_addresses(describe(plan), lambda: emit(plan, "loop"), entries, host())
-        self.team, self.share, self.pack, self.pack_share = found
+        names = ("loop.team", "loop.alone", "loop.pack.share", "loop.share")
+        entries = cached_addresses(describe(plan), lambda: emit(plan, "loop"), names, host())
+        self.entry = MachineCode(*entries)
         self.weights = sum(t.columns * p.operand.depth * len(p.matrices) for t, p in plan.panels)
         self.height = max((p.height for _, p in plan.panels), default=1)
 
@@ -85,17 +106,20 @@ class Code:
 class Bound:
     """Code with all that stays the same from call to call: strides, offsets, shares.
 
-    Buffers are views of a call's tensors by name, matrices are loop inputs, the first tensors
-    of a call. `available` threads share the work.
+    Buffers are views of a call's memory by name, matrices are loop inputs, the first blocks of a
+    call's memory. `available` threads share the work.
     """
 
-    code: Code
+    plan: LoopPlan
+    entry: MachineCode
     batch: int
     reverse: bool
+    by_columns: bool
     shares: int
     threads: int
+    room: int
     packed: list[tuple[int, int]]
-    template: ctypes.Array[ctypes.c_int64]
+    template: array[int]
 
     def __init__(
         self,
@@ -109,8 +133,10 @@ class Bound:
         reverse: bool,
     ) -> None:
         plan = code.plan
-        self.code, self.batch, self.reverse = code, batch, reverse
-        by_columns = available > 1 and has_teams() and _by_columns(code, batch, available)
+        self.plan, self.entry, self.batch, self.reverse = plan, code.entry, batch, reverse
+        self.by_columns = by_columns = (
+            available > 1 and has_teams() and _by_columns(code, batch, available)
+        )
         self.shares = 1 if by_columns else max(1, min(available, -(-batch // code.height)))
         self.threads = available if by_columns else self.shares
         words = self._words(by_columns)
@@ -120,20 +146,17 @@ class Bound:
             self.pointers.append((len(words), view.slot, view.offset * element_size))
             words += (0, view.step, view.row, view.thread)
         self.packed = self._lay_out_panels(words, widths, element_size)
-        self.template = (ctypes.c_int64 * len(words))(*words)
+        self.template = array("q", [*words, 0])  # the last counts arrivals at barriers
 
     def _words(self, by_columns: bool) -> list[int]:
-        number, size, give_way = thread_functions()
         words = dict.fromkeys(WORDS, 0) | {
-            "thread_number": number,
-            "team_size": size,
-            "give_way": give_way,
+            **thread_functions(),
             "direction": -1 if self.reverse else 1,
             "shares": self.shares,
             "rows_each": -(-self.batch // self.shares),
             "batch": self.batch,
             "by_columns": int(by_columns),
-            "mark_step": 1 if self.code.plan.modes.ragged else self.batch,
+            "mark_step": 1 if self.plan.modes.ragged else self.batch,
         }
         return [words[name] for name in WORDS]
 
@@ -141,7 +164,7 @@ class Bound:
         self, words: list[int], widths: Mapping[int, int], element_size: int
     ) -> list[tuple[int, int]]:
         """Words for panels and their sources; (word, byte) of packed ones, and the end of all."""
-        plan, packed, end = self.code.plan, [], 0
+        plan, packed, end = self.plan, [], 0
         if plan.modes.packed:
             for tile, panel in plan.panels:
                 packed.append((len(words), end * element_size))
@@ -152,35 +175,60 @@ class Bound:
                 offset = matrix.row * widths[matrix.outer] * element_size
                 self.pointers.append((len(words), matrix.outer, offset))
                 words.append(0)
-        self.room = end
+        self.room = end * element_size
         return packed
 
-    def __call__(self, tensors: Sequence[Tensor | None], steps: CallSteps) -> None:
-        """Run all steps."""
-        if steps.batch == 0 or steps.count == 0:
+    def __call__(self, addresses: Sequence[int], steps: CallSteps) -> None:
+        """Run all steps; `addresses` are those of the memory that the views lie in."""
+        if steps.batch == 0 or steps.number == 0:
             return
-        args = type(self.template).from_buffer_copy(self.template)
-        args[_STEPS] = steps.count
-        args[_FIRST] = steps.count - 1 if self.reverse else 0
-        arrived = ctypes.c_int64(0)
-        args[_ARRIVED] = ctypes.addressof(arrived)
+        args = self.template[:]
+        pointer = args.buffer_info()[0]
+        args[_STEPS] = steps.number
+        if self.reverse:
+            args[_FIRST] = steps.number - 1
+        if self.by_columns:
+            args[_ARRIVED] = pointer + _WORD * (len(args) - 1)
         if steps.ragged is not None:
-            ragged = (steps.ragged.offsets, steps.ragged.previous_offsets, steps.ragged.counts)
-            for word, tensor in zip(_RAGGED, ragged, strict=True):
-                args[word] = tensor.data_ptr()
+            for index, tensor in zip(_RAGGED, steps.ragged, strict=True):
+                args[index] = tensor.data_ptr()
         if steps.marks is not None:
             args[_MARKS] = steps.marks.data_ptr()
-        for word, slot, offset in self.pointers:
-            args[word] = tensors[slot].data_ptr() + offset  # type: ignore[union-attr]
-        code = self.code
-        if self.packed:
-            like = next(t for t in tensors if t is not None)
-            packed = like.new_empty(self.room)
-            begin = packed.data_ptr()
-            for word, offset in self.packed:
-                args[word] = begin + offset
-            run_code(code.pack, code.pack_share, args, self.threads, self.threads)
-        run_code(code.team, code.share, args, self.shares, self.threads)
+        for index, slot, offset in self.pointers:
+            args[index] = addresses[slot] + offset
+        if not self.packed:
+            run_code(self.entry, pointer, self.threads)
+            return
+        memory = take(self.room)
+        begin = memory.data_ptr()
+        for index, offset in self.packed:
+            args[index] = begin + offset
+        run_code(self.entry, pointer, self.threads)
+        give(memory)
+
+
+def take(size: int) -> Tensor:
+    """Memory of at least so many bytes, for the time of a call; `give` keeps it for the next."""
+    try:
+        # Off the list meanwhile: another thread, or a call within this one, takes another.
+        memory = _FREE.pop()
+    except IndexError:
+        memory = _NOTHING
+    if memory.nbytes < size:
+        memory = torch.empty(size, dtype=torch.uint8, device="cpu")
+    return memory
+
+
+def give(memory: Tensor) -> None:
+    """Keep memory that is free again, unless it is large, or there is enough of it."""
+    if memory.nbytes <= _MOST_KEPT and len(_FREE) < _MOST_BLOCKS:
+        _FREE.append(memory)
+
+
+_NOTHING = torch.empty(0, dtype=torch.uint8)
+_FREE: list[Tensor] = []
+_MOST_KEPT = 2**24  # bytes of one block
+_MOST_BLOCKS = 8
 
 
 def _by_columns(code: Code, batch: int, available: int) -> bool:
@@ -214,16 +262,17 @@ def has_teams() -> bool:
 
 
 @functools.cache
-def thread_functions() -> tuple[int, int, int]:
-    """Addresses: a thread's number, its team's size, and what gives the processor to another."""
-    library = _openmp()
-    if library is None:
-        return 0, 0, 0
-    names = ("omp_get_thread_num", "omp_get_num_threads")
-    found = [getattr(library, name) for name in names]
-    found.append(ctypes.CDLL(None).sched_yield if os.name == "posix" else None)
-    number, size, give_way = (ctypes.cast(f, ctypes.c_void_p).value or 0 for f in found)
-    return number, size, give_way
+def thread_functions() -> dict[str, int]:
+    """Addresses of functions that emitted code calls on threads, 0 without teams."""
+    names = ("thread_number", "team_size", "give_way", "barrier")
+    library, found = _openmp(), dict[str, Any].fromkeys(names)
+    if library is not None:
+        found["thread_number"] = library.omp_get_thread_num
+        found["team_size"] = library.omp_get_num_threads
+        found["barrier"] = library.GOMP_barrier
+        found["give_way"] = ctypes.CDLL(None).sched_yield if os.name == "posix" else None
+    pointers = {name: ctypes.cast(f or 0, ctypes.c_void_p) for name, f in found.items()}
+    return {name: pointer.value or 0 for name, pointer in pointers.items()}
 
 
 @functools.cache
@@ -235,26 +284,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has no threads of its parent
 
 
-_SHARE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 4)
-
-
-@functools.cache
-def _callable(address: int) -> Any:
-    return _SHARE(address)
-
-
-def run_code(team: int, share: int, args: Any, shares: int, threads: int) -> None:
-    """Run emitted code: `team` and `share` are addresses of its functions, `args` its words.
-
-    On one thread it does everything as one share; a pool's threads do a share each; a team's
-    threads see to it that all of them are done.
-    """
-    pointer = ctypes.addressof(args)
+def run_code(entry: MachineCode, args: int, threads: int) -> None:
+    """Run emitted code on so many threads; `args` is the address of its words."""
     if threads == 1:
-        _callable(share)(pointer, 0, 1, 0, 1)
+        entry.alone(args)
     elif has_teams():
-        _openmp().GOMP_parallel(team, pointer, threads, 0)
+        _openmp().GOMP_parallel(entry.team, args, threads, 0)
     else:
-        calls = [_pool().submit(_callable(share), pointer, i, shares, 0, 1) for i in range(shares)]
-        for call in calls:
-            call.result()
+        for share in entry.phases:
+            calls = [_pool().submit(share, args, i, threads, 0, 1) for i in range(threads)]
+            for call in calls:
+                call.result()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from ctypes import memmove, memset
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,24 +21,27 @@ from recurra.engines.cpu.plan.buffer_layout import (
 )
 from recurra.engines.cpu.plan.tiling import Modes, make_plan
 from recurra.engines.cpu.run import workspace
-from recurra.engines.cpu.run.bound_call import Bound, CallSteps, Code
-from recurra.engines.cpu.run.collect_gradients import GradientCollector
-from recurra.engines.cpu.run.products import ELEMENTS, Products
+from recurra.engines.cpu.run.bound_call import Bound, CallSteps, Code, give, take
+from recurra.engines.cpu.run.collect_gradients import BackwardRun, GradientPlan, row_stride
+from recurra.engines.cpu.run.products import ELEMENTS, OverRows, Products
 from recurra.ir import Loop
 from recurra.passes import Lowered
 
-__all__ = ["Compiled", "ForwardTape"]
+__all__ = ["Binding", "Compiled", "ForwardTape", "Gradients"]
 
 _PACKED_FROM = 4  # steps from which re-arranging the weights costs less than it saves
 _LEAST_OUTPUT = 2**24  # bytes from which outputs, too, lie in memory that is kept
 _MERGED_FROM = 8  # rows a thread from which large weights are better read in the loop than outside
 _LARGE = 32 * 1024  # weights that the loop reads at every step without losing time
+_MOST_BINDINGS = 256  # of one cell; then the oldest goes
+_MOST_SEEDS = 32  # of a binding: strides of gradients that come back
 
 Inputs = Sequence[Tensor | None]
+_Read = tuple[list[Tensor | None], list[int], list[Any]]
+"""Loop inputs as code reads them, their addresses, and all else of them that it depends on."""
 
 
-@dataclass(frozen=True)
-class ForwardTape:
+class ForwardTape(NamedTuple):
     """Values that a forward run keeps for the backward one; R rows in all its steps, N = B + R.
 
     `states` (N, size): plain, those before and after each step in the order of time; ragged, the
@@ -53,18 +56,52 @@ class ForwardTape:
     new_states: tuple[Tensor, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Forward:
+class Gradients(NamedTuple):
+    """What comes back to a run: to the states after each step, and to the last ones (B, size).
+
+    `strides` are the distances between steps and rows of (T, B, size), or between rows of (R, size)
+    `seeds`; 0 repeats what is there. None is zeros.
+    """
+
+    seeds: Sequence[Tensor]
+    strides: tuple[tuple[int, ...], ...]
+    last: Sequence[Tensor | None]
+
+
+class _Forward(NamedTuple):
+    """A forward run bound to sizes; `values` are computed before it: number, vector, product.
+
+    `saved` is the width of saved values, `temporary` are bytes. `copied` are vectors whose rows
+    those products can't read where they are.
+    """
+
+    bound: Bound
+    saved: int
+    temporary: int
+    in_place: tuple[bool, ...]
+    values: tuple[tuple[int, int, OverRows], ...]
+    copied: frozenset[int]
+
+
+class _Backward(NamedTuple):
+    """A backward run bound to sizes; `temporary` and, with adjoints, `scratch` are bytes."""
+
     bound: Bound
     layout: BufferLayout
-    in_place: tuple[bool, ...]
-    is_merged: bool
+    gradients: GradientPlan
+    temporary: int
+    scratch: int
 
 
-class _Binding(NamedTuple):
-    """Everything that a bound call depends on; the number of steps is not part of it."""
+class Binding:
+    """Everything that bound code depends on, and the code; the number of steps is not part of it.
+
+    `shapes` and `strides` (without the last) are those of loop inputs; of what is given with each
+    step the shape is that of one step and row.
+    """
 
     modes: Modes
+    arrangement: list[Any]
     single: bool
     reverse: bool
     batch: int
@@ -72,7 +109,33 @@ class _Binding(NamedTuple):
     dtype: torch.dtype
     shapes: TensorShapes
     strides: TensorShapes
-    state_sizes: tuple[int, ...]
+    widths: tuple[int, ...]
+    item: int
+    bytes: int
+    sizes: SizeValues
+
+    def __init__(
+        self, compiled: Compiled, read: _Read, states: Sequence[Tensor], steps: CallSteps
+    ) -> None:
+        inputs, _, self.arrangement = read
+        pairs = list(zip(compiled.loop.inputs, inputs, strict=True))
+        self.modes = Modes(
+            ragged=steps.ragged is not None,
+            marked=steps.marks is not None,
+            packed=steps.number >= _PACKED_FROM,
+        )
+        self.single, self.reverse, self.batch = _is_single(steps), steps.reverse, steps.batch
+        self.threads, self.dtype = torch.get_num_threads(), states[0].dtype
+        self.shapes = _shapes(compiled.loop, inputs)
+        self.strides = tuple(
+            t.stride()[:-1] if v.timed and t is not None else None for v, t in pairs
+        )
+        self.widths = tuple(s.shape[-1] for s in states)
+        self.item = self.dtype.itemsize
+        self.bytes = sum(self.batch * width * self.item for width in self.widths)
+        self.sizes = compiled.sizes(self.shapes, self.widths)
+        self.forward: dict[tuple[bool, bool], _Forward] = {}
+        self.backward: dict[tuple[object, ...], _Backward] = {}
 
 
 class Compiled:
@@ -82,106 +145,164 @@ class Compiled:
     loop: Loop
     states: tuple[str, ...]
     products: Products
+    given: tuple[int, ...]
 
     def __init__(self, lowered: Lowered) -> None:
         self.lowered = lowered
         self.loop = lowered.loops["forward"]
         self.states = self.loop.states
         self.products = Products(self.loop.inputs, lowered.affine)
+        values = {a.value for a in lowered.affine}
+        self.given = tuple(i for i in range(len(self.loop.inputs)) if i not in values)
+        self._given = [(i, self.loop.inputs[i].timed) for i in self.given]
+        self._count = len(self.loop.inputs)
         self._code = functools.cache(self._compile)
-        self._forward = functools.lru_cache(maxsize=256)(self._bind_forward)
-        self._backward = functools.lru_cache(maxsize=256)(self._bind_backward)
+        self._bindings: dict[tuple[object, ...], Binding] = {}
 
     def _compile(self, kind: str, sizes: SizeValues, element: str, modes: Modes) -> Code:
         loop, schedule = self.lowered.loops[kind], self.lowered.schedules[kind]
         return Code(make_plan(loop, schedule, dict(sizes), element, host(), modes))
 
+    def _read(self, given: Sequence[Tensor]) -> _Read:
+        """Given inputs as code reads them."""
+        inputs: list[Tensor | None] = [None] * self._count
+        addresses = [0] * self._count
+        arrangement: list[Any] = []
+        for (index, timed), tensor in zip(self._given, given, strict=True):
+            if timed:
+                if tensor.stride()[-1] != 1:
+                    tensor = tensor.contiguous()
+                arrangement.append((tensor.stride(), tensor.shape[-1]))
+            else:
+                tensor = tensor.contiguous()
+                arrangement.append(tensor.shape)
+            inputs[index] = tensor
+            addresses[index] = tensor.data_ptr()
+        return inputs, addresses, arrangement
+
+    def _find(self, read: _Read, states: Sequence[Tensor], steps: CallSteps) -> Binding:
+        """The binding of a call with these tensors."""
+        key = (
+            steps.reverse, steps.batch, steps.ragged is None, steps.marks is None,
+            min(steps.number, _PACKED_FROM), torch.get_num_threads(), states[0].dtype, *read[2],
+            *[s.shape[-1] for s in states],
+        )  # fmt: skip
+        found = self._bindings.get(key)
+        if found is None:
+            found = Binding(self, read, states, steps)
+            _remember(self._bindings, key, found, _MOST_BINDINGS)
+        return found
+
     def forward(
         self,
-        inputs: Inputs,
+        given: Sequence[Tensor],
         states: Sequence[Tensor],
         steps: CallSteps,
         rows: int,
         *,
         keep: bool,
         every: bool = False,
-    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], ForwardTape]:
-        """Run all steps from states (B, size): states after each (R, size), the last, what is kept.
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], ForwardTape, Binding]:
+        """Run all steps from states (..., B, size): those after each step, the last, what is kept.
 
-        Of the former only the first, the output, is there without `every`.
-        `inputs` has None for affine values. Without `keep` no values are saved, and the backward
-        loop can't follow. `rows` is R, or more where more must be allocated. Last states of ragged
-        rows are given as all of them: who knows the lengths finds them.
+        The former are (T, B, size), and (R, size) if ragged; without `every` the first alone, the
+        output. `given` are loop inputs without affine values. Without `keep` no values are saved,
+        and the backward loop can't follow. `rows` is R, or more where more must be allocated. Last
+        states of ragged rows are given as all of them: who knows the lengths finds them.
         """
-        forward = self._forward(keep, every, self._key(self.loop, inputs, states, steps))
-        if not forward.is_merged:
-            inputs = self.products.add_values(inputs, dict(forward.layout.sizes))
-        like = states[0]
-        saved = workspace.empty(like, rows, forward.layout.saved) if keep else _NOTHING
-        temporary = _some(like, steps.batch, forward.layout.temporary)
-        if _is_single(steps):
-            new_states = tuple([torch.empty_like(s) for s in states])
-            forward.bound((*inputs, *states, saved, temporary, *new_states), steps)
-            return new_states, new_states, ForwardTape(tuple(states), saved, new_states)
-        pairs = zip(states, forward.in_place, strict=True)
-        kept = tuple(
-            s.clone() if in_place else _with_first(s, rows, steps, is_output=s is like)
-            for s, in_place in pairs
-        )
-        marked = steps.marks is not None
-        new_states = tuple(s.new_empty(rows, s.shape[1]) for s in states) if marked else ()
-        forward.bound((*inputs, *kept, saved, temporary, *new_states), steps)
-        after = new_states
-        if not marked:
-            shown = kept if every else kept[:1]
-            after = tuple(k[: -steps.batch] if steps.reverse else k[steps.batch :] for k in shown)
-        finals = kept
-        if steps.ragged is None:
-            pairs = zip(kept, forward.in_place, strict=True)
-            finals = tuple(k if in_place else _last(k, steps) for k, in_place in pairs)
-        return after, finals, ForwardTape(kept, saved, new_states)
+        read = inputs, addresses, _ = self._read(given)
+        binding = self._find(read, states, steps)
+        run = binding.forward.get((keep, every)) or self._bind_forward(binding, keep, every)
+        made = self._values(run, inputs, addresses) if run.values else None
+        saved = _room(states[0], rows, run.saved) if keep else _NOTHING
+        scratch = take(run.temporary) if run.temporary else _NOTHING
+        is_single = binding.single
+        new_states: tuple[Tensor, ...] = ()
+        if is_single:
+            kept, new_states = tuple(states), tuple([torch.empty_like(s) for s in states])
+        else:
+            kept = self._begin(binding, run, states, rows)
+            if steps.marks is not None:
+                new_states = tuple([_room(s, rows, s.shape[-1]) for s in states])
+        run.bound([*addresses, *map(_address, (*kept, saved, scratch, *new_states))], steps)
+        if run.temporary:
+            give(scratch)
+        del made
+        tape = ForwardTape(kept, saved, new_states)
+        last = new_states if is_single else kept
+        if steps.ragged is None and not is_single:
+            last = _last(binding, run, states, kept, rows)
+        return _after(binding, tape, steps, every), last, tape, binding
 
     @staticmethod
-    def _key(loop: Loop, inputs: Inputs, states: Sequence[Tensor], steps: CallSteps) -> _Binding:
-        modes = Modes(
-            ragged=steps.ragged is not None,
-            marked=steps.marks is not None,
-            packed=steps.count >= _PACKED_FROM,
-        )
-        pairs = zip(loop.inputs, inputs, strict=True)
-        strides = tuple([t.stride()[:-1] if v.timed and t is not None else None for v, t in pairs])
-        return _Binding(
-            modes,
-            _is_single(steps),
-            steps.reverse,
-            steps.batch,
-            torch.get_num_threads(),
-            states[0].dtype,
-            _shapes(loop, inputs),
-            strides,
-            tuple([s.shape[-1] for s in states]),
-        )
+    def _begin(
+        binding: Binding, run: _Forward, states: Sequence[Tensor], rows: int
+    ) -> tuple[Tensor, ...]:
+        """Room for the states of all steps beside the first ones; for one where it is replaced."""
+        kept, least = [], _LEAST_OUTPUT
+        for state, width, in_place in zip(states, binding.widths, run.in_place, strict=True):
+            size = binding.batch * width * binding.item
+            if in_place:
+                room, start = torch.empty_like(state), 0
+            else:
+                room = _room(state, rows + binding.batch, width, least)
+                start = rows * width * binding.item if binding.reverse else 0
+            memmove(room.data_ptr() + start, state.data_ptr(), size)
+            kept.append(room)
+            least = workspace.LEAST
+        return tuple(kept)
 
-    def _bind_forward(self, keep: bool, every: bool, key: _Binding) -> _Forward:
-        sizes, modes = self._sizes(key.shapes, key.state_sizes), key.modes
+    def _values(self, run: _Forward, inputs: Inputs, addresses: list[int]) -> Sequence[Tensor]:
+        """Compute affine values, (R, size), and find their addresses; what must live on comes."""
+        made, given = [], addresses[:]
+        for index in run.copied:
+            made.append(_given(inputs[index]).contiguous())
+            given[index] = made[-1].data_ptr()
+        for index, vector, value in run.values:
+            x = _given(inputs[vector])
+            rows = x.numel() // max(1, x.shape[-1])
+            made.append(_room(x, rows, value.width))
+            addresses[index] = made[-1].data_ptr()
+            value([*given, addresses[index]], rows)
+        return made
+
+    def _bind_forward(self, binding: Binding, keep: bool, every: bool) -> _Forward:
+        modes, sizes, affine = binding.modes, binding.sizes, self.lowered.affine
         kind = "forward" if keep else "inference"
-        is_merged = self._is_merged(dict(sizes), key.batch, key.threads)
-        kind = f"merged {kind}" if is_merged and self.lowered.affine else kind
+        is_merged = self._is_merged(dict(sizes), binding.batch, binding.threads)
+        kind = f"merged {kind}" if is_merged and affine else kind
         schedule = self.lowered.schedules[kind]
         in_place = tuple(
-            not (keep or every or key.single or modes.marked)
+            not (keep or every or binding.single or modes.marked)
             and name != self.states[0]
             and is_replaced_in_place(schedule, name)
             for name in self.states
         )
         layout = forward_layout(
-            self.lowered.loops[kind], schedule, sizes, key.batch, key.strides, modes,
-            single=key.single, reverse=key.reverse, in_place=in_place,
+            self.lowered.loops[kind], schedule, sizes, binding.batch, binding.strides, modes,
+            single=binding.single, reverse=binding.reverse, in_place=in_place,
         )  # fmt: skip
-        bound = self._bind(kind, sizes, key, layout, reverse=key.reverse)
-        return _Forward(bound, layout, in_place, is_merged)
+        bound = self._bind(kind, binding, layout, reverse=binding.reverse)
+        rows, copied = {}, set()
+        for each in () if is_merged else affine:
+            for _, vector in each.terms:
+                strides, shape = binding.strides[vector], binding.shapes[vector]
+                assert strides is not None
+                assert shape is not None
+                rows[vector] = row_stride(strides, binding.batch)
+                if not rows[vector]:
+                    copied.add(vector)
+                    rows[vector] = shape[-1]
+        values = tuple(
+            (each.value, each.terms[0][1], self.products.value(each, sizes, binding.dtype, rows))
+            for each in (() if is_merged else affine)
+        )
+        temporary = binding.batch * layout.temporary * binding.item
+        made = _Forward(bound, layout.saved, temporary, in_place, values, frozenset(copied))
+        binding.forward[keep, every] = made
+        return made
 
-    def _sizes(self, shapes: TensorShapes, state_sizes: tuple[int, ...]) -> SizeValues:
+    def sizes(self, shapes: TensorShapes, state_sizes: tuple[int, ...]) -> SizeValues:
         """The numbers that the loop's size names stand for, read off the tensors."""
         found: dict[str, int] = {}
         for size, length in zip(self.loop.state_sizes, state_sizes, strict=True):
@@ -199,7 +320,7 @@ class Compiled:
     def saved_width(self, inputs: Inputs, states: Sequence[Tensor]) -> int:
         """The width of a row of saved values."""
         state_sizes = tuple(s.shape[-1] for s in states)
-        sizes = dict(self._sizes(_shapes(self.loop, inputs), state_sizes))
+        sizes = dict(self.sizes(_shapes(self.loop, inputs), state_sizes))
         return sum(n.shape[0].value(sizes) for n in self.loop.saved)
 
     def _is_merged(self, sizes: Mapping[str, int], batch: int, threads: int) -> bool:
@@ -213,70 +334,153 @@ class Compiled:
 
     def backward(
         self,
-        inputs: Inputs,
-        kept: ForwardTape,
-        seeds: Sequence[Tensor],
-        adjoints: Sequence[Tensor],
+        given: Sequence[Tensor],
+        tape: ForwardTape,
+        gradients: Gradients,
         steps: CallSteps,
-        wanted: Sequence[bool],
+        wanted: tuple[bool, ...],
         before: Tensor | None = None,
         bptt_clip: float | None = None,
-    ) -> tuple[list[Tensor | None], list[Tensor]]:
-        """Gradients of the loop inputs that are `wanted`, and of the first states.
+        binding: Binding | None = None,
+    ) -> tuple[list[Tensor | None], list[Tensor | None]]:
+        """Gradients of loop inputs, and of the first states; `wanted` of those given, and of these.
 
-        `seeds` (R, size) come to the states after each step, `adjoints` (B, size) to the last ones;
-        the latter are overwritten. `before` (R,) tells where among the kept states those before a
-        ragged row lie.
-        `bptt_clip` limits each element of dL/dh_t as it flows back through a step.
+        `before` (R,) tells where among the kept states those before a ragged row lie. `bptt_clip`
+        limits each element of dL/dh_t as it flows back through a step. `binding` is the forward
+        run's.
         """
-        kind, seed = "backward", seeds[0]
+        read = inputs, addresses, arrangement = self._read(given)
+        # Hooks that keep tensors elsewhere give them back in another arrangement.
+        if binding is None or arrangement != binding.arrangement:
+            binding = self._find(read, tape.states, steps)
+        key = bptt_clip is None, gradients.strides, wanted
+        run = binding.backward.get(key) or self._bind_backward(binding, key)
+        like, layout = tape.states[0], run.layout
+        rows = steps.number * steps.batch if steps.ragged is None else len(_given(before))
+        limit = None
         if bptt_clip is not None:
-            kind, inputs = "clipped backward", [*inputs, seed.new_tensor(bptt_clip)]
-            wanted = [*wanted, False]
-        key = self._key(self.lowered.loops[kind], inputs, adjoints, steps)
-        bound, layout = self._backward(kind, key, tuple([s.stride() for s in seeds]))
-        rows = seed.numel() // max(1, seed.shape[-1])
-        block = workspace.empty(seed, rows, layout.block)
+            limit = like.new_full((), bptt_clip)
+            addresses.append(limit.data_ptr())
+        block = _room(like, rows, layout.block)
         if layout.has_gaps:
             block.zero_()
-        accumulators = _some(seed, torch.get_num_threads(), layout.accumulators).zero_()
-        temporary = _some(seed, steps.batch, layout.temporary)
-        bound(
-            (*inputs, *kept.states, kept.saved, *kept.new_states, *seeds, *adjoints, block,
-             accumulators, temporary),
-            steps,
-        )  # fmt: skip
-        gradients = GradientCollector(
-            self.lowered, kind, self.products, layout, block, accumulators
-        )
-        found = gradients.collect(inputs, kept.states, kept.saved, steps, before, wanted)
-        return found[: len(self.loop.inputs)], list(adjoints)
+        accumulators = _NOTHING
+        if layout.accumulators:
+            accumulators = like.new_zeros(binding.threads, layout.accumulators)
+        read_back = (*tape.states, tape.saved, *tape.new_states, *gradients.seeds)
+        addresses += map(_address, read_back)
+        firsts: list[Tensor | None] = [None] * len(self.states)
+        scratch = take(run.scratch)
+        room = temporary = scratch.data_ptr()
+        room += run.temporary
+        for i, (last, width) in enumerate(zip(gradients.last, binding.widths, strict=True)):
+            size, address = binding.batch * width * binding.item, room
+            if wanted[i - len(firsts)]:
+                first = firsts[i] = like.new_empty(binding.batch, width)
+                address = first.data_ptr()
+            if last is None:
+                memset(address, 0, size)
+            else:
+                memmove(address, last.data_ptr(), size)
+            addresses.append(address)
+            room += size
+        addresses += block.data_ptr(), accumulators.data_ptr(), temporary
+        run.bound(addresses, steps)
+        give(scratch)
+        begin = steps.batch if steps.reverse and not binding.single else 0
+        done = BackwardRun(inputs, tape.states, tape.saved, block, accumulators, begin, before)
+        return run.gradients.collect(done), firsts
 
-    def _bind_backward(
-        self, kind: str, key: _Binding, seed_strides: tuple[tuple[int, ...], ...]
-    ) -> tuple[Bound, BufferLayout]:
-        sizes = self._sizes(key.shapes, key.state_sizes)
+    def _bind_backward(self, binding: Binding, key: tuple[bool, Any, Any]) -> _Backward:
+        is_plain, seed_strides, wanted = key
+        kind, loose = "backward" if is_plain else "clipped backward", () if is_plain else (None,)
+        strides = (*binding.strides, *loose)
         layout = backward_layout(
-            self.lowered, kind, sizes, key.batch, key.strides, seed_strides, key.modes,
-            single=key.single, reverse=key.reverse,
+            self.lowered, kind, binding.sizes, binding.batch, strides, seed_strides, binding.modes,
+            single=binding.single, reverse=binding.reverse,
         )  # fmt: skip
-        return self._bind(kind, sizes, key, layout, reverse=not key.reverse), layout
+        flags = [False] * len(strides)
+        for index, flag in zip(self.given, wanted, strict=False):
+            flags[index] = flag
+        gradients = GradientPlan(
+            self.lowered, kind, self.products, layout, binding.dtype, strides, binding.batch, flags
+        )
+        bound = self._bind(kind, binding, layout, reverse=not binding.reverse)
+        temporary = binding.batch * layout.temporary * binding.item
+        made = _Backward(bound, layout, gradients, temporary, temporary + binding.bytes)
+        _remember(binding.backward, key, made, _MOST_SEEDS)
+        return made
 
-    def _bind(
-        self, kind: str, sizes: SizeValues, key: _Binding, layout: BufferLayout, *, reverse: bool
-    ) -> Bound:
-        code = self._code(kind, sizes, ELEMENTS[key.dtype], key.modes)
-        widths = {i: shape[-1] for i, shape in enumerate(key.shapes) if shape}
-        size = key.dtype.itemsize
-        return Bound(code, layout.views, widths, key.batch, size, key.threads, reverse=reverse)
+    def _bind(self, kind: str, binding: Binding, layout: BufferLayout, *, reverse: bool) -> Bound:
+        code = self._code(kind, binding.sizes, ELEMENTS[binding.dtype], binding.modes)
+        widths = {i: shape[-1] for i, shape in enumerate(binding.shapes) if shape}
+        return Bound(
+            code, layout.views, widths, binding.batch, binding.item, binding.threads,
+            reverse=reverse,
+        )  # fmt: skip
 
 
-def _some(like: Tensor, rows: int, width: int) -> Tensor:
-    """Room for what most cells have none of; then any tensor will do."""
-    return like.new_empty(rows, width) if width else _NOTHING
+def _last(
+    binding: Binding, run: _Forward, states: Sequence[Tensor], kept: Sequence[Tensor], rows: int
+) -> tuple[Tensor, ...]:
+    """The states after the last step, in memory of their own."""
+    last, item = [], binding.item
+    for state, room, width, in_place in zip(
+        states, kept, binding.widths, run.in_place, strict=True
+    ):
+        if in_place:
+            last.append(room)
+            continue
+        begin = room.data_ptr() + (0 if binding.reverse else rows * width * item)
+        own = torch.empty_like(state)
+        memmove(own.data_ptr(), begin, binding.batch * width * item)
+        last.append(own)
+    return tuple(last)
+
+
+def _after(
+    binding: Binding, tape: ForwardTape, steps: CallSteps, every: bool
+) -> tuple[Tensor, ...]:
+    """The states after each step, (T, B, size), or (R, size) of ragged rows."""
+    shown, batch = tape.states, binding.batch
+    skipped = 0 if binding.reverse else batch
+    if tape.new_states:
+        shown, skipped = tape.new_states, 0
+    if not every:
+        shown = shown[:1]
+    if steps.ragged is not None:
+        return tuple([s[skipped:] for s in shown])
+    found = []
+    for s in shown:
+        width = s.shape[-1]
+        shape, strides = (steps.number, batch, width), (batch * width, width, 1)
+        found.append(s.as_strided(shape, strides, s.storage_offset() + skipped * width))
+    return tuple(found)
+
+
+def _remember(known: dict[Any, Any], key: object, value: object, most: int) -> None:
+    """Add to what is known, without the oldest where that were more than `most`."""
+    if len(known) >= most:
+        known.pop(next(iter(known)), None)
+    known[key] = value
+
+
+def _room(like: Tensor, rows: int, width: int, least: int = workspace.LEAST) -> Tensor:
+    """A tensor (rows, width), not initialised; one of at least `least` bytes in kept memory."""
+    if rows * width * like.itemsize < least:
+        return like.new_empty(rows, width)
+    return workspace.empty(like, rows, width)
 
 
 _NOTHING = torch.empty(0, 0)
+
+
+_address = Tensor.data_ptr
+
+
+def _given(tensor: Tensor | None) -> Tensor:
+    assert tensor is not None
+    return tensor
 
 
 def _shapes(loop: Loop, inputs: Inputs) -> TensorShapes:
@@ -287,17 +491,4 @@ def _shapes(loop: Loop, inputs: Inputs) -> TensorShapes:
 
 def _is_single(steps: CallSteps) -> bool:
     """True if states are read and written in place: no step comes after the first."""
-    return steps.count == 1 and steps.ragged is None and steps.marks is None
-
-
-def _with_first(first: Tensor, rows: int, steps: CallSteps, *, is_output: bool) -> Tensor:
-    """Room for the states of all steps beside the first ones."""
-    kept = workspace.empty(
-        first, rows + steps.batch, first.shape[1], *([_LEAST_OUTPUT] if is_output else [])
-    )
-    kept[rows if steps.reverse else 0 :][: steps.batch] = first
-    return kept
-
-
-def _last(kept: Tensor, steps: CallSteps) -> Tensor:
-    return (kept[: steps.batch] if steps.reverse else kept[-steps.batch :]).clone()
+    return steps.number == 1 and steps.ragged is None and steps.marks is None

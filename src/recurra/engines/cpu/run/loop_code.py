@@ -5,15 +5,16 @@ Ragged rows are sorted and packed before the loop, and put back after it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from recurra.engines.base import LoopRun, Sequences
 from recurra.engines.cpu.run.bound_call import CallSteps
-from recurra.engines.cpu.run.compiled_loop import Compiled, ForwardTape
+from recurra.engines.cpu.run.compiled_loop import Binding, Compiled, ForwardTape, Gradients
 from recurra.engines.cpu.run.packed_rows import PackedRows, find_rows
 from recurra.engines.interpreted_loop import interpret_run
 from recurra.engines.interpreter import Interpreter
@@ -25,13 +26,12 @@ from recurra.ragged import within
 __all__ = ["CpuLoop"]
 
 
-class _Prepared(NamedTuple):
-    """A run as compiled code has it: tensors laid out, ragged rows sorted, R rows in all."""
+class _Order(NamedTuple):
+    """The steps and rows of a run, sorted by length where they are ragged; its bound code."""
 
-    inputs: list[Tensor | None]
     steps: CallSteps
-    rows: PackedRows | None
-    size: int
+    rows: PackedRows | None = None
+    binding: Binding | None = None
 
 
 class CpuLoop:
@@ -49,8 +49,8 @@ class CpuLoop:
         self.lowered = lower(graph)
         self.compiled = Compiled(self.lowered)
         self.loop = self.lowered.loops["forward"]
-        values = {a.value for a in self.lowered.affine}
-        self.given = tuple(i for i in range(len(self.loop.inputs)) if i not in values)
+        self.given = self.compiled.given
+        self._timed = tuple(self.loop.inputs[i].timed for i in self.given)
         self._nodes = [self.loop.inputs[i].node for i in self.given]
         self._names = _names_of(self._nodes)
         self._meaning = Interpreter(graph)
@@ -82,68 +82,72 @@ class CpuLoop:
         rows: int | None = None,
     ) -> LoopRun:
         """Run all steps; `keep` leaves a tape. `rows` is how many to allocate, if more."""
-        run = self._prepare(inputs, states[0].shape[0], sequences)
-        order = None if run.rows is None else run.rows.order
-        firsts = [s.contiguous() if order is None else s[order] for s in states]
-        after, last, tape = self.compiled.forward(
-            run.inputs, firsts, run.steps, run.size if rows is None else rows,
+        steps, order = _order_of(sequences, states[0].shape[-2])
+        sort = None if order is None else order.order
+        firsts = [s.contiguous() if sort is None else s[sort] for s in states]
+        after, last, tape, binding = self.compiled.forward(
+            self._sorted(inputs, order), firsts, steps, rows or _size(steps, order),
             keep=keep, every=sequences.every,
         )  # fmt: skip
         saved = (*tape.states, tape.saved, *tape.new_states) if keep else ()
-        y, *others = after if sequences.every else after[:1]
-        if run.rows is None:
-            y, *others = (
-                v[: run.size].view(sequences.steps, *s.shape)
-                for v, s in zip((y, *others), states, strict=False)
-            )
-            return LoopRun(y, last, tuple(others), saved, None)
-        padded = tuple(_padded(run, s, sequences) for s in others)
-        last = tuple(_last_of_rows(run.rows, s) for s in last)
-        return LoopRun(_unsorted(run, y, sequences), last, padded, saved, run.rows)
+        used = _Order(steps, order, binding)
+        if order is None:
+            return LoopRun(after[0], last, after[1:], saved, used)
+        y, *others = after
+        last = tuple(_last_of_rows(order, s) for s in last)
+        padded = tuple(_padded(order, s, sequences) for s in others)
+        return LoopRun(_unsorted(order, y, sequences), last, padded, saved, used)
 
     def backward(
         self,
         inputs: Sequence[Tensor],
         tape: Sequence[Tensor],
-        gradients: Sequence[Tensor],
+        gradients: Sequence[Tensor | None],
         sequences: Sequences,
         wanted: Sequence[bool],
-        order: Any = None,
-    ) -> tuple[list[Tensor | None], list[Tensor]]:
-        """Gradients of the inputs that are wanted and of the first states."""
+        order: _Order | None = None,
+    ) -> list[Tensor | None]:
+        """Gradients of the inputs and first states that are wanted."""
         few = len(self.loop.states)
-        seed, last, others = gradients[0], gradients[1 : few + 1], gradients[few + 1 :]
-        run = self._prepare(inputs, last[0].shape[0], sequences, order)
-        adjoints = [
-            g.clone(memory_format=torch.contiguous_format) if run.rows is None or
-            run.rows.order is None else g[run.rows.order]
-            for g in last
-        ]  # fmt: skip
-        every = [False] * len(run.inputs)
-        for index, flag in zip(self.given, wanted, strict=True):
-            every[index] = flag
-        seeds = [_timed(seed, run.rows), *(_seed(g, run, sequences) for g in others)]
-        if not others:
-            # What nobody reads gets nothing: the same zeros for every step and row.
-            zeros = (f.new_zeros(f.shape[-1]) for f in last[1:])
-            seeds += (z.as_strided((1, 1, len(z)), (0, 0, 1)) for z in zeros)
-        kept = ForwardTape(tuple(tape[:few]), tape[few], tuple(tape[few + 1 :]))
-        found, first = self.compiled.backward(
-            run.inputs, kept, seeds, adjoints, run.steps, every,
-            None if run.rows is None else run.rows.before, sequences.bptt_clip,
+        if order is None:
+            known = next(g for g in gradients[1:] if g is not None)
+            order = _Order(*_order_of(sequences, known.shape[-2]))
+        rows, kept = order.rows, ForwardTape(tuple(tape[:few]), tape[few], tuple(tape[few + 1 :]))
+        sort = None if rows is None else rows.order
+        seeds: list[Tensor] = []
+        strides: list[tuple[int, ...]] = []
+        for i, state in enumerate(kept.states):
+            seed = gradients[0] if i == 0 else gradients[few + i] if sequences.every else None
+            if seed is None:
+                seeds.append(_zeros(state.dtype, state.shape[-1]))
+                strides.append((0, 0))
+                continue
+            seed, distances = _seed(seed, rows, is_padded=i > 0 or not sequences.is_packed)
+            seeds.append(seed)
+            strides.append(distances)
+        last = gradients[1 : few + 1]
+        last = [None if g is None else g.contiguous() if sort is None else g[sort] for g in last]
+        found, firsts = self.compiled.backward(
+            self._sorted(inputs, rows), kept, Gradients(seeds, tuple(strides), last), order.steps,
+            tuple(wanted), None if rows is None else rows.before, sequences.bptt_clip,
+            order.binding,
         )  # fmt: skip
-        placed = [
-            _placed(found[i], t, self.loop.inputs[i].timed, run.rows)
-            for i, t in zip(self.given, inputs, strict=True)
-        ]
-        back = None if run.rows is None else run.rows.back
-        return placed, [f if back is None else f[back] for f in first]
+        placed = [found[i] for i in self.given]
+        for i, timed in enumerate(self._timed):
+            if timed and wanted[i]:
+                placed[i] = _placed(placed[i], inputs[i], rows)
+        if rows is not None and rows.back is not None:
+            firsts = [None if f is None else f[rows.back] for f in firsts]
+        return placed + firsts
 
     def recorded(
         self, inputs: Sequence[Tensor], states: Sequence[Tensor], sequences: Sequences
     ) -> list[Tensor]:
         """The same by torch operations: outputs, last states, and the others after each step."""
-        return interpret_run(self.lowered, self.placed(inputs), states, sequences)
+        rows = [s.reshape(-1, s.shape[-1]) for s in states]
+        y, *rest = interpret_run(self.lowered, self.placed(inputs), rows, sequences)
+        last = (v.view(s.shape) for v, s in zip(rest, states, strict=False))
+        return [y, *last, *rest[len(rows) :]]
 
     def rows(self, inputs: Sequence[Tensor], states: Sequence[Tensor], sequences: Sequences) -> int:
         """Rows of outputs and tape, those of no lengths at all."""
@@ -178,32 +182,35 @@ class CpuLoop:
                 total += matrix.numel() // (1 if part is None else loop.inputs[index].parts)
         return total
 
-    def _prepare(
-        self,
-        inputs: Sequence[Tensor],
-        batch: int,
-        sequences: Sequences,
-        rows: PackedRows | None = None,
-    ) -> _Prepared:
-        marks, lengths = sequences.starts, sequences.lengths
-        steps = CallSteps(sequences.steps, batch, sequences.reverse)
-        count = sequences.steps * batch
-        if lengths is not None:
-            rows = rows or find_rows(
-                lengths, reverse=sequences.reverse, is_packed=sequences.is_packed
-            )
-            marks = None if marks is None else marks.flatten()[rows.padded]
-            steps = CallSteps(rows.count, batch, ragged=rows.ragged)
-            count = len(rows)
-        if marks is not None:
-            steps = CallSteps(steps.count, batch, steps.reverse, steps.ragged, marks.contiguous())
-        placed = self.placed(inputs)
-        for index in self.given:
-            tensor = placed[index]
-            assert tensor is not None
-            timed = self.loop.inputs[index].timed
-            placed[index] = _timed(tensor, rows) if timed else tensor.contiguous()
-        return _Prepared(placed, steps, rows, count)
+    def _sorted(self, inputs: Sequence[Tensor], rows: PackedRows | None) -> Sequence[Tensor]:
+        """The inputs with the rows of timed ones in the loop's order."""
+        if rows is None or rows.index is None:
+            return inputs
+        return [
+            _rows_of(t, rows.index) if timed else t
+            for t, timed in zip(inputs, self._timed, strict=True)
+        ]
+
+
+def _order_of(sequences: Sequences, batch: int) -> tuple[CallSteps, PackedRows | None]:
+    """The steps of a run, and the order of its rows where they are ragged."""
+    lengths = sequences.lengths
+    steps, rows = CallSteps(sequences.steps, batch, sequences.reverse), None
+    if lengths is None and sequences.resets is None:
+        return steps, None
+    marks = sequences.starts
+    if lengths is not None:
+        rows = find_rows(lengths, reverse=sequences.reverse, is_packed=sequences.is_packed)
+        marks = None if marks is None else marks.flatten()[rows.padded]
+        steps = CallSteps(rows.count, batch, False, rows.ragged)
+    if marks is not None:
+        steps = steps._replace(marks=marks.contiguous())
+    return steps, rows
+
+
+def _size(steps: CallSteps, rows: PackedRows | None) -> int:
+    """The rows of all steps."""
+    return steps.number * steps.batch if rows is None else len(rows)
 
 
 def _names_of(nodes: Sequence[Node]) -> list[str | None] | None:
@@ -216,11 +223,8 @@ def _names_of(nodes: Sequence[Node]) -> list[str | None] | None:
     return [name for name, _ in details]
 
 
-def _timed(tensor: Tensor, rows: PackedRows | None) -> Tensor:
-    """A value of every step as the loop reads it: in place where its elements lie side by side."""
-    if rows is not None and rows.index is not None:
-        return tensor.flatten(0, -2).index_select(0, rows.index)
-    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
+def _rows_of(tensor: Tensor, index: Tensor) -> Tensor:
+    return tensor.flatten(0, -2).index_select(0, index)
 
 
 def _last_of_rows(rows: PackedRows, kept: Tensor) -> Tensor:
@@ -228,33 +232,46 @@ def _last_of_rows(rows: PackedRows, kept: Tensor) -> Tensor:
     return last if rows.back is None else last[rows.back]
 
 
-def _unsorted(run: _Prepared, y: Tensor, sequences: Sequences) -> Tensor:
+def _unsorted(rows: PackedRows, y: Tensor, sequences: Sequences) -> Tensor:
     """Outputs where the input's steps were, zeros after the ends."""
-    assert run.rows is not None
     if not sequences.is_packed:
-        return _padded(run, y, sequences)
-    y, index = y[: run.size], run.rows.index
-    return y if index is None else torch.empty_like(y).index_copy_(0, index, y)
+        return _padded(rows, y, sequences)
+    y = y[: len(rows)]
+    return y if rows.index is None else torch.empty_like(y).index_copy_(0, rows.index, y)
 
 
-def _padded(run: _Prepared, y: Tensor, sequences: Sequences) -> Tensor:
-    assert run.rows is not None
-    padded = y.new_zeros(sequences.steps * run.steps.batch, y.shape[1])
-    padded.index_copy_(0, run.rows.padded, y[: run.size])
+def _padded(rows: PackedRows, y: Tensor, sequences: Sequences) -> Tensor:
+    padded = y.new_zeros(sequences.steps * len(rows.last), y.shape[1])
+    padded.index_copy_(0, rows.padded, y[: len(rows)])
     return padded.view(sequences.steps, -1, y.shape[1])
 
 
-def _seed(gradient: Tensor, run: _Prepared, sequences: Sequences) -> Tensor:
-    """The gradient of a state other than the output: padded where rows are packed, too."""
-    if run.rows is None or not sequences.is_packed:
-        return _timed(gradient, run.rows)
-    return gradient.flatten(0, 1).index_select(0, run.rows.padded)
+def _seed(
+    gradient: Tensor, rows: PackedRows | None, *, is_padded: bool
+) -> tuple[Tensor, tuple[int, ...]]:
+    """The gradients of a state after each step as the loop reads them, and their strides."""
+    if rows is not None:
+        index = rows.padded if is_padded else rows.index
+        gradient = gradient if index is None else _rows_of(gradient, index)
+    strides = gradient.stride()
+    if strides[-1] == 1:
+        return gradient, strides[:-1]
+    if rows is None and not any(strides):
+        # All are the same number, as a sum or mean gives it.
+        return gradient.as_strided((gradient.shape[-1],), (0,)).contiguous(), (0, 0)
+    gradient = gradient.contiguous()
+    return gradient, gradient.stride()[:-1]
 
 
-def _placed(g: Tensor | None, like: Tensor, timed: bool, rows: PackedRows | None) -> Tensor | None:
-    """A gradient in the shape of its tensor."""
-    if g is None or not timed:
-        return g
+@functools.lru_cache(maxsize=64)
+def _zeros(dtype: torch.dtype, size: int) -> Tensor:
+    return torch.zeros(size, dtype=dtype, device="cpu")
+
+
+def _placed(g: Tensor | None, like: Tensor, rows: PackedRows | None) -> Tensor | None:
+    """A gradient of what is given with each step, in its shape."""
+    if g is None:
+        return None
     if rows is None or rows.index is None:
         return g.view(like.shape)
     flat = g.new_zeros(like.numel() // max(1, like.shape[-1]), like.shape[-1])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
+from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,30 +17,37 @@ from recurra.engines.cpu.emit.weight_gradient import (
     shape_for,
 )
 from recurra.engines.cpu.jit.llvm import cached_addresses, host
-from recurra.engines.cpu.plan.buffer_layout import View
+from recurra.engines.cpu.plan.buffer_layout import SizeValues, View
 from recurra.engines.cpu.plan.tiling import Modes, make_plan
-from recurra.engines.cpu.run import workspace
 from recurra.engines.cpu.run.bound_call import (
     Bound,
     CallSteps,
     Code,
+    MachineCode,
     RaggedSteps,
+    give,
     run_code,
+    take,
     thread_functions,
 )
 from recurra.ir import LoopInput
 from recurra.passes import Affine
 from recurra.passes.projections import SinglePhase, input_gradient, input_product
 
-__all__ = ["ELEMENTS", "Products", "add_gradient"]
+__all__ = ["ELEMENTS", "FEW_ROWS", "OverRows", "Products", "WeightGradient", "add_gradient"]
 
 ELEMENTS = {torch.float32: "float", torch.float64: "double"}
-_FEW = 32  # rows that torch's products are good enough for
+FEW_ROWS = 32
+"""Rows that torch's products are good enough for."""
+
 _ROWS = 128  # rows that a thread does while their input is in its cache
 
 
 class Products:
-    """The products that stand around a cell's loop, compiled for sizes as they come."""
+    """The products that stand around a cell's loop, compiled for sizes as they come.
+
+    Their memory is that of the loop inputs, and the result after them.
+    """
 
     affine: tuple[Affine, ...]
     inputs: tuple[LoopInput, ...]
@@ -53,102 +60,91 @@ class Products:
         vectors = dict.fromkeys(v for a in affine for _, v in a.terms)
         found = ((v, input_gradient(inputs, affine, v)) for v in vectors)
         self.gradients = {v: around for v, around in found if around is not None}
-        self._bound = functools.lru_cache(maxsize=256)(self._bind)
         self._code = functools.cache(self._compile)
 
     def _compile(
-        self, kind: str, index: int, sizes: tuple[tuple[str, int], ...], element: str, packed: bool
+        self, kind: str, index: int, sizes: SizeValues, element: str, packed: bool
     ) -> Code:
         around: SinglePhase = (self.values if kind == "value" else self.gradients)[index]
         modes = Modes(ragged=True, packed=packed)
         return Code(make_plan(*around, dict(sizes), element, host(), modes))
 
-    def add_values(
-        self, inputs: Sequence[Tensor | None], sizes: Mapping[str, int]
-    ) -> list[Tensor | None]:
-        """The loop inputs with the affine ones computed, each (R, size)."""
-        found = list(inputs)
-        for affine in self.affine:
-            given = list(inputs)
-            for _, vector in affine.terms:
-                given[vector] = _given(inputs[vector]).flatten(0, -2)
-            x = _given(given[affine.terms[0][1]])
-            width = self.inputs[affine.value].node.shape[0].value(sizes)
-            found[affine.value] = workspace.empty(x, len(x), width)
-            rows = {f"outer:{v}": (v, _given(given[v]).stride(0)) for _, v in affine.terms}
-            whole = tuple(f"outer:{b}" for b in affine.biases)
-            self._run("value", affine.value, given, sizes, _given(found[affine.value]), rows, whole)
-        return found
+    def value(
+        self, affine: Affine, sizes: SizeValues, dtype: torch.dtype, rows: Mapping[int, int]
+    ) -> OverRows:
+        """An affine value (R, size); `rows` are the distances between the vectors' rows."""
+        strides = {f"outer:{v}": (v, rows[v]) for _, v in affine.terms}
+        strides |= {f"outer:{b}": (b, 0) for b in affine.biases}
+        width = self.inputs[affine.value].node.shape[0].value(dict(sizes))
+        return OverRows(self, "value", affine.value, sizes, dtype, strides, width)
 
-    def gradient(
-        self,
-        vector: int,
-        inputs: Sequence[Tensor | None],
-        sizes: Mapping[str, int],
-        gradients: Mapping[int, Tensor],
-    ) -> Tensor:
-        """The gradient (R, size) of what affine values are products of, from their own."""
-        values = [a.value for a in self.affine if any(v == vector for _, v in a.terms)]
-        given = list(inputs)
-        for value in values:
-            given[value] = gradients[value]
-        like = gradients[values[0]]
-        pairs = [(a.value, m) for a in self.affine for m, v in a.terms if v == vector]
-        if len(like) <= _FEW and all(self.inputs[m].blocks == 1 for _, m in pairs):
-            parts = [gradients[value] @ _given(inputs[matrix]) for value, matrix in pairs]
-            return functools.reduce(torch.add, parts)
-        result = like.new_empty(len(like), self.inputs[vector].node.shape[0].value(sizes))
-        rows = {f"grad:{v}": (v, gradients[v].stride(0)) for v in values}
-        self._run("gradient", vector, given, sizes, result, rows, ())
-        return result
+    def gradient(self, vector: int, sizes: SizeValues, dtype: torch.dtype, row: int) -> OverRows:
+        """The gradient (R, size) of what affine values are products of, from their own.
 
-    def _run(
+        `row` is the distance between rows of the latter.
+        """
+        strides = {f"grad:{v}": (v, row) for v in self.values_of(vector)}
+        width = self.inputs[vector].node.shape[0].value(dict(sizes))
+        return OverRows(self, "gradient", vector, sizes, dtype, strides, width)
+
+    def values_of(self, vector: int) -> list[int]:
+        """The affine values that are products of a vector."""
+        return [a.value for a in self.affine if any(v == vector for _, v in a.terms)]
+
+    def terms_of(self, vector: int) -> list[tuple[int, int]]:
+        """Affine values with the matrices by which they are products of a vector."""
+        return [(a.value, m) for a in self.affine for m, v in a.terms if v == vector]
+
+
+class OverRows:
+    """A product over all rows, for sizes and strides, that gives rows of `width`."""
+
+    products: Products
+    kind: str
+    index: int
+    sizes: SizeValues
+    dtype: torch.dtype
+    strides: Mapping[str, tuple[int, int]]
+    width: int
+    batch: int
+
+    def __init__(
         self,
+        products: Products,
         kind: str,
         index: int,
-        given: list[Tensor | None],
-        sizes: Mapping[str, int],
-        result: Tensor,
-        rows: Mapping[str, tuple[int, int]],
-        whole: tuple[str, ...],
-    ) -> None:
-        threads = torch.get_num_threads()
-        pieces = _pieces(len(result), _ROWS * threads)
-        bound = self._bound(
-            kind, index, tuple(sorted(sizes.items())), ELEMENTS[result.dtype], len(result) >= 32,
-            threads, tuple(rows.items()), whole, result.shape[1],
-        )  # fmt: skip
-        bound((*given, result), CallSteps(len(pieces.offsets), _ROWS * threads, ragged=pieces))
-
-    def _bind(
-        self,
-        kind: str,
-        index: int,
-        sizes: tuple[tuple[str, int], ...],
-        element: str,
-        packed: bool,
-        threads: int,
-        rows: tuple[tuple[str, tuple[int, int]], ...],
-        whole: tuple[str, ...],
+        sizes: SizeValues,
+        dtype: torch.dtype,
+        strides: Mapping[str, tuple[int, int]],
         width: int,
-    ) -> Bound:
-        code = self._code(kind, index, sizes, element, packed)
-        views = {name: View(slot, 0, row, row) for name, (slot, row) in rows}
-        views |= {name: View(int(name.partition(":")[2]), 0, 0, 0) for name in whole}
-        views[kind] = View(len(self.inputs), 0, width, width)
-        known = dict(sizes)
+    ) -> None:
+        self.products, self.kind, self.index, self.sizes = products, kind, index, sizes
+        self.dtype, self.strides, self.width = dtype, strides, width
+        self.batch = _ROWS * torch.get_num_threads()
+        self.bound: dict[bool, Bound] = {}
+
+    def __call__(self, addresses: Sequence[int], rows: int) -> None:
+        """Compute all rows; the last address is that of the result."""
+        packed = rows >= FEW_ROWS
+        bound = self.bound.get(packed) or self._bind(packed)
+        pieces = _pieces(rows, self.batch)
+        bound(addresses, CallSteps(len(pieces.offsets), self.batch, False, pieces))
+
+    def _bind(self, packed: bool) -> Bound:
+        inputs, known = self.products.inputs, dict(self.sizes)
+        views = {name: View(slot, 0, row, row) for name, (slot, row) in self.strides.items()}
+        views[self.kind] = View(len(inputs), 0, self.width, self.width)
         widths = {
             i: value.node.shape[-1].value(known) // value.blocks
-            for i, value in enumerate(self.inputs)
+            for i, value in enumerate(inputs)
             if value.node.shape
         }
-        size = 4 if element == "float" else 8
-        return Bound(code, views, widths, _ROWS * threads, size, threads, reverse=False)
-
-
-def _given(tensor: Tensor | None) -> Tensor:
-    assert tensor is not None
-    return tensor
+        code = self.products._code(self.kind, self.index, self.sizes, ELEMENTS[self.dtype], packed)
+        self.bound[packed] = Bound(
+            code, views, widths, self.batch, self.dtype.itemsize, self.batch // _ROWS,
+            reverse=False,
+        )  # fmt: skip
+        return self.bound[packed]
 
 
 @functools.lru_cache(maxsize=64)
@@ -156,12 +152,6 @@ def _pieces(rows: int, each: int) -> RaggedSteps:
     """All rows as steps of so many."""
     offsets = torch.arange(0, rows, each)
     return RaggedSteps(offsets, offsets, (rows - offsets).clamp(max=each))
-
-
-@functools.cache
-def _entries(shape: GradientTiling) -> tuple[int, ...]:
-    names = ("gradient", "gradient.share")
-    return cached_addresses(repr(shape), lambda: emit_gradient(shape), names, host())
 
 
 def _add_few(
@@ -195,60 +185,82 @@ def add_gradient(
     `blocks` each of the `gates` has a block-diagonal matrix, and weight is (m, n / blocks).
     """
     rows, (m, n) = len(g), weight.shape
-    if rows <= _FEW:
+    if rows <= FEW_ROWS:
         _add_few(weight, g, x, offsets, blocks, gates)
         if bias is not None:
             bias += g.sum(0)
         return
-    if blocks == 1:
-        gates = 1  # without blocks all gates are one matrix
-    m //= blocks * gates
-    kernel = _gradient(ELEMENTS[g.dtype], torch.get_num_threads(), m, n, blocks, gates)
-    room = g.new_empty(kernel.room)
-    args = type(kernel.template).from_buffer_copy(kernel.template)
-    args[_ROWS_WORD] = rows
-    args[_G], args[_G + 1] = g.data_ptr(), g.stride(0)
-    args[_X], args[_X + 1] = x.data_ptr(), x.stride(0)
-    args[_OFFSETS] = 0 if offsets is None else offsets.data_ptr()
-    args[_W], args[_W + 1] = weight.data_ptr(), weight.stride(0)
-    args[_BIAS] = 0 if bias is None else bias.data_ptr()
-    args[_ROOM] = room.data_ptr()
-    run_code(kernel.team, kernel.share, args, kernel.threads, kernel.threads)
+    product = WeightGradient.of(g.dtype, torch.get_num_threads(), m, n, blocks, gates)
+    product(
+        rows, g.data_ptr(), g.stride(0), x.data_ptr(), x.stride(0),
+        0 if offsets is None else offsets.data_ptr(), weight.data_ptr(), weight.stride(0),
+        0 if bias is None else bias.data_ptr(),
+    )  # fmt: skip
 
 
-_ROWS_WORD, _G, _X, _OFFSETS, _W, _BIAS, _ROOM = (
-    GRADIENT_WORDS.index(w) for w in ("rows", "g", "x", "row_offsets", "w", "bias", "room")
+_ROWS_WORD, _G, _G_STRIDE, _X, _X_STRIDE, _OFFSETS, _W, _W_STRIDE, _BIAS, _ROOM = map(
+    GRADIENT_WORDS.index,
+    ["rows", "g", "g_stride", "x", "x_stride", "row_offsets", "w", "w_stride", "bias", "room"],
 )
 
 
-@dataclass(frozen=True)
-class _BoundGradient:
-    """The product for an m and an n: its functions, its threads, the words that stay the same."""
+class WeightGradient(NamedTuple):
+    """The product for an m and an n: its code, its threads, the words that stay the same."""
 
-    team: int
-    share: int
+    code: MachineCode
     threads: int
     room: int
-    template: ctypes.Array[ctypes.c_int64]
+    template: array[int]
+
+    @staticmethod
+    @functools.lru_cache(maxsize=256)
+    def of(
+        dtype: torch.dtype, available: int, m: int, n: int, blocks: int, gates: int
+    ) -> WeightGradient:
+        """The product that gives a weight (m, n)."""
+        if blocks == 1:
+            gates = 1  # without blocks all gates are one matrix
+        m //= blocks * gates
+        shape = shape_for(ELEMENTS[dtype], host())
+        used = max(1, min(available, -(-m // shape.tile) * blocks * gates))
+        functions = thread_functions()
+        words = dict.fromkeys(GRADIENT_WORDS, 0) | {
+            "thread_number": functions["thread_number"],
+            "team_size": functions["team_size"],
+            "m": m,
+            "n": n,
+            "room_stride": shape.room(n),
+            "blocks": blocks,
+            "gates": gates,
+            "gate": m * blocks,
+        }
+        template = array("q", (words[name] for name in GRADIENT_WORDS))
+        return WeightGradient(_entry(shape), used, used * shape.room(n) * dtype.itemsize, template)
+
+    def __call__(
+        self,
+        rows: int,
+        g: int,
+        g_stride: int,
+        x: int,
+        x_stride: int,
+        offsets: int,
+        weight: int,
+        weight_stride: int,
+        bias: int,
+    ) -> None:
+        """Run it: addresses, and the distances between rows; 0 for offsets and a bias if none."""
+        args = self.template[:]
+        args[_ROWS_WORD], args[_OFFSETS], args[_BIAS] = rows, offsets, bias
+        args[_G], args[_G_STRIDE], args[_X], args[_X_STRIDE] = g, g_stride, x, x_stride
+        args[_W], args[_W_STRIDE] = weight, weight_stride
+        memory = take(self.room)
+        args[_ROOM] = memory.data_ptr()
+        run_code(self.code, args.buffer_info()[0], self.threads)
+        give(memory)
 
 
-@functools.lru_cache(maxsize=256)
-def _gradient(
-    element: str, available: int, m: int, n: int, blocks: int, gates: int
-) -> _BoundGradient:
-    shape = shape_for(element, host())
-    team, share = _entries(shape)
-    used = max(1, min(available, -(-m // shape.tile) * blocks * gates))
-    number, size, _ = thread_functions()
-    words = dict.fromkeys(GRADIENT_WORDS, 0) | {
-        "thread_number": number,
-        "team_size": size,
-        "m": m,
-        "n": n,
-        "room_stride": shape.room(n),
-        "blocks": blocks,
-        "gates": gates,
-        "gate": m * blocks,
-    }
-    template = (ctypes.c_int64 * len(words))(*(words[name] for name in GRADIENT_WORDS))
-    return _BoundGradient(team, share, used, used * shape.room(n), template)
+@functools.cache
+def _entry(shape: GradientTiling) -> MachineCode:
+    names = ("gradient.team", "gradient.alone", "gradient.share")
+    return MachineCode(*cached_addresses(repr(shape), lambda: emit_gradient(shape), names, host()))

@@ -17,19 +17,18 @@ from collections import OrderedDict
 import torch
 from torch import Tensor
 
-__all__ = ["empty"]
+__all__ = ["LEAST", "empty"]
 
-_LEAST = 2**20  # bytes below which the C library keeps memory well
+LEAST = 2**20
+"""Bytes below which the C library keeps memory well."""
+
 _PAGE = 2**21  # a large page
 
 
-def empty(like: Tensor, rows: int, width: int, least: int = _LEAST) -> Tensor:
-    """A tensor (rows, width) of a dtype, not initialised; one of at least `least` bytes is kept."""
-    size = rows * width * like.element_size()
-    if size < least:
-        return like.new_empty(rows, width)
-    flat = torch.frombuffer(_POOL.take(size), dtype=like.dtype, count=rows * width)
-    return flat.view(rows, width)
+def empty(like: Tensor, rows: int, width: int) -> Tensor:
+    """A tensor (rows, width) of the dtype of `like`, not initialised."""
+    memory = _POOL.take(rows * width * like.element_size())
+    return torch.frombuffer(memory, dtype=like.dtype, count=rows * width).view(rows, width)
 
 
 class _Pool:
