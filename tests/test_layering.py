@@ -219,7 +219,7 @@ def test_every_package_of_a_task_is_known():
         ("tasks/registry.py", "recurra.tasks.language.config", False),
         ("cli/train.py", "recurra.tasks.registry", True),
         ("cli/train.py", "recurra.tasks.language", False),
-        ("compare/contests.py", "recurra.tasks.long_range.model", False),
+        ("compare/trials.py", "recurra.tasks.long_range.model", False),
         ("training/__init__.py", "recurra.lazy", True),
         ("training/training_loop.py", "recurra.lazy", False),
         ("config/task_config.py", "recurra.errors", True),
@@ -317,7 +317,7 @@ NEVER = {
         "training/training_loop.py",
         "tasks/stages.py",
         "tasks/forecast/nets/inference.py",  # in a context that restores torch's random state
-        "compare/contests.py",
+        "compare/trials.py",
     },
 }
 

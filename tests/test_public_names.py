@@ -164,7 +164,6 @@ SHARED_FILES = {
     "config.py": "a task's settings, one file a task",
     "model.py": "a task's network and its outputs, one file a task",
     "task.py": "the steps of a task, one file a task, and their protocol",
-    "registry.py": "built-in things by name: cells, and tasks",
 }
 SHARED_CLASSES = {
     "RNN": "the cell, and torch's layer of it",

@@ -1,10 +1,9 @@
 """Comparisons small enough for tests, and outcomes as trainings leave them."""
 
 from recurra.compare.comparison import comparison_from
-from recurra.compare.contests import Contest
 from recurra.compare.findings import Findings
 from recurra.compare.outcomes import Outcome, Reach, results_of
-from recurra.compare.trials import plan
+from recurra.compare.trials import Contest, plan
 
 TINY = {
     "problem": "adding",

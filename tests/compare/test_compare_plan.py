@@ -4,8 +4,7 @@ import pytest
 from compare_toys import TINY, tiny
 
 from recurra.compare.comparison import comparison_at, comparison_from, folder_name
-from recurra.compare.contests import Contest
-from recurra.compare.trials import nearest_size, plan
+from recurra.compare.trials import Contest, nearest_size, plan
 from recurra.errors import ConfigError, DataError, RunError
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 from training_toys import contents, last_checkpoint, new_toy, train
 
-from recurra.cells.registry import CELLS
+from recurra.cells import CELLS
 from recurra.errors import RunError
 from recurra.nn import GRU, LSTM, GRUCell, Recurrent, Stack
 from recurra.training import TrainingConfig

@@ -13,7 +13,7 @@ from training_ranks import outcome
 from training_toys import contents, last_checkpoint, lines
 
 from recurra.training import Run
-from recurra.training.distributed import seed_of_rank
+from recurra.training.step import seed_of_rank
 
 FOLDER = Path(__file__).parent
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from training_toys import Noise, contents, lines, train
 
-from recurra.cells.registry import CELLS
+from recurra.cells import CELLS
 from recurra.nn import GRU, Recurrent
 from recurra.training import Run
 from recurra.training.gradient_flow import distances, flowing

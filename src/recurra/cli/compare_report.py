@@ -11,10 +11,9 @@ from rich.progress import TimeRemainingColumn as Remaining
 from recurra.cli.terminal import show_table
 from recurra.compare.comparison import Comparison
 from recurra.compare.comparison_run import ComparisonProgress
-from recurra.compare.contests import Figures
 from recurra.compare.findings import Findings, comparison_table, number
 from recurra.compare.outcomes import Outcome
-from recurra.compare.trials import Entry
+from recurra.compare.trials import Entry, Figures
 
 __all__ = ["ComparisonBars", "show_findings"]
 

@@ -8,10 +8,9 @@ from typing import Any
 
 from recurra import __version__
 from recurra.compare.comparison import Comparison
-from recurra.compare.contests import Contest, Figures
 from recurra.compare.findings import Findings, write_findings
 from recurra.compare.outcomes import Folder, Outcome, results_of
-from recurra.compare.trials import Entry, Trial, plan
+from recurra.compare.trials import Contest, Entry, Figures, Trial, plan
 from recurra.errors import ConfigError
 from recurra.processes import Job, run_jobs
 

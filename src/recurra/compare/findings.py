@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recurra.compare.comparison import Comparison
-from recurra.compare.contests import Figures
 from recurra.compare.outcomes import CellResult, Folder, Reach, mean, spread
+from recurra.compare.trials import Figures
 from recurra.errors import MissingExtra
 from recurra.plots import (
     ComparedCurves,

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recurra.compare.comparison import FILE
-from recurra.compare.contests import Figures
-from recurra.compare.trials import Entry, Trial
+from recurra.compare.trials import Entry, Figures, Trial
 from recurra.errors import RunError, TrainingError
 from recurra.files import write_atomic
 from recurra.processes import Job

@@ -9,9 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from recurra.compare.contests import Contest, Trained, Weights
 from recurra.compare.outcomes import Outcome, Reach
-from recurra.compare.trials import Trial
+from recurra.compare.trials import Contest, Trained, Trial, Weights
 from recurra.errors import InsightError, TrainingError
 from recurra.files import write_atomic
 from recurra.processes import STOPPED, peak_memory, report_progress, reset_peak_memory

@@ -1,8 +1,14 @@
 """Analyses of models: gradient flow in time, dynamics, saturation, and verdicts with remedies."""
 
 from recurra.insight.dynamics import LayerDynamics, Spectrum, jacobians
-from recurra.insight.flow import GradientFlow, LayerFlow, StateFlow, gradient_flow
-from recurra.insight.horizon import Horizon, find_horizon
+from recurra.insight.flow import (
+    GradientFlow,
+    Horizon,
+    LayerFlow,
+    StateFlow,
+    find_horizon,
+    gradient_flow,
+)
 from recurra.insight.inspection import Inspection, clipped_share, inspect_model
 from recurra.insight.saturation import LayerActivity, Saturation, Units
 from recurra.insight.verdicts import LayerInsight, Verdict, verdicts

@@ -8,7 +8,7 @@ recorded (second gradients), the loop is interpreted, by operations that torch c
 Nothing here knows an engine: loops are those of the protocol `recurra.engines.base.LoopCode`.
 """
 
+from recurra.operator.library import TracedLoop, name_run
 from recurra.operator.loop_function import EagerLoop, OperatorLoop
-from recurra.operator.traced import TracedLoop, name_run
 
 __all__ = ["EagerLoop", "OperatorLoop", "TracedLoop", "name_run"]

@@ -3,11 +3,16 @@
 They are registered piece by piece: `torch.library.custom_op` loads the whole of torch._dynamo at
 its first call. Operations are counted as torch counts them: two for a multiplication with its
 addition, products alone, and every step of a padded sequence.
+
+torch.compile sees a name and an operator, and leaves the insides to itself: `recurra::sequence` is
+made of other operators (CompositeImplicitAutograd), so whoever records a graph takes it for one
+call, and whoever derives or lowers that graph runs through it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any, get_type_hints
 
@@ -17,9 +22,21 @@ from torch.utils.flop_counter import register_flop_formula
 
 from recurra.engines.base import LoopCode, Sequences, States
 from recurra.engines.recorded import are_recorded, gradients_of
+from recurra.engines.torch_layout import Parameters, TorchParameters
 from recurra.errors import EngineError
 
-__all__ = ["LIBRARY", "LOOP", "LOOP_BACKWARD", "OPTIONS_SCHEMA", "call", "code_of", "register"]
+__all__ = [
+    "LIBRARY",
+    "LOOP",
+    "LOOP_BACKWARD",
+    "OPTIONS_SCHEMA",
+    "TracedLoop",
+    "call",
+    "code_of",
+    "name_run",
+    "register",
+]
+
 
 _KINDS = {int: "SymInt", bool: "bool", Tensor | None: "Tensor?", float | None: "float?"}
 OPTIONS_SCHEMA = ", ".join(f"{_KINDS[t]} {name}" for name, t in get_type_hints(Sequences).items())
@@ -199,3 +216,75 @@ def _backward_flops(
 ) -> int:
     """Operations of `recurra::loop_backward`: each product gives those of vector and matrix."""
     return 4 * code_of(key).multiplications(inputs) * prod(gradients[0].shape[:-1])
+
+
+Run = Callable[[Tensor, Sequence[Tensor], Parameters, Sequences], tuple[Tensor, States]]
+
+_NAMED: dict[str, Run] = {}
+
+
+def name_run(name: str, run: Run) -> None:
+    """Let programs find a cell's run over sequences by that name."""
+    _NAMED[name] = run
+
+
+LIBRARY.define(
+    "sequence(Tensor x, Tensor[] states, str[] names, Tensor[] params, str loop, "
+    f"{OPTIONS_SCHEMA}) -> Tensor[]"
+)
+
+
+def _sequence(
+    x: Tensor,
+    states: list[Tensor],
+    names: list[str],
+    params: list[Tensor],
+    loop: str,
+    *options: Any,
+) -> list[Tensor]:
+    if loop not in _NAMED:
+        raise EngineError(
+            f"This program runs the cell {loop}, which this process doesn't know; compile the "
+            "program again where it is to run."
+        )
+    given: Mapping[str, Tensor] = dict(zip(names, params, strict=True))
+    is_torchs = "weight_ih" in given
+    y, found = _NAMED[loop](
+        x, states, TorchParameters(**given) if is_torchs else given, Sequences(*options)
+    )
+    return [y, *found]
+
+
+LIBRARY.impl("sequence", _sequence, "CompositeImplicitAutograd")
+
+
+@dataclass(frozen=True)
+class TracedLoop:
+    """A cell's loop as code under torch.compile sees it."""
+
+    name: str
+
+    def choose(self, *_: object) -> TracedLoop:
+        """Itself: the engine is chosen when the operator runs."""
+        return self
+
+    def sequence(
+        self, x: Tensor, states: Sequence[Tensor], params: Parameters, sequences: Sequences
+    ) -> tuple[Tensor, States]:
+        """All steps of x (T, B, I): outputs (T, B, size), and last states or those of each step."""
+        if isinstance(params, TorchParameters):
+            pairs = zip(TorchParameters._fields, params, strict=True)
+            params = {name: t for name, t in pairs if t is not None}
+        y, *found = torch.ops.recurra.sequence(
+            x, list(states), list(params), list(params.values()), self.name, *sequences
+        )
+        return y, tuple(found)
+
+    def step(self, x: Tensor, states: Sequence[Tensor], params: Parameters) -> States:
+        """One step: x (..., I), states (..., size) to the new states."""
+        rows = [s.reshape(-1, s.shape[-1]) for s in states]
+        _, last = self.sequence(x.reshape(1, -1, x.shape[-1]), rows, params, Sequences(1))
+        return tuple(n.view(*s.shape[:-1], -1) for n, s in zip(last, states, strict=True))
+
+    def stack(self, *_: object) -> None:
+        """Layers and directions are traced one after another."""

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from recurra.plots.bar_charts import CostBars, RatioBars, plot_bars
 from recurra.plots.figure import FORMATS, image, require_matplotlib, svg
 from recurra.plots.forecasts import AnomalySeries, ForecastSeries, plot_anomalies, plot_forecasts
-from recurra.plots.gradient_curves import plot_dynamics, plot_flow
-from recurra.plots.gradient_heatmap import plot_heat
+from recurra.plots.gradient_curves import plot_dynamics, plot_flow, plot_heat
 from recurra.plots.learning_curves import (
     ComparedCurves,
     plot_compared,

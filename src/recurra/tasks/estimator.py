@@ -27,9 +27,15 @@ from recurra.tasks import record
 from recurra.tasks.description import Description, add_inspection, describe
 from recurra.tasks.session import Session
 from recurra.tasks.signature import Named, options_of
-from recurra.tasks.stages import StageInterrupted, Stages, build_members, has_begun, member_run
+from recurra.tasks.stages import (
+    StageInterrupted,
+    Stages,
+    build_members,
+    has_begun,
+    member_run,
+    start_from,
+)
 from recurra.tasks.task import Evaluation, Facts, Task
-from recurra.tasks.warm_start import start_from
 from recurra.training import Progress, RichProgress, TrainingResult
 
 __all__ = ["Estimator", "estimator_for"]

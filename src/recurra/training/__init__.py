@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from recurra.config.training_config import Metric, TrainingConfig
     from recurra.nn.states import State
     from recurra.runs.run import Run
-    from recurra.training.progress import RichProgress
-    from recurra.training.protocols import Loss, Progress, Validate, Windows
+    from recurra.training.progress import Loss, Progress, RichProgress, Validate, Windows
     from recurra.training.training_loop import TrainingResult, fit
 
 __all__ = [
@@ -53,16 +52,16 @@ __dir__: Lister
 __getattr__, __dir__ = attach(
     __name__,
     {
-        "Loss": "recurra.training.protocols",
+        "Loss": "recurra.training.progress",
         "Metric": "recurra.config.training_config",
-        "Progress": "recurra.training.protocols",
+        "Progress": "recurra.training.progress",
         "RichProgress": "recurra.training.progress",
         "Run": "recurra.runs.run",
         "State": "recurra.nn.states",
         "TrainingConfig": "recurra.config.training_config",
         "TrainingResult": "recurra.training.training_loop",
-        "Validate": "recurra.training.protocols",
-        "Windows": "recurra.training.protocols",
+        "Validate": "recurra.training.progress",
+        "Windows": "recurra.training.progress",
         "config_from_mapping": "recurra.config.options",
         "fit": "recurra.training.training_loop",
     },

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from recurra.errors import TrainingError
 from recurra.nn.states import State, tensors_of
 from recurra.runs import ranks
-from recurra.training.protocols import Loss
+from recurra.training.progress import Loss
 from recurra.training.randomness import Before
 
 __all__ = ["first_bad", "require_finite"]

@@ -17,12 +17,11 @@ from recurra.interrupts import Interrupts
 from recurra.runs import ranks
 from recurra.runs.run import Run
 from recurra.training.checkpointing import Checkpoints
-from recurra.training.distributed import seed_of_rank, sharded, synchronise
 from recurra.training.loop_state import LoopState, Meter, Recorder, summary_writer
 from recurra.training.optim import make_optimizer, trained
-from recurra.training.protocols import Loss, Progress, Silent, Validate, Windows
+from recurra.training.progress import Loss, Progress, Silent, Validate, Windows
 from recurra.training.randomness import evaluating
-from recurra.training.step import Stepper, set_bptt_clip
+from recurra.training.step import Stepper, seed_of_rank, set_bptt_clip, sharded, synchronise
 
 __all__ = ["Stopped", "TrainingResult", "fit"]
 

@@ -11,7 +11,7 @@ from recurra import Forecaster
 from recurra.reports import report as report_page
 from recurra.tasks.forecast import ForecastWarning
 from recurra.tasks.forecast.evaluation.holdout import spread_evenly
-from recurra.tasks.forecast.evaluation.judgement import Judgement
+from recurra.tasks.forecast.evaluation.judge import Judgement
 from recurra.tasks.forecast.facts import facts_of, judgement_table
 from recurra.tasks.forecast.figures import anomaly_figure, backtest_figure
 from recurra.tasks.forecast.windows.splits import Origins

@@ -8,7 +8,7 @@ import torch
 from recurra.errors import ConfigError
 from recurra.tasks.long_range.config import LongRangeConfig
 from recurra.tasks.long_range.problems import PROBLEMS
-from recurra.tasks.long_range.synthetic import DRAW, adding, copy_memory
+from recurra.tasks.long_range.sequences import DRAW, adding, copy_memory
 
 A, X, Y, E, B = 0, 4, 5, 6, 7
 MANY = 4000

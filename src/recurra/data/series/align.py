@@ -6,9 +6,9 @@ import numpy as np
 
 from recurra.data.series.frequency import Frequency, infer_frequency
 from recurra.data.series.grid import Stamps, Steps
+from recurra.data.tables.columns import show_stamp
 from recurra.data.tables.observations import Observations
 from recurra.data.tables.table import Ints
-from recurra.data.tables.timestamps import show_stamp
 from recurra.errors import DataError
 
 __all__ = ["Alignment", "align"]

@@ -9,10 +9,9 @@ from recurra.data.series.align import Alignment
 from recurra.data.series.encoding import Encoding, Features, encode_all, fit_encodings
 from recurra.data.series.grid import Stamps
 from recurra.data.series.panel import Panel, Schema
-from recurra.data.tables.columns import TableColumns
+from recurra.data.tables.columns import TableColumns, read_stamps, show_stamp
 from recurra.data.tables.observations import Observations, series_of
 from recurra.data.tables.table import DataTable, Ints, TableSource, open_table
-from recurra.data.tables.timestamps import read_stamps, show_stamp
 from recurra.errors import DataError
 
 __all__ = ["CovariateTables", "future_after", "future_of", "refuse_missing_steps"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recurra.data.series.grid import Stamps
-from recurra.data.tables.columns import TableColumns
+from recurra.data.tables.columns import TableColumns, read_stamps, show_stamp
 from recurra.data.tables.table import (
     DELIMITERS,
     DataTable,
@@ -19,7 +19,6 @@ from recurra.data.tables.table import (
     csv_records,
     open_table,
 )
-from recurra.data.tables.timestamps import read_stamps, show_stamp
 from recurra.errors import DataError
 
 __all__ = ["Observations", "observe", "observe_rows", "series_of"]

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 import numpy as np
 
 from recurra.data.series.panel import Panel
-from recurra.data.tables.timestamps import show_stamp
+from recurra.data.tables.columns import show_stamp
 from recurra.reports import Section, TextTable, drawn_section
 from recurra.tasks.forecast.config import MODELS
 from recurra.tasks.forecast.data_checks import series_warnings
 from recurra.tasks.forecast.evaluation.backtest import Backtest
 from recurra.tasks.forecast.evaluation.baselines import MEANINGS
-from recurra.tasks.forecast.evaluation.judgement import Judgement
+from recurra.tasks.forecast.evaluation.judge import Judgement
 from recurra.tasks.forecast.figures import backtest_figure, unit_of
 from recurra.tasks.forecast.frames import MODEL_NAME
-from recurra.tasks.forecast.intervals.sample_size import interval_warnings
+from recurra.tasks.forecast.intervals.calibration import interval_warnings
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.windows.splits import split
 from recurra.tasks.task import Facts

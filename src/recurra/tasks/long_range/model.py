@@ -11,7 +11,7 @@ from recurra.cells import Cell, load
 from recurra.nn import Recurrent, Stack
 from recurra.tasks.long_range.config import LongRangeConfig
 from recurra.tasks.long_range.problems import RECALLED
-from recurra.tasks.long_range.synthetic import Batch
+from recurra.tasks.long_range.sequences import Batch
 from recurra.tasks.network import (
     ActivationPenalties,
     initialise,

@@ -12,8 +12,7 @@ from recurra.data.series.panel import Panel
 from recurra.data.series.read import UnencodedPanel
 from recurra.errors import DataError
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.forecast.evaluation.judge import Forecasts, baseline_forecasts, judge
-from recurra.tasks.forecast.evaluation.judgement import Judgement
+from recurra.tasks.forecast.evaluation.judge import Forecasts, Judgement, baseline_forecasts, judge
 from recurra.tasks.forecast.frames import MODEL_NAME
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.nets.inference import Predictions
