@@ -88,6 +88,21 @@ def test_two_processes_train_as_one(process, here, recurra):
     assert "saved by 2 processes, and this is one process" in refused.stderr
 
 
+def test_two_processes_train_a_forecaster_as_one(process, here, recurra):
+    rows = [f"{name},{day},{(day * 7 + ord(name)) % 5 if day % 4 else ''}" for name in "ab"
+            for day in range(60 if name == "a" else 25)]  # fmt: skip
+    (here / "gaps.csv").write_text("\n".join(["unique_id,ds,y", *rows]))
+    words = ("train", "forecast", "gaps.csv", "--horizon", 2, "--hidden", 4, "--batch-size", 4)
+    words = (*words, "--max-steps", 6, "--dropout", 0, "--lookback", 6, "--model", "direct")
+    code, out, err = finished(process(*words, "--out", "two", python=TWO))
+    assert code == 0, err
+    assert out.count("Trained into") == err.count("Note: ") == 1
+    assert recurra(*words, "--out", "one").exit_code == 0
+    one, two = (Run.open(here / name).load_model() for name in ("one", "two"))
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight, rtol=1e-5, atol=1e-6, equal_nan=True)
+
+
 def test_sigterm_to_torchrun_stops_both_saved(process, here):
     training = process("train", "language", "cats.txt", *LONG, "--out", "r", python=TWO)
     wait_for(5, here / "r", training)

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from recurra.errors import RecurraWarning
 from recurra.reports import TextTable
+from recurra.settings import launched
 
 if TYPE_CHECKING:
     from recurra.reports import Section
@@ -81,7 +82,9 @@ def show_facts(title: str, facts: Mapping[str, str]) -> None:
 
 @contextlib.contextmanager
 def noted() -> Iterator[None]:
-    """Show our warnings as plain sentences on stderr, each once."""
+    """Show our warnings as plain sentences on stderr, each once; under torchrun the first process
+    speaks for all.
+    """
     shown: set[str] = set()
     with warnings.catch_warnings():
         others = warnings.showwarning
@@ -89,7 +92,7 @@ def noted() -> Iterator[None]:
         def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
             if not issubclass(category, RecurraWarning):
                 others(message, category, *where)
-            elif str(message) not in shown:
+            elif launched().rank == 0 and str(message) not in shown:
                 shown.add(str(message))
                 click.echo(f"Note: {message}", err=True)
 

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -96,7 +96,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
             raise ConfigError(
                 f"resume = true, and the run is {given}; a run is resumed from `out`, as it is."
             )
-        self._check_others(others)
+        self._check_named("fit", self.task.read, others)
         place, temporary = self._place(out)
         begin = self._resumed if resume else self._begun
         task, models, read, run = begin(place, overwrite or temporary, data, others)
@@ -151,7 +151,11 @@ class Estimator(Named[Config], Generic[Config, Product]):
         return found, add_inspection(run, None if out is None else Path(out), found, probe, module)
 
     def session(self, **options: Any) -> Session[Any, Any]:
-        """A stream of one client: fed chunk by chunk, saved and restored."""
+        """A stream of one client: fed chunk by chunk, saved and restored.
+
+        `options` are those of the task's `session`; TypeError for another.
+        """
+        self._check_named("session", self.task.session, options)
         return self._task.session(self._ready(), **options)
 
     @classmethod
@@ -296,16 +300,16 @@ class Estimator(Named[Config], Generic[Config, Product]):
         self.results, self.run = (), None
         self._product = self._validation = self._data = self._facts = None
 
-    def _check_others(self, others: dict[str, Any]) -> None:
-        """Raise TypeError for data that the task does not name, with a remedy for a setting."""
-        parameters = inspect.signature(self.task.read).parameters.values()
+    def _check_named(self, method: str, step: Callable[..., Any], given: Mapping[str, Any]) -> None:
+        """Raise TypeError for what a task's step does not name, with a remedy for a setting."""
+        parameters = inspect.signature(step).parameters.values()
         named = {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
         settings = {field.name for field in dataclasses.fields(self.config)}
-        for name in others:
+        for name in given:
             if name not in named:
                 made = f"{type(self).__name__}({name}=...)"
                 hint = f"; it is a setting: {made}" if name in settings else ""
-                raise TypeError(f"fit() got an unexpected keyword argument {name!r}{hint}")
+                raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{hint}")
 
     def _run(self) -> Run:
         assert self.run is not None  # of a model that is ready

@@ -124,6 +124,14 @@ def test_a_session_is_restored_by_its_own_model_alone(run):
         session("char").restore(live.save())
 
 
+def test_an_option_that_a_session_does_not_have_is_refused(run):
+    model = LanguageModel.load(run)
+    with pytest.raises(TypeError, match=r"session\(\) got an unexpected keyword argument 'chunk'"):
+        model.session(chunk=5)
+    with pytest.raises(TypeError, match=r"it is a setting: LanguageModel\(seed=\.\.\.\)"):
+        model.session(seed=5)
+
+
 def test_a_session_measures_what_evaluate_does(run, text_file):
     model = LanguageModel.load(run)
     text = text_file.read_text()[:400]

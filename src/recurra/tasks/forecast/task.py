@@ -228,14 +228,21 @@ class Forecast(Task[ForecastConfig, Series, Model]):
             chance_loss=None,
         )
 
-    def session(self, product: Model, **options: Any) -> Stream:
+    def session(
+        self,
+        product: Model,
+        *,
+        placed: PlacedPanel | None = None,
+        future: Any = None,
+        seed: int = 0,
+        **others: Any,
+    ) -> Stream:
         """The series followed from their ends on, one observation at a time.
 
-        Options are `placed` (series in their place in time; those of training, left out), `future`
-        (a table of future covariates) and `seed`.
+        `placed` are the series in their place in time, by default those of training; `future` is a
+        table of future covariates.
         """
-        placed: PlacedPanel = options.get("placed", product.history)
-        return Stream(product, placed, options.get("future"), options.get("seed", 0))
+        return Stream(product, placed or product.history, future, seed)
 
     def reading(self, data: Any, static: Any) -> Any:
         """A table that is open, so that parts of it can be read as panels."""

@@ -1,5 +1,7 @@
 """The forecasting networks against their equations, written out a step at a time."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch.nn import functional as F
 
 from recurra.errors import ConfigError
 from recurra.tasks.forecast.nets.components import SeriesVectors, StepInput, pinball, target_loss
-from recurra.tasks.forecast.windows.cutter import WindowBatch
+from recurra.tasks.forecast.windows.cutter import CountedWindows, WindowBatch
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -56,7 +58,7 @@ def test_future_covariates_matter_up_to_the_last_step(model):
 def test_rows_of_a_batch_do_not_mix(model):
     net = net_of(model, loss="mse") if model != "autoregressive" else net_of(model)
     batch = batch_for(net)
-    other = WindowBatch(*(part.clone() for part in batch))
+    other = copy.deepcopy(batch)
     other.values[:, 1:] += 1
     if model == "autoregressive":
         given = [net.loss(b._replace(seen=only_first(b.seen))) for b in (batch, other)]
@@ -174,9 +176,42 @@ def test_pinball_is_the_textbooks_and_twice_the_medians_is_the_absolute_error():
 def test_errors_may_count_as_scaled_or_as_they_are_in_the_data(kind, errors, wanted):
     """Rows of scale 1 and 3 with scaled errors of 1 and 3."""
     net = net_of("direct", loss=kind, errors=errors)
-    batch = batch_for(net)._replace(scale=torch.tensor([1.0, 3.0], dtype=torch.double))
-    outputs, seen = torch.tensor([[[1.0], [3.0]]]), torch.ones(1, 2, dtype=torch.bool)
-    assert float(net.mean_loss(outputs, torch.zeros(1, 2), seen, batch)) == pytest.approx(wanted)
+    values, seen = torch.zeros(1, 2), torch.ones(1, 2, dtype=torch.bool)
+    scale = torch.tensor([1.0, 3.0], dtype=torch.double)
+    batch = batch_for(net)._replace(values=values, seen=seen, scale=scale)
+    outputs = torch.tensor([[[1.0], [3.0]]])
+    assert float(net.mean_loss(outputs, batch, lambda part: part)) == pytest.approx(wanted)
+
+
+def rows_of(batch, first, last, processes):
+    """A process's part of a batch, which counts the windows of all."""
+    by_window = ("static", "series", "key", "location", "scale")
+    parts = {
+        name: part[first:last] if name in by_window else part[:, first:last]
+        for name, part in batch._asdict().items()
+        if part is not None
+    }
+    counted = CountedWindows(batch.seen, batch.scale, processes)
+    return WindowBatch(**parts, counted=counted)
+
+
+@pytest.mark.parametrize("errors", ["scaled", "data", "both"])
+@pytest.mark.parametrize("model", MODELS)
+def test_parts_of_a_batch_have_the_gradients_of_the_whole(model, errors):
+    """Whatever each part has seen: the mean of the parts' gradients is that of the whole batch."""
+    scaling = {} if model == "autoregressive" else {"errors": errors}
+    net = net_of(model, activation_penalty=0.5, temporal_activation_penalty=0.5, **scaling).double()
+    batch = WindowBatch(
+        *(p.double() if p is not None and p.is_floating_point() else p for p in batch_for(net))
+    )
+    batch.seen[:, :1] = False  # nothing at all of the first window
+    batch.values[:, :1] = 0
+    weights = list(net.parameters())
+    wanted = torch.autograd.grad(net.loss(batch), weights, allow_unused=True)
+    losses = [net.loss(rows_of(batch, first, first + 1, 4)) for first in range(4)]
+    found = torch.autograd.grad(sum(losses) / 4, weights, allow_unused=True)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_a_series_that_was_not_trained_on_has_the_mean_of_all_vectors():

@@ -18,6 +18,7 @@ from recurra.tasks.forecast.nets.components import (
     SeriesVectors,
     Sizes,
     StepInput,
+    counted_of,
 )
 from recurra.tasks.forecast.nets.distributions import FAMILIES, RandomNumbers
 from recurra.tasks.forecast.windows.cutter import WindowBatch
@@ -65,8 +66,10 @@ class AutoregressiveNet(ForecastNet):
         outputs, _ = self.recurrent(self._inputs(batch, first, len(batch.values)))
         parameters = self.head(self.dropout(outputs[steps.start - first :]))
         log_prob = self._family.log_prob(parameters, batch.values[steps], batch.scale.float())
-        seen = batch.seen[steps]
-        return -torch.where(seen, log_prob, 0).sum() / seen.sum().clamp(min=1), outputs
+        counted = counted_of(batch)
+        total = counted.seen[steps].sum().clamp(min=1)
+        loss = -torch.where(batch.seen[steps], log_prob, 0).sum() / total * counted.processes
+        return loss, outputs
 
     def begin(self, batch: WindowBatch) -> CarriedState:
         low = max(self._lags)

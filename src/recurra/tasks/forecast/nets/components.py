@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -15,7 +15,7 @@ from recurra.data.series.panel import Panel
 from recurra.nn import Recurrent, Stack
 from recurra.nn.states import State
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.forecast.windows.cutter import WindowBatch
+from recurra.tasks.forecast.windows.cutter import CountedWindows, WindowBatch
 from recurra.tasks.forecast.windows.splits import season_of
 from recurra.tasks.network import ActivationPenalties
 
@@ -26,6 +26,7 @@ __all__ = [
     "SeriesVectors",
     "Sizes",
     "StepInput",
+    "counted_of",
     "loss_options",
     "pinball",
     "sizes_of",
@@ -154,22 +155,30 @@ class ForecastNet(nn.Module):
 
     def forecast_loss(self, batch: WindowBatch) -> Tensor:
         """Mean loss of the forecast alone, over the steps that were seen, a scalar."""
-        actual, seen = (part[self.lookback :] for part in (batch.values, batch.seen))
         hidden = batch._replace(seen=batch.seen.clone(), values=batch.values.clone())
         hidden.values[self.lookback :], hidden.seen[self.lookback :] = 0, False
         quantiles = self.forecast(hidden).quantiles.transpose(0, 1)
-        return self.mean_loss(quantiles, actual, seen, batch)
+        return self.mean_loss(quantiles, batch, lambda part: part[self.lookback :])
 
     def mean_loss(
-        self, outputs: Tensor, actual: Tensor, seen: Tensor, batch: WindowBatch
+        self, outputs: Tensor, batch: WindowBatch, chosen: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """Mean loss of outputs (..., B, Q) over the actual values (..., B) that were seen."""
-        loss = target_loss(outputs, actual, seen, self.kind, self.levels)
-        scaled = loss.sum() / seen.sum().clamp(min=1)
+        """Mean loss of outputs (..., B, Q) over the values that were seen.
+
+        `chosen` gives what belongs to the outputs (..., B) of a value of every step (T, B). Where
+        several processes train together the mean is over the values of all, times their number.
+        """
+        loss = target_loss(
+            outputs, chosen(batch.values), chosen(batch.seen), self.kind, self.levels
+        )
+        counted = counted_of(batch)
+        seen = chosen(counted.seen)
+        scaled = loss.sum() / seen.sum().clamp(min=1) * counted.processes
         if self.errors == "scaled":
             return scaled
-        weight = batch.scale.float() ** (2 if self.kind == "mse" else 1)
-        data = (loss * weight).sum() / (seen * weight).sum().clamp(min=torch.finfo().tiny)
+        power = 2 if self.kind == "mse" else 1
+        total = (seen * counted.scale.float() ** power).sum().clamp(min=torch.finfo().tiny)
+        data = (loss * batch.scale.float() ** power).sum() / total * counted.processes
         return data if self.errors == "data" else (scaled + data) / 2
 
     def parameter_count(self) -> int:
@@ -200,6 +209,11 @@ class SeriesVectors(nn.Module):
     def forward(self, series: Tensor) -> Tensor:
         own = self.weight[series.clamp(min=0)]
         return torch.where((series < 0).unsqueeze(-1), self.weight.mean(0), own)
+
+
+def counted_of(batch: WindowBatch) -> CountedWindows:
+    """The windows that the mean loss of a batch is over."""
+    return batch.counted or CountedWindows(batch.seen, batch.scale, 1)
 
 
 def pinball(quantiles: Tensor, actual: Tensor, levels: Tensor) -> Tensor:

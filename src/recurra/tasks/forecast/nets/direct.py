@@ -55,12 +55,12 @@ class DirectNet(ForecastNet):
     def loss(self, batch: WindowBatch) -> Tensor:
         forks, constant = self._forks(), self._constant(batch)
         outputs, _ = self.recurrent(self._inputs(batch, constant))
-        future, actual, seen = (
-            torch.stack([part[k + 1 : k + 1 + self.horizon] for k in forks])
-            for part in (batch.future, batch.values, batch.seen)
-        )
-        decoded = self._decoded(outputs[forks], future, constant)
-        loss = self.mean_loss(decoded, actual, seen, batch)
+
+        def after_forks(part: Tensor) -> Tensor:
+            return torch.stack([part[k + 1 : k + 1 + self.horizon] for k in forks])
+
+        decoded = self._decoded(outputs[forks], after_forks(batch.future), constant)
+        loss = self.mean_loss(decoded, batch, after_forks)
         return penalised(loss, self.penalties(outputs, outputs))
 
     def begin(self, batch: WindowBatch) -> CarriedState:

@@ -65,8 +65,7 @@ class SegmentsNet(ForecastNet):
         state, outputs = self._read(batch)
         future = batch.future[self.lookback :]
         quantiles = self.forecast_from(state, future).quantiles.transpose(0, 1)
-        actual, seen = batch.values[-self.horizon :], batch.seen[-self.horizon :]
-        loss = self.mean_loss(quantiles, actual, seen, batch)
+        loss = self.mean_loss(quantiles, batch, lambda part: part[-self.horizon :])
         return penalised(loss, self.penalties(outputs, outputs))
 
     def begin(self, batch: WindowBatch) -> CarriedState:

@@ -71,18 +71,18 @@ class SmoothingNet(ForecastNet):
     def loss(self, batch: WindowBatch) -> Tensor:
         _, level, seasons, outputs, _ = self._read(batch)
         ends = range(self._first, self.lookback + 1, self._block)
-        actual, seen, future = (
-            torch.stack([part[k : k + self.horizon] for k in ends])
-            for part in (batch.values, batch.seen, batch.future)
-        )
+
+        def after_ends(part: Tensor) -> Tensor:
+            return torch.stack([part[k : k + self.horizon] for k in ends])
+
         forecasts = self._combined(
             outputs[:: self._block],
             level[self._first - 1 :: self._block],
             seasons[self._first // self._block :],
-            future,
+            after_ends(batch.future),
             self._constant(batch),
         )
-        loss = self.mean_loss(forecasts, actual, seen, batch)
+        loss = self.mean_loss(forecasts, batch, after_ends)
         return penalised(loss, self.penalties(outputs, outputs))
 
     def begin(self, batch: WindowBatch) -> CarriedState:

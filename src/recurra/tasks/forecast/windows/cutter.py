@@ -1,5 +1,8 @@
 """Windows: look-backs and the steps after them, cut from the series when a batch needs them."""
 
+from __future__ import annotations
+
+import copy
 import functools
 import hashlib
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recurra.data.batches import rows_of_rank
 from recurra.data.series.calendar import CalendarTable, calendar_table
 from recurra.data.series.panel import Panel
 from recurra.tasks.forecast.config import ForecastConfig
@@ -23,7 +27,25 @@ from recurra.tasks.forecast.windows.scaling import (
 )
 from recurra.tasks.forecast.windows.splits import Ints, Origins, SplitPoints
 
-__all__ = ["TrainingWindows", "WindowBatch", "WindowCutter", "cutter_for", "training_windows"]
+__all__ = [
+    "CountedWindows",
+    "TrainingWindows",
+    "WindowBatch",
+    "WindowCutter",
+    "cutter_for",
+    "training_windows",
+]
+
+
+class CountedWindows(NamedTuple):
+    """The windows that a mean is taken over: those of all `processes` that train together.
+
+    `seen` (T, B) and `scale` (B,) are as in `WindowBatch`, of every process's rows.
+    """
+
+    seen: Tensor
+    scale: Tensor
+    processes: int
 
 
 class WindowBatch(NamedTuple):
@@ -33,7 +55,8 @@ class WindowBatch(NamedTuple):
     `past` (T, B, P) is 0 from L on; `future` (T, B, F) are the covariates known ahead and the
     calendar; `static` (B, S). `series` (B,) are the trained numbers of the series, -1 for one that
     was not trained on, `key` (B,) a number derived from the name of each, `age` (T, B) steps since
-    each began. `location` and `scale`, float64 (B,), lead back to the data.
+    each began. `location` and `scale`, float64 (B,), lead back to the data. `counted` are the
+    windows of all processes, where this batch is one's part of them.
     """
 
     values: Tensor
@@ -46,6 +69,7 @@ class WindowBatch(NamedTuple):
     age: Tensor
     location: Tensor
     scale: Tensor
+    counted: CountedWindows | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +172,7 @@ class TrainingWindows:
         self._cutter, self._first = cutter, first
         self._counts = np.cumsum(np.maximum(last - first + 1, 0))
         self._size, self._seed = batch_size, seed
+        self._rows, self._processes = slice(0, batch_size), 1
 
     @property
     def total(self) -> int:
@@ -168,7 +193,20 @@ class TrainingWindows:
         series = np.searchsorted(self._counts, drawn, side="right")
         before = np.where(series > 0, self._counts[series - 1], 0)
         origins = Origins(series, self._first[series] + drawn - before)
-        return self._cutter.cut(origins, with_actual=True)
+        whole = self._cutter.cut(origins, with_actual=True)
+        if self._processes == 1:
+            return whole
+        own = self._cutter.cut(origins.part(self._rows.start, self._rows.stop), with_actual=True)
+        return own._replace(counted=CountedWindows(whole.seen, whole.scale, self._processes))
+
+    def shard(self, rank: int, world: int) -> TrainingWindows:
+        """Each batch's part for process `rank` of `world`.
+
+        Raises `ConfigError` where batches can't be divided by as many.
+        """
+        part = copy.copy(self)
+        part._rows, part._processes = rows_of_rank(self._size, rank, world), world
+        return part
 
 
 def cutter_for(
