@@ -9,7 +9,7 @@ from rich.console import Console
 
 from recurra.bench import SUITES
 from recurra.bench.results import as_json, check_plot, picture
-from recurra.cli.bench import suite_table
+from recurra.cli.bench_report import suite_table
 from recurra.errors import ConfigError, MissingExtra
 
 

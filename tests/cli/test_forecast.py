@@ -13,7 +13,7 @@ from test_cli_errors import told
 
 from recurra import Forecaster
 from recurra.cli import main
-from recurra.cli.forecast import _narrow
+from recurra.cli.forecast_report import _narrow
 from recurra.tasks.forecast.config import ForecastEvaluation
 
 SMALL = ("--horizon", 4, "--hidden", 5, "--max-steps", 6, "--batch-size", 8)
