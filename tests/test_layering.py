@@ -63,6 +63,7 @@ TASKS = {"forecast", "language", "long_range"}  # packages of tasks; the other f
 TASKS_BY_NAME = {  # outside the tasks, these files alone name one
     "__init__.py",
     "cli/forecast.py",
+    "cli/forecast_report.py",
     "cli/generate.py",
 }
 
