@@ -55,6 +55,11 @@ problem's task is allowed in the file, and with --set. --resume needs only --out
     help="any other setting, as in a TOML file: layers=2, schedule=cosine",
 )
 @click.option(
+    "--rates",
+    metavar="RATES",
+    help="learning rates of which each cell gets its best: 1e-3,3e-3,1e-2",
+)
+@click.option(
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="trainings at a time"
 )
 @click.option("--resume", is_flag=True, help="resume the comparison in --out")
@@ -65,6 +70,7 @@ def command(
     cells: str | None,
     files: tuple[str, ...],
     more: tuple[str, ...],
+    rates: str | None,
     jobs: int,
     resume: bool,
     overwrite: bool,
@@ -72,6 +78,7 @@ def command(
 ) -> None:
     """Compare, with progress, and print the table."""
     listed = {"only": cells.split(",") if cells else None, "data": list(files) or None}
+    listed["rates"] = _rates(rates) if rates else None
     chosen = {**given({**options, **listed}), **_more(more)}
     if resume and not (config or chosen):
         comparison = comparison_at(Path(out))
@@ -92,6 +99,15 @@ def command(
         click.echo(f"  recurra compare --resume --out {shlex.quote(out)}", err=True)
         sys.exit(exit_code(interrupt))
     show_findings(findings, out)
+
+
+def _rates(text: str) -> list[Any]:
+    """Numbers between commas; what is not a number stays a text, which is refused by name."""
+    words = text.split(",")
+    try:
+        return [float(word) for word in words]
+    except ValueError:
+        return list(words)
 
 
 def _more(words: tuple[str, ...]) -> dict[str, Any]:

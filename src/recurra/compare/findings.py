@@ -206,6 +206,21 @@ def _horizon(start: Reach | None, end: Reach | None) -> str:
     return f"{before} → {after}"
 
 
+def _rates(findings: Findings) -> str:
+    """The learning rates found by the search, and which lie at its ends."""
+    rates, found = findings.comparison.rates, []
+    for result in findings.results:
+        rate = result.learning_rate
+        assert rate is not None  # it was searched
+        ends = {min(rates): " (the lowest)", max(rates): " (the highest)"}
+        found.append(f"{result.entry.label} {rate:g}{ends.get(rate, '')}")
+    tried = ", ".join(f"{rate:g}" for rate in sorted(rates))
+    return (
+        f"learning rate: of {tried} the one with the best validation after a third of the budget, "
+        f"with seed 0: {', '.join(found)}"
+    )
+
+
 def _notes(findings: Findings) -> list[str]:
     facts, comparison = findings.facts, findings.comparison
     seeds = comparison.seeds
@@ -221,6 +236,8 @@ def _notes(findings: Findings) -> list[str]:
         "after training; ≥: more is left at the largest distance",
         "memory: the process's highest, above its memory after one small training step",
     ]
+    if comparison.rates:
+        notes.append(_rates(findings))
     if findings.missing:
         notes.append(f"{findings.missing} trainings have not ended yet")
     return notes

@@ -7,6 +7,7 @@ table.json, table.md, curves.png, curves.svg, flow.png, flow_at_start.png, table
 """
 
 import json
+import math
 import shutil
 import statistics
 from collections.abc import Sequence
@@ -73,6 +74,12 @@ class Outcome:
     diverged: str | None
     curve: list[tuple[int, float]]
 
+    @property
+    def best_validation(self) -> float:
+        """The lowest validation loss; infinite where training diverged."""
+        losses = [loss for _, loss in self.curve] if self.diverged is None else []
+        return min(losses, default=math.inf)
+
 
 @dataclass(frozen=True)
 class CellResult:
@@ -80,6 +87,11 @@ class CellResult:
 
     entry: Entry
     outcomes: Sequence[Outcome]
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The learning rate of all seeds; None where it is the task's default."""
+        return self.entry.trials[0].settings.get("learning_rate")
 
     @property
     def finished(self) -> list[Outcome]:
@@ -128,6 +140,7 @@ class CellResult:
             "cell": self.entry.trials[0].settings["cell"],
             "hidden": self.entry.hidden,
             "parameters": self.entry.parameters,
+            "learning_rate": self.learning_rate,
             "trainings": len(self.outcomes),
             "diverged": self.diverged,
             facts.quality: {"mean": mean(values), "spread": spread(values), "seeds": values},
@@ -222,12 +235,11 @@ class Folder:
             "memory ran out",
         )
 
-    def outcomes(self, entries: Sequence[Entry]) -> dict[str, Outcome]:
+    def outcomes(self, trials: Sequence[Trial]) -> dict[str, Outcome]:
         """Read the outcomes that are there, by the training's name.
 
         Raises RunError where one is damaged, or is of a training with other settings.
         """
-        trials = [trial for entry in entries for trial in entry.trials]
         there = [trial for trial in trials if self._outcome(trial).exists()]
         return {trial.name: _read(self._outcome(trial), trial) for trial in there}
 

@@ -80,7 +80,9 @@ def outcome_of(trial: Trial, folder: Path, progress: TrialProgress) -> Outcome |
     before = reset_peak_memory()
     resume = (folder / "manifest.json").exists()
     try:
-        trained = Contest(trial.task).train(trial.settings, folder, resume, progress)
+        trained = Contest(trial.task).train(
+            trial.settings, folder, progress, resume=resume, tests=not trial.is_search
+        )
     except TrainingError as error:
         if error.__cause__ is not None:  # a full disk, say
             raise

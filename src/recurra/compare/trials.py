@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,13 +91,21 @@ class Contest:
         torch.autograd.backward(loss)
         optimizer.step()
 
-    def train(self, settings: Settings, out: Path, resume: bool, progress: Progress) -> Trained:
+    def train(
+        self,
+        settings: Settings,
+        out: Path,
+        progress: Progress,
+        *,
+        resume: bool = False,
+        tests: bool = True,
+    ) -> Trained:
         """Train into the run `out`, and test."""
         model = estimator_of(self._name)(**settings)
         model.fit(out=out, resume=resume, progress=progress)
         result = model.results[0]
-        test = {} if result.stopped == "interrupted" else dict(model.figures())
-        return Trained(result, test)
+        tests = tests and result.stopped != "interrupted"
+        return Trained(result, dict(model.figures()) if tests else {})
 
     def flow(self, settings: Settings, weights: Weights | None) -> StateFlow:
         """The loss's gradient on its way back, with weights of a run or those of the start."""
@@ -138,23 +146,32 @@ def farthest(flow: GradientFlow) -> StateFlow:
 _ENDLESS = 1_000_000
 _CURVE_POINTS, _LEAST_STEPS_BETWEEN = 40, 50
 
+_SEARCH_PART = 3
+"""A search trains for this part of the budget; not tuned."""
+
 _TRIES = 64
 """The most sizes tried in a row: a cell with blocks of units can't have every size."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One training: a cell with a seed, and everything else that its result depends on."""
+    """One training: a cell with a seed, and everything else that its result depends on.
+
+    One of the search is there for its validations alone: nothing is tested.
+    """
 
     label: str
     seed: int
     task: str
     settings: Mapping[str, Any]
     equations: str
+    is_search: bool = False
 
     @property
     def name(self) -> str:
         """The name of its folder."""
+        if self.is_search:
+            return f"{folder_name(self.label)}-rate-{self.settings['learning_rate']:g}"
         return f"{folder_name(self.label)}-{self.seed}"
 
     def key(self) -> str:
@@ -164,12 +181,21 @@ class Trial:
 
 @dataclass(frozen=True)
 class Entry:
-    """A cell of the comparison at its size, with the trainings of all seeds."""
+    """A cell of the comparison at its size, with the trainings of all seeds.
+
+    `search` has a training for each learning rate, where those are searched.
+    """
 
     label: str
     hidden: int
     parameters: int
     trials: tuple[Trial, ...]
+    search: tuple[Trial, ...] = ()
+
+    def at_rate(self, rate: float) -> Entry:
+        """The same with a learning rate for all seeds."""
+        trials = (replace(t, settings={**t.settings, "learning_rate": rate}) for t in self.trials)
+        return replace(self, trials=tuple(trials))
 
 
 def plan(comparison: Comparison) -> list[Entry]:
@@ -194,7 +220,26 @@ def _entry(comparison: Comparison, label: str) -> Entry:
         Trial(label, seed, comparison.task, {**settings, "seed": seed}, equations)
         for seed in range(comparison.seeds)
     )
-    return Entry(label, hidden, parameters, tuple(trials))
+    return Entry(
+        label, hidden, parameters, tuple(trials), _search(comparison, label, settings, equations)
+    )
+
+
+def _search(
+    comparison: Comparison, label: str, settings: Settings, equations: str
+) -> tuple[Trial, ...]:
+    """A training for each learning rate, of a part of the budget, with the first seed."""
+    budget = {
+        "max_steps": -(-comparison.steps // _SEARCH_PART) if comparison.steps else "none",
+        "max_minutes": comparison.minutes / _SEARCH_PART if comparison.minutes else "none",
+    }
+    return tuple(
+        Trial(
+            label, 0, comparison.task, {**settings, **budget, "seed": 0, "learning_rate": rate},
+            equations, is_search=True,
+        )
+        for rate in comparison.rates
+    )  # fmt: skip
 
 
 def _size(comparison: Comparison, contest: Contest, settings: Mapping[str, Any]) -> tuple[int, int]:
