@@ -35,8 +35,10 @@ __all__ = [
     "Checkpoint",
     "Lines",
     "from_bytes",
+    "is_part",
     "metadata_of",
     "newest",
+    "retraining",
     "save",
     "saving",
     "to_bytes",
@@ -62,6 +64,18 @@ def saving(what: str, run: Path) -> Iterator[None]:
 def _intact(run: Path) -> str:
     saved = sorted((run / "checkpoints").glob("step-*"))
     return f"The checkpoint {saved[-1].name} is intact" if saved else "No checkpoint is there yet"
+
+
+def is_part(run: Path) -> bool:
+    """Tell whether a run is a member of an ensemble, or a further stage, inside another run."""
+    return run.absolute().parent.name in ("members", "stages")
+
+
+def retraining(run: Path) -> str:
+    """Advice on a run that can't be resumed: what deletes no more than has to be trained again."""
+    if is_part(run):
+        return f"delete {run} and resume with --resume, which trains that part again"
+    return "train again with --overwrite"
 
 
 def to_bytes(tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str] | None = None) -> bytes:
@@ -109,34 +123,49 @@ class Lines:
         with saving(self._name, self._run), self._path.open("ab", buffering=0) as file:
             file.write(data)
 
-    def read(self) -> list[dict[str, Any]]:
-        """The lines so far, in order; one still being written is left out."""
-        text = self._path.read_text("utf-8") if self._path.exists() else ""
+    def parsed(self, data: bytes) -> list[dict[str, Any]]:
+        """The lines in `data`, in order; one still being written, at its end, is left out."""
         try:
-            return [json.loads(line) for line in text.split("\n")[:-1]]
+            lines = [json.loads(line) for line in data.decode().split("\n")[:-1]]
         except ValueError as error:
-            raise RunError(f"{self._name} of {self._run} is damaged: {error}.") from error
+            raise self._damaged(str(error)) from error
+        for number, line in enumerate(lines, 1):
+            if not isinstance(line, dict) or not isinstance(line.get("step"), int):
+                raise self._damaged(f"line {number} has no step")
+        return lines
 
-    def sync(self) -> int:
-        """Wait until the disk has the file; its size in bytes, 0 where there is none."""
-        if not self._path.exists():
-            return 0
-        with saving(self._name, self._run), self._path.open("ab") as file:
+    def _damaged(self, reason: str) -> RunError:
+        return RunError(
+            f"{self._name} of {self._run} is damaged: {reason}; restore it from a copy, or resume "
+            "with --resume (from Python: resume=True), which cuts it back to its checkpoint."
+        )
+
+    def synced(self) -> bytes:
+        """The bytes of the file, which the disk has then; none where there is no file."""
+        if self.is_missing:
+            return b""
+        with saving(self._name, self._run), self._path.open("rb") as file:
             os.fsync(file.fileno())
-            return file.tell()
+            return file.read()
+
+    @property
+    def is_missing(self) -> bool:
+        """True while there is no such file."""
+        return not self._path.exists()
+
+    def warn_of_loss(self) -> None:
+        """Warn that the file is not there, though it was."""
+        logging.getLogger("recurra").warning(
+            "%s of %s is missing: its lines are lost, and a new one is started.",
+            self._name,
+            self._run,
+        )
 
     def truncate(self, size: int) -> None:
-        """Cut the file back to `size` bytes, as it was when a checkpoint was saved."""
-        if size == 0 and not self._path.exists():
-            return
-        with saving(self._name, self._run), self._path.open("ab") as file:
-            if file.tell() < size:
-                logging.getLogger("recurra").warning(
-                    "%s of %s is shorter than at its checkpoint: lines are lost.",
-                    self._name,
-                    self._run,
-                )
-            file.truncate(min(size, file.tell()))
+        """Cut the file back to `size` bytes."""
+        if not self.is_missing:
+            with saving(self._name, self._run):
+                os.truncate(self._path, size)
 
 
 _NAME = re.compile(r"step-(\d{8,})")
@@ -234,10 +263,10 @@ def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     try:
         manifest = json.loads(path.read_bytes())
-        names, step = set(manifest["files"]), manifest["step"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        names, name = manifest["files"].keys(), f"step-{manifest['step']:08d}"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} is missing or damaged.") from error
-    if not _ALWAYS <= names <= _ALWAYS | _OPTIONAL or folder.name != f"step-{step:08d}":
+    if not _ALWAYS <= names <= _ALWAYS | _OPTIONAL or folder.name != name:
         raise RunError(f"{path} is damaged.")
     return dict(manifest)
 
@@ -261,4 +290,5 @@ def _remedy(steps: list[Path]) -> str:
             continue
         damaged = " and ".join(path.name for path in steps[steps.index(older) + 1 :])
         return f"{older.name} is intact: delete {damaged} in {older.parent} to resume from there."
-    return "No other checkpoint is intact: restore it from a copy, or train again with --overwrite."
+    again = retraining(steps[-1].parents[1])
+    return f"No other checkpoint is intact: restore it from a copy, or {again}."
