@@ -38,6 +38,7 @@ __all__ = [
     "is_part",
     "metadata_of",
     "newest",
+    "prune",
     "retraining",
     "save",
     "saving",
@@ -170,6 +171,7 @@ class Lines:
 
 _NAME = re.compile(r"step-(\d{8,})")
 _LEFTOVER = ".tmp-"
+_KEPT = 2
 _ALWAYS = {"model.safetensors", "training.safetensors", "state.json"}
 _OPTIONAL = {"best.safetensors"}
 
@@ -185,13 +187,13 @@ class Checkpoint:
     state: dict[str, Any]
 
 
-def save(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> None:
-    """Add `checkpoint` to `folder` (of checkpoints) and keep the last `keep`.
+def save(folder: Path, checkpoint: Checkpoint) -> None:
+    """Add `checkpoint` to `folder` (of checkpoints) and keep the last two.
 
     Raises `OSError` where it can't be written; what was there before stays as it was.
     """
     folder.mkdir(exist_ok=True)
-    _remove_leftovers(folder)
+    prune(folder)
     target = folder / f"step-{checkpoint.step:08d}"
     temporary = folder / f"{_LEFTOVER}{target.name}"
     try:
@@ -201,7 +203,14 @@ def save(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync_folder(folder)
-    for old in _steps(folder)[:-keep]:
+    prune(folder)
+
+
+def prune(folder: Path) -> None:
+    """Delete all checkpoints but the last two, and what a save that was killed has left behind."""
+    for leftover in folder.glob(f"{_LEFTOVER}*"):
+        shutil.rmtree(leftover)
+    for old in _steps(folder)[:-_KEPT]:
         # Renamed first: an old checkpoint, too, is whole or not there.
         shutil.rmtree(old.rename(folder / f"{_LEFTOVER}{old.name}"))
 
@@ -215,12 +224,6 @@ def newest(folder: Path) -> Checkpoint | None:
         return _read(steps[-1])
     except RunError as error:
         raise RunError(f"{error} {_remedy(steps)}") from error
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Delete what a save that was killed has left behind."""
-    for leftover in folder.glob(f"{_LEFTOVER}*"):
-        shutil.rmtree(leftover)
 
 
 def _steps(folder: Path) -> list[Path]:
