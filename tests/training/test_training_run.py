@@ -250,6 +250,13 @@ def test_a_full_disk(run, name):
     assert not list(run.path.glob(".*"))
 
 
+def test_a_full_disk_says_that_members_are_intact(run):
+    (run.path / "members/0/checkpoints/step-00000004").mkdir(parents=True)
+    (run.path / ".model.safetensors.tmp").mkdir()
+    with pytest.raises(TrainingError, match=r"directory\. The checkpoints of its members are inta"):
+        run.save_model({"a": torch.zeros(2, 3)})
+
+
 def test_texts_are_written_whole(run):
     run.write_text("README.md", "über\n")
     assert (run.path / "README.md").read_text("utf-8") == "über\n"

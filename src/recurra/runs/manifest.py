@@ -12,31 +12,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from recurra.errors import RunError
 from recurra.files import digest, write_atomic
+from recurra.runs.lines import LINES, Extent
 from recurra.runs.saving import retraining
 
-__all__ = ["LINES", "MANIFEST", "Extent", "Manifest", "is_run", "is_unmade", "read_verified"]
+__all__ = ["MANIFEST", "Manifest", "is_run", "is_unmade", "read_verified"]
 
 MANIFEST = "manifest.json"
-LINES = ("metrics.jsonl", "gradients.jsonl")
 
 _FORMAT = "recurra run 1"
 _KEYS = {"format", "files", "lines"}
-
-
-class Extent(NamedTuple):
-    """The first `size` bytes of a file of lines, and their SHA-256."""
-
-    size: int
-    sha256: str
-
-    @classmethod
-    def of(cls, data: bytes) -> "Extent":
-        """All of `data`."""
-        return cls(len(data), digest(data))
 
 
 @dataclass(frozen=True)

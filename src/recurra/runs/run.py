@@ -12,17 +12,10 @@ from typing import TYPE_CHECKING, Any
 from recurra.errors import RunError
 from recurra.files import digest, write_atomic
 from recurra.runs import ranks
-from recurra.runs.manifest import (
-    LINES,
-    MANIFEST,
-    Extent,
-    Manifest,
-    is_run,
-    is_unmade,
-    read_verified,
-)
+from recurra.runs.lines import LINES, Extent, Lines
+from recurra.runs.manifest import MANIFEST, Manifest, is_run, is_unmade, read_verified
 from recurra.runs.run_lock import LOCK_FILE, RunLock, check_free
-from recurra.runs.saving import Lines, from_bytes, is_part, retraining, saving, to_bytes
+from recurra.runs.saving import from_bytes, is_part, retraining, saving, to_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -160,26 +153,26 @@ class Run:
 
     def log(self, line: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl; it has its `step`."""
-        self._lines("metrics.jsonl").append(line)
+        Lines(self.path, "metrics.jsonl").append(line)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl so far, in order; one still being written is left out."""
-        return self._lines("metrics.jsonl").parsed(read_verified(self.path, "metrics.jsonl"))
+        return self._read_lines("metrics.jsonl")
 
     def log_gradients(self, line: dict[str, Any]) -> None:
         """Append one line to gradients.jsonl, which is there from the first such line."""
-        self._lines("gradients.jsonl").append(line)
+        Lines(self.path, "gradients.jsonl").append(line)
 
     def gradients(self) -> list[dict[str, Any]]:
         """The lines of gradients.jsonl: norms of dL/dh_t by layer and watched step."""
-        return self._lines("gradients.jsonl").parsed(read_verified(self.path, "gradients.jsonl"))
+        return self._read_lines("gradients.jsonl")
 
     def sync_lines(self) -> dict[str, int]:
         """Wait until the disk has the files of lines, and record them; their bytes by name."""
         # metrics.jsonl is there from the first checkpoint on, for whoever follows a training.
         with saving("metrics.jsonl", self.path):
             (self.path / "metrics.jsonl").touch()
-        extents = {name: Extent.of(self._lines(name).synced()) for name in LINES}
+        extents = {name: Extent.of(Lines(self.path, name).synced()) for name in LINES}
         self._record(extents)
         return {name: extent.size for name, extent in extents.items()}
 
@@ -192,8 +185,8 @@ class Run:
         extents, recorded = {}, Manifest.read(self.path).lines
         for name in LINES:
             size, data = sizes.get(name, 0), b""
-            if size and self._lines(name).is_missing:
-                self._lines(name).warn_of_loss()
+            if size and Lines(self.path, name).is_missing:
+                Lines(self.path, name).warn_of_loss()
             elif size:
                 data = read_verified(self.path, name)
                 size = min(size, recorded[name].size if name in recorded else len(data))
@@ -201,10 +194,10 @@ class Run:
         # Recorded before they are cut: what is recorded is there at every instant.
         self._record(extents)
         for name, extent in extents.items():
-            self._lines(name).truncate(extent.size)
+            Lines(self.path, name).truncate(extent.size)
 
-    def _lines(self, name: str) -> Lines:
-        return Lines(self.path, name)
+    def _read_lines(self, name: str) -> list[dict[str, Any]]:
+        return Lines(self.path, name).parsed(read_verified(self.path, name))
 
     def _replace(self, name: str, data: bytes) -> None:
         with self._writing(), saving(name, self.path):

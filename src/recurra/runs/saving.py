@@ -1,4 +1,4 @@
-"""Files of a run: tensors, files that grow by lines, checkpoints, and errors that name the remedy.
+"""Files of a run: tensors, checkpoints, and errors that name the remedy.
 
 torch is loaded where tensors are saved or read, and not before. Checkpoints are directories
 checkpoints/step-00000123/ that are whole, or not there at all:
@@ -16,8 +16,6 @@ where it is damaged, that is an error which names the remedy, never a silent ste
 import contextlib
 import errno
 import json
-import logging
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Checkpoint",
-    "Lines",
     "from_bytes",
     "is_part",
     "metadata_of",
@@ -64,7 +61,11 @@ def saving(what: str, run: Path) -> Iterator[None]:
 
 def _intact(run: Path) -> str:
     saved = sorted((run / "checkpoints").glob("step-*"))
-    return f"The checkpoint {saved[-1].name} is intact" if saved else "No checkpoint is there yet"
+    if saved:
+        return f"The checkpoint {saved[-1].name} is intact"
+    if any(run.glob("members/*/checkpoints/step-*")):
+        return "The checkpoints of its members are intact"
+    return "No checkpoint is there yet"
 
 
 def is_part(run: Path) -> bool:
@@ -76,7 +77,7 @@ def retraining(run: Path) -> str:
     """Advice on a run that can't be resumed: what deletes no more than has to be trained again."""
     if is_part(run):
         return f"delete {run} and resume with --resume, which trains that part again"
-    return "train again with --overwrite"
+    return "train again into another --out, or with --overwrite in place of all that is there"
 
 
 def to_bytes(tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str] | None = None) -> bytes:
@@ -109,64 +110,6 @@ def from_bytes(data: bytes, where: str) -> "dict[str, Tensor]":
     # The views lie in `data` wherever the format put them: a copy is aligned, as bit-identical
     # arithmetic wants it, and writable.
     return {name: view.clone() for name, view in views.items()}
-
-
-class Lines:
-    """The file `name` of the run at `run`, a JSON object a line; it need not exist yet."""
-
-    def __init__(self, run: Path, name: str) -> None:
-        self._run, self._name = run, name
-        self._path = run / name
-
-    def append(self, line: dict[str, Any]) -> None:
-        """Add one line, in a single write."""
-        data = (json.dumps(line) + "\n").encode()
-        with saving(self._name, self._run), self._path.open("ab", buffering=0) as file:
-            file.write(data)
-
-    def parsed(self, data: bytes) -> list[dict[str, Any]]:
-        """The lines in `data`, in order; one still being written, at its end, is left out."""
-        try:
-            lines = [json.loads(line) for line in data.decode().split("\n")[:-1]]
-        except ValueError as error:
-            raise self._damaged(str(error)) from error
-        for number, line in enumerate(lines, 1):
-            if not isinstance(line, dict) or not isinstance(line.get("step"), int):
-                raise self._damaged(f"line {number} has no step")
-        return lines
-
-    def _damaged(self, reason: str) -> RunError:
-        return RunError(
-            f"{self._name} of {self._run} is damaged: {reason}; restore it from a copy, or resume "
-            "with --resume (from Python: resume=True), which cuts it back to its checkpoint."
-        )
-
-    def synced(self) -> bytes:
-        """The bytes of the file, which the disk has then; none where there is no file."""
-        if self.is_missing:
-            return b""
-        with saving(self._name, self._run), self._path.open("rb") as file:
-            os.fsync(file.fileno())
-            return file.read()
-
-    @property
-    def is_missing(self) -> bool:
-        """True while there is no such file."""
-        return not self._path.exists()
-
-    def warn_of_loss(self) -> None:
-        """Warn that the file is not there, though it was."""
-        logging.getLogger("recurra").warning(
-            "%s of %s is missing: its lines are lost, and a new one is started.",
-            self._name,
-            self._run,
-        )
-
-    def truncate(self, size: int) -> None:
-        """Cut the file back to `size` bytes."""
-        if not self.is_missing:
-            with saving(self._name, self._run):
-                os.truncate(self._path, size)
 
 
 _NAME = re.compile(r"step-(\d{8,})")
