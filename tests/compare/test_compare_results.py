@@ -6,11 +6,14 @@ from dataclasses import asdict
 import pytest
 from compare_toys import findings, outcome, tiny
 
+from helpers.kill_states import KillStates, contents_of
 from recurra.compare.comparison import comparison_from
 from recurra.compare.findings import _curves, comparison_table, write_findings
 from recurra.compare.outcomes import Folder, outcome_from
 from recurra.compare.trial_process import TrialProgress, outcome_of
 from recurra.compare.trials import plan
+from recurra.errors import RunError
+from recurra.training import Run
 
 
 def quiet():
@@ -119,6 +122,36 @@ def test_without_matplotlib_the_page_says_how_to_have_pictures(tmp_path, monkeyp
     write_findings(folder, findings(tiny()))
     assert "pip install" in (folder.path / "report.html").read_text()
     assert not (folder.path / "curves.png").exists()
+
+
+def test_a_comparison_that_is_killed_as_it_begins_is_begun_again(tmp_path):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "mine.txt").write_text("mine")
+    with pytest.raises(RunError, match="holds files that are not a comparison"):
+        Folder(tmp_path / "c").begin({"a": 1}, resume=True, overwrite=True)
+    (tmp_path / "c" / "mine.txt").unlink()
+    with KillStates(tmp_path / "c", tmp_path / "first") as first:
+        Folder(tmp_path / "c").begin({"a": 1}, resume=False, overwrite=False)
+    whole = contents_of(tmp_path / "c")
+    (tmp_path / "c" / "outcomes" / "gru-0.json").write_text("{}")
+    (tmp_path / "c" / "report.html").write_text("old")
+    with KillStates(tmp_path / "c", tmp_path / "next") as following:
+        Folder(tmp_path / "c").begin({"a": 1}, resume=False, overwrite=True)
+    assert min(len(first.paths), len(following.paths)) > 4
+    for path in first.paths[:-1] + following.paths[2:-1]:  # of the next, two are still the old one
+        Folder(path).begin({"a": 1}, resume=False, overwrite=False)
+        assert contents_of(path) == whole
+    for path in (first.paths[-1], following.paths[0], following.paths[-1]):
+        with pytest.raises(RunError, match="resume it with --resume"):
+            Folder(path).begin({"a": 1}, resume=False, overwrite=False)
+
+
+def test_a_training_that_was_killed_as_its_run_was_made_is_trained(tmp_path):
+    trial = plan(tiny(cells=["gru"]))[0].trials[0]
+    with KillStates(tmp_path / "run", tmp_path / "killed") as killed:
+        Run.create(tmp_path / "run", {})
+    unmade = next(path for path in killed.paths if (path / "manifest.json").exists())
+    assert outcome_of(trial, unmade, quiet()).steps == 2
 
 
 def test_a_training_and_its_outcome(tmp_path, monkeypatch):

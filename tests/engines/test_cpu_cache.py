@@ -11,6 +11,7 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -183,9 +184,35 @@ def test_what_others_could_have_written_is_not_run(folder, caplog, monkeypatch):
     path.chmod(0o620)
     assert number(giving(4)) == 4
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    status = path.stat()
+    foreign = SimpleNamespace(st_mode=status.st_mode, st_uid=status.st_uid + 1)
+    monkeypatch.setattr(os, "fstat", lambda file: foreign)
     assert number(giving(5)) == 5
     assert caplog.text.count("may write") == caplog.text.count("another user") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="owners and modes are POSIX's")
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777, 0o1777])
+def test_a_folder_that_others_may_write_to_is_not_used(folder, caplog, mode):
+    number(giving(3))
+    (path,) = entries(folder)
+    folder.chmod(mode)
+    assert [number(giving(4)), number(giving(5), "another")] == [4, 5]
+    assert entries(folder) == [path]
+    told = [r.message for r in caplog.records if f"not kept in {folder}: others than" in r.message]
+    assert len(told) == 1
+    assert "Set RECURRA_CACHE to a folder that you alone may write to, or to off" in told[0]
+    folder.chmod(0o755)
+    assert number(never) == 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="owners and modes are POSIX's")
+def test_a_folder_of_another_user_is_not_used(folder, caplog, monkeypatch):
+    folder.mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    assert number(giving(3)) == 3
+    assert entries(folder) == []
+    assert f"not kept in {folder}: it belongs to another user" in caplog.text
 
 
 def test_a_folder_that_cannot_be(folder, caplog):

@@ -34,7 +34,9 @@ __all__ = [
 
 _FORMAT = "recurra comparison 1"
 _PICTURES = ("curves.png", "curves.svg", "flow.png", "flow_at_start.png", "table.png")
-_FILES = ("table.json", "table.md", "report.html", *_PICTURES, FILE)
+_FILES = ("table.json", "table.md", "report.html", *_PICTURES)
+_LEFTOVER = f".{FILE}.tmp"
+"""A comparison that was killed before its first write leaves no more than this."""
 
 
 class Reach(NamedTuple):
@@ -210,17 +212,19 @@ class Folder:
 
         Raises RunError where another comparison is there, or other files, which are never deleted.
         """
-        if self.path.exists() and any(self.path.iterdir()):
-            self._check_known()
-            if overwrite:
-                self._clear()
-            elif not resume:
-                raise RunError(
-                    f"{self.path} holds a comparison; resume it with --resume, replace it with "
-                    "--overwrite, or choose another --out."
-                )
+        begun = self._has_begun()
+        if begun and not overwrite and not resume:
+            raise RunError(
+                f"{self.path} holds a comparison; resume it with --resume, replace it with "
+                "--overwrite, or choose another --out."
+            )
+        if overwrite or not begun:
+            # Killed from here to the last line, it leaves room for a comparison and no other file.
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.write_json(FILE, {"format": _FORMAT})
+            self._clear()
         for name in ("runs", "outcomes"):
-            (self.path / name).mkdir(parents=True, exist_ok=True)
+            (self.path / name).mkdir(exist_ok=True)
         self.write_json(FILE, {"format": _FORMAT, **description})
 
     def job(self, trial: Trial) -> Job:
@@ -254,19 +258,23 @@ class Folder:
         """Replace a file by a value as JSON."""
         self.write(name, (json.dumps(value, indent=2) + "\n").encode())
 
-    def _check_known(self) -> None:
+    def _has_begun(self) -> bool:
+        """Tell whether a comparison is there; RunError where other files are."""
+        if not self.path.exists() or {path.name for path in self.path.iterdir()} <= {_LEFTOVER}:
+            return False
         try:
             known = json.loads((self.path / FILE).read_bytes())
         except (OSError, ValueError):
             known = {}
-        if known.get("format") != _FORMAT:
+        if not isinstance(known, dict) or known.get("format") != _FORMAT:
             raise RunError(
                 f"{self.path} holds files that are not a comparison, and those are never deleted; "
                 "choose another --out."
             )
+        return len(known) > 1
 
     def _clear(self) -> None:
-        """Delete the files of a comparison, last the one that identifies it."""
+        """Delete the files of a comparison but the one that identifies it."""
         for name in ("runs", "outcomes"):
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in _FILES:

@@ -78,7 +78,7 @@ def outcome_of(trial: Trial, folder: Path, progress: TrialProgress) -> Outcome |
     """
     Contest(trial.task).warm_up(trial.settings)
     before = reset_peak_memory()
-    resume = (folder / "manifest.json").exists()
+    resume = not Run.has_room(folder)
     try:
         trained = Contest(trial.task).train(
             trial.settings, folder, progress, resume=resume, tests=not trial.is_search

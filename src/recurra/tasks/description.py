@@ -56,32 +56,35 @@ def describe(run: Run, about: Description) -> None:
     """Write the model card and the report; an inspection that the old report holds is kept."""
     facts = about.facts
     training = training_section(about.results, about.seed, about.metric)
+    # Runs that are the same have the same report: the card alone tells how long it took.
+    timeless = training_section(about.results, about.seed, about.metric, timed=False)
     use = [command.format(run=shlex.quote(str(run.path))) for command in facts.use]
     run.write_text(
         "README.md",
         card(facts.title, [*facts.sections, training, *_origin(about)], use),
     )
-    sections = [*facts.sections, training, *_curves(about.members), *facts.pictures]
+    sections = [*facts.sections, timeless, *_curves(about.members), *facts.pictures]
     run.write_text("report.html", _keep_inspection(run, report(facts.title, sections)))
 
 
-def training_section(results: Sequence[TrainingResult], seed: int, metric: str) -> Section:
-    """How each member was trained, a row each."""
-    columns = ("seed", "steps", "epochs", "minutes", "best step", "its figure", "clipped", "ended")
+def training_section(
+    results: Sequence[TrainingResult], seed: int, metric: str, *, timed: bool = True
+) -> Section:
+    """How each member was trained, a row each; with its minutes, unless `timed` is false."""
     rows = [
-        (
-            str(seed + number),
-            f"{result.steps:,}",
-            f"{result.epochs:,}",
-            f"{result.seconds / 60:.1f}",
-            f"{result.best['step']:,.0f}" if result.best else "",
-            f"{metric} {result.best[metric]:.4f}" if result.best else "",
-            f"{result.clipped_share:.1%}",
-            result.stopped,
-        )
+        {
+            "seed": str(seed + number),
+            "steps": f"{result.steps:,}",
+            "epochs": f"{result.epochs:,}",
+            **({"minutes": f"{result.seconds / 60:.1f}"} if timed else {}),
+            "best step": f"{result.best['step']:,.0f}" if result.best else "",
+            "its figure": f"{metric} {result.best[metric]:.4f}" if result.best else "",
+            "clipped": f"{result.clipped_share:.1%}",
+            "ended": result.stopped,
+        }
         for number, result in enumerate(results)
     ]
-    return Section("Training", TextTable(columns, rows))
+    return Section("Training", TextTable([*rows[0]], [[*row.values()] for row in rows]))
 
 
 def add_inspection(
@@ -91,12 +94,29 @@ def add_inspection(
     output, answers = probe.answer(model) if probe.answer is not None else (None, ())
     sections = inspection_sections(found, probe.labels, output, answers)
     if out is not None:
-        write_atomic(out, report(f"Inspection of {run.path}", sections).encode())
+        _write_page(out, report(f"Inspection of {run.path}", sections))
         return out
     path = run.path / "report.html"
-    page = path.read_text("utf-8") if path.exists() else report(f"Run {run.path}", [])
-    run.write_text("report.html", amended(page, _BLOCK, [_stand(run), *sections]))
+    page = _page(path) if path.exists() else report(f"Run {run.path}", [])
+    _write_page(path, amended(page, _BLOCK, [_stand(run), *sections]))
     return path
+
+
+def _page(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is damaged: {error}; delete it, and a new one is made.") from error
+
+
+def _write_page(path: Path, page: str) -> None:
+    try:
+        write_atomic(path, page.encode())
+    except OSError as error:
+        raise RunError(
+            f"{path} can't be written: {error.strerror or error}; name another page with --out "
+            "(from Python: out=PAGE)."
+        ) from error
 
 
 def _origin(about: Description) -> list[Section]:
@@ -130,7 +150,7 @@ def _keep_inspection(run: Run, page: str) -> str:
     if not path.exists():
         return page
     try:
-        return carried_over(path.read_text("utf-8", "replace"), page, _BLOCK)
+        return carried_over(_page(path), page, _BLOCK)
     except RunError as error:
         warnings.warn(f"{path} is replaced: {error}", RecurraWarning, stacklevel=2)
         return page

@@ -153,7 +153,7 @@ class Stages:
         folder = folder / "stages" / stage if stage else folder
         config = {"member": number, **({"start": weights_digest([model])} if stage else {})}
         # Rank 0 answers for all: it may make the run before another one looks.
-        if self._resume and ranks.on_first((folder / "manifest.json").exists):
+        if self._resume and not ranks.on_first(lambda: Run.has_room(folder)):
             run = Run.open(folder)
             if run.config == config:
                 return run, True

@@ -11,7 +11,7 @@ from recurra.errors import ConfigError, DataError, RunError
 from recurra.nn.states import flatten, tensors_of, unflatten
 from recurra.runs import ranks
 from recurra.runs.run import Run
-from recurra.runs.saving import Checkpoint, from_bytes, newest, save, saving, to_bytes
+from recurra.runs.saving import Checkpoint, from_bytes, newest, prune, save, saving, to_bytes
 from recurra.training import optim
 from recurra.training.finite import require_finite
 from recurra.training.loop_state import LoopState, Meter
@@ -58,6 +58,8 @@ class Checkpoints:
         _check_same(last.state, self._fixed)
         state = _restore(last, self._model, self._optimizer)
         self._best, self._saved_at = last.best, last.step
+        if ranks.rank() == 0:
+            prune(self._folder)
         self._run.truncate_lines(last.state["lines_bytes"])
         self._run.save_model(last.best or last.model)
         return state

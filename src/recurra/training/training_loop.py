@@ -279,6 +279,7 @@ class _Loop:
             self._log()
         if self.state.validated != self.state.step:
             self._validate()
+        self.run.sync_lines()
 
     def result(self, stopped: Stopped) -> TrainingResult:
         """Outcome of the training."""

@@ -2,7 +2,8 @@
 
 An entry is a magic word and the format's number, its key and the SHA-256 of the code, 32 bytes
 each, then the code. Anything else is compiled again, and so is an entry that somebody else could
-have written, since entries are run.
+have written, since entries are run. For the same reason a folder that others may write to is not
+used at all.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ LIMIT = 256 * 2**20
 _MAGIC = b"recurra code 1\n"
 _SUFFIX = ".recurra-code"
 
-_REMEDY = "Set RECURRA_CACHE to a folder of yours, or to off."
+_REMEDY = "Set RECURRA_CACHE to a folder that you alone may write to, or to off."
 
 _log = logging.getLogger("recurra")
 
@@ -33,6 +34,8 @@ _log = logging.getLogger("recurra")
 def load(folder: Path, key: str) -> bytes | None:
     """The code kept under `key`, or None if it isn't there, is damaged or isn't the user's own."""
     path = _path(folder, key)
+    if not _is_own(folder):
+        return None
     try:
         with path.open("rb") as file:
             reason = _distrust(os.fstat(file.fileno()))
@@ -57,6 +60,8 @@ def store(folder: Path, key: str, code: bytes) -> None:
     """Keep code; where that fails, warn once and continue."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_own(folder):
+            return
         write_private(_path(folder, key), _head(key, code) + code)
         _remove_oldest(folder)
     except OSError as error:
@@ -72,6 +77,17 @@ def _head(key: str, code: bytes) -> bytes:
 
 
 _HEAD = len(_MAGIC) + 64
+
+
+def _is_own(folder: Path) -> bool:
+    """Tell, with a warning, whether nobody but the user may write to the folder, if it is there."""
+    try:
+        reason = _distrust(folder.stat())
+    except OSError:
+        return True  # reading or writing tells of it
+    if reason is not None:
+        _warn_once(f"Compiled code is not kept in {folder}: {reason}. {_REMEDY}")
+    return reason is None
 
 
 def _distrust(status: os.stat_result) -> str | None:
