@@ -4,7 +4,7 @@ import math
 from typing import ClassVar
 
 from recurra.cells.cell import Cell, Initial, Names, Sizes
-from recurra.cells.functions import exp, sigmoid, softplus, sqrt
+from recurra.cells.functions import bounded_sqrt, exp, expm1, sigmoid, softplus
 from recurra.cells.symbols import Symbol
 
 __all__ = ["RGLRU"]
@@ -45,4 +45,4 @@ class RGLRU(Cell):
         i = sigmoid(W.i @ x + b.i)
         n = i * x
         log_a = -_POWER * r * softplus(-decay)
-        return exp(log_a) * h + sqrt(1 - exp(2 * log_a)) * n
+        return exp(log_a) * h + bounded_sqrt(-expm1(2 * log_a)) * n

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from recurra.cells.cell import Cell, Names, Sizes
-from recurra.cells.functions import exp, maximum, sigmoid, softplus, tanh
+from recurra.cells.functions import exp, log_sigmoid, maximum, sigmoid, tanh, where_positive
 from recurra.cells.symbols import Symbol
 
 __all__ = ["sLSTM"]
@@ -41,7 +41,7 @@ class sLSTM(Cell):
         f = W.f @ x + U.f @ h + b.f
         z = tanh(W.z @ x + U.z @ h + b.z)
         o = sigmoid(W.o @ x + U.o @ h + b.o)
-        old = m - softplus(-f)
+        old = where_positive(n, m + log_sigmoid(f), i)
         m = maximum(old, i)
         keep = exp(old - m)
         add = exp(i - m)

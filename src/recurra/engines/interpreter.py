@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from recurra.engines.base import OPTIONS, Call, Operator, Sequences, States
 from recurra.engines.torch_layout import Parameters, named
-from recurra.ir import Graph, Loop, LoopInput, Node, in_order
+from recurra.ir import ROOT_BOUND, Graph, Loop, LoopInput, Node, in_order
 from recurra.passes import Affine, Lowered
 from recurra.ragged import padded
 
@@ -34,15 +34,31 @@ __all__ = [
 ]
 
 
+def _bounded_sqrt(a: Tensor) -> Tensor:
+    # A root of what was selected, not a selected root: the derivative of that is 0 * inf.
+    is_large = a > ROOT_BOUND
+    root = torch.sqrt(torch.where(is_large, a, torch.ones_like(a)))
+    return torch.where(is_large, root, torch.sqrt(a.detach()))
+
+
+def _softplus(a: Tensor) -> Tensor:
+    # Beyond 40 it is a itself in any dtype, and exp(a) may overflow; torch's own limit is 20.
+    return F.softplus(a, threshold=40.0)
+
+
 RULES: dict[str, Callable[..., Tensor]] = {
     "neg": torch.neg,
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
     "relu": torch.relu,
     "exp": torch.exp,
+    "expm1": torch.expm1,
     "log": torch.log,
+    "log1p": torch.log1p,
     "sqrt": torch.sqrt,
-    "softplus": lambda a: torch.logaddexp(a, torch.zeros_like(a)),
+    "bounded_sqrt": _bounded_sqrt,
+    "softplus": _softplus,
+    "log_sigmoid": lambda a: -_softplus(-a),
     "abs": torch.abs,
     "add": torch.add,
     "sub": torch.sub,
@@ -50,6 +66,7 @@ RULES: dict[str, Callable[..., Tensor]] = {
     "div": torch.div,
     "maximum": torch.maximum,
     "minimum": torch.minimum,
+    "where_positive": lambda a, b, c: torch.where(a > 0, b, c),
     "transpose": lambda a: a.mT,
 }
 
