@@ -1,7 +1,8 @@
 """The reference engine: a cell's graph, interpreted with torch operations. The meaning of a cell.
 
 What doesn't depend on a state is computed for the whole sequence at once; the rest one step after
-another. Everything is differentiable by autograd to any order, on any device and dtype.
+another. Everything is differentiable by autograd to any order, on any device and dtype; tensors of
+16 bits are float32 inside, and under autocast all but the operands of products is.
 
 A lowered loop is interpreted, too: what compiled code computes, to be derived again.
 """
@@ -30,6 +31,7 @@ __all__ = [
     "interpret",
     "interpret_run",
     "multiply",
+    "normalize",
     "statistic",
 ]
 
@@ -71,13 +73,24 @@ RULES: dict[str, Callable[..., Tensor]] = {
 }
 
 
+_SHORT = (torch.float16, torch.bfloat16)
+
+
+def _wide(value: Tensor) -> Tensor:
+    """The value, in float32 if it has 16 bits."""
+    return value.float() if value.dtype in _SHORT else value
+
+
 def multiply(matrix: Tensor, vector: Tensor, blocks: int, gates: int) -> Tensor:
-    """matrix (gates x rows, columns / blocks) times each row of vector (..., columns)."""
+    """matrix (gates x rows, columns / blocks) times each row of vector (..., columns).
+
+    Under autocast torch multiplies in 16 bits; what comes of it is float32 here.
+    """
     if blocks == 1:
-        return F.linear(vector, matrix)
+        return _wide(F.linear(vector, matrix))
     parts = torch.unflatten(vector, -1, (blocks, -1))
     stacks = torch.unflatten(matrix, 0, (gates, blocks, -1))
-    return torch.einsum("...kc,gkrc->...gkr", parts, stacks).flatten(-3)
+    return _wide(torch.einsum("...kc,gkrc->...gkr", parts, stacks).flatten(-3))
 
 
 def statistic(node: Node, vectors: Sequence[Tensor]) -> Tensor:
@@ -87,8 +100,28 @@ def statistic(node: Node, vectors: Sequence[Tensor]) -> Tensor:
         found = whole.mean(dim=-1, keepdim=True)
     else:
         assert isinstance(node.detail, float)
-        found = (whole.var(dim=-1, correction=0, keepdim=True) + node.detail).rsqrt()
+        centred = whole - whole.mean(dim=-1, keepdim=True)
+        # Of the row divided by its largest element: squares of wide rows have no room.
+        top = centred.detach().abs().amax(dim=-1, keepdim=True).clamp(min=1)
+        variance = (centred / top).square().mean(dim=-1, keepdim=True)
+        found = (variance + node.detail / top.square()).rsqrt() / top
     return found.expand_as(vectors[0])
+
+
+_WIDEST = {torch.float32: 2.0**30, torch.float64: 2.0**200}
+
+
+def normalize(vector: Tensor, gain: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """Layer normalisation, of rows of any width.
+
+    torch's overflows where the squares do, and its gradient is imprecise long before, as it takes
+    the deviation's third power. A row that is wider than these limits is scaled down first, by the
+    same for all: eps is nothing beside its variance.
+    """
+    vector = _wide(vector)
+    widest = _WIDEST[vector.dtype]
+    top = vector.detach().abs().amax(dim=-1, keepdim=True)
+    return F.layer_norm(vector * (widest / top.clamp(min=widest)), gain.shape, gain, bias, eps)
 
 
 class _ClipGradient(torch.autograd.Function):
@@ -144,10 +177,13 @@ class Interpreter:
 
     def step(self, x: Tensor, states: Sequence[Tensor], params: Parameters) -> States:
         """One step: x (..., I) and states (..., size) to the new states."""
-        params = named(params, self.graph)
+        params, short = named(params, self.graph), None
+        if x.dtype in _SHORT:
+            short, x, states, params = _widened(x, states, params)
         values = self._fixed(params, x)
         self._timed(values, x, params)
-        return self._step(values, states, params)
+        new = self._step(values, states, params)
+        return new if short is None else tuple(v.to(short) for v in new)
 
     def evaluate(
         self,
@@ -160,6 +196,9 @@ class Interpreter:
 
         Those that depend on a state need what each step reads of it, (T, B, size).
         """
+        short = None
+        if x.dtype in _SHORT:
+            short, x, states, params = _widened(x, states, params)
         values: NodeValues = {}
         for node in in_order(tuple(nodes)):
             if node.op == "input":
@@ -170,7 +209,8 @@ class Interpreter:
                 values[node] = x.new_tensor(node.detail)
             else:
                 self._evaluate(node, values, params)
-        return [values[node] for node in nodes]
+        found = [values[node] for node in nodes]
+        return found if short is None else [v.to(short) for v in found]
 
     def sequence(
         self, x: Tensor, states: Sequence[Tensor], params: Parameters, sequences: Sequences
@@ -180,7 +220,9 @@ class Interpreter:
         Steps at or after a sequence's length leave its state alone and give zeros; marks of
         `resets` there mean nothing.
         """
-        params, s = named(params, self.graph), sequences
+        params, s, short = named(params, self.graph), sequences, None
+        if x.dtype in _SHORT:
+            short, x, states, params = _widened(x, states, params)
         active, resets = s.active(x.device), s.resets
         if active is not None:
             x, params = self._padded(x, params, active) if s.is_packed else (x, params)
@@ -206,7 +248,8 @@ class Interpreter:
             current = new
         stacked = tuple(torch.stack(v) for v in zip(*shown, strict=True))
         y = stacked[0][active] if s.is_packed and active is not None else stacked[0]
-        return y, (stacked if s.every else current)
+        after = stacked if s.every else current
+        return (y, after) if short is None else (y.to(short), tuple(v.to(short) for v in after))
 
     def stack(self, *_: object) -> None:
         """Layers and directions are interpreted one after another."""
@@ -262,7 +305,7 @@ class Interpreter:
             case "normalize":
                 assert isinstance(node.detail, float)
                 vector, gain, bias = (values[a] for a in node.args)
-                values[node] = F.layer_norm(vector, gain.shape, gain, bias, node.detail)
+                values[node] = normalize(vector, gain, bias, node.detail)
             case _:
                 values[node] = RULES[node.op](*(values[a] for a in node.args))
 
@@ -287,6 +330,16 @@ class Interpreter:
 
     def _blocks(self, matrix: Node) -> int:
         return self.graph.param(_param_name_of(matrix)).blocks if matrix.op == "param" else 1
+
+
+def _widened(
+    x: Tensor, states: Sequence[Tensor], params: NamedParameters
+) -> tuple[torch.dtype | None, Tensor, States, NamedParameters]:
+    """The dtype of 16 bits that all have, and all in float32; as they are where dtypes differ."""
+    if not {t.dtype for t in (*states, *params.values())} <= {x.dtype}:
+        return None, x, tuple(states), params
+    wide = {name: value.float() for name, value in params.items()}
+    return x.dtype, x.float(), tuple(s.float() for s in states), wide
 
 
 def _node_order(graph: Graph) -> _NodeOrder:
