@@ -4,6 +4,7 @@ The reference is the same layer in float64. A result may be off by what rounding
 and initial numbers once does to the reference, some times over, and by some units of its own size.
 """
 
+import mpmath
 import pytest
 import torch
 from contract import ENGINES_OF, EVERY, slow_but
@@ -98,3 +99,78 @@ def test_values_and_gradients_at_every_scale(case):
     for scale in (*SCALES, "bytes"):
         x = inputs(layer.input_size, scale, dtype)
         assert_close(results(layer, x), twin, x.double(), dtype)
+
+
+def shut(name, engine, dtype, **biases):
+    """A layer of one unit, all parameters zeros but the candidate's weight and these biases."""
+    layer = Recurrent(name, 1, 1, engine=engine, dtype=dtype)
+    gates = layer.cell.gates
+    with torch.no_grad():
+        for p in layer.parameters():
+            p.zero_()
+        for gate in {"z", "n"} & set(gates):
+            layer.W_l0[gates.index(gate)] = 1.0
+        for gate, bias in biases.items():
+            layer.b_l0[gates.index(gate)] = bias
+    return layer
+
+
+EXACT = [(engine, dtype) for engine in ("cpu", "interp") for dtype in LONG]
+
+
+@pytest.mark.parametrize(("engine", "dtype"), EXACT)
+@pytest.mark.parametrize("bias", [-80.0, -120.0, -1e5])
+def test_an_slstm_whose_input_gate_is_shut_takes_the_first_input_of_a_segment(engine, dtype, bias):
+    """Its weight falls out of the normalised state, at first and after marks."""
+    layer, x = shut("slstm", engine, dtype, i=bias), torch.ones(4, 2, 1, dtype=dtype)
+    resets = torch.tensor([[0, 1], [0, 0], [1, 0], [0, 1]], dtype=torch.bool)
+    x[2, 0] = 2.0
+    y, _ = layer(x, resets=resets)
+    firsts = [y[0, 0], y[0, 1], y[2, 0] * float(mpmath.tanh(1) / mpmath.tanh(2)), y[3, 1]]
+    wanted = torch.full((4, 1), float(mpmath.tanh(1) / 2), dtype=dtype)
+    torch.testing.assert_close(torch.stack(firsts), wanted)
+    slopes = torch.autograd.grad(y.sum(), list(layer.parameters()))
+    assert all(s.isfinite().all() for s in slopes)
+
+
+@pytest.mark.parametrize(("engine", "dtype"), EXACT)
+@pytest.mark.parametrize("bias", [-80.0, -120.0, -1e5])
+def test_a_minlstm_whose_gates_are_both_shut_takes_half_of_each(engine, dtype, bias):
+    layer, x = shut("minlstm", engine, dtype, f=bias, i=bias), torch.ones(3, 1, 1, dtype=dtype)
+    y, _ = layer(x)
+    assert y.flatten().tolist() == [0.5, 0.75, 0.875]
+    slopes = torch.autograd.grad(y.sum(), list(layer.parameters()))
+    assert all(s.isfinite().all() for s in slopes)
+
+
+def kept_nothing(decay, bias):
+    """A first output of the RG-LRU for an input of 1, and its slope along the bias of r."""
+    share = mpmath.log1p(mpmath.exp(-decay)) * 16
+
+    def output(bias):
+        return mpmath.sqrt(-mpmath.expm1(-share / (1 + mpmath.exp(-bias)))) / 2
+
+    with mpmath.workdps(60):
+        return float(output(mpmath.mpf(bias))), float(mpmath.diff(output, mpmath.mpf(bias)))
+
+
+@pytest.mark.parametrize(("engine", "dtype"), EXACT)
+@pytest.mark.parametrize(("decay", "bias"), [(3.0, -20.0), (3.0, 2.0), (10.0, -40.0), (0.0, -2.0)])
+def test_an_rglru_takes_little_where_it_keeps_nearly_all(engine, dtype, decay, bias):
+    layer = shut("rglru", engine, dtype, r=bias)
+    layer.decay_l0.data.fill_(decay)
+    y, _ = layer(torch.ones(1, 1, 1, dtype=dtype))
+    (slope,) = torch.autograd.grad(y.sum(), layer.b_l0)
+    wanted = torch.tensor(kept_nothing(decay, bias), dtype=dtype)
+    torch.testing.assert_close(torch.stack([y.flatten()[0], slope[0]]), wanted, atol=0.0, rtol=3e-6)
+
+
+@pytest.mark.parametrize(("engine", "dtype"), EXACT)
+@pytest.mark.parametrize("bias", [-60.0, -90.0, -110.0, -1e5])
+def test_an_rglru_that_keeps_all_has_slopes(engine, dtype, bias):
+    layer = shut("rglru", engine, dtype, r=bias)
+    y, _ = layer(torch.ones(3, 1, 1, dtype=dtype))
+    assert 0 <= y.max() < 1e-12
+    slopes = torch.autograd.grad(y.sum(), list(layer.parameters()), create_graph=True)
+    again = torch.autograd.grad(sum(s.square().sum() for s in slopes), list(layer.parameters()))
+    assert all(s.isfinite().all() for s in (*slopes, *again))

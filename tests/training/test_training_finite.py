@@ -157,7 +157,7 @@ def layered_loss(model, batch, state):
 )
 def test_the_equation_where_it_began(tmp_path, cell, what):
     text = {Quotient: "shut / ", Root: r"sqrt\(gate\)"}[type(cell)]
-    place = rf" at test_training_finite.py:\d+, `[^`]*{text}[^`]*`, in 1 at time step \d"
+    place = rf" at test_training_finite.py:\d+, `[^`]*{text}[^`]*`, of layer `1`, at time step \d"
     remedy = r".*are up to \S+ there: write it in a form that is finite for them; docs/cells.md"
     with pytest.raises(TrainingError, match=what + place + remedy) as caught:
         train(tmp_path, model=own(cell, -200.0), loss=layered_loss)
@@ -175,7 +175,7 @@ def test_an_equation_whose_operands_are_huge_may_want_smaller_steps(tmp_path):
     message = r"the equation at .*`return h \* h .*at time step [234]\. .*up to \S+e\+[23]\d there"
     with pytest.raises(TrainingError, match=message + ".*lower learning_rate") as caught:
         train(tmp_path, model=own(Growing(), 1e15), loss=layered_loss)
-    assert "in 1 " in str(caught.value)
+    assert "of layer `1`, " in str(caught.value)
 
 
 def test_the_gradient_that_went_bad_first_in_backward_order(tmp_path):

@@ -41,7 +41,7 @@ class Origin:
 
     def __str__(self) -> str:
         what = "the derivative of the equation" if self.is_gradient else "the equation"
-        return f"{what} at {self.equation}, in {self.layer} at time step {self.step}"
+        return f"{what} at {self.equation}, of layer `{self.layer}`, at time step {self.step}"
 
 
 @torch.no_grad()
