@@ -178,6 +178,28 @@ def test_an_equation_whose_operands_are_huge_may_want_smaller_steps(tmp_path):
     assert "of layer `1`, " in str(caught.value)
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_equation_is_named_in_the_direction_it_ran_in(tmp_path, bidirectional, frozen):
+    """Lengths and a layer that runs without gradients stand in nothing's way."""
+    torch.manual_seed(0)
+    first = Recurrent("gru", 3, 4)
+    second = Recurrent(Root(), 4, 4, bidirectional=bidirectional)
+    model = nn.ModuleList([first, second])
+    last = [p for n, p in second.named_parameters() if n.startswith("b_l0")][-1]
+    nn.init.constant_(last, -200.0)
+
+    def loss(model, batch, state):
+        with torch.set_grad_enabled(not frozen):
+            y, _ = model[0](batch)
+        y, _ = model[1](y, lengths=torch.tensor([5, 2]))
+        return y.square().mean(), 1, None
+
+    layer = "1 backward" if bidirectional else "1"
+    with pytest.raises(TrainingError, match=rf"sqrt\(gate\)`, of layer `{layer}`, at time step"):
+        train(tmp_path, model=model, loss=loss)
+
+
 def test_the_gradient_that_went_bad_first_in_backward_order(tmp_path):
     class Root(nn.Module):
         def __init__(self):

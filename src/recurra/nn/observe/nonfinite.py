@@ -58,15 +58,18 @@ def forward_origin(run: LayerRun) -> Origin | None:
 def backward_origin(run: LayerRun, loss: Tensor) -> Origin | None:
     """The equation whose derivative isn't finite though the gradient that reaches it is.
 
-    Looks at the steps in backward order; None if all are finite. The graph of `loss` is kept.
+    Looks at the steps in backward order; None if all are finite, or if the layer ran without
+    gradients. The graph of `loss` is kept.
     """
     after = [state for states in run.after for state in states]
+    if not all(state.requires_grad for state in after):
+        return None
     slopes = torch.autograd.grad(loss, after, retain_graph=True, materialize_grads=True)
     count = len(run.graph.states)
     seeds = [torch.stack(slopes[i::count]) for i in range(count)]
     with torch.enable_grad():
         states = [s.detach().requires_grad_() for s in _stacked(run.before)]
-        leaves = {n: v.detach().requires_grad_(_learns(v)) for n, v in run.params.items()}
+        leaves = {n: v.detach().requires_grad_() for n, v in run.params.items()}
         values = _values(run, run.inputs.detach().requires_grad_(), leaves, states)
     timed = [n for n, v in values.items() if v.dim() == 3 and v.requires_grad]
     found = torch.autograd.grad(
@@ -126,10 +129,6 @@ def _values(
 
 def _stacked(steps: Sequence[States]) -> list[Tensor]:
     return [torch.stack(s) for s in zip(*steps, strict=True)]
-
-
-def _learns(value: Tensor) -> bool:
-    return value.is_floating_point()
 
 
 def _at(run: LayerRun, value: Tensor, t: int) -> Tensor:
