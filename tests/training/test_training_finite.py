@@ -165,6 +165,17 @@ def test_the_equation_where_it_began(tmp_path, cell, what):
     assert_finite(tmp_path)
 
 
+@pytest.mark.parametrize("cell", [Quotient(), Root()], ids=["value", "slope"])
+def test_the_equation_of_a_layer_of_16_bits(tmp_path, cell):
+    def loss(model, batch, state):
+        value, count, state = layered_loss(model, batch.bfloat16(), state)
+        return value.float(), count, state
+
+    model = own(cell, -200.0).bfloat16()
+    with pytest.raises(TrainingError, match=r"at test_training_finite.py:\d+, .*of layer `1`"):
+        train(tmp_path, model=model, loss=loss)
+
+
 def test_an_equation_whose_operands_are_huge_may_want_smaller_steps(tmp_path):
     class Growing(Cell):
         states = ("h",)

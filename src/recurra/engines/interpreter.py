@@ -177,13 +177,10 @@ class Interpreter:
 
     def step(self, x: Tensor, states: Sequence[Tensor], params: Parameters) -> States:
         """One step: x (..., I) and states (..., size) to the new states."""
-        params, short = named(params, self.graph), None
-        if x.dtype in _SHORT:
-            short, x, states, params = _widened(x, states, params)
+        short, x, states, params = _widened(x, states, named(params, self.graph))
         values = self._fixed(params, x)
         self._timed(values, x, params)
-        new = self._step(values, states, params)
-        return new if short is None else tuple(v.to(short) for v in new)
+        return _narrowed(self._step(values, states, params), short)
 
     def evaluate(
         self,
@@ -196,9 +193,7 @@ class Interpreter:
 
         Those that depend on a state need what each step reads of it, (T, B, size).
         """
-        short = None
-        if x.dtype in _SHORT:
-            short, x, states, params = _widened(x, states, params)
+        short, x, states, params = _widened(x, states, params)
         values: NodeValues = {}
         for node in in_order(tuple(nodes)):
             if node.op == "input":
@@ -209,8 +204,7 @@ class Interpreter:
                 values[node] = x.new_tensor(node.detail)
             else:
                 self._evaluate(node, values, params)
-        found = [values[node] for node in nodes]
-        return found if short is None else [v.to(short) for v in found]
+        return [*_narrowed([values[node] for node in nodes], short)]
 
     def sequence(
         self, x: Tensor, states: Sequence[Tensor], params: Parameters, sequences: Sequences
@@ -220,9 +214,8 @@ class Interpreter:
         Steps at or after a sequence's length leave its state alone and give zeros; marks of
         `resets` there mean nothing.
         """
-        params, s, short = named(params, self.graph), sequences, None
-        if x.dtype in _SHORT:
-            short, x, states, params = _widened(x, states, params)
+        s = sequences
+        short, x, states, params = _widened(x, states, named(params, self.graph))
         active, resets = s.active(x.device), s.resets
         if active is not None:
             x, params = self._padded(x, params, active) if s.is_packed else (x, params)
@@ -248,8 +241,8 @@ class Interpreter:
             current = new
         stacked = tuple(torch.stack(v) for v in zip(*shown, strict=True))
         y = stacked[0][active] if s.is_packed and active is not None else stacked[0]
-        after = stacked if s.every else current
-        return (y, after) if short is None else (y.to(short), tuple(v.to(short) for v in after))
+        y, *after = _narrowed((y, *(stacked if s.every else current)), short)
+        return y, tuple(after)
 
     def stack(self, *_: object) -> None:
         """Layers and directions are interpreted one after another."""
@@ -334,12 +327,17 @@ class Interpreter:
 
 def _widened(
     x: Tensor, states: Sequence[Tensor], params: NamedParameters
-) -> tuple[torch.dtype | None, Tensor, States, NamedParameters]:
-    """The dtype of 16 bits that all have, and all in float32; as they are where dtypes differ."""
-    if not {t.dtype for t in (*states, *params.values())} <= {x.dtype}:
-        return None, x, tuple(states), params
+) -> tuple[torch.dtype | None, Tensor, Sequence[Tensor], NamedParameters]:
+    """The dtype of 16 bits that all have, and all in float32; None and all as it is otherwise."""
+    if x.dtype not in _SHORT or {t.dtype for t in (*states, *params.values())} - {x.dtype}:
+        return None, x, states, params
     wide = {name: value.float() for name, value in params.items()}
     return x.dtype, x.float(), tuple(s.float() for s in states), wide
+
+
+def _narrowed(values: Sequence[Tensor], short: torch.dtype | None) -> States:
+    """The values in that dtype, or as they are."""
+    return tuple(values) if short is None else tuple(v.to(short) for v in values)
 
 
 def _node_order(graph: Graph) -> _NodeOrder:

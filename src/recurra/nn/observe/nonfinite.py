@@ -47,7 +47,8 @@ class Origin:
 @torch.no_grad()
 def forward_origin(run: LayerRun) -> Origin | None:
     """The first equation whose value isn't finite though its operands are; None if all are."""
-    values = _values(run, run.inputs, run.params, _stacked(run.before))
+    params = {name: _wide(value) for name, value in run.params.items()}
+    values = _values(run, _wide(run.inputs), params, [*map(_wide, _stacked(run.before))])
     for t in run.order:
         bad = [node for node in run.graph.results if _is_bad(run, values[node], t)]
         if bad and _all_finite(run, [run.inputs, *_stacked(run.before)], t):
@@ -66,11 +67,11 @@ def backward_origin(run: LayerRun, loss: Tensor) -> Origin | None:
         return None
     slopes = torch.autograd.grad(loss, after, retain_graph=True, materialize_grads=True)
     count = len(run.graph.states)
-    seeds = [torch.stack(slopes[i::count]) for i in range(count)]
+    seeds = [_wide(torch.stack(slopes[i::count])) for i in range(count)]
     with torch.enable_grad():
-        states = [s.detach().requires_grad_() for s in _stacked(run.before)]
-        leaves = {n: v.detach().requires_grad_() for n, v in run.params.items()}
-        values = _values(run, run.inputs.detach().requires_grad_(), leaves, states)
+        states = [_wide(s).detach().requires_grad_() for s in _stacked(run.before)]
+        leaves = {n: _wide(v).detach().requires_grad_() for n, v in run.params.items()}
+        values = _values(run, _wide(run.inputs).detach().requires_grad_(), leaves, states)
     timed = [n for n, v in values.items() if v.dim() == 3 and v.requires_grad]
     found = torch.autograd.grad(
         [values[n] for n in run.graph.results],
@@ -125,6 +126,11 @@ def _values(
     """Every value of the equations, at every step."""
     nodes = run.graph.nodes
     return dict(zip(nodes, run.cell.evaluate(nodes, x, params, states), strict=True))
+
+
+def _wide(value: Tensor) -> Tensor:
+    """The value as the equations have it: tensors of 16 bits are float32 inside."""
+    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
 
 
 def _stacked(steps: Sequence[States]) -> list[Tensor]:
