@@ -77,12 +77,16 @@ WRONG = {
     "no such parameter of a gate": ({"init": {"V.f": 1.0}}, "names `V`, which isn't a parameter"),
     "no such gate of it": ({"init": {"b.z": 1.0}}, "names `b.z`, and `b` has the gates f, n"),
     "no gates at all": ({"init": {"p.f": 1.0}}, "names `p.f`, and `p` has no gates"),
-    "word": ({"init": {"U": "eye"}}, "gives `U` 'eye'; allowed are 'uniform', 'zeros', 'ones'"),
+    "word": (
+        {"init": {"U": "eye"}},
+        "gives `U` 'eye'; allowed are 'uniform', 'normal', 'zeros'",
+    ),
     "range": ({"init": {"b": (1.0, 0.0)}}, "low < high"),
     "triple": ({"init": {"b": (0.0, 1.0, 2.0)}}, r"pair \(low, high\)"),
     "truth": ({"init": {"b": True}}, "gives `b` True"),
     "scalar": ({"init": {"a": 1.0}}, "`a` is a scalar; `scalars` has"),
     "orthogonal vector": ({"init": {"b": "orthogonal"}}, "can't start orthogonal: it is a vector"),
+    "normal vector": ({"init": {"p": "normal"}}, "`p` can't start normal: it is a vector"),
     "identity of a vector": ({"init": {"b.f": "identity"}}, "`b.f` can't start identity: it is a"),
     "identity": ({"init": {"W": "identity"}}, "`W`.*identity: it is hidden_size x input_size"),
 }

@@ -9,7 +9,7 @@ from recurra.ir import CellError, Graph, Init, Param
 
 __all__ = ["WORDS", "check_roles", "forget_gate"]
 
-WORDS = ("uniform", "zeros", "ones", "identity", "orthogonal")
+WORDS = ("uniform", "normal", "zeros", "ones", "identity", "orthogonal")
 """The words for initial values of a parameter."""
 
 
@@ -65,7 +65,7 @@ def _check_start(kind: type, param: Param, key: str, part: str, start: object) -
             f"`init` gives `{key}` {start!r}; allowed are {', '.join(map(repr, WORDS))}, a number, "
             "a pair (low, high) with low < high, and a function of a number between 0 and 1",
         )
-    if start in ("identity", "orthogonal") and param.kind != "matrix":
+    if start in ("normal", "identity", "orthogonal") and param.kind != "matrix":
         raise _error(kind, "init", f"`{key}` can't start {start}: it is a {param.kind}")
     if start == "identity" and param.rows != param.columns:
         raise _error(

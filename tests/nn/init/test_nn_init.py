@@ -73,6 +73,34 @@ def test_the_decay_of_the_rglru_is_uniform():
     assert kept.mean().item() == pytest.approx(0.9495, abs=0.005)
 
 
+def test_the_rglrus_gates_start_normal_in_each_block():
+    layer = Recurrent(RGLRU(heads=4), 400, 400)
+    assert layer.W_l0.shape == (800, 100)
+    assert layer.W_l0.std().item() == pytest.approx(0.1, rel=0.02)
+    assert layer.W_l0.abs().max() > 0.35  # not uniform
+    assert not layer.b_l0.any()
+
+
+def test_the_slstm_starts_without_recurrence_and_with_open_forget_gates():
+    layer = Recurrent(sLSTM, 8, 200)
+    assert not layer.U_l0.any()
+    i, f, z, o = layer.b_l0.chunk(4)
+    assert not torch.stack([i, z, o]).any()
+    assert 3 <= f.min() < 3.1 < 5.9 < f.max() <= 6
+
+
+def test_a_start_beyond_a_dtype_is_its_largest_number():
+    class Wide(Cell):
+        states = ("h",)
+        init = {"p": lambda share: 1e6 if share > 0.5 else -1e6}
+
+        def step(self, x, h, W, p):
+            return p * h + W @ x
+
+    layer = Recurrent(Wide, 3, 100, dtype=torch.float16)
+    assert set(layer.p_l0.tolist()) == {-65504.0, 65504.0}
+
+
 def test_scalars_start_as_published():
     fast, gated = Recurrent("fastrnn", 3, 4), Recurrent("fastgrnn", 3, 4)
     assert (fast.alpha_l0.item(), fast.beta_l0.item()) == (-3.0, 3.0)
