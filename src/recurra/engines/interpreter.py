@@ -189,7 +189,8 @@ class Interpreter:
             current = new
         stacked = tuple(torch.stack(v) for v in zip(*shown, strict=True))
         y = stacked[0][active] if s.is_packed and active is not None else stacked[0]
-        return y, (stacked if s.every else current)
+        # Apart from what autograd saved: an operation's result may be what its derivative reads.
+        return y, (stacked if s.every else tuple(v.clone() for v in current))
 
     def stack(self, *_: object) -> None:
         """Layers and directions are interpreted one after another."""
