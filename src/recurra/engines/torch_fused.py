@@ -216,7 +216,8 @@ class FusedLoop:
         keep = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
         if self.is_traced:
             with _without_onednn():
-                y, *last = run(tensors, is_training=keep)
+                # torch.jit.trace runs a second time without gradients, and wants the same program.
+                y, *last = run(tensors, is_training=keep or _is_tracing())
         elif keep:
             y, *last = _Recorded.apply(run, *tensors)  # type: ignore[no-untyped-call]
         else:
@@ -249,6 +250,11 @@ class FusedLoop:
         if sizes is None:
             return list(self._run_steps(x, hidden, flat, *options, False))
         return list(self._run_steps(x, sizes, hidden, flat, *options))
+
+
+def _is_tracing() -> bool:
+    """True while torch.jit.trace records."""
+    return torch._C._get_tracing_state() is not None
 
 
 @contextlib.contextmanager
@@ -365,8 +371,8 @@ class _TorchEngine:
     dtypes: frozenset[torch.dtype] | None = frozenset(
         {torch.float16, torch.bfloat16, torch.float32, torch.float64}
     )
-    options: frozenset[str] = frozenset({"autocast"})
-    step_options: frozenset[str] = frozenset({"autocast", "transforms"})
+    options: frozenset[str] = frozenset({"autocast", "as_torch"})
+    step_options: frozenset[str] = frozenset({"autocast", "transforms", "as_torch"})
 
     def refusal(self, graph: Graph) -> str | None:
         """None for the cells that torch has."""

@@ -3,9 +3,10 @@
 import numbers
 import warnings
 from collections.abc import Sequence
+from typing import NoReturn
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 __all__ = [
     "check_dropout",
@@ -17,6 +18,10 @@ __all__ = [
     "check_share",
     "check_sizes",
     "check_steps",
+    "check_whole",
+    "of_another_batch",
+    "refuse_scripting",
+    "unquantised",
 ]
 
 
@@ -54,17 +59,22 @@ def check_flags(**flags: object) -> None:
             raise TypeError(f"{name} should be of type bool, got: {type(flag).__name__}")
 
 
+def check_whole(**sizes: object) -> None:
+    """Raise TypeError for a size that isn't an int; a flag in its place isn't one."""
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise TypeError(f"{name} should be of type int, got: {type(size).__name__}")
+
+
 def check_sizes(
-    input_size: object, hidden_size: object, num_layers: int, proj_size: int = 0
+    input_size: object, hidden_size: object, num_layers: object, proj_size: int = 0
 ) -> None:
     """Raise TypeError or ValueError for an invalid size."""
-    for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
-        if not isinstance(size, int):
-            raise TypeError(f"{name} should be of type int, got: {type(size).__name__}")
-        if size <= 0:
+    sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+    check_whole(**sizes, proj_size=proj_size)
+    for name, size in sizes.items():
+        if size <= 0:  # type: ignore[operator]
             raise ValueError(f"{name} must be greater than zero")
-    if num_layers <= 0:
-        raise ValueError("num_layers must be greater than zero")
     if proj_size < 0:
         raise ValueError("proj_size should be a positive integer or zero to disable projections")
     assert isinstance(hidden_size, int)
@@ -96,12 +106,25 @@ def check_steps(input: Tensor) -> None:
         raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
 
 
+def of_another_batch(expected: Sequence[int], given: Sequence[int]) -> str:
+    """The remedy, to follow torch's text, for states (L*D, B, size) that fit but for their B."""
+    if len(given) != 3 or (given[0], given[2]) != (expected[0], expected[2]):
+        return ""
+    return (
+        f"\nThese states are of {given[1]} sequences and the input has {expected[1]}. Where states "
+        "are carried from batch to batch, every batch must have as many (leave out a smaller last "
+        "one); for sequences that begin here pass None."
+    )
+
+
 def check_lengths(lengths: Tensor | Sequence[int], steps: int, batch: int) -> Tensor:
     """Lengths as a tensor (B,). Raises TypeError or ValueError if they don't fit the input.
 
     A compiled graph checks their values as it runs, and raises RuntimeError.
     """
     lengths = torch.as_tensor(lengths)
+    if lengths.numel() == 0:
+        lengths = lengths.long()  # of no number torch makes floats
     if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
         raise TypeError(f"lengths must be whole numbers, got {lengths.dtype}")
     lengths = lengths.reshape(1) if lengths.dim() == 0 and batch == 1 else lengths
@@ -133,3 +156,28 @@ def check_resets(resets: Tensor, steps: int, batch: int, batch_first: bool) -> T
         wanted = f"({batch}, {steps})" if batch_first else f"({steps}, {batch})"
         raise ValueError(f"resets must have shape {wanted}, one mark for each step of the input")
     return resets
+
+
+def refuse_scripting(module: nn.Module) -> NoReturn:
+    """Raise NotImplementedError, as `__prepare_scriptable__`, which torch.jit.script calls."""
+    raise NotImplementedError(
+        f"torch.jit.script can't compile {type(module).__name__}, whose equations are compiled "
+        "already; use torch.jit.trace or torch.export, which record it as torch's operations."
+    )
+
+
+def _no_qconfig(module: nn.Module) -> NoReturn:
+    raise AttributeError(f"{type(module).__name__} has no attribute 'qconfig'")
+
+
+def _warn_of_quantisation(module: nn.Module, qconfig: object) -> None:
+    warnings.warn(
+        f"torch's quantisation leaves {type(module).__name__} as it is, since it knows torch's own "
+        "layers alone; quantise the model with torch.nn's layers, before recurra.accelerate, which "
+        "leaves quantised ones alone.",
+        stacklevel=2,
+    )
+
+
+unquantised = property(_no_qconfig, _warn_of_quantisation)
+"""`qconfig`, which torch's quantisation sets on every module of a model: a warning, and no more."""

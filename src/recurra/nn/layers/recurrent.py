@@ -34,6 +34,9 @@ from recurra.nn.layers.arguments import (
     check_resets,
     check_sizes,
     check_steps,
+    of_another_batch,
+    refuse_scripting,
+    unquantised,
 )
 from recurra.nn.layers.remedies import Masks, Remedies, RemedyPlan
 from recurra.nn.observe.trace import Trace, trace_layers
@@ -216,7 +219,6 @@ class Recurrent(nn.Module):
         self,
         input: Tensor | PackedSequence,
         states: Sequence[Tensor] | None = None,
-        *,
         lengths: Tensor | Sequence[int] | None = None,
         resets: Tensor | None = None,
         return_states: str = "last",
@@ -363,13 +365,17 @@ class Recurrent(nn.Module):
             )
         for name, state, shape in zip(self.cell.states, states, shapes, strict=True):
             if tuple(state.shape) != shape:
-                raise RuntimeError(f"Expected {name} size {shape}, got {list(state.shape)}")
+                remedy = of_another_batch(shape, state.shape)
+                raise RuntimeError(f"Expected {name} size {shape}, got {list(state.shape)}{remedy}")
         return states
 
     def learnt_states(self) -> tuple[Tensor, ...]:
         """The learnt initial states, (L*D, size) each; empty if they aren't learnt."""
         each_state = zip(*self._starts, strict=True)
         return tuple(torch.stack([getattr(self, name) for name in names]) for names in each_state)
+
+    __prepare_scriptable__ = refuse_scripting
+    qconfig = unquantised
 
     def extra_repr(self) -> str:
         """The constructor's arguments that differ from their defaults."""

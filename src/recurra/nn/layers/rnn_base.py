@@ -40,6 +40,9 @@ from recurra.nn.layers.arguments import (
     check_resets,
     check_sizes,
     check_steps,
+    of_another_batch,
+    refuse_scripting,
+    unquantised,
 )
 from recurra.nn.observe.trace import Trace, trace_layers
 
@@ -203,7 +206,8 @@ class RNNBase(nn.Module):
     ) -> None:
         """Raise torch's own error for a state of another shape."""
         if hx.size() != expected_hidden_size:
-            raise RuntimeError(msg.format(expected_hidden_size, list(hx.size())))
+            remedy = of_another_batch(expected_hidden_size, hx.size())
+            raise RuntimeError(msg.format(expected_hidden_size, list(hx.size())) + remedy)
 
     def check_forward_args(self, input: Tensor, hidden: Any, batch_sizes: Tensor | None) -> None:
         """Raise torch's own errors for an input and states that don't fit."""
@@ -244,7 +248,6 @@ class RNNBase(nn.Module):
         self,
         input: Tensor | PackedSequence,
         hx: Any = None,
-        *,
         lengths: Tensor | Sequence[int] | None = None,
         resets: Tensor | None = None,
         return_states: str = "last",
@@ -397,6 +400,9 @@ class RNNBase(nn.Module):
         bias_ih, bias_hh = rest[:2] if self.bias else (None, None)
         weight_hr = rest[-1] if self.proj_size else None
         return TorchParameters(weight_ih, weight_hh, bias_ih, bias_hh, weight_hr)
+
+    __prepare_scriptable__ = refuse_scripting
+    qconfig = unquantised
 
     def extra_repr(self) -> str:
         """The constructor's arguments that differ from their defaults."""

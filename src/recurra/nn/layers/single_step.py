@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from recurra import settings
 from recurra.cells import Cell
 from recurra.nn.execute import Kernel, TorchParameters, TracedLoop, engine_of, kernel
+from recurra.nn.layers.arguments import check_whole, refuse_scripting, unquantised
 from recurra.nn.layers.rnn_base import CELLS_OF_MODES
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
@@ -39,6 +40,7 @@ class RNNCellBase(nn.Module):
         engine: str | None = None,
     ) -> None:
         super().__init__()
+        check_whole(input_size=input_size, hidden_size=hidden_size)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
@@ -120,6 +122,9 @@ class RNNCellBase(nn.Module):
             hx = hx.unsqueeze(0)
         (h,) = self._step(x, (hx,))
         return h if is_batched else h.squeeze(0)
+
+    __prepare_scriptable__ = refuse_scripting
+    qconfig = unquantised
 
     def extra_repr(self) -> str:
         """The constructor's arguments that differ from their defaults."""

@@ -30,7 +30,7 @@ def empty(like: Tensor, *shape: int) -> Tensor:
     """A tensor of that shape and the dtype of `like`, not initialised, and a view of none."""
     memory = _POOL.take(prod(shape) * like.element_size())
     flat = torch.frombuffer(memory, dtype=like.dtype, count=prod(shape))
-    return like.new_empty(0).set_(flat.untyped_storage(), 0, shape)
+    return like.new_empty(0).set_(flat.untyped_storage()).resize_(shape)
 
 
 class _Pool:
