@@ -44,7 +44,8 @@ class Cell:
     | scalars   | parameters that are one learnt number, with the initial value of each          |
     | blocks    | matrices that are block-diagonal, with the option that holds the block count   |
     | init      | initial values of a parameter, or of a gate's part of it ("b.f"): "uniform"    |
-    |           | (±1 / sqrt(hidden_size), the default), "zeros", "ones", "identity",            |
+    |           | (±1 / sqrt(hidden_size), the default), ("uniform", gain) for gain times that,  |
+    |           | "zeros", "ones", "identity",                                                   |
     |           | "orthogonal", a number, a uniform range (low, high), or a function of a draw   |
     |           | between 0 and 1 (a distribution's quantile function); matrices are initialised |
     |           | gate by gate, block by block                                                   |
