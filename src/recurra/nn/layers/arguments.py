@@ -3,10 +3,9 @@
 import numbers
 import warnings
 from collections.abc import Sequence
-from typing import NoReturn
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 __all__ = [
     "check_dropout",
@@ -20,8 +19,6 @@ __all__ = [
     "check_steps",
     "check_whole",
     "of_another_batch",
-    "refuse_scripting",
-    "unquantised",
 ]
 
 
@@ -156,28 +153,3 @@ def check_resets(resets: Tensor, steps: int, batch: int, batch_first: bool) -> T
         wanted = f"({batch}, {steps})" if batch_first else f"({steps}, {batch})"
         raise ValueError(f"resets must have shape {wanted}, one mark for each step of the input")
     return resets
-
-
-def refuse_scripting(module: nn.Module) -> NoReturn:
-    """Raise NotImplementedError, as `__prepare_scriptable__`, which torch.jit.script calls."""
-    raise NotImplementedError(
-        f"torch.jit.script can't compile {type(module).__name__}, whose equations are compiled "
-        "already; use torch.jit.trace or torch.export, which record it as torch's operations."
-    )
-
-
-def _no_qconfig(module: nn.Module) -> NoReturn:
-    raise AttributeError(f"{type(module).__name__} has no attribute 'qconfig'")
-
-
-def _warn_of_quantisation(module: nn.Module, qconfig: object) -> None:
-    warnings.warn(
-        f"torch's quantisation leaves {type(module).__name__} as it is, since it knows torch's own "
-        "layers alone; quantise the model with torch.nn's layers, before recurra.accelerate, which "
-        "leaves quantised ones alone.",
-        stacklevel=2,
-    )
-
-
-unquantised = property(_no_qconfig, _warn_of_quantisation)
-"""`qconfig`, which torch's quantisation sets on every module of a model: a warning, and no more."""

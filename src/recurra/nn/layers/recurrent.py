@@ -35,9 +35,8 @@ from recurra.nn.layers.arguments import (
     check_sizes,
     check_steps,
     of_another_batch,
-    refuse_scripting,
-    unquantised,
 )
+from recurra.nn.layers.module import RecurrentModule
 from recurra.nn.layers.remedies import Masks, Remedies, RemedyPlan
 from recurra.nn.observe.trace import Trace, trace_layers
 from recurra.nn.states import States
@@ -45,7 +44,7 @@ from recurra.nn.states import States
 __all__ = ["Recurrent"]
 
 
-class Recurrent(nn.Module):
+class Recurrent(RecurrentModule):
     """Layers of a cell, run over sequences: one of Recurra's or your own.
 
     Args:
@@ -373,9 +372,6 @@ class Recurrent(nn.Module):
         """The learnt initial states, (L*D, size) each; empty if they aren't learnt."""
         each_state = zip(*self._starts, strict=True)
         return tuple(torch.stack([getattr(self, name) for name in names]) for names in each_state)
-
-    __prepare_scriptable__ = refuse_scripting
-    qconfig = unquantised
 
     def extra_repr(self) -> str:
         """The constructor's arguments that differ from their defaults."""

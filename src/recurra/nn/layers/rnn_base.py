@@ -41,9 +41,8 @@ from recurra.nn.layers.arguments import (
     check_sizes,
     check_steps,
     of_another_batch,
-    refuse_scripting,
-    unquantised,
 )
+from recurra.nn.layers.module import RecurrentModule
 from recurra.nn.observe.trace import Trace, trace_layers
 
 __all__ = ["CELLS_OF_MODES", "RNNBase"]
@@ -63,7 +62,7 @@ _projected = functools.cache(ProjectedLSTM)
 _MESSAGES = ("Expected hidden[0] size {}, got {}", "Expected hidden[1] size {}, got {}")
 
 
-class RNNBase(nn.Module):
+class RNNBase(RecurrentModule):
     """Base of RNN, LSTM and GRU: parameters laid out as torch's, and the run over time."""
 
     dropout: float
@@ -400,9 +399,6 @@ class RNNBase(nn.Module):
         bias_ih, bias_hh = rest[:2] if self.bias else (None, None)
         weight_hr = rest[-1] if self.proj_size else None
         return TorchParameters(weight_ih, weight_hh, bias_ih, bias_hh, weight_hr)
-
-    __prepare_scriptable__ = refuse_scripting
-    qconfig = unquantised
 
     def extra_repr(self) -> str:
         """The constructor's arguments that differ from their defaults."""

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from recurra import settings
 from recurra.cells import Cell
 from recurra.nn.execute import Kernel, TorchParameters, TracedLoop, engine_of, kernel
-from recurra.nn.layers.arguments import check_whole, refuse_scripting, unquantised
+from recurra.nn.layers.arguments import check_whole
+from recurra.nn.layers.module import RecurrentModule
 from recurra.nn.layers.rnn_base import CELLS_OF_MODES
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
@@ -19,7 +20,7 @@ __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
 _WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-class RNNCellBase(nn.Module):
+class RNNCellBase(RecurrentModule):
     """Base of the cell modules: parameters laid out as torch's, and checked arguments."""
 
     mode: str
@@ -122,9 +123,6 @@ class RNNCellBase(nn.Module):
             hx = hx.unsqueeze(0)
         (h,) = self._step(x, (hx,))
         return h if is_batched else h.squeeze(0)
-
-    __prepare_scriptable__ = refuse_scripting
-    qconfig = unquantised
 
     def extra_repr(self) -> str:
         """The constructor's arguments that differ from their defaults."""
