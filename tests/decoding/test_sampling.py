@@ -36,6 +36,12 @@ def test_the_nucleus_is_the_smallest_set_that_reaches_p(p):
     assert kept(keep_nucleus(LOGITS, p)) == smallest_sets(LOGITS, p)
 
 
+@pytest.mark.parametrize(("p", "count"), [(0.25, 1), (0.5, 2), (0.5 + 1e-6, 3), (0.75, 3)])
+def test_a_sum_of_exactly_p_is_enough(p, count):
+    """Quarters have exact sums, so an entry more would be one that isn't needed."""
+    assert len(kept(keep_nucleus(torch.zeros(1, 4), p))[0]) == count
+
+
 @pytest.mark.parametrize("k", [1, 2, 4])
 def test_the_k_largest_stay(k):
     expected = [set(sorted(range(5), key=lambda i, r=row: -float(r[i]))[:k]) for row in LOGITS]

@@ -241,7 +241,9 @@ class Interpreter:
             current = new
         stacked = tuple(torch.stack(v) for v in zip(*shown, strict=True))
         y = stacked[0][active] if s.is_packed and active is not None else stacked[0]
-        y, *after = _narrowed((y, *(stacked if s.every else current)), short)
+        # Apart from what autograd saved: an operation's result may be what its derivative reads.
+        last = stacked if s.every else tuple(v.clone() for v in current)
+        y, *after = _narrowed((y, *last), short)
         return y, tuple(after)
 
     def stack(self, *_: object) -> None:

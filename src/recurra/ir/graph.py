@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-Init = str | float | tuple[float, float] | Callable[[float], float]
+Init = str | float | tuple[float, float] | tuple[str, float] | Callable[[float], float]
 """The start of a parameter: a word, a number, a uniform range, a function of a draw from (0, 1)."""
 
 

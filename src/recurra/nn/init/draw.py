@@ -44,7 +44,9 @@ def _fill(value: Tensor, init: Init, bound: float, gates: int, blocks: int) -> N
         for matrix in stacked_matrices(value, gates, blocks):
             nn.init.eye_(matrix) if init == "identity" else orthogonal_(matrix)
     elif isinstance(init, tuple):
-        nn.init.uniform_(value, *init)
+        low, high = init
+        low, high = (-bound * high, bound * high) if isinstance(low, str) else (low, high)
+        nn.init.uniform_(value, low, high)
     elif isinstance(init, (int, float)):
         nn.init.constant_(value, init)
     else:

@@ -34,7 +34,9 @@ from recurra.nn.layers.arguments import (
     check_resets,
     check_sizes,
     check_steps,
+    of_another_batch,
 )
+from recurra.nn.layers.module import RecurrentModule
 from recurra.nn.layers.remedies import Masks, Remedies, RemedyPlan
 from recurra.nn.observe.trace import Trace, trace_layers
 from recurra.nn.states import States
@@ -42,7 +44,7 @@ from recurra.nn.states import States
 __all__ = ["Recurrent"]
 
 
-class Recurrent(nn.Module):
+class Recurrent(RecurrentModule):
     """Layers of a cell, run over sequences: one of Recurra's or your own.
 
     Args:
@@ -216,7 +218,6 @@ class Recurrent(nn.Module):
         self,
         input: Tensor | PackedSequence,
         states: Sequence[Tensor] | None = None,
-        *,
         lengths: Tensor | Sequence[int] | None = None,
         resets: Tensor | None = None,
         return_states: str = "last",
@@ -363,7 +364,8 @@ class Recurrent(nn.Module):
             )
         for name, state, shape in zip(self.cell.states, states, shapes, strict=True):
             if tuple(state.shape) != shape:
-                raise RuntimeError(f"Expected {name} size {shape}, got {list(state.shape)}")
+                remedy = of_another_batch(shape, state.shape)
+                raise RuntimeError(f"Expected {name} size {shape}, got {list(state.shape)}{remedy}")
         return states
 
     def learnt_states(self) -> tuple[Tensor, ...]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recurra.nn.layers.arguments import of_another_batch
 from recurra.nn.layers.recurrent import Recurrent
 from recurra.nn.stack.layer import Layer, StackLayer
 from recurra.nn.stack.lookback import state_rows_of
@@ -191,6 +192,6 @@ def _check_entry(
         if tuple(state.shape) != (rows, batch, size):
             raise RuntimeError(
                 f"Expected {name} of layer {index} of size {(rows, batch, size)}, "
-                f"got {list(state.shape)}"
+                f"got {list(state.shape)}{of_another_batch((rows, batch, size), state.shape)}"
             )
     return states

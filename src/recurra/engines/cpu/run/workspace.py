@@ -13,6 +13,7 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
+from math import prod
 
 import torch
 from torch import Tensor
@@ -25,10 +26,11 @@ LEAST = 2**20
 _PAGE = 2**21  # a large page
 
 
-def empty(like: Tensor, rows: int, width: int) -> Tensor:
-    """A tensor (rows, width) of the dtype of `like`, not initialised."""
-    memory = _POOL.take(rows * width * like.element_size())
-    return torch.frombuffer(memory, dtype=like.dtype, count=rows * width).view(rows, width)
+def empty(like: Tensor, *shape: int) -> Tensor:
+    """A tensor of that shape and the dtype of `like`, not initialised, and a view of none."""
+    memory = _POOL.take(prod(shape) * like.element_size())
+    flat = torch.frombuffer(memory, dtype=like.dtype, count=prod(shape))
+    return like.new_empty(0).set_(flat.untyped_storage()).resize_(shape)
 
 
 class _Pool:
