@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -209,7 +210,8 @@ def _draw_heat(figure: Figure, axes: Axes, name: str, array: Any) -> None:
         vmax=high,
         interpolation="nearest",
     )
-    axes.set_ylabel(verbatim(name), rotation=0, ha="right", va="center", fontsize=12)
+    words = textwrap.fill(name, 10)
+    axes.set_ylabel(verbatim(words), rotation=0, ha="right", va="center", fontsize=11)
     axes.set_yticks([])
     axes.tick_params(bottom=False, labelbottom=False)
     axes.spines[:].set_visible(False)

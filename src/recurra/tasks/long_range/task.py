@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recurra.config.task_config import TaskConfig
 from recurra.errors import DataError
 from recurra.nn.states import State
-from recurra.reports import Section
+from recurra.reports import Headline, Section
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.long_range.config import LongRangeConfig
 from recurra.tasks.long_range.model import (
@@ -97,7 +97,7 @@ class LongRangeTask(Task[LongRangeConfig, None, nn.Module]):
         return Probe(batch.inputs[:, :rows], loss)
 
     def facts(self, product: nn.Module, data: None, evaluation: Evaluation | None) -> Facts:
-        """The problem, the model and the test."""
+        """The problem and the model; the headline has the test."""
         config, problem = self.config, self.config.definition
         sizes = sum(parameter.numel() for parameter in self.module(product).parameters())
         about = {
@@ -108,10 +108,20 @@ class LongRangeTask(Task[LongRangeConfig, None, nn.Module]):
         sections = [
             Section("Problem", about),
             Section("Model", {config.cell: self._model(), "parameters": f"{sizes:,}"}),
-            *([] if evaluation is None else evaluation.sections),
         ]
         title = f"{config.problem}, T = {config.length}: {config.cell}"
         return Facts(title, sections, ["recurra evaluate {run}", "recurra inspect {run}"])
+
+    def headline(self, data: None, evaluation: Evaluation) -> Headline:
+        """The test figure beside chance and those of the problem's literature."""
+        figures, problem = self.figures(data), self.config.definition
+        meaning = [f"The problem: {problem.summary}."]
+        if problem.loss == "squared error":
+            error = math.sqrt(evaluation["loss"])
+            meaning.append(f"Answers are off by {error:.2g} (root mean square).")
+        elif problem.measure == "loss" and "accuracy" in evaluation:
+            meaning.append(f"{evaluation['accuracy']:.1%} of the symbols are recalled.")
+        return figures.headline(evaluation[figures.measure], *meaning)
 
     def _model(self) -> str:
         config = self.config
