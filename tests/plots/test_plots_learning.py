@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from recurra.plots import ComparedCurves, plot_compared, plot_members, plot_table, plot_training
+from recurra.plots import (
+    ComparedCurves,
+    plot_compared,
+    plot_members,
+    plot_optimiser,
+    plot_table,
+    plot_training,
+)
 from recurra.plots.learning_curves import _spread_apart
 
 RUN = [
@@ -16,14 +23,23 @@ def lines(axes):
     return {line.get_label(): np.asarray(line.get_ydata(), float) for line in axes.lines}
 
 
-def test_a_run_has_three_panels():
-    loss, rate, norm = plot_training(RUN).axes
+def test_a_run_has_its_loss_and_the_steps_of_its_optimiser():
+    (loss,) = plot_training(RUN, "loss (nats)").axes
+    rate, norm = plot_optimiser(RUN).axes
     assert lines(loss)["validation"].tolist() == [0.2]
     assert lines(loss)["training"].tolist() == [3 / step for step in range(1, 30)]
     assert [axes.get_ylabel() for axes in (loss, rate, norm)] == [
-        "loss", "learning rate", "gradient norm",
+        "loss (nats)", "learning rate", "gradient norm",
     ]  # fmt: skip
+    assert rate.get_ylim()[0] == 0
     assert "validation" not in lines(plot_training(RUN[:-1]).axes[0])
+
+
+@pytest.mark.parametrize("draw", [plot_training, plot_optimiser])
+def test_one_logged_step_is_a_dot_and_none_is_an_error(draw):
+    assert draw(RUN[:1]).axes[0].lines[0].get_marker() == "o"
+    with pytest.raises(ValueError, match="no step was logged"):
+        draw(RUN[-1:])
 
 
 def test_members_have_a_curve_of_each_kind():

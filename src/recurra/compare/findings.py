@@ -188,7 +188,7 @@ def comparison_table(findings: Findings) -> TextTable:
 
 def number(value: float, facts: Figures, digits: int = 3) -> str:
     """A figure of the problem's measure as text: a percentage, or a loss to so many digits."""
-    return f"{value:.1%}" if facts.measure == "accuracy" else f"{value:#.{digits}g}"
+    return f"{100 * value:.1f} %" if facts.measure == "accuracy" else f"{value:#.{digits}g}"
 
 
 def _known_number(value: float, facts: Figures) -> str:

@@ -262,7 +262,7 @@ def plot_jacobians(curves: Mapping[str, JacobianCurve]) -> Figure:
     for index, (name, (times, radius, norm)) in enumerate(curves.items()):
         style, shown = line_style(index), verbatim(name)
         axes.plot(times, radius, linewidth=1.8, label=f"{shown}: radius", **style)
-        axes.plot(times, norm, linewidth=0.9, alpha=0.55, label=f"{shown}: norm", **style)
+        axes.plot(times, norm, linewidth=1, alpha=0.75, label=f"{shown}: norm", **style)
     axes.axhline(1, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
     axes.set_ylim(bottom=0)
     axes.set_xlabel("step")

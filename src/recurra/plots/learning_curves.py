@@ -56,7 +56,7 @@ def plot_training(lines: Sequence[MetricsLine], unit: str = "loss") -> Figure:
     steps, losses = _logged(lines, "loss")
     figure = new_figure(COLUMN, 3.6)
     axes = figure.subplots()
-    axes.plot(steps, losses, _marker(steps), label="training", linewidth=1, markersize=4)
+    axes.plot(steps, losses, _marker(steps), label="training", linewidth=1.4, markersize=4)
     if points := _validations(lines):
         axes.plot(*zip(*points, strict=True), "o-", label="validation", markersize=4)
     _label_steps(axes, verbatim(unit), steps)
@@ -74,7 +74,7 @@ def plot_optimiser(lines: Sequence[MetricsLine]) -> Figure:
     rate, norm = figure.subplots(2, 1, sharex=True)
     for axes, name in ((rate, "learning_rate"), (norm, "gradient_norm")):
         steps, values = _logged(lines, name)
-        axes.plot(steps, values, _marker(steps), linewidth=1, markersize=4)
+        axes.plot(steps, values, _marker(steps), linewidth=1.4, markersize=4)
         axes.set_ylabel(name.replace("_", " "))
     rate.set_ylim(bottom=0)
     log_ticks(norm)

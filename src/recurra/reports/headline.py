@@ -7,10 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Headline", "Mark"]
+__all__ = ["Headline", "Mark", "prose"]
 
 _DECADES = 1.5
 """A scale over more decades than this is logarithmic."""
+
+
+def prose(text: str) -> str:
+    """A text as HTML; a number and its per cent sign stay on one line."""
+    return escape(text).replace(" %", "&nbsp;%")
 
 
 @dataclass(frozen=True)
@@ -33,9 +38,9 @@ class Headline:
     `verdict` is a sentence on it, by default its place among the others; `meaning` are further
     sentences.
 
-    >>> chance, paper = Mark("by chance", 0.167), Mark("TCN", 5.8e-5, "a paper")
+    >>> chance, paper = Mark("chance", 0.167), Mark("TCN", 5.8e-5, "a paper")
     >>> Headline("test loss", Mark("this run", 0.01), [chance, paper]).sentence
-    'Better than by chance (0.167), behind TCN (5.8e-05).'
+    'Better than chance (0.167), behind TCN (5.8e-05).'
     """
 
     measure: str
@@ -66,8 +71,8 @@ class Headline:
 
     def html(self) -> str:
         """The headline as HTML, without a picture, so that it reflows on a narrow page."""
-        said = "".join(f"<p>{escape(s)}</p>" for s in (self.sentence, *self.meaning) if s)
-        figure = f"<p class='figure'><b>{escape(str(self.own))}</b> {escape(self.measure)}</p>"
+        said = "".join(f"<p>{prose(s)}</p>" for s in (self.sentence, *self.meaning) if s)
+        figure = f"<p class='figure'><b>{prose(str(self.own))}</b> {escape(self.measure)}</p>"
         return f"<div class='headline'>{figure}{said}{self._scale() if self.others else ''}</div>"
 
     def markdown(self) -> str:
@@ -97,7 +102,7 @@ class Headline:
         dot = "" if place is None else f"<i style='left:{100 * place:.1f}%'></i>"
         return (
             f"<li{kind}><span>{escape(mark.name)}{source}</span><span class='track'>{dot}</span>"
-            f"<b>{escape(str(mark))}</b></li>"
+            f"<b>{prose(str(mark))}</b></li>"
         )
 
 

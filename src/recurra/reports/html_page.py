@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from recurra.errors import MissingExtra, RunError
 from recurra.plots import COLOURS, svg
-from recurra.reports.headline import Headline
+from recurra.reports.headline import Headline, prose
 
 if TYPE_CHECKING:
     from recurra.plots import Figure
@@ -74,9 +74,8 @@ figure {{ margin: 0; }} figcaption {{ max-width: 46rem; margin-top: .5rem; }}
        .stacked th {{ display: none; }} .stacked tr {{ display: block; margin-bottom: .8rem; }}
        .stacked td, .stacked td.number {{ display: block; padding: 0; text-align: left;
               white-space: normal; }}
-       .stacked td:not(:first-child)::before {{ content: attr(data-label) ": ";
-              color: var(--muted); }}
-       .stacked td:first-child {{ font-weight: 600; }} .stacked td:empty {{ display: none; }} }}
+       .stacked td::before {{ content: attr(data-label) ": ";
+              color: var(--muted); }} .stacked td:empty {{ display: none; }} }}
 """
 
 
@@ -94,7 +93,7 @@ class Picture:
     def html(self) -> str:
         """The pictures as an HTML element."""
         kind = "wide" if self.wide else "pictures"
-        caption = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
+        caption = f"<figcaption>{prose(self.caption)}</figcaption>" if self.caption else ""
         return f"<figure><div class='{kind}'>{''.join(self.svgs)}</div>{caption}</figure>"
 
 
@@ -121,7 +120,7 @@ class TextTable:
         """
         rows = [self._line("td", row) for row in self.rows]
         others = [self._line("td", row, " class='other'") for row in self.others]
-        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        notes = "".join(f"<li>{prose(note)}</li>" for note in self.notes)
         lines = f"{self._line('th', self.columns)}{''.join([*rows, *others])}"
         kind = "stacked" if self._is_stacked() else "numbers"
         table = f"<div class='table'><table class='{kind}'>{lines}</table></div>"
@@ -155,7 +154,7 @@ class TextTable:
         number = " class='number'" if index >= self.text_columns else ""
         is_named = tag == "td" and self._is_stacked()
         label = f' data-label="{escape(column)}"' if is_named else ""
-        return f"<{tag}{number}{label}>{escape(text)}</{tag}>"
+        return f"<{tag}{number}{label}>{prose(text)}</{tag}>"
 
 
 def _escape_bars(text: str) -> str:
@@ -246,13 +245,13 @@ def _content(content: object) -> str:
         case Mapping():
             return _facts(content)
         case Sequence():
-            return f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in content)}</ul>"
+            return f"<ul>{''.join(f'<li>{prose(sentence)}</li>' for sentence in content)}</ul>"
     raise TypeError(f"a section holds {type(content).__name__}; see Section for what it may hold")
 
 
 def _facts(facts: Mapping[str, object]) -> str:
     rows = (
-        f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>"
+        f"<tr><th>{escape(name)}</th><td>{prose(str(value))}</td></tr>"
         for name, value in facts.items()
     )
     return f"<table>{''.join(rows)}</table>"

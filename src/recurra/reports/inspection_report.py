@@ -54,7 +54,9 @@ def layer_row(layer: LayerInsight) -> tuple[str, ...]:
     dimension the Kaplan-Yorke dimension; saturated are the shares of values near their limits.
     """
     horizon, dynamics = layer.flow.horizon, layer.dynamics
-    saturated = ", ".join(f"{_in_words(layer, s)} {s.share:.0%}" for s in layer.activity.saturation)
+    saturated = ", ".join(
+        f"{_in_words(layer, s)} {100 * s.share:.0f} %" for s in layer.activity.saturation
+    )
     figures = ("", "", "")
     if dynamics is not None:
         spectrum = dynamics.spectrum
@@ -92,7 +94,7 @@ def inspection_sections(
     found = Section("Verdicts", TextTable(columns, verdicts, text_columns=len(columns)))
     tables = [Section("Layers", TextTable(COLUMNS, layers, text_columns=len(COLUMNS)))]
     if inspection.clipped is not None:
-        tables.append(Section("Clipping", {"steps clipped": f"{inspection.clipped:.1%}"}))
+        tables.append(Section("Clipping", {"steps clipped": f"{100 * inspection.clipped:.1f} %"}))
     try:
         require_matplotlib()
     except MissingExtra as absent:

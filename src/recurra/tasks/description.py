@@ -83,7 +83,7 @@ def training_section(results: Sequence[TrainingResult], seed: int, metric: str) 
             f"{result.seconds / 60:.1f}",
             f"{result.best['step']:,.0f}" if result.best else "",
             f"{metric} {result.best[metric]:.4f}" if result.best else "",
-            f"{result.clipped_share:.1%}",
+            f"{100 * result.clipped_share:.1f} %",
             result.stopped,
         )
         for number, result in enumerate(results)

@@ -132,12 +132,12 @@ class Figures:
 
     def mark(self, name: str, value: float, source: str = "") -> Mark:
         """A figure of this measure on a scale."""
-        text = f"{value:.1%}" if self.measure == "accuracy" else ""
+        text = f"{100 * value:.1f} %" if self.measure == "accuracy" else ""
         return Mark(name, value, source, text)
 
     def headline(self, value: float, *meaning: str, baselines: Sequence[Mark] = ()) -> Headline:
         """The figure of a run beside chance, baselines and published figures."""
-        chance = [] if self.chance is None else [self.mark("by chance", self.chance)]
+        chance = [] if self.chance is None else [self.mark("chance", self.chance)]
         published = [self.mark(p.name, p.value, p.source) for p in self.published]
         return Headline(
             self.quality,

@@ -144,7 +144,8 @@ def data_facts(panel: Panel, source: str | None) -> dict[str, object]:
     facts: dict[str, object] = {
         "table": source or "a frame",
         "series": f"{len(panel):,}",
-        "values": f"{len(panel.y):,}, of which {missing:,} missing ({missing / len(panel.y):.1%})",
+        "values": f"{len(panel.y):,}, of which {missing:,} missing "
+        f"({100 * missing / len(panel.y):.1f} %)",
         "frequency": f"{frequency.name}, a season of {frequency.season} steps",
         "stamps": f"{show_stamp(panel.starts.min())} to {show_stamp(panel.last.max())}",
         "steps of a series": f"{lengths.min():,} to {lengths.max():,}",
@@ -227,7 +228,7 @@ def coverage_of(backtest: Backtest) -> list[str]:
     """A sentence for each interval: the share of actual values inside it."""
     row = backtest.judgement.table[MODEL_NAME]
     return [
-        f"{share:.1%} of the actual values lay inside the {name[8:]} % interval."
+        f"{100 * share:.1f} % of the actual values lay inside the {name[8:]} % interval."
         for name, share in row.items()
         if name.startswith("coverage") and not math.isnan(share)
     ]
@@ -255,4 +256,4 @@ def _figure(metric: str, row: Mapping[str, float]) -> str:
     value = row.get(metric, math.nan)
     if math.isnan(value):
         return "-"
-    return _METRICS.get(metric, "{:.1%}").format(value)
+    return _METRICS[metric].format(value) if metric in _METRICS else f"{100 * value:.1f} %"

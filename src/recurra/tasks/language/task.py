@@ -35,6 +35,9 @@ __all__ = ["TASK", "Language", "LanguageModel", "Texts"]
 _SAMPLE = {"char": 400, "byte": 400, "word": 80}
 """Tokens of the sample written after training, by level."""
 
+_TOKENS = {"char": "character", "byte": "byte", "word": "word"}
+"""A token in words, by level."""
+
 _ROW = 4096
 """Validation while training reads rows of about so many tokens side by side, for speed."""
 
@@ -212,7 +215,7 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         }
         shown = list(evaluation.sections) if evaluation is not None else []
         return Facts(
-            title=f"Language model, level {config.level}",
+            title=f"Language model, by {_TOKENS[config.level]}",
             sections=[Section("Model", model), *shown],
             use=['recurra generate {run} --prompt "" --length 200', "recurra evaluate {run}"],
             pictures=[Section("A sample of what it writes", "".join(self.sample(product)))],
@@ -242,7 +245,7 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         vocabulary, nats = self.vocabulary, evaluation["nats"]
         train = vocabulary.encode(data.train)
         frequencies = nats_by_frequency(train, self._ids(data)[1:], len(vocabulary))
-        token = {"char": "character"}.get(self.config.level, self.config.level)
+        token = _TOKENS[self.config.level]
         return Headline(
             f"nats per {token} of held-out text",
             Mark("this run", nats),

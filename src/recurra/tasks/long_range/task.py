@@ -80,7 +80,7 @@ class LongRangeTask(Task[LongRangeConfig, None, nn.Module]):
         accuracy = measured.accuracy
         shown: dict[str, object] = {
             "test loss": f"{measured.loss:.3g} ({problem.loss})",
-            **({} if accuracy is None else {"test accuracy": f"{accuracy:.2%}"}),
+            **({} if accuracy is None else {"test accuracy": f"{100 * accuracy:.2f} %"}),
             "by chance": f"{problem.chance(self.config.length):.3g} ({problem.measure})",
         }
         return Evaluation(_numbers(measured), [Section("Test", shown)])
@@ -120,7 +120,7 @@ class LongRangeTask(Task[LongRangeConfig, None, nn.Module]):
             error = math.sqrt(evaluation["loss"])
             meaning.append(f"Answers are off by {error:.2g} (root mean square).")
         elif problem.measure == "loss" and "accuracy" in evaluation:
-            meaning.append(f"{evaluation['accuracy']:.1%} of the symbols are recalled.")
+            meaning.append(f"{100 * evaluation['accuracy']:.1f} % of the symbols are recalled.")
         return figures.headline(evaluation[figures.measure], *meaning)
 
     def _model(self) -> str:
