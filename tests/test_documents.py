@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import re
 import shlex
+import statistics
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -224,6 +225,47 @@ def test_no_command_of_a_document_is_left_out():
 def test_lines_of_the_readme_are_short():
     lines = (ROOT / "README.md").read_text().splitlines()
     assert not [line for line in lines if len(line) > 120]
+
+
+def overview():
+    """The script that draws the picture of the README, as a module."""
+    spec = importlib.util.spec_from_file_location("overview", ROOT / "benchmarks" / "overview.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_readmes_figures_are_those_of_the_benchmarks():
+    readme, page = ((ROOT / p).read_text() for p in ("README.md", "benchmarks/README.md"))
+    rows = dict(
+        re.findall(r"^\| (?:training step.*|the same): (.*?) \| \*\*(.*?)\*\*", readme, re.M)
+    )
+    grids = overview().grids()
+    assert [len(ratios) for ratios in grids.values()] == [24] * 3
+    assert rows == {
+        name.replace("RNN", "simple RNN"): f"{min(ratios):.1f} to {max(ratios):.1f}"
+        for name, ratios in grids.items()
+    }
+    for name, ratios in grids.items():
+        mean = re.findall(rf"^\| (?:simple )?{name} \| ([\d.]+) x \| ([\d.]+) x", page, re.M)[-1]
+        assert statistics.geometric_mean(ratios) == pytest.approx(float(mean[0]), rel=0.01)
+        assert min(ratios) == float(mean[1])
+    for figure in ("0.408", "0.440", "1.476", "1.4697", "7.3e-6", "5.8e-5"):
+        assert figure in readme
+        assert figure in page
+
+
+def test_the_readmes_picture_shows_what_its_caption_tells(monkeypatch):
+    script = overview()
+    monkeypatch.setattr(script, "ROWS", 2)
+    speed, gradient = script.draw().axes
+    dots = [line.get_ydata() for line in speed.lines if line.get_marker() == "o"]
+    assert all(min(ratios) > 1 for ratios in dots)
+    left = {line.get_label(): line.get_ydata() for line in gradient.lines}
+    plain = [left["simple RNN"], left["LSTM, as torch.nn initialises it"]]
+    assert [next(d for d, n in enumerate(norms, 1) if n < 0.01) for norms in plain] == [9, 9]
+    assert left["LSTM, chrono initialisation"][-1] > 0.1
+    assert len(left["LSTM, chrono initialisation"]) == 599
 
 
 def test_the_readmes_error_is_the_real_one(desk):

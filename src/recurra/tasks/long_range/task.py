@@ -101,13 +101,13 @@ class LongRangeTask(Task[LongRangeConfig, None, nn.Module]):
         config, problem = self.config, self.config.definition
         sizes = sum(parameter.numel() for parameter in self.module(product).parameters())
         about = {
-            config.problem: problem.summary,
+            "problem": problem.summary,
             "source": problem.source,
             "steps": f"{config.steps:,}",
         }
         sections = [
             Section("Problem", about),
-            Section("Model", {config.cell: self._model(), "parameters": f"{sizes:,}"}),
+            Section("Model", {**self._model(), "parameters": f"{sizes:,}"}),
         ]
         title = f"{config.problem}, T = {config.length}: {config.cell}"
         return Facts(title, sections, ["recurra evaluate {run}", "recurra inspect {run}"])
@@ -115,7 +115,7 @@ class LongRangeTask(Task[LongRangeConfig, None, nn.Module]):
     def headline(self, data: None, evaluation: Evaluation) -> Headline:
         """The test figure beside chance and those of the problem's literature."""
         figures, problem = self.figures(data), self.config.definition
-        meaning = [f"The problem: {problem.summary}."]
+        meaning = []
         if problem.loss == "squared error":
             error = math.sqrt(evaluation["loss"])
             meaning.append(f"Answers are off by {error:.2g} (root mean square).")
@@ -123,12 +123,13 @@ class LongRangeTask(Task[LongRangeConfig, None, nn.Module]):
             meaning.append(f"{100 * evaluation['accuracy']:.1f} % of the symbols are recalled.")
         return figures.headline(evaluation[figures.measure], *meaning)
 
-    def _model(self) -> str:
+    def _model(self) -> dict[str, str]:
         config = self.config
         extras = {"skip": config.skip, "norm": config.norm, "init": config.init}
         words = [f"{name} {value}" for name, value in extras.items() if value not in (None, "none")]
         words += ["orthogonal recurrence"] if config.orthogonal else []
-        return ", ".join([f"{config.layers} x {config.hidden} hidden units", *words])
+        layers = ", ".join([f"{config.layers} of {config.hidden} hidden units", *words])
+        return {"cell": config.cell, "layers": layers}
 
     def figures(self, data: None) -> Figures:
         """The problem's measure, chance and published figures."""
