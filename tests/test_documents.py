@@ -135,7 +135,7 @@ def run_command(words):
 
 
 BLOCKS = {
-    "README.md": (9, 6),
+    "README.md": (8, 6),
     "cells.md": (4, 0),
     "compare.md": (2, 1),
     "design.md": (0, 0),
