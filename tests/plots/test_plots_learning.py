@@ -1,7 +1,10 @@
 """Learning curves: of a run, of members, of contenders and their table."""
 
+import itertools
+
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from recurra.plots import (
     ComparedCurves,
@@ -85,6 +88,22 @@ def test_levels_are_dashed_and_their_labels_don_t_overlap():
     assert dashed == [0.3, 0.31]
     assert {"chance", "LSTM 0.31", "dashed: a paper"} <= {text.get_text() for text in axes.texts}
     assert np.diff(_spread_apart([0.2, 0.21, 0.5])).min() > 0.04
+
+
+def test_the_texts_around_the_curves_don_t_run_into_one_another():
+    names = ["lstm, chrono-constant", "gru, 12 layers, residual", "minGRU", "rnn", "irnn", "lstm"]
+    contenders = [ComparedCurves(name, [[(1, 0.5), (100, 1e-6)]]) for name in names]
+    levels = [(0.167, "by chance"), (0.164, "LSTM 0.164"), (5.8e-5, "TCN 5.8e-05")]
+    figure = plot_compared(contenders, levels, title="adding, T = 600", source="Bai 2018, table 1")
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    (axes,) = figure.axes
+    texts = [axes.xaxis.label, *axes.texts, *axes.get_legend().get_texts(), *figure.texts]
+    texts = [figure._suptitle, *texts] if figure._suptitle not in texts else texts
+    boxes = [text.get_window_extent(renderer) for text in texts if text.get_text()]
+    assert len(boxes) >= 1 + 1 + len(levels) + 1 + len(names)
+    meet = [(a, b) for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
+    assert meet == []
 
 
 def test_the_table_has_its_texts_and_the_lines_of_the_curves():

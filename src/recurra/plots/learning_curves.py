@@ -43,7 +43,7 @@ MetricsLine = Mapping[str, Any]
 _LEGEND = 4
 """A legend has room for so many members."""
 _COMPARED_WIDTH = 6.8
-_APART = 0.045
+_APART = 0.06
 """Labels at the right edge are at least so far apart, as a share of its height."""
 
 
@@ -167,7 +167,9 @@ def plot_compared(
     A cross is where a training diverged. `levels` are dashed lines with a label each, `source` is
     where their figures are from.
     """
-    figure = new_figure(_COMPARED_WIDTH, 4.6)
+    columns = legend_columns([one.label for one in contenders], 0.75 * _COMPARED_WIDTH)
+    rows = math.ceil(len(contenders) / columns)
+    figure = new_figure(_COMPARED_WIDTH, 4.4 + 0.2 * rows)
     axes = figure.subplots()
     for index, contender in enumerate(contenders):
         _draw_contender(axes, contender, line_style(index))
@@ -182,8 +184,7 @@ def plot_compared(
     if source:
         _write_source(axes, source)
     add_title(figure, verbatim(title))
-    if labels := axes.get_legend_handles_labels()[1]:
-        columns = legend_columns(labels, 0.75 * _COMPARED_WIDTH)
+    if axes.get_legend_handles_labels()[1]:
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns)
     return figure
 
@@ -210,7 +211,7 @@ def _write_source(axes: Axes, source: str) -> None:
     axes.annotate(
         f"dashed: {verbatim(source)}",
         (1, 0),
-        xytext=(0, -30),
+        xytext=(0, -38),
         xycoords="axes fraction",
         textcoords="offset points",
         ha="right",
@@ -245,7 +246,7 @@ def _spread_apart(wanted: Sequence[float]) -> list[float]:
     """Move sorted places that are too close: each such group is spread about its middle.
 
     >>> [round(place, 2) for place in _spread_apart([0.1, 0.5, 0.5])]
-    [0.1, 0.48, 0.52]
+    [0.1, 0.47, 0.53]
     """
     groups: list[list[float]] = []
     for place in wanted:
