@@ -227,10 +227,11 @@ def test_lines_of_the_readme_are_short():
     assert not [line for line in lines if len(line) > 120]
 
 
-def overview():
-    """The script that draws the picture of the README, as a module."""
-    spec = importlib.util.spec_from_file_location("overview", ROOT / "benchmarks" / "overview.py")
+def pictures():
+    """The script that draws the pictures of the benchmarks and of the README, as a module."""
+    spec = importlib.util.spec_from_file_location("pictures", ROOT / "benchmarks" / "pictures.py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -240,7 +241,7 @@ def test_the_readmes_figures_are_those_of_the_benchmarks():
     rows = dict(
         re.findall(r"^\| (?:training step.*|the same): (.*?) \| \*\*(.*?)\*\*", readme, re.M)
     )
-    grids = overview().grids()
+    grids = {name: grid.ratios for name, grid in pictures().grids().items()}
     assert [len(ratios) for ratios in grids.values()] == [24] * 3
     assert rows == {
         name.replace("RNN", "simple RNN"): f"{min(ratios):.1f} to {max(ratios):.1f}"
@@ -256,9 +257,9 @@ def test_the_readmes_figures_are_those_of_the_benchmarks():
 
 
 def test_the_readmes_picture_shows_what_its_caption_tells(monkeypatch):
-    script = overview()
+    script = pictures()
     monkeypatch.setattr(script, "ROWS", 2)
-    speed, gradient = script.draw().axes
+    speed, gradient = script.draw_overview().axes
     dots = [line.get_ydata() for line in speed.lines if line.get_marker() == "o"]
     assert all(min(ratios) > 1 for ratios in dots)
     left = {line.get_label(): line.get_ydata() for line in gradient.lines}
@@ -266,6 +267,21 @@ def test_the_readmes_picture_shows_what_its_caption_tells(monkeypatch):
     assert [next(d for d, n in enumerate(norms, 1) if n < 0.01) for norms in plain] == [9, 9]
     assert left["LSTM, chrono initialisation"][-1] > 0.1
     assert len(left["LSTM, chrono initialisation"]) == 599
+
+
+def test_the_benchmarks_pictures_show_the_tables():
+    script = pictures()
+    above, below = script.draw_layers().axes[:2]
+    heights = [[bar.get_height() for bar in bars] for bars in above.containers]
+    assert [len(bars) for bars in heights] == [24, 24]
+    assert heights[0][:3] == [1.34, 1.25, 1.15]
+    assert heights[1][-1] == 1.63
+    assert [bar.get_height() for bar in below.containers[1]][-1] == 74
+    costs = script.costs()
+    assert costs["LSTM"]["layer normalisation by gate"] == [62, 17]
+    assert costs["GRU"]["weight drop"] == [7, -5]
+    assert [len(remedies) for remedies in costs.values()] == [14, 12]
+    assert [len(axes.containers) for axes in script.draw_remedies().axes] == [2, 2]
 
 
 def test_the_readmes_error_is_the_real_one(desk):
