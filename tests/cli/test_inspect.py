@@ -23,7 +23,7 @@ def test_it_prints_layers_and_verdicts_and_adds_pictures(recurra, run):
         assert word in result.stdout
     page = (run / "report.html").read_text()
     assert page.count("<h2>Gradient flow</h2>") == 1
-    assert "<h2>Curves</h2>" in page
+    assert "<h2>Learning curves</h2>" in page
 
 
 def test_another_text_and_another_page(recurra, run, here, undrawn):

@@ -49,8 +49,8 @@ def test_published_figures_stand_below():
 def test_a_problem_of_classes_is_told_in_shares():
     table = comparison_table(findings(tiny(problem="temporal-order", length=10)))
     assert table.columns[3] == "test accuracy"
-    assert table.rows[0][3] == "50.0% ± 0.0%"
-    assert table.others[0][3] == "25.0%"
+    assert table.rows[0][3] == "50.0 % ± 0.0 %"
+    assert table.others[0][3] == "25.0 %"
 
 
 def test_what_diverged_is_told_and_takes_no_part_in_the_mean():
@@ -99,8 +99,13 @@ def test_the_curves_have_a_line_for_each_cell_and_each_level():
 
 def test_cells_have_the_same_colours_in_all_pictures(tmp_path, monkeypatch):
     drawn = []
+
+    def draw(figure, label):
+        drawn.append(figure)
+        return f"<svg>{label}</svg>"
+
     monkeypatch.setattr("recurra.compare.findings.image", lambda *given: b"")
-    monkeypatch.setattr("recurra.compare.findings.svg", lambda f: drawn.append(f) or "<svg></svg>")
+    monkeypatch.setattr("recurra.compare.findings.svg", draw)
     folder = Folder(tmp_path / "c")
     folder.begin({}, resume=False, overwrite=False)
     write_findings(folder, findings(tiny(), bad=("rnn-0", "rnn-1")))

@@ -48,7 +48,7 @@ def _show(run: str, found: "Inspection") -> None:
     for row in rows:
         console.print(f"  {row[0]}: {row[-1] or 'no gate'}")
     if found.clipped is not None:
-        console.print(f"\n{found.clipped:.1%} of the training steps were clipped.")
+        console.print(f"\n{100 * found.clipped:.1f} % of the training steps were clipped.")
     console.print()
     for verdict in found.verdicts:
         console.print(f"{verdict.severity}: {verdict.layer}", style=_STYLES[verdict.severity])

@@ -152,6 +152,9 @@ def _show_sections(sections: Sequence[Section]) -> None:
             _show_facts(content)
         elif isinstance(content, str):
             _say(content)
+        elif isinstance(content, Sequence):
+            for sentence in content:
+                _say(sentence)
 
 
 def _show_facts(facts: Mapping[str, object]) -> None:

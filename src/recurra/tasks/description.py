@@ -17,8 +17,9 @@ from recurra import __version__
 from recurra.errors import RecurraWarning, RunError
 from recurra.files import write_atomic
 from recurra.insight import Inspection
-from recurra.plots import plot_members
+from recurra.plots import plot_members, plot_optimiser, plot_training
 from recurra.reports import (
+    Headline,
     Section,
     TextTable,
     amended,
@@ -41,9 +42,13 @@ _LEARNT = "Thin: training. Dots: the held-out part, on which the best weights ar
 
 @dataclass(frozen=True)
 class Description:
-    """Everything that the card and the report of a run are made of; `members` are their runs."""
+    """Everything that the card and the report of a run are made of; `members` are their runs, and
+    `loss` is the name of their curves.
+    """
 
     facts: Facts
+    headline: Headline | None
+    loss: str
     results: Sequence[TrainingResult]
     seed: int
     metric: str
@@ -55,15 +60,17 @@ class Description:
 def describe(run: Run, about: Description) -> None:
     """Write the model card and the report; an inspection that the old report holds is kept."""
     facts = about.facts
+    headline = [] if about.headline is None else [Section("", about.headline)]
     training = training_section(about.results, about.seed, about.metric)
     # Runs that are the same have the same report: the card alone tells how long it took.
     timeless = training_section(about.results, about.seed, about.metric, timed=False)
     use = [command.format(run=shlex.quote(str(run.path))) for command in facts.use]
     run.write_text(
         "README.md",
-        card(facts.title, [*facts.sections, training, *_origin(about)], use),
+        card(facts.title, [*headline, *facts.sections, training, *_origin(about)], use),
     )
-    sections = [*facts.sections, timeless, *_curves(about.members), *facts.pictures]
+    pictures = [*_curves(about.members, about.loss), *facts.pictures, *_watched(about.members)]
+    sections = [*headline, *pictures, *facts.sections, timeless]
     run.write_text("report.html", _keep_inspection(run, report(facts.title, sections)))
 
 
@@ -79,7 +86,7 @@ def training_section(
             **({"minutes": f"{result.seconds / 60:.1f}"} if timed else {}),
             "best step": f"{result.best['step']:,.0f}" if result.best else "",
             "its figure": f"{metric} {result.best[metric]:.4f}" if result.best else "",
-            "clipped": f"{result.clipped_share:.1%}",
+            "clipped": f"{100 * result.clipped_share:.1f} %",
             "ended": result.stopped,
         }
         for number, result in enumerate(results)
@@ -131,17 +138,21 @@ def _origin(about: Description) -> list[Section]:
     return [Section("Origin", {"made with": versions, "data": "; ".join(data), **start})]
 
 
-def _curves(members: Sequence[Run]) -> list[Section]:
-    """The curves of one training, or of each member; then the gradient's way through time."""
-    if len(members) == 1:
-        return [
-            Section("Curves", members[0].metrics()),
-            *watched_sections(members[0].gradients()),
-        ]
+def _curves(members: Sequence[Run], loss: str) -> list[Section]:
+    """The curves of one training, or of each member."""
+    title = "Learning curves"
     lines = {f"member {number + 1}": run.metrics() for number, run in enumerate(members)}
     if not any("loss" in line for rows in lines.values() for line in rows):
-        return [Section("Learning curves", "No step was logged.")]
-    return [drawn_section("Learning curves", lambda: plot_members(lines), _LEARNT)]
+        return [Section(title, ["No step was logged."])]
+    if len(members) > 1:
+        return [drawn_section(title, lambda: plot_members(lines, loss), caption=_LEARNT)]
+    (only,) = lines.values()
+    return [drawn_section(title, lambda: plot_training(only, loss), lambda: plot_optimiser(only))]
+
+
+def _watched(members: Sequence[Run]) -> list[Section]:
+    """The gradient's way through time in one training."""
+    return watched_sections(members[0].gradients()) if len(members) == 1 else []
 
 
 def _keep_inspection(run: Run, page: str) -> str:

@@ -268,9 +268,12 @@ class Estimator(Named[Config], Generic[Config, Product]):
             describe(run, self._description())
 
     def _description(self) -> Description:
-        run, members = self._run(), self.config.ensemble
+        run, members, validation = self._run(), self.config.ensemble, self.validation
+        data = self._own_data()
         return Description(
             self.facts(),
+            None if validation is None else self._task.headline(data, validation),
+            self._task.figures(data).loss,
             self.results,
             self.config.seed,
             self.metric,

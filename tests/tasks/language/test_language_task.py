@@ -2,14 +2,19 @@
 
 import gc
 import json
+import math
 import signal
 import sys
+from collections import Counter
 
 import pytest
 import torch
 
 import recurra
 from recurra.errors import ConfigError, DataError, RunError
+from recurra.tasks.language import LanguageConfig
+from recurra.tasks.language.known_figures import published_figures
+from recurra.tasks.task import Source
 from recurra.training import Run
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -313,7 +318,35 @@ def test_the_model_card_tells_what_and_how(run, text_file):
     for fact in ("- Layers: 1", "- Hidden units: 8", "| 3 |", str(text_file), torch.__version__):
         assert fact in card
     assert f"{model.evaluate()['nats']:.4f}" in card
-    assert "<svg" in (run / "report.html").read_text()
+    page = (run / "report.html").read_text()
+    assert page.index("class='headline'") < page.index("<svg") < page.index("<table")
+
+
+def test_the_headline_has_the_frequencies_of_the_training_text(run):
+    model = recurra.LanguageModel.load(run)
+    data, vocabulary = model._own_data(), model._task.vocabulary
+    train, held_out = (vocabulary.encode(t).tolist() for t in (data.train, data.held_out))
+    counts, size = Counter(train), len(vocabulary)
+    shares = [(counts[token] + 1) / (len(train) + size) for token in held_out[1:]]
+    headline = model._task.headline(data, model.evaluate())
+    marks = {mark.name: mark.value for mark in headline.others}
+    expected = -sum(map(math.log, shares)) / len(shares)
+    (frequencies,) = (value for name, value in marks.items() if name.endswith(" frequencies"))
+    assert frequencies == pytest.approx(expected)
+    assert marks["a uniform guess"] == pytest.approx(math.log(size))
+    assert headline.own.value == model.evaluate()["nats"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "count"),
+    [({}, 1), ({"valid_fraction": 0.2}, 0), ({"level": "byte"}, 0), ({"valid": "v.txt"}, 0)],
+)
+def test_published_figures_are_of_the_same_held_out_text(settings, count):
+    files = [("training files", "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed")]
+    files += [("validation files", "0" * 64)] if "valid" in settings else []
+    sources = [Source(name, None, digest) for name, digest in files]
+    found = published_figures(LanguageConfig(**{"valid_fraction": 0.1, **settings}), sources)
+    assert [figure.value for figure in found] == [1.4697] * count
 
 
 def test_inside_bptt_the_clip_reaches_the_layer(text_file, tmp_path):

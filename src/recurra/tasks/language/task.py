@@ -20,9 +20,10 @@ from recurra.data.text import Text, read_text, split_text
 from recurra.data.vocabulary import Vocabulary, build_vocabulary, vocabulary_from
 from recurra.errors import ConfigError, DataError
 from recurra.nn.states import State
-from recurra.reports import Section
+from recurra.reports import Headline, Mark, Section
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.language.config import LanguageConfig
+from recurra.tasks.language.known_figures import nats_by_frequency, published_figures
 from recurra.tasks.language.model import LanguageNet, mean_nats, next_token_loss
 from recurra.tasks.language.text_session import Sampling, TextSession, write
 from recurra.tasks.signature import options_of
@@ -33,6 +34,9 @@ __all__ = ["TASK", "Language", "LanguageModel", "Texts"]
 
 _SAMPLE = {"char": 400, "byte": 400, "word": 80}
 """Tokens of the sample written after training, by level."""
+
+_TOKENS = {"char": "character", "byte": "byte", "word": "word"}
+"""A token in words, by level."""
 
 _ROW = 4096
 """Validation while training reads rows of about so many tokens side by side, for speed."""
@@ -211,10 +215,10 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         }
         shown = list(evaluation.sections) if evaluation is not None else []
         return Facts(
-            title=f"Language model, level {config.level}",
+            title=f"Language model, by {_TOKENS[config.level]}",
             sections=[Section("Model", model), *shown],
             use=['recurra generate {run} --prompt "" --length 200', "recurra evaluate {run}"],
-            pictures=[Section("A sample", "".join(self.sample(product)))],
+            pictures=[Section("A sample of what it writes", "".join(self.sample(product)))],
         )
 
     def sample(self, product: nn.Module) -> Iterator[str]:
@@ -233,6 +237,27 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
             chance=uniform,
             loss="loss (nats)",
             chance_loss=uniform,
+            published=published_figures(self.config, data.sources),
+        )
+
+    def headline(self, data: Texts, evaluation: Evaluation) -> Headline:
+        """Nats a token beside a uniform guess, the tokens' frequencies, and published figures."""
+        vocabulary, nats = self.vocabulary, evaluation["nats"]
+        train = vocabulary.encode(data.train)
+        frequencies = nats_by_frequency(train, self._ids(data)[1:], len(vocabulary))
+        token = _TOKENS[self.config.level]
+        return Headline(
+            f"nats per {token} of held-out text",
+            Mark("this run", nats),
+            [
+                Mark("a uniform guess", math.log(len(vocabulary))),
+                Mark(f"{token} frequencies", frequencies),
+                *(Mark(p.name, p.value, p.source) for p in self.figures(data).published),
+            ],
+            meaning=[
+                f"At each {token} the model is as uncertain as among "
+                f"{evaluation['perplexity']:,.1f} that are equally likely."
+            ],
         )
 
     def session(self, product: nn.Module, **options: Any) -> TextSession:
