@@ -76,11 +76,14 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         fraction = self.config.valid_fraction
         if fraction == 0:
             return content, ""
-        train, held_out = split_text(content, fraction, whole_lines=self.config.level == "word")
+        words = self.config.level == "word"
+        train, held_out = split_text(content, fraction, whole_words=words)
         if not train or not held_out:
+            count = len(content.split()) if words else len(content)
+            unit, level = ("words", ", or another level") if words else ("characters", "")
             raise DataError(
-                f"The text has {len(content)} characters, too few to keep {fraction:.0%} for "
-                "validation; give more, or valid_fraction = 0."
+                f"The text has {count:,} {unit}, too few to keep {fraction:.0%} for validation; "
+                f"give more, or valid_fraction = 0{level}."
             )
         return train, held_out
 
