@@ -73,8 +73,8 @@ def test_lists_and_paths_are_adapted():
 
 def test_none_is_none_where_there_may_be_none():
     assert config_from_mapping(TrainingConfig, {"clip_norm": "none"}).clip_norm is None
-    with pytest.raises(ConfigError, match="epochs = 'none'; it must be a whole number"):
-        config_from_mapping(TrainingConfig, {"epochs": "none"})
+    with pytest.raises(ConfigError, match="batch_size = 'none'; it must be a whole number"):
+        config_from_mapping(TrainingConfig, {"batch_size": "none"})
 
 
 def test_a_new_default_has_the_help_and_limits_of_the_old():

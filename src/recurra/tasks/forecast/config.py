@@ -149,7 +149,7 @@ class ForecastConfig(TaskConfig):
     calibrate: bool = option(
         True, "fit quantiles to the held-out part; those of loss mae and mse always are"
     )
-    epochs: int = new_default("epochs", 1_000_000)
+    epochs: int | None = new_default("epochs", None)
     max_steps: int | None = new_default("max_steps", 1000)
     window: int = new_default("window", 0)
     validate_every: int | None = new_default("validate_every", 100)
