@@ -94,8 +94,6 @@ def test_the_schedule_is_used(tmp_path):
 def test_a_warm_up_longer_than_the_run_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match="warmup_steps = 22, and the training has 21 steps: the"):
         train(tmp_path / "a", warmup_steps=22)
-    with pytest.raises(ConfigError, match="warmup_steps = 9, and the training has 8 steps"):
-        TrainingConfig(max_steps=8, warmup_steps=9)
     assert train(tmp_path / "b", warmup_steps=21).steps == 21
 
 

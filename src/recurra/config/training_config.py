@@ -180,6 +180,17 @@ class TrainingConfig:
                 f"momentum = {self.momentum} with optimizer = {self.optimizer!r}; only 'sgd' has "
                 "momentum: leave it out, or choose optimizer = 'sgd'."
             )
+        if self.decay_all and not self.weight_decay:
+            raise ConfigError(
+                "decay_all = true with weight_decay = 0: nothing would decay; give weight_decay as "
+                "well, or leave decay_all out."
+            )
+        if self._is_set("final_learning_rate") and not self._has_final_rate:
+            raise ConfigError(
+                f"final_learning_rate = {self.final_learning_rate} with schedule = "
+                f"{self.schedule!r}; only the cosine has a final rate: leave it out, or choose "
+                "schedule = 'cosine'."
+            )
         self._check_warmup(self.max_steps)
 
     @property
@@ -202,6 +213,14 @@ class TrainingConfig:
         steps = min((limit for limit in limits if limit is not None), default=None)
         self._check_warmup(steps)
         return Budget(steps, None if self.max_minutes is None else 60 * self.max_minutes)
+
+    def _is_set(self, name: str) -> bool:
+        """Tell whether a setting is another than its default."""
+        return bool(getattr(self, name) != type(self).__dataclass_fields__[name].default)
+
+    @property
+    def _has_final_rate(self) -> bool:
+        return self.schedule == "cosine"
 
     def _check_warmup(self, steps: int | None) -> None:
         if steps is not None and self.warmup_steps > steps:

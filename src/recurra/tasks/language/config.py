@@ -78,12 +78,31 @@ class LanguageConfig(TaskConfig):
                 "bidirectional = true: a language model predicts each token from those before it, "
                 "which a second direction would have seen already; leave bidirectional out."
             )
+        self._check_data()
         for name, value in self.initialisers:
             if value is None:
                 raise ConfigError(
                     f"init = {self.init!r}: a text has no length that {name} could take; give a "
                     f"number of steps: {name}:{self.window or 100}."
                 )
+
+    def _check_data(self) -> None:
+        for name in ("min_count", "max_words"):
+            if self._is_set(name) and self.level != "word":
+                raise ConfigError(
+                    f"{name} = {getattr(self, name)} with level = {self.level!r}; only words are "
+                    f"left out of a vocabulary: leave {name} out, or choose level = 'word'."
+                )
+        if self.valid is not None and self._is_set("valid_fraction"):
+            raise ConfigError(
+                f"valid = {self.valid!r} and valid_fraction = {self.valid_fraction}: the file is "
+                "validated on, and the text is trained on whole; give one of the two."
+            )
+        if self.valid is None and not self.valid_fraction and self.validate_every is not None:
+            raise ConfigError(
+                f"validate_every = {self.validate_every} with valid_fraction = 0: nothing is held "
+                "out to validate on; leave validate_every out, or give valid or valid_fraction."
+            )
 
     def suited(self, windows: int) -> Self:
         """These settings for a text of so many windows, with a length where none is given.
@@ -92,9 +111,10 @@ class LanguageConfig(TaskConfig):
         >>> config.epochs, config.validate_every, config.patience
         (200, 50, 5)
         """
+        validates = self.valid is not None or self.valid_fraction > 0
         every = min(max(windows, LEAST_BETWEEN), MOST_BETWEEN)
         config = self
-        if self.validate_every is None and every != windows:
+        if validates and self.validate_every is None and every != windows:
             config = dataclasses.replace(self, validate_every=every)
         if (self.epochs, self.max_steps, self.max_minutes) != (None, None, None):
             return config
@@ -102,7 +122,7 @@ class LanguageConfig(TaskConfig):
             config,
             epochs=max(EPOCHS, -(-LEAST_STEPS // windows)),
             max_steps=MOST_STEPS if EPOCHS * windows > MOST_STEPS else None,
-            patience=self.patience or (PATIENCE if self.valid or self.valid_fraction else None),
+            patience=self.patience or (PATIENCE if validates else None),
         )
 
 
