@@ -82,7 +82,8 @@ class Estimator(Named[Config], Generic[Config, Product]):
             data: files or data in memory; none: those that the settings name.
             out: directory of the run; without one it lies in a temporary folder.
             resume: resume the run from its last checkpoint, with the settings it was started with;
-                of those given here only epochs, max_steps, max_minutes and patience may differ.
+                of those given here only epochs, max_steps, max_minutes, patience and
+                resume_schedule may differ.
             overwrite: replace the run that is there.
             progress: a live display on stderr; by default in a terminal or notebook.
             others: further data, by the names that the task gives them.
