@@ -84,7 +84,6 @@ def test_a_fifth_is_held_back_between_two_horizons_and_twenty():
     ("settings", "match"),
     [
         ({"distribution": "gaussian"}, "the segments model has none"),
-        ({"model": "direct", "samples": 60}, "samples = 60: the direct model has none; .* 'autore"),
         ({"lags": "2,9"}, "lags = '2,9': the segments model has none"),
         ({"model": "direct", "segment": 6}, "choose model = 'segments' or 'smoothing'"),
         ({"model": "autoregressive", "components": 5}, "only a mixture has components"),

@@ -342,8 +342,7 @@ def test_a_sine_is_learnt_better_than_by_repeating_its_season(model):
     frame = pandas.concat([one(n, drift + wave(240, k, noise=0.2)) for k, n in enumerate("ab")])
     settings = {"hidden": 16, "max_steps": 150, "batch_size": 16, "learning_rate": 0.02}
     settings |= {"lookback": 12, "embedding": 0, "dropout": 0.0, "calendar": False}
-    settings |= {"samples": 60} if model == "autoregressive" else {}
-    found = tiny(model=model, validate_every=50, **settings)
+    found = tiny(model=model, validate_every=50, samples=60, **settings)
     scores = found.fit(frame).evaluate(frame, windows=10).judgement.table
     for metric in ("MAE", "CRPS"):
         assert scores["recurra"][metric] < 0.7 * scores["SeasonalNaive"][metric]

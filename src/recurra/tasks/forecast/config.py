@@ -22,7 +22,6 @@ MODELS = {
 _OF_MODELS = {
     "distribution": ("autoregressive",),
     "components": ("autoregressive",),
-    "samples": ("autoregressive",),
     "lags": ("autoregressive",),
     "segment": ("segments", "smoothing"),
 }
