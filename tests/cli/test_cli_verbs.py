@@ -39,6 +39,31 @@ def test_training_says_how_it_went_and_what_to_do_next(recurra):
     assert "A sample:" in result.stdout
 
 
+def test_the_length_that_suits_the_text_is_told(recurra, here):
+    small = [*SMALL[:-2], "--cell", "rnn", "--learning-rate", 1e-30]  # ends early
+    result = recurra("train", "language", "cats.txt", *small, "--out", "r")
+    assert result.exit_code == 0, result.output
+    told = "up to 1,020 steps (an epoch has 68), fewer after 5 validations without improvement; --e"
+    assert f"No length was given: {told}" in result.stderr.replace("\n", " ")
+    assert "early" in result.stdout
+    assert LanguageModel.load(here / "r").config.epochs is None
+
+
+def test_resuming_what_has_ended_says_that_nothing_was_left(recurra, here):
+    words = ("train", "language", "--out", "r")
+    assert "Trained into r" in recurra(*words, "cats.txt", *SMALL).stdout
+    before = (here / "r/model.safetensors").read_bytes()
+    again = recurra(*words, "--resume")
+    assert again.exit_code == 0, again.output
+    assert "Note: Nothing was left to train: r had ended after 20 steps." in again.stderr
+    assert "raise max_steps." in again.stderr
+    assert "Trained before: r" in again.stdout
+    assert (here / "r/model.safetensors").read_bytes() == before
+    longer = recurra(*words, "--resume", "--max-steps", 25)
+    assert "Trained into r" in longer.stdout
+    assert "Nothing was left" not in longer.stderr
+
+
 def test_the_command_line_wins_over_the_file(recurra, here):
     (here / "c.toml").write_text('hidden = 5\nlayers = 2\nlevel = "byte"\nmax_steps = 1\n')
     words = ("--config", "c.toml", "--hidden", 7, "--batch-size", 4, "--window", 16)

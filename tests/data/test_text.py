@@ -68,18 +68,33 @@ def test_an_unreadable_file_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
 def test_a_split_loses_nothing(fraction):
     content = "".join(f"line {n}\n" for n in range(100))
-    train, held_out = split_text(content, fraction, whole_lines=False)
+    train, held_out = split_text(content, fraction, whole_words=False)
     assert train + held_out == content
     assert len(train) == int(len(content) * (1 - fraction))
 
 
 def test_a_split_by_lines_ends_a_line():
     content = "".join(f"line {n}\n" for n in range(100))
-    train, held_out = split_text(content, 0.1, whole_lines=True)
+    train, held_out = split_text(content, 0.1, whole_words=True)
     assert train + held_out == content
     assert train.endswith("\n")
     assert held_out.startswith("line ")
 
 
 def test_a_split_at_a_line_end_stays_there():
-    assert split_text("abcd\nefgh\n", 0.5, whole_lines=True) == ("abcd\n", "efgh\n")
+    assert split_text("abcd\nefgh\n", 0.5, whole_words=True) == ("abcd\n", "efgh\n")
+
+
+@pytest.mark.parametrize("head", ["", "A title\n"])
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
+def test_a_long_line_is_split_between_words(head, fraction):
+    content = head + " ".join(f"word{n}" for n in range(1000))
+    train, held_out = split_text(content, fraction, whole_words=True)
+    assert [*train.split(), *held_out.split()] == content.split()
+    assert len(held_out) == pytest.approx(fraction * len(content), abs=10)
+
+
+def test_a_line_that_would_leave_little_is_not_waited_for():
+    content = "one line " * 100 + "\n" + "and " * 5
+    _, held_out = split_text(content, 0.2, whole_words=True)
+    assert len(held_out) == pytest.approx(0.2 * len(content), abs=10)

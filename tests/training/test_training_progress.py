@@ -104,6 +104,19 @@ def test_the_time_left_is_bounded_by_the_limit():
     assert "loss 2.0000 · 30 tokens/s · 0:00:00 left" in out.getvalue()
 
 
+def test_a_training_that_time_alone_ends_has_no_number_of_steps():
+    out = io.StringIO()
+    progress = RichProgress(Console(file=out), max_minutes=1e-9, seconds_between_lines=0)
+    progress.start(None, 0)
+    progress.update(1, 1, 2.0, 30.0)
+    assert out.getvalue().startswith("step 1 · epoch 1 · loss 2.0000")
+    assert out.getvalue().endswith("0:00:00 left\n")
+    bar = RichProgress(Console(file=out, width=200, force_terminal=True), max_minutes=1)
+    bar.start(None, 0)
+    bar.stop()
+    assert "0/?" in out.getvalue()
+
+
 def test_the_speed_is_in_the_words_of_the_task(tmp_path):
     out = io.StringIO()
     train_with(RichProgress(Console(file=out, width=200), unit="values"), tmp_path)

@@ -102,11 +102,12 @@ def noted() -> Iterator[None]:
 
 
 def show_trained(out: str, model: Estimator[Any, Any]) -> None:
-    """How each member was trained, how good the model is, a sample, and what to do next."""
+    """The training of each member, how good the model is, a sample, and what to do next."""
     from recurra.tasks.description import training_section
 
     facts = model.facts()
-    click.echo(f"\nTrained into {out}")
+    trained = any(result.steps > result.resumed_at for result in model.results)
+    click.echo(f"\n{'Trained into' if trained else 'Trained before:'} {out}")
     _show_sections([training_section(model.results, model.config.seed, model.metric)])
     if model.validation is not None:
         show_evaluation("On the held-out data", model.validation)

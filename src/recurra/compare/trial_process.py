@@ -41,7 +41,7 @@ class TrialProgress:
         self.step: int = 0
         self.bytes: int = 0
 
-    def start(self, total_steps: int, step: int) -> None:
+    def start(self, total_steps: int | None, step: int) -> None:
         """Pass on the step that training begins at."""
         self.step = step
         self._report(step=step)

@@ -111,6 +111,12 @@ class NetworkConfig(TrainingConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_orthogonal(read_initialisers(self.init))
+        if self.dilation > 1 and self.layers == 1:
+            raise ConfigError(
+                f"dilation = {self.dilation} with layers = 1: the lowest layer reads the step "
+                "before, and only those above it look farther back; give layers as well, or leave "
+                "dilation out."
+            )
 
     @property
     def initialisers(self) -> tuple[Initialiser, ...]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,16 +68,28 @@ def builtin_text() -> Text:
     return Text(content, (TextSource(BUILTIN, digest),))
 
 
-def split_text(content: str, fraction: float, *, whole_lines: bool) -> tuple[str, str]:
-    """Cut off the last `fraction` of a text; with `whole_lines`, at the next start of a line.
+def split_text(content: str, fraction: float, *, whole_words: bool) -> tuple[str, str]:
+    """Cut off the last `fraction` of a text; with `whole_words`, at the next start of a line.
 
-    >>> split_text("0123456789", 0.2, whole_lines=False)
+    Where that line starts in the second half of what is to be cut off, or there is none, as in a
+    text of one line, it is cut at the next start of a word. One of the parts may be empty.
+
+    >>> split_text("0123456789", 0.2, whole_words=False)
     ('01234567', '89')
+    >>> split_text("to be or not to be", 0.3, whole_words=True)
+    ('to be or not ', 'to be')
     """
     cut = int(len(content) * (1 - fraction))
-    if whole_lines:
-        cut = content.find("\n", max(cut - 1, 0)) + 1 or len(content)
+    if whole_words:
+        line = content.find("\n", max(cut - 1, 0)) + 1 or len(content)
+        cut = line if 2 * line <= cut + len(content) else _word_from(content, cut)
     return content[:cut], content[cut:]
+
+
+def _word_from(content: str, position: int) -> int:
+    """The start of the first word that starts at `position` or after it."""
+    found = re.compile(r"(?<=\s)\S").search(content, position)
+    return found.start() if found else len(content)
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -110,6 +110,7 @@ class Stages:
     def __init__(self, run: Run, data: Any, resume: bool, progress: Progress | None) -> None:
         self._run, self._data = run, data
         self._resume, self._progress = resume, progress
+        self.steps_taken: int = 0
 
     def __call__(
         self, stage: str, models: Sequence[nn.Module], tasks: Sequence[Task[Any, Any, Any]]
@@ -117,6 +118,7 @@ class Stages:
         results: list[TrainingResult] = []
         for number, (model, task) in enumerate(zip(models, tasks, strict=True)):
             results.append(self._train(stage, number, len(models), model, task))
+            self.steps_taken += results[-1].steps - results[-1].resumed_at
             if results[-1].stopped == "interrupted":
                 raise StageInterrupted(tuple(results))
         return tuple(results)
@@ -125,11 +127,12 @@ class Stages:
         self, stage: str, number: int, members: int, model: nn.Module, task: Task[Any, Any, Any]
     ) -> TrainingResult:
         run, resume = self._stage_run(stage, number, members, model)
+        windows = task.windows(self._data)
         result = fit(
             model,
-            task.windows(self._data),
+            windows,
             task.loss,
-            config=task.config,
+            config=task.suited(windows),
             run=run,
             validate=task.validation(self._data),
             metric=task.metric,

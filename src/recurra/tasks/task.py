@@ -254,6 +254,10 @@ class Task(ABC, Generic[Config, Data, Product]):
     def windows(self, data: Data) -> Windows:
         """The training batches; DataError where there are none."""
 
+    def suited(self, windows: Windows) -> Config:
+        """The settings of a training on these windows: where no length is given, one for them."""
+        return self.config
+
     @abstractmethod
     def loss(self, model: nn.Module, batch: Any, state: State) -> tuple[Tensor, int, State]:
         """Mean loss of a batch, how many targets it is the mean of, and the state to carry on."""

@@ -1,5 +1,6 @@
 """Interfaces of `fit` (windows of data, a loss, a validation, progress), and a progress bar."""
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -57,7 +58,7 @@ class RichProgress:
         """Tell a terminal or a notebook from a file or a pipe, where no progress is wanted."""
         return sys.stderr.isatty() or "ipykernel" in sys.modules
 
-    def start(self, total_steps: int, step: int) -> None:
+    def start(self, total_steps: int | None, step: int) -> None:
         """Show the bar at `step`."""
         self._total, self._first = total_steps, step
         self._began = self._shown = time.monotonic()
@@ -79,7 +80,7 @@ class RichProgress:
         """Show the numbers, at most ten times a second; the loss is a running mean."""
         self._loss = loss if self._loss is None else 0.95 * self._loss + 0.05 * loss
         now = time.monotonic()
-        if now - self._shown < self._between and step < self._total:
+        if now - self._shown < self._between and step != self._total:
             return
         self._shown = now
         text = f"epoch {epoch} · loss {self._loss:.4f}"
@@ -99,15 +100,16 @@ class RichProgress:
 
     def _show(self, step: int, text: str, left: str) -> None:
         if self._bar is None:
-            self.message(f"step {step}/{self._total} · {text} · {left}")
+            of = "" if self._total is None else f"/{self._total}"
+            self.message(f"step {step}{of} · {text} · {left}")
         else:
             self._bar.update(self._task, completed=step, text=text, left=left)
 
     def _left(self, step: int, now: float) -> str:
         spent = now - self._began
-        left = spent / (step - self._first) * (self._total - step)
-        if self._limit is not None:
-            left = min(left, max(0.0, self._limit - spent))
+        left = math.inf if self._limit is None else max(0.0, self._limit - spent)
+        if self._total is not None:
+            left = min(left, spent / (step - self._first) * (self._total - step))
         minutes, seconds = divmod(round(left), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{seconds:02} left"
@@ -152,8 +154,11 @@ class Windows(Protocol):
 class Progress(Protocol):
     """Receives the reports of `fit`; `update` should accept keywords that later versions add."""
 
-    def start(self, total_steps: int, step: int) -> None:
-        """Training starts, or is resumed, after `step` of at most `total_steps` steps."""
+    def start(self, total_steps: int | None, step: int) -> None:
+        """Training starts, or is resumed, after `step` of at most `total_steps` steps.
+
+        None where time alone ends it.
+        """
 
     def update(
         self,
@@ -177,7 +182,7 @@ class Progress(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def start(self, total_steps: int, step: int) -> None:
+    def start(self, total_steps: int | None, step: int) -> None:
         """Show nothing."""
 
     def update(

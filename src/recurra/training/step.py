@@ -114,10 +114,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Stepper:
-    """Takes steps with `weights`, those of the model that are trained.
-
-    The schedule runs over `total` steps.
-    """
+    """Takes steps with `weights`, those of the model that are trained."""
 
     model: nn.Module
     weights: Sequence[nn.Parameter]
@@ -125,7 +122,6 @@ class Stepper:
     loss: Loss
     optimizer: torch.optim.Optimizer
     config: TrainingConfig
-    total: int
 
     def step(self, state: LoopState) -> Stepped:
         """Train on the window where `state` is.
@@ -133,7 +129,7 @@ class Stepper:
         Raises `TrainingError` where loss or gradient isn't finite; the weights are then as before.
         """
         began = time.perf_counter()
-        rate = learning_rate(self.config, state.step, self.total)
+        rate = learning_rate(self.config, state.budget, state.step, state.seconds)
         set_learning_rate(self.optimizer, rate)
         self.optimizer.zero_grad(set_to_none=True)
         before = Before(self.model)

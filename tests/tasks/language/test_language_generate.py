@@ -51,7 +51,9 @@ def test_unknown_characters_in_a_prompt_are_named_at_once(text_file, tmp_path):
         model.stream("5 €")
 
 
-@pytest.mark.parametrize("how", [{"length": 0}, {"temperature": -1.0}, {"top_p": 1.5}])
+@pytest.mark.parametrize(
+    "how", [{"length": 0}, {"temperature": -1.0}, {"top_p": 1.5}, {"seed": 2**64}]
+)
 def test_a_number_out_of_range_is_an_error(run, how):
     with pytest.raises(ConfigError, match=next(iter(how))):
         LanguageModel.load(run).stream(**how)

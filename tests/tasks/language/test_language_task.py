@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import recurra
-from recurra.errors import ConfigError, DataError, RunError
+from recurra.errors import ConfigError, DataError, RecurraWarning, RunError
 from recurra.tasks.language import LanguageConfig
 from recurra.tasks.language.known_figures import published_figures
 from recurra.tasks.task import Source
@@ -111,8 +111,9 @@ def test_only_some_settings_may_change_when_resuming(text_file, tmp_path, settin
     before = weights(tmp_path / "run")
     (name, value), old = next(iter(setting.items())), {"hidden": "6", "cell": "'lstm'"}
     message = f"{name} = {value!r} was given, and .*run was started with {name} = "
-    message += rf"{old.get(name, '0.002')}; .*\(epochs, max_steps, max_minutes, patience alone may"
-    with pytest.raises(ConfigError, match=f"{message} differ\\): leave {name} out"):
+    message += rf"{old.get(name, '0.002')}; .*\(epochs, max_steps, max_minutes, patience, resume_"
+    message += rf"schedule alone may differ\): leave {name} out"
+    with pytest.raises(ConfigError, match=message):
         resumed(tmp_path / "run", **setting)
     assert weights(tmp_path / "run") == before
 
@@ -270,10 +271,11 @@ def test_without_validation_the_last_weights_count(text_file, tmp_path):
 def test_a_short_text_is_told_what_is_needed(tmp_path):
     path = tmp_path / "short.txt"
     path.write_text("too short\n" * 3)
-    with pytest.raises(DataError, match=r"27 tokens.*need 4097"):
-        recurra.LanguageModel().fit(path, out=tmp_path / "run")
+    text = "The text has 27 tokens to train on, too few for batch_size = 32 and window = 128: "
+    with pytest.warns(RecurraWarning, match=f"{text}batch_size = 1 and window = 26 are used"):
+        recurra.LanguageModel(hidden=4, max_steps=2).fit(path, out=tmp_path / "run")
     path.write_text("a")
-    with pytest.raises(DataError, match="too few to keep 10%"):
+    with pytest.raises(DataError, match="The text has 1 characters, too few to keep 10%"):
         recurra.LanguageModel().fit(path, out=tmp_path / "run")
 
 
@@ -283,8 +285,14 @@ def test_another_run_is_left_alone_unless_it_may_be_replaced(text_file, tmp_path
     before = weights(out)
     with pytest.raises(RunError, match="holds another run"):
         tiny(max_steps=1).fit(text_file, out=out)
-    for files, settings in (("none.txt", {}), (text_file, {"window": 10_000})):
-        with pytest.raises(DataError):
+    refused = [
+        ("none.txt", {}, DataError),
+        (text_file, {"warmup_steps": 1000}, ConfigError),
+        (text_file, {"patience": 2, "valid_fraction": 0}, ConfigError),
+        (text_file, {"best": "accuracy:max", "valid_fraction": 0}, ConfigError),
+    ]
+    for files, settings, error in refused:
+        with pytest.raises(error):
             tiny(**settings).fit(files, out=out, overwrite=True)
     assert weights(out) == before
     tiny(max_steps=1).fit(text_file, out=out, overwrite=True)

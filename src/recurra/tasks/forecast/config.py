@@ -19,6 +19,14 @@ MODELS = {
     "smoothing": "exponential smoothing of each series learnt with a shared network (ES-RNN)",
 }
 
+_OF_MODELS = {
+    "distribution": ("autoregressive",),
+    "components": ("autoregressive",),
+    "lags": ("autoregressive",),
+    "segment": ("segments", "smoothing"),
+}
+"""Settings that some of the models alone have."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ForecastEvaluation(EvaluateOptions):
@@ -149,7 +157,7 @@ class ForecastConfig(TaskConfig):
     calibrate: bool = option(
         True, "fit quantiles to the held-out part; those of loss mae and mse always are"
     )
-    epochs: int = new_default("epochs", 1_000_000)
+    epochs: int | None = new_default("epochs", None)
     max_steps: int | None = new_default("max_steps", 1000)
     window: int = new_default("window", 0)
     validate_every: int | None = new_default("validate_every", 100)
@@ -188,10 +196,16 @@ class ForecastConfig(TaskConfig):
                 f"loss = {self.loss!r}: the autoregressive model is trained by its likelihood "
                 "alone; leave loss out, or choose another model."
             )
-        if self.distribution != "student-t" and self.model != "autoregressive":
+        for name, models in _OF_MODELS.items():
+            if self._is_set(name) and self.model not in models:
+                raise ConfigError(
+                    f"{name} = {getattr(self, name)!r}: the {self.model} model has none; leave it "
+                    f"out, or choose model = {' or '.join(map(repr, models))}."
+                )
+        if self._is_set("components") and self.distribution != "mixture":
             raise ConfigError(
-                f"distribution = {self.distribution!r}: the {self.model} model has none; leave it "
-                "out, or choose model = 'autoregressive'."
+                f"components = {self.components} with distribution = {self.distribution!r}; only "
+                "a mixture has components: leave them out, or choose distribution = 'mixture'."
             )
         if self.past and self.model == "autoregressive":
             raise ConfigError(
@@ -212,6 +226,11 @@ class ForecastConfig(TaskConfig):
     def dropout_between_layers(self) -> float:
         """None: in this task `dropout` acts before the output alone."""
         return 0.0
+
+    @property
+    def _has_final_rate(self) -> bool:
+        # Final steps begin with it.
+        return self.schedule == "cosine" or self.final_steps > 0
 
     def _check_network(self) -> None:
         if self.dilation > 1 and self.skip == "none":

@@ -1,8 +1,9 @@
 """Every setting of the language task, with its default and its one description; without torch."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from recurra.config.options import option
 from recurra.config.task_config import TaskConfig
@@ -10,6 +11,13 @@ from recurra.config.training_config import new_default
 from recurra.errors import ConfigError
 
 __all__ = ["CONFIG", "LanguageConfig"]
+
+EPOCHS, LEAST_STEPS, MOST_STEPS, PATIENCE = 10, 1_000, 20_000, 5
+"""The length of a training without one of its own: after 1,000 steps 20 kB are learnt by heart, and
+20,000 are half an hour of two cores."""
+
+LEAST_BETWEEN, MOST_BETWEEN = 50, 2_000
+"""Steps between two validations: an epoch, but of a short text several, of a long one a part."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +56,19 @@ class LanguageConfig(TaskConfig):
     )
     tie_embeddings: bool = option(False, "one matrix for embedding and output layer")
     window: int = new_default("window", 128)
+    epochs: int | None = new_default(
+        "epochs",
+        None,
+        help="times to go through the text; without a length (this, max_steps or max_minutes) "
+        f"{EPOCHS}, but {LEAST_STEPS:,} to {MOST_STEPS:,} steps, ended early after {PATIENCE} "
+        "validations without improvement",
+    )
+    validate_every: int | None = new_default(
+        "validate_every",
+        None,
+        help="steps between validations; left out: those of an epoch, but "
+        f"{LEAST_BETWEEN:,} to {MOST_BETWEEN:,}",
+    )
     schedule: Literal["constant", "cosine"] = new_default("schedule", "cosine")
 
     def __post_init__(self) -> None:
@@ -57,12 +78,52 @@ class LanguageConfig(TaskConfig):
                 "bidirectional = true: a language model predicts each token from those before it, "
                 "which a second direction would have seen already; leave bidirectional out."
             )
+        self._check_data()
         for name, value in self.initialisers:
             if value is None:
                 raise ConfigError(
                     f"init = {self.init!r}: a text has no length that {name} could take; give a "
                     f"number of steps: {name}:{self.window or 100}."
                 )
+
+    def _check_data(self) -> None:
+        for name in ("min_count", "max_words"):
+            if self._is_set(name) and self.level != "word":
+                raise ConfigError(
+                    f"{name} = {getattr(self, name)} with level = {self.level!r}; only words are "
+                    f"left out of a vocabulary: leave {name} out, or choose level = 'word'."
+                )
+        if self.valid is not None and self._is_set("valid_fraction"):
+            raise ConfigError(
+                f"valid = {self.valid!r} and valid_fraction = {self.valid_fraction}: the file is "
+                "validated on, and the text is trained on whole; give one of the two."
+            )
+        if self.valid is None and not self.valid_fraction and self.validate_every is not None:
+            raise ConfigError(
+                f"validate_every = {self.validate_every} with valid_fraction = 0: nothing is held "
+                "out to validate on; leave validate_every out, or give valid or valid_fraction."
+            )
+
+    def suited(self, windows: int) -> Self:
+        """These settings for a text of so many windows, with a length where none is given.
+
+        >>> config = LanguageConfig().suited(5)
+        >>> config.epochs, config.validate_every, config.patience
+        (200, 50, 5)
+        """
+        validates = self.valid is not None or self.valid_fraction > 0
+        every = min(max(windows, LEAST_BETWEEN), MOST_BETWEEN)
+        config = self
+        if validates and self.validate_every is None and every != windows:
+            config = dataclasses.replace(self, validate_every=every)
+        if (self.epochs, self.max_steps, self.max_minutes) != (None, None, None):
+            return config
+        return dataclasses.replace(
+            config,
+            epochs=max(EPOCHS, -(-LEAST_STEPS // windows)),
+            max_steps=MOST_STEPS if EPOCHS * windows > MOST_STEPS else None,
+            patience=self.patience or (PATIENCE if validates else None),
+        )
 
 
 CONFIG = LanguageConfig

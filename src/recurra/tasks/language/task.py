@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,11 +81,14 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         fraction = self.config.valid_fraction
         if fraction == 0:
             return content, ""
-        train, held_out = split_text(content, fraction, whole_lines=self.config.level == "word")
+        words = self.config.level == "word"
+        train, held_out = split_text(content, fraction, whole_words=words)
         if not train or not held_out:
+            count = len(content.split()) if words else len(content)
+            unit, level = ("words", ", or another level") if words else ("characters", "")
             raise DataError(
-                f"The text has {len(content)} characters, too few to keep {fraction:.0%} for "
-                "validation; give more, or valid_fraction = 0."
+                f"The text has {count:,} {unit}, too few to keep {fraction:.0%} for validation; "
+                f"give more, or valid_fraction = 0{level}."
             )
         return train, held_out
 
@@ -134,11 +138,26 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         return LanguageNet(self.config, len(self.vocabulary))
 
     def windows(self, data: Texts) -> Windows:
-        """Contiguous streams: each window continues where the one before it ended."""
+        """Contiguous streams: each window continues where the one before it ended.
+
+        Warns of a text that is too short for `batch_size` rows of `window` steps.
+        """
         config = self.config
-        return Streams(
-            self.vocabulary.encode(data.train), rows=config.batch_size, window=config.window
-        )
+        ids = self.vocabulary.encode(data.train)
+        streams = Streams.fitting(ids, rows=config.batch_size, window=config.window)
+        if streams.rows < config.batch_size or streams.steps < config.window:
+            warnings.warn(
+                f"The text has {len(ids):,} tokens to train on, too few for batch_size = "
+                f"{config.batch_size} and window = {config.window}: batch_size = {streams.rows} "
+                f"and window = {streams.steps} are used.",
+                self.warning,
+                stacklevel=2,
+            )
+        return streams
+
+    def suited(self, windows: Windows) -> LanguageConfig:
+        """Ten epochs, more of a short text and fewer of a long one, where no length is given."""
+        return self.config.suited(len(windows))
 
     def loss(self, model: nn.Module, batch: Any, state: State) -> tuple[Tensor, int, State]:
         """Nats a token."""

@@ -40,7 +40,7 @@ class LongRangeConfig(TaskConfig):
     hidden: int = new_default("hidden", 64)
     validation_sequences: int = option(500, "sequences validated on while training", minimum=1)
     test_sequences: int = option(1000, "sequences of the test", minimum=1)
-    epochs: int = new_default("epochs", 1_000_000)
+    epochs: int | None = new_default("epochs", None)
     max_steps: int | None = new_default("max_steps", 2000)
     window: int = new_default("window", 0)
     validate_every: int | None = new_default("validate_every", 250)
