@@ -49,6 +49,11 @@ def test_a_file_that_is_not_there(recurra, run, verb):
         (("tarin",), ("did you mean train?",)),
         (("train", "langage"), ("did you mean language?",)),
         (("train", "language", "--hiden", "3", "--out", "r"), ("--hidden",)),
+        (("train", "language", "--lr", "3", "--out", "r"), ("did you mean --learning-rate?",)),
+        (("train", "forecast", "--h", "3", "--out", "r"), ("did you mean --horizon?",)),
+        (("train", "language", "--quiet", "--out", "r"), ("no option --quiet; progress is",)),
+        (("train", "language", "--gpu", "--out", "r"), ("no option --gpu; models train",)),
+        (("generate", "r", "--zzz"), ("There is no option --zzz. See",)),
         (("train", "language"), ("--out",)),
         (("train", "language", "--cell", "lsmt", "--out", "r"), ("did you mean lstm?",)),
         (("train", "language", "--level", "letter", "--out", "r"), ("'char', 'byte', 'word'",)),
@@ -84,8 +89,11 @@ def test_a_number_that_generate_cannot_take(recurra, run, words):
     told(recurra("generate", run, *words), words[1])
 
 
-def test_a_prompt_with_unknown_characters(recurra, run):
-    told(recurra("generate", run, "--prompt", "5 €"), "'€'", "level byte")
+def test_unknown_characters_in_a_prompt_are_a_note(recurra, run):
+    result = recurra("generate", run, "--prompt", "5 €\t", "--length", 3)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("Note: The prompt has 2 characters")
+    assert result.stderr.count("\n") == 1
 
 
 def test_an_output_directory_that_holds_something_else(recurra, run):

@@ -149,7 +149,7 @@ def test_runs_of_every_task_are_evaluated_with_their_own_options(recurra, run, h
         assert "Options of the run's task" not in text
         result = recurra("evaluate", path, "--windows", 2)
         assert result.exit_code == 2
-        assert "No such option '--windows'" in result.stderr
+        assert "There is no option --windows" in result.stderr
 
 
 def test_generate_prints_the_prompt_and_what_follows(recurra, run):

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import click
 
+from recurra.config.options import nearest_option
 from recurra.errors import RecurraError
 
 __all__ = [
@@ -82,7 +83,32 @@ def _usage(error: click.ClickException) -> NoReturn:
         sys.exit(error.exit_code)
     context = getattr(error, "ctx", None)
     hint = f" See {context.command_path} --help." if context else ""
+    if isinstance(error, click.NoSuchOption):
+        _fail(_no_such_option(error) + hint)
     _fail(error.format_message() + hint)
+
+
+_LACKING = {
+    "progress is shown on stderr: 2>/dev/null hides it": "quiet silent verbose q v progress",
+    "models train and run on the CPU": "cuda device gpu gpus accelerator",
+}
+"""Options that many programs have and this one lacks, by what is to be done instead."""
+
+
+def _no_such_option(error: click.NoSuchOption) -> str:
+    name = error.option_name.lstrip("-")
+    flags = {
+        (param.name or "", flag.lstrip("-")): flag
+        for param in (error.ctx.command.params if error.ctx else ())
+        for flag in param.opts
+    }
+    names = {each: flag for pair, flag in flags.items() for each in pair}
+    if near := nearest_option(name, names):
+        return f"There is no option {error.option_name}; did you mean {names[near]}?"
+    for remedy, words in _LACKING.items():
+        if name in words.split():
+            return f"There is no option {error.option_name}; {remedy}."
+    return f"There is no option {error.option_name}."
 
 
 def _fail(message: str, code: int = MISTAKE) -> NoReturn:
