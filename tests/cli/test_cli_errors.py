@@ -162,3 +162,17 @@ def test_equations_that_cannot_be_name_their_line(recurra, here):
         "    def step(self, x, h, W, U):\n        return W.q @ x + U @ h\n"
     )
     told(recurra("cells", "own_gate:Mine"), "own_gate.py:7")
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (("--hidden", 10**7), ("800,00", "parameters", "GiB for weights")),
+        (("--hidden", 10**13), ("at most 100000000",)),
+        (("--layers", 10**9), ("at most 1000",)),
+        (("--dilation", 10**12, "--layers", 4), ("not enough memory for a further",)),
+    ],
+)
+def test_a_model_that_no_memory_holds(recurra, words, parts):
+    small = ("--batch-size", 4, "--window", 16, "--max-steps", 1, "--hidden", 4)
+    told(recurra("train", "language", "cats.txt", *small, *words, "--out", "r"), *parts)

@@ -1,6 +1,7 @@
 """Failures as the user sees them: a line on stderr and an exit code, never a traceback."""
 
 import contextlib
+import re
 import signal
 import sys
 import traceback
@@ -70,11 +71,22 @@ def reported() -> Iterator[None]:
         name = f"{error.filename}: " if error.filename else ""
         _fail(f"{name}{error.strerror or error}; check the path, its permissions and the disk.")
     except Exception as error:
+        if refused := _refused_memory(error):
+            _fail(f"{refused}; give smaller sizes, or a smaller batch.")
         line = users_line(error)
         if line is None:
             raise
         what = error.msg if isinstance(error, SyntaxError) else error
         _fail(f"{line}: {type(error).__name__}: {what}; fix that line of your module.")
+
+
+def _refused_memory(error: Exception) -> str | None:
+    """A sentence for memory that the system refused; None for any other error."""
+    asked = re.search(r"can't allocate memory: you tried to allocate (\d+) bytes", str(error))
+    if asked:
+        return f"There is not enough memory for a further {int(asked[1]) / 2**30:,.1f} GiB"
+    too_large = "Storage size calculation overflowed" in str(error)
+    return "There is not enough memory" if too_large or isinstance(error, MemoryError) else None
 
 
 def _usage(error: click.ClickException) -> NoReturn:

@@ -65,8 +65,8 @@ class NetworkConfig(TrainingConfig):
     """
 
     cell: str = option("gru", "a cell that `recurra cells` lists, or package.module:Class")
-    hidden: int = option(128, "hidden units of each layer", minimum=1)
-    layers: int = option(1, "recurrent layers", minimum=1)
+    hidden: int = option(128, "hidden units of each layer", minimum=1, maximum=10**8)
+    layers: int = option(1, "recurrent layers", minimum=1, maximum=1000)
     bidirectional: bool = option(False, "a second direction reads each sequence from its end")
     skip: Literal["none", "residual", "highway", "dense"] = option(
         "none", "connections that lead past each layer"
@@ -215,7 +215,9 @@ class TaskConfig(NetworkConfig):
     inapplicable: ClassVar[tuple[str, ...]] = ()
 
     data: tuple[str, ...] = option((), "files to train on")
-    ensemble: int = option(1, "models trained with seeds from `seed` on, and averaged", minimum=1)
+    ensemble: int = option(
+        1, "models trained with seeds from `seed` on, and averaged", minimum=1, maximum=1000
+    )
     start: str | None = option(
         None,
         "a run to start from: weights of equal name and shape are taken over",

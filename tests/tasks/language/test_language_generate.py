@@ -105,7 +105,9 @@ def test_an_option_that_generating_lacks_names_the_nearest(run, method):
         getattr(LanguageModel.load(run), method)(lenght=5)
 
 
-@pytest.mark.parametrize("how", [{"length": 0}, {"temperature": -1.0}, {"top_p": 1.5}])
+@pytest.mark.parametrize(
+    "how", [{"length": 0}, {"temperature": -1.0}, {"top_p": 1.5}, {"seed": 2**80}]
+)
 def test_a_number_out_of_range_is_an_error(run, how):
     with pytest.raises(ConfigError, match=next(iter(how))):
         LanguageModel.load(run).stream(**how)

@@ -17,7 +17,19 @@ __all__ = [
     "check_share",
     "check_sizes",
     "check_steps",
+    "described",
 ]
+
+
+def described(value: object) -> str:
+    """An argument of a wrong kind as a message names it: a class by its name.
+
+    >>> described(dict), described({})
+    ('the class dict', 'a value of type dict')
+    """
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return f"a value of type {type(value).__name__}"
 
 
 def check_dropout(dropout: object, num_layers: int, *, callers: int) -> None:

@@ -34,6 +34,7 @@ from recurra.nn.layers.arguments import (
     check_resets,
     check_sizes,
     check_steps,
+    described,
 )
 from recurra.nn.layers.remedies import Masks, Remedies, RemedyPlan
 from recurra.nn.observe.trace import Trace, trace_layers
@@ -389,6 +390,7 @@ def _as_cell(cell: Cell | type[Cell] | str) -> Cell:
     made = cell() if isinstance(cell, type) and issubclass(cell, Cell) else cell
     if not isinstance(made, Cell):
         raise TypeError(
-            f"cell must be a recurra.cells.Cell, its class or its name, got {type(cell).__name__}"
+            f"cell is {described(cell)}; give a recurra.cells.Cell, its class or its name, such as "
+            "'lstm' (a cell of your own is a subclass of Cell with its equations in step)"
         )
     return made

@@ -101,6 +101,7 @@ class ForecastConfig(TaskConfig):
         16,
         "size of a vector learnt for each series; 0: all are treated alike",
         minimum=0,
+        maximum=10**8,
     )
     lookback: int = option(
         0, "steps read before a forecast; 0: three seasons, at least two horizons", minimum=0

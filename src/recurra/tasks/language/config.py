@@ -42,7 +42,7 @@ class LanguageConfig(TaskConfig):
     max_words: int = option(0, "keep so many words, the most frequent; 0: all", minimum=0)
     cell: str = new_default("cell", "lstm")
     hidden: int = new_default("hidden", 256)
-    embedding: int = option(0, "size of a token's vector; 0: as hidden", minimum=0)
+    embedding: int = option(0, "size of a token's vector; 0: as hidden", minimum=0, maximum=10**8)
     dropout: float = new_default(
         "dropout", 0.0, help="share of values dropped before, between and after the layers"
     )

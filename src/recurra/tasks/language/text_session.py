@@ -152,6 +152,8 @@ def write(
     check_sampling(temperature, top_k, top_p)
     if length < 1:
         raise ConfigError(f"length = {length}; give 1 token or more.")
+    if seed is not None and not 0 <= seed < 2**63:
+        raise ConfigError(f"seed = {seed}; give a whole number from 0 to 2**63 - 1, or none.")
     barred = _barred(vocabulary, banned, unknown)
     prompt = _lines_of(vocabulary, prompt)
     if note := unknown_note(vocabulary, prompt, "The prompt"):

@@ -17,6 +17,8 @@ from collections import OrderedDict
 import torch
 from torch import Tensor
 
+from recurra.processes import machine_memory
+
 __all__ = ["LEAST", "empty"]
 
 LEAST = 2**20
@@ -79,9 +81,7 @@ def _mapped(size: int) -> mmap.mmap:
 
 def _limit() -> int:
     """A part of the machine's memory."""
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 32
-    return 2**28
+    return (machine_memory() or 2**33) // 32
 
 
 _POOL = _Pool(_limit())
