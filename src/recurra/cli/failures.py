@@ -94,10 +94,16 @@ def _usage(error: click.ClickException) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     context = getattr(error, "ctx", None)
-    hint = f" See {context.command_path} --help." if context else ""
+    hint = f" See {context.command_path} {_help_option(context)}." if context else ""
     if isinstance(error, click.NoSuchOption):
         _fail(_no_such_option(error) + hint)
     _fail(error.format_message() + hint)
+
+
+def _help_option(context: click.Context) -> str:
+    """The option that lists every other one."""
+    listed = {flag for param in context.command.params for flag in param.opts}
+    return "--help-all" if "--help-all" in listed else "--help"
 
 
 _LACKING = {

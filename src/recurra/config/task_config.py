@@ -201,7 +201,8 @@ class TaskConfig(NetworkConfig):
     `task` is its name, `summary` a sentence about it; `places` names settings that say where data
     lie. `evaluation` holds the options of the task's evaluation; `contests` names what `recurra
     compare` may compare cells on, each with the settings that make it; `groups` are titles under
-    which the command line lists settings, and `inapplicable` those that it has no option for.
+    which the command line lists settings, `usual` those that its --help lists, the rest by
+    --help-all, and `inapplicable` those that it has no option for.
 
     Raises ConfigError for a value that is not allowed.
     """
@@ -212,6 +213,10 @@ class TaskConfig(NetworkConfig):
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     places: ClassVar[tuple[str, ...]] = ()
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    usual: ClassVar[tuple[str, ...]] = (
+        *("cell", "hidden", "layers", "dropout"),
+        *("epochs", "max_minutes", "batch_size", "learning_rate", "seed"),
+    )
     inapplicable: ClassVar[tuple[str, ...]] = ()
 
     data: tuple[str, ...] = option((), "files to train on")

@@ -52,6 +52,10 @@ class ForecastConfig(TaskConfig):
     summary: ClassVar[str] = "Probabilistic forecasts of series in a table: .csv, .tsv or .parquet."
     evaluation: ClassVar[type[EvaluateOptions]] = ForecastEvaluation
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"forecast": {}}
+    usual: ClassVar[tuple[str, ...]] = (
+        *("horizon", "freq", "id", "time", "target", "layout", "model", "lookback", "intervals"),
+        *("hidden", "max_steps", "max_minutes", "learning_rate", "seed"),
+    )
     inapplicable: ClassVar[tuple[str, ...]] = ("bidirectional", "window")
     places: ClassVar[tuple[str, ...]] = ("static_data",)
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {

@@ -26,6 +26,7 @@ class LanguageConfig(TaskConfig):
     summary: ClassVar[str] = "A model of text by character, byte or word: what comes next."
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"language": {}}
     inapplicable: ClassVar[tuple[str, ...]] = ("bidirectional",)
+    usual: ClassVar[tuple[str, ...]] = ("valid", "level", *TaskConfig.usual)
     places: ClassVar[tuple[str, ...]] = ("valid",)
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Data": ("valid", "valid_fraction", "level", "min_count", "max_words"),
