@@ -1,10 +1,14 @@
 """A user's mistake: one line on stderr that says what to do, exit code 2, no traceback, no loss."""
 
 import errno
+import shlex
+import signal
 
 import pytest
 
 from recurra import files
+from recurra.interrupts import Interrupted
+from recurra.training.checkpointing import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -102,7 +106,10 @@ def test_an_output_directory_that_holds_something_else(recurra, run):
 
 
 def test_an_output_that_is_a_file(recurra):
-    told(recurra("train", "language", "cats.txt", "--out", "cats.txt"), "cats.txt")
+    told(recurra("train", "language", "cats.txt", "--out", "cats.txt"), "cats.txt is a file;")
+    told(recurra("train", "language", "cats.txt", "--out", "cats.txt/r"), "cats.txt is a file;")
+    words = ("adding", "--cells", "rnn", "--hidden", 2, "--out", "cats.txt")
+    told(recurra("compare", *words), "cats.txt is a file;")
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
@@ -176,3 +183,24 @@ def test_equations_that_cannot_be_name_their_line(recurra, here):
 def test_a_model_that_no_memory_holds(recurra, words, parts):
     small = ("--batch-size", 4, "--window", 16, "--max-steps", 1, "--hidden", 4)
     told(recurra("train", "language", "cats.txt", *small, *words, "--out", "r"), *parts)
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_second_interrupt_still_says_how_to_resume(recurra, monkeypatch, at):
+    saves, save = [], Checkpoints.save
+
+    def interrupted(*given):
+        saves.append(given)
+        if len(saves) == at:
+            raise Interrupted(signal.SIGINT)
+        save(*given)
+
+    small = ("--hidden", 4, "--batch-size", 4, "--window", 16, "--max-steps", 9)
+    words = ("train", "language", "cats.txt", *small, "--checkpoint-every", 3, "--out", "my r")
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoints, "save", interrupted)
+        result = recurra(*words)
+    assert result.exit_code == 130
+    command = "recurra train language --resume --out 'my r'"
+    assert command in result.stdout
+    assert recurra(*shlex.split(command)[1:]).exit_code == 0

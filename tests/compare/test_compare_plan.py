@@ -76,9 +76,7 @@ def test_without_a_larger_size_the_reason_is_given():
 @pytest.mark.parametrize("cell", ["rglru", "sru"])
 @pytest.mark.parametrize("size", [{"hidden": 32}, {"parameters": 3000}])
 def test_a_cell_whose_size_its_input_decides_says_so(cell, size):
-    part = (
-        rf"{cell}: .*takes as many inputs as .* it has 2 and .*; give hidden = 2, or"
-    )
+    part = rf"{cell}: .*takes as many inputs as .* it has 2 and .*; give hidden = 2, or"
     with pytest.raises((CellError, ConfigError), match=part):
         plan(comparison_from({**{k: v for k, v in TINY.items() if k != "hidden"}, **size,
                               "cells": [cell]}))  # fmt: skip

@@ -4,6 +4,8 @@ import itertools
 
 import click
 
+from recurra.tasks.registry import check_run
+
 __all__ = ["command"]
 
 
@@ -29,6 +31,8 @@ def command(
     seed: int | None,
 ) -> None:
     """Write new text with the model of RUN, as it comes: PROMPT first, then what follows it."""
+    check_run(run)
+
     from recurra.cli.terminal import noted, show_text
     from recurra.tasks.language import LanguageModel
 

@@ -197,6 +197,10 @@ class Folder:
 
         Raises RunError where another comparison is there, or other files, which are never deleted.
         """
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(
+                f"{self.path} is a file; a comparison is a directory: choose another --out."
+            )
         if self.path.exists() and any(self.path.iterdir()):
             self._check_known()
             if overwrite:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from recurra.data import check_exists
 from recurra.errors import DataError
 
 __all__ = [
@@ -100,9 +101,8 @@ def split_text(content: str, fraction: float, *, whole_lines: bool) -> tuple[str
 
 def _read_bytes(path: Path) -> bytes:
     try:
+        check_exists(path)
         return path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; check the name and the folder.") from error
     except IsADirectoryError as error:
         raise DataError(f"{path}: is a directory; name the text files inside it.") from error
     except OSError as error:

@@ -17,7 +17,7 @@ from recurra.runs.saving import Lines, from_bytes, saving, to_bytes
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Run"]
+__all__ = ["Run", "check_place"]
 
 _FORMAT = "recurra run 1"
 _LINES = ("metrics.jsonl", "gradients.jsonl")
@@ -198,11 +198,11 @@ class _ReadRun(Run):
 def _create(folder: Path, config: dict[str, Any], overwrite: bool) -> str:
     """Make `folder` a run, and give its path."""
     run = Run(folder, {})
+    check_place(folder, overwrite=overwrite)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _check_room(folder, overwrite)
         with run._lock:
-            _check_room(folder, overwrite)  # another process may have come first
+            check_place(folder, overwrite=overwrite)  # another process may have come first
             _clear(folder)
             _write_manifest(folder, {})
             run.save_config(config)
@@ -211,8 +211,13 @@ def _create(folder: Path, config: dict[str, Any], overwrite: bool) -> str:
     return str(folder)
 
 
-def _check_room(folder: Path, overwrite: bool) -> None:
-    """Raise `RunError` where `folder` holds something that a new run may not replace."""
+def check_place(folder: Path, *, overwrite: bool) -> None:
+    """Raise `RunError` where `folder` is a file, or holds what a new run may not replace."""
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise RunError(f"{path} is a file; a run is a directory: choose another --out.")
+    if not folder.exists():
+        return
     # A run that was killed at its first write has left no more than these.
     if {path.name for path in folder.iterdir()} <= {".manifest.json.tmp", LOCK_FILE}:
         return
