@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "check_clip",
     "check_dropout",
     "check_dtype",
     "check_flags",
     "check_input_size",
     "check_lengths",
+    "check_module",
     "check_resets",
     "check_share",
     "check_sizes",
@@ -52,6 +54,19 @@ def check_dropout(dropout: object, num_layers: int, *, callers: int) -> None:
         )
 
 
+def check_clip(bptt_clip: object) -> None:
+    """Raise ValueError unless a clip is None or a positive number."""
+    is_number = isinstance(bptt_clip, numbers.Real) and not isinstance(bptt_clip, bool)
+    if bptt_clip is not None and not (is_number and float(bptt_clip) > 0):  # type: ignore[arg-type]
+        raise ValueError(f"bptt_clip is {bptt_clip!r}; it must be a positive number, or None")
+
+
+def check_module(caller: str, model: object) -> None:
+    """Raise TypeError for a model that is not a module: its class, say."""
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"{caller}: model is {described(model)}; give a torch.nn.Module")
+
+
 def check_share(name: str, share: object) -> None:
     """Raise ValueError unless `share` is a number from 0 to 1."""
     is_number = isinstance(share, numbers.Real) and not isinstance(share, bool)
@@ -70,13 +85,12 @@ def check_sizes(
     input_size: object, hidden_size: object, num_layers: int, proj_size: int = 0
 ) -> None:
     """Raise TypeError or ValueError for an invalid size."""
-    for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+    sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+    for name, size in sizes.items():
         if not isinstance(size, int):
             raise TypeError(f"{name} should be of type int, got: {type(size).__name__}")
         if size <= 0:
             raise ValueError(f"{name} must be greater than zero")
-    if num_layers <= 0:
-        raise ValueError("num_layers must be greater than zero")
     if proj_size < 0:
         raise ValueError("proj_size should be a positive integer or zero to disable projections")
     assert isinstance(hidden_size, int)

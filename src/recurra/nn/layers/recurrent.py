@@ -26,6 +26,7 @@ from recurra.nn.execute import (
 )
 from recurra.nn.init.draw import draw_
 from recurra.nn.layers.arguments import (
+    check_clip,
     check_dropout,
     check_dtype,
     check_flags,
@@ -121,6 +122,7 @@ class Recurrent(nn.Module):
         check_flags(bias=bias, batch_first=batch_first, bidirectional=bidirectional)
         check_flags(learn_initial_state=learn_initial_state)
         check_dropout(dropout, num_layers, callers=1)
+        check_clip(bptt_clip)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
         self.dropout, self.bptt_clip = float(dropout), bptt_clip
@@ -240,6 +242,10 @@ class Recurrent(nn.Module):
         every = wants_every(return_states)
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, states, lengths, resets, every)
+        if not isinstance(input, Tensor):
+            raise TypeError(
+                f"Recurrent: input is {described(input)}; give a tensor, or a packed sequence"
+            )
         if input.dim() not in (2, 3):
             raise ValueError(
                 f"Recurrent: Expected input to be 2D or 3D, got {input.dim()}D instead"
@@ -363,6 +369,8 @@ class Recurrent(nn.Module):
                 f"({names}). Pass a tuple of {len(shapes)}, or None for zeros."
             )
         for name, state, shape in zip(self.cell.states, states, shapes, strict=True):
+            if not isinstance(state, Tensor):
+                raise TypeError(f"Recurrent: {name} is {described(state)}; give a tensor {shape}")
             if tuple(state.shape) != shape:
                 raise RuntimeError(f"Expected {name} size {shape}, got {list(state.shape)}")
         return states
