@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from recurra.cells import LSTM
 from recurra.cli import main
 from recurra.config.options import _USUAL_NAMES
 from recurra.errors import ConfigError
@@ -42,6 +43,11 @@ def test_each_option_with_usual_names_exists():
 def test_a_setting_by_its_usual_name_is_suggested(config, name, meant):
     with pytest.raises(ConfigError, match=f"'{name}' is not an option; did you mean '{meant}'"):
         config.of({name: 1})
+
+
+def test_a_cell_given_as_a_class_says_what_names_one():
+    with pytest.raises(ConfigError, match=r"it must be the name of a cell, .*package.module:Class"):
+        LanguageConfig.of({"cell": LSTM})
 
 
 @pytest.mark.parametrize("name", ["quiet", "x", "zeal"])

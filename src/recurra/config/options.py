@@ -34,13 +34,15 @@ def option(
     above: float | None = None,
     maximum: float | None = None,
     flag: str | None = None,
+    form: str | None = None,
 ) -> Any:
     """A dataclass field with its help and its limits (None: no such limit) as metadata.
 
-    `flag` is its name on the command line, where that is not the field's own.
+    `flag` is its name on the command line, where that is not the field's own; `form` says what it
+    must be, where its type does not.
     """
-    about = {"help": help, "minimum": minimum, "above": above, "maximum": maximum, "flag": flag}
-    metadata = {name: value for name, value in about.items() if value is not None}
+    about = {"minimum": minimum, "above": above, "maximum": maximum, "flag": flag, "form": form}
+    metadata = {name: value for name, value in about.items() if value is not None} | {"help": help}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -229,7 +231,7 @@ def _allowed(hint: Any, limits: Mapping[str, Any]) -> str:
     bounds = {"minimum": "at least", "above": "above", "maximum": "at most"}
     said = " and ".join(f"{word} {limits[name]}" for name, word in bounds.items() if name in limits)
     texts = [_name(choice) for choice in _choices(hint) if choice is not type(None)]
-    first = " or ".join(texts) + (f" {said}" if said else "")
+    first = str(limits.get("form", " or ".join(texts))) + (f" {said}" if said else "")
     return first + (", or left out" if type(None) in _choices(hint) else "")
 
 

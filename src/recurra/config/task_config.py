@@ -64,7 +64,11 @@ class NetworkConfig(TrainingConfig):
     (Initialiser(name='orthogonal', value=1.0), Initialiser(name='forget-bias', value=2.0))
     """
 
-    cell: str = option("gru", "a cell that `recurra cells` lists, or package.module:Class")
+    cell: str = option(
+        "gru",
+        "a cell that `recurra cells` lists, or package.module:Class",
+        form="the name of a cell, or that of a class of your own, package.module:Class",
+    )
     hidden: int = option(128, "hidden units of each layer", minimum=1, maximum=10**8)
     layers: int = option(1, "recurrent layers", minimum=1, maximum=1000)
     bidirectional: bool = option(False, "a second direction reads each sequence from its end")

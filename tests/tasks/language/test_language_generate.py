@@ -80,6 +80,7 @@ def test_all_but_unknown_and_banned_tokens_are_drawn(run):
     ("how", "part"),
     [
         ({"banned": "the"}, "give a list of tokens"),
+        ({"banned": [3]}, "give a list of tokens"),
         ({"banned": ["tthe"]}, "not a token"),
         ({"top_p": 0.5, "unknown": True, "banned": ["€"]}, "of level"),
     ],
@@ -106,8 +107,17 @@ def test_an_option_that_generating_lacks_names_the_nearest(run, method):
 
 
 @pytest.mark.parametrize(
-    "how", [{"length": 0}, {"temperature": -1.0}, {"top_p": 1.5}, {"seed": 2**80}]
+    "how",
+    [
+        {"length": 0},
+        {"temperature": -1.0},
+        {"top_p": 1.5},
+        {"seed": 2**80},
+        {"seed": 1.5},
+        {"length": "5"},
+        {"prompt": 5},
+    ],
 )
-def test_a_number_out_of_range_is_an_error(run, how):
-    with pytest.raises(ConfigError, match=next(iter(how))):
-        LanguageModel.load(run).stream(**how)
+def test_a_value_out_of_range_is_an_error(run, name, value):
+    with pytest.raises(ConfigError, match=f"{name} = "):
+        LanguageModel.load(run).stream(**{name: value})

@@ -261,9 +261,15 @@ def test_a_model_of_bytes_takes_any_file(tmp_path):
     assert model.evaluate(tmp_path / "data")["tokens"] == 256 * 9 - 1
 
 
-@pytest.mark.parametrize("data", [b"some bytes", ["a text\n", 5]])
+@pytest.mark.parametrize("data", [b"some bytes", ["a text\n", 5], 5])
 def test_data_that_is_no_text_is_refused(data):
     with pytest.raises(DataError, match=r"type (bytes|int); give texts as str"):
+        tiny().fit(data)
+
+
+@pytest.mark.parametrize("data", ["", [], [""]])
+def test_no_data_is_not_the_default_text(data):
+    with pytest.raises(DataError, match="data is empty"):
         tiny().fit(data)
 
 

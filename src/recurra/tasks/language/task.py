@@ -103,7 +103,9 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         """Files and texts in memory, one after the other."""
         if isinstance(data, Text):
             return data
-        items: list[Any] = [data] if isinstance(data, (str, bytes, os.PathLike)) else list(data)
+        items: list[Any] = list(data) if isinstance(data, (list, tuple)) else [data]
+        if items in ([], [""]):
+            raise DataError("data is empty; give a text, or the paths of files.")
         for item in items:
             if not isinstance(item, (str, os.PathLike)):
                 raise DataError(

@@ -150,10 +150,12 @@ def write(
     token is left to draw.
     """
     check_sampling(temperature, top_k, top_p)
-    if length < 1:
-        raise ConfigError(f"length = {length}; give 1 token or more.")
-    if seed is not None and not 0 <= seed < 2**63:
-        raise ConfigError(f"seed = {seed}; give a whole number from 0 to 2**63 - 1, or none.")
+    if not isinstance(prompt, str):
+        raise ConfigError(f"prompt = {prompt!r}; give a text.")
+    if not isinstance(length, int) or length < 1:
+        raise ConfigError(f"length = {length!r}; give 1 token or more, a whole number.")
+    if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**63):
+        raise ConfigError(f"seed = {seed!r}; give a whole number from 0 to 2**63 - 1, or none.")
     barred = _barred(vocabulary, banned, unknown)
     prompt = _lines_of(vocabulary, prompt)
     if note := unknown_note(vocabulary, prompt, "The prompt"):
@@ -185,8 +187,8 @@ def write(
 
 def _barred(vocabulary: Vocabulary, banned: Sequence[str], unknown: bool) -> Tensor:
     """The numbers of the tokens that are not drawn."""
-    if isinstance(banned, str):
-        raise ConfigError(f"banned = {banned!r}; give a list of tokens: [{banned!r}].")
+    if isinstance(banned, str) or not all(isinstance(text, str) for text in banned):
+        raise ConfigError(f"banned = {banned!r}; give a list of tokens, each a text.")
     barred = {vocabulary.token(text) for text in banned}
     if vocabulary.unknown is not None and not unknown:
         barred.add(vocabulary.unknown)
