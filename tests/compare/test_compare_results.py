@@ -68,12 +68,12 @@ SHARES = {"problem": "temporal-order", "length": 10}
         ({}, (0.1, 0.1), None),
         ({}, (None, None), None),
         (
-            {"problem": "temporal-order", "length": 10},
+            SHARES,
             (0.2, 0.9),
             "not better than chance (25.0%): rnn",
         ),
         (
-            {"problem": "temporal-order", "length": 10},
+            SHARES,
             (0.2, 0.25),
             "no cell is better than chance (25",
         ),
