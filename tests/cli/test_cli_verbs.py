@@ -104,7 +104,7 @@ def test_a_remedy_that_cannot_be(recurra, words, part):
 
 
 def test_options_are_listed_by_what_they_are_of(recurra):
-    text = recurra("train", "language", "--help").stdout
+    text = recurra("train", "language", "--help-all").stdout
     titles = ("Options:", "Data:", "Model:", "Recurrent layers:", "Ensembles and", "Training:")
     places = [text.index(f"\n{title}") for title in titles]
     assert places == sorted(places)
@@ -117,11 +117,18 @@ def test_options_are_listed_by_what_they_are_of(recurra):
 @pytest.mark.parametrize("task", TASKS)
 def test_every_setting_that_a_task_takes_is_an_option(recurra, task):
     config = config_of(task)
-    text = recurra("train", task, "--help").stdout
-    shown = set(re.findall(r"(?<= )--[a-z-]+", text))
+    shown, every = (
+        set(re.findall(r"(?<= )--[a-z-]+", recurra("train", task, word).stdout))
+        for word in ("--help", "--help-all")
+    )
     for field in dataclasses.fields(config):
         name = field.metadata.get("flag", f"--{field.name.replace('_', '-')}")
-        assert (name in shown) == (field.name not in {"data", *config.inapplicable}), name
+        assert (name in every) == (field.name not in {"data", *config.inapplicable}), name
+        assert (name in shown) == (field.name in config.usual), name
+    text = " ".join(recurra("train", task, "--help").stdout.split())
+    (more,) = re.findall(r"this message with the (\d+) further", text)
+    switches = {name for name in every - shown if name.startswith("--no-")}
+    assert int(more) == len(every - shown - switches)
 
 
 def test_the_text_may_be_left_out(recurra, here):
@@ -174,7 +181,7 @@ def test_runs_of_every_task_are_evaluated_with_their_own_options(recurra, run, h
         assert "Options of the run's task" not in text
         result = recurra("evaluate", path, "--windows", 2)
         assert result.exit_code == 2
-        assert "No such option '--windows'" in result.stderr
+        assert "There is no option --windows" in result.stderr
 
 
 def test_generate_prints_the_prompt_and_what_follows(recurra, run):

@@ -59,6 +59,40 @@ def test_what_diverged_is_told_and_takes_no_part_in_the_mean():
     assert table.rows[1][3:5] == ("2 of 2 diverged", "-")
 
 
+SHARES = {"problem": "temporal-order", "length": 10}
+
+
+@pytest.mark.parametrize(
+    ("settings", "losses", "note"),
+    [
+        ({}, (0.5, 0.2), "no cell is better than chance (0.167), so their order"),
+        ({}, (0.5, 0.1), "not better than chance (0.167): rnn"),
+        ({}, (0.5, 1 / 6), "no cell is better than chance (0.167)"),
+        ({}, (0.1, 0.1), None),
+        ({}, (None, None), None),
+        (
+            SHARES,
+            (0.2, 0.9),
+            "not better than chance (25.0%): rnn",
+        ),
+        (
+            SHARES,
+            (0.2, 0.25),
+            "no cell is better than chance (25",
+        ),
+    ],
+)
+def test_cells_no_better_than_chance_are_said(settings, losses, note):
+    found = findings(tiny(**settings))
+    for result, value in zip(found.results, losses, strict=True):
+        for each in result.outcomes:
+            each.test.clear()
+            each.test.update({} if value is None else dict.fromkeys(("loss", "accuracy"), value))
+    said = [text for text in comparison_table(found).notes if "than chance" in text]
+    assert len(said) == (note is not None)
+    assert note is None or said[0].startswith(note)
+
+
 def test_what_has_not_ended_is_told():
     table = comparison_table(findings(tiny(), missing=("rnn-0", "rnn-1")))
     assert "2 trainings have not ended yet" in table.notes

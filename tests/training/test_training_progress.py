@@ -1,6 +1,7 @@
 """Progress of a training as shown on a terminal and elsewhere, and TensorBoard's events."""
 
 import io
+import re
 import sys
 
 import pytest
@@ -138,3 +139,18 @@ def test_tensorboard_gets_the_same_numbers(tmp_path):
     shown = {event.step: event.value for event in events.Scalars("training/loss")}
     assert shown == pytest.approx(written)
     assert [event.step for event in events.Scalars("validation/loss")][-1] == 5
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_the_numbers_of_a_bar_fit_the_terminal(width):
+    out = io.StringIO()
+    progress = RichProgress(Console(file=out, width=width, force_terminal=True))
+    progress.start(1_000_000, 123_000)
+    progress.update(1_000_000, 12, 2.345678, 123_456.0, validation=2.3456)
+    progress.stop()
+    last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue()).splitlines()[-1]
+    assert " 1000000/1000000 " in last
+    assert last.rstrip().endswith("0:00:00 left")
+    assert "epoch 12" in last
+    assert len(last) <= width
+    assert ("tokens/s" in last) == (width >= 120)

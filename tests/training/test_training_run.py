@@ -138,7 +138,7 @@ def test_what_is_no_run_is_never_deleted(tmp_path, overwrite):
 
 def test_a_file_in_the_way(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="can't become a run"):
+    with pytest.raises(RunError, match="file is a file; a run is a directory"):
         Run.create(tmp_path / "file", {})
 
 

@@ -10,10 +10,10 @@ import click
 
 from recurra.cli.config_options import given
 from recurra.cli.failures import exit_code
-from recurra.compare.comparison import comparison_at, comparison_from
+from recurra.compare.comparison import Comparison, comparison_at, comparison_from
 from recurra.config.options import read_settings
-from recurra.errors import ConfigError
-from recurra.tasks.registry import config_of, contests
+from recurra.errors import ConfigError, RecurraError
+from recurra.tasks.registry import check_early, config_of, contests
 
 __all__ = ["command"]
 
@@ -84,6 +84,8 @@ def command(
         comparison = comparison_at(Path(out))
     else:
         comparison = comparison_from(read_settings(config, chosen, comparison_from))
+        for label in comparison.cells:
+            _check(comparison, label)
 
     # torch takes a second to load: only once the settings are known to be valid.
     from recurra.cli.compare_report import ComparisonBars, show_findings
@@ -108,6 +110,13 @@ def _rates(text: str) -> list[Any]:
         return [float(word) for word in words]
     except ValueError:
         return list(words)
+
+
+def _check(comparison: Comparison, label: str) -> None:
+    try:
+        check_early(config_of(comparison.task).of(comparison.settings(label)), ())
+    except RecurraError as error:
+        raise type(error)(f"{label}: {error}") from error
 
 
 def _more(words: tuple[str, ...]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import Progress, TaskID, TextColumn
 from rich.progress import TimeRemainingColumn as Remaining
+from rich.table import Column
 
 from recurra.cli.terminal import show_table
 from recurra.compare.comparison import Comparison
@@ -14,6 +15,7 @@ from recurra.compare.comparison_run import ComparisonProgress
 from recurra.compare.findings import Findings, comparison_table, number
 from recurra.compare.outcomes import Outcome
 from recurra.compare.trials import Entry, Figures
+from recurra.training.progress import bar_columns
 
 __all__ = ["ComparisonBars", "show_findings"]
 
@@ -28,10 +30,8 @@ class ComparisonBars(ComparisonProgress):
         self._console = Console(stderr=True, highlight=False)
         self._bars = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[losses]}"),
-            Remaining(),
+            *bar_columns(self._console, "losses"),
+            Remaining(table_column=Column(no_wrap=True)),
             console=self._console,
             disable=not self._console.is_terminal,
         )

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recurra.tasks.registry import check_run
+
 if TYPE_CHECKING:
     from recurra.insight import Inspection
 
@@ -25,6 +27,8 @@ def command(run: str, file: Path | None, rows: int, steps: int, out: str | None)
     The data are FILE or, without one, those that the training held out. Pictures go to RUN's
     report.html.
     """
+    check_run(run, file)
+
     from recurra.cli.terminal import noted
     from recurra.tasks.registry import load
 

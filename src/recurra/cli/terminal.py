@@ -31,6 +31,7 @@ __all__ = [
     "show_evaluation",
     "show_facts",
     "show_interrupted",
+    "show_resume",
     "show_table",
     "show_text",
     "show_trained",
@@ -130,7 +131,13 @@ def show_evaluation(title: str, evaluation: Evaluation) -> None:
 def show_interrupted(result: TrainingResult, out: str, task: str) -> None:
     """Where training stands and how to resume it."""
     steps = f"{result.steps:,} step" + ("" if result.steps == 1 else "s")
-    click.echo(f"Saved after {steps}. Resume with:")
+    click.echo(f"Saved after {steps}.")
+    show_resume(out, task)
+
+
+def show_resume(out: str, task: str) -> None:
+    """How to resume a training from its last checkpoint."""
+    click.echo("Resume with:")
     click.echo(f"  recurra train {task} --resume --out {shlex.quote(out)}")
 
 

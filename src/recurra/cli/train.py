@@ -15,7 +15,9 @@ from recurra.cli.groups import LazyGroup
 from recurra.config.options import read_settings
 from recurra.config.task_config import NetworkConfig, TaskConfig
 from recurra.config.training_config import TrainingConfig
-from recurra.tasks.registry import TASKS, config_of
+from recurra.runs.run import check_place
+from recurra.settings import launched
+from recurra.tasks.registry import TASKS, check_early, config_of
 
 __all__ = ["command"]
 
@@ -52,6 +54,7 @@ def _command(name: str, config: type[TaskConfig]) -> click.Command:
         name=name,
         cls=Sectioned,
         sections={title: [field.name for field in part] for title, part in sections.items()},
+        usual=config.usual,
         help=_help(name, config),
     )
     @click.argument("data", nargs=-1, metavar="[FILE...]", type=click.Path(path_type=Path))
@@ -89,15 +92,23 @@ def _train(
         settings = read_settings(file, options, dict)
     else:
         settings = read_settings(file, options, config.of)
+        check_early(config.of(settings), data)
+        if launched().world_size == 1:  # else another process may have made the run already
+            check_place(Path(out), overwrite=overwrite)
 
     # torch takes a second to load: not before what was asked for is known to make sense.
-    from recurra.cli.terminal import noted, show_interrupted, show_trained
+    from recurra.cli.terminal import noted, show_interrupted, show_resume, show_trained
     from recurra.tasks.registry import estimator_of
 
     estimator = estimator_of(name)
     model = estimator.resuming(out, settings) if resume else estimator(**settings)
-    with noted():
-        model.fit(data or None, out=out, resume=resume, overwrite=overwrite, progress=True)
+    try:
+        with noted():
+            model.fit(data or None, out=out, resume=resume, overwrite=overwrite, progress=True)
+    except KeyboardInterrupt:
+        if model.run is not None:
+            show_resume(out, name)
+        raise
     if model.results[-1].stopped == "interrupted":
         show_interrupted(model.results[-1], out, name)
         sys.exit(exit_code(model.results[-1]))
@@ -106,8 +117,8 @@ def _train(
 
 def _help(name: str, config: type[TaskConfig]) -> str:
     return (
-        f"{config.summary}\n\nEvery setting below is also a key of the file of --config, with _ "
-        "for -; a setting whose default is none is taken away again by none."
+        f"{config.summary}\n\nEvery setting, here and under --help-all, is also a key of the file "
+        "of --config, with _ for -; a setting whose default is none is taken away again by none."
     )
 
 

@@ -46,7 +46,7 @@ class Comparison:
     )
     steps: int | None = option(None, f"training steps of each run; {_STEPS} without", minimum=1)
     minutes: float | None = option(None, "minutes of each training", above=0)
-    seeds: int = option(3, "trainings of each cell, with seeds from 0 on", minimum=1)
+    seeds: int = option(3, "trainings of each cell, with seeds from 0 on", minimum=1, maximum=1000)
     rates: tuple[float, ...] = ()
     shared: Mapping[str, Any] = field(default_factory=dict)
 

@@ -260,8 +260,29 @@ def _notes(findings: Findings) -> list[str]:
         "after training; ≥: more is left at the largest distance",
         "memory: the process's highest, above its memory after one small training step",
     ]
+    notes += _chance_note(findings)
     if comparison.rates:
         notes.append(_rates(findings))
     if findings.missing:
         notes.append(f"{findings.missing} trainings have not ended yet")
     return notes
+
+
+def _chance_note(findings: Findings) -> list[str]:
+    """Which cells are no better than chance: their order says nothing about them."""
+    facts, chance = findings.facts, findings.facts.chance
+    means = {result.entry.label: mean(result.quality(facts.measure)) for result in findings.results}
+    known = {label: value for label, value in means.items() if value is not None}
+    if chance is None or not known:
+        return []
+    sign = 1 if facts.measure == "accuracy" else -1
+    lost = [label for label, value in known.items() if sign * value <= sign * chance]
+    if not lost:
+        return []
+    level = _known_number(chance, facts)
+    if len(lost) == len(known):
+        return [
+            f"no cell is better than chance ({level}), so their order says nothing; give more "
+            "steps, another learning rate, or a shorter length"
+        ]
+    return [f"not better than chance ({level}): {', '.join(lost)}"]

@@ -212,6 +212,10 @@ class Folder:
 
         Raises RunError where another comparison is there, or other files, which are never deleted.
         """
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(
+                f"{self.path} is a file; a comparison is a directory: choose another --out."
+            )
         begun = self._has_begun()
         if begun and not overwrite and not resume:
             raise RunError(

@@ -20,7 +20,7 @@ from recurra.runs.saving import from_bytes, is_part, retraining, saving, to_byte
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Run"]
+__all__ = ["Run", "check_place"]
 
 _CONTENTS = (
     "checkpoints",
@@ -242,11 +242,11 @@ class _ReadRun(Run):
 
 def _create(folder: Path, config: dict[str, Any], overwrite: bool) -> str:
     """Make `folder` a run, and give its path."""
+    check_place(folder, overwrite=overwrite)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _check_room(folder, overwrite)
         with RunLock(folder):
-            _check_room(folder, overwrite)  # another process may have come first
+            check_place(folder, overwrite=overwrite)  # another process may have come first
             # From the first write on there is no run, and from the last on there is the new one.
             Manifest().write(folder)
             _clear(folder)
@@ -267,9 +267,12 @@ def _is_empty(folder: Path) -> bool:
     return {path.name for path in folder.iterdir()} <= {f".{MANIFEST}.tmp", LOCK_FILE}
 
 
-def _check_room(folder: Path, overwrite: bool) -> None:
-    """Raise `RunError` where `folder` holds something that a new run may not replace."""
-    if _is_empty(folder):
+def check_place(folder: Path, *, overwrite: bool) -> None:
+    """Raise `RunError` where `folder` is a file, or holds what a new run may not replace."""
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise RunError(f"{path} is a file; a run is a directory: choose another --out.")
+    if not folder.exists() or _is_empty(folder):
         return
     if not is_run(folder):
         raise RunError(

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import torch
 from torch import nn
 
-from recurra.config.options import config_from_mapping
+from recurra.config.options import config_from_mapping, nearest_option
 from recurra.config.task_config import TaskConfig
 from recurra.config.training_config import Budget
 from recurra.errors import ConfigError, RecurraWarning, RunError
@@ -317,15 +317,21 @@ class Estimator(Named[Config], Generic[Config, Product]):
         self._product = self._validation = self._data = self._facts = None
 
     def _check_named(self, method: str, step: Callable[..., Any], given: Mapping[str, Any]) -> None:
-        """Raise TypeError for what a task's step does not name, with a remedy for a setting."""
+        """Raise TypeError for what a task's step does not name, with a remedy."""
         parameters = inspect.signature(step).parameters.values()
-        named = {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
-        settings = {field.name for field in dataclasses.fields(self.config)}
+        named = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+        settings = [field.name for field in dataclasses.fields(self.config)]
         for name in given:
-            if name not in named:
-                made = f"{type(self).__name__}({name}=...)"
-                hint = f"; it is a setting: {made}" if name in settings else ""
-                raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{hint}")
+            if name in named:
+                continue
+            hint = ""
+            if near := nearest_option(name, named):
+                hint = f"; did you mean {near!r}?"
+            elif setting := nearest_option(name, settings):
+                hint = f"; it is a setting: {type(self).__name__}({setting}=...)"
+            elif named:
+                hint = f"; it takes {', '.join(named)}"
+            raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{hint}")
 
     def _run(self) -> Run:
         assert self.run is not None  # of a model that is ready

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import ConfigError, RunError
+from recurra.processes import machine_memory
 from recurra.runs import ranks
 from recurra.runs.run import Run
 from recurra.tasks.session import weights_digest
@@ -20,10 +22,12 @@ __all__ = [
     "StageInterrupted",
     "Stages",
     "build_members",
+    "check_memory",
     "freeze",
     "has_begun",
     "member_run",
     "start_from",
+    "unallocated",
 ]
 
 
@@ -164,7 +168,11 @@ class Stages:
 
 
 def build_members(task: Task[Any, Any, Any]) -> list[nn.Module]:
-    """The models of all members, as each one's seed draws them."""
+    """The models of all members, as each one's seed draws them.
+
+    Raises ConfigError where training them needs more memory than there is.
+    """
+    check_memory(task)
     models = []
     for number in range(task.config.ensemble):
         member = task.member(number)
@@ -172,6 +180,40 @@ def build_members(task: Task[Any, Any, Any]) -> list[nn.Module]:
         models.append(member.build())
         freeze(models[-1], member.config.freeze)
     return models
+
+
+def unallocated(task: Task[Any, Any, Any]) -> nn.Module:
+    """The task's model on torch's meta device, where it has sizes and no memory."""
+    # Initialisation, and what keeps it, adds no parameters.
+    config = dataclasses.replace(task.config, init=None, orthogonal=False)
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return type(task)(config, task.context).build()
+
+
+_WORDS_OF_OPTIMIZER = {"adamw": 2, "sgd": 1}
+"""Numbers that an optimiser keeps for each parameter, at most."""
+
+
+def check_memory(task: Task[Any, Any, Any]) -> None:
+    """Raise ConfigError where training the task's models needs more memory than there is."""
+    config, memory = task.config, machine_memory()
+    try:
+        weights = list(unallocated(task).parameters())
+    except Exception:
+        return  # a mistake that building raises, or a model of a user's own that computes
+    size = sum(weight.numel() * weight.element_size() for weight in weights)
+    needed = size * (config.ensemble + 1 + _WORDS_OF_OPTIMIZER[config.optimizer])
+    if memory is not None and needed > memory:
+        parameters = sum(weight.numel() for weight in weights)
+        raise ConfigError(
+            f"hidden = {config.hidden} and layers = {config.layers} make {parameters:,} "
+            f"parameters; training takes {_gibibytes(needed)} for weights, gradients and "
+            f"optimiser alone, and there are {_gibibytes(memory)}: give fewer."
+        )
+
+
+def _gibibytes(size: int) -> str:
+    return f"{size / 2**30:,.1f} GiB"
 
 
 def _folder(run: Run, number: int, members: int) -> Path:

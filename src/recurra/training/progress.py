@@ -13,6 +13,7 @@ from recurra.nn.states import State
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bar
+    from rich.progress import ProgressColumn
 
 __all__ = [
     "Loss",
@@ -21,6 +22,7 @@ __all__ = [
     "Silent",
     "Validate",
     "Windows",
+    "bar_columns",
 ]
 
 
@@ -116,15 +118,34 @@ class RichProgress:
 
 
 def _make_bar(console: "Console") -> "Bar":
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import Progress
 
-    columns = (
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[text]}"),
-        TextColumn("{task.fields[left]}"),
-    )
-    return Progress(*columns, console=console)
+    return Progress(*bar_columns(console, "text", "left"), console=console)
+
+
+def bar_columns(console: "Console", text: str, *after: str) -> "list[ProgressColumn]":
+    """A bar, the number of steps, a text, and others after it, by the names of the task's fields.
+
+    Where the terminal is too narrow for all, the bar and the text are shortened, never the numbers.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn
+    from rich.table import Column
+    from rich.text import Text
+
+    class Shortened(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            return Text(task.fields[text], no_wrap=True, overflow="ellipsis")
+
+    return [
+        BarColumn(bar_width=24 if console.width >= _WIDE else 8),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        Shortened(),
+        *(TextColumn(f"{{task.fields[{name}]}}") for name in after),
+    ]
+
+
+_WIDE = 120
+"""A terminal of so many columns has room for a bar beside every number."""
 
 
 Loss: TypeAlias = Callable[[nn.Module, Any, State], tuple[Tensor, int, State]]

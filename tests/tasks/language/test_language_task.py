@@ -252,12 +252,31 @@ def test_a_validation_file_is_used_as_given(text_file, tmp_path):
     assert model.validation["characters"] == 15
 
 
-def test_unknown_characters_in_the_validation_file_stop_before_training(text_file, tmp_path):
+def test_unknown_characters_in_the_validation_file_are_counted_and_said(text_file, tmp_path):
     valid = tmp_path / "valid.txt"
-    valid.write_text("čau")
-    with pytest.raises(DataError, match="'č'"):
-        tiny(valid=str(valid)).fit(text_file, out=tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+    valid.write_text("the čauč\n")
+    with pytest.warns(RecurraWarning, match=r"held-out text has 2 characters .*: 3 of its 9 tok"):
+        model = tiny(valid=str(valid)).fit(text_file, out=tmp_path / "run")
+    assert model.validation["unknown"] == 3
+    assert "'č', 'u'" in model.validation.remarks[0]
+
+
+def test_a_model_of_bytes_takes_any_file(tmp_path):
+    (tmp_path / "data").write_bytes(bytes(range(256)) * 9)
+    model = tiny(level="byte", valid_fraction=0.0, max_steps=1).fit(tmp_path / "data", out=None)
+    assert model.evaluate(tmp_path / "data")["tokens"] == 256 * 9 - 1
+
+
+@pytest.mark.parametrize("data", [b"some bytes", ["a text\n", 5], 5])
+def test_data_that_is_no_text_is_refused(data):
+    with pytest.raises(DataError, match=r"type (bytes|int); give texts as str"):
+        tiny().fit(data)
+
+
+@pytest.mark.parametrize("data", ["", [], [""]])
+def test_no_data_is_not_the_default_text(data):
+    with pytest.raises(DataError, match="data is empty"):
+        tiny().fit(data)
 
 
 def test_without_validation_the_last_weights_count(text_file, tmp_path):

@@ -8,18 +8,32 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "check_clip",
     "check_dropout",
     "check_dtype",
     "check_flags",
     "check_input_size",
     "check_lengths",
+    "check_module",
     "check_resets",
     "check_share",
     "check_sizes",
     "check_steps",
     "check_whole",
+    "described",
     "of_another_batch",
 ]
+
+
+def described(value: object) -> str:
+    """An argument of a wrong kind as a message names it: a class by its name.
+
+    >>> described(dict), described({})
+    ('the class dict', 'a value of type dict')
+    """
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return f"a value of type {type(value).__name__}"
 
 
 def check_dropout(dropout: object, num_layers: int, *, callers: int) -> None:
@@ -40,6 +54,19 @@ def check_dropout(dropout: object, num_layers: int, *, callers: int) -> None:
             f"num_layers={num_layers}",
             stacklevel=2 + callers,
         )
+
+
+def check_clip(bptt_clip: object) -> None:
+    """Raise ValueError unless a clip is None or a positive number."""
+    is_number = isinstance(bptt_clip, numbers.Real) and not isinstance(bptt_clip, bool)
+    if bptt_clip is not None and not (is_number and float(bptt_clip) > 0):  # type: ignore[arg-type]
+        raise ValueError(f"bptt_clip is {bptt_clip!r}; it must be a positive number, or None")
+
+
+def check_module(caller: str, model: object) -> None:
+    """Raise TypeError for a model that is not a module: its class, say."""
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"{caller}: model is {described(model)}; give a torch.nn.Module")
 
 
 def check_share(name: str, share: object) -> None:

@@ -32,6 +32,7 @@ from recurra.nn.execute import (
     wants_every,
 )
 from recurra.nn.layers.arguments import (
+    check_clip,
     check_dropout,
     check_dtype,
     check_flags,
@@ -87,6 +88,7 @@ class RNNBase(RecurrentModule):
         super().__init__()
         check_dropout(dropout, num_layers, callers=2)
         check_flags(bias=bias, batch_first=batch_first)
+        check_clip(bptt_clip)
         check_sizes(input_size, hidden_size, num_layers, proj_size)
         if mode not in CELLS_OF_MODES:
             raise ValueError("Unrecognized RNN mode: " + mode)

@@ -60,6 +60,10 @@ class ForecastConfig(TaskConfig):
     summary: ClassVar[str] = "Probabilistic forecasts of series in a table: .csv, .tsv or .parquet."
     evaluation: ClassVar[type[EvaluateOptions]] = ForecastEvaluation
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"forecast": {}}
+    usual: ClassVar[tuple[str, ...]] = (
+        *("horizon", "freq", "id", "time", "target", "layout", "model", "lookback", "intervals"),
+        *("hidden", "max_steps", "max_minutes", "learning_rate", "seed"),
+    )
     inapplicable: ClassVar[tuple[str, ...]] = ("bidirectional", "window")
     places: ClassVar[tuple[str, ...]] = ("static_data",)
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -109,6 +113,7 @@ class ForecastConfig(TaskConfig):
         16,
         "size of a vector learnt for each series; 0: all are treated alike",
         minimum=0,
+        maximum=10**8,
     )
     lookback: int = option(
         0, "steps read before a forecast; 0: three seasons, at least two horizons", minimum=0

@@ -34,6 +34,7 @@ class LanguageConfig(TaskConfig):
     summary: ClassVar[str] = "A model of text by character, byte or word: what comes next."
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"language": {}}
     inapplicable: ClassVar[tuple[str, ...]] = ("bidirectional",)
+    usual: ClassVar[tuple[str, ...]] = ("valid", "level", *TaskConfig.usual)
     places: ClassVar[tuple[str, ...]] = ("valid",)
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Data": ("valid", "valid_fraction", "level", "min_count", "max_words"),
@@ -50,7 +51,7 @@ class LanguageConfig(TaskConfig):
     max_words: int = option(0, "keep so many words, the most frequent; 0: all", minimum=0)
     cell: str = new_default("cell", "lstm")
     hidden: int = new_default("hidden", 256)
-    embedding: int = option(0, "size of a token's vector; 0: as hidden", minimum=0)
+    embedding: int = option(0, "size of a token's vector; 0: as hidden", minimum=0, maximum=10**8)
     dropout: float = new_default(
         "dropout", 0.0, help="share of values dropped before, between and after the layers"
     )

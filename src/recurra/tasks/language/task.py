@@ -18,7 +18,12 @@ from torch.nn import functional
 from recurra.config.task_config import TaskConfig
 from recurra.data.batches import Streams
 from recurra.data.text import Text, read_text, split_text
-from recurra.data.vocabulary import Vocabulary, build_vocabulary, vocabulary_from
+from recurra.data.vocabulary import (
+    Vocabulary,
+    build_vocabulary,
+    unknown_note,
+    vocabulary_from,
+)
 from recurra.errors import ConfigError, DataError
 from recurra.nn.states import State
 from recurra.reports import Headline, Mark, Section
@@ -65,17 +70,22 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         a file. Without any it is the text of the settings: by default Python's documentation.
         """
         config = self.config
-        text = read_text(config.data) if data is None else _text(data)
+        text = read_text(config.data, raw=self._raw) if data is None else self._text(data)
         sources = [Source("training files", s.path, s.sha256) for s in text.sources]
         if config.valid is not None:
-            held_out = read_text([config.valid])
+            held_out = read_text([config.valid], raw=self._raw)
             sources += [Source("validation files", s.path, s.sha256) for s in held_out.sources]
             return Texts(text.content, held_out.content, tuple(sources))
         return Texts(*self._split(text.content), tuple(sources))
 
     def read_measured(self, data: Any, **others: Any) -> Texts:
         """Read files or texts to be measured whole."""
-        return Texts("", _text(data).content, ())
+        return Texts("", self._text(data).content, ())
+
+    def notes(self, data: Texts) -> list[str]:
+        """What the held-out text has that the training text lacks."""
+        note = unknown_note(self.vocabulary, data.held_out, "The held-out text")
+        return [note] if note else []
 
     def _split(self, content: str) -> tuple[str, str]:
         fraction = self.config.valid_fraction
@@ -92,6 +102,31 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
             )
         return train, held_out
 
+    @property
+    def _raw(self) -> bool:
+        """Whether files are read as bytes, every one of which is a token."""
+        return self.config.level == "byte"
+
+    def _text(self, data: Any) -> Text:
+        """Files and texts in memory, one after the other."""
+        if isinstance(data, Text):
+            return data
+        items: list[Any] = list(data) if isinstance(data, (list, tuple)) else [data]
+        if items in ([], [""]):
+            raise DataError("data is empty; give a text, or the paths of files.")
+        for item in items:
+            if not isinstance(item, (str, os.PathLike)):
+                raise DataError(
+                    f"data has a value of type {type(item).__name__}; give texts as str, or the "
+                    "paths of files."
+                )
+        in_memory = [_is_text(item) for item in items]
+        if items and all(in_memory):
+            return Text.of([str(item) for item in items], raw=self._raw)
+        if any(in_memory):
+            raise DataError("Files and texts in memory were given together; give one of the two.")
+        return read_text([os.fspath(item) for item in items], raw=self._raw)
+
     def record(self, config: LanguageConfig, data: Texts) -> LanguageConfig:
         """The configuration with absolute paths."""
         valid = str(Path(config.valid).absolute()) if config.valid else None
@@ -102,16 +137,11 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         return list(data.sources)
 
     def context_of(self, data: Texts) -> dict[str, Any]:
-        """The vocabulary, and the level of its tokens.
-
-        Words come from the training part alone; characters from all the training text, so that
-        the part held out of it has none that is unknown.
-        """
+        """The vocabulary of the training part, and the level of its tokens."""
         config = self.config
-        inside = config.level != "word" and config.valid is None
         vocabulary = build_vocabulary(
             config.level,
-            data.train + data.held_out if inside else data.train,
+            data.train,
             min_count=config.min_count,
             max_words=config.max_words,
         )
@@ -185,7 +215,7 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
 
         `nats` and `perplexity` are per token, `<eos>` included; `bits_per_character` spreads the
         same over the `characters` that the tokens stand for; `tokens` are those predicted, all but
-        the first.
+        the first; `unknown` are those of the text that the vocabulary lacks.
         """
         if not data.held_out:
             raise DataError("The run has no held-out text; name a file to evaluate on.")
@@ -198,8 +228,11 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
             "perplexity": math.exp(nats) if nats < 700 else math.inf,
             "tokens": len(ids) - 1,
             "characters": characters,
+            "unknown": vocabulary.unknown_in(data.held_out).total(),
         }
-        return Evaluation(numbers, [Section("Validation", _shown(numbers))])
+        note = unknown_note(vocabulary, data.held_out, "The text")
+        remarks = [f"{note} Figures of a model that knows them don't compare."] if note else []
+        return Evaluation(numbers, [Section("Validation", _shown(numbers))], remarks)
 
     def probe(self, data: Texts, *, rows: int, steps: int) -> Probe:
         """Windows spread evenly over the held-out text, each from zero states.
@@ -321,32 +354,22 @@ class LanguageModel(Estimator[LanguageConfig, nn.Module]):
 
     def generate(self, prompt: str = "", **how: Unpack[Sampling]) -> str:
         """The text that follows `prompt`; `Sampling` lists the options of drawing it."""
+        self._check_named("generate", write, how)
         return "".join(self.stream(prompt, **how))
 
     def stream(self, prompt: str = "", **how: Unpack[Sampling]) -> Iterator[str]:
         """Yield the text that follows `prompt` in pieces as they are drawn.
 
-        Raises DataError, at once, where the prompt has characters the model has never seen.
+        A RecurraWarning, at once, says where the prompt has characters or words that the model has
+        never seen.
         """
+        self._check_named("stream", write, how)
         task, product = cast("Language", self._task), self._ready()
         return write(task.session(product), task.vocabulary, prompt, **how)
 
     def sample(self) -> Iterator[str]:
         """Yield the text that a training ends with: the same for the same weights."""
         return cast("Language", self._task).sample(self._ready())
-
-
-def _text(data: Any) -> Text:
-    """Files and texts in memory, one after the other."""
-    if isinstance(data, Text):
-        return data
-    items = [data] if isinstance(data, (str, os.PathLike)) else list(data)
-    in_memory = [_is_text(item) for item in items]
-    if items and all(in_memory):
-        return Text.of([str(item) for item in items])
-    if any(in_memory):
-        raise DataError("Files and texts in memory were given together; give one of the two.")
-    return read_text([os.fspath(item) for item in items])
 
 
 def _is_text(item: Any) -> bool:
@@ -362,6 +385,7 @@ def _shown(numbers: Mapping[str, float]) -> dict[str, object]:
         "bits per character": f"{numbers['bits_per_character']:.4f}",
         "perplexity": f"{numbers['perplexity']:,.2f}",
         "tokens": f"{numbers['tokens']:,}",
+        "unknown tokens": f"{numbers['unknown']:,}",
     }
 
 

@@ -28,6 +28,10 @@ class LongRangeConfig(TaskConfig):
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         name: {"problem": name} for name in PROBLEMS
     }
+    usual: ClassVar[tuple[str, ...]] = (
+        *("problem", "length", "cell", "hidden", "layers"),
+        *("max_steps", "max_minutes", "batch_size", "learning_rate", "seed"),
+    )
     inapplicable: ClassVar[tuple[str, ...]] = ("window",)
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Problem": ("problem", "length", "validation_sequences", "test_sequences")

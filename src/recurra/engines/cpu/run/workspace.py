@@ -18,6 +18,8 @@ from math import prod
 import torch
 from torch import Tensor
 
+from recurra.processes import machine_memory
+
 __all__ = ["LEAST", "empty"]
 
 LEAST = 2**20
@@ -81,9 +83,7 @@ def _mapped(size: int) -> mmap.mmap:
 
 def _limit() -> int:
     """A part of the machine's memory."""
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 32
-    return 2**28
+    return (machine_memory() or 2**33) // 32
 
 
 _POOL = _Pool(_limit())
