@@ -42,7 +42,6 @@ MetricsLine = Mapping[str, Any]
 
 _LEGEND = 4
 """A legend has room for so many members."""
-_COMPARED_WIDTH = 6.8
 _APART = 0.06
 """Labels at the right edge are at least so far apart, as a share of its height."""
 
@@ -167,9 +166,9 @@ def plot_compared(
     A cross is where a training diverged. `levels` are dashed lines with a label each, `source` is
     where their figures are from.
     """
-    columns = legend_columns([one.label for one in contenders], 0.75 * _COMPARED_WIDTH)
+    columns = legend_columns([one.label for one in contenders], 0.75 * COLUMN)
     rows = math.ceil(len(contenders) / columns)
-    figure = new_figure(_COMPARED_WIDTH, 4.4 + 0.2 * rows)
+    figure = new_figure(COLUMN, 4.4 + 0.2 * rows)
     axes = figure.subplots()
     for index, contender in enumerate(contenders):
         _draw_contender(axes, contender, line_style(index))

@@ -56,7 +56,8 @@ p, li {{ max-width: 46rem; }}
 table {{ border-collapse: collapse; }}
 td, th {{ padding: .15rem 1.5rem .15rem 0; text-align: left;
        vertical-align: top; font-variant-numeric: tabular-nums; }}
-th {{ font-weight: 500; }} th, li, .note, figcaption, tr.other td {{ color: var(--muted); }}
+th {{ font-weight: 500; white-space: nowrap; }}
+th, li, .note, figcaption, tr.other td {{ color: var(--muted); }}
 tr + tr.other td {{ border-top: 1px solid var(--grid); }}
 th.number, td.number {{ text-align: right; white-space: nowrap; }}
 pre {{ white-space: pre-wrap; background: var(--shade); padding: 1rem; border-radius: 4px; }}
@@ -68,7 +69,7 @@ figure {{ margin: 0; }} figcaption {{ max-width: 46rem; margin-top: .5rem; }}
 @media (max-width: 40rem) {{
        .scale li {{ grid-template-columns: 1fr 5rem; padding: .3rem 0; }}
        .scale .track {{ grid-area: 2 / 1 / 3 / 3; margin: .6rem .5rem; }}
-       td, th {{ padding-right: .9rem; }}
+       td, th {{ padding-right: .9rem; }} th {{ white-space: normal; }}
        .numbers td:first-child, .numbers th:first-child {{ position: sticky; left: 0;
               background: var(--paper); }}
        .stacked th {{ display: none; }} .stacked tr {{ display: block; margin-bottom: .8rem; }}

@@ -107,7 +107,7 @@ def _quality(held_out: Backtest | None) -> list[Section]:
     }
     return [
         Section(title, {**left_out, "note": HELD_OUT}),
-        Section("Beside the baselines", judgement_table(held_out.judgement, meanings=True)),
+        Section("Beside the baselines", judgement_table(held_out.judgement)),
     ]
 
 
@@ -200,13 +200,11 @@ def _model_facts(model: Model) -> dict[str, object]:
     return {**facts, "trained for": config.loss}
 
 
-def judgement_table(
-    judgement: Judgement, *, meanings: bool = False, brief: bool = False
-) -> TextTable:
+def judgement_table(judgement: Judgement, *, brief: bool = False) -> TextTable:
     """The model and the baselines by metric; a metric that no model has is left out.
 
-    `meanings` adds the method of each baseline in words; `brief` leaves out the metrics that a
-    terminal has no room for. The last columns are the shares of actual values inside each interval.
+    `brief` leaves out the metrics that a terminal has no room for. The last columns are the shares
+    of actual values inside each interval.
     """
     table = judgement.table
     shown = [
@@ -220,8 +218,7 @@ def judgement_table(
     ]
     heads = [f"in {name[8:]} %" if name.startswith("coverage") else name for name in shown]
     rows = [(name, *(_figure(metric, row) for metric in shown)) for name, row in table.items()]
-    notes = [f"{name}: {MEANINGS[name]}" for name in table if meanings and name in MEANINGS]
-    return TextTable(("model", *heads), rows, notes=notes)
+    return TextTable(("model", *heads), rows)
 
 
 def coverage_of(backtest: Backtest) -> list[str]:

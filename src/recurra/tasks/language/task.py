@@ -270,7 +270,7 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
             title=f"Language model, by {_TOKENS[config.level]}",
             sections=[Section("Model", model), *shown],
             use=['recurra generate {run} --prompt "" --length 200', "recurra evaluate {run}"],
-            pictures=[Section("A sample of what it writes", "".join(self.sample(product)))],
+            pictures=[Section("A sample", "".join(self.sample(product)))],
         )
 
     def sample(self, product: nn.Module) -> Iterator[str]:
