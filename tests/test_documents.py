@@ -251,7 +251,7 @@ def test_the_readmes_figures_are_those_of_the_benchmarks():
         mean = re.findall(rf"^\| (?:simple )?{name} \| ([\d.]+) x \| ([\d.]+) x", page, re.M)[-1]
         assert statistics.geometric_mean(ratios) == pytest.approx(float(mean[0]), rel=0.01)
         assert min(ratios) == float(mean[1])
-    for figure in ("0.408", "0.440", "1.476", "1.4697", "7.3e-6", "5.8e-5"):
+    for figure in ("0.408", "0.440", "1.476", "1.4697"):
         assert figure in readme
         assert figure in page
 
