@@ -103,6 +103,7 @@ def test_an_ensemble(here):
 
 
 def test_a_run_that_is_resumed(here):
+    """One state in three, so that it takes a second or two; old checkpoints are deleted in some."""
     parity(epochs=2).fit(out="run")
     whole = timeless("run")
     parity().fit(out="run", overwrite=True)

@@ -115,7 +115,6 @@ def test_published_figures_are_those_of_the_table():
         ({"problem": "mnist", "length": 100}, "mnist always has 784 steps"),
         ({"window": 10}, "leave window out"),
         ({"max_steps": "none"}, "Training has no end"),
-        ({"max_steps": "none", "max_minutes": 1, "schedule": "cosine"}, "runs over max_steps"),
         ({"init": "orthogonal,chroni"}, "'chroni' is not an initialiser"),
         ({"init": "identity, orthogonal"}, "set the same weights"),
         ({"bidirectional": True}, "the answer of adding is read at the last step"),
