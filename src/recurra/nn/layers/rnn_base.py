@@ -57,6 +57,7 @@ CELLS_OF_MODES: dict[str, tuple[Cell, int]] = {
 }
 """The equations of torch's modes, and their gates."""
 
+_any_autocast = torch._C._is_any_autocast_enabled
 _projected = functools.cache(ProjectedLSTM)
 
 
@@ -369,10 +370,7 @@ class RNNBase(RecurrentModule):
             directions=self._directions,
             dropout=dropout_between(self.num_layers, self.dropout, self.training),
         )
-        device = x.device.type
-        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-            return self._as_autocast(*found, sequences)
-        return found
+        return self._as_autocast(*found, sequences) if _any_autocast() else found
 
     def _as_autocast(
         self, y: Tensor, after: tuple[Tensor, ...], sequences: Sequences
@@ -383,7 +381,8 @@ class RNNBase(RecurrentModule):
         cell state aren't lowered: their dtype is left as it is.
         """
         device, lowered = y.device.type, len(after)
-        if y.dtype is torch.double:
+        is_on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        if not is_on or y.dtype is torch.double:
             return y, after
         if device == "cpu":
             lengths = sequences.lengths if sequences.is_packed else None
