@@ -11,7 +11,6 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -185,9 +184,10 @@ def test_what_others_could_have_written_is_not_run(folder, caplog, monkeypatch):
     assert number(giving(4)) == 4
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     status = path.stat()
-    foreign = SimpleNamespace(st_mode=status.st_mode, st_uid=status.st_uid + 1)
-    monkeypatch.setattr(os, "fstat", lambda file: foreign)
-    assert number(giving(5)) == 5
+    foreign = os.stat_result([*status[:4], status.st_uid + 1, *status[5:]])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", lambda file: foreign)
+        assert number(giving(5)) == 5
     assert caplog.text.count("may write") == caplog.text.count("another user") == 1
 
 
