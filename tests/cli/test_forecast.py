@@ -257,7 +257,7 @@ def test_a_table_makes_room_on_a_narrow_terminal():
 
 
 def test_a_run_of_the_other_task_has_no_options_of_this_one(recurra, run):
-    told(recurra("evaluate", run, "--windows", 2), "No such option '--windows'")
+    told(recurra("evaluate", run, "--windows", 2), "There is no option --windows")
     told(recurra("forecast", run), "'language'")
 
 

@@ -74,6 +74,8 @@ def config_from_mapping(cls: type[Options], mapping: Mapping[str, Any]) -> Optio
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     for name in mapping:
+        if name not in fields and isinstance(mapping[name], Mapping):
+            raise ConfigError(f"[{name}] is a table; every setting stands outside of tables.")
         if name not in fields:
             raise ConfigError(_unknown(name, list(fields)))
     values = {name: _adapt(hints[name], value) for name, value in mapping.items()}

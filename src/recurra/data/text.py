@@ -100,8 +100,8 @@ def split_text(content: str, fraction: float, *, whole_lines: bool) -> tuple[str
 
 
 def _read_bytes(path: Path) -> bytes:
+    check_exists(path)
     try:
-        check_exists(path)
         return path.read_bytes()
     except IsADirectoryError as error:
         raise DataError(f"{path}: is a directory; name the text files inside it.") from error
