@@ -214,6 +214,7 @@ TRAIN = ("train", "forecast")
         (("forecast", "RUN", "--plot", "x.jpg"), (".png or .svg",)),
         (("forecast", "RUN", "--horizon", 5), ("trained for 4 steps",)),
         (("forecast", "RUN", "--samples", 0), ("--samples",)),
+        (("forecast", "RUN", "--seed", 2**80), ("seed = ", "2**63 - 1")),
         (("forecast", "RUN", "--last", 3), ("--anomalies",)),
         (("forecast", "RUN", "--anomalies", "--horizon", 2), ("--horizon",)),
         (("forecast", "RUN", "--series", "west"), ("--plot",)),

@@ -14,6 +14,7 @@ from recurra.errors import ConfigError
 
 __all__ = [
     "check_options",
+    "check_seed",
     "config_from_mapping",
     "nearest_option",
     "option",
@@ -57,6 +58,12 @@ def check_options(options: Any) -> None:
         if not (_fits(hint, value) and (value is None or _within(value, field.metadata))):
             allowed = _allowed(hint, field.metadata)
             raise ConfigError(f"{field.name} = {value!r}; it must be {allowed}.")
+
+
+def check_seed(seed: object) -> None:
+    """Raise ConfigError for a seed that random numbers can't start from."""
+    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise ConfigError(f"seed = {seed!r}; it must be a whole number from 0 to 2**63 - 1.")
 
 
 def config_from_mapping(cls: type[Options], mapping: Mapping[str, Any]) -> Options:
