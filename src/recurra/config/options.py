@@ -3,12 +3,13 @@
 import dataclasses
 import difflib
 import math
+import operator
 import tomllib
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, SupportsIndex, TypeVar
 
 from recurra.errors import ConfigError
 
@@ -62,7 +63,7 @@ def check_options(options: Any) -> None:
 
 def check_seed(seed: object) -> None:
     """Raise ConfigError for a seed that random numbers can't start from."""
-    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+    if not isinstance(seed, SupportsIndex) or not 0 <= operator.index(seed) < 2**63:
         raise ConfigError(f"seed = {seed!r}; it must be a whole number from 0 to 2**63 - 1.")
 
 

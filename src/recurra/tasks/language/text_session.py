@@ -153,7 +153,7 @@ def write(
     check_sampling(temperature, top_k, top_p)
     if not isinstance(prompt, str):
         raise ConfigError(f"prompt = {prompt!r}; give a text.")
-    if not isinstance(length, int) or length < 1:
+    if not hasattr(length, "__index__") or length < 1:
         raise ConfigError(f"length = {length!r}; give 1 token or more, a whole number.")
     if seed is not None:
         check_seed(seed)
