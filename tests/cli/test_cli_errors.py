@@ -58,6 +58,9 @@ def test_a_file_that_is_not_there(recurra, run, verb):
         (("train", "language", "--quiet", "--out", "r"), ("no option --quiet; progress is",)),
         (("train", "language", "--gpu", "--out", "r"), ("no option --gpu; models train",)),
         (("generate", "r", "--zzz"), ("There is no option --zzz. See",)),
+        (("--hlep",), ("did you mean --help?",)),
+        (("train", "cats.txt"), ("cats.txt is a file; name a task first: forecast, language",)),
+        (("generate", "r", "hello"), ("argument (hello). See",)),
         (("train", "language"), ("--out",)),
         (("train", "language", "--cell", "lsmt", "--out", "r"), ("did you mean lstm?",)),
         (("train", "language", "--level", "letter", "--out", "r"), ("'char', 'byte', 'word'",)),
@@ -80,6 +83,7 @@ def test_a_word_that_cannot_be(recurra, words, parts):
     [
         ("hiden = 3", ("c.toml", "did you mean 'hidden'")),
         ("hidden = 'a'", ("c.toml", "hidden = 'a'")),
+        ("[training]\nhidden = 3", ("c.toml", "[training] is a table; every setting")),
         ("hidden = 3\n= 4", ("c.toml", "not TOML", "line 2")),
     ],
 )
@@ -204,3 +208,10 @@ def test_a_second_interrupt_still_says_how_to_resume(recurra, monkeypatch, at):
     command = "recurra train language --resume --out 'my r'"
     assert command in result.stdout
     assert recurra(*shlex.split(command)[1:]).exit_code == 0
+
+
+@pytest.mark.parametrize("page", ["cats.txt", "nowhere/page.html"])
+def test_a_page_that_cannot_be(recurra, here, run, page):
+    before = (here / "cats.txt").read_bytes()
+    told(recurra("inspect", run, "--out", page), page, "page.html")
+    assert (here / "cats.txt").read_bytes() == before

@@ -214,6 +214,7 @@ TRAIN = ("train", "forecast")
         (("forecast", "RUN", "--plot", "x.jpg"), (".png or .svg",)),
         (("forecast", "RUN", "--horizon", 5), ("trained for 4 steps",)),
         (("forecast", "RUN", "--samples", 0), ("--samples",)),
+        (("forecast", "RUN", "--seed", 2**80), ("seed = ", "2**63 - 1")),
         (("forecast", "RUN", "--last", 3), ("--anomalies",)),
         (("forecast", "RUN", "--anomalies", "--horizon", 2), ("--horizon",)),
         (("forecast", "RUN", "--series", "west"), ("--plot",)),
@@ -257,7 +258,7 @@ def test_a_table_makes_room_on_a_narrow_terminal():
 
 
 def test_a_run_of_the_other_task_has_no_options_of_this_one(recurra, run):
-    told(recurra("evaluate", run, "--windows", 2), "No such option '--windows'")
+    told(recurra("evaluate", run, "--windows", 2), "There is no option --windows")
     told(recurra("forecast", run), "'language'")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from recurra.cells import LSTM
 from recurra.cli import main
-from recurra.config.options import _USUAL_NAMES
+from recurra.config.options import _USUAL_NAMES, check_seed
 from recurra.errors import ConfigError
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.language.config import LanguageConfig
@@ -55,3 +55,10 @@ def test_a_name_like_no_option_suggests_none(name):
     with pytest.raises(ConfigError, match="known: ") as caught:
         LanguageConfig.of({name: 1})
     assert "did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 1.5, "1", None])
+def test_a_seed_that_cannot_be(seed):
+    with pytest.raises(ConfigError, match=r"seed = .* from 0 to"):
+        check_seed(seed)
+    check_seed(2**63 - 1)

@@ -90,6 +90,7 @@ def test_an_unreadable_file_is_named(tmp_path, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied")
 
+    (tmp_path / "a.txt").touch()
     monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
     with pytest.raises(DataError, match=r"a\.txt: cannot be read \(Permission denied\)"):
         read_text([tmp_path / "a.txt"])

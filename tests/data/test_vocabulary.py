@@ -131,6 +131,12 @@ def test_the_most_frequent_words_are_kept():
     assert vocabulary.tokens() == ["<unk>", "<eos>", "c", "b"]
 
 
+@pytest.mark.parametrize("limits", [{"min_count": 3}, {"max_words": 2}, {"max_words": 1}])
+def test_limits_that_keep_no_word_are_refused(limits):
+    with pytest.raises(ConfigError, match=r"keep no word; the most frequent comes 2 times"):
+        build_vocabulary("word", "a b b\n", **limits)
+
+
 def test_words_come_out_with_single_spaces():
     vocabulary = build_vocabulary("word", TEXT)
     assert decoded(vocabulary, vocabulary.encode(TEXT)) == "the cat sat\n\non the mat\n"

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from recurra.cells import CELLS
 from recurra.cli.config_options import given
 from recurra.cli.failures import exit_code
 from recurra.compare.comparison import Comparison, comparison_at, comparison_from
@@ -77,7 +78,13 @@ def command(
     **options: Any,
 ) -> None:
     """Compare, with progress, and print the table."""
-    listed = {"only": cells.split(",") if cells else None, "data": list(files) or None}
+    if files and files[0] in CELLS:
+        raise click.UsageError(
+            f"{files[0]} is a cell; --cells takes names with commas between and no spaces: "
+            "--cells rnn,lstm."
+        )
+    names = [name.strip() for name in cells.split(",")] if cells else None
+    listed = {"only": names, "data": list(files) or None}
     listed["rates"] = _rates(rates) if rates else None
     chosen = {**given({**options, **listed}), **_more(more)}
     if resume and not (config or chosen):

@@ -44,8 +44,8 @@ def command(run: str, file: Path | None, as_json: bool, **options: Any) -> None:
     from recurra.cli.terminal import noted, show_evaluation
     from recurra.tasks.registry import load
 
-    model = load(run)
     with noted():
+        model = load(run)
         evaluation = model.evaluate(file, **given(options))
     if as_json:
         click.echo(json.dumps({"file": str(file or run), **evaluation.to_json()}))

@@ -97,7 +97,8 @@ def _usage(error: click.ClickException) -> NoReturn:
     hint = f" See {context.command_path} {_help_option(context)}." if context else ""
     if isinstance(error, click.NoSuchOption):
         _fail(_no_such_option(error) + hint)
-    _fail(error.format_message() + hint)
+    message = error.format_message()
+    _fail(message + "." * (not message.endswith((".", "?"))) + hint)
 
 
 def _help_option(context: click.Context) -> str:
@@ -117,7 +118,7 @@ def _no_such_option(error: click.NoSuchOption) -> str:
     name = error.option_name.lstrip("-")
     flags = {
         (param.name or "", flag.lstrip("-")): flag
-        for param in (error.ctx.command.params if error.ctx else ())
+        for param in (error.ctx.command.get_params(error.ctx) if error.ctx else ())
         for flag in param.opts
     }
     names = {each: flag for pair, flag in flags.items() for each in pair}

@@ -70,8 +70,8 @@ def command(
 
     from recurra.tasks.forecast import Forecaster
 
-    model = Forecaster.load(run)
     with noted():
+        model = Forecaster.load(run)
         if anomalies:
             _anomalies(model, file, out, plot, series, last, options)
         else:

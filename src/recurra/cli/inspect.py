@@ -32,8 +32,8 @@ def command(run: str, file: Path | None, rows: int, steps: int, out: str | None)
     from recurra.cli.terminal import noted
     from recurra.tasks.registry import load
 
-    model = load(run)
     with noted():
+        model = load(run)
         found, page = model.inspect(file, rows=rows, steps=steps, out=out)
     _show(run, found)
     click.echo(f"\nPictures: {page}")

@@ -31,6 +31,8 @@ class TaskGroup(LazyGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in TASKS and Path(args[0]).is_file():
+            ctx.fail(f"{args[0]} is a file; name a task first: {', '.join(TASKS)}.")
         if ":" in args[0]:
             return args[0], self.get_command(ctx, args[0]), args[1:]
         return super().resolve_command(ctx, args)

@@ -172,10 +172,11 @@ def _cells(given: Any) -> dict[str, dict[str, Any]]:
         if doubled := [name for name in given if given.count(name) > 1]:
             raise ConfigError(f"cells: {doubled[0]!r} is named twice; name it once.")
         given = {name: {} for name in given}
+    shown = list(given) if isinstance(given, Mapping) else given
     fits = isinstance(given, Mapping) and all(isinstance(v, Mapping) for v in given.values())
     if not fits or not all(isinstance(name, str) and name for name in given):
         raise ConfigError(
-            f"cells = {given!r}; it must be a list of names, or a table for each label: "
-            "[cells.gru]."
+            f"cells = {shown!r}; it must be a list of names, none empty, or a table for "
+            "each label: [cells.gru]."
         )
     return {name: dict(settings) for name, settings in given.items()}

@@ -3,17 +3,19 @@
 import dataclasses
 import difflib
 import math
+import operator
 import tomllib
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, SupportsIndex, TypeVar
 
 from recurra.errors import ConfigError
 
 __all__ = [
     "check_options",
+    "check_seed",
     "config_from_mapping",
     "nearest_option",
     "option",
@@ -59,6 +61,12 @@ def check_options(options: Any) -> None:
             raise ConfigError(f"{field.name} = {value!r}; it must be {allowed}.")
 
 
+def check_seed(seed: object) -> None:
+    """Raise ConfigError for a seed that random numbers can't start from."""
+    if not isinstance(seed, SupportsIndex) or not 0 <= operator.index(seed) < 2**63:
+        raise ConfigError(f"seed = {seed!r}; it must be a whole number from 0 to 2**63 - 1.")
+
+
 def config_from_mapping(cls: type[Options], mapping: Mapping[str, Any]) -> Options:
     """Build the dataclass `cls` from `mapping`, a table of a TOML file, say.
 
@@ -74,6 +82,8 @@ def config_from_mapping(cls: type[Options], mapping: Mapping[str, Any]) -> Optio
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     for name in mapping:
+        if name not in fields and isinstance(mapping[name], Mapping):
+            raise ConfigError(f"[{name}] is a table; every setting stands outside of tables.")
         if name not in fields:
             raise ConfigError(_unknown(name, list(fields)))
     values = {name: _adapt(hints[name], value) for name, value in mapping.items()}

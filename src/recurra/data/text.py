@@ -113,8 +113,8 @@ def _word_from(content: str, position: int) -> int:
 
 
 def _read_bytes(path: Path) -> bytes:
+    check_exists(path)
     try:
-        check_exists(path)
         return path.read_bytes()
     except IsADirectoryError as error:
         raise DataError(f"{path}: is a directory; name the text files inside it.") from error

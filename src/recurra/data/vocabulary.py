@@ -219,7 +219,7 @@ def build_vocabulary(
     """The vocabulary of a text; the two limits are for words (`max_words=0`: no limit).
 
     A word seen less than `min_count` times, or not among the `max_words` most frequent (`<unk>` and
-    `<eos>` counted), is `<unk>`.
+    `<eos>` counted), is `<unk>`. ConfigError where no word is kept.
     """
     if level == "word":
         return _build_words(text, min_count, max_words)
@@ -243,7 +243,14 @@ def _build_words(text: str, min_count: int, max_words: int) -> Words:
     for special in (UNK, EOS):
         counts.pop(special, None)
     frequent = [word for word, count in counts.most_common() if count >= min_count]
-    return Words([UNK, EOS, *(frequent[: max(max_words - 2, 0)] if max_words else frequent)])
+    kept = frequent[: max(max_words - 2, 0)] if max_words else frequent
+    if counts and not kept:
+        most = max(counts.values())
+        raise ConfigError(
+            f"min_count = {min_count} and max_words = {max_words} keep no word; the most frequent "
+            f"comes {most:,} times, and 2 of max_words are <unk> and <eos>: give others."
+        )
+    return Words([UNK, EOS, *kept])
 
 
 def _lines(text: str) -> list[str]:

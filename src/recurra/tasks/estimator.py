@@ -150,13 +150,16 @@ class Estimator(Named[Config], Generic[Config, Product]):
             raise ConfigError(
                 f"rows = {rows}, steps = {steps}; give 1 row or more of 2 steps or more."
             )
+        page = None if out is None else Path(out)
+        if page is not None and (page.suffix != ".html" or not page.parent.is_dir()):
+            raise ConfigError(f"out = '{page}'; give a page in a folder that is there: page.html.")
         product, run = self._ready(), self._run()
         read = self._own_data() if data is None else self._task.read_measured(data)
         probe = self._task.probe(read, rows=rows, steps=steps)
         module = self._task.module(product).eval()
         metrics = member_run(run, 0, self.config.ensemble).metrics()
         found = inspect_model(module, probe.inputs, loss=probe.loss, metrics=metrics)
-        return found, add_inspection(run, None if out is None else Path(out), found, probe, module)
+        return found, add_inspection(run, page, found, probe, module)
 
     def session(self, **options: Any) -> Session[Any, Any]:
         """A stream of one client: fed chunk by chunk, saved and restored.

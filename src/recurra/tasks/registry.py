@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 from collections.abc import Mapping, Sequence
@@ -137,6 +138,8 @@ def contest_named(name: str) -> tuple[str, Mapping[str, Any]]:
     if ":" in name:
         return name, {}
     given = f"There is no problem {name!r}" if name else "No problem given"
+    if near := difflib.get_close_matches(name, known, n=1):
+        raise ConfigError(f"{given}; did you mean {near[0]}?")
     raise ConfigError(
         f"{given}; the problems are {', '.join(known)}, or a task of your own, "
         "package.module:Class."

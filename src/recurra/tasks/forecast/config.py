@@ -89,7 +89,7 @@ class ForecastConfig(TaskConfig):
         ),
     }
 
-    horizon: int = option(0, "steps to forecast; it must be given")
+    horizon: int = option(0, "steps to forecast; it must be given", maximum=10**6)
     freq: str = option("", "time between steps: h, 15min, D, W, MS, ...; empty: inferred")
     id: str = option("unique_id", "the column that names the series")
     time: str = option("ds", "the column of time stamps")
@@ -116,9 +116,12 @@ class ForecastConfig(TaskConfig):
         maximum=10**8,
     )
     lookback: int = option(
-        0, "steps read before a forecast; 0: three seasons, at least two horizons", minimum=0
+        0,
+        "steps read before a forecast; 0: three seasons, at least two horizons",
+        minimum=0,
+        maximum=10**7,
     )
-    season: int = option(0, "steps in a season; 0: that of the frequency", minimum=0)
+    season: int = option(0, "steps in a season; 0: that of the frequency", minimum=0, maximum=10**7)
     segment: int = option(
         0,
         "steps in a segment, or in a window of the smoothing model's network; 0: by the season",

@@ -9,6 +9,7 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
+from recurra.config.options import check_seed
 from recurra.data.text import universal_lines
 from recurra.data.vocabulary import Vocabulary, unknown_note
 from recurra.decoding.sampling import check_sampling, sample
@@ -152,10 +153,10 @@ def write(
     check_sampling(temperature, top_k, top_p)
     if not isinstance(prompt, str):
         raise ConfigError(f"prompt = {prompt!r}; give a text.")
-    if not isinstance(length, int) or length < 1:
+    if not hasattr(length, "__index__") or length < 1:
         raise ConfigError(f"length = {length!r}; give 1 token or more, a whole number.")
-    if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**63):
-        raise ConfigError(f"seed = {seed!r}; give a whole number from 0 to {2**63 - 1}, or none.")
+    if seed is not None:
+        check_seed(seed)
     barred = _barred(vocabulary, banned, unknown)
     prompt = _lines_of(vocabulary, prompt)
     if note := unknown_note(vocabulary, prompt, "The prompt"):
