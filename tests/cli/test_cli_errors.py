@@ -28,7 +28,7 @@ BAD_FILES = {
     "empty": (b"", "is empty"),
     "binary": (b"\x00\x01", "is binary"),
     "latin": (b"caf\xe9", "iconv"),
-    "short": (b"short" * 9, "batch_size or window"),
+    "short": (b"s", "too few to keep 10% for validation"),
 }
 
 

@@ -13,8 +13,8 @@ from recurra.errors import ConfigError
 __all__ = ["CONFIG", "LanguageConfig"]
 
 EPOCHS, LEAST_STEPS, MOST_STEPS, PATIENCE = 10, 1_000, 20_000, 5
-"""The length of a training without one of its own: after 1,000 steps 20 kB are learnt by heart, and
-20,000 are half an hour of two cores."""
+"""The length of a training without one of its own. Of 20 kB ten epochs are 50 steps, after which a
+model of 256 units is at 2.7 nats, and it is best, at 1.76, after 280 of 1,000."""
 
 LEAST_BETWEEN, MOST_BETWEEN = 50, 2_000
 """Steps between two validations: an epoch, but of a short text several, of a long one a part."""
