@@ -11,7 +11,10 @@ from recurra.errors import CellError, ConfigError, DataError, RunError
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"problem": "adding problem"}, "There is no problem 'adding problem'; the problems are"),
+        (
+            {"problem": "adding problem"},
+            "no problem 'adding problem'; did you mean adding",
+        ),
         ({"problem": ""}, "No problem given"),
         ({"cells": []}, "No cells to compare; name some"),
         ({"cells": ["gru", "gru"]}, "'gru' is named twice"),

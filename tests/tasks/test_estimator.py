@@ -179,6 +179,7 @@ def test_a_training_that_failed_leaves_no_model(tmp_path):
 
 
 def test_progress_is_shown_where_somebody_watches(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     parity().fit(progress=False)
     assert capsys.readouterr().err == ""

@@ -149,7 +149,7 @@ def test_the_numbers_of_a_bar_fit_the_terminal(width):
     progress.update(1_000_000, 12, 2.345678, 123_456.0, validation=2.3456)
     progress.stop()
     last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue()).splitlines()[-1]
-    assert " 1000000/1000000 " in last
+    assert "1000000/1000000 " in last
     assert last.rstrip().endswith("0:00:00 left")
     assert "epoch 12" in last
     assert len(last) <= width

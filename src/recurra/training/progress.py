@@ -126,7 +126,8 @@ def _make_bar(console: "Console") -> "Bar":
 def bar_columns(console: "Console", text: str, *after: str) -> "list[ProgressColumn]":
     """A bar, the number of steps, a text, and others after it, by the names of the task's fields.
 
-    Where the terminal is too narrow for all, the bar and the text are shortened, never the numbers.
+    Where the terminal is too narrow for all, there is no bar, and the text is shortened, never the
+    numbers.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn
     from rich.table import Column
@@ -137,7 +138,7 @@ def bar_columns(console: "Console", text: str, *after: str) -> "list[ProgressCol
             return Text(task.fields[text], no_wrap=True, overflow="ellipsis")
 
     return [
-        BarColumn(bar_width=24 if console.width >= _WIDE else 8),
+        *([BarColumn(bar_width=24)] if console.width >= _WIDE else []),
         MofNCompleteColumn(table_column=Column(no_wrap=True)),
         Shortened(),
         *(TextColumn(f"{{task.fields[{name}]}}") for name in after),
