@@ -152,8 +152,7 @@ def test_sigterm_to_torchrun_stops_both_saved(process, here):
 
 
 def test_commands_that_torchrun_is_not_for(recurra, monkeypatch):
-    for place in ("recurra.cli.app.launched", "recurra.cli.groups.launched"):
-        monkeypatch.setattr(place, lambda: Launched(rank=0, world_size=2))
+    monkeypatch.setattr("recurra.cli.app.launched", lambda: Launched(rank=0, world_size=2))
     refused = recurra("cells", "lstm")
     assert refused.exit_code == 2
     assert "only train runs under torchrun" in refused.stderr

@@ -17,8 +17,8 @@ import torch
 
 from recurra import nn, settings
 from recurra.cells import LSTM
-from recurra.engines.cpu.jit import cache, key, llvm
-from recurra.engines.cpu.jit.key import describe
+from recurra.engines.cpu.jit import cache, llvm
+from recurra.engines.cpu.jit.cache import describe
 from recurra.engines.cpu.jit.llvm import cached_addresses, host
 from recurra.ir import Node, Size, Where
 
@@ -131,7 +131,7 @@ def test_all_that_changes_code_changes_its_key(folder, monkeypatch):
         number(giving(3), target=target)
     monkeypatch.setattr(llvm, "_version", lambda: "llvmlite 99")
     number(giving(3))
-    monkeypatch.setattr(key, "_SOURCES", "edited")
+    monkeypatch.setattr(cache, "_SOURCES", "edited")
     number(giving(3))
     assert len(entries(folder)) == 5
 
@@ -146,9 +146,9 @@ def test_an_edited_source_is_another_source(tmp_path, place):
     digests = []
     for name, text in (("a.py", "x = 1"), ("a.py", "x = 2"), ("b.py", ""), ("c.txt", "")):
         (tmp_path / place / name).write_text(text)
-        digests.append(key.digest_sources(tmp_path))
+        digests.append(cache.digest_sources(tmp_path))
     assert len(set(digests)) == 3
-    assert key._SOURCES not in digests
+    assert cache._SOURCES not in digests
 
 
 def test_a_source_in_another_room_is_another_source(tmp_path):
@@ -158,18 +158,18 @@ def test_a_source_in_another_room_is_another_source(tmp_path):
         root = tmp_path / room
         (root / "engines/cpu" / room).mkdir(parents=True)
         (root / "engines/cpu" / room / "a.py").write_text("x = 1")
-        digests.append(key.digest_sources(root))
+        digests.append(cache.digest_sources(root))
     assert len(set(digests)) == 2
 
 
 def test_every_file_of_the_compiler_is_among_the_sources():
-    root = Path(key.__file__).parents[3]
+    root = Path(cache.__file__).parents[3]
     found = {
         path
         for path in root.rglob("*.py")
         if path.relative_to(root).as_posix().startswith(COMPILER)
     }
-    assert set(key.sources(root)) == found
+    assert set(cache.sources(root)) == found
     assert {path.parent.relative_to(root).as_posix() for path in found} == {*ROOMS, "passes", "ir"}
     assert len(found) > 30
 
@@ -297,7 +297,7 @@ def test_processes_that_compile_at_once(folder):
 
 def test_a_description_stands_for_one_text(folder, monkeypatch):
     keys, texts, repeated = [], {}, []
-    real, compile_ = key.make_key, functools.cache(llvm._compile)
+    real, compile_ = cache.make_key, functools.cache(llvm._compile)
 
     def make_key(*parts):
         llvm._LOADED.clear()
@@ -320,7 +320,7 @@ def test_a_description_stands_for_one_text(folder, monkeypatch):
 
 
 DESCRIBE = """
-from recurra.engines.cpu.jit.key import describe
+from recurra.engines.cpu.jit.cache import describe
 from recurra.cells import CELLS
 from recurra.passes import lower
 print(describe(lower(CELLS["gru"].graph()).loops))

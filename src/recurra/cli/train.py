@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from recurra.cli.app import LazyGroup
 from recurra.cli.config_options import Field, Sectioned, given, options_for
 from recurra.cli.failures import exit_code
-from recurra.cli.groups import LazyGroup
 from recurra.config.options import read_settings
 from recurra.config.task_config import NetworkConfig, TaskConfig
 from recurra.config.training_config import TrainingConfig

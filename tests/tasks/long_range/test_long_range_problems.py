@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from recurra.errors import ConfigError
-from recurra.tasks.long_range.config import LongRangeConfig
-from recurra.tasks.long_range.problems import PROBLEMS
+from recurra.tasks.long_range.config import PROBLEMS, LongRangeConfig
 from recurra.tasks.long_range.sequences import DRAW, adding, copy_memory
 
 A, X, Y, E, B = 0, 4, 5, 6, 7
