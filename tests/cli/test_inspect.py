@@ -160,4 +160,4 @@ def test_a_run_on_a_disk_that_is_read_alone_needs_another_page(
     assert "--resume" not in told
     assert recurra(*words, "--out", "page.html").exit_code == 0
     assert (here / "page.html").exists()
-    assert "nowhere/page.html can't be" in refused(recurra(*words, "--out", "nowhere/page.html"))
+    assert "give a page in a folder" in refused(recurra(*words, "--out", "nowhere/page.html"))

@@ -73,7 +73,7 @@ SHARES = {"problem": "temporal-order", "length": 10}
         (
             SHARES,
             (0.2, 0.9),
-            "not better than chance (25.0%): rnn",
+            "not better than chance (25.0 %): rnn",
         ),
         (
             SHARES,

@@ -15,15 +15,15 @@ from recurra.errors import RunError
 from recurra.tasks.estimator import estimator_for
 from recurra.training import Run
 
-NAMES = b"seconds|tokens_per_second|steps_per_second|lines_bytes"
-TIMES = re.compile(rb'"(?:' + NAMES + rb')": (?:{.*?}|[^,}]+)', re.DOTALL)
+NAMES = b"seconds|tokens_per_second|steps_per_second|lines_bytes|first_budget"
+TIMES = re.compile(rb'"(?:' + NAMES + rb')": (?:{.*?}|\[.*?\]|[^,}]+)', re.DOTALL)
 LATE = "members/0/checkpoints/step-00000002"
 
 
 @pytest.fixture(autouse=True)
 def _quick(undrawn, monkeypatch):
     """No pictures, and no waiting for the disk: what is killed here is a process."""
-    monkeypatch.setattr("recurra.tasks.description.plot_members", lambda lines: None)
+    monkeypatch.setattr("recurra.tasks.description.plot_members", lambda lines, loss: None)
     monkeypatch.setattr(os, "fsync", lambda file: None)
 
 
@@ -33,7 +33,10 @@ def parity(**settings):
 
 
 def timeless(run):
-    """Everything in a run but what tells of time: speeds, digests of what has them, the card."""
+    """Everything in a run but what tells of time: speeds, digests of what has them, the card.
+
+    Nor the budget that a run was begun with, which a resumed one may have less of.
+    """
     return {
         name: TIMES.sub(b"", data) if data and name.endswith((".json", ".jsonl")) else data
         for name, data in contents_of(run).items()
