@@ -15,7 +15,7 @@ from recurra.errors import RunError
 from recurra.tasks.estimator import estimator_for
 from recurra.training import Run
 
-NAMES = b"seconds|tokens_per_second|steps_per_second|lines_bytes|first_budget"
+NAMES = b"seconds|tokens_per_second|steps_per_second|lines_bytes|(?:first_)?budget"
 TIMES = re.compile(rb'"(?:' + NAMES + rb')": (?:{.*?}|\[.*?\]|[^,}]+)', re.DOTALL)
 LATE = "members/0/checkpoints/step-00000002"
 

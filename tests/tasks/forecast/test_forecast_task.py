@@ -23,7 +23,7 @@ from forecast_helpers.toys import (
 )
 
 from recurra import Forecaster
-from recurra.errors import ConfigError, RunError
+from recurra.errors import CellError, ConfigError, RunError
 from recurra.tasks.forecast.task import Forecast
 from recurra.training import Run
 
@@ -280,7 +280,7 @@ def test_the_bar_counts_values(capsys):
 
 
 def test_the_size_that_fits_a_cell_of_equal_widths_is_named():
-    with pytest.raises(ConfigError, match="has 13 and hidden = 8; give hidden = 13") as refused:
+    with pytest.raises(CellError, match="has 13 and hidden = 8; give hidden = 13") as refused:
         tiny(model="direct", cell="rglru").fit(TABLE)
     hidden = int(re.search(r"give hidden = (\d+)", str(refused.value))[1])
     tiny(model="direct", cell="rglru", hidden=hidden).fit(TABLE)

@@ -13,7 +13,7 @@ import torch
 import recurra
 from recurra.errors import ConfigError, DataError, RecurraWarning, RunError
 from recurra.tasks.language import LanguageConfig
-from recurra.tasks.language.config import published_figures
+from recurra.tasks.language.known_figures import published_figures
 from recurra.tasks.task import Source
 from recurra.training import Run
 

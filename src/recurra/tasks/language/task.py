@@ -28,7 +28,8 @@ from recurra.errors import ConfigError, DataError
 from recurra.nn.states import State
 from recurra.reports import Headline, Mark, Section
 from recurra.tasks.estimator import Estimator
-from recurra.tasks.language.config import LanguageConfig, nats_by_frequency, published_figures
+from recurra.tasks.language.config import LanguageConfig
+from recurra.tasks.language.known_figures import nats_by_frequency, published_figures
 from recurra.tasks.language.model import LanguageNet, mean_nats, next_token_loss
 from recurra.tasks.language.text_session import Sampling, TextSession, write
 from recurra.tasks.signature import options_of
