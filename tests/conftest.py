@@ -56,8 +56,9 @@ def background():
 @pytest.fixture
 def undrawn(monkeypatch):
     """Reports whose pictures take no time, most of a small run's; a few tests draw them."""
-    monkeypatch.setattr("recurra.reports.html_page.svg", lambda figure: "<svg></svg>")
-    monkeypatch.setattr("recurra.reports.html_page.plot_training", lambda lines: None)
+    monkeypatch.setattr("recurra.reports.html_page.svg", lambda *given: "<svg></svg>")
+    for name in ("plot_training", "plot_optimiser"):
+        monkeypatch.setattr(f"recurra.tasks.description.{name}", lambda *given: None)
     monkeypatch.setattr("recurra.reports.inspection_report.plot_heat", lambda *given: None)
 
 

@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import re
 import shlex
+import statistics
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -134,7 +135,7 @@ def run_command(words):
 
 
 BLOCKS = {
-    "README.md": (9, 6),
+    "README.md": (8, 6),
     "cells.md": (4, 0),
     "compare.md": (2, 1),
     "design.md": (0, 0),
@@ -224,6 +225,63 @@ def test_no_command_of_a_document_is_left_out():
 def test_lines_of_the_readme_are_short():
     lines = (ROOT / "README.md").read_text().splitlines()
     assert not [line for line in lines if len(line) > 120]
+
+
+def pictures():
+    """The script that draws the pictures of the benchmarks and of the README, as a module."""
+    spec = importlib.util.spec_from_file_location("pictures", ROOT / "benchmarks" / "pictures.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_readmes_figures_are_those_of_the_benchmarks():
+    readme, page = ((ROOT / p).read_text() for p in ("README.md", "benchmarks/README.md"))
+    rows = dict(
+        re.findall(r"^\| (?:training step.*|the same): (.*?) \| \*\*(.*?)\*\*", readme, re.M)
+    )
+    grids = {name: grid.ratios for name, grid in pictures().grids().items()}
+    assert [len(ratios) for ratios in grids.values()] == [24] * 3
+    assert rows == {
+        name.replace("RNN", "simple RNN"): f"{min(ratios):.1f} to {max(ratios):.1f}"
+        for name, ratios in grids.items()
+    }
+    for name, ratios in grids.items():
+        mean = re.findall(rf"^\| (?:simple )?{name} \| ([\d.]+) x \| ([\d.]+) x", page, re.M)[-1]
+        assert statistics.geometric_mean(ratios) == pytest.approx(float(mean[0]), rel=0.01)
+        assert min(ratios) == float(mean[1])
+    for figure in ("0.408", "0.440", "1.476", "1.4697"):
+        assert figure in readme
+        assert figure in page
+
+
+def test_the_readmes_picture_shows_what_its_caption_tells(monkeypatch):
+    script = pictures()
+    monkeypatch.setattr(script, "ROWS", 2)
+    speed, gradient = script.draw_overview().axes
+    dots = [line.get_ydata() for line in speed.lines if line.get_marker() == "o"]
+    assert all(min(ratios) > 1 for ratios in dots)
+    left = {line.get_label(): line.get_ydata() for line in gradient.lines}
+    plain = [left["simple RNN"], left["LSTM, as torch.nn initialises it"]]
+    assert [next(d for d, n in enumerate(norms, 1) if n < 0.01) for norms in plain] == [9, 9]
+    assert left["LSTM, chrono initialisation"][-1] > 0.1
+    assert len(left["LSTM, chrono initialisation"]) == 599
+
+
+def test_the_benchmarks_pictures_show_the_tables():
+    script = pictures()
+    above, below = script.draw_layers().axes[:2]
+    heights = [[bar.get_height() for bar in bars] for bars in above.containers]
+    assert [len(bars) for bars in heights] == [24, 24]
+    assert heights[0][:3] == [1.34, 1.25, 1.15]
+    assert heights[1][-1] == 1.63
+    assert [bar.get_height() for bar in below.containers[1]][-1] == 74
+    costs = script.costs()
+    assert costs["LSTM"]["layer normalisation by gate"] == [62, 17]
+    assert costs["GRU"]["weight drop"] == [7, -5]
+    assert [len(remedies) for remedies in costs.values()] == [14, 12]
+    assert [len(axes.containers) for axes in script.draw_remedies().axes] == [2, 2]
 
 
 def test_the_readmes_error_is_the_real_one(desk):

@@ -1,16 +1,18 @@
 """Jobs in processes of their own: results, progress, errors, interruptions; and peak memory."""
 
 import os
+import re
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from recurra import processes
 from recurra.errors import DataError, RecurraError, TrainingError
 from recurra.interrupts import Interrupted
-from recurra.processes import Job, peak_memory, reset_peak_memory, run_job, run_jobs
+from recurra.processes import Job, machine_memory, peak_memory, reset_peak_memory, run_job, run_jobs
 
 JOBS = '''
 import sys, time
@@ -153,3 +155,12 @@ def test_peak_memory_counts_from_its_reset():
     assert before < highest - 100 * 2**20
     touch(64)
     assert 60 * 2**20 < peak_memory() - before < 80 * 2**20
+
+
+def test_the_machines_memory_is_that_of_the_system_or_of_its_container(monkeypatch, tmp_path):
+    (kilobytes,) = re.findall(r"MemTotal: +(\d+) kB", Path("/proc/meminfo").read_text())
+    monkeypatch.setattr("recurra.processes._LIMITS", (tmp_path / "limit",))
+    assert machine_memory() == int(kilobytes) * 1024
+    for text, expected in (("max\n", int(kilobytes) * 1024), ("1000000\n", 10**6)):
+        (tmp_path / "limit").write_text(text)
+        assert machine_memory() == expected

@@ -114,7 +114,8 @@ def kind_of(tensors: Sequence[Tensor | None], sequences: Sequences | None) -> tu
     assert first is not None
     device, dtype = first.device, first.dtype
     one_device = one_dtype = True
-    is_traced = torch.compiler.is_compiling() or _dispatch_modes() > 0
+    as_torch = _tracing() is not None
+    is_traced = as_torch or torch.compiler.is_compiling() or _dispatch_modes() > 0
     for tensor in tensors:
         if tensor is None or (
             tensor.dtype is dtype and tensor.device == device and type(tensor) in _PLAIN
@@ -129,15 +130,18 @@ def kind_of(tensors: Sequence[Tensor | None], sequences: Sequences | None) -> tu
     kind = device.type if one_device else "", dtype if one_dtype else None
     autocast = _any_autocast() and torch.is_autocast_enabled(device.type)
     transforms = _transform() is not None or forward_ad._current_level >= 0
+    as_torch = as_torch or (is_traced and torch.onnx.is_in_onnx_export())
     if sequences is None:
-        return *kind, True, autocast, transforms, False, False, False, is_traced
+        return *kind, True, autocast, transforms, False, False, False, as_torch, is_traced
     _, _, lengths, resets, _, bptt_clip, every = sequences
     ragged_trace = is_traced and (lengths is not None or resets is not None)
     return (
-        *kind, False, autocast, transforms, bptt_clip is not None, every, ragged_trace, is_traced,
+        *kind, False, autocast, transforms, bptt_clip is not None, every, ragged_trace, as_torch,
+        is_traced,
     )  # fmt: skip
 
 
+_tracing = torch._C._get_tracing_state
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _any_autocast = torch._C._is_any_autocast_enabled
 _transform = torch._C._functorch.peek_interpreter_stack

@@ -1,4 +1,4 @@
-"""Jobs in processes of their own, several at a time, and the memory of a process.
+"""Jobs in processes of their own, several at a time; the memory of a process and of the machine.
 
 A job is a call of one of our functions with arguments and a result that JSON can hold. Its process,
 `python -m recurra.processes ORDER`, writes JSON lines: {"progress": ...} for each call of
@@ -8,6 +8,7 @@ A job is a call of one of our functions with arguments and a result that JSON ca
 import ctypes
 import importlib
 import json
+import os
 import re
 import resource
 import signal
@@ -29,6 +30,7 @@ from recurra.interrupts import Interrupts
 __all__ = [
     "STOPPED",
     "Job",
+    "machine_memory",
     "peak_memory",
     "report_progress",
     "reset_peak_memory",
@@ -234,6 +236,27 @@ def peak_memory() -> int:
         return int(found[1]) * 1024
     highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return highest if sys.platform == "darwin" else highest * 1024
+
+
+_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+
+
+def machine_memory() -> int | None:
+    """The memory in bytes of the machine, or of the container if that is less; None if unknown."""
+    found = [int(text) for path in _LIMITS if (text := _content(path)).isdigit()]
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min(found, default=None)
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
 
 
 if __name__ == "__main__":

@@ -7,13 +7,19 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from recurra.bench import SUITES, SizeGrid, layer_suites, process_suites, remedy_suite
+from recurra.bench import SUITES, SizeGrid, layer_suites, process_suites
 from recurra.bench.catalogue import RECURRA, TORCH
-from recurra.bench.layer_suites import EagerPeephole, pair, ragged_lengths
+from recurra.bench.layer_suites import (
+    BASES,
+    REMEDIES,
+    Contender,
+    EagerPeephole,
+    pair,
+    ragged_lengths,
+)
+from recurra.bench.layer_suites import _remedy_run as remedy_run
 from recurra.bench.measurement import SUMS, Point, SuitePlan, _text, operations, peak
 from recurra.bench.process_suites import compiling, job
-from recurra.bench.remedy_suite import BASES, REMEDIES, Contender
-from recurra.bench.remedy_suite import _run as remedy_run
 from recurra.bench.results import chosen_suites, measure_suite
 from recurra.cells import PeepholeLSTM
 from recurra.errors import ConfigError, EngineError
@@ -189,7 +195,7 @@ def test_a_remedy_is_measured_against_the_same_layer_without_it(monkeypatch):
             made.append(options)
             super().__init__(*args, **options)
 
-    monkeypatch.setattr(remedy_suite, "Recurrent", Noted)
+    monkeypatch.setattr(layer_suites, "Recurrent", Noted)
     rows_of("remedies", "GRU", grid=ONE)
     pairs = list(zip(made[::2], made[1::2], strict=True))
     assert pairs[0] == ({"num_layers": 2}, {"num_layers": 2, "dropout": 0.3})

@@ -64,7 +64,7 @@ EQUATIONS = {
     "numbers to maximum": (
         "return W @ x + U @ h + b + maximum(0, 1)",
         "maximum(0, 1)",
-        "two numbers",
+        "only numbers",
     ),
     "norm of a number": ("return W @ x + U @ h + b + norm(1)", "norm(1)", "not int"),
     "norm of a matrix": (

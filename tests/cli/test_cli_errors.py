@@ -1,10 +1,14 @@
 """A user's mistake: one line on stderr that says what to do, exit code 2, no traceback, no loss."""
 
 import errno
+import shlex
+import signal
 
 import pytest
 
 from recurra import files
+from recurra.interrupts import Interrupted
+from recurra.training.checkpointing import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -24,7 +28,7 @@ BAD_FILES = {
     "empty": (b"", "is empty"),
     "binary": (b"\x00\x01", "is binary"),
     "latin": (b"caf\xe9", "iconv"),
-    "short": (b"short" * 9, "batch_size or window"),
+    "short": (b"s", "too few to keep 10% for validation"),
 }
 
 
@@ -49,6 +53,14 @@ def test_a_file_that_is_not_there(recurra, run, verb):
         (("tarin",), ("did you mean train?",)),
         (("train", "langage"), ("did you mean language?",)),
         (("train", "language", "--hiden", "3", "--out", "r"), ("--hidden",)),
+        (("train", "language", "--lr", "3", "--out", "r"), ("did you mean --learning-rate?",)),
+        (("train", "forecast", "--h", "3", "--out", "r"), ("did you mean --horizon?",)),
+        (("train", "language", "--quiet", "--out", "r"), ("no option --quiet; progress is",)),
+        (("train", "language", "--gpu", "--out", "r"), ("no option --gpu; models train",)),
+        (("generate", "r", "--zzz"), ("There is no option --zzz. See",)),
+        (("--hlep",), ("did you mean --help?",)),
+        (("train", "cats.txt"), ("cats.txt is a file; name a task first: forecast, language",)),
+        (("generate", "r", "hello"), ("argument (hello). See",)),
         (("train", "language"), ("--out",)),
         (("train", "language", "--cell", "lsmt", "--out", "r"), ("did you mean lstm?",)),
         (("train", "language", "--level", "letter", "--out", "r"), ("'char', 'byte', 'word'",)),
@@ -71,6 +83,7 @@ def test_a_word_that_cannot_be(recurra, words, parts):
     [
         ("hiden = 3", ("c.toml", "did you mean 'hidden'")),
         ("hidden = 'a'", ("c.toml", "hidden = 'a'")),
+        ("[training]\nhidden = 3", ("c.toml", "[training] is a table; every setting")),
         ("hidden = 3\n= 4", ("c.toml", "not TOML", "line 2")),
     ],
 )
@@ -84,8 +97,11 @@ def test_a_number_that_generate_cannot_take(recurra, run, words):
     told(recurra("generate", run, *words), words[1])
 
 
-def test_a_prompt_with_unknown_characters(recurra, run):
-    told(recurra("generate", run, "--prompt", "5 €"), "'€'", "level byte")
+def test_unknown_characters_in_a_prompt_are_a_note(recurra, run):
+    result = recurra("generate", run, "--prompt", "5 €\t", "--length", 3)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("Note: The prompt has 2 characters")
+    assert result.stderr.count("\n") == 1
 
 
 def test_an_output_directory_that_holds_something_else(recurra, run):
@@ -94,7 +110,10 @@ def test_an_output_directory_that_holds_something_else(recurra, run):
 
 
 def test_an_output_that_is_a_file(recurra):
-    told(recurra("train", "language", "cats.txt", "--out", "cats.txt"), "cats.txt")
+    told(recurra("train", "language", "cats.txt", "--out", "cats.txt"), "cats.txt is a file;")
+    told(recurra("train", "language", "cats.txt", "--out", "cats.txt/r"), "cats.txt is a file;")
+    words = ("adding", "--cells", "rnn", "--hidden", 2, "--out", "cats.txt")
+    told(recurra("compare", *words), "cats.txt is a file;")
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
@@ -154,3 +173,45 @@ def test_equations_that_cannot_be_name_their_line(recurra, here):
         "    def step(self, x, h, W, U):\n        return W.q @ x + U @ h\n"
     )
     told(recurra("cells", "own_gate:Mine"), "own_gate.py:7")
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (("--hidden", 10**7), ("800,00", "parameters", "GiB for weights")),
+        (("--hidden", 10**13), ("at most 100000000",)),
+        (("--layers", 10**9), ("at most 1000",)),
+        (("--dilation", 10**12, "--layers", 4), ("not enough memory for a further",)),
+    ],
+)
+def test_a_model_that_no_memory_holds(recurra, words, parts):
+    small = ("--batch-size", 4, "--window", 16, "--max-steps", 1, "--hidden", 4)
+    told(recurra("train", "language", "cats.txt", *small, *words, "--out", "r"), *parts)
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_second_interrupt_still_says_how_to_resume(recurra, monkeypatch, at):
+    saves, save = [], Checkpoints.save
+
+    def interrupted(*given):
+        saves.append(given)
+        if len(saves) == at:
+            raise Interrupted(signal.SIGINT)
+        save(*given)
+
+    small = ("--hidden", 4, "--batch-size", 4, "--window", 16, "--max-steps", 9)
+    words = ("train", "language", "cats.txt", *small, "--checkpoint-every", 3, "--out", "my r")
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoints, "save", interrupted)
+        result = recurra(*words)
+    assert result.exit_code == 130
+    command = "recurra train language --resume --out 'my r'"
+    assert command in result.stdout
+    assert recurra(*shlex.split(command)[1:]).exit_code == 0
+
+
+@pytest.mark.parametrize("page", ["cats.txt", "nowhere/page.html"])
+def test_a_page_that_cannot_be(recurra, here, run, page):
+    before = (here / "cats.txt").read_bytes()
+    told(recurra("inspect", run, "--out", page), page, "page.html")
+    assert (here / "cats.txt").read_bytes() == before

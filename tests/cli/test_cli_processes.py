@@ -39,6 +39,44 @@ def test_help_loads_nothing_heavy(process, words):
     assert not loaded & {"torch", "numpy", "rich", "safetensors"}
 
 
+MISTAKES = (
+    ("train", "language", "none.txt", "--out", "r"),
+    ("train", "language", "cats.txt", "--valid", "none.txt", "--out", "r"),
+    ("train", "forecast", "none.csv", "--horizon", "3", "--out", "r"),
+    ("train", "language", "cats.txt", "--cell", "lsmt", "--out", "r"),
+    ("train", "language", "cats.txt", "--from", "nowhere", "--out", "r"),
+    ("train", "language", "cats.txt", "--out", "."),
+    ("train", "language", "cats.txt", "--out", "cats.txt"),
+    ("train", "language", "cats.txt", "--out", "cats.txt/r"),
+    ("generate", "none"),
+    ("evaluate", "none"),
+    ("evaluate", "RUN", "none.txt"),
+    ("inspect", "RUN", "none.txt"),
+    ("forecast", "none"),
+    ("compare", "adding", "--cells", "lsmt", "--out", "c"),
+    ("compare", "language", "none.txt", "--cells", "gru", "--out", "c"),
+)
+
+TRY = """
+import sys
+from click.testing import CliRunner
+from recurra.cli import main
+for words in %r:
+    result = CliRunner().invoke(main, words)
+    print(result.exit_code, "torch" in sys.modules, result.stderr.strip())
+"""
+
+
+def test_simple_mistakes_are_said_before_torch_is_loaded(process, run):
+    words = [[str(run) if word == "RUN" else word for word in line] for line in MISTAKES]
+    code, out, err = finished(process(python=("-c", TRY % (words,))))
+    assert code == 0, err
+    lines = out.splitlines()
+    assert len(lines) == len(MISTAKES)
+    for mistake, line in zip(MISTAKES, lines, strict=True):
+        assert line.startswith("2 False recurra: "), (mistake, line)
+
+
 @pytest.mark.parametrize(
     ("session", "number", "code"),
     [("ctrl_c", signal.SIGINT, 130), ("background", signal.SIGTERM, 143)],
@@ -114,8 +152,7 @@ def test_sigterm_to_torchrun_stops_both_saved(process, here):
 
 
 def test_commands_that_torchrun_is_not_for(recurra, monkeypatch):
-    for place in ("recurra.cli.app.launched", "recurra.cli.groups.launched"):
-        monkeypatch.setattr(place, lambda: Launched(rank=0, world_size=2))
+    monkeypatch.setattr("recurra.cli.app.launched", lambda: Launched(rank=0, world_size=2))
     refused = recurra("cells", "lstm")
     assert refused.exit_code == 2
     assert "only train runs under torchrun" in refused.stderr

@@ -39,6 +39,31 @@ def test_training_says_how_it_went_and_what_to_do_next(recurra):
     assert "A sample:" in result.stdout
 
 
+def test_the_length_that_suits_the_text_is_told(recurra, here):
+    small = [*SMALL[:-2], "--cell", "rnn", "--learning-rate", 1e-30]  # ends early
+    result = recurra("train", "language", "cats.txt", *small, "--out", "r")
+    assert result.exit_code == 0, result.output
+    told = "up to 1,020 steps (an epoch has 68), fewer after 5 validations without improvement; --e"
+    assert f"No length was given: {told}" in result.stderr.replace("\n", " ")
+    assert "early" in result.stdout
+    assert LanguageModel.load(here / "r").config.epochs is None
+
+
+def test_resuming_what_has_ended_says_that_nothing_was_left(recurra, here):
+    words = ("train", "language", "--out", "r")
+    assert "Trained into r" in recurra(*words, "cats.txt", *SMALL).stdout
+    before = (here / "r/model.safetensors").read_bytes()
+    again = recurra(*words, "--resume")
+    assert again.exit_code == 0, again.output
+    assert "Note: Nothing was left to train: r had ended after 20 steps." in again.stderr
+    assert "raise max_steps." in again.stderr
+    assert "Trained before: r" in again.stdout
+    assert (here / "r/model.safetensors").read_bytes() == before
+    longer = recurra(*words, "--resume", "--max-steps", 25)
+    assert "Trained into r" in longer.stdout
+    assert "Nothing was left" not in longer.stderr
+
+
 def test_the_command_line_wins_over_the_file(recurra, here):
     (here / "c.toml").write_text('hidden = 5\nlayers = 2\nlevel = "byte"\nmax_steps = 1\n')
     words = ("--config", "c.toml", "--hidden", 7, "--batch-size", 4, "--window", 16)
@@ -79,7 +104,7 @@ def test_a_remedy_that_cannot_be(recurra, words, part):
 
 
 def test_options_are_listed_by_what_they_are_of(recurra):
-    text = recurra("train", "language", "--help").stdout
+    text = recurra("train", "language", "--help-all").stdout
     titles = ("Options:", "Data:", "Model:", "Recurrent layers:", "Ensembles and", "Training:")
     places = [text.index(f"\n{title}") for title in titles]
     assert places == sorted(places)
@@ -92,11 +117,18 @@ def test_options_are_listed_by_what_they_are_of(recurra):
 @pytest.mark.parametrize("task", TASKS)
 def test_every_setting_that_a_task_takes_is_an_option(recurra, task):
     config = config_of(task)
-    text = recurra("train", task, "--help").stdout
-    shown = set(re.findall(r"(?<= )--[a-z-]+", text))
+    shown, every = (
+        set(re.findall(r"(?<= )--[a-z-]+", recurra("train", task, word).stdout))
+        for word in ("--help", "--help-all")
+    )
     for field in dataclasses.fields(config):
         name = field.metadata.get("flag", f"--{field.name.replace('_', '-')}")
-        assert (name in shown) == (field.name not in {"data", *config.inapplicable}), name
+        assert (name in every) == (field.name not in {"data", *config.inapplicable}), name
+        assert (name in shown) == (field.name in config.usual), name
+    text = " ".join(recurra("train", task, "--help").stdout.split())
+    (more,) = re.findall(r"this message with the (\d+) further", text)
+    switches = {name for name in every - shown if name.startswith("--no-")}
+    assert int(more) == len(every - shown - switches)
 
 
 def test_the_text_may_be_left_out(recurra, here):
@@ -149,7 +181,7 @@ def test_runs_of_every_task_are_evaluated_with_their_own_options(recurra, run, h
         assert "Options of the run's task" not in text
         result = recurra("evaluate", path, "--windows", 2)
         assert result.exit_code == 2
-        assert "No such option '--windows'" in result.stderr
+        assert "There is no option --windows" in result.stderr
 
 
 def test_generate_prints_the_prompt_and_what_follows(recurra, run):

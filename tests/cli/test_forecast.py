@@ -62,7 +62,7 @@ def test_training_tells_how_good_it_is_and_what_to_do_next(made):
 
 
 def test_options_are_listed_by_what_they_are_of(recurra):
-    text = recurra("train", "forecast", "--help").stdout
+    text = recurra("train", "forecast", "--help-all").stdout
     titles = ("Data:", "Forecasts:", "Model:", "Recurrent layers:", "Training:")
     places = [text.index(f"\n{title}") for title in titles]
     assert places == sorted(places)
@@ -184,7 +184,7 @@ def test_a_table_that_is_gone(recurra, made, here, monkeypatch):
     monkeypatch.chdir(folder)
     (folder / "sales.csv").rename(folder / "elsewhere.csv")
     try:
-        told(recurra("evaluate", "run"), "sales.csv: no such file", "give the path of a table")
+        told(recurra("evaluate", "run"), "sales.csv: no such file")
         assert recurra("evaluate", "run", "elsewhere.csv").exit_code == 0
     finally:
         (folder / "elsewhere.csv").rename(folder / "sales.csv")
@@ -214,6 +214,7 @@ TRAIN = ("train", "forecast")
         (("forecast", "RUN", "--plot", "x.jpg"), (".png or .svg",)),
         (("forecast", "RUN", "--horizon", 5), ("trained for 4 steps",)),
         (("forecast", "RUN", "--samples", 0), ("--samples",)),
+        (("forecast", "RUN", "--seed", 2**80), ("seed = ", "2**63 - 1")),
         (("forecast", "RUN", "--last", 3), ("--anomalies",)),
         (("forecast", "RUN", "--anomalies", "--horizon", 2), ("--horizon",)),
         (("forecast", "RUN", "--series", "west"), ("--plot",)),
@@ -257,7 +258,7 @@ def test_a_table_makes_room_on_a_narrow_terminal():
 
 
 def test_a_run_of_the_other_task_has_no_options_of_this_one(recurra, run):
-    told(recurra("evaluate", run, "--windows", 2), "No such option '--windows'")
+    told(recurra("evaluate", run, "--windows", 2), "There is no option --windows")
     told(recurra("forecast", run), "'language'")
 
 

@@ -1,5 +1,6 @@
 """`recurra inspect` as a user calls it."""
 
+import errno
 import shutil
 
 import pytest
@@ -22,7 +23,7 @@ def test_it_prints_layers_and_verdicts_and_adds_pictures(recurra, run):
         assert word in result.stdout
     page = (run / "report.html").read_text()
     assert page.count("<h2>Gradient flow</h2>") == 1
-    assert "<h2>Curves</h2>" in page
+    assert "<h2>Learning curves</h2>" in page
 
 
 def test_another_text_and_another_page(recurra, run, here, undrawn):
@@ -67,3 +68,96 @@ def test_mistakes_are_told_in_a_line(recurra, run, here):
         assert result.exit_code == 2
         assert told in result.stderr
         assert result.stderr.count("\n") == 1
+
+
+DAMAGES = {
+    "stray byte": lambda data: data[: len(data) // 2] + b"\xff" + data[len(data) // 2 :],
+    "another byte": lambda data: data.replace(b"1", b"2", 1),
+    "cut": lambda data: data[: len(data) // 2],
+    "a line less": lambda data: data[: data.rindex(b"\n", 0, -1) + 1],
+    "empty": lambda data: b"",
+    "gone": None,
+}
+
+
+@pytest.fixture
+def damaged(run, tmp_path):
+    """`damaged(name, damage)`: a copy of the run in which a file is damaged."""
+
+    def copy(name, damage):
+        out = shutil.copytree(run, tmp_path / "damaged", dirs_exist_ok=True)
+        data = (out / name).read_bytes()
+        (out / name).unlink()
+        if DAMAGES[damage] is not None:
+            (out / name).write_bytes(DAMAGES[damage](data))
+        return out
+
+    return copy
+
+
+def refused(result):
+    """The one line that a command says which exits with 2."""
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert result.stderr.count("\n") == 1
+    return result.stderr
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ["metrics.jsonl", "config.json", "model.safetensors"])
+def test_a_damaged_file_is_named_with_its_remedy(recurra, damaged, undrawn, name, damage):
+    told = refused(recurra("inspect", damaged(name, damage), "--rows", 1, "--steps", 12))
+    assert f"{name} of" in told
+    assert "restore it from a copy, or" in told
+
+
+@pytest.mark.parametrize("damage", ["stray byte", "cut", "empty"])
+@pytest.mark.parametrize("name", ["manifest.json", "report.html"])
+def test_a_damaged_page_or_manifest_is_named(recurra, damaged, undrawn, name, damage):
+    told = refused(recurra("inspect", damaged(name, damage), "--rows", 1, "--steps", 12))
+    assert name in told
+
+
+def test_damaged_lines_are_started_again_where_they_are_deleted(recurra, damaged, undrawn):
+    name = "gradients.jsonl"
+    out = damaged(name, "stray byte")
+    words = ("train", "language", "--resume", "--out", out, "--max-steps", 24)
+    assert "or delete it and resume with --resume" in refused(recurra(*words))
+    (out / name).unlink()
+    assert recurra(*words).exit_code == 0
+    assert recurra("inspect", out, "--rows", 1, "--steps", 12).exit_code == 0
+
+
+@pytest.mark.parametrize("line", ["3", "[]", '{"loss": 1.0}', '{"step": 21', "\xff"])
+def test_a_foreign_line_at_the_end_is_told(recurra, run, tmp_path, undrawn, line):
+    out = shutil.copytree(run, tmp_path / "copy")
+    with (out / "metrics.jsonl").open("a", encoding="latin-1") as file:
+        file.write(line + "\n")
+    told = refused(recurra("inspect", out, "--rows", 1, "--steps", 12))
+    assert "metrics.jsonl of" in told
+    assert "cuts it back" in told
+    assert recurra("train", "language", "--resume", "--out", out).exit_code == 0
+    assert (out / "metrics.jsonl").read_bytes() == (run / "metrics.jsonl").read_bytes()
+
+
+def test_a_run_on_a_disk_that_is_read_alone_needs_another_page(
+    recurra, run, here, undrawn, monkeypatch
+):
+    from recurra import files
+
+    write = files.write_synced
+
+    def read_only(path, data):
+        if path.is_relative_to(run):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        write(path, data)
+
+    monkeypatch.setattr(files, "write_synced", read_only)
+    words = ("inspect", run, "--rows", 1, "--steps", 12)
+    told = refused(recurra(*words))
+    assert f"{run}/report.html can't be written: Read-only file system; name another page" in told
+    assert "--out" in told
+    assert "--resume" not in told
+    assert recurra(*words, "--out", "page.html").exit_code == 0
+    assert (here / "page.html").exists()
+    assert "give a page in a folder" in refused(recurra(*words, "--out", "nowhere/page.html"))

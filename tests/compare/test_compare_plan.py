@@ -5,13 +5,16 @@ from compare_toys import TINY, tiny
 
 from recurra.compare.comparison import comparison_at, comparison_from, folder_name
 from recurra.compare.trials import Contest, nearest_size, plan
-from recurra.errors import ConfigError, DataError, RunError
+from recurra.errors import CellError, ConfigError, DataError, RunError
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"problem": "adding problem"}, "There is no problem 'adding problem'; the problems are"),
+        (
+            {"problem": "adding problem"},
+            "no problem 'adding problem'; did you mean adding",
+        ),
         ({"problem": ""}, "No problem given"),
         ({"cells": []}, "No cells to compare; name some"),
         ({"cells": ["gru", "gru"]}, "'gru' is named twice"),
@@ -54,10 +57,37 @@ def test_the_nearest_size_is_the_nearest_of_all(wanted):
 @pytest.mark.parametrize("wanted", [4, 9, 13, 14, 30, 100])
 def test_sizes_that_cannot_be_are_passed_over(wanted):
     def count(size):
-        return None if size % 4 else size
+        if size % 4:
+            raise CellError("four")
+        return size
 
     sizes = range(4, 200, 4)
     assert nearest_size(count, wanted)[0] == min(sizes, key=lambda s: (abs(s - wanted), s))
+
+
+def test_without_a_larger_size_the_reason_is_given():
+    def count(size):
+        if size != 2:
+            raise CellError("it takes 2 inputs.")
+        return 10
+
+    assert nearest_size(count, 10) == (2, 10)
+    with pytest.raises(ConfigError, match=r"no hidden size from 4 to 67 .*: it takes 2 inputs\.$"):
+        nearest_size(count, 11)
+
+
+@pytest.mark.parametrize("cell", ["rglru", "sru"])
+@pytest.mark.parametrize("size", [{"hidden": 32}, {"parameters": 3000}])
+def test_a_cell_whose_size_its_input_decides_says_so(cell, size):
+    part = rf"{cell}: .*takes as many inputs as .* it has 2 and .*; give hidden = 2, or"
+    with pytest.raises((CellError, ConfigError), match=part):
+        plan(comparison_from({**{k: v for k, v in TINY.items() if k != "hidden"}, **size,
+                              "cells": [cell]}))  # fmt: skip
+
+
+def test_a_cell_too_large_for_the_memory_is_refused_unbuilt():
+    with pytest.raises(ConfigError, match=r"rnn: hidden = 90000000 .* there are .* GiB"):
+        plan(tiny(cells=["rnn"], hidden=90_000_000))
 
 
 def by_parameters(parameters, **more):

@@ -6,11 +6,14 @@ from dataclasses import asdict
 import pytest
 from compare_toys import findings, outcome, tiny
 
+from helpers.kill_states import KillStates, contents_of
 from recurra.compare.comparison import comparison_from
 from recurra.compare.findings import _curves, comparison_table, write_findings
 from recurra.compare.outcomes import Folder, outcome_from
 from recurra.compare.trial_process import TrialProgress, outcome_of
 from recurra.compare.trials import plan
+from recurra.errors import RunError
+from recurra.training import Run
 
 
 def quiet():
@@ -46,14 +49,48 @@ def test_published_figures_stand_below():
 def test_a_problem_of_classes_is_told_in_shares():
     table = comparison_table(findings(tiny(problem="temporal-order", length=10)))
     assert table.columns[3] == "test accuracy"
-    assert table.rows[0][3] == "50.0% ± 0.0%"
-    assert table.others[0][3] == "25.0%"
+    assert table.rows[0][3] == "50.0 % ± 0.0 %"
+    assert table.others[0][3] == "25.0 %"
 
 
 def test_what_diverged_is_told_and_takes_no_part_in_the_mean():
     table = comparison_table(findings(tiny(), bad=("rnn-1", "gru-0", "gru-1")))
     assert table.rows[0][3] == "0.100 (1 of 2 diverged)"
     assert table.rows[1][3:5] == ("2 of 2 diverged", "-")
+
+
+SHARES = {"problem": "temporal-order", "length": 10}
+
+
+@pytest.mark.parametrize(
+    ("settings", "losses", "note"),
+    [
+        ({}, (0.5, 0.2), "no cell is better than chance (0.167), so their order"),
+        ({}, (0.5, 0.1), "not better than chance (0.167): rnn"),
+        ({}, (0.5, 1 / 6), "no cell is better than chance (0.167)"),
+        ({}, (0.1, 0.1), None),
+        ({}, (None, None), None),
+        (
+            SHARES,
+            (0.2, 0.9),
+            "not better than chance (25.0 %): rnn",
+        ),
+        (
+            SHARES,
+            (0.2, 0.25),
+            "no cell is better than chance (25",
+        ),
+    ],
+)
+def test_cells_no_better_than_chance_are_said(settings, losses, note):
+    found = findings(tiny(**settings))
+    for result, value in zip(found.results, losses, strict=True):
+        for each in result.outcomes:
+            each.test.clear()
+            each.test.update({} if value is None else dict.fromkeys(("loss", "accuracy"), value))
+    said = [text for text in comparison_table(found).notes if "than chance" in text]
+    assert len(said) == (note is not None)
+    assert note is None or said[0].startswith(note)
 
 
 def test_what_has_not_ended_is_told():
@@ -96,8 +133,13 @@ def test_the_curves_have_a_line_for_each_cell_and_each_level():
 
 def test_cells_have_the_same_colours_in_all_pictures(tmp_path, monkeypatch):
     drawn = []
+
+    def draw(figure, label):
+        drawn.append(figure)
+        return f"<svg>{label}</svg>"
+
     monkeypatch.setattr("recurra.compare.findings.image", lambda *given: b"")
-    monkeypatch.setattr("recurra.compare.findings.svg", lambda f: drawn.append(f) or "<svg></svg>")
+    monkeypatch.setattr("recurra.compare.findings.svg", draw)
     folder = Folder(tmp_path / "c")
     folder.begin({}, resume=False, overwrite=False)
     write_findings(folder, findings(tiny(), bad=("rnn-0", "rnn-1")))
@@ -119,6 +161,36 @@ def test_without_matplotlib_the_page_says_how_to_have_pictures(tmp_path, monkeyp
     write_findings(folder, findings(tiny()))
     assert "pip install" in (folder.path / "report.html").read_text()
     assert not (folder.path / "curves.png").exists()
+
+
+def test_a_comparison_that_is_killed_as_it_begins_is_begun_again(tmp_path):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "mine.txt").write_text("mine")
+    with pytest.raises(RunError, match="holds files that are not a comparison"):
+        Folder(tmp_path / "c").begin({"a": 1}, resume=True, overwrite=True)
+    (tmp_path / "c" / "mine.txt").unlink()
+    with KillStates(tmp_path / "c", tmp_path / "first") as first:
+        Folder(tmp_path / "c").begin({"a": 1}, resume=False, overwrite=False)
+    whole = contents_of(tmp_path / "c")
+    (tmp_path / "c" / "outcomes" / "gru-0.json").write_text("{}")
+    (tmp_path / "c" / "report.html").write_text("old")
+    with KillStates(tmp_path / "c", tmp_path / "next") as following:
+        Folder(tmp_path / "c").begin({"a": 1}, resume=False, overwrite=True)
+    assert min(len(first.paths), len(following.paths)) > 4
+    for path in first.paths[:-1] + following.paths[2:-1]:  # of the next, two are still the old one
+        Folder(path).begin({"a": 1}, resume=False, overwrite=False)
+        assert contents_of(path) == whole
+    for path in (first.paths[-1], following.paths[0], following.paths[-1]):
+        with pytest.raises(RunError, match="resume it with --resume"):
+            Folder(path).begin({"a": 1}, resume=False, overwrite=False)
+
+
+def test_a_training_that_was_killed_as_its_run_was_made_is_trained(tmp_path):
+    trial = plan(tiny(cells=["gru"]))[0].trials[0]
+    with KillStates(tmp_path / "run", tmp_path / "killed") as killed:
+        Run.create(tmp_path / "run", {})
+    unmade = next(path for path in killed.paths if (path / "manifest.json").exists())
+    assert outcome_of(trial, unmade, quiet()).steps == 2
 
 
 def test_a_training_and_its_outcome(tmp_path, monkeypatch):

@@ -65,6 +65,7 @@ def test_an_invalid_initialiser(init, text):
         ({"orthogonal": True, "init": "orthogonal:2"}, "matrices that stay orthogonal have"),
         ({"orthogonal": True, "init": "identity:0.5"}, "write init = 'identity'"),
         ({"orthogonal": True, "weight_drop": 0.5}, "isn't orthogonal; leave one of the two out"),
+        ({"dilation": 2}, "dilation = 2 with layers = 1: the lowest layer reads the step before"),
         ({"dilation": 0}, "dilation = 0; it must be a whole number at least 1"),
         ({"skip": "dense-ish"}, "skip = 'dense-ish'; it must be 'none' or 'residual' or"),
     ],

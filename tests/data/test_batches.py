@@ -38,6 +38,23 @@ def epoch(windows, number):
 KINDS = pytest.mark.parametrize("make", [shuffled, ragged, bucketed])
 
 
+@pytest.mark.parametrize(
+    ("tokens", "rows", "window"),
+    [(4097, 32, 128), (4096, 16, 128), (2048, 8, 128), (129, 1, 128), (128, 1, 127), (2, 1, 1)],
+)
+def test_a_short_text_has_fewer_rows_and_then_a_shorter_window(tokens, rows, window):
+    found = Streams.fitting(torch.arange(tokens), rows=32, window=128)
+    assert (found.rows, found.steps) == (rows, window)
+    assert found.window(0, 0).inputs.shape == (window, rows)
+
+
+def test_a_short_text_in_one_piece_has_fewer_rows():
+    found = Streams.fitting(torch.arange(20), rows=32, window=0)
+    assert (found.rows, found.steps, len(found)) == (16, 1, 1)
+    with pytest.raises(DataError, match="The text has 1 tokens"):
+        Streams.fitting(torch.arange(1), rows=4, window=2)
+
+
 @KINDS
 def test_every_sample_is_dealt_at_most_once_an_epoch(make):
     dealt = [*chain(*epoch(make(), 3))]

@@ -12,6 +12,7 @@ from recurra.data.vocabulary import (
     Characters,
     Words,
     build_vocabulary,
+    unknown_note,
     vocabulary_from,
 )
 from recurra.errors import ConfigError, DataError
@@ -42,30 +43,53 @@ def test_a_vocabulary_is_rebuilt_from_its_tokens(level):
 
 def test_characters_are_numbered_in_order():
     vocabulary = build_vocabulary("char", "hello")
-    assert len(vocabulary) == 4
-    assert vocabulary.encode("hole").tolist() == [1, 3, 2, 0]
-    assert Characters("hello").encode("hole").tolist() == [0, 3, 2, 1]
+    assert len(vocabulary) == 5
+    assert vocabulary.encode("hole").tolist() == [2, 4, 3, 1]
+    assert Characters("hello�").encode("hole").tolist() == [0, 3, 2, 1]
 
 
-def test_unknown_characters_are_named_up_to_five():
-    with pytest.raises(DataError, match="the characters 'z', 'é', which") as caught:
-        Characters("abc").encode("az\xe9")
-    assert "level byte" in str(caught.value)
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.text(max_size=9))
+def test_characters_that_the_text_lacks_come_out_as_the_replacement_character(text, other):
+    vocabulary = build_vocabulary("char", text)
+    known = "".join(each if each in text else "�" for each in other)
+    assert decoded(vocabulary, vocabulary.encode(other)) == known
+    assert vocabulary.unknown_in(other) == Counter(c for c in other if c not in text and c != "�")
 
 
-def test_many_unknown_characters_are_counted():
-    with pytest.raises(DataError, match="'1', '2', '3', '4', '5' and 2 more"):
-        Characters("abc").encode("1234567")
+def test_unknown_words_are_counted():
+    found = build_vocabulary("word", "a b c\n", max_words=4).unknown_in("a c d d <unk>\n")
+    assert found == {"c": 1, "d": 2}
 
 
-def test_a_code_beyond_the_table_is_unknown():
-    with pytest.raises(DataError, match="'\U0001f600'"):
-        Characters("abc").encode("a\U0001f600")
+def test_a_note_names_five_and_counts_the_rest():
+    vocabulary = build_vocabulary("char", "abc")
+    note = unknown_note(vocabulary, "a1234567", "The text")
+    assert "7 characters" in note
+    assert "('1', '2', '3', '4', '5' and 2 more): 7 of its 8 tokens are" in note
+    assert unknown_note(vocabulary, "abba", "The text") is None
+    assert unknown_note(Bytes(), "é", "The text") is None
+
+
+@pytest.mark.parametrize(
+    ("level", "text", "number"), [("char", "\n", 1), ("byte", "a", 97), ("word", "the", 2)]
+)
+def test_a_token_is_found_by_its_text(level, text, number):
+    assert build_vocabulary(level, TEXT).token(text) == number
+
+
+@pytest.mark.parametrize(
+    ("level", "text", "part"),
+    [("char", "the", "not a token"), ("byte", "é", "level byte"), ("word", "catt", "mean 'cat'")],
+)
+def test_a_text_that_is_no_token_is_refused(level, text, part):
+    with pytest.raises(ConfigError, match=part):
+        build_vocabulary(level, TEXT).token(text)
 
 
 def test_bytes_refuse_what_is_no_unicode():
-    with pytest.raises(DataError, match="udcff"):
-        Bytes().encode("a\udcff")
+    assert Bytes().encode("a\udcff").tolist() == [97, 255]
+    with pytest.raises(DataError, match="ud800"):
+        Bytes().encode("a\ud800")
 
 
 def test_a_character_of_several_bytes_comes_out_whole():
@@ -107,6 +131,12 @@ def test_the_most_frequent_words_are_kept():
     assert vocabulary.tokens() == ["<unk>", "<eos>", "c", "b"]
 
 
+@pytest.mark.parametrize("limits", [{"min_count": 3}, {"max_words": 2}, {"max_words": 1}])
+def test_limits_that_keep_no_word_are_refused(limits):
+    with pytest.raises(ConfigError, match=r"keep no word; the most frequent comes 2 times"):
+        build_vocabulary("word", "a b b\n", **limits)
+
+
 def test_words_come_out_with_single_spaces():
     vocabulary = build_vocabulary("word", TEXT)
     assert decoded(vocabulary, vocabulary.encode(TEXT)) == "the cat sat\n\non the mat\n"
@@ -126,7 +156,8 @@ def test_an_empty_prompt_starts_a_line(level):
 
 
 def test_without_a_line_end_a_prompt_starts_anywhere():
-    assert Characters("ba").prompt("").tolist() == [0]
+    assert Characters("ba�").prompt("").tolist() == [0]
+    assert build_vocabulary("char", "ba").prompt("").tolist() == [1]
 
 
 def test_an_unknown_level_is_an_error():

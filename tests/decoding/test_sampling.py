@@ -36,6 +36,12 @@ def test_the_nucleus_is_the_smallest_set_that_reaches_p(p):
     assert kept(keep_nucleus(LOGITS, p)) == smallest_sets(LOGITS, p)
 
 
+@pytest.mark.parametrize(("p", "count"), [(0.25, 1), (0.5, 2), (0.5 + 1e-6, 3), (0.75, 3)])
+def test_a_sum_of_exactly_p_is_enough(p, count):
+    """Quarters have exact sums, so an entry more would be one that isn't needed."""
+    assert len(kept(keep_nucleus(torch.zeros(1, 4), p))[0]) == count
+
+
 @pytest.mark.parametrize("k", [1, 2, 4])
 def test_the_k_largest_stay(k):
     expected = [set(sorted(range(5), key=lambda i, r=row: -float(r[i]))[:k]) for row in LOGITS]
@@ -75,8 +81,19 @@ def test_the_same_seed_draws_the_same():
     assert torch.equal(first, second)
 
 
-def test_a_tiny_temperature_is_nearly_greedy():
-    assert sample(LOGITS, temperature=1e-39).tolist() == [1, 2]
+@pytest.mark.parametrize("how", [{"temperature": 1e-39}, {"temperature": 5e-324}, {"top_p": 1e-46}])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_the_smallest_numbers_leave_the_likeliest(dtype, how):
+    assert sample(LOGITS.to(dtype), **how).tolist() == LOGITS.argmax(-1).tolist()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_temperature_below_what_the_dtype_holds_is_no_other(dtype):
+    near = torch.tensor([[0.0, -1.0]]).to(dtype).mul(2.0**-24)
+    generator = torch.Generator().manual_seed(1)
+    rows = near.expand(20_000, -1)
+    drawn = sample(rows, temperature=2.0**-24, generator=generator).double().mean()
+    assert drawn == pytest.approx(float(torch.sigmoid(torch.tensor(-1.0))), abs=0.01)
 
 
 @pytest.mark.parametrize(

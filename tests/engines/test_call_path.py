@@ -10,7 +10,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 import recurra
 from recurra.cells import CELLS
-from recurra.engines.cpu.run import bound_call
+from recurra.engines.cpu.run import bound_call, compiled_loop
 from recurra.nn import GRU, LSTM, RNN, Recurrent
 
 ROOT = Path(recurra.__file__).parent
@@ -136,6 +136,22 @@ def test_scratch_memory_has_limits():
     kept = bound_call._FREE
     assert len(kept) <= bound_call._MOST_BLOCKS
     assert max(block.nbytes for block in kept) <= bound_call._MOST_KEPT
+
+
+@pytest.mark.parametrize("least", ["LEAST", "LEAST_OUTPUT"])
+def test_results_in_large_memory_may_be_changed(monkeypatch, least):
+    """Memory of a size that the system gives page by page: some, or all, is kept memory then."""
+    monkeypatch.setattr(compiled_loop.workspace, "LEAST", 0)
+    if least == "LEAST_OUTPUT":
+        monkeypatch.setattr(compiled_loop, "_LEAST_OUTPUT", 0)
+    layer, x, found = LAYERS["rnn"](), torch.randn(T, B, I), []
+    for is_copied in (False, True):
+        y, _ = layer(x)
+        y = y.clone() if is_copied else y
+        total = y.mul_(2).sum()
+        y.data.zero_()
+        found.append(torch.autograd.grad(total, list(layer.parameters())))
+    torch.testing.assert_close(*found, rtol=0, atol=0)
 
 
 def test_what_is_bound_has_limits():

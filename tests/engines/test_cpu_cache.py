@@ -17,8 +17,8 @@ import torch
 
 from recurra import nn, settings
 from recurra.cells import LSTM
-from recurra.engines.cpu.jit import cache, key, llvm
-from recurra.engines.cpu.jit.key import describe
+from recurra.engines.cpu.jit import cache, llvm
+from recurra.engines.cpu.jit.cache import describe
 from recurra.engines.cpu.jit.llvm import cached_addresses, host
 from recurra.ir import Node, Size, Where
 
@@ -131,7 +131,7 @@ def test_all_that_changes_code_changes_its_key(folder, monkeypatch):
         number(giving(3), target=target)
     monkeypatch.setattr(llvm, "_version", lambda: "llvmlite 99")
     number(giving(3))
-    monkeypatch.setattr(key, "_SOURCES", "edited")
+    monkeypatch.setattr(cache, "_SOURCES", "edited")
     number(giving(3))
     assert len(entries(folder)) == 5
 
@@ -146,9 +146,9 @@ def test_an_edited_source_is_another_source(tmp_path, place):
     digests = []
     for name, text in (("a.py", "x = 1"), ("a.py", "x = 2"), ("b.py", ""), ("c.txt", "")):
         (tmp_path / place / name).write_text(text)
-        digests.append(key.digest_sources(tmp_path))
+        digests.append(cache.digest_sources(tmp_path))
     assert len(set(digests)) == 3
-    assert key._SOURCES not in digests
+    assert cache._SOURCES not in digests
 
 
 def test_a_source_in_another_room_is_another_source(tmp_path):
@@ -158,18 +158,18 @@ def test_a_source_in_another_room_is_another_source(tmp_path):
         root = tmp_path / room
         (root / "engines/cpu" / room).mkdir(parents=True)
         (root / "engines/cpu" / room / "a.py").write_text("x = 1")
-        digests.append(key.digest_sources(root))
+        digests.append(cache.digest_sources(root))
     assert len(set(digests)) == 2
 
 
 def test_every_file_of_the_compiler_is_among_the_sources():
-    root = Path(key.__file__).parents[3]
+    root = Path(cache.__file__).parents[3]
     found = {
         path
         for path in root.rglob("*.py")
         if path.relative_to(root).as_posix().startswith(COMPILER)
     }
-    assert set(key.sources(root)) == found
+    assert set(cache.sources(root)) == found
     assert {path.parent.relative_to(root).as_posix() for path in found} == {*ROOMS, "passes", "ir"}
     assert len(found) > 30
 
@@ -183,9 +183,36 @@ def test_what_others_could_have_written_is_not_run(folder, caplog, monkeypatch):
     path.chmod(0o620)
     assert number(giving(4)) == 4
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
-    assert number(giving(5)) == 5
+    status = path.stat()
+    foreign = os.stat_result([*status[:4], status.st_uid + 1, *status[5:]])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", lambda file: foreign)
+        assert number(giving(5)) == 5
     assert caplog.text.count("may write") == caplog.text.count("another user") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="owners and modes are POSIX's")
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777, 0o1777])
+def test_a_folder_that_others_may_write_to_is_not_used(folder, caplog, mode):
+    number(giving(3))
+    (path,) = entries(folder)
+    folder.chmod(mode)
+    assert [number(giving(4)), number(giving(5), "another")] == [4, 5]
+    assert entries(folder) == [path]
+    told = [r.message for r in caplog.records if f"not kept in {folder}: others than" in r.message]
+    assert len(told) == 1
+    assert "Set RECURRA_CACHE to a folder that you alone may write to, or to off" in told[0]
+    folder.chmod(0o755)
+    assert number(never) == 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="owners and modes are POSIX's")
+def test_a_folder_of_another_user_is_not_used(folder, caplog, monkeypatch):
+    folder.mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    assert number(giving(3)) == 3
+    assert entries(folder) == []
+    assert f"not kept in {folder}: it belongs to another user" in caplog.text
 
 
 def test_a_folder_that_cannot_be(folder, caplog):
@@ -270,7 +297,7 @@ def test_processes_that_compile_at_once(folder):
 
 def test_a_description_stands_for_one_text(folder, monkeypatch):
     keys, texts, repeated = [], {}, []
-    real, compile_ = key.make_key, functools.cache(llvm._compile)
+    real, compile_ = cache.make_key, functools.cache(llvm._compile)
 
     def make_key(*parts):
         llvm._LOADED.clear()
@@ -293,7 +320,7 @@ def test_a_description_stands_for_one_text(folder, monkeypatch):
 
 
 DESCRIBE = """
-from recurra.engines.cpu.jit.key import describe
+from recurra.engines.cpu.jit.cache import describe
 from recurra.cells import CELLS
 from recurra.passes import lower
 print(describe(lower(CELLS["gru"].graph()).loops))

@@ -87,6 +87,38 @@ def test_a_mean_far_from_zero_leaves_the_deviation():
     assert distance(found[:2], wanted[:2]) < 1e-2
 
 
+class OfTheState(Cell):
+    """A norm of the state itself, so as wide as that."""
+
+    states = ("h",)
+
+    def step(self, x, h, W):
+        return W @ x + norm(h)
+
+
+def at_scale(engine, scale, dtype):
+    """Results and gradients with a state of that scale, its gradient times the scale."""
+    params, x, (h,) = draw(OfTheState(), steps=1, batch=3, hidden=37)
+    drawn = {k: v.detach().to(dtype).requires_grad_() for k, v in params.items()}
+    h = (h.detach() * scale).to(dtype).requires_grad_()
+    x = x.detach().to(dtype).requires_grad_()
+    *others, slope = everything(OfTheState(), engine, (drawn, x, [h]))
+    return [*others, slope.double() * scale]
+
+
+SCALES = {torch.float32: [2.0**k for k in (20, 29, 34, 47, 64, 100, 122)]}
+SCALES[torch.float64] = [2.0**k for k in (20, 190, 260, 400, 512, 900, 1018)]
+EDGES = [(dtype, scale) for dtype, scales in SCALES.items() for scale in scales]
+
+
+@pytest.mark.parametrize("engine", ["cpu", "interp"])
+@pytest.mark.parametrize(("dtype", "scale"), EDGES)
+def test_a_norm_is_the_same_at_every_scale(engine, dtype, scale):
+    """Beside float64 at a scale where eps is nothing and no square is near a limit."""
+    wanted, found = at_scale("interp", 2.0**30, torch.float64), at_scale(engine, scale, dtype)
+    assert distance(found, wanted) < {torch.float32: 3e-6, torch.float64: 1e-10}[dtype]
+
+
 def test_nothing_is_read_or_written_beside_the_buffers():
     cell = CELLS["OfSums"]
     drawn = draw(cell, steps=3, batch=3, hidden=13)

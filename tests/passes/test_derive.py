@@ -21,6 +21,9 @@ INF, NAN = float("inf"), float("nan")
 KINKS = [("relu", [v]) for v in (0.0, -0.0, NAN)] + [("abs", [v]) for v in (0.0, -0.0, NAN)]
 PAIRS = [(1.0, 1.0), (INF, INF), (-INF, -INF), (0.0, -0.0), (NAN, 1.0), (1.0, NAN), (INF, 1.0)]
 KINKS += [(op, list(pair)) for op in ("maximum", "minimum") for pair in PAIRS]
+KINKS += [("where_positive", [v, 1.0, 2.0]) for v in (1.0, 0.0, -0.0, -INF)]
+KINKS += [("where_positive", [1.0, 2.0, NAN]), ("where_positive", [-1.0, INF, 2.0])]
+KINKS += [("bounded_sqrt", [v]) for v in (0.0, 1e-30, 1e-24, 1.1e-24)]
 
 
 def leaf(name):
@@ -49,19 +52,21 @@ def made(op, args):
 def by_rule(op, args, gradient):
     (leaves, y), g = made(op, args), leaf("g")
     known = dict(zip(leaves, args, strict=True)) | {g: gradient}
-    return [evaluate(part, known) for part in RULES[op](y, g)]
+    parts = RULES[op](y, g)
+    return [torch.zeros_like(gradient) if p is None else evaluate(p, known) for p in parts]
 
 
 def drawn(op):
     args = [torch.randn(200, dtype=torch.float64) for _ in range(OPS[op].arity or 3)]
-    if op in ("log", "sqrt"):
+    if op in ("log", "log1p", "sqrt", "bounded_sqrt"):
         args = [a.abs() + 0.1 for a in args]
     return args, torch.randn(200, dtype=torch.float64)
 
 
 def by_torch(op, args, gradient):
     leaves = [a.clone().requires_grad_() for a in args]
-    return torch.autograd.grad(value(made(op, leaves)[1], leaves), leaves, gradient)
+    found = value(made(op, leaves)[1], leaves)
+    return torch.autograd.grad(found, leaves, gradient, materialize_grads=True)
 
 
 @pytest.mark.parametrize("op", RULES)
@@ -87,6 +92,14 @@ def test_rule_is_the_central_difference(op):
         assert smooth.double().mean() > 0.99  # a kink may lie within a step
 
 
+def test_a_bounded_root_has_roots_values_and_no_infinite_derivative():
+    a = torch.tensor([0.0, 1e-60, 1e-24, 2e-24, 9.0], dtype=torch.float64)
+    (found,) = by_rule("bounded_sqrt", [a], torch.ones_like(a))
+    wanted = torch.tensor([0.0, 0.0, 0.0, 0.5 / 2e-24**0.5, 1 / 6], dtype=torch.float64)
+    torch.testing.assert_close(found, wanted)
+    assert torch.equal(FORWARD["bounded_sqrt"](a), a.sqrt())
+
+
 @pytest.mark.parametrize(("op", "at"), KINKS)
 def test_rule_at_the_kink(op, at):
     args = [torch.tensor([v], dtype=torch.float64) for v in at]
@@ -96,7 +109,7 @@ def test_rule_at_the_kink(op, at):
 
 
 def test_every_elementwise_word_has_a_rule():
-    words = {op.name for op in OPS.values() if op.kind in ("unary", "binary")}
+    words = {op.name for op in OPS.values() if op.is_elementwise}
     assert words == RULES.keys() - set(STATISTICS)
 
 

@@ -13,7 +13,7 @@ from runs import run_cell
 
 from recurra.cells import CELLS
 from recurra.engines import Sequences
-from recurra.engines.cpu.jit.key import describe
+from recurra.engines.cpu.jit.cache import describe
 from recurra.engines.interpreter import Interpreter, interpret
 from recurra.ir import in_order
 from recurra.passes import derive, gates, hoist, lower, norms, stash

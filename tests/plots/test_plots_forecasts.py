@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from recurra.plots import AnomalySeries, ForecastSeries, plot_anomalies, plot_forecasts
 
@@ -85,3 +87,15 @@ def test_anomalies_are_marked_from_the_threshold_on():
 def test_nothing_to_draw_is_an_error(draw):
     with pytest.raises(ValueError, match="no series to draw"):
         draw([])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_long_name_does_not_run_into_its_note(count):
+    one = forecast(title="WIDE NAME of a series " * 9, note="MASE 0.665, 12 of 414 from the worst")
+    figure = plot_forecasts([one] * count, small=count == 1)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    texts = {text.get_text(): text for text in figure.axes[0].findobj(Text)}
+    (title,) = (text for shown, text in texts.items() if shown.startswith("WIDE"))
+    left, right = (t.get_window_extent(renderer) for t in (title, texts[one.note]))
+    assert left.x1 < right.x0

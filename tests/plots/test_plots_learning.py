@@ -1,9 +1,19 @@
 """Learning curves: of a run, of members, of contenders and their table."""
 
+import itertools
+
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from recurra.plots import ComparedCurves, plot_compared, plot_members, plot_table, plot_training
+from recurra.plots import (
+    ComparedCurves,
+    plot_compared,
+    plot_members,
+    plot_optimiser,
+    plot_table,
+    plot_training,
+)
 from recurra.plots.learning_curves import _spread_apart
 
 RUN = [
@@ -16,14 +26,23 @@ def lines(axes):
     return {line.get_label(): np.asarray(line.get_ydata(), float) for line in axes.lines}
 
 
-def test_a_run_has_three_panels():
-    loss, rate, norm = plot_training(RUN).axes
+def test_a_run_has_its_loss_and_the_steps_of_its_optimiser():
+    (loss,) = plot_training(RUN, "loss (nats)").axes
+    rate, norm = plot_optimiser(RUN).axes
     assert lines(loss)["validation"].tolist() == [0.2]
     assert lines(loss)["training"].tolist() == [3 / step for step in range(1, 30)]
     assert [axes.get_ylabel() for axes in (loss, rate, norm)] == [
-        "loss", "learning rate", "gradient norm",
+        "loss (nats)", "learning rate", "gradient norm",
     ]  # fmt: skip
+    assert rate.get_ylim()[0] == 0
     assert "validation" not in lines(plot_training(RUN[:-1]).axes[0])
+
+
+@pytest.mark.parametrize("draw", [plot_training, plot_optimiser])
+def test_one_logged_step_is_a_dot_and_none_is_an_error(draw):
+    assert draw(RUN[:1]).axes[0].lines[0].get_marker() == "o"
+    with pytest.raises(ValueError, match="no step was logged"):
+        draw(RUN[-1:])
 
 
 def test_members_have_a_curve_of_each_kind():
@@ -69,6 +88,22 @@ def test_levels_are_dashed_and_their_labels_don_t_overlap():
     assert dashed == [0.3, 0.31]
     assert {"chance", "LSTM 0.31", "dashed: a paper"} <= {text.get_text() for text in axes.texts}
     assert np.diff(_spread_apart([0.2, 0.21, 0.5])).min() > 0.04
+
+
+def test_the_texts_around_the_curves_don_t_run_into_one_another():
+    names = ["lstm, chrono-constant", "gru, 12 layers, residual", "minGRU", "rnn", "irnn", "lstm"]
+    contenders = [ComparedCurves(name, [[(1, 0.5), (100, 1e-6)]]) for name in names]
+    levels = [(0.167, "by chance"), (0.164, "LSTM 0.164"), (5.8e-5, "TCN 5.8e-05")]
+    figure = plot_compared(contenders, levels, title="adding, T = 600", source="Bai 2018, table 1")
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    (axes,) = figure.axes
+    texts = [axes.xaxis.label, *axes.texts, *axes.get_legend().get_texts(), *figure.texts]
+    texts = [figure._suptitle, *texts] if figure._suptitle not in texts else texts
+    boxes = [text.get_window_extent(renderer) for text in texts if text.get_text()]
+    assert len(boxes) >= 1 + 1 + len(levels) + 1 + len(names)
+    meet = [(a, b) for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
+    assert meet == []
 
 
 def test_the_table_has_its_texts_and_the_lines_of_the_curves():

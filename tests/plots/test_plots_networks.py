@@ -6,10 +6,11 @@ import torch
 
 from recurra.plots import (
     UnfoldedRow,
-    plot_dynamics,
+    plot_exponents,
     plot_flow,
     plot_gates,
     plot_heat,
+    plot_jacobians,
     plot_unfolded,
 )
 
@@ -21,20 +22,22 @@ def lines_of(axes):
 
 
 def test_gradient_flow_is_relative_and_marks_the_horizon():
-    axes = plot_flow({"a": [7 * v for v in CURVES["a"]], "b": CURVES["b"]}).axes[0]
+    figure = plot_flow({"a": [7 * v for v in CURVES["a"]], "b": CURVES["b"]})
+    axes = figure.axes[0]
     lines = lines_of(axes)
     np.testing.assert_allclose(lines["a"], CURVES["a"])
     assert axes.get_yscale() == "log"
     # 0.5 ** 7 is the first below 1 %
-    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["a: 7", "b: ≥ 19"]
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["a: 7", "b: ≥ 19"]
     assert "1 %" in [t.get_text() for t in axes.texts]
 
 
 def test_dilated_layers_are_drawn_over_the_steps_of_the_sequence():
-    axes = plot_flow(CURVES, strides={"a": 3}).axes[0]
+    figure = plot_flow(CURVES, strides={"a": 3})
+    axes = figure.axes[0]
     (line,) = [line for line in axes.lines if line.get_label() == "a"]
     assert list(line.get_xdata()) == list(range(0, 60, 3))
-    assert axes.get_legend().get_texts()[0].get_text() == "a: 21"
+    assert figure.legends[0].get_texts()[0].get_text() == "a: 21"
 
 
 def test_a_curve_keeps_its_colour_where_others_are_missing():
@@ -70,8 +73,8 @@ def test_the_unfolded_network_has_arrows_as_thick_as_the_gradient():
 
 
 def test_dynamics_leave_out_exponents_that_are_not_finite():
-    figure = plot_dynamics({"a": ([0, 1], [0.5, 0.6], [1.0, 1.1])}, {"a": [0.1, -2.0, -np.inf]})
-    over_time, spectrum = figure.axes[:2]
+    (over_time,) = plot_jacobians({"a": ([0, 1], [0.5, 0.6], [1.0, 1.1])}).axes
+    (spectrum,) = plot_exponents({"a": [0.1, -2.0, -np.inf]}).axes
     assert lines_of(over_time)["a: radius"].tolist() == [0.5, 0.6]
     assert lines_of(spectrum)["a: largest +0.100"].tolist() == [0.1, -2.0]
 
@@ -96,7 +99,9 @@ def test_the_heat_map_is_relative_and_has_its_horizon():
     assert shares.min() == -4
     assert horizon_of(axes[0]) == pytest.approx([4.0] * 3)
     assert horizon_of(axes[1]) == [19] * 3
-    assert [a.texts[0].get_text() for a in axes[:2]] == ["1 % after 4", "1 % after ≥ 19"]
+    assert [a.get_title(loc="right") for a in axes[:2]] == [
+        "1 % left after 4 steps", "1 % left after ≥ 19 steps",
+    ]  # fmt: skip
 
 
 def test_a_heat_map_of_gradients_that_grow_has_colours_for_that():

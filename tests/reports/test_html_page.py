@@ -1,13 +1,25 @@
 """The page of a run: self-contained, escaped, with its curves or a sentence on how to have them."""
 
 import importlib.util
+import math
 import re
 from html.parser import HTMLParser
 
 import pytest
 
 from recurra.errors import RunError
-from recurra.reports import Section, TextTable, amended, carried_over, report
+from recurra.plots import plot_optimiser, plot_training
+from recurra.reports import (
+    Headline,
+    Mark,
+    Section,
+    TextTable,
+    amended,
+    card,
+    carried_over,
+    drawn_section,
+    report,
+)
 
 ROWS = [
     {"step": step, "epoch": 1, "loss": 3 / step, "learning_rate": 1e-3, "gradient_norm": 1.0}
@@ -31,9 +43,13 @@ class Parser(HTMLParser):
         assert self.open.pop() == tag
 
 
+HEADLINE = Headline("loss", Mark("this run", 0.2), [Mark("chance", 3.0)])
+
+
 def new_page():
     facts, text = Section("Data", {"<file>": "a & b"}), Section("Text", "<x>\n")
-    return report("A run", [facts, text, Section("Curves", ROWS)])
+    curves = drawn_section("Curves", lambda: plot_training(ROWS), lambda: plot_optimiser(ROWS))
+    return report("A run", [Section("", HEADLINE), facts, text, curves])
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +82,11 @@ def test_without_matplotlib_a_sentence_stands_there(monkeypatch):
     assert "pip install &#x27;recurra[plot]&#x27;" in new_page()
 
 
-def test_a_run_without_metrics_has_no_curves():
-    assert "No step was logged" in report("A run", [Section("Curves", [])])
-
-
 def test_the_page_defines_the_colours_of_its_pictures(page):
     used = set(re.findall(r"var\((--\w+)", page))
-    assert used == {"--ink", "--muted", "--grid", "--paper", "--shade"}
+    assert used == {"--ink", "--muted", "--grid", "--paper", "--shade", "--accent"}
     light, dark = page.split("@media (prefers-color-scheme: dark)")
+    dark = dark.partition("body")[0]
     assert all(f"{name}:" in light and f"{name}:" in dark for name in used)
 
 
@@ -88,8 +101,9 @@ TABLE = TextTable(("cell", "H"), [("a|b", "<3>")], [("by chance", "")], ["a & b"
 def test_a_table_is_escaped_and_numbers_are_aligned():
     page = report("A run", [Section("", TABLE)])
     assert "<h2>" not in page
-    assert "<tr><td>a|b</td><td class='number'>&lt;3&gt;</td></tr>" in page
-    assert "<tr class='other'><td>by chance</td>" in page
+    number = "<td class='number' data-label=\"H\">&lt;3&gt;</td>"
+    assert f'<tr><td data-label="cell">a|b</td>{number}</tr>' in page
+    assert "<tr class='other'><td data-label=\"cell\">by chance</td>" in page
     assert "<li>a &amp; b</li>" in page
 
 
@@ -106,12 +120,12 @@ def test_a_table_as_markdown():
 
 def test_a_page_is_amended_and_amended_again():
     page = report("A run", [Section("Data", {"a": 1})])
-    once = amended(page, "inspection", [Section("New", "first")])
-    twice = amended(once, "inspection", [Section("New", "second")])
-    assert "first" in once
-    assert "first" not in twice
+    once = amended(page, "inspection", [Section("New", "an old one")])
+    twice = amended(once, "inspection", [Section("New", "a new one")])
+    assert "an old one" in once
+    assert "an old one" not in twice
     assert twice.count("<h2>New</h2>") == 1
-    assert amended(twice, "inspection", [Section("New", "first")]) == once
+    assert amended(twice, "inspection", [Section("New", "an old one")]) == once
     assert twice.endswith("</body></html>\n")
 
 
@@ -127,3 +141,64 @@ def test_a_page_that_is_cut_short_is_refused():
         amended("<html>", "inspection", [])
     with pytest.raises(RunError, match=r"report\.html is cut short; delete it"):
         carried_over("<html>", report("New", []), "inspection")
+
+
+def test_the_headline_is_a_figure_a_verdict_and_a_ranked_scale():
+    chance, paper = Mark("chance", 0.5), Mark("<TCN>", 0.001, "a & b")
+    page = report("x", [Section("", Headline("loss", Mark("this run", 0.02), [chance, paper]))])
+    assert "<p class='figure'><b>0.02</b> loss</p>" in page
+    assert "<p>Better than chance (0.5), behind &lt;TCN&gt; (0.001).</p>" in page
+    rows = re.findall(r"<li( class='own')?><span>(.*?)(?: <small>.*?)?</span>.*?left:(.*?)%", page)
+    assert [(bool(own), name) for own, name, _ in rows] == [
+        (False, "&lt;TCN&gt;"), (True, "this run"), (False, "chance"),
+    ]  # fmt: skip
+    decades = [math.log10(value / 0.001) / math.log10(500) for value in (0.001, 0.02, 0.5)]
+    assert [float(place) / 100 for *_, place in rows] == pytest.approx(decades, abs=1e-3)
+    assert "lower is better, on a logarithmic scale" in page
+
+
+def test_higher_may_be_better_and_figures_near_one_another_have_a_linear_scale():
+    marks = [Mark("chance", 0.1, text="10 %"), Mark("GRU", 0.9)]
+    headline = Headline("accuracy", Mark("this run", 0.95, text="95 %"), marks, True)
+    assert headline.sentence == "Better than GRU (0.9)."
+    assert [mark.name for mark in headline.ranked()] == ["this run", "GRU", "chance"]
+    assert "<b>95&nbsp;%</b>" in headline.html()
+    worse = Headline("accuracy", Mark("this run", 0.1), marks, True)
+    assert worse.sentence == "No better than chance (10 %)."
+    assert "logarithmic" not in Headline("loss", Mark("a", 1.0), [Mark("b", 3.0)]).html()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_figure_that_is_not_finite_has_no_place(value):
+    headline = Headline("loss", Mark("this run", value), [Mark("chance", 1.0), Mark("b", 2.0)])
+    assert headline.sentence == "The loss is not a finite number."
+    assert headline.html().count("left:") == 2
+    assert headline.ranked()[-1].name == "this run"
+
+
+def test_a_headline_alone_has_no_scale_and_a_card_has_it_as_a_table():
+    assert "<ol" not in Headline("loss", Mark("this run", 1.0)).html()
+    assert card("A run", [Section("", HEADLINE)], []).splitlines() == [
+        "# A run", "", "**0.2** loss", "", "Better than chance (3).", "",
+        "| loss, lower is better | |", "| --- | ---: |",
+        "| this run | 0.2 |", "| chance | 3 |",
+    ]  # fmt: skip
+
+
+def test_tables_of_texts_stack_on_a_narrow_page_and_tables_of_numbers_scroll():
+    texts = TextTable(("layer", "finding"), [("a", "b")] * 3, text_columns=2)
+    numbers = TextTable(("cell", "loss"), [("a", "1")] * 3)
+    assert "class='stacked'" in texts.html()
+    assert 'data-label="finding"' in texts.html()
+    assert "class='numbers'" in numbers.html()
+    assert "data-label" not in numbers.html()
+
+
+def test_sentences_are_a_list():
+    page = report("x", [Section("", ["a < b", "1 %"])])
+    assert "<ul><li>a &lt; b</li><li>1&nbsp;%</li></ul>" in page
+    assert card("x", [Section("Notes", ["a", "b"])], []).endswith("## Notes\n\n- a\n- b\n")
+
+
+def test_pictures_have_a_name_for_who_hears_the_page(page):
+    assert page.count('<svg role="img" aria-label="Curves"') == 2

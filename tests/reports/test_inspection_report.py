@@ -7,11 +7,9 @@ import pytest
 import torch
 
 from recurra.insight import inspect_model
-from recurra.nn import LSTM, Layer, Stack
-from recurra.reports import Picture, inspection_sections, report, watched_sections
+from recurra.nn import LSTM, Layer, Recurrent, Stack
+from recurra.reports import Picture, inspection_sections, layer_row, report, watched_sections
 from recurra.reports.inspection_report import _gates, _unfolded
-
-TITLES = ["Verdicts", "Layers"]
 
 
 @torch.no_grad()
@@ -33,16 +31,32 @@ def inspection():
 def test_an_inspection_as_sections(inspection):
     sections = inspection_sections(inspection, list("abcdefghijklmnop"), torch.rand(16, 2))
     assert [s.title for s in sections] == [
-        *TITLES, "Gradient flow", "The network unfolded in time", "Activity of layer", "Dynamics",
+        "Verdicts", "Gradient flow", "The network unfolded in time", "Activity of layer",
+        "Dynamics", "Layers",
     ]  # fmt: skip
-    assert all(isinstance(s.content, Picture) for s in sections[2:])
-    assert "initialise the forget gate f open" in report("x", sections[:2])
+    assert all(isinstance(s.content, Picture) for s in sections[1:-1])
+    assert "initialise the forget gate f open" in report("x", sections[:1])
 
 
 def test_a_task_without_labels_outputs_or_predictions(inspection):
     page = report("x", inspection_sections(inspection))
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 5
     assert "<!-- output -->" not in page
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("lstm", ["input gate i", "forget gate f", "candidate g", "output gate o", "tanh(c)"]),
+        ("gru", ["reset gate r", "forget gate z", "candidate n"]),
+        ("mgu", ["forget gate f", "candidate n"]),
+        ("rglru", ["recurrence gate r", "input gate i"]),
+    ],
+)
+def test_gates_are_spelled_out(cell, expected):
+    found = inspect_model(Recurrent(cell, 4, 4), torch.rand(6, 2, 4))
+    saturated = layer_row(found.layers[0])[-1]
+    assert re.findall(r"(?:^|, )(.*?) \d+ %", saturated) == expected
 
 
 def test_pictures_are_of_the_steps_of_a_row(inspection):
@@ -77,8 +91,8 @@ def falling(factor, count=20):
 def test_a_training_as_a_section():
     (section,) = watched_sections(falling(0.5))
     assert section.title == "Gradient flow during training"
-    assert section.content.svg.startswith("<svg")
-    assert not re.search(r'href="(?!#|data:)', section.content.svg)
+    assert section.content.svgs[0].startswith("<svg")
+    assert not re.search(r'href="(?!#|data:)', section.content.svgs[0])
     assert watched_sections([]) == watched_sections(falling(0.5, count=1)) == []
 
 

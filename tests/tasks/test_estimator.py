@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import signal
 import sys
+import warnings
 
 import pytest
 import torch
@@ -45,6 +46,28 @@ def parity(task=Parity, **settings):
 
 def weights(path):
     return (path / "model.safetensors").read_bytes()
+
+
+def nothing_left(path, **settings):
+    model = parity(**settings)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        model.fit(out=path, resume=True)
+    return [str(w.message) for w in found if "Nothing was left to train" in str(w.message)]
+
+
+def test_a_run_that_has_ended_has_nothing_left_and_says_what_to_raise(tmp_path):
+    parity().fit(out=tmp_path)
+    assert "raise epochs." in nothing_left(tmp_path)[0]
+    assert not nothing_left(tmp_path, epochs=3)
+    assert "raise max_steps." in nothing_left(tmp_path, epochs=9, max_steps=2)[0]
+
+
+def test_an_ensemble_has_something_left_until_its_last_member_has_ended(tmp_path):
+    stopped = parity(ensemble=2).fit(out=tmp_path, progress=Signals(5))
+    assert [result.stopped for result in stopped.results] == ["finished", "interrupted"]
+    assert not nothing_left(tmp_path, ensemble=2)
+    assert len(nothing_left(tmp_path, ensemble=2)) == 1
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -156,6 +179,7 @@ def test_a_training_that_failed_leaves_no_model(tmp_path):
 
 
 def test_progress_is_shown_where_somebody_watches(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     parity().fit(progress=False)
     assert capsys.readouterr().err == ""

@@ -1,7 +1,9 @@
 """A task of a user's own, in one file, has everything that the built-in ones have."""
 
+import itertools
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,18 @@ def test_it_trains_evaluates_and_is_loaded(here):
     )
     assert "# A run of parity:Parity" in (here / "run" / "README.md").read_text()
     assert "Gradient" in (here / "run" / "report.html").read_text()
+
+
+def test_the_same_training_has_the_same_report(here, monkeypatch):
+    """However long each takes: the card has the minutes."""
+    pages = []
+    for seconds in (0, 600):
+        monkeypatch.setattr(time, "monotonic", itertools.count(0, seconds).__next__)
+        estimator_of(NAME)(epochs=1).fit(out="run", overwrite=True)
+        assert ("| 0.0 |" in (here / "run/README.md").read_text()) == (seconds == 0)
+        pages.append((here / "run/report.html").read_bytes())
+    assert pages[0] == pages[1]
+    assert b"<h2>Training</h2>" in pages[0]
 
 
 def test_it_resumes_to_the_same_bits(here):

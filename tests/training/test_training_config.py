@@ -51,6 +51,9 @@ def test_every_field_has_help():
         ({"final_learning_rate": 2}, "at least 0 and at most 1"),
         ({"tensorboard": 1}, "tensorboard = 1; it must be true or false."),
         ({"momentum": 0.9}, "only 'sgd' has momentum"),
+        ({"decay_all": True}, "decay_all = true with weight_decay = 0: nothing would decay"),
+        ({"final_learning_rate": 0.5}, "schedule = 'constant'; only the cosine has a final rate"),
+        ({"warmup_steps": 9, "max_steps": 8}, "warmup_steps = 9, and the training has 8 steps"),
         ({"best": "accuracy"}, "best = 'accuracy'; it must be NAME:min or NAME:max"),
         ({"best": ":max"}, "best = ':max'; it must be NAME:min or NAME:max"),
     ],
@@ -73,8 +76,8 @@ def test_lists_and_paths_are_adapted():
 
 def test_none_is_none_where_there_may_be_none():
     assert config_from_mapping(TrainingConfig, {"clip_norm": "none"}).clip_norm is None
-    with pytest.raises(ConfigError, match="epochs = 'none'; it must be a whole number"):
-        config_from_mapping(TrainingConfig, {"epochs": "none"})
+    with pytest.raises(ConfigError, match="batch_size = 'none'; it must be a whole number"):
+        config_from_mapping(TrainingConfig, {"batch_size": "none"})
 
 
 def test_a_new_default_has_the_help_and_limits_of_the_old():

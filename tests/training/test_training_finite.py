@@ -6,7 +6,9 @@ import torch
 from torch import nn
 from training_toys import Noise, Toy, last_checkpoint, new_toy, square_loss, train
 
+from recurra.cells import Cell, sigmoid, sqrt
 from recurra.errors import TrainingError
+from recurra.nn import Recurrent
 from recurra.training import Run
 from recurra.training.finite import first_bad
 from recurra.training.randomness import Before, random_states
@@ -110,6 +112,105 @@ def test_a_bad_gradient(tmp_path):
     assert_finite(tmp_path)
 
 
+class Quotient(Cell):
+    """0 / 0 where both gates are shut."""
+
+    states = ("h",)
+    gates = ("a", "b")
+
+    def step(self, x, h, W, b):
+        shut = sigmoid(W.a @ x + b.a)
+        share = shut / (shut + sigmoid(W.b @ x + b.b))
+        return share + h
+
+
+class Root(Cell):
+    """Finite, but for a slope where the gate is shut."""
+
+    states = ("h",)
+
+    def step(self, x, h, W, b):
+        gate = sigmoid(W @ x + b)
+        return 0.5 * h + sqrt(gate)
+
+
+def own(cell, bias):
+    """A model whose middle layer is of that cell, with this bias."""
+    torch.manual_seed(0)
+    model = nn.ModuleList([Recurrent("gru", 3, 4), Recurrent(cell, 4, 4), nn.Linear(4, 1)])
+    nn.init.constant_(model[1].b_l0, bias)
+    return model
+
+
+def layered_loss(model, batch, state):
+    y, _ = model[0](batch)
+    y, _ = model[1](y)
+    return model[2](y).square().mean(), 1, None
+
+
+@pytest.mark.parametrize(
+    ("cell", "what"),
+    [
+        (Quotient(), r"loss is nan.*the output of 1 \(Recurrent\); it began in the equation"),
+        (Root(), r"gradient's norm is nan.*it began in the derivative of the equation"),
+    ],
+)
+def test_the_equation_where_it_began(tmp_path, cell, what):
+    text = {Quotient: "shut / ", Root: r"sqrt\(gate\)"}[type(cell)]
+    place = rf" at test_training_finite.py:\d+, `[^`]*{text}[^`]*`, of layer `1`, at time step \d"
+    remedy = r".*are up to \S+ there: write it in a form that is finite for them; docs/cells.md"
+    with pytest.raises(TrainingError, match=what + place + remedy) as caught:
+        train(tmp_path, model=own(cell, -200.0), loss=layered_loss)
+    assert "learning_rate" not in str(caught.value)
+    assert_finite(tmp_path)
+
+
+@pytest.mark.parametrize("cell", [Quotient(), Root()], ids=["value", "slope"])
+def test_the_equation_of_a_layer_of_16_bits(tmp_path, cell):
+    def loss(model, batch, state):
+        value, count, state = layered_loss(model, batch.bfloat16(), state)
+        return value.float(), count, state
+
+    model = own(cell, -200.0).bfloat16()
+    with pytest.raises(TrainingError, match=r"at test_training_finite.py:\d+, .*of layer `1`"):
+        train(tmp_path, model=model, loss=loss)
+
+
+def test_an_equation_whose_operands_are_huge_may_want_smaller_steps(tmp_path):
+    class Growing(Cell):
+        states = ("h",)
+
+        def step(self, x, h, W, b):
+            return h * h + W @ x + b
+
+    message = r"the equation at .*`return h \* h .*at time step [234]\. .*up to \S+e\+[23]\d there"
+    with pytest.raises(TrainingError, match=message + ".*lower learning_rate") as caught:
+        train(tmp_path, model=own(Growing(), 1e15), loss=layered_loss)
+    assert "of layer `1`, " in str(caught.value)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_equation_is_named_in_the_direction_it_ran_in(tmp_path, bidirectional, frozen):
+    """Lengths and a layer that runs without gradients stand in nothing's way."""
+    torch.manual_seed(0)
+    first = Recurrent("gru", 3, 4)
+    second = Recurrent(Root(), 4, 4, bidirectional=bidirectional)
+    model = nn.ModuleList([first, second])
+    last = [p for n, p in second.named_parameters() if n.startswith("b_l0")][-1]
+    nn.init.constant_(last, -200.0)
+
+    def loss(model, batch, state):
+        with torch.set_grad_enabled(not frozen):
+            y, _ = model[0](batch)
+        y, _ = model[1](y, lengths=torch.tensor([5, 2]))
+        return y.square().mean(), 1, None
+
+    layer = "1 backward" if bidirectional else "1"
+    with pytest.raises(TrainingError, match=rf"sqrt\(gate\)`, of layer `{layer}`, at time step"):
+        train(tmp_path, model=model, loss=loss)
+
+
 def test_the_gradient_that_went_bad_first_in_backward_order(tmp_path):
     class Root(nn.Module):
         def __init__(self):
@@ -170,7 +271,8 @@ def test_looking_for_it_leaves_all_as_before_the_step():
     random = random_states()["cpu"]
     before = Before(model)
     square_loss(model, batch, None)
-    assert first_bad(model, square_loss, batch, None, before) == "the output of drop.1 (Bad)"
+    bad = first_bad(model, square_loss, batch, None, before)
+    assert bad.what == "the output of drop.1 (Bad)"
     assert torch.equal(random_states()["cpu"], random)
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
     assert all(weight.grad is None for weight in model.parameters())

@@ -22,8 +22,7 @@ from training_toys import train as train_toy
 
 from recurra.errors import ConfigError, DataError, TrainingError
 from recurra.interrupts import Interrupted
-from recurra.training import Metric, Run, TrainingConfig
-from recurra.training.optim import learning_rate
+from recurra.training import Metric, Run
 
 
 class Line(nn.Module):
@@ -91,27 +90,6 @@ def test_each_epoch_begins_without_a_state(tmp_path):
 def test_a_state_of_another_type_is_an_error(tmp_path):
     with pytest.raises(TrainingError, match="a state of type dict; it must be a tensor, None"):
         train_toy(tmp_path, loss=lambda *given: (*square_loss(*given)[:2], {}))
-
-
-@pytest.mark.parametrize(
-    ("step", "rate"),
-    [(0, 0.1), (4, 0.5), (9, 1.0), (10, 1.0), (60, 0.6), (110, 0.2), (500, 0.2)],
-)
-def test_warm_up_then_cosine(step, rate):
-    config = TrainingConfig(
-        learning_rate=1.0, warmup_steps=10, schedule="cosine", final_learning_rate=0.2
-    )
-    assert learning_rate(config, step, 110) == pytest.approx(rate)
-
-
-def test_a_constant_rate():
-    assert {learning_rate(TrainingConfig(), step, 9) for step in range(9)} == {2e-3}
-
-
-def test_the_schedule_is_used(tmp_path):
-    train_toy(tmp_path, warmup_steps=4, learning_rate=0.4, log_every=1, max_steps=6)
-    rates = [line["learning_rate"] for line in lines(tmp_path)]
-    assert rates == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.4, 0.4])
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])

@@ -144,9 +144,12 @@ def test_the_optimisers_state_is_stored_by_name(tmp_path):
     assert saved["optimizer/head.weight.exp_avg"].shape == (1, 4)
 
 
-def test_other_frozen_parameters_are_not_resumed(tmp_path):
-    train(tmp_path, max_steps=2)
+@pytest.mark.parametrize(("before", "was"), [(True, "trained"), (False, "frozen")])
+def test_other_frozen_parameters_are_not_resumed(tmp_path, before, was):
     model = new_toy()
-    model.head.requires_grad_(False)
-    with pytest.raises(RunError, match=r"made while head.bias was trained, which it isn't now"):
+    model.head.requires_grad_(before)
+    train(tmp_path, max_steps=2, model=model)
+    model = new_toy()
+    model.head.requires_grad_(not before)
+    with pytest.raises(RunError, match=rf"made while head.bias was {was}, which it isn't now"):
         train(tmp_path, resume=True, model=model)

@@ -1,6 +1,7 @@
 """Progress of a training as shown on a terminal and elsewhere, and TensorBoard's events."""
 
 import io
+import re
 import sys
 
 import pytest
@@ -104,6 +105,19 @@ def test_the_time_left_is_bounded_by_the_limit():
     assert "loss 2.0000 · 30 tokens/s · 0:00:00 left" in out.getvalue()
 
 
+def test_a_training_that_time_alone_ends_has_no_number_of_steps():
+    out = io.StringIO()
+    progress = RichProgress(Console(file=out), max_minutes=1e-9, seconds_between_lines=0)
+    progress.start(None, 0)
+    progress.update(1, 1, 2.0, 30.0)
+    assert out.getvalue().startswith("step 1 · epoch 1 · loss 2.0000")
+    assert out.getvalue().endswith("0:00:00 left\n")
+    bar = RichProgress(Console(file=out, width=200, force_terminal=True), max_minutes=1)
+    bar.start(None, 0)
+    bar.stop()
+    assert "0/?" in out.getvalue()
+
+
 def test_the_speed_is_in_the_words_of_the_task(tmp_path):
     out = io.StringIO()
     train_with(RichProgress(Console(file=out, width=200), unit="values"), tmp_path)
@@ -125,3 +139,18 @@ def test_tensorboard_gets_the_same_numbers(tmp_path):
     shown = {event.step: event.value for event in events.Scalars("training/loss")}
     assert shown == pytest.approx(written)
     assert [event.step for event in events.Scalars("validation/loss")][-1] == 5
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_the_numbers_of_a_bar_fit_the_terminal(width):
+    out = io.StringIO()
+    progress = RichProgress(Console(file=out, width=width, force_terminal=True))
+    progress.start(1_000_000, 123_000)
+    progress.update(1_000_000, 12, 2.345678, 123_456.0, validation=2.3456)
+    progress.stop()
+    last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue()).splitlines()[-1]
+    assert "1000000/1000000 " in last
+    assert last.rstrip().endswith("0:00:00 left")
+    assert "epoch 12" in last
+    assert len(last) <= width
+    assert ("tokens/s" in last) == (width >= 120)

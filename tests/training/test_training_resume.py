@@ -1,5 +1,6 @@
 """Killed at any moment and resumed, a run ends with the bits it would have ended with anyhow."""
 
+import dataclasses
 import json
 import random
 
@@ -17,8 +18,9 @@ from training_toys import (
     validation,
 )
 
-from recurra.errors import DataError, RunError
-from recurra.training import Run
+from recurra.config.training_config import EXTENDABLE
+from recurra.errors import ConfigError, DataError, RunError
+from recurra.training import Run, TrainingConfig
 
 MOMENTS = random.Random(0)
 
@@ -34,10 +36,7 @@ def whole(tmp_path_factory):
 
 def finish(path):
     """Resume in a new process until the run is at its end, as a user would."""
-    if (path / "config.json").exists():
-        assert train_in_child(path, resume=True) == 0
-    else:
-        assert train_in_child(path) == 0
+    assert train_in_child(path, resume=not Run.has_room(path)) == 0
 
 
 @pytest.mark.parametrize("at", sorted(MOMENTS.sample(range(21), 4)))
@@ -123,6 +122,54 @@ def test_other_data_is_an_error(tmp_path):
     train(tmp_path, max_steps=2)
     with pytest.raises(DataError, match="has 8 windows an epoch, but had 7"):
         train(tmp_path, resume=True, windows=Noise(8))
+
+
+CHANGED = {
+    "batch_size": 4,
+    "window": 9,
+    "optimizer": "sgd",
+    "learning_rate": 0.5,
+    "weight_decay": 0.1,
+    "decay_all": True,
+    "momentum": 0.9,
+    "schedule": "cosine",
+    "warmup_steps": 1,
+    "final_learning_rate": 0.5,
+    "clip_norm": 9.0,
+    "clip_value": 9.0,
+    "clip_bptt": 9.0,
+    "validate_every": 3,
+    "seed": 1,
+}
+FREE = {*EXTENDABLE, "best", "checkpoint_every", "log_every", "watch_every", "tensorboard"}
+WITH = {
+    "decay_all": {"weight_decay": 0.1},
+    "momentum": {"optimizer": "sgd"},
+    "final_learning_rate": {"schedule": "cosine"},
+}
+"""What else a setting needs to be allowed."""
+
+
+def test_every_setting_that_weights_depend_on_is_changed_here():
+    assert {field.name for field in dataclasses.fields(TrainingConfig)} == {*CHANGED, *FREE}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_another_setting_is_an_error_that_names_it(tmp_path, name):
+    """Both ways round: an optimiser's state would not be found, or silently be left out."""
+    with_it = {**WITH.get(name, {}), name: CHANGED[name]}
+    for number, (first, second) in enumerate([(WITH.get(name, {}), with_it), (with_it, {})]):
+        path, model = tmp_path / str(number), clipped_toy()
+        train(path, model=model, max_steps=1, **first)
+        with pytest.raises(ConfigError, match=rf"^{name} = .* given, .* was started with {name} ="):
+            train(path, model=model, max_steps=2, resume=True, **second)
+
+
+def clipped_toy():
+    """A toy with a layer that `clip_bptt` can be set for."""
+    model = new_toy()
+    model.rnn.bptt_clip = None
+    return model
 
 
 def test_another_model_is_an_error(tmp_path):

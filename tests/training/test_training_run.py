@@ -138,7 +138,7 @@ def test_what_is_no_run_is_never_deleted(tmp_path, overwrite):
 
 def test_a_file_in_the_way(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="can't become a run"):
+    with pytest.raises(RunError, match="file is a file; a run is a directory"):
         Run.create(tmp_path / "file", {})
 
 
@@ -180,6 +180,47 @@ def test_metrics_shorter_than_at_the_checkpoint_are_told(run, caplog):
     assert run.metrics() == []
 
 
+def test_lines_after_a_loss_are_undone_by_the_next_resume(run, caplog):
+    """They are not of the checkpoint, though the file is no longer than at it."""
+    run.log({"step": 1, "note": "a long line, which is lost"})
+    sizes = run.sync_lines()
+    (run.path / "metrics.jsonl").unlink()
+    for _ in range(2):  # the second time the file is there
+        run.truncate_lines(sizes)
+        assert run.metrics() == []
+        run.log({"step": 2})
+    assert caplog.text.count("metrics.jsonl of") == 1
+
+
+def test_an_older_checkpoint_cuts_what_is_recorded(run):
+    run.log({"step": 1})
+    older = run.sync_lines()
+    run.log({"step": 2})
+    newer = run.sync_lines()
+    run.truncate_lines(newer)
+    assert run.metrics() == [{"step": 1}, {"step": 2}]
+    run.truncate_lines(older)
+    assert run.metrics() == [{"step": 1}]
+
+
+def test_a_reader_waits_for_lines_that_are_cut_back(run, monkeypatch):
+    """The manifest was read before a resume, the file after it."""
+    run.log({"step": 1})
+    sizes, cut = run.sync_lines(), []
+    run.log({"step": 2})
+    run.sync_lines()
+    whole = type(run.path).read_bytes
+
+    def cutting(path):
+        if path.name == "metrics.jsonl" and not cut:
+            cut.append(None)
+            run.truncate_lines(sizes)
+        return whole(path)
+
+    monkeypatch.setattr(type(run.path), "read_bytes", cutting)
+    assert Run.open(run.path).metrics() == [{"step": 1}]
+
+
 @pytest.mark.parametrize("call", range(8))
 @pytest.mark.parametrize("name", ["fsync", "replace"])
 def test_a_save_that_dies_leaves_the_old_model_or_the_new(run, monkeypatch, name, call):
@@ -207,6 +248,13 @@ def test_a_full_disk(run, name):
         run.save_model({"a": torch.zeros(2, 3)})
     assert same(Run.open(run.path).load_model(), WEIGHTS)
     assert not list(run.path.glob(".*"))
+
+
+def test_a_full_disk_says_that_members_are_intact(run):
+    (run.path / "members/0/checkpoints/step-00000004").mkdir(parents=True)
+    (run.path / ".model.safetensors.tmp").mkdir()
+    with pytest.raises(TrainingError, match=r"directory\. The checkpoints of its members are inta"):
+        run.save_model({"a": torch.zeros(2, 3)})
 
 
 def test_texts_are_written_whole(run):

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recurra.bench.catalogue import RECURRA, SUITES, SizeGrid, Suite
-from recurra.bench.layer_suites import inference, layers, own, packed, steps
+from recurra.bench.layer_suites import inference, layers, own, packed, remedies, steps
 from recurra.bench.measurement import PointResult, SuitePlan, peak
 from recurra.bench.process_suites import compiling, memory
-from recurra.bench.remedy_suite import remedies
 from recurra.errors import ConfigError
 from recurra.plots import FORMATS, CostBars, RatioBars, plot_bars, require_matplotlib
 

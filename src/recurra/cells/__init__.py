@@ -14,8 +14,12 @@ from recurra.cells.fastgrnn import FastGRNN
 from recurra.cells.fastgrnn_low_rank import LowRankFastGRNN
 from recurra.cells.fastrnn import FastRNN
 from recurra.cells.functions import (
+    bounded_sqrt,
     exp,
+    expm1,
     log,
+    log1p,
+    log_sigmoid,
     maximum,
     minimum,
     norm,
@@ -24,6 +28,7 @@ from recurra.cells.functions import (
     softplus,
     sqrt,
     tanh,
+    where_positive,
 )
 from recurra.cells.gru import GRU
 from recurra.cells.gru_original import OriginalGRU
@@ -88,9 +93,13 @@ __all__ = [
     "QRNNifo",
     "RotationRNN",
     "Symbol",
+    "bounded_sqrt",
     "exp",
+    "expm1",
     "load",
     "log",
+    "log1p",
+    "log_sigmoid",
     "maximum",
     "minimum",
     "norm",
@@ -100,6 +109,7 @@ __all__ = [
     "softplus",
     "sqrt",
     "tanh",
+    "where_positive",
 ]
 
 

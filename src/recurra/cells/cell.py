@@ -44,10 +44,11 @@ class Cell:
     | scalars   | parameters that are one learnt number, with the initial value of each          |
     | blocks    | matrices that are block-diagonal, with the option that holds the block count   |
     | init      | initial values of a parameter, or of a gate's part of it ("b.f"): "uniform"    |
-    |           | (±1 / sqrt(hidden_size), the default), "zeros", "ones", "identity",            |
-    |           | "orthogonal", a number, a uniform range (low, high), or a function of a draw   |
-    |           | between 0 and 1 (a distribution's quantile function); matrices are initialised |
-    |           | gate by gate, block by block                                                   |
+    |           | (±1 / sqrt(hidden_size), the default), ("uniform", gain) for gain times that,  |
+    |           | "normal" (variance 1 / columns), "zeros", "ones", "identity", "orthogonal", a  |
+    |           | number, a uniform range (low, high), or a function of a draw between 0 and 1   |
+    |           | (a distribution's quantile function); matrices are initialised gate by gate,   |
+    |           | block by block                                                                 |
     | candidate | the name of the candidate in `step`: the value that a gate adds to the state   |
     | forget    | the gate that multiplies the old state: "f", or "1 - f" if it discards it      |
     | source    | the publication of the equations                                               |

@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from recurra.cells.cell import Cell, Names, Scalars
+from recurra.cells.cell import Cell, Initial, Names, Scalars
+from recurra.cells.fastrnn import STARTING_MATRIX
 from recurra.cells.functions import sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -12,14 +13,16 @@ __all__ = ["FastGRNN"]
 class FastGRNN(Cell):
     """FastGRNN (Kusupati et al. 2018): gate and candidate share W and U, of full rank.
 
-    zeta and nu pass a sigmoid and start from 1 and -4, as in the authors' code. The paper's
-    low-rank form is `fastgrnn_low_rank`; its sparse and quantised forms have the same equations.
+    zeta and nu pass a sigmoid and start from 1 and -4, as in the authors' code; matrices are normal
+    with standard deviation 0.1 and biases 1 there, too. The paper's low-rank form is
+    `fastgrnn_low_rank`; its sparse and quantised forms have the same equations.
     """
 
     states: ClassVar[Names] = ("h",)
     gates: ClassVar[Names] = ("z", "n")
     scalars: ClassVar[Scalars] = {"zeta": 1.0, "nu": -4.0}
     candidate = "n"
+    init: ClassVar[Initial] = {"W": STARTING_MATRIX, "U": STARTING_MATRIX, "b": "ones"}
     forget = "z"
     source = (
         "A. Kusupati et al., FastGRNN: a fast, accurate, stable and tiny kilobyte sized gated "

@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from recurra.cells.cell import Cell, Names, Scalars, Sizes
+from recurra.cells.cell import Cell, Initial, Names, Scalars, Sizes
+from recurra.cells.fastrnn import STARTING_MATRIX
 from recurra.cells.functions import sigmoid, tanh
 from recurra.cells.symbols import Symbol
 
@@ -10,13 +11,20 @@ __all__ = ["LowRankFastGRNN"]
 
 
 class LowRankFastGRNN(Cell):
-    """FastGRNN (Kusupati et al. 2018) with W = W1 W2 and U = U1 U2 of rank `rank`."""
+    """FastGRNN (Kusupati et al. 2018) with W = W1 W2 and U = U1 U2 of rank `rank`.
+
+    Scalars, matrices and biases start as those of `fastgrnn`, each factor like a whole matrix.
+    """
 
     states: ClassVar[Names] = ("h",)
     gates: ClassVar[Names] = ("z", "n")
     sizes: ClassVar[Sizes] = {"W2": "rank", "U2": "rank"}
     scalars: ClassVar[Scalars] = {"zeta": 1.0, "nu": -4.0}
     candidate = "n"
+    init: ClassVar[Initial] = {
+        **dict.fromkeys(("W1", "W2", "U1", "U2"), STARTING_MATRIX),
+        "b": "ones",
+    }
     forget = "z"
     source = (
         "A. Kusupati et al., FastGRNN: a fast, accurate, stable and tiny kilobyte sized gated "

@@ -10,7 +10,11 @@ __all__ = ["ProjectedLSTM"]
 
 
 class ProjectedLSTM(Cell):
-    """LSTM with a recurrent projection layer (Sak et al. 2014): h has size `proj_size`."""
+    """LSTM with a recurrent projection layer (Sak et al. 2014): h has size `proj_size`.
+
+    As torch and cuDNN have it: without the peepholes of the paper's gates, and without its second
+    projection p, which is output only and isn't fed back.
+    """
 
     states: ClassVar[Names] = ("h", "c")
     gates: ClassVar[Names] = ("i", "f", "g", "o")

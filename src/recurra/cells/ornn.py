@@ -10,12 +10,14 @@ __all__ = ["OrthogonalRNN"]
 
 
 class OrthogonalRNN(Cell):
-    """Recurrent network with modReLU whose U starts orthogonal (Henaff et al. 2016).
+    """Recurrent network with modReLU whose U starts orthogonal.
 
-    modReLU (Arjovsky et al. 2016) of a real a is sign(a) relu(|a| + b), which for b <= 0 is
-    relu(a + b) - relu(b - a): the form here, b starting from zeros. For b > 0 the two differ where
-    |a| < b: this one is 2 a there, modReLU jumps from -b to b. U doesn't stay orthogonal
-    in training unless `torch.nn.utils.parametrizations.orthogonal(layer, "U_l0")` is applied.
+    The start is that of Henaff et al. 2016, whose transition is linear; the modReLU is that of
+    Arjovsky et al. 2016, who have complex states. Of a real a it is sign(a) relu(|a| + b), which
+    for b <= 0 is relu(a + b) - relu(b - a): the form here, b starting from zeros. For b > 0 the two
+    differ where |a| < b: this one is 2 a there, modReLU jumps from -b to b. U doesn't stay
+    orthogonal in training unless `torch.nn.utils.parametrizations.orthogonal(layer, "U_l0")` is
+    applied.
     """
 
     states: ClassVar[Names] = ("h",)

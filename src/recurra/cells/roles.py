@@ -9,7 +9,7 @@ from recurra.ir import CellError, Graph, Init, Param
 
 __all__ = ["WORDS", "check_roles", "forget_gate"]
 
-WORDS = ("uniform", "zeros", "ones", "identity", "orthogonal")
+WORDS = ("uniform", "normal", "zeros", "ones", "identity", "orthogonal")
 """The words for initial values of a parameter."""
 
 
@@ -63,9 +63,10 @@ def _check_start(kind: type, param: Param, key: str, part: str, start: object) -
             kind,
             "init",
             f"`init` gives `{key}` {start!r}; allowed are {', '.join(map(repr, WORDS))}, a number, "
-            "a pair (low, high) with low < high, and a function of a number between 0 and 1",
+            "a pair (low, high) with low < high, ('uniform', gain) with gain > 0, and a function "
+            "of a number between 0 and 1",
         )
-    if start in ("identity", "orthogonal") and param.kind != "matrix":
+    if start in ("normal", "identity", "orthogonal") and param.kind != "matrix":
         raise _error(kind, "init", f"`{key}` can't start {start}: it is a {param.kind}")
     if start == "identity" and param.rows != param.columns:
         raise _error(
@@ -79,7 +80,10 @@ def _is_start(start: object) -> bool:
     if isinstance(start, str):
         return start in WORDS
     if isinstance(start, tuple):
-        return len(start) == 2 and all(map(_is_number, start)) and start[0] < start[1]
+        if len(start) != 2 or not _is_number(start[1]):
+            return False
+        low, high = start
+        return high > 0 if low == "uniform" else _is_number(low) and bool(low < high)
     return callable(start) or _is_number(start)
 
 

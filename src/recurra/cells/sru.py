@@ -14,7 +14,9 @@ class SRU(Cell):
 
     The form with v (versions 3 and later of the paper); h is output only, a highway past c that
     takes x itself, so the input must have `hidden_size` values. `scale` is the paper's correction
-    of the highway's variance, sqrt(1 + 2 exp(b.r)), at biases of zero, from which it starts.
+    of the highway's variance, sqrt(1 + 2 exp(b.r)), at biases of zero, from which it starts. W and
+    v start as in the authors' code: W.z with a variance of 1 / hidden_size and v with 1, both
+    halved for the gates, so that the signal keeps its size through many layers.
     """
 
     states: ClassVar[Names] = ("h", "c")
@@ -22,7 +24,12 @@ class SRU(Cell):
     sizes: ClassVar[Sizes] = {"x": "hidden_size"}
     candidate = "z"
     forget = "f"
-    init: ClassVar[Initial] = {"b": "zeros"}
+    init: ClassVar[Initial] = {
+        "W": ("uniform", 1.5**0.5),
+        "W.z": ("uniform", 3**0.5),
+        "v": (-(1.5**0.5), 1.5**0.5),
+        "b": "zeros",
+    }
     source = (
         "T. Lei et al., Simple recurrent units for highly parallelizable recurrence, "
         "arXiv:1709.02755"

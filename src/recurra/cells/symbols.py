@@ -20,7 +20,10 @@ __all__ = ["Number", "Symbol", "Tape", "here"]
 
 Number = float | int
 
-FUNCTIONS = ("exp", "log", "maximum", "minimum", "relu", "sigmoid", "softplus", "sqrt", "tanh")
+FUNCTIONS = (
+    "exp", "expm1", "log", "log1p", "maximum", "minimum", "relu", "sigmoid", "softplus", "sqrt",
+    "tanh",
+)  # fmt: skip
 """The functions of recurra.cells, to be used instead of those of other libraries."""
 
 _OURS = ("recurra.cells.symbols", "recurra.cells.functions")

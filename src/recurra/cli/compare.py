@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
+from recurra.cells import CELLS
 from recurra.cli.config_options import given
 from recurra.cli.failures import exit_code
-from recurra.compare.comparison import comparison_at, comparison_from
+from recurra.compare.comparison import Comparison, comparison_at, comparison_from
 from recurra.config.options import read_settings
-from recurra.errors import ConfigError
-from recurra.tasks.registry import config_of, contests
+from recurra.errors import ConfigError, RecurraError
+from recurra.tasks.registry import check_early, config_of, contests
 
 __all__ = ["command"]
 
@@ -55,6 +56,11 @@ problem's task is allowed in the file, and with --set. --resume needs only --out
     help="any other setting, as in a TOML file: layers=2, schedule=cosine",
 )
 @click.option(
+    "--rates",
+    metavar="RATES",
+    help="learning rates of which each cell gets its best: 1e-3,3e-3,1e-2",
+)
+@click.option(
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="trainings at a time"
 )
 @click.option("--resume", is_flag=True, help="resume the comparison in --out")
@@ -65,18 +71,28 @@ def command(
     cells: str | None,
     files: tuple[str, ...],
     more: tuple[str, ...],
+    rates: str | None,
     jobs: int,
     resume: bool,
     overwrite: bool,
     **options: Any,
 ) -> None:
     """Compare, with progress, and print the table."""
-    listed = {"only": cells.split(",") if cells else None, "data": list(files) or None}
+    if files and files[0] in CELLS:
+        raise click.UsageError(
+            f"{files[0]} is a cell; --cells takes names with commas between and no spaces: "
+            "--cells rnn,lstm."
+        )
+    names = [name.strip() for name in cells.split(",")] if cells else None
+    listed = {"only": names, "data": list(files) or None}
+    listed["rates"] = _rates(rates) if rates else None
     chosen = {**given({**options, **listed}), **_more(more)}
     if resume and not (config or chosen):
         comparison = comparison_at(Path(out))
     else:
         comparison = comparison_from(read_settings(config, chosen, comparison_from))
+        for label in comparison.cells:
+            _check(comparison, label)
 
     # torch takes a second to load: only once the settings are known to be valid.
     from recurra.cli.compare_report import ComparisonBars, show_findings
@@ -92,6 +108,22 @@ def command(
         click.echo(f"  recurra compare --resume --out {shlex.quote(out)}", err=True)
         sys.exit(exit_code(interrupt))
     show_findings(findings, out)
+
+
+def _rates(text: str) -> list[Any]:
+    """Numbers between commas; what is not a number stays a text, which is refused by name."""
+    words = text.split(",")
+    try:
+        return [float(word) for word in words]
+    except ValueError:
+        return list(words)
+
+
+def _check(comparison: Comparison, label: str) -> None:
+    try:
+        check_early(config_of(comparison.task).of(comparison.settings(label)), ())
+    except RecurraError as error:
+        raise type(error)(f"{label}: {error}") from error
 
 
 def _more(words: tuple[str, ...]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import Progress, TaskID, TextColumn
 from rich.progress import TimeRemainingColumn as Remaining
+from rich.table import Column
 
 from recurra.cli.terminal import show_table
 from recurra.compare.comparison import Comparison
@@ -14,6 +15,7 @@ from recurra.compare.comparison_run import ComparisonProgress
 from recurra.compare.findings import Findings, comparison_table, number
 from recurra.compare.outcomes import Outcome
 from recurra.compare.trials import Entry, Figures
+from recurra.training.progress import bar_columns
 
 __all__ = ["ComparisonBars", "show_findings"]
 
@@ -25,14 +27,11 @@ class ComparisonBars(ComparisonProgress):
     """
 
     def __init__(self, comparison: Comparison) -> None:
-        self._steps = comparison.steps
         self._console = Console(stderr=True, highlight=False)
         self._bars = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[losses]}"),
-            Remaining(),
+            *bar_columns(self._console, "losses"),
+            Remaining(table_column=Column(no_wrap=True)),
             console=self._console,
             disable=not self._console.is_terminal,
         )
@@ -51,7 +50,9 @@ class ComparisonBars(ComparisonProgress):
     ) -> None:
         """Show each cell's size, and how many trainings have ended before."""
         self._facts = facts
-        self._all = sum(len(entry.trials) for entry in entries)
+        trials = [trial for entry in entries for trial in (*entry.search, *entry.trials)]
+        self._totals = {trial.name: trial.settings["max_steps"] for trial in trials}
+        self._all = len(trials)
         self._ended = len(outcomes)
         self._say(f"{facts.title}: {self._all} trainings")
         for entry in entries:
@@ -62,7 +63,9 @@ class ComparisonBars(ComparisonProgress):
     def progress(self, name: str, line: dict[str, Any]) -> None:
         """Move the bar of a training."""
         if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(name, total=self._steps, losses="")
+            total = self._totals.get(name)
+            total = total if isinstance(total, int) else None
+            self._tasks[name] = self._bars.add_task(name, total=total, losses="")
             if self._bars.disable:
                 self._say(f"{name}: from step {line['step']}")
         losses = [f"{what} {line[what]:.3g}" for what in ("loss", "validation") if line.get(what)]
@@ -74,12 +77,12 @@ class ComparisonBars(ComparisonProgress):
             self._bars.remove_task(self._tasks.pop(outcome.name))
         self._ended += 1
         facts = self._facts
-        found = outcome.test.get(facts.measure)
-        what = (
-            f"diverged after step {outcome.steps:,}"
-            if found is None
-            else f"{facts.quality} {number(found, facts)}"
-        )
+        if outcome.diverged is not None:
+            what = f"diverged after step {outcome.steps:,}"
+        elif facts.measure in outcome.test:
+            what = f"{facts.quality} {number(outcome.test[facts.measure], facts)}"
+        else:
+            what = f"validation {outcome.best_validation:.3g}"
         minutes = f"{outcome.steps:,} steps, {outcome.seconds / 60:.1f} minutes"
         self._say(f"[{self._ended}/{self._all}] {outcome.name}: {what} ({minutes})")
 

@@ -3,7 +3,7 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import click
@@ -22,17 +22,30 @@ _WORDS = {int: ("NUMBER", "a whole number"), float: ("NUMBER", "a number"), str:
 class Sectioned(click.Command):
     """A command whose help lists options in sections: a title each, and the names in it.
 
-    What is in no section stands first.
+    What is in no section stands first. With `usual` --help lists only the options of these names
+    from the sections, and --help-all the others, too.
     """
 
-    def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        sections: Mapping[str, Sequence[str]],
+        usual: Container[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._titles = {name: title for title, names in sections.items() for name in names}
+        self._usual = usual
+        if usual is not None:
+            more = sum(name not in usual for name in self._titles)
+            self.params.append(_help_all(f"show this message with the {more} further options"))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write each section."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for param in self.get_params(ctx):
+            if not self._is_listed(param.name or "", ctx):
+                continue
             record = param.get_help_record(ctx)
             if record is not None and isinstance(param, click.Option):
                 title = self._titles.get(param.name or "", "Options")
@@ -41,6 +54,24 @@ class Sectioned(click.Command):
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
+
+    def _is_listed(self, name: str, ctx: click.Context) -> bool:
+        every = self._usual is None or _EVERY in ctx.meta
+        return every or name not in self._titles or name in (self._usual or ())
+
+
+_EVERY = "recurra: every option"
+
+
+def _help_all(text: str) -> click.Option:
+    def show(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+        if wanted:
+            ctx.meta[_EVERY] = True
+            click.echo(ctx.get_help(), color=ctx.color)
+            ctx.exit()
+
+    how = {"is_flag": True, "is_eager": True, "expose_value": False}
+    return click.Option(["--help-all"], callback=show, help=text, **how)
 
 
 def options_for(config: type, fields: Iterable[Field]) -> Callable[[Command], Command]:

@@ -11,7 +11,7 @@ import click
 
 from recurra.cli.config_options import Sectioned, given, option_of
 from recurra.config.task_config import EvaluateOptions
-from recurra.tasks.registry import config_of
+from recurra.tasks.registry import check_run, config_of
 
 __all__ = ["command"]
 
@@ -39,11 +39,13 @@ def command(run: str, file: Path | None, as_json: bool, **options: Any) -> None:
 
     `recurra evaluate RUN --help` lists the options of the run's task.
     """
+    check_run(run, file)
+
     from recurra.cli.terminal import noted, show_evaluation
     from recurra.tasks.registry import load
 
-    model = load(run)
     with noted():
+        model = load(run)
         evaluation = model.evaluate(file, **given(options))
     if as_json:
         click.echo(json.dumps({"file": str(file or run), **evaluation.to_json()}))

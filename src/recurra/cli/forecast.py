@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from recurra.tasks.registry import check_run
+
 if TYPE_CHECKING:
     from recurra.tasks.forecast import Forecaster
 
@@ -57,6 +59,7 @@ def command(
     Without -o the head of the table is shown.
     """
     _check(anomalies, last, series, plot, options)
+    check_run(run, file)
 
     from recurra.cli.terminal import noted
     from recurra.tasks.forecast.frames import check_output
@@ -67,8 +70,8 @@ def command(
 
     from recurra.tasks.forecast import Forecaster
 
-    model = Forecaster.load(run)
     with noted():
+        model = Forecaster.load(run)
         if anomalies:
             _anomalies(model, file, out, plot, series, last, options)
         else:

@@ -4,6 +4,8 @@ import itertools
 
 import click
 
+from recurra.tasks.registry import check_run
+
 __all__ = ["command"]
 
 
@@ -14,6 +16,8 @@ __all__ = ["command"]
 @click.option("--temperature", default=1.0, show_default=True, help="below 1 safer, 0 greedy")
 @click.option("--top-k", default=0, show_default=True, help="draw among the k likeliest; 0: all")
 @click.option("--top-p", default=1.0, show_default=True, help="draw among those that sum to p")
+@click.option("--ban", "banned", multiple=True, metavar="TOKEN", help="never draw it; repeatable")
+@click.option("--unknown", is_flag=True, help="draw the unknown token, too: <unk>")
 @click.option("--seed", type=int, help="the same seed writes the same text")
 def command(
     run: str,
@@ -22,13 +26,25 @@ def command(
     temperature: float,
     top_k: int,
     top_p: float,
+    banned: tuple[str, ...],
+    unknown: bool,
     seed: int | None,
 ) -> None:
     """Write new text with the model of RUN, as it comes: PROMPT first, then what follows it."""
-    from recurra.cli.terminal import show_text
+    check_run(run)
+
+    from recurra.cli.terminal import noted, show_text
     from recurra.tasks.language import LanguageModel
 
-    pieces = LanguageModel.load(run).stream(
-        prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed
-    )
+    with noted():
+        pieces = LanguageModel.load(run).stream(
+            prompt,
+            length=length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            banned=banned,
+            unknown=unknown,
+            seed=seed,
+        )
     show_text(itertools.chain([prompt], pieces))

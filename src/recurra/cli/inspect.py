@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recurra.tasks.registry import check_run
+
 if TYPE_CHECKING:
     from recurra.insight import Inspection
 
@@ -25,11 +27,13 @@ def command(run: str, file: Path | None, rows: int, steps: int, out: str | None)
     The data are FILE or, without one, those that the training held out. Pictures go to RUN's
     report.html.
     """
+    check_run(run, file)
+
     from recurra.cli.terminal import noted
     from recurra.tasks.registry import load
 
-    model = load(run)
     with noted():
+        model = load(run)
         found, page = model.inspect(file, rows=rows, steps=steps, out=out)
     _show(run, found)
     click.echo(f"\nPictures: {page}")
@@ -48,7 +52,7 @@ def _show(run: str, found: "Inspection") -> None:
     for row in rows:
         console.print(f"  {row[0]}: {row[-1] or 'no gate'}")
     if found.clipped is not None:
-        console.print(f"\n{found.clipped:.1%} of the training steps were clipped.")
+        console.print(f"\n{100 * found.clipped:.1f} % of the training steps were clipped.")
     console.print()
     for verdict in found.verdicts:
         console.print(f"{verdict.severity}: {verdict.layer}", style=_STYLES[verdict.severity])

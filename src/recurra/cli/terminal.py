@@ -31,6 +31,7 @@ __all__ = [
     "show_evaluation",
     "show_facts",
     "show_interrupted",
+    "show_resume",
     "show_table",
     "show_text",
     "show_trained",
@@ -102,11 +103,12 @@ def noted() -> Iterator[None]:
 
 
 def show_trained(out: str, model: Estimator[Any, Any]) -> None:
-    """How each member was trained, how good the model is, a sample, and what to do next."""
+    """The training of each member, how good the model is, a sample, and what to do next."""
     from recurra.tasks.description import training_section
 
     facts = model.facts()
-    click.echo(f"\nTrained into {out}")
+    trained = any(result.steps > result.resumed_at for result in model.results)
+    click.echo(f"\n{'Trained into' if trained else 'Trained before:'} {out}")
     _show_sections([training_section(model.results, model.config.seed, model.metric)])
     if model.validation is not None:
         show_evaluation("On the held-out data", model.validation)
@@ -129,7 +131,13 @@ def show_evaluation(title: str, evaluation: Evaluation) -> None:
 def show_interrupted(result: TrainingResult, out: str, task: str) -> None:
     """Where training stands and how to resume it."""
     steps = f"{result.steps:,} step" + ("" if result.steps == 1 else "s")
-    click.echo(f"Saved after {steps}. Resume with:")
+    click.echo(f"Saved after {steps}.")
+    show_resume(out, task)
+
+
+def show_resume(out: str, task: str) -> None:
+    """How to resume a training from its last checkpoint."""
+    click.echo("Resume with:")
     click.echo(f"  recurra train {task} --resume --out {shlex.quote(out)}")
 
 
@@ -152,6 +160,9 @@ def _show_sections(sections: Sequence[Section]) -> None:
             _show_facts(content)
         elif isinstance(content, str):
             _say(content)
+        elif isinstance(content, Sequence):
+            for sentence in content:
+                _say(sentence)
 
 
 def _show_facts(facts: Mapping[str, object]) -> None:

@@ -9,13 +9,15 @@ from typing import Any
 
 import click
 
+from recurra.cli.app import LazyGroup
 from recurra.cli.config_options import Field, Sectioned, given, options_for
 from recurra.cli.failures import exit_code
-from recurra.cli.groups import LazyGroup
 from recurra.config.options import read_settings
 from recurra.config.task_config import NetworkConfig, TaskConfig
 from recurra.config.training_config import TrainingConfig
-from recurra.tasks.registry import TASKS, config_of
+from recurra.runs.run import check_place
+from recurra.settings import launched
+from recurra.tasks.registry import TASKS, check_early, config_of
 
 __all__ = ["command"]
 
@@ -29,6 +31,8 @@ class TaskGroup(LazyGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in TASKS and Path(args[0]).is_file():
+            ctx.fail(f"{args[0]} is a file; name a task first: {', '.join(TASKS)}.")
         if ":" in args[0]:
             return args[0], self.get_command(ctx, args[0]), args[1:]
         return super().resolve_command(ctx, args)
@@ -52,6 +56,7 @@ def _command(name: str, config: type[TaskConfig]) -> click.Command:
         name=name,
         cls=Sectioned,
         sections={title: [field.name for field in part] for title, part in sections.items()},
+        usual=config.usual,
         help=_help(name, config),
     )
     @click.argument("data", nargs=-1, metavar="[FILE...]", type=click.Path(path_type=Path))
@@ -89,15 +94,23 @@ def _train(
         settings = read_settings(file, options, dict)
     else:
         settings = read_settings(file, options, config.of)
+        check_early(config.of(settings), data)
+        if launched().world_size == 1:  # else another process may have made the run already
+            check_place(Path(out), overwrite=overwrite)
 
     # torch takes a second to load: not before what was asked for is known to make sense.
-    from recurra.cli.terminal import noted, show_interrupted, show_trained
+    from recurra.cli.terminal import noted, show_interrupted, show_resume, show_trained
     from recurra.tasks.registry import estimator_of
 
     estimator = estimator_of(name)
     model = estimator.resuming(out, settings) if resume else estimator(**settings)
-    with noted():
-        model.fit(data or None, out=out, resume=resume, overwrite=overwrite, progress=True)
+    try:
+        with noted():
+            model.fit(data or None, out=out, resume=resume, overwrite=overwrite, progress=True)
+    except KeyboardInterrupt:
+        if model.run is not None:
+            show_resume(out, name)
+        raise
     if model.results[-1].stopped == "interrupted":
         show_interrupted(model.results[-1], out, name)
         sys.exit(exit_code(model.results[-1]))
@@ -106,8 +119,8 @@ def _train(
 
 def _help(name: str, config: type[TaskConfig]) -> str:
     return (
-        f"{config.summary}\n\nEvery setting below is also a key of the file of --config, with _ "
-        "for -; a setting whose default is none is taken away again by none."
+        f"{config.summary}\n\nEvery setting, here and under --help-all, is also a key of the file "
+        "of --config, with _ for -; a setting whose default is none is taken away again by none."
     )
 
 

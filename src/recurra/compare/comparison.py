@@ -29,6 +29,8 @@ class Comparison:
 
     `cells` holds for each label the settings of its own, with `cell` where the label is not the
     cell's name; `shared` the settings of all of them. Both are named as the problem's task does.
+    With `rates` every cell is given the learning rate, of these, whose validation is best after a
+    third of the budget with seed 0.
 
     >>> Comparison(problem="adding", cells={"gru": {}}, hidden=8).steps
     2000
@@ -44,7 +46,8 @@ class Comparison:
     )
     steps: int | None = option(None, f"training steps of each run; {_STEPS} without", minimum=1)
     minutes: float | None = option(None, "minutes of each training", above=0)
-    seeds: int = option(3, "trainings of each cell, with seeds from 0 on", minimum=1)
+    seeds: int = option(3, "trainings of each cell, with seeds from 0 on", minimum=1, maximum=1000)
+    rates: tuple[float, ...] = ()
     shared: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -59,6 +62,7 @@ class Comparison:
             object.__setattr__(self, "hidden", 64)
         if not (self.steps or self.minutes):
             object.__setattr__(self, "steps", _STEPS)
+        self._check_rates()
 
     @property
     def task(self) -> str:
@@ -80,6 +84,21 @@ class Comparison:
         for label, settings in self.cells.items():
             _check_ours(settings, f"of {label}")
             self._check_settings(label)
+
+    def _check_rates(self) -> None:
+        if not self.rates:
+            return
+        if len(set(self.rates)) < max(2, len(self.rates)) or not all(r > 0 for r in self.rates):
+            raise ConfigError(
+                f"rates = {list(self.rates)}; give two learning rates or more, all different and "
+                "above 0: [1e-3, 3e-3, 1e-2]."
+            )
+        for whose, settings in (("all", self.shared), *self.cells.items()):
+            if "learning_rate" in settings:
+                raise ConfigError(
+                    f"learning_rate is set for {whose}, and rates = {list(self.rates)} searches it "
+                    "for every cell alike; leave one of the two out."
+                )
 
     def _check_settings(self, label: str) -> None:
         try:
@@ -111,6 +130,7 @@ def comparison_from(settings: Mapping[str, Any]) -> Comparison:
     if (only := shared.pop("only", None)) is not None:
         cells = {label: cells.get(label, {}) for label in _cells(only)}
     own["cells"] = cells
+    own["rates"] = _numbers(own.get("rates", ()))
     return config_from_mapping(Comparison, {**own, "shared": shared})
 
 
@@ -133,7 +153,18 @@ def folder_name(label: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.+-]|^\.", "-", label)
 
 
-_NAMES = {"problem", "cells", "parameters", "hidden", "steps", "minutes", "seeds"}
+_NAMES = {"problem", "cells", "parameters", "hidden", "steps", "minutes", "seeds", "rates"}
+
+
+def _numbers(given: Any) -> tuple[float, ...]:
+    numbers = given if isinstance(given, (list, tuple)) else None
+    if numbers is None or not all(
+        isinstance(n, (int, float)) and not isinstance(n, bool) for n in numbers
+    ):
+        raise ConfigError(
+            f"rates = {given!r}; it must be a list of learning rates: [1e-3, 3e-3, 1e-2]."
+        )
+    return tuple(map(float, numbers))
 
 
 def _cells(given: Any) -> dict[str, dict[str, Any]]:
@@ -141,10 +172,11 @@ def _cells(given: Any) -> dict[str, dict[str, Any]]:
         if doubled := [name for name in given if given.count(name) > 1]:
             raise ConfigError(f"cells: {doubled[0]!r} is named twice; name it once.")
         given = {name: {} for name in given}
+    shown = list(given) if isinstance(given, Mapping) else given
     fits = isinstance(given, Mapping) and all(isinstance(v, Mapping) for v in given.values())
     if not fits or not all(isinstance(name, str) and name for name in given):
         raise ConfigError(
-            f"cells = {given!r}; it must be a list of names, or a table for each label: "
-            "[cells.gru]."
+            f"cells = {shown!r}; it must be a list of names, none empty, or a table for "
+            "each label: [cells.gru]."
         )
     return {name: dict(settings) for name, settings in given.items()}

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ def compare(
     """Train every cell with every seed into the directory `out`, and return the findings.
 
     Each training has a process of its own, `jobs` at a time; a training that diverges is a result.
+    Learning rates that are searched are tried first, for every cell alike.
     Table and pictures are written after each, so Ctrl-C loses nothing; `resume` continues from the
     checkpoints of interrupted trainings.
 
@@ -60,26 +61,60 @@ def compare(
     facts = Contest(comparison.task).facts(entries[0].trials[0].settings)
     folder = Folder(Path(out))
     folder.begin(_description(comparison), resume=resume, overwrite=overwrite)
-    outcomes = folder.outcomes(entries)
-    progress.planned(facts, entries, list(outcomes.values()))
+    search = _in_turn([entry.search for entry in entries])
+    searched = folder.outcomes(search)
+    is_searched = len(searched) == len(search)
+    if search and is_searched:
+        entries = [_at_best_rate(entry, searched) for entry in entries]
+    # Until the rates are known the trainings of all seeds can't have begun.
+    before = folder.outcomes(_in_turn([e.trials for e in entries])) if is_searched else {}
+    progress.planned(facts, entries, [*searched.values(), *before.values()])
+    if not is_searched:
+        searched |= _run(folder, search, searched, jobs, progress)
+        entries = [_at_best_rate(entry, searched) for entry in entries]
 
-    def ended(job: Job, _: Any) -> None:
-        outcomes.update(folder.outcomes(entries))
-        progress.ended(outcomes[job.name])
-        write_findings(folder, findings())
-
-    def findings() -> Findings:
+    def findings(outcomes: dict[str, Outcome]) -> Findings:
         return Findings(comparison, facts, results_of(entries, outcomes))
 
-    left = [folder.job(trial) for trial in _in_turn(entries) if trial.name not in outcomes]
+    def shown(outcomes: dict[str, Outcome]) -> None:
+        write_findings(folder, findings(outcomes))
+
+    trials = _in_turn([entry.trials for entry in entries])
+    outcomes = _run(folder, trials, folder.outcomes(trials), jobs, progress, shown)
+    shown(outcomes)
+    return findings(outcomes)
+
+
+def _run(
+    folder: Folder,
+    trials: Sequence[Trial],
+    before: dict[str, Outcome],
+    jobs: int,
+    progress: ComparisonProgress,
+    shown: Callable[[dict[str, Outcome]], None] = lambda outcomes: None,
+) -> dict[str, Outcome]:
+    """Run the trainings that have not ended before; the outcomes of all, by name."""
+    outcomes = dict(before)
+
+    def ended(job: Job, _: Any) -> None:
+        outcomes.update(folder.outcomes(trials))
+        progress.ended(outcomes[job.name])
+        shown(outcomes)
+
+    left = [folder.job(trial) for trial in trials if trial.name not in outcomes]
     run_jobs(left, jobs, progress=progress.progress, ended=ended)
-    write_findings(folder, findings())
-    return findings()
+    return outcomes
 
 
-def _in_turn(entries: Sequence[Entry]) -> list[Trial]:
-    """Every cell's first seed before any second, so that early outcomes can be compared."""
-    return [trial for trials in zip(*(e.trials for e in entries), strict=True) for trial in trials]
+def _at_best_rate(entry: Entry, searched: Mapping[str, Outcome]) -> Entry:
+    """A cell's trainings at the learning rate with the lowest validation; the first of equals."""
+    best = min(entry.search, key=lambda trial: searched[trial.name].best_validation)
+    return entry.at_rate(best.settings["learning_rate"])
+
+
+def _in_turn(trials: Sequence[Sequence[Trial]]) -> list[Trial]:
+    """Every cell's first training before any second, so that early outcomes can be compared."""
+    return [trial for of_all in zip(*trials, strict=True) for trial in of_all]
 
 
 def _description(comparison: Comparison) -> dict[str, Any]:

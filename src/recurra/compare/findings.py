@@ -1,5 +1,6 @@
 """The findings of a comparison: table, pictures and page, as far as its trainings have come."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -55,8 +56,28 @@ def write_findings(folder: Folder, findings: Findings) -> None:
     title = (
         f"{findings.facts.title}: {', '.join(result.entry.label for result in findings.results)}"
     )
-    sections = [Section("", table), *_pictures(folder, findings, table), *_diverged(findings)]
+    sections = [
+        *_headline(findings),
+        *_pictures(folder, findings, table),
+        Section("All figures", table),
+        *_diverged(findings),
+    ]
     folder.write("report.html", report(title, sections).encode())
+
+
+def _headline(findings: Findings) -> list[Section]:
+    """The best cell's mean beside those of the others, chance and published figures."""
+    facts = findings.facts
+    means = [(r.entry.label, mean(r.quality(facts.measure))) for r in findings.results]
+    marks = [facts.mark(label, value) for label, value in means if value is not None]
+    if not marks:
+        return []
+    best = (max if facts.higher_is_better else min)(marks, key=lambda mark: mark.value)
+    others = [mark for mark in marks if mark is not best]
+    found = facts.headline(best.value, baselines=others)
+    named = dataclasses.replace(found, own=best)
+    first = f"{best.name} is the best of {len(marks)} cells. " if others else ""
+    return [Section("", dataclasses.replace(named, verdict=first + named.sentence))]
 
 
 def _pictures(folder: Folder, findings: Findings, table: TextTable) -> list[Section]:
@@ -64,13 +85,14 @@ def _pictures(folder: Folder, findings: Findings, table: TextTable) -> list[Sect
     try:
         require_matplotlib()
     except MissingExtra as absent:
-        return [Section("Pictures", {"": absent})]
+        return [Section("Pictures", [str(absent)])]
     curves = _curves(findings)
     for suffix in (".svg", ".png"):
         folder.write(f"curves{suffix}", image(curves, suffix))
     drawn = plot_table(table.columns, table.rows, table.others, table.notes)
     folder.write("table.png", image(drawn, ".png"))
-    sections = [Section("Learning curves", Picture(svg(curves)))]
+    sections = [Section("Learning curves", Picture([svg(curves, "Learning curves")]))]
+    flows = []
     for name, when in (("flow_at_start.png", "before"), ("flow.png", "after")):
         if reaches := _reaches(findings, when):
             figure = plot_flow(
@@ -80,7 +102,9 @@ def _pictures(folder: Folder, findings: Findings, table: TextTable) -> list[Sect
                 order=[result.entry.label for result in findings.results],
             )
             folder.write(name, image(figure, ".png"))
-            sections.append(Section(f"Gradient flow {when} training", Picture(svg(figure))))
+            flows.append(svg(figure, f"Gradient flow {when} training"))
+    if flows:
+        sections.append(Section("Gradient flow before and after training", Picture(flows)))
     return sections
 
 
@@ -164,7 +188,7 @@ def comparison_table(findings: Findings) -> TextTable:
 
 def number(value: float, facts: Figures, digits: int = 3) -> str:
     """A figure of the problem's measure as text: a percentage, or a loss to so many digits."""
-    return f"{value:.1%}" if facts.measure == "accuracy" else f"{value:#.{digits}g}"
+    return f"{100 * value:.1f} %" if facts.measure == "accuracy" else f"{value:#.{digits}g}"
 
 
 def _known_number(value: float, facts: Figures) -> str:
@@ -206,6 +230,21 @@ def _horizon(start: Reach | None, end: Reach | None) -> str:
     return f"{before} → {after}"
 
 
+def _rates(findings: Findings) -> str:
+    """The learning rates found by the search, and which lie at its ends."""
+    rates, found = findings.comparison.rates, []
+    for result in findings.results:
+        rate = result.learning_rate
+        assert rate is not None  # it was searched
+        ends = {min(rates): " (the lowest)", max(rates): " (the highest)"}
+        found.append(f"{result.entry.label} {rate:g}{ends.get(rate, '')}")
+    tried = ", ".join(f"{rate:g}" for rate in sorted(rates))
+    return (
+        f"learning rate: of {tried} the one with the best validation after a third of the budget, "
+        f"with seed 0: {', '.join(found)}"
+    )
+
+
 def _notes(findings: Findings) -> list[str]:
     facts, comparison = findings.facts, findings.comparison
     seeds = comparison.seeds
@@ -221,6 +260,29 @@ def _notes(findings: Findings) -> list[str]:
         "after training; ≥: more is left at the largest distance",
         "memory: the process's highest, above its memory after one small training step",
     ]
+    notes += _chance_note(findings)
+    if comparison.rates:
+        notes.append(_rates(findings))
     if findings.missing:
         notes.append(f"{findings.missing} trainings have not ended yet")
     return notes
+
+
+def _chance_note(findings: Findings) -> list[str]:
+    """Which cells are no better than chance: their order says nothing about them."""
+    facts, chance = findings.facts, findings.facts.chance
+    means = {result.entry.label: mean(result.quality(facts.measure)) for result in findings.results}
+    known = {label: value for label, value in means.items() if value is not None}
+    if chance is None or not known:
+        return []
+    sign = 1 if facts.measure == "accuracy" else -1
+    lost = [label for label, value in known.items() if sign * value <= sign * chance]
+    if not lost:
+        return []
+    level = _known_number(chance, facts)
+    if len(lost) == len(known):
+        return [
+            f"no cell is better than chance ({level}), so their order says nothing; give more "
+            "steps, another learning rate, or a shorter length"
+        ]
+    return [f"not better than chance ({level}): {', '.join(lost)}"]

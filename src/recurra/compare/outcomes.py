@@ -7,6 +7,7 @@ table.json, table.md, curves.png, curves.svg, flow.png, flow_at_start.png, table
 """
 
 import json
+import math
 import shutil
 import statistics
 from collections.abc import Sequence
@@ -33,7 +34,9 @@ __all__ = [
 
 _FORMAT = "recurra comparison 1"
 _PICTURES = ("curves.png", "curves.svg", "flow.png", "flow_at_start.png", "table.png")
-_FILES = ("table.json", "table.md", "report.html", *_PICTURES, FILE)
+_FILES = ("table.json", "table.md", "report.html", *_PICTURES)
+_LEFTOVER = f".{FILE}.tmp"
+"""A comparison that was killed before its first write leaves no more than this."""
 
 
 class Reach(NamedTuple):
@@ -73,6 +76,12 @@ class Outcome:
     diverged: str | None
     curve: list[tuple[int, float]]
 
+    @property
+    def best_validation(self) -> float:
+        """The lowest validation loss; infinite where training diverged."""
+        losses = [loss for _, loss in self.curve] if self.diverged is None else []
+        return min(losses, default=math.inf)
+
 
 @dataclass(frozen=True)
 class CellResult:
@@ -80,6 +89,11 @@ class CellResult:
 
     entry: Entry
     outcomes: Sequence[Outcome]
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The learning rate of all seeds; None where it is the task's default."""
+        return self.entry.trials[0].settings.get("learning_rate")
 
     @property
     def finished(self) -> list[Outcome]:
@@ -128,6 +142,7 @@ class CellResult:
             "cell": self.entry.trials[0].settings["cell"],
             "hidden": self.entry.hidden,
             "parameters": self.entry.parameters,
+            "learning_rate": self.learning_rate,
             "trainings": len(self.outcomes),
             "diverged": self.diverged,
             facts.quality: {"mean": mean(values), "spread": spread(values), "seeds": values},
@@ -197,17 +212,23 @@ class Folder:
 
         Raises RunError where another comparison is there, or other files, which are never deleted.
         """
-        if self.path.exists() and any(self.path.iterdir()):
-            self._check_known()
-            if overwrite:
-                self._clear()
-            elif not resume:
-                raise RunError(
-                    f"{self.path} holds a comparison; resume it with --resume, replace it with "
-                    "--overwrite, or choose another --out."
-                )
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(
+                f"{self.path} is a file; a comparison is a directory: choose another --out."
+            )
+        begun = self._has_begun()
+        if begun and not overwrite and not resume:
+            raise RunError(
+                f"{self.path} holds a comparison; resume it with --resume, replace it with "
+                "--overwrite, or choose another --out."
+            )
+        if overwrite or not begun:
+            # Killed from here to the last line, it leaves room for a comparison and no other file.
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.write_json(FILE, {"format": _FORMAT})
+            self._clear()
         for name in ("runs", "outcomes"):
-            (self.path / name).mkdir(parents=True, exist_ok=True)
+            (self.path / name).mkdir(exist_ok=True)
         self.write_json(FILE, {"format": _FORMAT, **description})
 
     def job(self, trial: Trial) -> Job:
@@ -222,12 +243,11 @@ class Folder:
             "memory ran out",
         )
 
-    def outcomes(self, entries: Sequence[Entry]) -> dict[str, Outcome]:
+    def outcomes(self, trials: Sequence[Trial]) -> dict[str, Outcome]:
         """Read the outcomes that are there, by the training's name.
 
         Raises RunError where one is damaged, or is of a training with other settings.
         """
-        trials = [trial for entry in entries for trial in entry.trials]
         there = [trial for trial in trials if self._outcome(trial).exists()]
         return {trial.name: _read(self._outcome(trial), trial) for trial in there}
 
@@ -242,19 +262,23 @@ class Folder:
         """Replace a file by a value as JSON."""
         self.write(name, (json.dumps(value, indent=2) + "\n").encode())
 
-    def _check_known(self) -> None:
+    def _has_begun(self) -> bool:
+        """Tell whether a comparison is there; RunError where other files are."""
+        if not self.path.exists() or {path.name for path in self.path.iterdir()} <= {_LEFTOVER}:
+            return False
         try:
             known = json.loads((self.path / FILE).read_bytes())
         except (OSError, ValueError):
             known = {}
-        if known.get("format") != _FORMAT:
+        if not isinstance(known, dict) or known.get("format") != _FORMAT:
             raise RunError(
                 f"{self.path} holds files that are not a comparison, and those are never deleted; "
                 "choose another --out."
             )
+        return len(known) > 1
 
     def _clear(self) -> None:
-        """Delete the files of a comparison, last the one that identifies it."""
+        """Delete the files of a comparison but the one that identifies it."""
         for name in ("runs", "outcomes"):
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in _FILES:

@@ -41,7 +41,7 @@ class TrialProgress:
         self.step: int = 0
         self.bytes: int = 0
 
-    def start(self, total_steps: int, step: int) -> None:
+    def start(self, total_steps: int | None, step: int) -> None:
         """Pass on the step that training begins at."""
         self.step = step
         self._report(step=step)
@@ -78,9 +78,11 @@ def outcome_of(trial: Trial, folder: Path, progress: TrialProgress) -> Outcome |
     """
     Contest(trial.task).warm_up(trial.settings)
     before = reset_peak_memory()
-    resume = (folder / "manifest.json").exists()
+    resume = not Run.has_room(folder)
     try:
-        trained = Contest(trial.task).train(trial.settings, folder, resume, progress)
+        trained = Contest(trial.task).train(
+            trial.settings, folder, progress, resume=resume, tests=not trial.is_search
+        )
     except TrainingError as error:
         if error.__cause__ is not None:  # a full disk, say
             raise

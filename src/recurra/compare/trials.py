@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from recurra.errors import CellError, ConfigError, RecurraError
 from recurra.insight.flow import GradientFlow, StateFlow, gradient_flow
 from recurra.tasks.record import cell_digests, split_tensors
 from recurra.tasks.registry import estimator_of, task_named
+from recurra.tasks.stages import check_memory, unallocated
 from recurra.tasks.task import Figures, Task
 from recurra.training import Progress, TrainingResult
 from recurra.training.optim import make_optimizer
@@ -67,18 +69,14 @@ class Contest:
         task, data = self._begun(settings)
         return task.figures(data)
 
-    def count(self, settings: Settings) -> int | None:
-        """Learnt numbers of the model, None for a hidden size that the cell can't have."""
-        # Initialisation, and what keeps it, adds none.
-        task, _ = self._begun({**settings, "init": "none", "orthogonal": False})
-        try:
-            with torch.device("meta"):
-                return sum(parameter.numel() for parameter in task.build().parameters())
-        except CellError:
-            return None
+    def count(self, settings: Settings) -> int:
+        """Learnt numbers of the model; CellError for a hidden size that the cell can't have."""
+        task, _ = self._begun(settings)
+        return sum(parameter.numel() for parameter in unallocated(task).parameters())
 
     def check(self, settings: Settings) -> str:
         """Raise what building the model would; the digests of its cells' equations."""
+        check_memory(self._begun(settings)[0])
         with torch.random.fork_rng(devices=[]):
             model, _, _ = self._model(settings)
         return " ".join(cell_digests([model]).values())
@@ -91,13 +89,21 @@ class Contest:
         torch.autograd.backward(loss)
         optimizer.step()
 
-    def train(self, settings: Settings, out: Path, resume: bool, progress: Progress) -> Trained:
+    def train(
+        self,
+        settings: Settings,
+        out: Path,
+        progress: Progress,
+        *,
+        resume: bool = False,
+        tests: bool = True,
+    ) -> Trained:
         """Train into the run `out`, and test."""
         model = estimator_of(self._name)(**settings)
         model.fit(out=out, resume=resume, progress=progress)
         result = model.results[0]
-        test = {} if result.stopped == "interrupted" else dict(model.figures())
-        return Trained(result, test)
+        tests = tests and result.stopped != "interrupted"
+        return Trained(result, dict(model.figures()) if tests else {})
 
     def flow(self, settings: Settings, weights: Weights | None) -> StateFlow:
         """The loss's gradient on its way back, with weights of a run or those of the start."""
@@ -138,23 +144,32 @@ def farthest(flow: GradientFlow) -> StateFlow:
 _ENDLESS = 1_000_000
 _CURVE_POINTS, _LEAST_STEPS_BETWEEN = 40, 50
 
+_SEARCH_PART = 3
+"""A search trains for this part of the budget; not tuned."""
+
 _TRIES = 64
 """The most sizes tried in a row: a cell with blocks of units can't have every size."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One training: a cell with a seed, and everything else that its result depends on."""
+    """One training: a cell with a seed, and everything else that its result depends on.
+
+    One of the search is there for its validations alone: nothing is tested.
+    """
 
     label: str
     seed: int
     task: str
     settings: Mapping[str, Any]
     equations: str
+    is_search: bool = False
 
     @property
     def name(self) -> str:
         """The name of its folder."""
+        if self.is_search:
+            return f"{folder_name(self.label)}-rate-{self.settings['learning_rate']:g}"
         return f"{folder_name(self.label)}-{self.seed}"
 
     def key(self) -> str:
@@ -164,12 +179,21 @@ class Trial:
 
 @dataclass(frozen=True)
 class Entry:
-    """A cell of the comparison at its size, with the trainings of all seeds."""
+    """A cell of the comparison at its size, with the trainings of all seeds.
+
+    `search` has a training for each learning rate, where those are searched.
+    """
 
     label: str
     hidden: int
     parameters: int
     trials: tuple[Trial, ...]
+    search: tuple[Trial, ...] = ()
+
+    def at_rate(self, rate: float) -> Entry:
+        """The same with a learning rate for all seeds."""
+        trials = (replace(t, settings={**t.settings, "learning_rate": rate}) for t in self.trials)
+        return replace(self, trials=tuple(trials))
 
 
 def plan(comparison: Comparison) -> list[Entry]:
@@ -194,22 +218,39 @@ def _entry(comparison: Comparison, label: str) -> Entry:
         Trial(label, seed, comparison.task, {**settings, "seed": seed}, equations)
         for seed in range(comparison.seeds)
     )
-    return Entry(label, hidden, parameters, tuple(trials))
+    return Entry(
+        label, hidden, parameters, tuple(trials), _search(comparison, label, settings, equations)
+    )
+
+
+def _search(
+    comparison: Comparison, label: str, settings: Settings, equations: str
+) -> tuple[Trial, ...]:
+    """A training for each learning rate, of a part of the budget, with the first seed."""
+    budget = {
+        "max_steps": -(-comparison.steps // _SEARCH_PART) if comparison.steps else "none",
+        "max_minutes": comparison.minutes / _SEARCH_PART if comparison.minutes else "none",
+    }
+    return tuple(
+        Trial(
+            label, 0, comparison.task, {**settings, **budget, "seed": 0, "learning_rate": rate},
+            equations, is_search=True,
+        )
+        for rate in comparison.rates
+    )  # fmt: skip
 
 
 def _size(comparison: Comparison, contest: Contest, settings: Mapping[str, Any]) -> tuple[int, int]:
     """Hidden size and parameters: a cell's own `hidden` takes precedence over the budget."""
 
-    def count(hidden: int) -> int | None:
+    def count(hidden: int) -> int:
         return contest.count({**settings, "hidden": hidden})
 
     hidden = settings.get("hidden", comparison.hidden)
     if hidden is None:
         assert comparison.parameters is not None  # one of the two is there
         return nearest_size(count, comparison.parameters)
-    if (parameters := count(hidden)) is None:
-        raise ConfigError(f"hidden = {hidden}; the cell can't have that size; give another.")
-    return hidden, parameters
+    return hidden, count(hidden)
 
 
 def _with_budget(comparison: Comparison, settings: dict[str, Any]) -> dict[str, Any]:
@@ -219,11 +260,11 @@ def _with_budget(comparison: Comparison, settings: dict[str, Any]) -> dict[str, 
     return {"validate_every": every, "epochs": _ENDLESS, **settings, **steps}
 
 
-def nearest_size(count: Callable[[int], int | None], wanted: int) -> tuple[int, int]:
+def nearest_size(count: Callable[[int], int], wanted: int) -> tuple[int, int]:
     """Find the size whose count is nearest to `wanted`; return both.
 
-    `count` grows with the size, and is None for an impossible size. Raises ConfigError where the
-    smallest possible size has a count above `wanted`.
+    `count` grows with the size, and raises CellError for an impossible size. Raises ConfigError
+    where the smallest possible size has a count above `wanted`, or no larger one is possible.
 
     >>> nearest_size(lambda size: 2 * size * size, 20)
     (3, 18)
@@ -231,6 +272,8 @@ def nearest_size(count: Callable[[int], int | None], wanted: int) -> tuple[int, 
     low, fewest = _next_size(count, 1)
     if fewest > wanted:
         raise ConfigError(f"parameters = {wanted}; the smallest model has {fewest}: give as many.")
+    if fewest == wanted:
+        return low, fewest
     high, most = _next_size(count, 2 * low)
     while most < wanted:
         low, fewest = high, most
@@ -249,21 +292,22 @@ def nearest_size(count: Callable[[int], int | None], wanted: int) -> tuple[int, 
     return (low, fewest) if wanted - fewest <= most - wanted else (high, most)
 
 
-def _next_size(count: Callable[[int], int | None], size: int) -> tuple[int, int]:
+def _next_size(count: Callable[[int], int], size: int) -> tuple[int, int]:
     """The first possible size from `size` on, with its count."""
     for tried in range(size, size + _TRIES):
-        if (found := count(tried)) is not None:
-            return tried, found
+        try:
+            return tried, count(tried)
+        except CellError as error:
+            reason = error
     raise ConfigError(
-        f"No hidden size from {size} to {size + _TRIES - 1} is possible; give hidden."
+        f"no hidden size from {size} to {size + _TRIES - 1} is possible, so parameters can't be "
+        f"chosen: {reason}"
     )
 
 
-def _last_size(count: Callable[[int], int | None], size: int, least: int) -> tuple[int, int]:
+def _last_size(count: Callable[[int], int], size: int, least: int) -> tuple[int, int]:
     """The last possible size below `size`, with its count; `least` is possible."""
     for tried in range(size - 1, least, -1):
-        if (found := count(tried)) is not None:
-            return tried, found
-    found = count(least)
-    assert found is not None
-    return least, found
+        with contextlib.suppress(CellError):
+            return tried, count(tried)
+    return least, count(least)

@@ -3,18 +3,21 @@
 import dataclasses
 import difflib
 import math
+import operator
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, SupportsIndex, TypeVar
 
 from recurra.errors import ConfigError
 
 __all__ = [
     "check_options",
+    "check_seed",
     "config_from_mapping",
+    "nearest_option",
     "option",
     "read_settings",
 ]
@@ -33,13 +36,15 @@ def option(
     above: float | None = None,
     maximum: float | None = None,
     flag: str | None = None,
+    form: str | None = None,
 ) -> Any:
     """A dataclass field with its help and its limits (None: no such limit) as metadata.
 
-    `flag` is its name on the command line, where that is not the field's own.
+    `flag` is its name on the command line, where that is not the field's own; `form` says what it
+    must be, where its type does not.
     """
-    about = {"help": help, "minimum": minimum, "above": above, "maximum": maximum, "flag": flag}
-    metadata = {name: value for name, value in about.items() if value is not None}
+    about = {"minimum": minimum, "above": above, "maximum": maximum, "flag": flag, "form": form}
+    metadata = {name: value for name, value in about.items() if value is not None} | {"help": help}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -54,6 +59,12 @@ def check_options(options: Any) -> None:
         if not (_fits(hint, value) and (value is None or _within(value, field.metadata))):
             allowed = _allowed(hint, field.metadata)
             raise ConfigError(f"{field.name} = {value!r}; it must be {allowed}.")
+
+
+def check_seed(seed: object) -> None:
+    """Raise ConfigError for a seed that random numbers can't start from."""
+    if not isinstance(seed, SupportsIndex) or not 0 <= operator.index(seed) < 2**63:
+        raise ConfigError(f"seed = {seed!r}; it must be a whole number from 0 to 2**63 - 1.")
 
 
 def config_from_mapping(cls: type[Options], mapping: Mapping[str, Any]) -> Options:
@@ -71,6 +82,8 @@ def config_from_mapping(cls: type[Options], mapping: Mapping[str, Any]) -> Optio
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     for name in mapping:
+        if name not in fields and isinstance(mapping[name], Mapping):
+            raise ConfigError(f"[{name}] is a table; every setting stands outside of tables.")
         if name not in fields:
             raise ConfigError(_unknown(name, list(fields)))
     values = {name: _adapt(hints[name], value) for name, value in mapping.items()}
@@ -91,9 +104,87 @@ def _required(field: "dataclasses.Field[Any]") -> bool:
 def _unknown(name: str, known: list[str]) -> str:
     if not known:
         return f"{name!r} is not an option; there are none."
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    remedy = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}."
+    near = nearest_option(name, known)
+    remedy = f"did you mean {near!r}?" if near else f"known: {', '.join(sorted(known))}."
     return f"{name!r} is not an option; {remedy}"
+
+
+_USUAL_NAMES = {
+    "horizon": "fh forecast_horizon forecast_length h n_ahead output_chunk_length "
+    "predict_length prediction_length steps_ahead",
+    "batch_size": "batch bs minibatch per_device_train_batch_size train_batch_size",
+    "bidirectional": "bi birnn",
+    "cell": "cell_type model model_type rnn rnn_type net network architecture",
+    "clip_norm": "clip clipping grad_clip gradient_clip gradient_clip_val max_grad_norm max_norm",
+    "dropout": "drop dropout_rate p p_drop",
+    "hidden": "d_model dim h hid hidden_dim hidden_size hidden_units n_hid n_hidden nhid "
+    "num_hidden num_units rnn_size size state_size units width "
+    "encoder_hidden_size",
+    "embedding": "emb emsize embed_dim embedding_dim embedding_size d_model",
+    "ensemble": "ensembles models n_models members",
+    "epochs": "epoch max_epochs n_epochs num_epochs num_train_epochs",
+    "freq": "frequency",
+    "future": "futr_exog futr_exog_list future_covariates known_covariates",
+    "past": "hist_exog hist_exog_list past_covariates",
+    "static": "stat_exog stat_exog_list static_covariates",
+    "id": "id_col id_column series_id unique_id group",
+    "time": "time_col time_column date timestamp ds",
+    "target": "target_col target_column y value label",
+    "init": "initialisation initialization initialiser initializer weight_init",
+    "intervals": "level levels interval prediction_intervals coverage",
+    "quantiles": "q quantile_levels",
+    "layers": "depth n_layer n_layers nlayers num_layers encoder_n_layers",
+    "learning_rate": "eta lr max_learning_rate max_lr step_size base_lr",
+    "length": "seq_len seq_length sequence_length tokens n max_length max_new_tokens "
+    "max_tokens num_tokens steps T size",
+    "level": "tokenizer tokenization token tokens",
+    "log_every": "log_every_n_steps log_interval logging_steps",
+    "lookback": "context context_length input_chunk_length input_size look_back "
+    "lookback_window seq_len window_size window",
+    "max_minutes": "minutes time_limit max_time budget",
+    "max_steps": "iterations iters max_iters n_iters n_steps num_steps num_iters steps total_steps",
+    "max_words": "max_vocab n_vocab ntokens vocab vocab_size vocabulary vocabulary_size",
+    "optimizer": "opt optim optimiser",
+    "out": "dir directory output output_dir outdir run run_dir save save_dir o",
+    "overwrite": "force f yes",
+    "patience": "early_stop early_stopping early_stopping_patience early_stop_patience_steps",
+    "resume": "continue restart checkpoint",
+    "schedule": "decay lr_decay lr_schedule lr_scheduler scheduler",
+    "scaling": "normalization normalisation normalize scaler scaler_type",
+    "season": "period seasonality season_length",
+    "seed": "random_seed random_state rng",
+    "seeds": "n_seeds repeats runs trials",
+    "final_steps": "finetune fine_tune",
+    "start": "finetune from from_pretrained init_from pretrained warm_start",
+    "temperature": "temp t",
+    "tie_embeddings": "tie tied tie_weights weight_tying tied_weights",
+    "top_k": "k topk",
+    "top_p": "nucleus nucleus_p topp",
+    "valid": "dev test val valid_data valid_file validation validation_data validation_file",
+    "valid_fraction": "test_size val_frac val_fraction val_size valid_split val_split "
+    "validation_fraction validation_size validation_split",
+    "validate_every": "eval_every eval_interval eval_steps val_check_steps val_check_interval",
+    "warmup_steps": "num_warmup_steps warmup",
+    "weight_decay": "l2 wd",
+    "window": "block_size bptt bptt_len context context_length context_size seq_len seq_length "
+    "sequence_length tbptt",
+}
+"""What other packages and the literature call our options, where no likeness of letters helps;
+of two options that share one the first is meant."""
+
+
+def nearest_option(name: str, known: Iterable[str]) -> str | None:
+    """The option of `known` that `name` means: one by that usual name, or the one most like it.
+
+    >>> nearest_option("lr", ["layers", "learning_rate"]), nearest_option("bad", ["layers"])
+    ('learning_rate', None)
+    """
+    options = list(known)
+    plain = name.lower().replace("-", "_")
+    for option, names in _USUAL_NAMES.items():
+        if option in options and plain in names.split():
+            return option
+    return next(iter(difflib.get_close_matches(plain, options, n=1, cutoff=0.75)), None)
 
 
 def _choices(hint: Any) -> tuple[Any, ...]:
@@ -150,7 +241,7 @@ def _allowed(hint: Any, limits: Mapping[str, Any]) -> str:
     bounds = {"minimum": "at least", "above": "above", "maximum": "at most"}
     said = " and ".join(f"{word} {limits[name]}" for name, word in bounds.items() if name in limits)
     texts = [_name(choice) for choice in _choices(hint) if choice is not type(None)]
-    first = " or ".join(texts) + (f" {said}" if said else "")
+    first = str(limits.get("form", " or ".join(texts))) + (f" {said}" if said else "")
     return first + (", or left out" if type(None) in _choices(hint) else "")
 
 

@@ -64,9 +64,13 @@ class NetworkConfig(TrainingConfig):
     (Initialiser(name='orthogonal', value=1.0), Initialiser(name='forget-bias', value=2.0))
     """
 
-    cell: str = option("gru", "a cell that `recurra cells` lists, or package.module:Class")
-    hidden: int = option(128, "hidden units of each layer", minimum=1)
-    layers: int = option(1, "recurrent layers", minimum=1)
+    cell: str = option(
+        "gru",
+        "a cell that `recurra cells` lists, or package.module:Class",
+        form="the name of a cell, or that of a class of your own, package.module:Class",
+    )
+    hidden: int = option(128, "hidden units of each layer", minimum=1, maximum=10**8)
+    layers: int = option(1, "recurrent layers", minimum=1, maximum=1000)
     bidirectional: bool = option(False, "a second direction reads each sequence from its end")
     skip: Literal["none", "residual", "highway", "dense"] = option(
         "none", "connections that lead past each layer"
@@ -111,6 +115,12 @@ class NetworkConfig(TrainingConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_orthogonal(read_initialisers(self.init))
+        if self.dilation > 1 and self.layers == 1:
+            raise ConfigError(
+                f"dilation = {self.dilation} with layers = 1: the lowest layer reads the step "
+                "before, and only those above it look farther back; give layers as well, or leave "
+                "dilation out."
+            )
 
     @property
     def initialisers(self) -> tuple[Initialiser, ...]:
@@ -201,7 +211,8 @@ class TaskConfig(NetworkConfig):
     `task` is its name, `summary` a sentence about it; `places` names settings that say where data
     lie. `evaluation` holds the options of the task's evaluation; `contests` names what `recurra
     compare` may compare cells on, each with the settings that make it; `groups` are titles under
-    which the command line lists settings, and `inapplicable` those that it has no option for.
+    which the command line lists settings, `usual` those that its --help lists, the rest by
+    --help-all, and `inapplicable` those that it has no option for.
 
     Raises ConfigError for a value that is not allowed.
     """
@@ -212,10 +223,16 @@ class TaskConfig(NetworkConfig):
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     places: ClassVar[tuple[str, ...]] = ()
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    usual: ClassVar[tuple[str, ...]] = (
+        *("cell", "hidden", "layers", "dropout"),
+        *("epochs", "max_minutes", "batch_size", "learning_rate", "seed"),
+    )
     inapplicable: ClassVar[tuple[str, ...]] = ()
 
     data: tuple[str, ...] = option((), "files to train on")
-    ensemble: int = option(1, "models trained with seeds from `seed` on, and averaged", minimum=1)
+    ensemble: int = option(
+        1, "models trained with seeds from `seed` on, and averaged", minimum=1, maximum=1000
+    )
     start: str | None = option(
         None,
         "a run to start from: weights of equal name and shape are taken over",

@@ -3,24 +3,61 @@
 import dataclasses
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from recurra.config.options import check_options, config_from_mapping, option
 from recurra.errors import ConfigError
 
 __all__ = [
     "EXTENDABLE",
+    "Budget",
     "Metric",
     "TrainingConfig",
     "check_options",
     "config_from_mapping",
+    "must_not_differ",
     "new_default",
     "option",
 ]
 
 
-EXTENDABLE = ("epochs", "max_steps", "max_minutes", "patience")
+EXTENDABLE = ("epochs", "max_steps", "max_minutes", "patience", "resume_schedule")
 """The settings that a resumed run may change."""
+
+
+def must_not_differ(name: str, given: Any, started: Any, what: str) -> None:
+    """Raise ConfigError where a setting is not the one that `what`, a run, was started with."""
+    if given != started:
+        raise ConfigError(
+            f"{name} = {given!r} was given, and {what} was started with {name} = {started!r}; "
+            f"resume with the same settings ({', '.join(EXTENDABLE)} alone may differ): leave "
+            f"{name} out."
+        )
+
+
+class Budget(NamedTuple):
+    """The steps and the seconds after which a training ends, whichever come first; None: no limit.
+
+    >>> Budget(steps=120, seconds=None).share(step=70, seconds=9.0, warmup=20)
+    0.5
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+
+    def share(self, step: int, seconds: float, warmup: int) -> float:
+        """The share that is over, after `step` steps and `seconds`, of what follows the warm-up.
+
+        Where the seconds bind, the training ends at the step that its speed so far leads to.
+        """
+        shares = [0.0]
+        if self.steps is not None:
+            shares.append((step - warmup) / max(1, self.steps - warmup))
+        if self.seconds is not None:
+            elapsed = min(1.0, seconds / self.seconds)
+            left = step - warmup * elapsed
+            shares.append(elapsed * (step - warmup) / left if left else elapsed)
+        return min(1.0, max(shares))
 
 
 @dataclass(frozen=True)
@@ -63,7 +100,9 @@ class TrainingConfig:
     0.002
     """
 
-    epochs: int = option(10, "times to go through the data", minimum=1)
+    epochs: int | None = option(
+        10, "times to go through the data; none: as often as another limit allows", minimum=1
+    )
     max_steps: int | None = option(None, "stop after this many steps", minimum=1)
     max_minutes: float | None = option(
         None, "stop, saved, after this many minutes of training", above=0
@@ -82,7 +121,14 @@ class TrainingConfig:
     )
     momentum: float = option(0.0, "momentum of sgd", minimum=0)
     schedule: Literal["constant", "cosine"] = option(
-        "constant", "the learning rate after the warm-up"
+        "constant",
+        "the learning rate after the warm-up; a cosine ends where the first of epochs, max_steps "
+        "and max_minutes does",
+    )
+    resume_schedule: Literal["stretch", "keep"] = option(
+        "stretch",
+        "the cosine of a run that is resumed with another length: stretch it over that, or keep "
+        "the first one, and train on with the rate at its end",
     )
     warmup_steps: int = option(0, "steps over which the learning rate rises linearly", minimum=0)
     final_learning_rate: float = option(
@@ -134,6 +180,18 @@ class TrainingConfig:
                 f"momentum = {self.momentum} with optimizer = {self.optimizer!r}; only 'sgd' has "
                 "momentum: leave it out, or choose optimizer = 'sgd'."
             )
+        if self.decay_all and not self.weight_decay:
+            raise ConfigError(
+                "decay_all = true with weight_decay = 0: nothing would decay; give weight_decay as "
+                "well, or leave decay_all out."
+            )
+        if self._is_set("final_learning_rate") and not self._has_final_rate:
+            raise ConfigError(
+                f"final_learning_rate = {self.final_learning_rate} with schedule = "
+                f"{self.schedule!r}; only the cosine has a final rate: leave it out, or choose "
+                "schedule = 'cosine'."
+            )
+        self._check_warmup(self.max_steps)
 
     @property
     def best_metric(self) -> Metric | None:
@@ -141,13 +199,35 @@ class TrainingConfig:
         return None if self.best is None else Metric.parse(self.best)
 
     def check_end(self) -> None:
-        """Raise ConfigError where nothing ends a training whose epochs never end."""
-        if self.max_steps is None and self.max_minutes is None:
-            raise ConfigError("Training has no end; give max_steps or max_minutes.")
-        if self.max_steps is None and self.schedule != "constant":
+        """Raise ConfigError where nothing ends the training."""
+        if self.epochs is None and self.max_steps is None and self.max_minutes is None:
+            raise ConfigError("Training has no end; give epochs, max_steps or max_minutes.")
+
+    def budget(self, windows: int) -> Budget:
+        """The end of a training whose epochs have so many windows.
+
+        Raises ConfigError where there is none, or where the warm-up lasts longer.
+        """
+        self.check_end()
+        limits = [self.max_steps, None if self.epochs is None else self.epochs * windows]
+        steps = min((limit for limit in limits if limit is not None), default=None)
+        self._check_warmup(steps)
+        return Budget(steps, None if self.max_minutes is None else 60 * self.max_minutes)
+
+    def _is_set(self, name: str) -> bool:
+        """Tell whether a setting is another than its default."""
+        return bool(getattr(self, name) != type(self).__dataclass_fields__[name].default)
+
+    @property
+    def _has_final_rate(self) -> bool:
+        return self.schedule == "cosine"
+
+    def _check_warmup(self, steps: int | None) -> None:
+        if steps is not None and self.warmup_steps > steps:
             raise ConfigError(
-                f"schedule = {self.schedule!r} runs over max_steps, which is none; give max_steps "
-                "as well, or schedule = 'constant'."
+                f"warmup_steps = {self.warmup_steps}, and the training has {steps} steps: the "
+                "learning rate would never reach its highest; lower warmup_steps, or train for "
+                "longer."
             )
 
 

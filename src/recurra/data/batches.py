@@ -73,6 +73,26 @@ class Streams:
         self._targets = ids[1 : steps * rows + 1].view(rows, steps).t()
         self._window = window or steps
 
+    @classmethod
+    def fitting(cls, ids: Tensor, *, rows: int, window: int) -> "Streams":
+        """Streams of at most so many rows and steps: of a short text as many as it has room for.
+
+        The rows are halved until one window of each fits; only one row has a shorter window.
+        """
+        while rows > 1 and (len(ids) - 1) // rows < max(window, 1):
+            rows //= 2
+        return cls(ids, rows=rows, window=min(window, max(len(ids) - 1, 1)))
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, B."""
+        return self._inputs.shape[1]
+
+    @property
+    def steps(self) -> int:
+        """Steps in a window, T."""
+        return self._window
+
     def __len__(self) -> int:
         """Windows in one epoch."""
         return -(-len(self._inputs) // self._window)

@@ -1,6 +1,7 @@
 """Vocabularies: text to token numbers and back, by character, by byte or by word."""
 
 import codecs
+import difflib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -19,10 +20,13 @@ __all__ = [
     "Vocabulary",
     "Words",
     "build_vocabulary",
+    "unknown_note",
     "vocabulary_from",
 ]
 
 EOS, UNK = "<eos>", "<unk>"
+UNKNOWN_CHARACTER = "\N{REPLACEMENT CHARACTER}"
+"""The character that stands for every one that training has not seen, as Unicode has it."""
 
 
 class Decoder(Protocol):
@@ -43,10 +47,20 @@ class Vocabulary(Protocol):
     def start(self) -> int:
         """The token before the first one where there is no prompt."""
 
+    @property
+    def unknown(self) -> int | None:
+        """The token of all that training has not seen; None where every text can be encoded."""
+
     def __len__(self) -> int: ...
 
     def encode(self, text: str) -> Tensor:
-        """Token numbers (N,), int64; DataError for text that is not in the vocabulary."""
+        """Token numbers (N,), int64."""
+
+    def unknown_in(self, text: str) -> Counter[str]:
+        """The characters or words that are encoded as `unknown`, with their numbers."""
+
+    def token(self, text: str) -> int:
+        """The number of a token given as text; ConfigError where it is not one."""
 
     def prompt(self, text: str) -> Tensor:
         """As `encode`, for a text to be continued: never empty, and an open line stays open."""
@@ -61,38 +75,42 @@ class Vocabulary(Protocol):
 
 
 class Characters:
-    """A vocabulary of characters, numbered as they are given.
+    """A vocabulary of characters, numbered as they are given; one of them is `�`, the unknown one.
 
-    >>> Characters("aeh").encode("hea").tolist()
-    [2, 1, 0]
+    >>> Characters("�aeh").encode("heat").tolist()
+    [3, 2, 1, 0]
     """
 
     level = "char"
 
     def __init__(self, characters: Iterable[str]) -> None:
         self._characters = list(dict.fromkeys(characters))
+        self.unknown: int = self._characters.index(UNKNOWN_CHARACTER)
         codes = _codes("".join(self._characters))
-        self._table = np.full(int(codes.max(initial=0)) + 2, -1, dtype=np.int64)
+        self._table = np.full(int(codes.max(initial=0)) + 2, self.unknown, dtype=np.int64)
         self._table[codes] = np.arange(len(codes))
 
     @property
     def start(self) -> int:
-        return self._characters.index("\n") if "\n" in self._characters else 0
+        if "\n" in self._characters:
+            return self._characters.index("\n")
+        return int(self.unknown == 0 and len(self) > 1)
 
     def __len__(self) -> int:
         return len(self._characters)
 
     def encode(self, text: str) -> Tensor:
-        codes = _codes(text)
-        # Beyond the table's last code everything is unknown: its last entry is always -1.
-        ids = self._table[np.minimum(codes, len(self._table) - 1)]
-        if (ids < 0).any():
-            unknown = [chr(code) for code in dict.fromkeys(codes[ids < 0].tolist())]
-            raise DataError(
-                f"The text has {_some(unknown)}, which are not in the vocabulary; leave them out, "
-                "or train with level byte, which encodes every text."
-            )
-        return torch.from_numpy(ids)
+        # Beyond the table's last code everything is unknown, as its last entry is.
+        return torch.from_numpy(self._table[np.minimum(_codes(text), len(self._table) - 1)])
+
+    def unknown_in(self, text: str) -> Counter[str]:
+        known = set(self._characters)
+        return Counter({each: n for each, n in Counter(text).items() if each not in known})
+
+    def token(self, text: str) -> int:
+        if text not in self._characters:
+            raise _no_token(text, self.level, self._characters)
+        return self._characters.index(text)
 
     def prompt(self, text: str) -> Tensor:
         return self.encode(text) if text else torch.tensor([self.start])
@@ -112,17 +130,27 @@ class Bytes:
 
     level = "byte"
     start: int = ord("\n")
+    unknown: None = None
 
     def __len__(self) -> int:
         return 256
 
     def encode(self, text: str) -> Tensor:
+        """Bytes of the text; a byte that is not UTF-8 is a lone surrogate in it, as files give."""
         try:
-            data = text.encode("utf-8")
+            data = text.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError as error:
             bad = text[error.start]
             raise DataError(f"The text has {bad!r}, which is not valid Unicode.") from error
         return torch.from_numpy(np.frombuffer(data, dtype=np.uint8).astype(np.int64))
+
+    def unknown_in(self, text: str) -> Counter[str]:
+        return Counter()
+
+    def token(self, text: str) -> int:
+        if len(tokens := self.encode(text)) != 1:
+            raise _no_token(text, self.level, [])
+        return int(tokens)
 
     def prompt(self, text: str) -> Tensor:
         return self.encode(text) if text else torch.tensor([self.start])
@@ -149,15 +177,23 @@ class Words:
     def __init__(self, words: Sequence[str]) -> None:
         self._words = list(words)
         self._ids = {word: index for index, word in enumerate(self._words)}
-        self._unknown = self._ids[UNK]
+        self.unknown: int = self._ids[UNK]
         self.start: int = self._ids[EOS]
 
     def __len__(self) -> int:
         return len(self._words)
 
     def encode(self, text: str) -> Tensor:
-        ids, unknown = self._ids, self._unknown
+        ids, unknown = self._ids, self.unknown
         return torch.tensor([ids.get(word, unknown) for word in _words(text)], dtype=torch.long)
+
+    def unknown_in(self, text: str) -> Counter[str]:
+        return Counter(word for word in _words(text) if word not in self._ids)
+
+    def token(self, text: str) -> int:
+        if text not in self._ids:
+            raise _no_token(text, self.level, self._words)
+        return self._ids[text]
 
     def prompt(self, text: str) -> Tensor:
         tokens = self.encode(text) if text.endswith("\n") else self.encode(text)[:-1]
@@ -183,11 +219,12 @@ def build_vocabulary(
     """The vocabulary of a text; the two limits are for words (`max_words=0`: no limit).
 
     A word seen less than `min_count` times, or not among the `max_words` most frequent (`<unk>` and
-    `<eos>` counted), is `<unk>`.
+    `<eos>` counted), is `<unk>`. ConfigError where no word is kept.
     """
     if level == "word":
         return _build_words(text, min_count, max_words)
-    return vocabulary_from(level, sorted(set(text)) if level == "char" else [])
+    characters = sorted(set(text) - {UNKNOWN_CHARACTER})
+    return vocabulary_from(level, [UNKNOWN_CHARACTER, *characters] if level == "char" else [])
 
 
 def vocabulary_from(level: str, tokens: Sequence[str]) -> Vocabulary:
@@ -206,7 +243,14 @@ def _build_words(text: str, min_count: int, max_words: int) -> Words:
     for special in (UNK, EOS):
         counts.pop(special, None)
     frequent = [word for word, count in counts.most_common() if count >= min_count]
-    return Words([UNK, EOS, *(frequent[: max(max_words - 2, 0)] if max_words else frequent)])
+    kept = frequent[: max(max_words - 2, 0)] if max_words else frequent
+    if counts and not kept:
+        most = max(counts.values())
+        raise ConfigError(
+            f"min_count = {min_count} and max_words = {max_words} keep no word; the most frequent "
+            f"comes {most:,} times, and 2 of max_words are <unk> and <eos>: give others."
+        )
+    return Words([UNK, EOS, *kept])
 
 
 def _lines(text: str) -> list[str]:
@@ -224,10 +268,34 @@ def _codes(text: str) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
-def _some(characters: Sequence[str], most: int = 5) -> str:
-    shown = ", ".join(repr(character) for character in characters[:most])
-    more = f" and {len(characters) - most} more" if len(characters) > most else ""
-    return f"the character{'s' if len(characters) > 1 else ''} {shown}{more}"
+def unknown_note(vocabulary: Vocabulary, text: str, what: str) -> str | None:
+    """A sentence about the part of a text that the vocabulary lacks; None where it lacks none.
+
+    >>> unknown_note(Characters("�ab"), "a cab", "The prompt")
+    "The prompt has 2 characters that the vocabulary lacks (' ', 'c'): 2 of its 5 tokens are read \
+as unknown."
+    """
+    found = vocabulary.unknown_in(text)
+    if not found:
+        return None
+    unit = ("word" if vocabulary.level == "word" else "character") + "s" * (len(found) > 1)
+    shown = ", ".join(repr(each) for each, _ in found.most_common(_SHOWN))
+    more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
+    count, tokens = found.total(), len(vocabulary.prompt(text))
+    return (
+        f"{what} has {len(found):,} {unit} that the vocabulary lacks "
+        f"({shown}{more}): {count:,} of its {tokens:,} tokens "
+        f"{'are' if count > 1 else 'is'} read as unknown."
+    )
+
+
+_SHOWN = 5
+
+
+def _no_token(text: str, level: str, tokens: Sequence[str]) -> ConfigError:
+    near = difflib.get_close_matches(text, tokens, n=1)
+    remedy = f"did you mean {near[0]!r}?" if near else "give one that the training text has."
+    return ConfigError(f"{text!r} is not a token of this model of level {level}; {remedy}")
 
 
 class _Table:

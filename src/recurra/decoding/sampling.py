@@ -31,8 +31,10 @@ def sample(
     check_sampling(temperature, top_k, top_p)
     if temperature == 0:
         return logits.argmax(-1)
-    # Subtracting the maximum first keeps a tiny temperature from overflowing to inf - inf.
-    scaled = (logits - logits.amax(-1, keepdim=True)) / temperature
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    # Subtracting the maximum first keeps a tiny temperature from overflowing to inf - inf, and one
+    # that the dtype can't represent would be 0 / 0.
+    scaled = (logits - logits.amax(-1, keepdim=True)) / max(temperature, _tiny(logits))
     kept = keep_nucleus(keep_top(scaled, top_k), top_p)
     rows = torch.softmax(kept, -1).reshape(-1, logits.shape[-1])
     drawn = torch.multinomial(rows, 1, generator=generator)
@@ -53,9 +55,11 @@ def keep_nucleus(logits: Tensor, p: float) -> Tensor:
         return logits
     ordered, order = logits.sort(dim=-1, descending=True, stable=True)
     probabilities = torch.softmax(ordered, -1)
-    # An entry stays while those before it fall short of p, so the first always does.
+    # An entry stays while those before it fall short of p, so the first always does, even where p
+    # rounds to zero.
     before = probabilities.cumsum(-1) - probabilities
-    dropped = torch.zeros_like(before, dtype=torch.bool).scatter(-1, order, before >= p)
+    beyond = before >= max(p, _tiny(before))
+    dropped = torch.zeros_like(beyond).scatter(-1, order, beyond)
     return logits.masked_fill(dropped, -torch.inf)
 
 
@@ -67,3 +71,8 @@ def check_sampling(temperature: float, top_k: int, top_p: float) -> None:
         raise ConfigError(f"top_k = {top_k}; give 0 (all) or how many tokens to keep.")
     if not 0 < top_p <= 1:
         raise ConfigError(f"top_p = {top_p}; give a number above 0 and at most 1.")
+
+
+def _tiny(values: Tensor) -> float:
+    """The smallest normal number of the dtype."""
+    return torch.finfo(values.dtype).tiny

@@ -78,6 +78,7 @@ class Call(NamedTuple):
     """The kind of a call: what decides which engine runs it. An empty `device` is a mixture.
 
     `is_traced` says that it must be made of operators that torch knows: it is traced, or in a mode.
+    `as_torch` says that what is traced is a program of torch's own operations.
     """
 
     device: str
@@ -88,6 +89,7 @@ class Call(NamedTuple):
     bptt_clip: bool = False
     every: bool = False
     ragged_trace: bool = False
+    as_torch: bool = False
     is_traced: bool = False
 
     @property
@@ -102,6 +104,7 @@ OPTIONS = {
     "bptt_clip": "limits of the gradient at each step (bptt_clip)",
     "every": "states after every step",
     "ragged_trace": "lengths and resets where operations are traced",
+    "as_torch": "programs of torch's own operations (torch.jit.trace, torch.onnx.export)",
 }
 """The abilities that engines differ in, beside devices and dtypes, in words."""
 

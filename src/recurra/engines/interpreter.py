@@ -1,7 +1,8 @@
 """The reference engine: a cell's graph, interpreted with torch operations. The meaning of a cell.
 
 What doesn't depend on a state is computed for the whole sequence at once; the rest one step after
-another. Everything is differentiable by autograd to any order, on any device and dtype.
+another. Everything is differentiable by autograd to any order, on any device and dtype; tensors of
+16 bits are float32 inside, and under autocast all but the operands of products is.
 
 A lowered loop is interpreted, too: what compiled code computes, to be derived again.
 """
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 
 from recurra.engines.base import OPTIONS, Call, Operator, Sequences, States
 from recurra.engines.torch_layout import Parameters, named
-from recurra.ir import Graph, Loop, LoopInput, Node, in_order
+from recurra.ir import ROOT_BOUND, Graph, Loop, LoopInput, Node, in_order
 from recurra.passes import Affine, Lowered
 from recurra.ragged import padded
 
@@ -30,8 +31,21 @@ __all__ = [
     "interpret",
     "interpret_run",
     "multiply",
+    "normalize",
     "statistic",
 ]
+
+
+def _bounded_sqrt(a: Tensor) -> Tensor:
+    # A root of what was selected, not a selected root: the derivative of that is 0 * inf.
+    is_large = a > ROOT_BOUND
+    root = torch.sqrt(torch.where(is_large, a, torch.ones_like(a)))
+    return torch.where(is_large, root, torch.sqrt(a.detach()))
+
+
+def _softplus(a: Tensor) -> Tensor:
+    # Beyond 40 it is a itself in any dtype, and exp(a) may overflow; torch's own limit is 20.
+    return F.softplus(a, threshold=40.0)
 
 
 RULES: dict[str, Callable[..., Tensor]] = {
@@ -40,9 +54,13 @@ RULES: dict[str, Callable[..., Tensor]] = {
     "tanh": torch.tanh,
     "relu": torch.relu,
     "exp": torch.exp,
+    "expm1": torch.expm1,
     "log": torch.log,
+    "log1p": torch.log1p,
     "sqrt": torch.sqrt,
-    "softplus": lambda a: torch.logaddexp(a, torch.zeros_like(a)),
+    "bounded_sqrt": _bounded_sqrt,
+    "softplus": _softplus,
+    "log_sigmoid": lambda a: -_softplus(-a),
     "abs": torch.abs,
     "add": torch.add,
     "sub": torch.sub,
@@ -50,17 +68,29 @@ RULES: dict[str, Callable[..., Tensor]] = {
     "div": torch.div,
     "maximum": torch.maximum,
     "minimum": torch.minimum,
+    "where_positive": lambda a, b, c: torch.where(a > 0, b, c),
     "transpose": lambda a: a.mT,
 }
 
 
+_SHORT = (torch.float16, torch.bfloat16)
+
+
+def _wide(value: Tensor) -> Tensor:
+    """The value, in float32 if it has 16 bits."""
+    return value.float() if value.dtype in _SHORT else value
+
+
 def multiply(matrix: Tensor, vector: Tensor, blocks: int, gates: int) -> Tensor:
-    """matrix (gates x rows, columns / blocks) times each row of vector (..., columns)."""
+    """matrix (gates x rows, columns / blocks) times each row of vector (..., columns).
+
+    Under autocast torch multiplies in 16 bits; what comes of it is float32 here.
+    """
     if blocks == 1:
-        return F.linear(vector, matrix)
+        return _wide(F.linear(vector, matrix))
     parts = torch.unflatten(vector, -1, (blocks, -1))
     stacks = torch.unflatten(matrix, 0, (gates, blocks, -1))
-    return torch.einsum("...kc,gkrc->...gkr", parts, stacks).flatten(-3)
+    return _wide(torch.einsum("...kc,gkrc->...gkr", parts, stacks).flatten(-3))
 
 
 def statistic(node: Node, vectors: Sequence[Tensor]) -> Tensor:
@@ -70,8 +100,28 @@ def statistic(node: Node, vectors: Sequence[Tensor]) -> Tensor:
         found = whole.mean(dim=-1, keepdim=True)
     else:
         assert isinstance(node.detail, float)
-        found = (whole.var(dim=-1, correction=0, keepdim=True) + node.detail).rsqrt()
+        centred = whole - whole.mean(dim=-1, keepdim=True)
+        # Of the row divided by its largest element: squares of wide rows have no room.
+        top = centred.detach().abs().amax(dim=-1, keepdim=True).clamp(min=1)
+        variance = (centred / top).square().mean(dim=-1, keepdim=True)
+        found = (variance + node.detail / top.square()).rsqrt() / top
     return found.expand_as(vectors[0])
+
+
+_WIDEST = {torch.float32: 2.0**30, torch.float64: 2.0**200}
+
+
+def normalize(vector: Tensor, gain: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """Layer normalisation, of rows of any width.
+
+    torch's overflows where the squares do, and its gradient is imprecise long before, as it takes
+    the deviation's third power. A row that is wider than these limits is scaled down first, by the
+    same for all: eps is nothing beside its variance.
+    """
+    vector = _wide(vector)
+    widest = _WIDEST[vector.dtype]
+    top = vector.detach().abs().amax(dim=-1, keepdim=True)
+    return F.layer_norm(vector * (widest / top.clamp(min=widest)), gain.shape, gain, bias, eps)
 
 
 class _ClipGradient(torch.autograd.Function):
@@ -127,10 +177,10 @@ class Interpreter:
 
     def step(self, x: Tensor, states: Sequence[Tensor], params: Parameters) -> States:
         """One step: x (..., I) and states (..., size) to the new states."""
-        params = named(params, self.graph)
+        short, x, states, params = _widened(x, states, named(params, self.graph))
         values = self._fixed(params, x)
         self._timed(values, x, params)
-        return self._step(values, states, params)
+        return _narrowed(self._step(values, states, params), short)
 
     def evaluate(
         self,
@@ -143,6 +193,7 @@ class Interpreter:
 
         Those that depend on a state need what each step reads of it, (T, B, size).
         """
+        short, x, states, params = _widened(x, states, params)
         values: NodeValues = {}
         for node in in_order(tuple(nodes)):
             if node.op == "input":
@@ -153,7 +204,7 @@ class Interpreter:
                 values[node] = x.new_tensor(node.detail)
             else:
                 self._evaluate(node, values, params)
-        return [values[node] for node in nodes]
+        return [*_narrowed([values[node] for node in nodes], short)]
 
     def sequence(
         self, x: Tensor, states: Sequence[Tensor], params: Parameters, sequences: Sequences
@@ -163,7 +214,8 @@ class Interpreter:
         Steps at or after a sequence's length leave its state alone and give zeros; marks of
         `resets` there mean nothing.
         """
-        params, s = named(params, self.graph), sequences
+        s = sequences
+        short, x, states, params = _widened(x, states, named(params, self.graph))
         active, resets = s.active(x.device), s.resets
         if active is not None:
             x, params = self._padded(x, params, active) if s.is_packed else (x, params)
@@ -189,7 +241,10 @@ class Interpreter:
             current = new
         stacked = tuple(torch.stack(v) for v in zip(*shown, strict=True))
         y = stacked[0][active] if s.is_packed and active is not None else stacked[0]
-        return y, (stacked if s.every else current)
+        # Apart from what autograd saved: an operation's result may be what its derivative reads.
+        last = stacked if s.every else tuple(v.clone() for v in current)
+        y, *after = _narrowed((y, *last), short)
+        return y, tuple(after)
 
     def stack(self, *_: object) -> None:
         """Layers and directions are interpreted one after another."""
@@ -245,7 +300,7 @@ class Interpreter:
             case "normalize":
                 assert isinstance(node.detail, float)
                 vector, gain, bias = (values[a] for a in node.args)
-                values[node] = F.layer_norm(vector, gain.shape, gain, bias, node.detail)
+                values[node] = normalize(vector, gain, bias, node.detail)
             case _:
                 values[node] = RULES[node.op](*(values[a] for a in node.args))
 
@@ -270,6 +325,21 @@ class Interpreter:
 
     def _blocks(self, matrix: Node) -> int:
         return self.graph.param(_param_name_of(matrix)).blocks if matrix.op == "param" else 1
+
+
+def _widened(
+    x: Tensor, states: Sequence[Tensor], params: NamedParameters
+) -> tuple[torch.dtype | None, Tensor, Sequence[Tensor], NamedParameters]:
+    """The dtype of 16 bits that all have, and all in float32; None and all as it is otherwise."""
+    if x.dtype not in _SHORT or {t.dtype for t in (*states, *params.values())} - {x.dtype}:
+        return None, x, states, params
+    wide = {name: value.float() for name, value in params.items()}
+    return x.dtype, x.float(), tuple(s.float() for s in states), wide
+
+
+def _narrowed(values: Sequence[Tensor], short: torch.dtype | None) -> States:
+    """The values in that dtype, or as they are."""
+    return tuple(values) if short is None else tuple(v.to(short) for v in values)
 
 
 def _node_order(graph: Graph) -> _NodeOrder:

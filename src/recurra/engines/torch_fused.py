@@ -208,18 +208,31 @@ class FusedLoop:
         """All layers and directions in one operation, states (L*D, B, size)."""
         weights = [stored(p) for p in params]
         tensors = [x, *states, *chain(*(w.tensors() for w in weights))]
-        if _lacks_bfloat16(x.device):
+        # The only operation that is oneDNN's, and gives autocast's dtype for wider states.
+        is_onednns = self.mode == "lstm" and weights[0].weight_hr is None
+        if is_onednns and self._lacks_autocast(x.device):
             tensors = [as_autocast(t) for t in tensors]
         run = _StackRun(self, weights[0], len(weights), directions, sequences)
         keep = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
         if self.is_traced:
             with _without_onednn():
-                y, *last = run(tensors, is_training=keep)
+                # torch.jit.trace runs a second time without gradients, and wants the same program.
+                y, *last = run(tensors, is_training=keep or _is_tracing())
         elif keep:
             y, *last = _Recorded.apply(run, *tensors)  # type: ignore[no-untyped-call]
         else:
             y, *last = run(tensors, is_training=False)
         return y, tuple(last)
+
+    def _lacks_autocast(self, device: torch.device) -> bool:
+        """True under autocast on a CPU if oneDNN isn't to run, or would refuse, lowered inputs."""
+        if device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return False
+        if self.is_traced:
+            return True
+        if torch.get_autocast_dtype("cpu") is torch.float16:
+            return not torch.ops.mkldnn._is_mkldnn_fp16_supported()
+        return not torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
     def _as_hidden(self, states: Sequence[Tensor]) -> Any:
         return tuple(states) if self.mode == "lstm" else states[0]
@@ -239,6 +252,11 @@ class FusedLoop:
         return list(self._run_steps(x, sizes, hidden, flat, *options))
 
 
+def _is_tracing() -> bool:
+    """True while torch.jit.trace records."""
+    return torch._C._get_tracing_state() is not None
+
+
 @contextlib.contextmanager
 def _without_onednn() -> Iterator[None]:
     """Run torch's plain operations on CPUs: a traced program can't derive oneDNN's."""
@@ -248,13 +266,6 @@ def _without_onednn() -> Iterator[None]:
         yield
     finally:
         torch._C._set_mkldnn_enabled(before)
-
-
-def _lacks_bfloat16(device: torch.device) -> bool:
-    """True under autocast on a CPU whose oneDNN would refuse what autocast makes of its inputs."""
-    if device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
-        return False
-    return not torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 class _StackRun:
@@ -360,8 +371,8 @@ class _TorchEngine:
     dtypes: frozenset[torch.dtype] | None = frozenset(
         {torch.float16, torch.bfloat16, torch.float32, torch.float64}
     )
-    options: frozenset[str] = frozenset({"autocast"})
-    step_options: frozenset[str] = frozenset({"autocast", "transforms"})
+    options: frozenset[str] = frozenset({"autocast", "as_torch"})
+    step_options: frozenset[str] = frozenset({"autocast", "transforms", "as_torch"})
 
     def refusal(self, graph: Graph) -> str | None:
         """None for the cells that torch has."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from recurra.errors import InsightError
+from recurra.nn.layers.arguments import check_module
 from recurra.nn.observe.observer import reporting_names
 from recurra.nn.observe.recording import LayerRun, recording
 from recurra.nn.stack.lookback import Dilated
@@ -51,6 +52,7 @@ def record(model: nn.Module, batch: Any) -> Recording:
 
     Raises InsightError where no recurrent layer of Recurra runs.
     """
+    check_module("insight", model)
     with eager(), _untouched(model), recording() as recorder, reporting_names(model, recorder):
         output = _call(model, batch)
     if not recorder.runs:
@@ -174,6 +176,8 @@ class StepLosses:
         return self.values if step is None else self.values[step]
 
     def _place(self, step: int) -> int:
+        if not isinstance(step, int):
+            raise InsightError(f"at = {step!r} is not a step; give a whole number, or several.")
         if self.steps is None:
             raise InsightError(
                 f"at = {step} was given, and the loss is one number for all steps; let it return "

@@ -86,7 +86,7 @@ def clipping_verdicts(share: float) -> tuple[Verdict, ...]:
             "training",
             "clipping",
             "warning",
-            f"{share:.0%} of the steps were clipped: the limit determines the step size",
+            f"{100 * share:.0f} % of the steps were clipped: the limit determines the step size",
             "lower the learning rate, warm it up longer, or raise the limit (clip_norm)",
         ),
     )
@@ -141,7 +141,8 @@ def _saturated(layer: LayerInsight, _: int) -> Iterator[Verdict]:
                 layer.name,
                 "forget gate closed",
                 "severe",
-                f"forget gate {gate.name} erases {gate.keeps} in {gate.forgets:.0%} of its values",
+                f"forget gate {gate.name} erases {gate.keeps} in {100 * gate.forgets:.0f} % of "
+                "its values",
                 "raise the forget bias to 1 or more, or use chrono initialisation",
             )
         elif gate.kind == "sigmoid" and gate.keeps is None and gate.share > SATURATED:
@@ -149,8 +150,8 @@ def _saturated(layer: LayerInsight, _: int) -> Iterator[Verdict]:
                 layer.name,
                 "saturated gates",
                 "warning",
-                f"gate {gate.name} is closed in {gate.low:.0%} and open in {gate.high:.0%} of its "
-                "values, where its gradient is small",
+                f"gate {gate.name} is closed in {100 * gate.low:.0f} % and open in "
+                f"{100 * gate.high:.0f} % of its values, where its gradient is small",
                 "scale the inputs or weights down, lower the learning rate, or use layer "
                 "normalisation",
             )
@@ -159,7 +160,7 @@ def _saturated(layer: LayerInsight, _: int) -> Iterator[Verdict]:
                 layer.name,
                 "saturated tanh",
                 "warning",
-                f"{gate.name} is at the limits of tanh in {gate.share:.0%} of its values",
+                f"{gate.name} is at the limits of tanh in {100 * gate.share:.0f} % of its values",
                 "scale the inputs or weights down, use orthogonal initialisation or layer "
                 "normalisation",
             )

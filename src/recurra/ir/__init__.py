@@ -1,13 +1,26 @@
 """The language of cells: operations, graphs, shapes, checks, and how a graph is shown."""
 
 from recurra.ir.check import CellError, RecurraError, verify
-from recurra.ir.graph import OPS, Graph, Init, Node, Op, Param, Size, Where, in_order, rewrite
+from recurra.ir.graph import (
+    OPS,
+    ROOT_BOUND,
+    Graph,
+    Init,
+    Node,
+    Op,
+    Param,
+    Size,
+    Where,
+    in_order,
+    rewrite,
+)
 from recurra.ir.loop import Emission, Loop, LoopInput, Phase, Schedule, Store
 from recurra.ir.shapes import Shapes, infer
 from recurra.ir.show import equations, parameters
 
 __all__ = [
     "OPS",
+    "ROOT_BOUND",
     "CellError",
     "Emission",
     "Graph",

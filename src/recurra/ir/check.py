@@ -68,7 +68,7 @@ def _param(graph: Graph, node: Node) -> bool:
     return node.shape == (rows, *columns) and (gate is None or gate in param.gates)
 
 
-def _binary(_: Graph, node: Node) -> bool:
+def _elementwise(_: Graph, node: Node) -> bool:
     shapes = {a.shape for a in node.args}
     return node.shape == max(shapes, key=len) and len(shapes - {()}) <= 1
 
@@ -95,7 +95,8 @@ def _is_of_equal_vectors(node: Node) -> bool:
 _SHAPE_RULES: dict[str, Callable[[Graph, Node], bool]] = {
     "leaf": _leaf,
     "unary": lambda _, node: node.shape == node.args[0].shape,
-    "binary": _binary,
+    "binary": _elementwise,
+    "ternary": _elementwise,
     "product": _product,
     "transpose": lambda _, node: node.shape == node.args[0].shape[::-1],
     "gate": _gate,

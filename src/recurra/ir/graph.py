@@ -15,6 +15,7 @@ from typing import Literal
 
 __all__ = [
     "OPS",
+    "ROOT_BOUND",
     "Graph",
     "Init",
     "Node",
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 
-Init = str | float | tuple[float, float] | Callable[[float], float]
+Init = str | float | tuple[float, float] | tuple[str, float] | Callable[[float], float]
 """The start of a parameter: a word, a number, a uniform range, a function of a draw from (0, 1)."""
 
 
@@ -204,7 +205,7 @@ def _walk(results: tuple[Node, ...]) -> Iterator[Node]:
             stack.extend((a, False) for a in reversed(node.args))
 
 
-OpKind = Literal["leaf", "unary", "binary", "product", "structure"]
+OpKind = Literal["leaf", "unary", "binary", "ternary", "product", "structure"]
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,11 @@ class Op:
     kind: OpKind
     text: str
     meaning: str
+
+    @property
+    def is_elementwise(self) -> bool:
+        """True if each element of the value follows from the same elements of the arguments."""
+        return self.kind in ("unary", "binary", "ternary")
 
 
 _TABLE = (
@@ -230,9 +236,13 @@ _TABLE = (
     Op("tanh", 1, "unary", "tanh({})", "hyperbolic tangent"),
     Op("relu", 1, "unary", "relu({})", "max(a, 0)"),
     Op("exp", 1, "unary", "exp({})", "exponential"),
+    Op("expm1", 1, "unary", "expm1({})", "exp(a) - 1"),
     Op("log", 1, "unary", "log({})", "natural logarithm"),
+    Op("log1p", 1, "unary", "log1p({})", "log(1 + a)"),
     Op("sqrt", 1, "unary", "√({})", "square root"),
+    Op("bounded_sqrt", 1, "unary", "√({})", "square root, whose derivative is 0 up to 1e-24"),
     Op("softplus", 1, "unary", "softplus({})", "log(1 + exp(a))"),
+    Op("log_sigmoid", 1, "unary", "log σ({})", "log(sigmoid(a))"),
     Op("abs", 1, "unary", "|{}|", "magnitude"),
     Op("add", 2, "binary", "{} + {}", "sum"),
     Op("sub", 2, "binary", "{} - {}", "difference"),
@@ -240,6 +250,7 @@ _TABLE = (
     Op("div", 2, "binary", "{} / {}", "element-wise quotient"),
     Op("maximum", 2, "binary", "max({}, {})", "element-wise maximum"),
     Op("minimum", 2, "binary", "min({}, {})", "element-wise minimum"),
+    Op("where_positive", 3, "ternary", "({1} if {0} > 0 else {2})", "b where a > 0, else c"),
     Op("product", 2, "product", "{} {}", "matrix times vector"),
     Op("transpose", 1, "structure", "{}ᵀ", "transpose of a square matrix"),
     Op("gate", 1, "structure", "{}", "one gate's part of a vector that holds all gates"),
@@ -253,5 +264,8 @@ _TABLE = (
         "(a - mean) / sqrt(variance + eps) over the vector, times a gain, plus a bias",
     ),
 )
+
+ROOT_BOUND = 1e-24
+"""Up to here the derivative of `bounded_sqrt` is 0. Beyond, its first two are float32 numbers."""
 
 OPS: dict[str, Op] = {op.name: op for op in _TABLE}

@@ -7,6 +7,7 @@ else `hidden_size`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -156,7 +157,7 @@ class _Inference:
             case "normalize":
                 self.expect(node, args[0], 1, "`norm` needs a vector")
                 return self.elementwise(node, self.elementwise(node, *args[:2]), args[2])
-        return args[0] if len(args) == 1 else self.elementwise(node, *args)
+        return functools.reduce(functools.partial(self.elementwise, node), args)
 
     def state(self, name: str) -> _Type:
         return _Type((_Dim(self.sizes.get(name, "hidden_size")),))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from recurra.nn.layers.arguments import check_module
 from recurra.nn.layers.drop_ins import GRU, LSTM, RNN
 from recurra.nn.layers.single_step import GRUCell, LSTMCell, RNNCell
 
@@ -63,6 +64,7 @@ def accelerate(model: nn.Module) -> Swaps:
         >>> accelerate(model).swapped
         ('0: torch.nn.LSTM -> recurra.nn.LSTM',)
     """
+    check_module("accelerate", model)
     if type(model) in _REPLACEMENTS:
         name = type(model).__name__
         raise ValueError(

@@ -91,7 +91,11 @@ def run_layers(
         if dropout is not None and first + directions < len(weights):
             x = dropout(x)
     if len(states_after) == 1:
-        return x, tuple([s.unsqueeze(0) for s in states_after[0]])
+        last = states_after[0]
+        if sequences.every:
+            # The first state after each step is the output: who changes one mustn't change both.
+            last = (last[0].clone(), *last[1:])
+        return x, tuple([s.unsqueeze(0) for s in last])
     return x, tuple(torch.stack(s) for s in zip(*states_after, strict=True))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from recurra.errors import EngineError
-from recurra.ir import Emission, Loop, LoopInput, Node, in_order
+from recurra.ir import ROOT_BOUND, Emission, Loop, LoopInput, Node, in_order
 
 __all__ = ["RULES", "clip", "derive"]
 
@@ -48,6 +48,10 @@ def _tanh(y: Node, g: Node) -> tuple[Node, ...]:
     return (mul(g, _node("sub", _const(1.0), mul(y, y))),)
 
 
+def _sqrt(y: Node, g: Node) -> tuple[Node, ...]:
+    return (_node("div", mul(_const(0.5), g), y),)
+
+
 def _positive(a: Node, g: Node) -> Node:
     """g where a is positive or, as torch has it, NaN."""
     return _node("zero_up_to", a, _const(0.0), g)
@@ -70,9 +74,10 @@ def _share(y: Node, g: Node) -> Node:
 
 
 def _rstd(y: Node, g: Node) -> tuple[Node, ...]:
+    # In this order y^3, which vanishes where the row is wide, stands nowhere.
     mean = replace(y, op="mean", detail=None, name=None)
-    scale = neg(mul(_share(y, g), mul(y, mul(y, y))))
-    return tuple(mul(scale, _node("sub", a, mean)) for a in y.args)
+    scale = neg(mul(mul(_share(y, g), y), y))
+    return tuple(mul(scale, mul(y, _node("sub", a, mean))) for a in y.args)
 
 
 RULES: dict[str, DerivativeRule] = {
@@ -81,9 +86,15 @@ RULES: dict[str, DerivativeRule] = {
     "tanh": _tanh,
     "relu": lambda y, g: (_positive(y, g),),
     "exp": lambda y, g: (mul(g, y),),
+    "expm1": lambda y, g: (mul(g, _node("exp", y.args[0])),),
     "log": lambda y, g: (_node("div", g, y.args[0]),),
-    "sqrt": lambda y, g: (_node("div", mul(_const(0.5), g), y),),
+    "log1p": lambda y, g: (_node("div", g, _node("add", _const(1.0), y.args[0])),),
+    "sqrt": _sqrt,
+    "bounded_sqrt": lambda y, g: (
+        _node("zero_up_to", y.args[0], _const(ROOT_BOUND), *_sqrt(y, g)),
+    ),
     "softplus": lambda y, g: (mul(g, _node("sigmoid", y.args[0])),),
+    "log_sigmoid": lambda y, g: (mul(g, _node("sigmoid", neg(y.args[0]))),),
     "abs": lambda y, g: (_node("sub", _positive(y.args[0], g), _positive(neg(y.args[0]), g)),),
     "add": lambda y, g: (g, g),
     "sub": lambda y, g: (g, neg(g)),
@@ -95,6 +106,11 @@ RULES: dict[str, DerivativeRule] = {
     "mean": _mean,
     "rstd": _rstd,
     "maximum": lambda y, g: (_larger(y.args[0], y.args[1], g), _larger(y.args[1], y.args[0], g)),
+    "where_positive": lambda y, g: (
+        None,
+        _positive(y.args[0], g),
+        _node("zero_below", _const(0.0), y.args[0], g),
+    ),
     "minimum": lambda y, g: (_larger(y.args[1], y.args[0], g), _larger(y.args[0], y.args[1], g)),
 }
 

@@ -273,7 +273,7 @@ def _part(graph: Graph, node: Node, gate: str) -> Node:
     if node.op == "product":
         matrix = _part(graph, node.args[0], gate)
         return replace(node, args=(matrix, node.args[1]), shape=shape, name=None)
-    if OPS[node.op].kind in ("unary", "binary"):
+    if OPS[node.op].is_elementwise:
         args = tuple(_part(graph, a, gate) for a in node.args)
         return replace(node, args=args, shape=shape, name=None)
     if node.op in ("mean", "rstd"):

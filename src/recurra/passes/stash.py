@@ -16,7 +16,7 @@ from recurra.passes.projections import is_affine
 __all__ = ["stash"]
 
 _LEAVES = ("state", "outer", "const")
-_COSTLY = ("sigmoid", "tanh", "exp", "log", "softplus")
+_COSTLY = ("sigmoid", "tanh", "exp", "expm1", "log", "log1p", "softplus", "log_sigmoid")
 
 
 def stash(forward: Loop, backward: Loop) -> tuple[Loop, Loop]:

@@ -52,7 +52,7 @@ def _verify_shape(node: Node) -> None:
     elif node.op in ("mean", "rstd"):
         shapes = {a.shape for a in node.args}
         _check(shapes == {node.shape}, f"`{node.op}` of {shapes} is {node.shape}", node)
-    elif node.args and (node.op in _MASKS or OPS[node.op].kind in ("unary", "binary")):
+    elif node.args and (node.op in _MASKS or OPS[node.op].is_elementwise):
         shapes = {a.shape for a in node.args} - {()}
         _check(shapes <= {node.shape}, f"`{node.op}` of {shapes} is {node.shape}", node)
 

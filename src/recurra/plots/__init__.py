@@ -6,13 +6,19 @@ They need matplotlib: recurra[plot].
 from typing import TYPE_CHECKING
 
 from recurra.plots.bar_charts import CostBars, RatioBars, plot_bars
-from recurra.plots.figure import FORMATS, image, require_matplotlib, svg
+from recurra.plots.figure import COLOURS, FORMATS, image, require_matplotlib, svg
 from recurra.plots.forecasts import AnomalySeries, ForecastSeries, plot_anomalies, plot_forecasts
-from recurra.plots.gradient_curves import plot_dynamics, plot_flow, plot_heat
+from recurra.plots.gradient_curves import (
+    plot_exponents,
+    plot_flow,
+    plot_heat,
+    plot_jacobians,
+)
 from recurra.plots.learning_curves import (
     ComparedCurves,
     plot_compared,
     plot_members,
+    plot_optimiser,
     plot_table,
     plot_training,
 )
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Figure  # the type of pictures, for their users
 
 __all__ = [
+    "COLOURS",
     "FORMATS",
     "AnomalySeries",
     "ComparedCurves",
@@ -33,12 +40,14 @@ __all__ = [
     "plot_anomalies",
     "plot_bars",
     "plot_compared",
-    "plot_dynamics",
+    "plot_exponents",
     "plot_flow",
     "plot_forecasts",
     "plot_gates",
     "plot_heat",
+    "plot_jacobians",
     "plot_members",
+    "plot_optimiser",
     "plot_table",
     "plot_training",
     "plot_unfolded",

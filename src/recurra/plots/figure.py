@@ -5,16 +5,19 @@ from __future__ import annotations
 import functools
 import importlib.util
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from html import escape
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from recurra.errors import MissingExtra
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
     "COLOURS",
+    "COLUMN",
     "FORMATS",
     "GREY",
     "GRID",
@@ -22,9 +25,12 @@ __all__ = [
     "PAPER",
     "add_title",
     "image",
+    "legend_columns",
     "line_style",
+    "log_ticks",
     "new_figure",
     "require_matplotlib",
+    "shortened",
     "styled",
     "svg",
     "verbatim",
@@ -43,7 +49,11 @@ INK, GREY, GRID, PAPER = "#222426", "#6e7276", "#e3e5e7", "#fdfefe"
 _OF_PAGE = {INK: "ink", GREY: "muted", GRID: "grid", PAPER: "paper"}
 
 FORMATS = (".png", ".svg", ".pdf")
-_DPI = 120
+_DPI = 160
+
+COLUMN = 5.6
+"""The width in inches of pictures for a page: two stand side by side on a wide page, and on a
+narrow one their texts can still be read."""
 _DATES = {"svg": "Date", "pdf": "CreationDate"}
 
 _STYLE: dict[Any, Any] = {  # the keys are literals of matplotlib's own types
@@ -119,19 +129,54 @@ def line_style(index: int) -> dict[str, Any]:
     return {"color": COLOURS[place], "linestyle": DASHES[rounds % len(DASHES)]}
 
 
+def legend_columns(labels: Iterable[str], width: float) -> int:
+    """The number of columns of a legend of that width in inches, by its longest label.
+
+    >>> legend_columns(["lstm", "gru"], 5.6), legend_columns(["a" * 60], 5.6)
+    (5, 1)
+    """
+    longest = max((len(label) for label in labels), default=0)
+    return max(1, int(width / (0.6 + 0.085 * longest)))
+
+
+def shortened(text: str, width: float) -> str:
+    """A text that is cut where it is longer than so many inches, in letters of 10 points.
+
+    >>> shortened("abc", 1), shortened("a series with a long name", 1)
+    ('abc', 'a series wi…')
+    """
+    most = max(1, int(width / 0.083))
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def log_ticks(axes: Axes) -> None:
+    """Scale y by logarithms; label plain numbers where powers of ten are too far apart."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if high < 10 * low:
+        axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def image(figure: Figure, suffix: str) -> bytes:
     """A figure as the content of a file, the same for the same figure; `suffix` is in FORMATS."""
     return _saved(figure, suffix.removeprefix("."))
 
 
-def svg(figure: Figure) -> str:
+def svg(figure: Figure, label: str = "") -> str:
     """A figure as an SVG element, the same for the same figure; it loads nothing.
+
+    The `label` is for those who hear a page read.
 
     It is transparent, and takes the colours of text and axes from the variables --ink, --muted,
     --grid and --paper of its page, so that it fits a light page and a dark one.
     """
     text = _saved(figure, "svg", facecolor="none").decode()
-    element = text[text.index("<svg") :]
+    name = f' aria-label="{escape(label)}"' if label else ""
+    element = f'<svg role="img"{name}{text[text.index("<svg") + 4 :]}'
     for colour, name in _OF_PAGE.items():
         element = element.replace(colour, f"var(--{name}, {colour})")
     return element

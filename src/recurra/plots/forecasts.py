@@ -11,11 +11,13 @@ import numpy as np
 
 from recurra.plots.figure import (
     COLOURS,
+    COLUMN,
     GREY,
     INK,
     PAPER,
     add_title,
     new_figure,
+    shortened,
     styled,
     verbatim,
 )
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["AnomalySeries", "ForecastSeries", "plot_anomalies", "plot_forecasts"]
 
 POINT, ANOMALY = COLOURS[0], COLOURS[1]
+_SMALL = (COLUMN, 2.9)
+_NOTE_LETTER = 0.072
+"""The width in inches of a letter of the note beside a title."""
 LIGHTEST, DARKEST = 0.16, 0.42
 """Opacity of the widest and of the narrowest interval."""
 
@@ -66,22 +71,28 @@ class AnomalySeries:
 
 
 @styled
-def plot_forecasts(series: Sequence[ForecastSeries], title: str = "", unit: str = "") -> Figure:
+def plot_forecasts(
+    series: Sequence[ForecastSeries], title: str = "", unit: str = "", *, small: bool = False
+) -> Figure:
     """Draw one panel a series: history, point forecast, intervals from light (wide) to dark.
 
-    `unit` is the label of the values' axis. Raises ValueError where there is no series.
+    `unit` is the label of the values' axis. `small` is for pictures that stand side by side on a
+    page, which has a legend of its own. Raises ValueError where there is no series.
     """
     if not series:
         raise ValueError("no series to draw: give one or more")
     columns = 1 if len(series) == 1 else 2
     rows = math.ceil(len(series) / columns)
-    figure = new_figure(10.5, 0.75 + (3.3 if len(series) == 1 else 2.35) * rows)
+    height = 0.75 + (3.3 if len(series) == 1 else 2.35) * rows
+    figure = new_figure(*(_SMALL if small else (10.5, height)))
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    room = figure.get_figwidth() / columns - 0.9
     for axes, one in zip(panels, series, strict=False):
-        _draw_forecast(axes, one, unit)
+        _draw_forecast(axes, one, unit, room)
     for axes in panels[len(series) :]:
         axes.axis("off")
-    _add_legend(figure, panels[: len(series)])
+    if not small:
+        _add_legend(figure, panels[: len(series)])
     add_title(figure, verbatim(title))
     return figure
 
@@ -110,7 +121,8 @@ def plot_anomalies(
     return figure
 
 
-def _draw_forecast(axes: Axes, one: ForecastSeries, unit: str) -> None:
+def _draw_forecast(axes: Axes, one: ForecastSeries, unit: str, room: float) -> None:
+    """Draw one panel; title and note share a line of so many inches."""
     axes.plot(one.stamps, one.known, color=INK, linewidth=1, label="observed")
     stamp, value = _last_observation(one)
     ahead = np.concatenate([stamp, one.ahead])
@@ -122,7 +134,8 @@ def _draw_forecast(axes: Axes, one: ForecastSeries, unit: str) -> None:
     axes.plot(ahead, point, color=POINT, linewidth=1.8, marker=marker, ms=4, label="forecast")
     if len(one.stamps):
         axes.axvline(one.stamps[-1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
-    _label_axes(axes, one.title, unit)
+    title = shortened(one.title, room - _NOTE_LETTER * len(one.note))
+    _label_axes(axes, title, unit)
     axes.set_title(verbatim(one.note), loc="right", fontsize=8.5, color=GREY)
 
 

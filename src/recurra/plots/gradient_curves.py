@@ -11,12 +11,14 @@ import numpy as np
 
 from recurra.plots.figure import (
     COLOURS,
+    COLUMN,
     GREY,
-    INK,
     PAPER,
     add_title,
+    legend_columns,
     line_style,
     new_figure,
+    shortened,
     styled,
     verbatim,
 )
@@ -26,9 +28,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "plot_dynamics",
+    "plot_exponents",
     "plot_flow",
     "plot_heat",
+    "plot_jacobians",
 ]
 
 
@@ -63,14 +66,14 @@ def plot_heat(
     if not layers:
         raise ValueError("no layer to draw: the lines hold no gradient over two steps or more")
     height = 2.5 if len(layers) <= 3 else 1.7
-    figure = new_figure(9, 0.6 + height * len(layers))
+    figure = new_figure(COLUMN, 0.6 + height * len(layers))
     panels = figure.subplots(len(layers), 1, sharex=True, squeeze=False)[:, 0]
     grids = {name: _grid(some) for name, some in layers.items()}
     grows = any(np.nanmax(shares) > 2 for _, _, shares in grids.values())
     for axes, (name, grid) in zip(panels, grids.items(), strict=True):
-        image = _draw_draw_panel(axes, name, *grid, grows=grows)
+        image = _draw_panel(axes, name, *grid, grows=grows)
     panels[-1].set_xlabel("training step")
-    _add_colour_add_colour_bar(figure, panels, image, grows=grows)
+    _add_colour_bar(figure, panels, image, grows=grows)
     add_title(figure, verbatim(title))
     return figure
 
@@ -98,7 +101,7 @@ def _column(line: Mapping[str, Any], distances: Any) -> Any:
     return np.where(distances <= line["distances"][-1], between, np.nan)
 
 
-def _draw_draw_panel(
+def _draw_panel(
     axes: Axes, name: str, steps: Any, distances: Any, shares: Any, *, grows: bool
 ) -> Any:
     image = axes.pcolormesh(
@@ -116,12 +119,14 @@ def _draw_draw_panel(
     axes.set_yticks(ticks, [str(t) for t in ticks])
     axes.set_yticks([], minor=True)
     axes.set_ylabel("steps back")
-    axes.set_title(verbatim(name), fontsize=10)
-    _draw_horizon(axes, steps, distances, shares)
+    reach = _draw_horizon(axes, steps, distances, shares)
+    axes.set_title(verbatim(shortened(name, 2.2)), fontsize=10)
+    axes.set_title(f"1 % left after {reach} steps", loc="right", fontsize=9)
     return image
 
 
-def _draw_horizon(axes: Axes, steps: Any, distances: Any, shares: Any) -> None:
+def _draw_horizon(axes: Axes, steps: Any, distances: Any, shares: Any) -> str:
+    """Draw where 1 % is left; how far back that is at last."""
     from matplotlib.patheffects import Normal, Stroke
 
     crossings = [_crossing(distances, column) for column in shares.T]
@@ -129,19 +134,7 @@ def _draw_horizon(axes: Axes, steps: Any, distances: Any, shares: Any) -> None:
     rim = [Stroke(linewidth=4, foreground=RIM), Normal()]
     axes.plot(steps, line, color=LINE, linewidth=1.8, path_effects=rim, label="horizon")
     last = line[-1]
-    reach = f"{last:.0f}" if last < distances[-1] else f"≥ {distances[-1]}"
-    axes.annotate(
-        f"1 % after {reach}",
-        (1, min(last, distances[-1])),
-        xycoords=axes.get_yaxis_transform(),
-        xytext=(5, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=9,
-        fontweight="bold",
-        color=INK,
-        annotation_clip=False,
-    )
+    return f"{last:.0f}" if last < distances[-1] else f"≥ {distances[-1]}"
 
 
 def _crossing(distances: Any, shares: Any) -> float:
@@ -186,7 +179,7 @@ def _colours(*, grows: bool) -> Any:
     return ListedColormap(np.concatenate([fading, growing]))
 
 
-def _add_colour_add_colour_bar(figure: Figure, panels: Any, image: Any, *, grows: bool) -> None:
+def _add_colour_bar(figure: Figure, panels: Any, image: Any, *, grows: bool) -> None:
     bar = figure.colorbar(image, ax=list(panels), pad=0.05, fraction=0.025, aspect=22)
     ticks = [-4, -3, -2, -1, 0, *([1, 2] if grows else [])]
     words = ["≤ 0.01 %", "0.1 %", "1 %", "10 %", "100 %", *(["× 10", "≥ × 100"] if grows else [])]
@@ -209,7 +202,7 @@ def plot_flow(
     to 1 %, and the legend gives its step. `strides` are how many steps apart the norms of dilated
     layers are. `order` holds all names that colours are given to, where some have no curve.
     """
-    figure = new_figure(8.6, 4.2)
+    figure = new_figure(COLUMN, 3.6 + 0.2 * len(curves))
     axes = figure.subplots()
     names, handles, labels = list(order or curves), [], []
     for name, norms in curves.items():
@@ -222,13 +215,13 @@ def plot_flow(
     lengths = [(len(norms) - 1) * strides.get(name, 1) for name, norms in curves.items()]
     _frame(axes, curves, max([1, *lengths]))
     axes.set_title(verbatim(title))
-    axes.legend(
+    figure.legend(
         handles,
         labels,
         title="horizon, in steps",
         alignment="left",
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1),
+        loc="outside lower left",
+        ncols=legend_columns(labels, COLUMN),
     )
     return figure
 
@@ -262,32 +255,37 @@ def _shares(norms: Sequence[float]) -> list[float]:
 
 
 @styled
-def plot_dynamics(
-    curves: Mapping[str, JacobianCurve], exponents: Mapping[str, Sequence[float]]
-) -> Figure:
-    """Draw radius (thick) and norm (thin) of each layer's Jacobian over time, and its exponents.
-
-    Both are by layer's name; exponents are per step in nats, the largest first. Those that are
-    -inf, directions forgotten in one step, aren't drawn.
-    """
-    figure = new_figure(11, 3.8)
-    over_time, spectrum = figure.subplots(1, 2, width_ratios=(3, 2))
+def plot_jacobians(curves: Mapping[str, JacobianCurve]) -> Figure:
+    """Draw spectral radius (thick) and norm (thin) of each layer's Jacobian over time, by name."""
+    figure = new_figure(COLUMN, 3.4 + 0.2 * len(curves))
+    axes = figure.subplots()
     for index, (name, (times, radius, norm)) in enumerate(curves.items()):
         style, shown = line_style(index), verbatim(name)
-        over_time.plot(times, radius, linewidth=1.8, label=f"{shown}: radius", **style)
-        over_time.plot(times, norm, linewidth=0.9, alpha=0.55, label=f"{shown}: norm", **style)
-    over_time.axhline(1, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
-    over_time.set_ylim(0, 1.3 * over_time.get_ylim()[1])
-    over_time.set_xlabel("step")
-    over_time.set_title("Jacobian of one step")
-    over_time.legend(fontsize=8, ncols=2, loc="upper right")
+        axes.plot(times, radius, linewidth=1.8, label=f"{shown}: radius", **style)
+        axes.plot(times, norm, linewidth=1, alpha=0.75, label=f"{shown}: norm", **style)
+    axes.axhline(1, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("step")
+    axes.set_title("Jacobian of one step")
+    figure.legend(loc="outside lower left", ncols=2)
+    return figure
+
+
+@styled
+def plot_exponents(exponents: Mapping[str, Sequence[float]]) -> Figure:
+    """Draw each layer's Lyapunov exponents by name: nats per step, the largest first.
+
+    Those that are -inf, directions forgotten in one step, aren't drawn.
+    """
+    figure = new_figure(COLUMN, 3.4 + 0.2 * len(exponents))
+    axes = figure.subplots()
     for index, (name, values) in enumerate(exponents.items()):
-        _draw_spectrum(spectrum, verbatim(name), values, COLOURS[index % len(COLOURS)])
-    spectrum.axhline(0, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
-    spectrum.set_xlabel("index")
-    spectrum.set_ylabel("nats per step")
-    spectrum.legend(loc="lower left")
-    spectrum.set_title("Lyapunov exponents")
+        _draw_spectrum(axes, verbatim(name), values, COLOURS[index % len(COLOURS)])
+    axes.axhline(0, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
+    axes.set_xlabel("index")
+    axes.set_ylabel("nats per step")
+    axes.set_title("Lyapunov exponents")
+    figure.legend(loc="outside lower left", ncols=1)
     return figure
 
 

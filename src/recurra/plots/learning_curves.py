@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from recurra.plots.figure import (
     COLOURS,
+    COLUMN,
     GREY,
     GRID,
     INK,
     add_title,
+    legend_columns,
     line_style,
+    log_ticks,
     new_figure,
     styled,
     verbatim,
@@ -25,38 +28,77 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["ComparedCurves", "plot_compared", "plot_members", "plot_table", "plot_training"]
+__all__ = [
+    "ComparedCurves",
+    "plot_compared",
+    "plot_members",
+    "plot_optimiser",
+    "plot_table",
+    "plot_training",
+]
 
 MetricsLine = Mapping[str, Any]
 """A line of metrics.jsonl."""
 
 _LEGEND = 4
 """A legend has room for so many members."""
-_APART = 0.045
+_APART = 0.06
 """Labels at the right edge are at least so far apart, as a share of its height."""
 
 
 @styled
-def plot_training(lines: Sequence[MetricsLine]) -> Figure:
-    """Draw loss, learning rate and gradient norm of a run over its training steps.
+def plot_training(lines: Sequence[MetricsLine], unit: str = "loss") -> Figure:
+    """Draw the training loss of a run over its steps, with the validation loss as dots.
 
-    `lines` are those of metrics.jsonl.
+    `lines` are those of metrics.jsonl. Raises ValueError where no step was logged.
     """
-    figure = new_figure(9, 6.4)
-    loss, rate, norm = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1, 1))
-    trained = [line for line in lines if "loss" in line]
-    steps = [line["step"] for line in trained]
-    loss.plot(steps, [line["loss"] for line in trained], label="training", linewidth=1)
+    steps, losses = _logged(lines, "loss")
+    figure = new_figure(COLUMN, 3.6)
+    axes = figure.subplots()
+    axes.plot(steps, losses, _marker(steps), label="training", linewidth=1.4, markersize=4)
     if points := _validations(lines):
-        loss.plot(*zip(*points, strict=True), "o-", label="validation", markersize=4)
-    loss.set_ylabel("loss")
-    loss.legend()
-    rate.plot(steps, [line["learning_rate"] for line in trained], linewidth=1)
-    rate.set_ylabel("learning rate")
-    norm.semilogy(steps, [line["gradient_norm"] for line in trained], linewidth=1)
-    norm.set_ylabel("gradient norm")
-    norm.set_xlabel("step")
+        axes.plot(*zip(*points, strict=True), "o-", label="validation", markersize=4)
+    _label_steps(axes, verbatim(unit), steps)
+    axes.legend()
     return figure
+
+
+@styled
+def plot_optimiser(lines: Sequence[MetricsLine]) -> Figure:
+    """Draw learning rate and gradient norm of a run over its training steps.
+
+    `lines` are those of metrics.jsonl. Raises ValueError where no step was logged.
+    """
+    figure = new_figure(COLUMN, 3.6)
+    rate, norm = figure.subplots(2, 1, sharex=True)
+    for axes, name in ((rate, "learning_rate"), (norm, "gradient_norm")):
+        steps, values = _logged(lines, name)
+        axes.plot(steps, values, _marker(steps), linewidth=1.4, markersize=4)
+        axes.set_ylabel(name.replace("_", " "))
+    rate.set_ylim(bottom=0)
+    log_ticks(norm)
+    _label_steps(norm, "gradient norm", steps)
+    figure.align_ylabels()
+    return figure
+
+
+def _logged(lines: Sequence[MetricsLine], name: str) -> tuple[list[int], list[float]]:
+    """Steps, and a number of each of them."""
+    trained = [line for line in lines if "loss" in line]
+    if not trained:
+        raise ValueError("no curve to draw: no step was logged")
+    return [line["step"] for line in trained], [line[name] for line in trained]
+
+
+def _marker(steps: Sequence[int]) -> str:
+    """A line; with a dot where it is of one point, and would not be seen."""
+    return "-" if len(steps) > 1 else "o-"
+
+
+def _label_steps(axes: Axes, unit: str, steps: Sequence[int]) -> None:
+    axes.set_ylabel(unit)
+    axes.set_xlabel("training step")
+    axes.set_xlim(0, 1.02 * max(steps))
 
 
 @styled
@@ -72,15 +114,15 @@ def plot_members(members: Mapping[str, Sequence[MetricsLine]], unit: str = "loss
     }
     if not logged:
         raise ValueError("no curve to draw: no step was logged")
-    figure = new_figure(9, 3.6)
+    figure = new_figure(COLUMN, 3.6)
     axes = figure.subplots()
     for index, (name, lines) in enumerate(logged.items()):
         prefix = f"{verbatim(name)}: " if len(logged) > 1 else ""
         _draw_member(axes, prefix, lines, COLOURS[index % len(COLOURS)])
-    axes.set_xlabel("step")
-    axes.set_ylabel(verbatim(unit))
+    steps = [line["step"] for lines in logged.values() for line in lines]
+    _label_steps(axes, verbatim(unit), steps)
     if len(logged) <= _LEGEND:
-        axes.legend(ncols=2)
+        axes.legend(ncols=1 if len(logged) == 1 else 2, fontsize=8)
     return figure
 
 
@@ -124,24 +166,25 @@ def plot_compared(
     A cross is where a training diverged. `levels` are dashed lines with a label each, `source` is
     where their figures are from.
     """
-    figure = new_figure(9, 5)
+    columns = legend_columns([one.label for one in contenders], 0.75 * COLUMN)
+    rows = math.ceil(len(contenders) / columns)
+    figure = new_figure(COLUMN, 4.4 + 0.2 * rows)
     axes = figure.subplots()
     for index, contender in enumerate(contenders):
         _draw_contender(axes, contender, line_style(index))
-    axes.set_yscale("log")
     axes.set_xlim(left=0)
     axes.set_xlabel("training steps")
     axes.set_ylabel(verbatim(unit))
     axes.grid(axis="y")
     for value, _ in levels:
         axes.axhline(value, color=GREY, linestyle="--", linewidth=0.8, zorder=1)
+    log_ticks(axes)
     _write_levels(axes, sorted(levels))
     if source:
         _write_source(axes, source)
-    _use_plain_numbers_within_a_decade(axes)
     add_title(figure, verbatim(title))
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=6)
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns)
     return figure
 
 
@@ -167,7 +210,7 @@ def _write_source(axes: Axes, source: str) -> None:
     axes.annotate(
         f"dashed: {verbatim(source)}",
         (1, 0),
-        xytext=(0, -30),
+        xytext=(0, -38),
         xycoords="axes fraction",
         textcoords="offset points",
         ha="right",
@@ -175,17 +218,6 @@ def _write_source(axes: Axes, source: str) -> None:
         fontsize=8,
         color=GREY,
     )
-
-
-def _use_plain_numbers_within_a_decade(axes: Axes) -> None:
-    """Label with plain numbers where powers of ten are too far apart to be read off."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
-
-    low, high = axes.get_ylim()
-    if high < 10 * low:
-        axes.yaxis.set_major_locator(MaxNLocator(6))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _write_levels(axes: Axes, levels: Sequence[tuple[float, str]]) -> None:
@@ -213,7 +245,7 @@ def _spread_apart(wanted: Sequence[float]) -> list[float]:
     """Move sorted places that are too close: each such group is spread about its middle.
 
     >>> [round(place, 2) for place in _spread_apart([0.1, 0.5, 0.5])]
-    [0.1, 0.48, 0.52]
+    [0.1, 0.47, 0.53]
     """
     groups: list[list[float]] = []
     for place in wanted:

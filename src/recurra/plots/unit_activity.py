@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,7 @@ def plot_unfolded(
     heights = [a.shape[1] * SIDE * 0.55 for a in arrays]
     bottoms = np.concatenate([[0], np.cumsum([h + GAP for h in heights])[:-1]])
     top = float(bottoms[-1] + heights[-1])
-    figure = new_figure(min(14, 1.6 + 0.82 * steps), 1.5 + 0.72 * top)
+    figure = new_figure(min(14, 1.6 + 0.82 * steps), 1.2 + 0.78 * top)
     axes = figure.subplots()
     image = None
     for index, (row, array) in enumerate(zip(rows, arrays, strict=True)):
@@ -84,7 +85,8 @@ def plot_unfolded(
                 _draw_arrow(axes, (t, bottom - GAP), (t, bottom), 0.8, GREY)
     _draw_texts(axes, labels, -0.28, "top")
     _draw_texts(axes, predictions, top + 0.28, "bottom")
-    axes.set(xlim=(-0.8, steps - 0.35), ylim=(-0.75, top + 0.75), aspect="equal")
+    below, above = (0.75 if texts else 0.15 for texts in (labels, predictions))
+    axes.set(xlim=(-0.8, steps - 0.35), ylim=(-below, top + above), aspect="equal")
     axes.axis("off")
     axes.set_title(verbatim(title))
     assert image is not None
@@ -209,7 +211,8 @@ def _draw_heat(figure: Figure, axes: Axes, name: str, array: Any) -> None:
         vmax=high,
         interpolation="nearest",
     )
-    axes.set_ylabel(verbatim(name), rotation=0, ha="right", va="center", fontsize=12)
+    words = textwrap.fill(name, 14)
+    axes.set_ylabel(verbatim(words), rotation=0, ha="right", va="center", fontsize=11)
     axes.set_yticks([])
     axes.tick_params(bottom=False, labelbottom=False)
     axes.spines[:].set_visible(False)

@@ -1,6 +1,7 @@
 """Pages about runs: one builder, one kind of table, and the sections that all tasks share."""
 
 from recurra.reports.card import card
+from recurra.reports.headline import Headline, Mark
 from recurra.reports.html_page import (
     Picture,
     Section,
@@ -19,6 +20,8 @@ from recurra.reports.inspection_report import (
 
 __all__ = [
     "COLUMNS",
+    "Headline",
+    "Mark",
     "Picture",
     "Section",
     "TextTable",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from recurra.reports.headline import Headline
 from recurra.reports.html_page import Section, TextTable
 
 __all__ = ["card"]
@@ -32,15 +33,18 @@ def card(title: str, sections: Sequence[Section], use: Sequence[str]) -> str:
 
 def _section(section: Section) -> str:
     content = section.content
-    if isinstance(content, TextTable):
+    if isinstance(content, TextTable | Headline):
         lines = [content.markdown()]
     elif isinstance(content, Mapping):
         lines = [f"- {_sentence(name)}: {value}" for name, value in content.items()]
     elif isinstance(content, str):
         lines = [content]
+    elif isinstance(content, Sequence):
+        lines = [f"- {sentence}" for sentence in content]
     else:
         return ""
-    return "\n".join([f"## {section.title}", "", *lines])
+    heading = [f"## {section.title}", ""] if section.title else []
+    return "\n".join([*heading, *lines])
 
 
 def _sentence(name: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recurra.errors import MissingExtra, RunError
-from recurra.plots import plot_training, svg
+from recurra.plots import COLOURS, svg
+from recurra.reports.headline import Headline, prose
 
 if TYPE_CHECKING:
     from recurra.plots import Figure
@@ -24,34 +25,77 @@ __all__ = [
 ]
 
 _END = "</body></html>\n"
+_FEW_ROWS = 2
 
-# The variables are what `recurra.plots.svg` colours texts and axes with.
-_STYLE = """
-:root { color-scheme: light dark; --ink: #222426; --muted: #5d6165; --grid: #e3e5e7;
-       --paper: #fff; --shade: #f5f6f7; }
-@media (prefers-color-scheme: dark) {
-       :root { --ink: #e4e6e8; --muted: #a3a7ab; --grid: #3a3e42; --paper: #16181a;
-       --shade: #212427; } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-       max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-table { border-collapse: collapse; display: block; max-width: 100%; overflow-x: auto; }
-td, th { padding: .15rem 1.5rem .15rem 0; text-align: left;
-       vertical-align: top; font-variant-numeric: tabular-nums; }
-th { font-weight: 500; } th, li, tr.other td { color: var(--muted); }
-tr + tr.other td { border-top: 1px solid var(--grid); }
-th.number, td.number { text-align: right; }
-pre { white-space: pre-wrap; background: var(--shade); padding: 1rem; border-radius: 4px; }
-svg { max-width: 100%; height: auto; }
+# The variables are what `recurra.plots.svg` colours texts and axes with; the accent is the first
+# colour of the pictures' palette, on a dark page the lighter blue of the same palette.
+_STYLE = f"""
+:root {{ color-scheme: light dark; --ink: #222426; --muted: #5d6165; --grid: #e3e5e7;
+       --paper: #fff; --shade: #f5f6f7; --accent: {COLOURS[0]}; }}
+@media (prefers-color-scheme: dark) {{
+       :root {{ --ink: #e4e6e8; --muted: #a3a7ab; --grid: #3a3e42; --paper: #16181a;
+       --shade: #212427; --accent: {COLOURS[5]}; }} }}
+body {{ font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+       max-width: 68rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: break-word; }}
+h1 {{ font-size: 1.6rem; line-height: 1.25; }} h2 {{ font-size: 1.1rem; margin-top: 2rem; }}
+p, li {{ max-width: 46rem; }}
+.headline {{ margin-bottom: 2rem; }} .headline p {{ margin: .3rem 0; }}
+.figure {{ font-size: 1.15rem; }}
+.figure b {{ font-size: 2.4rem; line-height: 1.2; color: var(--accent); margin-right: .3rem; }}
+.scale {{ list-style: none; margin: 1rem 0 0; padding: 0; max-width: 46rem; }}
+.scale li {{ display: grid; grid-template-columns: 15rem 1fr 5rem; gap: 0 1rem; padding: .1rem 0;
+       align-items: center; }}
+.scale b {{ text-align: right; font-weight: 400; font-variant-numeric: tabular-nums; }}
+.scale .own, .scale .own b {{ color: var(--ink); font-weight: 600; }}
+.scale small {{ display: block; line-height: 1.2; }}
+.track {{ position: relative; height: 2px; background: var(--grid); margin: 0 .5rem; }}
+.track i {{ position: absolute; top: 50%; width: .6rem; height: .6rem; border-radius: 50%;
+       background: var(--muted); transform: translate(-50%, -50%); }}
+.own .track i {{ width: .9rem; height: .9rem; background: var(--accent); }}
+.table {{ overflow-x: auto; }}
+table {{ border-collapse: collapse; }}
+td, th {{ padding: .15rem 1.5rem .15rem 0; text-align: left;
+       vertical-align: top; font-variant-numeric: tabular-nums; }}
+th {{ font-weight: 500; white-space: nowrap; }}
+th, li, .note, figcaption, tr.other td {{ color: var(--muted); }}
+tr + tr.other td {{ border-top: 1px solid var(--grid); }}
+th.number, td.number {{ text-align: right; white-space: nowrap; }}
+pre {{ white-space: pre-wrap; background: var(--shade); padding: 1rem; border-radius: 4px; }}
+figure {{ margin: 0; }} figcaption {{ max-width: 46rem; margin-top: .5rem; }}
+.pictures {{ display: grid; gap: 1.5rem;
+       grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); }}
+.pictures svg {{ width: 100%; max-width: 42rem; height: auto; }}
+.wide {{ overflow-x: auto; }} .wide svg {{ width: 100%; min-width: 44rem; height: auto; }}
+@media (max-width: 40rem) {{
+       .scale li {{ grid-template-columns: 1fr 5rem; padding: .3rem 0; }}
+       .scale .track {{ grid-area: 2 / 1 / 3 / 3; margin: .6rem .5rem; }}
+       td, th {{ padding-right: .9rem; }} th {{ white-space: normal; }}
+       .numbers td:first-child, .numbers th:first-child {{ position: sticky; left: 0;
+              background: var(--paper); }}
+       .stacked th {{ display: none; }} .stacked tr {{ display: block; margin-bottom: .8rem; }}
+       .stacked td, .stacked td.number {{ display: block; padding: 0; text-align: left;
+              white-space: normal; }}
+       .stacked td::before {{ content: attr(data-label) ": ";
+              color: var(--muted); }} .stacked td:empty {{ display: none; }} }}
 """
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An SVG element with a sentence under it."""
+    """SVG elements, side by side where the page has room, with a sentence under them.
 
-    svg: str
+    One that is `wide` is as wide as the page, and scrolls where the page is narrow.
+    """
+
+    svgs: Sequence[str]
     caption: str = ""
+    wide: bool = False
+
+    def html(self) -> str:
+        """The pictures as an HTML element."""
+        kind = "wide" if self.wide else "pictures"
+        caption = f"<figcaption>{prose(self.caption)}</figcaption>" if self.caption else ""
+        return f"<figure><div class='{kind}'>{''.join(self.svgs)}</div>{caption}</figure>"
 
 
 @dataclass(frozen=True)
@@ -59,7 +103,8 @@ class TextTable:
     """Rows of text under a heading for each column.
 
     The first `text_columns` are aligned to the left, the others, numbers, to the right. `others`
-    are further rows, set apart below; `notes` are sentences under the table.
+    are further rows, set apart below; `notes` are sentences under the table. On a narrow page a
+    table of texts, or of one row or two, shows each row as a block; one of numbers scrolls.
     """
 
     columns: Sequence[str]
@@ -71,13 +116,15 @@ class TextTable:
     def html(self) -> str:
         """The table as an HTML element, with a list of the notes after it.
 
-        >>> TextTable(("cell",), [("lstm",)]).html()
-        '<table><tr><th>cell</th></tr><tr><td>lstm</td></tr></table>'
+        >>> print(TextTable(("cell", "H"), [("lstm", "64")] * 3).html()[:68])
+        <div class='table'><table class='numbers'><tr><th>cell</th><th class
         """
         rows = [self._line("td", row) for row in self.rows]
         others = [self._line("td", row, " class='other'") for row in self.others]
-        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        table = f"<table>{self._line('th', self.columns)}{''.join([*rows, *others])}</table>"
+        notes = "".join(f"<li>{prose(note)}</li>" for note in self.notes)
+        lines = f"{self._line('th', self.columns)}{''.join([*rows, *others])}"
+        kind = "stacked" if self._is_stacked() else "numbers"
+        table = f"<div class='table'><table class='{kind}'>{lines}</table></div>"
         return f"{table}\n<ul>{notes}</ul>" if notes else table
 
     def markdown(self) -> str:
@@ -95,11 +142,20 @@ class TextTable:
         notes = [f"- {note}" for note in self.notes]
         return "\n".join([*text, "", *notes] if notes else text)
 
+    def _is_stacked(self) -> bool:
+        of_texts = self.text_columns == len(self.columns)
+        return of_texts or len(self.rows) + len(self.others) <= _FEW_ROWS
+
     def _line(self, tag: str, cells: Sequence[str], kind: str = "") -> str:
-        numbers = [index >= self.text_columns for index in range(len(cells))]
-        classes = [" class='number'" if is_number else "" for is_number in numbers]
-        parts = zip(cells, classes, strict=True)
-        return f"<tr{kind}>{''.join(f'<{tag}{c}>{escape(t)}</{tag}>' for t, c in parts)}</tr>"
+        line = zip(self.columns, cells, strict=True)
+        return f"<tr{kind}>{''.join(self._cell(tag, *cell) for cell in enumerate(line))}</tr>"
+
+    def _cell(self, tag: str, index: int, cell: tuple[str, str]) -> str:
+        column, text = cell
+        number = " class='number'" if index >= self.text_columns else ""
+        is_named = tag == "td" and self._is_stacked()
+        label = f' data-label="{escape(column)}"' if is_named else ""
+        return f"<{tag}{number}{label}>{prose(text)}</{tag}>"
 
 
 def _escape_bars(text: str) -> str:
@@ -110,24 +166,26 @@ def _escape_bars(text: str) -> str:
 class Section:
     """A part of the page under a title, or without one where it is "".
 
-    Its content is facts by name, a text shown as it is, a table, a picture, or the lines of
-    metrics.jsonl, which are drawn as curves.
+    Its content is the key figure, facts by name, a text shown as it is, sentences, a table, or
+    pictures.
     """
 
     title: str
-    content: Mapping[str, object] | str | TextTable | Picture | Sequence[Mapping[str, Any]]
+    content: Headline | Mapping[str, object] | str | Sequence[str] | TextTable | Picture
 
 
-def drawn_section(title: str, draw: Callable[[], Figure], caption: str = "") -> Section:
-    """A section with the figure that `draw` makes; without matplotlib, how to install it."""
+def drawn_section(
+    title: str, *draws: Callable[[], Figure], caption: str = "", wide: bool = False
+) -> Section:
+    """A section with the figures that `draws` make; without matplotlib, how to install it."""
     try:
-        return Section(title, Picture(svg(draw()), caption))
+        return Section(title, Picture([svg(draw(), title) for draw in draws], caption, wide))
     except MissingExtra as absent:
-        return Section(title, {"": absent})
+        return Section(title, [str(absent)])
 
 
 def report(title: str, sections: Sequence[Section]) -> str:
-    """The page as HTML, one section after the other.
+    """The page as HTML, one section after the other: first the headline, then pictures, tables.
 
     Example:
         >>> page = report("A run", [Section("Data", {"file": "a.txt"})])
@@ -183,26 +241,18 @@ def _content(content: object) -> str:
     match content:
         case str():
             return f"<pre>{escape(content)}</pre>"
-        case Picture():
-            return content.svg + (f"<p>{escape(content.caption)}</p>" if content.caption else "")
-        case TextTable():
+        case Picture() | TextTable() | Headline():
             return content.html()
         case Mapping():
             return _facts(content)
         case Sequence():
-            return _curves(content)
+            return f"<ul>{''.join(f'<li>{prose(sentence)}</li>' for sentence in content)}</ul>"
     raise TypeError(f"a section holds {type(content).__name__}; see Section for what it may hold")
 
 
 def _facts(facts: Mapping[str, object]) -> str:
     rows = (
-        f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>"
+        f"<tr><th>{escape(name)}</th><td>{prose(str(value))}</td></tr>"
         for name, value in facts.items()
     )
     return f"<table>{''.join(rows)}</table>"
-
-
-def _curves(metrics: Sequence[Mapping[str, Any]]) -> str:
-    if not any("loss" in line for line in metrics):
-        return "<p>No step was logged.</p>"
-    return _content(drawn_section("", lambda: plot_training(metrics)).content)

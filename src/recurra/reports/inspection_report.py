@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from recurra.errors import MissingExtra
+from recurra.insight.dynamics import LayerDynamics
 from recurra.insight.inspection import Inspection
+from recurra.insight.saturation import Saturation
 from recurra.insight.verdicts import LayerInsight
 from recurra.plots import (
     UnfoldedRow,
-    plot_dynamics,
+    plot_exponents,
     plot_flow,
     plot_gates,
     plot_heat,
+    plot_jacobians,
     plot_unfolded,
     require_matplotlib,
 )
@@ -36,6 +39,10 @@ COLUMNS = (
     "dimension",
     "saturated",
 )
+GATES = {"i": "input gate", "o": "output gate", "r": "reset gate"}
+GATES_OF = {"RGLRU": {"r": "recurrence gate"}}
+"""Gates as the literature calls them, by their letters in the equations, which cells share, and
+those of a cell that differs. A forget gate is known by what it does: it multiplies a state."""
 UNFOLDED = 12
 """The unfolded network shows so many steps, the last."""
 
@@ -47,13 +54,25 @@ def layer_row(layer: LayerInsight) -> tuple[str, ...]:
     dimension the Kaplan-Yorke dimension; saturated are the shares of values near their limits.
     """
     horizon, dynamics = layer.flow.horizon, layer.dynamics
-    saturated = ", ".join(f"{s.name} {s.share:.0%}" for s in layer.activity.saturation)
+    saturated = ", ".join(
+        f"{_in_words(layer, s)} {100 * s.share:.0f} %" for s in layer.activity.saturation
+    )
     figures = ("", "", "")
     if dynamics is not None:
         spectrum = dynamics.spectrum
         dimension = "?" if spectrum.dimension != spectrum.dimension else f"{spectrum.dimension:.1f}"
         figures = (f"{dynamics.mean_radius:.3f}", f"{spectrum.largest:+.3f}", dimension)
     return (layer.name, layer.flow.cell, str(horizon), horizon.pace, *figures, saturated)
+
+
+def _in_words(layer: LayerInsight, value: Saturation) -> str:
+    """A gate or candidate spelled out: "input gate i"."""
+    if value.keeps:
+        return f"forget gate {value.name}"
+    if value.kind == "sigmoid":
+        words = GATES | GATES_OF.get(layer.flow.cell, {})
+        return f"{words.get(value.name, 'gate')} {value.name}"
+    return f"candidate {value.name}" if value.name.isidentifier() else value.name
 
 
 def inspection_sections(
@@ -72,17 +91,15 @@ def inspection_sections(
     verdicts = [(v.layer, v.severity, v.text, v.remedy) for v in inspection.verdicts]
     columns = ("layer", "severity", "finding", "remedy")
     layers = [layer_row(layer) for layer in inspection.layers]
-    sections = [
-        Section("Verdicts", TextTable(columns, verdicts, text_columns=len(columns))),
-        Section("Layers", TextTable(COLUMNS, layers, text_columns=len(COLUMNS))),
-    ]
+    found = Section("Verdicts", TextTable(columns, verdicts, text_columns=len(columns)))
+    tables = [Section("Layers", TextTable(COLUMNS, layers, text_columns=len(COLUMNS)))]
     if inspection.clipped is not None:
-        sections.append(Section("Clipping", {"steps clipped": f"{inspection.clipped:.1%}"}))
+        tables.append(Section("Clipping", {"steps clipped": f"{100 * inspection.clipped:.1f} %"}))
     try:
         require_matplotlib()
     except MissingExtra as absent:
-        return [*sections, Section("Pictures", {"": absent})]
-    return sections + _pictures(inspection, labels, output, predictions, row)
+        return [found, Section("Pictures", [str(absent)]), *tables]
+    return [found, *_pictures(inspection, labels, output, predictions, row), *tables]
 
 
 def _pictures(
@@ -95,32 +112,39 @@ def _pictures(
     return [
         drawn_section(
             "Gradient flow",
-            lambda: plot_flow(_flow(inspection), strides=_strides(inspection)),
-            "Norm of the gradient with respect to each layer's state, by distance from the loss. "
-            "The dot marks the horizon, where 1 % of the gradient's start is left.",
+            lambda: plot_flow(_flow(inspection), "", strides=_strides(inspection)),
+            caption="Norm of the gradient with respect to each layer's state, by distance from the "
+            "loss. The dot marks the horizon, where 1 % of the gradient's start is left.",
         ),
         drawn_section(
             "The network unfolded in time",
             lambda: plot_unfolded(
-                _unfolded(inspection, output, row), labels[-UNFOLDED:], predictions[-UNFOLDED:]
+                _unfolded(inspection, output, row),
+                labels[-UNFOLDED:],
+                predictions[-UNFOLDED:],
+                title="",
             ),
-            "Squares are the units that vary most, coloured by value. The thicker an arrow along "
-            "time, the more of the gradient passes it.",
+            caption="Squares are the units that vary most, coloured by value. The thicker an arrow "
+            "along time, the more of the gradient passes it.",
+            wide=True,
         ),
         *(
             drawn_section(
                 f"Activity of {layer.name}",
                 _gates(inspection, layer, labels, row),
-                "Each line is a unit, the least active at the bottom; each column is a step.",
+                caption="Each line is a unit, the least active at the bottom; each column is a "
+                "step.",
+                wide=True,
             )
             for layer in inspection.layers
         ),
         drawn_section(
             "Dynamics",
-            lambda: plot_dynamics(*_dynamics(inspection)),
-            "Left, the effect of one step on a small change of the states: thick lines are the "
-            "spectral radius of its Jacobian, thin lines its norm. Right, the effect of all steps "
-            "together: an exponent above 0 means that small changes grow.",
+            lambda: plot_jacobians(_jacobians(inspection)),
+            lambda: plot_exponents(_exponents(inspection)),
+            caption="First, the effect of one step on a small change of the states: thick lines "
+            "are the spectral radius of its Jacobian, thin lines its norm. Then the effect of all "
+            "steps together: an exponent above 0 means that small changes grow.",
         ),
     ]
 
@@ -141,13 +165,14 @@ def _gates(
     inspection: Inspection, layer: LayerInsight, labels: Sequence[str], row: int
 ) -> Callable[[], Figure]:
     """A function that draws the gates and the memory of a layer."""
-    gates = [s.name for s in layer.activity.saturation if s.kind == "sigmoid"]
-    names = dict.fromkeys([*gates, layer.flow.longest.name])
+    gates = [s for s in layer.activity.saturation if s.kind == "sigmoid"]
+    memory = layer.flow.longest.name
+    names = {s.name: _in_words(layer, s) for s in gates} | {memory: f"state {memory}"}
     values = inspection.values[layer.name]
-    shown = {name: _of_row(inspection, values[name], row) for name in names}
+    shown = {words: _of_row(inspection, values[name], row) for name, words in names.items()}
     steps = len(next(iter(shown.values())))
     fitting = labels if len(labels) == steps else ()
-    return lambda: plot_gates(shown, fitting, f"{layer.name}: gates and memory")
+    return lambda: plot_gates(shown, fitting, "")
 
 
 def _of_row(inspection: Inspection, values: Tensor, row: int) -> Tensor:
@@ -179,13 +204,19 @@ def _run_together(inspection: Inspection, layer: LayerInsight) -> bool:
     return abs(apart) < max(first.flow.longest.stride, layer.flow.longest.stride)
 
 
-def _dynamics(inspection: Inspection) -> tuple[Any, Any]:
-    found = [layer.dynamics for layer in inspection.layers if layer.dynamics is not None]
-    curves = {
+def _jacobians(inspection: Inspection) -> dict[str, Any]:
+    return {
         d.name: (d.times.tolist(), d.radius.nanmean(0).tolist(), d.norm.nanmean(0).tolist())
-        for d in found
+        for d in _dynamics(inspection)
     }
-    return curves, {d.name: d.spectrum.exponents.tolist() for d in found}
+
+
+def _exponents(inspection: Inspection) -> dict[str, list[float]]:
+    return {d.name: d.spectrum.exponents.tolist() for d in _dynamics(inspection)}
+
+
+def _dynamics(inspection: Inspection) -> list[LayerDynamics]:
+    return [layer.dynamics for layer in inspection.layers if layer.dynamics is not None]
 
 
 def watched_sections(lines: Sequence[Mapping[str, Any]]) -> list[Section]:
@@ -204,4 +235,5 @@ def watched_sections(lines: Sequence[Mapping[str, Any]]) -> list[Section]:
         "The share of the gradient at a layer's last step in a window that is left so many steps "
         "back in time. The line is the horizon, where 1 % is left."
     )
-    return [drawn_section("Gradient flow during training", lambda: plot_heat(long, ""), caption)]
+    title = "Gradient flow during training"
+    return [drawn_section(title, lambda: plot_heat(long, ""), caption=caption)]

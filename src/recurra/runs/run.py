@@ -5,29 +5,30 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recurra.errors import RunError
 from recurra.files import digest, write_atomic
 from recurra.runs import ranks
+from recurra.runs.lines import LINES, Extent, Lines
+from recurra.runs.manifest import MANIFEST, Manifest, is_run, is_unmade, read_verified
 from recurra.runs.run_lock import LOCK_FILE, RunLock, check_free
-from recurra.runs.saving import Lines, from_bytes, saving, to_bytes
+from recurra.runs.saving import from_bytes, is_part, retraining, saving, to_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Run"]
+__all__ = ["Run", "check_place"]
 
-_FORMAT = "recurra run 1"
-_LINES = ("metrics.jsonl", "gradients.jsonl")
 _CONTENTS = (
     "checkpoints",
     "members",
     "stages",
     "tensorboard",
     "model.safetensors",
-    *_LINES,
+    *LINES,
     "README.md",
     "report.html",
     "config.json",
@@ -37,8 +38,9 @@ _CONTENTS = (
 class Run:
     """A directory with config.json, model.safetensors, checkpoints/, metrics.jsonl and README.md.
 
-    manifest.json holds the SHA-256 of config.json and model.safetensors; both are checked before
-    they are used. Every file is replaced atomically. Make one with `Run.create` or `Run.open`.
+    manifest.json holds the SHA-256 of config.json, of model.safetensors and of the lines recorded
+    so far; they are checked before they are used. Every file is replaced atomically, and so is a
+    run: it appears at once. Make one with `Run.create` or `Run.open`.
 
     One process at a time writes: `create`, `save_config`, `save_model` and `locked` raise
     `RunError`, naming the process, where another one trains in it. Reading is always possible. Of
@@ -61,7 +63,8 @@ class Run:
         """Make the directory `path` a new run with `config`, which must be JSON.
 
         Raises `RunError` where `path` holds another run, unless `overwrite`; where it holds
-        anything else, always: only files of a run are ever deleted.
+        anything else, always: only files of a run are ever deleted. Killed at any instant, it
+        leaves the old run, the new one, or room for one.
         """
         return cls.open(ranks.on_first(lambda: _create(Path(path), config, overwrite)))
 
@@ -71,12 +74,32 @@ class Run:
         folder = Path(path)
         if not folder.exists():
             raise RunError(f"{folder} does not exist; a run is a directory that training made.")
-        if not _is_run(folder):
-            if folder.is_file():
-                raise RunError(f"{folder} is a file and not a run, a directory; give that first.")
-            raise RunError(f"{folder} is not a run, or its manifest.json is damaged.")
-        config = json.loads(_read_verified(folder, "config.json"))
+        if folder.is_file():
+            raise RunError(f"{folder} is a file and not a run, a directory; give that first.")
+        if cls.has_room(folder):
+            raise RunError(
+                f"{folder} is not a run yet; start its training without --resume (from Python: "
+                "resume=False)."
+            )
+        if not is_run(folder):
+            again = f", or {retraining(folder)}" if is_part(folder) else ""
+            raise RunError(
+                f"{folder} is not a run, or its {MANIFEST} is damaged; give a directory that "
+                f"training made, or restore the file from a copy{again}."
+            )
+        config = json.loads(read_verified(folder, "config.json"))
         return _ReadRun(folder, config) if ranks.rank() else cls(folder, config)
+
+    @staticmethod
+    def has_room(path: str | os.PathLike[str]) -> bool:
+        """Tell whether `create` would replace nothing at `path`.
+
+        Nothing is there, or no more than the leftovers of a `create` that was killed.
+        """
+        folder = Path(path)
+        if not folder.exists():
+            return True
+        return folder.is_dir() and (_is_empty(folder) or is_unmade(folder))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -101,7 +124,7 @@ class Run:
     def _writing(self) -> Iterator[None]:
         is_new = not self._lock.is_held
         with self._lock:
-            if is_new and json.loads(_read_verified(self.path, "config.json")) != self.config:
+            if is_new and json.loads(read_verified(self.path, "config.json")) != self.config:
                 raise RunError(
                     f"{self.path} was changed by another process in the meantime; open it again, "
                     "or choose another --out."
@@ -110,9 +133,9 @@ class Run:
 
     def save_config(self, config: dict[str, Any]) -> None:
         """Replace the run's configuration: with more epochs, say."""
-        text = json.dumps(config, indent=2) + "\n"
-        self._replace("config.json", text.encode())
-        self.config = json.loads(text)
+        data = _as_json(config)
+        self._replace("config.json", data)
+        self.config = json.loads(data)
 
     def save_model(self, state_dict: "dict[str, Tensor]") -> None:
         """Replace model.safetensors; a crash at any instant leaves the old or the new, verified."""
@@ -120,7 +143,7 @@ class Run:
 
     def load_model(self) -> "dict[str, Tensor]":
         """The tensors of model.safetensors, on the CPU; `RunError` where missing or damaged."""
-        data = _read_verified(self.path, "model.safetensors")
+        data = read_verified(self.path, "model.safetensors")
         return from_bytes(data, f"model.safetensors of {self.path}")
 
     def write_text(self, name: str, text: str) -> None:
@@ -129,44 +152,66 @@ class Run:
             write_atomic(self.path / name, text.encode())
 
     def log(self, line: dict[str, Any]) -> None:
-        """Append one line to metrics.jsonl."""
-        self._lines("metrics.jsonl").append(line)
+        """Append one line to metrics.jsonl; it has its `step`."""
+        Lines(self.path, "metrics.jsonl").append(line)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl so far, in order; one still being written is left out."""
-        return self._lines("metrics.jsonl").read()
+        return self._read_lines("metrics.jsonl")
 
     def log_gradients(self, line: dict[str, Any]) -> None:
         """Append one line to gradients.jsonl, which is there from the first such line."""
-        self._lines("gradients.jsonl").append(line)
+        Lines(self.path, "gradients.jsonl").append(line)
 
     def gradients(self) -> list[dict[str, Any]]:
         """The lines of gradients.jsonl: norms of dL/dh_t by layer and watched step."""
-        return self._lines("gradients.jsonl").read()
+        return self._read_lines("gradients.jsonl")
 
     def sync_lines(self) -> dict[str, int]:
-        """Wait until the disk has the files of lines; their sizes in bytes by name."""
+        """Wait until the disk has the files of lines, and record them; their bytes by name."""
         # metrics.jsonl is there from the first checkpoint on, for whoever follows a training.
         with saving("metrics.jsonl", self.path):
             (self.path / "metrics.jsonl").touch()
-        return {name: self._lines(name).sync() for name in _LINES}
+        extents = {name: Extent.of(Lines(self.path, name).synced()) for name in LINES}
+        self._record(extents)
+        return {name: extent.size for name, extent in extents.items()}
 
     def truncate_lines(self, sizes: Mapping[str, int]) -> None:
-        """Cut the files of lines back to those sizes, by name; the others to nothing."""
-        for name in _LINES:
-            self._lines(name).truncate(sizes.get(name, 0))
+        """Cut the files of lines back to those bytes, by name; the others to nothing.
 
-    def _lines(self, name: str) -> Lines:
-        return Lines(self.path, name)
+        Raises `RunError` where one is damaged. One that was deleted is started again, with a
+        warning: then it may be shorter than at its checkpoint.
+        """
+        extents, recorded = {}, Manifest.read(self.path).lines
+        for name in LINES:
+            size, data = sizes.get(name, 0), b""
+            if size and Lines(self.path, name).is_missing:
+                Lines(self.path, name).warn_of_loss()
+            elif size:
+                data = read_verified(self.path, name)
+                size = min(size, recorded[name].size if name in recorded else len(data))
+            extents[name] = Extent.of(data[:size])
+        # Recorded before they are cut: what is recorded is there at every instant.
+        self._record(extents)
+        for name, extent in extents.items():
+            Lines(self.path, name).truncate(extent.size)
+
+    def _read_lines(self, name: str) -> list[dict[str, Any]]:
+        return Lines(self.path, name).parsed(read_verified(self.path, name))
 
     def _replace(self, name: str, data: bytes) -> None:
         with self._writing(), saving(name, self.path):
-            digests = _read_manifest(self.path)
-            new = digest(data)
+            manifest = Manifest.read(self.path)
+            files, new = dict(manifest.files), digest(data)
             # A crash may fall on either side of the rename, so the manifest knows both until after.
-            _write_manifest(self.path, digests | {name: [*digests.get(name, []), new]})
+            both = files | {name: [*files.get(name, []), new]}
+            replace(manifest, files=both).write(self.path)
             write_atomic(self.path / name, data)
-            _write_manifest(self.path, digests | {name: [new]})
+            replace(manifest, files=files | {name: [new]}).write(self.path)
+
+    def _record(self, extents: Mapping[str, Extent]) -> None:
+        with self._writing(), saving(MANIFEST, self.path):
+            replace(Manifest.read(self.path), lines=extents).write(self.path)
 
 
 class _ReadRun(Run):
@@ -197,31 +242,44 @@ class _ReadRun(Run):
 
 def _create(folder: Path, config: dict[str, Any], overwrite: bool) -> str:
     """Make `folder` a run, and give its path."""
-    run = Run(folder, {})
+    check_place(folder, overwrite=overwrite)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _check_room(folder, overwrite)
-        with run._lock:
-            _check_room(folder, overwrite)  # another process may have come first
+        with RunLock(folder):
+            check_place(folder, overwrite=overwrite)  # another process may have come first
+            # From the first write on there is no run, and from the last on there is the new one.
+            Manifest().write(folder)
             _clear(folder)
-            _write_manifest(folder, {})
-            run.save_config(config)
+            data = _as_json(config)
+            write_atomic(folder / "config.json", data)
+            Manifest({"config.json": [digest(data)]}).write(folder)
     except OSError as error:
         raise RunError(f"{folder} can't become a run: {error.strerror or error}.") from error
     return str(folder)
 
 
-def _check_room(folder: Path, overwrite: bool) -> None:
-    """Raise `RunError` where `folder` holds something that a new run may not replace."""
-    # A run that was killed at its first write has left no more than these.
-    if {path.name for path in folder.iterdir()} <= {".manifest.json.tmp", LOCK_FILE}:
+def _as_json(config: dict[str, Any]) -> bytes:
+    return (json.dumps(config, indent=2) + "\n").encode()
+
+
+def _is_empty(folder: Path) -> bool:
+    """Tell whether a directory holds no more than a run that was killed before its first write."""
+    return {path.name for path in folder.iterdir()} <= {f".{MANIFEST}.tmp", LOCK_FILE}
+
+
+def check_place(folder: Path, *, overwrite: bool) -> None:
+    """Raise `RunError` where `folder` is a file, or holds what a new run may not replace."""
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise RunError(f"{path} is a file; a run is a directory: choose another --out.")
+    if not folder.exists() or _is_empty(folder):
         return
-    if not _is_run(folder):
+    if not is_run(folder):
         raise RunError(
             f"{folder} holds files that are not a run, and those are never deleted; choose another "
             "--out."
         )
-    if not overwrite:
+    if not overwrite and not is_unmade(folder):
         raise RunError(
             f"{folder} holds another run; resume it with --resume, replace it with --overwrite, "
             "or choose another --out (from Python: resume=True, overwrite=True, another path)."
@@ -231,7 +289,6 @@ def _check_room(folder: Path, overwrite: bool) -> None:
 
 def _clear(folder: Path) -> None:
     """Delete the files of a run, and never any other; the manifest is left to be replaced."""
-    # It stays to the last: a run half deleted is still known as one.
     for name in _CONTENTS:
         _delete(folder / name)
         _delete(folder / f".{name}.tmp")
@@ -242,46 +299,3 @@ def _delete(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _is_run(folder: Path) -> bool:
-    try:
-        manifest = json.loads((folder / "manifest.json").read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(manifest, dict) and manifest.get("format") == _FORMAT
-
-
-def _read_manifest(folder: Path) -> dict[str, list[str]]:
-    """The digests that each file may have: two between the writes of a save, one otherwise."""
-    files = json.loads((folder / "manifest.json").read_bytes()).get("files")
-    if not isinstance(files, dict):
-        raise RunError(f"manifest.json of {folder} is damaged; restore it from a copy.")
-    return files
-
-
-def _write_manifest(folder: Path, files: dict[str, list[str]]) -> None:
-    text = json.dumps({"format": _FORMAT, "files": files}, indent=2) + "\n"
-    write_atomic(folder / "manifest.json", text.encode())
-
-
-def _read_verified(folder: Path, name: str) -> bytes:
-    """The bytes of the file, after its digest is verified against the manifest."""
-    known = _read_manifest(folder).get(name, [])
-    while True:
-        try:
-            data = (folder / name).read_bytes()
-        except FileNotFoundError as error:
-            raise RunError(f"{name} of {folder} is missing; {_REMEDY[name]}.") from error
-        if digest(data) in known:
-            return data
-        # It may have been replaced since the manifest was read: then the manifest was, too.
-        before, known = known, _read_manifest(folder).get(name, [])
-        if known == before:
-            raise RunError(f"{name} of {folder} is damaged (wrong digest); {_REMEDY[name]}.")
-
-
-_REMEDY = {
-    "config.json": "restore it from a copy, or train again with --overwrite",
-    "model.safetensors": "restore it from a copy, or resume with --resume, which writes it again",
-}

@@ -38,7 +38,10 @@ class RunLock:
             try:
                 self._file = self._acquire()
             except OSError as error:
-                raise RunError(f"{self._run} can't be locked: {error.strerror}.") from error
+                raise RunError(
+                    f"{self._run} can't be locked: {error.strerror}; a training writes to its run: "
+                    "make it writable, or choose another --out."
+                ) from error
         self._entered += 1
         return self
 

@@ -1,4 +1,4 @@
-"""Files of a run: tensors, files that grow by lines, checkpoints, and errors that name the remedy.
+"""Files of a run: tensors, checkpoints, and errors that name the remedy.
 
 torch is loaded where tensors are saved or read, and not before. Checkpoints are directories
 checkpoints/step-00000123/ that are whole, or not there at all:
@@ -16,8 +16,6 @@ where it is damaged, that is an error which names the remedy, never a silent ste
 import contextlib
 import errno
 import json
-import logging
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -33,10 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Checkpoint",
-    "Lines",
     "from_bytes",
+    "is_part",
     "metadata_of",
     "newest",
+    "prune",
+    "retraining",
     "save",
     "saving",
     "to_bytes",
@@ -61,7 +61,23 @@ def saving(what: str, run: Path) -> Iterator[None]:
 
 def _intact(run: Path) -> str:
     saved = sorted((run / "checkpoints").glob("step-*"))
-    return f"The checkpoint {saved[-1].name} is intact" if saved else "No checkpoint is there yet"
+    if saved:
+        return f"The checkpoint {saved[-1].name} is intact"
+    if any(run.glob("members/*/checkpoints/step-*")):
+        return "The checkpoints of its members are intact"
+    return "No checkpoint is there yet"
+
+
+def is_part(run: Path) -> bool:
+    """Tell whether a run is a member of an ensemble, or a further stage, inside another run."""
+    return run.absolute().parent.name in ("members", "stages")
+
+
+def retraining(run: Path) -> str:
+    """Advice on a run that can't be resumed: what deletes no more than has to be trained again."""
+    if is_part(run):
+        return f"delete {run} and resume with --resume, which trains that part again"
+    return "train again into another --out, or with --overwrite in place of all that is there"
 
 
 def to_bytes(tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str] | None = None) -> bytes:
@@ -96,51 +112,9 @@ def from_bytes(data: bytes, where: str) -> "dict[str, Tensor]":
     return {name: view.clone() for name, view in views.items()}
 
 
-class Lines:
-    """The file `name` of the run at `run`, a JSON object a line; it need not exist yet."""
-
-    def __init__(self, run: Path, name: str) -> None:
-        self._run, self._name = run, name
-        self._path = run / name
-
-    def append(self, line: dict[str, Any]) -> None:
-        """Add one line, in a single write."""
-        data = (json.dumps(line) + "\n").encode()
-        with saving(self._name, self._run), self._path.open("ab", buffering=0) as file:
-            file.write(data)
-
-    def read(self) -> list[dict[str, Any]]:
-        """The lines so far, in order; one still being written is left out."""
-        text = self._path.read_text("utf-8") if self._path.exists() else ""
-        try:
-            return [json.loads(line) for line in text.split("\n")[:-1]]
-        except ValueError as error:
-            raise RunError(f"{self._name} of {self._run} is damaged: {error}.") from error
-
-    def sync(self) -> int:
-        """Wait until the disk has the file; its size in bytes, 0 where there is none."""
-        if not self._path.exists():
-            return 0
-        with saving(self._name, self._run), self._path.open("ab") as file:
-            os.fsync(file.fileno())
-            return file.tell()
-
-    def truncate(self, size: int) -> None:
-        """Cut the file back to `size` bytes, as it was when a checkpoint was saved."""
-        if size == 0 and not self._path.exists():
-            return
-        with saving(self._name, self._run), self._path.open("ab") as file:
-            if file.tell() < size:
-                logging.getLogger("recurra").warning(
-                    "%s of %s is shorter than at its checkpoint: lines are lost.",
-                    self._name,
-                    self._run,
-                )
-            file.truncate(min(size, file.tell()))
-
-
 _NAME = re.compile(r"step-(\d{8,})")
 _LEFTOVER = ".tmp-"
+_KEPT = 2
 _ALWAYS = {"model.safetensors", "training.safetensors", "state.json"}
 _OPTIONAL = {"best.safetensors"}
 
@@ -156,13 +130,13 @@ class Checkpoint:
     state: dict[str, Any]
 
 
-def save(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> None:
-    """Add `checkpoint` to `folder` (of checkpoints) and keep the last `keep`.
+def save(folder: Path, checkpoint: Checkpoint) -> None:
+    """Add `checkpoint` to `folder` (of checkpoints) and keep the last two.
 
     Raises `OSError` where it can't be written; what was there before stays as it was.
     """
     folder.mkdir(exist_ok=True)
-    _remove_leftovers(folder)
+    prune(folder)
     target = folder / f"step-{checkpoint.step:08d}"
     temporary = folder / f"{_LEFTOVER}{target.name}"
     try:
@@ -172,7 +146,14 @@ def save(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync_folder(folder)
-    for old in _steps(folder)[:-keep]:
+    prune(folder)
+
+
+def prune(folder: Path) -> None:
+    """Delete all checkpoints but the last two, and what a save that was killed has left behind."""
+    for leftover in folder.glob(f"{_LEFTOVER}*"):
+        shutil.rmtree(leftover)
+    for old in _steps(folder)[:-_KEPT]:
         # Renamed first: an old checkpoint, too, is whole or not there.
         shutil.rmtree(old.rename(folder / f"{_LEFTOVER}{old.name}"))
 
@@ -186,12 +167,6 @@ def newest(folder: Path) -> Checkpoint | None:
         return _read(steps[-1])
     except RunError as error:
         raise RunError(f"{error} {_remedy(steps)}") from error
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Delete what a save that was killed has left behind."""
-    for leftover in folder.glob(f"{_LEFTOVER}*"):
-        shutil.rmtree(leftover)
 
 
 def _steps(folder: Path) -> list[Path]:
@@ -234,10 +209,10 @@ def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     try:
         manifest = json.loads(path.read_bytes())
-        names, step = set(manifest["files"]), manifest["step"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        names, name = manifest["files"].keys(), f"step-{manifest['step']:08d}"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} is missing or damaged.") from error
-    if not _ALWAYS <= names <= _ALWAYS | _OPTIONAL or folder.name != f"step-{step:08d}":
+    if not _ALWAYS <= names <= _ALWAYS | _OPTIONAL or folder.name != name:
         raise RunError(f"{path} is damaged.")
     return dict(manifest)
 
@@ -261,4 +236,5 @@ def _remedy(steps: list[Path]) -> str:
             continue
         damaged = " and ".join(path.name for path in steps[steps.index(older) + 1 :])
         return f"{older.name} is intact: delete {damaged} in {older.parent} to resume from there."
-    return "No other checkpoint is intact: restore it from a copy, or train again with --overwrite."
+    again = retraining(steps[-1].parents[1])
+    return f"No other checkpoint is intact: restore it from a copy, or {again}."

@@ -17,8 +17,9 @@ from recurra import __version__
 from recurra.errors import RecurraWarning, RunError
 from recurra.files import write_atomic
 from recurra.insight import Inspection
-from recurra.plots import plot_members
+from recurra.plots import plot_members, plot_optimiser, plot_training
 from recurra.reports import (
+    Headline,
     Section,
     TextTable,
     amended,
@@ -41,9 +42,13 @@ _LEARNT = "Thin: training. Dots: the held-out part, on which the best weights ar
 
 @dataclass(frozen=True)
 class Description:
-    """Everything that the card and the report of a run are made of; `members` are their runs."""
+    """Everything that the card and the report of a run are made of; `members` are their runs, and
+    `loss` is the name of their curves.
+    """
 
     facts: Facts
+    headline: Headline | None
+    loss: str
     results: Sequence[TrainingResult]
     seed: int
     metric: str
@@ -55,33 +60,38 @@ class Description:
 def describe(run: Run, about: Description) -> None:
     """Write the model card and the report; an inspection that the old report holds is kept."""
     facts = about.facts
+    headline = [] if about.headline is None else [Section("", about.headline)]
     training = training_section(about.results, about.seed, about.metric)
+    # Runs that are the same have the same report: the card alone tells how long it took.
+    timeless = training_section(about.results, about.seed, about.metric, timed=False)
     use = [command.format(run=shlex.quote(str(run.path))) for command in facts.use]
     run.write_text(
         "README.md",
-        card(facts.title, [*facts.sections, training, *_origin(about)], use),
+        card(facts.title, [*headline, *facts.sections, training, *_origin(about)], use),
     )
-    sections = [*facts.sections, training, *_curves(about.members), *facts.pictures]
+    pictures = [*_curves(about.members, about.loss), *facts.pictures, *_watched(about.members)]
+    sections = [*headline, *pictures, *facts.sections, timeless]
     run.write_text("report.html", _keep_inspection(run, report(facts.title, sections)))
 
 
-def training_section(results: Sequence[TrainingResult], seed: int, metric: str) -> Section:
-    """How each member was trained, a row each."""
-    columns = ("seed", "steps", "epochs", "minutes", "best step", "its figure", "clipped", "ended")
+def training_section(
+    results: Sequence[TrainingResult], seed: int, metric: str, *, timed: bool = True
+) -> Section:
+    """How each member was trained, a row each; with its minutes, unless `timed` is false."""
     rows = [
-        (
-            str(seed + number),
-            f"{result.steps:,}",
-            f"{result.epochs:,}",
-            f"{result.seconds / 60:.1f}",
-            f"{result.best['step']:,.0f}" if result.best else "",
-            f"{metric} {result.best[metric]:.4f}" if result.best else "",
-            f"{result.clipped_share:.1%}",
-            result.stopped,
-        )
+        {
+            "seed": str(seed + number),
+            "steps": f"{result.steps:,}",
+            "epochs": f"{result.epochs:,}",
+            **({"minutes": f"{result.seconds / 60:.1f}"} if timed else {}),
+            "best step": f"{result.best['step']:,.0f}" if result.best else "",
+            "its figure": f"{metric} {result.best[metric]:.4f}" if result.best else "",
+            "clipped": f"{100 * result.clipped_share:.1f} %",
+            "ended": result.stopped,
+        }
         for number, result in enumerate(results)
     ]
-    return Section("Training", TextTable(columns, rows))
+    return Section("Training", TextTable([*rows[0]], [[*row.values()] for row in rows]))
 
 
 def add_inspection(
@@ -91,12 +101,29 @@ def add_inspection(
     output, answers = probe.answer(model) if probe.answer is not None else (None, ())
     sections = inspection_sections(found, probe.labels, output, answers)
     if out is not None:
-        write_atomic(out, report(f"Inspection of {run.path}", sections).encode())
+        _write_page(out, report(f"Inspection of {run.path}", sections))
         return out
     path = run.path / "report.html"
-    page = path.read_text("utf-8") if path.exists() else report(f"Run {run.path}", [])
-    run.write_text("report.html", amended(page, _BLOCK, [_stand(run), *sections]))
+    page = _page(path) if path.exists() else report(f"Run {run.path}", [])
+    _write_page(path, amended(page, _BLOCK, [_stand(run), *sections]))
     return path
+
+
+def _page(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is damaged: {error}; delete it, and a new one is made.") from error
+
+
+def _write_page(path: Path, page: str) -> None:
+    try:
+        write_atomic(path, page.encode())
+    except OSError as error:
+        raise RunError(
+            f"{path} can't be written: {error.strerror or error}; name another page with --out "
+            "(from Python: out=PAGE)."
+        ) from error
 
 
 def _origin(about: Description) -> list[Section]:
@@ -111,17 +138,21 @@ def _origin(about: Description) -> list[Section]:
     return [Section("Origin", {"made with": versions, "data": "; ".join(data), **start})]
 
 
-def _curves(members: Sequence[Run]) -> list[Section]:
-    """The curves of one training, or of each member; then the gradient's way through time."""
-    if len(members) == 1:
-        return [
-            Section("Curves", members[0].metrics()),
-            *watched_sections(members[0].gradients()),
-        ]
+def _curves(members: Sequence[Run], loss: str) -> list[Section]:
+    """The curves of one training, or of each member."""
+    title = "Learning curves"
     lines = {f"member {number + 1}": run.metrics() for number, run in enumerate(members)}
     if not any("loss" in line for rows in lines.values() for line in rows):
-        return [Section("Learning curves", "No step was logged.")]
-    return [drawn_section("Learning curves", lambda: plot_members(lines), _LEARNT)]
+        return [Section(title, ["No step was logged."])]
+    if len(members) > 1:
+        return [drawn_section(title, lambda: plot_members(lines, loss), caption=_LEARNT)]
+    (only,) = lines.values()
+    return [drawn_section(title, lambda: plot_training(only, loss), lambda: plot_optimiser(only))]
+
+
+def _watched(members: Sequence[Run]) -> list[Section]:
+    """The gradient's way through time in one training."""
+    return watched_sections(members[0].gradients()) if len(members) == 1 else []
 
 
 def _keep_inspection(run: Run, page: str) -> str:
@@ -130,7 +161,7 @@ def _keep_inspection(run: Run, page: str) -> str:
     if not path.exists():
         return page
     try:
-        return carried_over(path.read_text("utf-8", "replace"), page, _BLOCK)
+        return carried_over(_page(path), page, _BLOCK)
     except RunError as error:
         warnings.warn(f"{path} is replaced: {error}", RecurraWarning, stacklevel=2)
         return page

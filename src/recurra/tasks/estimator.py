@@ -11,16 +11,17 @@ import shutil
 import tempfile
 import warnings
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import torch
 from torch import nn
 
-from recurra.config.options import config_from_mapping
+from recurra.config.options import config_from_mapping, nearest_option
 from recurra.config.task_config import TaskConfig
-from recurra.errors import ConfigError, RunError
+from recurra.config.training_config import Budget
+from recurra.errors import ConfigError, RecurraWarning, RunError
 from recurra.insight import Inspection, inspect_model
 from recurra.runs.run import Run
 from recurra.tasks import record
@@ -37,6 +38,7 @@ from recurra.tasks.stages import (
 )
 from recurra.tasks.task import Evaluation, Facts, Task
 from recurra.training import Progress, RichProgress, TrainingResult
+from recurra.training.training_loop import check_settings
 
 __all__ = ["Estimator", "estimator_for"]
 
@@ -80,7 +82,8 @@ class Estimator(Named[Config], Generic[Config, Product]):
             data: files or data in memory; none: those that the settings name.
             out: directory of the run; without one it lies in a temporary folder.
             resume: resume the run from its last checkpoint, with the settings it was started with;
-                of those given here only epochs, max_steps, max_minutes and patience may differ.
+                of those given here only epochs, max_steps, max_minutes, patience and
+                resume_schedule may differ.
             overwrite: replace the run that is there.
             progress: a live display on stderr; by default in a terminal or notebook.
             others: further data, by the names that the task gives them.
@@ -99,7 +102,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
         self._check_named("fit", self.task.read, others)
         place, temporary = self._place(out)
         begin = self._resumed if resume else self._begun
-        task, models, read, run = begin(place, overwrite or temporary, data, others)
+        task, models, read, run, length = begin(place, overwrite or temporary, data, others)
         # Not before what would be refused is refused.
         self._forget()
         self.config, self._task, self.run, self._data = task.config, task, run, read
@@ -108,8 +111,13 @@ class Estimator(Named[Config], Generic[Config, Product]):
         shown = _shown(progress, task.unit, self.config)
         if shown is not None and not resume and "start" in run.config:
             shown.message(run.config["start"])
+        if shown is not None and length is not None:
+            shown.message(length)
         with run.locked():
-            self._train(models, Stages(run, read, resume, shown), describes=not temporary)
+            stages = Stages(run, read, resume, shown)
+            self._train(models, stages, describes=not temporary)
+        if resume and not stages.steps_taken and self._product is not None:
+            warnings.warn(_nothing_left(run, self.results), RecurraWarning, stacklevel=2)
         return self
 
     def evaluate(self, data: Any = None, **options: Any) -> Evaluation:
@@ -142,13 +150,16 @@ class Estimator(Named[Config], Generic[Config, Product]):
             raise ConfigError(
                 f"rows = {rows}, steps = {steps}; give 1 row or more of 2 steps or more."
             )
+        page = None if out is None else Path(out)
+        if page is not None and (page.suffix != ".html" or not page.parent.is_dir()):
+            raise ConfigError(f"out = '{page}'; give a page in a folder that is there: page.html.")
         product, run = self._ready(), self._run()
         read = self._own_data() if data is None else self._task.read_measured(data)
         probe = self._task.probe(read, rows=rows, steps=steps)
         module = self._task.module(product).eval()
         metrics = member_run(run, 0, self.config.ensemble).metrics()
         found = inspect_model(module, probe.inputs, loss=probe.loss, metrics=metrics)
-        return found, add_inspection(run, None if out is None else Path(out), found, probe, module)
+        return found, add_inspection(run, page, found, probe, module)
 
     def session(self, **options: Any) -> Session[Any, Any]:
         """A stream of one client: fed chunk by chunk, saved and restored.
@@ -211,8 +222,11 @@ class Estimator(Named[Config], Generic[Config, Product]):
 
     def _begun(
         self, out: Path, overwrite: bool, data: Any, others: dict[str, Any]
-    ) -> tuple[Task[Config, Any, Product], list[nn.Module], Any, Run]:
-        """Task, models before their first step, data and run. Nothing is replaced unchecked."""
+    ) -> tuple[Task[Config, Any, Product], list[nn.Module], Any, Run, str | None]:
+        """Task, models before their first step, data, run, and a sentence about the length.
+
+        Nothing is replaced unchecked.
+        """
         task = self.task(self.config)
         read = task.read(data, **others)
         start = None if self.config.start is None else Run.open(self.config.start)
@@ -221,17 +235,18 @@ class Estimator(Named[Config], Generic[Config, Product]):
             task.context = task.grown(start.config.get("context", {}), dict(task.context))
         models = build_members(task)
         said = [start_from(module, start) for module in models] if start is not None else []
-        for number in range(len(models)):
-            task.member(number).windows(read)
-        task.validation(read)
+        length = _check_settings(task, models, read)
         task.config = record.recorded(task, data, read)
         settings = record.write_record(task, read, models, said[0] if said else None)
-        return task, models, read, Run.create(out, settings, overwrite=overwrite)
+        return task, models, read, Run.create(out, settings, overwrite=overwrite), length
 
     def _resumed(
         self, out: Path, overwrite: bool, data: Any, others: dict[str, Any]
-    ) -> tuple[Task[Config, Any, Product], list[nn.Module], Any, Run]:
-        """Task, models as the run began, data and run; checkpoints follow when training begins."""
+    ) -> tuple[Task[Config, Any, Product], list[nn.Module], Any, Run, str | None]:
+        """Task, models as the run began, data, run, and a sentence about the length.
+
+        Checkpoints follow when training begins.
+        """
         run = Run.open(out)
         config = record.resumed_config(run, self.task, self._given)
         task = self.task(config, run.config["context"])
@@ -245,9 +260,10 @@ class Estimator(Named[Config], Generic[Config, Product]):
         for number, module in enumerate(models):
             if config.start is not None and not has_begun(run, number, len(models)):
                 start_from(module, Run.open(config.start))
+        length = _check_settings(task, models, read)
         task.config = record.recorded(task, data, read)
         run.save_config(record.reopened(run, task.config))
-        return task, models, read, run
+        return task, models, read, run, length
 
     def _train(self, models: list[nn.Module], stages: Stages, *, describes: bool) -> None:
         """Train every member, complete the product, keep it, and describe it."""
@@ -268,9 +284,12 @@ class Estimator(Named[Config], Generic[Config, Product]):
             describe(run, self._description())
 
     def _description(self) -> Description:
-        run, members = self._run(), self.config.ensemble
+        run, members, validation = self._run(), self.config.ensemble, self.validation
+        data = self._own_data()
         return Description(
             self.facts(),
+            None if validation is None else self._task.headline(data, validation),
+            self._task.figures(data).loss,
             self.results,
             self.config.seed,
             self.metric,
@@ -301,15 +320,21 @@ class Estimator(Named[Config], Generic[Config, Product]):
         self._product = self._validation = self._data = self._facts = None
 
     def _check_named(self, method: str, step: Callable[..., Any], given: Mapping[str, Any]) -> None:
-        """Raise TypeError for what a task's step does not name, with a remedy for a setting."""
+        """Raise TypeError for what a task's step does not name, with a remedy."""
         parameters = inspect.signature(step).parameters.values()
-        named = {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
-        settings = {field.name for field in dataclasses.fields(self.config)}
+        named = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+        settings = [field.name for field in dataclasses.fields(self.config)]
         for name in given:
-            if name not in named:
-                made = f"{type(self).__name__}({name}=...)"
-                hint = f"; it is a setting: {made}" if name in settings else ""
-                raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{hint}")
+            if name in named:
+                continue
+            hint = ""
+            if near := nearest_option(name, named):
+                hint = f"; did you mean {near!r}?"
+            elif setting := nearest_option(name, settings):
+                hint = f"; it is a setting: {type(self).__name__}({setting}=...)"
+            elif named:
+                hint = f"; it takes {', '.join(named)}"
+            raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{hint}")
 
     def _run(self) -> Run:
         assert self.run is not None  # of a model that is ready
@@ -340,6 +365,43 @@ def estimator_for(task: type[Task[Any, Any, Any]]) -> type[Estimator[Any, Any]]:
 
     body = {"task": task, "__init__": init, "__module__": task.__module__, "__doc__": task.__doc__}
     return type(f"{task.__name__}Estimator", (Estimator,), body)
+
+
+def _check_settings(
+    task: Task[Any, Any, Any], models: Sequence[nn.Module], data: Any
+) -> str | None:
+    """Raise what training would for settings, models and data that contradict one another.
+
+    A sentence says how long it will be, where the data decide.
+    """
+    validate, said = task.validation(data), None
+    for number, model in enumerate(models):
+        member = task.member(number)
+        windows = member.windows(data)
+        config = member.suited(windows)
+        budget = check_settings(model, windows, config, validate)
+        if config.epochs != member.config.epochs:
+            said = _length(config, len(windows), budget)
+    return said
+
+
+def _length(config: TaskConfig, windows: int, budget: Budget) -> str:
+    early = f", fewer after {config.patience} validations without improvement"
+    return (
+        f"No length was given: up to {budget.steps:,} steps (an epoch has {windows:,})"
+        f"{early if config.patience is not None else ''}; --epochs, --max-steps or --max-minutes "
+        "set another."
+    )
+
+
+def _nothing_left(run: Run, results: Sequence[TrainingResult]) -> str:
+    longer = {"finished": "epochs", "steps": "max_steps", "time": "max_minutes"}
+    names = dict.fromkeys(longer.get(result.stopped, "patience") for result in results)
+    steps = " and ".join(f"{result.steps:,}" for result in results)
+    return (
+        f"Nothing was left to train: {run.path} had ended after {steps} steps. To train for "
+        f"longer, raise {' and '.join(names)}."
+    )
 
 
 def _shown(progress: Progress | bool | None, unit: str, config: TaskConfig) -> Progress | None:

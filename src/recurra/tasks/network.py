@@ -11,8 +11,9 @@ recurrent layers start:
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
+from recurra.cells import load
 from recurra.config.task_config import Initialiser, NetworkConfig
-from recurra.errors import ConfigError
+from recurra.errors import CellError, ConfigError
 from recurra.nn import Recurrent, Stack, activation_penalty, init, temporal_activation_penalty
 from recurra.nn.init.stored_parameters import layer_parameters
 
@@ -29,7 +30,14 @@ def recurrent_layers(config: NetworkConfig, input_size: int) -> Recurrent | Stac
     >>> recurrent_layers(NetworkConfig(cell="lstm", hidden=8, layers=2, dropout=0.5), 3)
     Recurrent(LSTM(), 3, 8, num_layers=2, dropout=0.5)
     """
-    sizes = (config.cell, input_size, config.hidden, config.layers)
+    cell = load(config.cell)
+    if cell.sizes.get("x") == "hidden_size" and input_size != config.hidden:
+        raise CellError(
+            f"cell = {config.cell!r} takes as many inputs as it has hidden units, and here it has "
+            f"{input_size} and hidden = {config.hidden}; give hidden = {input_size}, or another "
+            "cell."
+        )
+    sizes = (cell, input_size, config.hidden, config.layers)
     skip, norm = (None if how == "none" else how for how in (config.skip, config.norm))
     if skip is None and norm is None and config.dilation == 1:
         return Recurrent(

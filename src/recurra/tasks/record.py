@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from recurra import __version__
 from recurra.cells import Cell
 from recurra.config.task_config import TaskConfig
-from recurra.config.training_config import EXTENDABLE
-from recurra.errors import ConfigError, RunError, RunWarning
+from recurra.config.training_config import EXTENDABLE, must_not_differ
+from recurra.errors import RunError, RunWarning
 from recurra.runs.run import Run
 from recurra.tasks.task import Source, Task
 from recurra.training import TrainingResult
@@ -112,12 +112,8 @@ def resumed_config(
     allowed = (*EXTENDABLE, *places)
     for name in given:
         old, new = getattr(config, name), getattr(again, name)
-        if name not in allowed and new != old:
-            raise ConfigError(
-                f"{name} = {new!r} was given, and {run.path} was started with {name} = {old!r}; "
-                f"resume with the same settings ({', '.join(EXTENDABLE)} alone may differ): leave "
-                f"{name} out."
-            )
+        if name not in allowed:
+            must_not_differ(name, new, old, str(run.path))
     changed = {name: getattr(again, name) for name in given if name in allowed}
     return dataclasses.replace(config, **changed)
 
@@ -214,7 +210,7 @@ def split_tensors(
 def result_of(result: TrainingResult) -> dict[str, Any]:
     """A training's result as JSON."""
     numbers = dataclasses.asdict(result)
-    del numbers["path"]
+    del numbers["path"], numbers["resumed_at"]
     return numbers
 
 

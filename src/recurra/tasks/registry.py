@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import recurra.cells
 from recurra.config.task_config import TaskConfig
+from recurra.data import check_exists
 from recurra.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
-    import os
-
     from recurra.tasks.estimator import Estimator
     from recurra.tasks.task import Task
 
-__all__ = ["TASKS", "config_of", "contest_named", "contests", "estimator_of", "load", "task_named"]
+__all__ = [
+    "TASKS",
+    "check_early",
+    "check_run",
+    "config_of",
+    "contest_named",
+    "contests",
+    "estimator_of",
+    "load",
+    "task_named",
+]
 
 TASKS = ("forecast", "language", "long-range")
 """The names of the built-in tasks; the package of each gives `configuration` and `task`."""
@@ -31,6 +43,27 @@ def config_of(name: str) -> type[TaskConfig]:
     package = name.replace("-", "_")
     found: type[TaskConfig] = importlib.import_module(f"recurra.tasks.{package}.config").CONFIG
     return found
+
+
+def check_early(config: TaskConfig, data: Sequence[str | os.PathLike[str]]) -> None:
+    """Raise, without loading torch, what is known of a cell, files or a run that don't exist."""
+    from recurra.runs.run import Run
+
+    recurra.cells.load(config.cell)
+    named = [getattr(config, name) for name in config.places]
+    for path in (*data, *config.data, *(path for path in named if path)):
+        check_exists(path)
+    if config.start is not None:
+        Run.open(config.start)
+
+
+def check_run(run: str | os.PathLike[str], file: str | os.PathLike[str] | None = None) -> None:
+    """Raise, without loading torch, for a run that can't be read or a file that doesn't exist."""
+    from recurra.runs.run import Run
+
+    Run.open(run)
+    if file is not None:
+        check_exists(file)
 
 
 def task_named(name: str) -> type[Task[Any, Any, Any]]:
@@ -105,6 +138,8 @@ def contest_named(name: str) -> tuple[str, Mapping[str, Any]]:
     if ":" in name:
         return name, {}
     given = f"There is no problem {name!r}" if name else "No problem given"
+    if near := difflib.get_close_matches(name, known, n=1):
+        raise ConfigError(f"{given}; did you mean {near[0]}?")
     raise ConfigError(
         f"{given}; the problems are {', '.join(known)}, or a task of your own, "
         "package.module:Class."

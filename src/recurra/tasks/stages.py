@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import ConfigError, RunError
+from recurra.processes import machine_memory
 from recurra.runs import ranks
 from recurra.runs.run import Run
 from recurra.tasks.session import weights_digest
@@ -20,10 +22,12 @@ __all__ = [
     "StageInterrupted",
     "Stages",
     "build_members",
+    "check_memory",
     "freeze",
     "has_begun",
     "member_run",
     "start_from",
+    "unallocated",
 ]
 
 
@@ -110,6 +114,7 @@ class Stages:
     def __init__(self, run: Run, data: Any, resume: bool, progress: Progress | None) -> None:
         self._run, self._data = run, data
         self._resume, self._progress = resume, progress
+        self.steps_taken: int = 0
 
     def __call__(
         self, stage: str, models: Sequence[nn.Module], tasks: Sequence[Task[Any, Any, Any]]
@@ -117,6 +122,7 @@ class Stages:
         results: list[TrainingResult] = []
         for number, (model, task) in enumerate(zip(models, tasks, strict=True)):
             results.append(self._train(stage, number, len(models), model, task))
+            self.steps_taken += results[-1].steps - results[-1].resumed_at
             if results[-1].stopped == "interrupted":
                 raise StageInterrupted(tuple(results))
         return tuple(results)
@@ -125,11 +131,12 @@ class Stages:
         self, stage: str, number: int, members: int, model: nn.Module, task: Task[Any, Any, Any]
     ) -> TrainingResult:
         run, resume = self._stage_run(stage, number, members, model)
+        windows = task.windows(self._data)
         result = fit(
             model,
-            task.windows(self._data),
+            windows,
             task.loss,
-            config=task.config,
+            config=task.suited(windows),
             run=run,
             validate=task.validation(self._data),
             metric=task.metric,
@@ -153,7 +160,7 @@ class Stages:
         folder = folder / "stages" / stage if stage else folder
         config = {"member": number, **({"start": weights_digest([model])} if stage else {})}
         # Rank 0 answers for all: it may make the run before another one looks.
-        if self._resume and ranks.on_first((folder / "manifest.json").exists):
+        if self._resume and not ranks.on_first(lambda: Run.has_room(folder)):
             run = Run.open(folder)
             if run.config == config:
                 return run, True
@@ -161,7 +168,11 @@ class Stages:
 
 
 def build_members(task: Task[Any, Any, Any]) -> list[nn.Module]:
-    """The models of all members, as each one's seed draws them."""
+    """The models of all members, as each one's seed draws them.
+
+    Raises ConfigError where training them needs more memory than there is.
+    """
+    check_memory(task)
     models = []
     for number in range(task.config.ensemble):
         member = task.member(number)
@@ -169,6 +180,40 @@ def build_members(task: Task[Any, Any, Any]) -> list[nn.Module]:
         models.append(member.build())
         freeze(models[-1], member.config.freeze)
     return models
+
+
+def unallocated(task: Task[Any, Any, Any]) -> nn.Module:
+    """The task's model on torch's meta device, where it has sizes and no memory."""
+    # Initialisation, and what keeps it, adds no parameters.
+    config = dataclasses.replace(task.config, init=None, orthogonal=False)
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return type(task)(config, task.context).build()
+
+
+_WORDS_OF_OPTIMIZER = {"adamw": 2, "sgd": 1}
+"""Numbers that an optimiser keeps for each parameter, at most."""
+
+
+def check_memory(task: Task[Any, Any, Any]) -> None:
+    """Raise ConfigError where training the task's models needs more memory than there is."""
+    config, memory = task.config, machine_memory()
+    try:
+        weights = list(unallocated(task).parameters())
+    except Exception:
+        return  # a mistake that building raises, or a model of a user's own that computes
+    size = sum(weight.numel() * weight.element_size() for weight in weights)
+    needed = size * (config.ensemble + 1 + _WORDS_OF_OPTIMIZER[config.optimizer])
+    if memory is not None and needed > memory:
+        parameters = sum(weight.numel() for weight in weights)
+        raise ConfigError(
+            f"hidden = {config.hidden} and layers = {config.layers} make {parameters:,} "
+            f"parameters; training takes {_gibibytes(needed)} for weights, gradients and "
+            f"optimiser alone, and there are {_gibibytes(memory)}: give fewer."
+        )
+
+
+def _gibibytes(size: int) -> str:
+    return f"{size / 2**30:,.1f} GiB"
 
 
 def _folder(run: Run, number: int, members: int) -> Path:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from recurra.config.task_config import Published, TaskConfig
 from recurra.errors import ConfigError, RecurraWarning
 from recurra.nn.states import State
-from recurra.reports import Section
+from recurra.reports import Headline, Mark, Section
 from recurra.tasks.session import Session
 from recurra.training import Metric, TrainingResult, Validate, Windows
 
@@ -129,6 +129,23 @@ class Figures:
     chance_loss: float | None
     higher_is_better: bool = False
     published: tuple[Published, ...] = ()
+
+    def mark(self, name: str, value: float, source: str = "") -> Mark:
+        """A figure of this measure on a scale."""
+        text = f"{100 * value:.1f} %" if self.measure == "accuracy" else ""
+        return Mark(name, value, source, text)
+
+    def headline(self, value: float, *meaning: str, baselines: Sequence[Mark] = ()) -> Headline:
+        """The figure of a run beside chance, baselines and published figures."""
+        chance = [] if self.chance is None else [self.mark("chance", self.chance)]
+        published = [self.mark(p.name, p.value, p.source) for p in self.published]
+        return Headline(
+            self.quality,
+            self.mark("this run", value),
+            [*chance, *baselines, *published],
+            self.higher_is_better,
+            meaning=meaning,
+        )
 
 
 class Retrain(Protocol):
@@ -237,6 +254,10 @@ class Task(ABC, Generic[Config, Data, Product]):
     def windows(self, data: Data) -> Windows:
         """The training batches; DataError where there are none."""
 
+    def suited(self, windows: Windows) -> Config:
+        """The settings of a training on these windows: where no length is given, one for them."""
+        return self.config
+
     @abstractmethod
     def loss(self, model: nn.Module, batch: Any, state: State) -> tuple[Tensor, int, State]:
         """Mean loss of a batch, how many targets it is the mean of, and the state to carry on."""
@@ -289,6 +310,15 @@ class Task(ABC, Generic[Config, Data, Product]):
         """Sections about the data, the model and its quality."""
         shown = [] if evaluation is None else list(evaluation.sections)
         return Facts(f"A run of {self.name()}", shown)
+
+    def headline(self, data: Data, evaluation: Evaluation) -> Headline | None:
+        """What card and report begin with: by default the `measure` of `figures`, if it is there.
+
+        `evaluation` is that of `held_out`.
+        """
+        figures = self.figures(data)
+        value = evaluation.get(figures.measure)
+        return None if value is None else figures.headline(value)
 
     def figures(self, data: Data) -> Figures:
         """Names of the figures, and what chance gives, for comparisons."""

@@ -1,17 +1,24 @@
 """Checkpoints of a training: what the loop needs to resume, gathered, saved and restored."""
 
+import dataclasses
 from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from recurra.config.training_config import Metric
+from recurra.config.training_config import (
+    EXTENDABLE,
+    Budget,
+    Metric,
+    TrainingConfig,
+    must_not_differ,
+)
 from recurra.errors import ConfigError, DataError, RunError
 from recurra.nn.states import flatten, tensors_of, unflatten
 from recurra.runs import ranks
 from recurra.runs.run import Run
-from recurra.runs.saving import Checkpoint, from_bytes, newest, save, saving, to_bytes
+from recurra.runs.saving import Checkpoint, from_bytes, newest, prune, save, saving, to_bytes
 from recurra.training import optim
 from recurra.training.finite import require_finite
 from recurra.training.loop_state import LoopState, Meter
@@ -19,12 +26,15 @@ from recurra.training.randomness import random_states, restore_random_states
 
 __all__ = ["Checkpoints"]
 
+_FREE = ("best", "checkpoint_every", "log_every", "watch_every", "tensorboard")
+"""Settings on which no weight depends, and `best`, which the metric stands for."""
+
 
 class Checkpoints:
     """Those of a run: saves and restores model, optimiser and the loop's state.
 
     `windows` is their number in an epoch, `metric` chooses the best weights: a checkpoint with
-    others isn't resumed.
+    others, or with other settings than `config` has, isn't resumed.
     """
 
     def __init__(
@@ -32,11 +42,17 @@ class Checkpoints:
         run: Run,
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
+        config: TrainingConfig,
         windows: int,
         metric: Metric,
     ) -> None:
         self._run, self._model, self._optimizer = run, model, optimizer
-        self._fixed: dict[str, Any] = {"windows": windows, "metric": str(metric)}
+        self._fixed: dict[str, Any] = {
+            "windows": windows,
+            "metric": str(metric),
+            "settings": _fixed_settings(config),
+            "trained": list(optim.trained(model)),
+        }
         self._folder = run.path / "checkpoints"
         self._best: dict[str, Tensor] | None = None
         self._saved_at: int | None = None
@@ -58,6 +74,8 @@ class Checkpoints:
         _check_same(last.state, self._fixed)
         state = _restore(last, self._model, self._optimizer)
         self._best, self._saved_at = last.best, last.step
+        if ranks.rank() == 0:
+            prune(self._folder)
         self._run.truncate_lines(last.state["lines_bytes"])
         self._run.save_model(last.best or last.model)
         return state
@@ -103,6 +121,8 @@ def _take(
 
 def _check_same(saved: dict[str, Any], fixed: dict[str, Any]) -> None:
     """Raise where the training that is to be resumed differs from the one that was saved."""
+    for name, given in fixed["settings"].items():
+        must_not_differ(name, given, saved["settings"][name], "the training of the checkpoint")
     if saved["windows"] != fixed["windows"]:
         raise DataError(
             f"The data has {fixed['windows']} windows an epoch, but had {saved['windows']} at the "
@@ -133,6 +153,7 @@ def _restore(
         model.load_state_dict(checkpoint.model)
     except RuntimeError as error:
         raise RunError(f"The checkpoint is of another model: {error}") from error
+    _check_trained(numbers["trained"], list(optim.trained(model)))
     optim.load_tensors(optimizer, _of("optimizer", checkpoint.training))
     own = _of(f"rank{ranks.rank()}", checkpoint.training)
     restore_random_states(_of("random", own))
@@ -140,7 +161,25 @@ def _restore(
     shape = numbers["carried"][ranks.rank()]
     numbers["carried"] = unflatten(shape, _of("carried", own), device)
     numbers["meter"] = Meter(**numbers["meter"])
+    for name in ("first_budget", "budget"):
+        numbers[name] = Budget(*numbers[name])
     return LoopState(**{name: numbers[name] for name in vars(LoopState())})
+
+
+def _check_trained(before: list[str], now: list[str]) -> None:
+    """Raise where parameters are frozen that were not, or the other way round."""
+    for name in sorted({*before} ^ {*now}):
+        was = "trained" if name in before else "frozen"
+        raise RunError(
+            f"The checkpoint was made while {name} was {was}, which it isn't now; resume with "
+            "the same parameters frozen as before."
+        )
+
+
+def _fixed_settings(config: TrainingConfig) -> dict[str, Any]:
+    """The settings that weights depend on, which a resumed training must have, too."""
+    names = {field.name for field in dataclasses.fields(TrainingConfig)}
+    return {name: getattr(config, name) for name in sorted(names - {*EXTENDABLE, *_FREE})}
 
 
 def _processes(count: int) -> str:

@@ -1,31 +1,81 @@
-"""Numbers that aren't finite: the first tensor that went bad is named, and none is ever saved."""
+"""Numbers that aren't finite: what went bad first is named, and none is ever saved."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from recurra.errors import TrainingError
+from recurra.nn.observe.nonfinite import Origin, backward_origin, forward_origin
+from recurra.nn.observe.observer import reporting_names
+from recurra.nn.observe.recording import recording
 from recurra.nn.states import State, tensors_of
 from recurra.runs import ranks
 from recurra.training.progress import Loss
 from recurra.training.randomness import Before
 
-__all__ = ["first_bad", "require_finite"]
+__all__ = ["Bad", "first_bad", "require_finite"]
+
+
+class Bad(NamedTuple):
+    """What went bad first in a step, the remedy, and whether smaller steps may be one, too."""
+
+    what: str
+    remedy: str = ""
+    slower: bool = True
 
 
 def first_bad(
     model: nn.Module, loss: Loss, batch: Any, carried: State, before: Before
-) -> str | None:
-    """Name the first tensor of a failed step that isn't finite; None if all are.
+) -> Bad | None:
+    """Name what isn't finite first in a failed step; None if all is.
 
     Looks at the parameters, the batch and the carried state, then repeats the step under the same
-    random states and watches each module, then each gradient. All is left as before that step.
+    random states and watches each module, then each gradient; at last it repeats the step with the
+    recurrent layers recorded, to name the equation. All is left as before that step.
     """
     before.restore()
-    return _at_rest(model, batch, carried) or _in_repeat(model, loss, batch, carried, before)
+    at_rest = _at_rest(model, batch, carried)
+    if at_rest is not None:
+        return at_rest
+    tensor = _in_repeat(model, loss, batch, carried, before)
+    if tensor is None:
+        return None
+    origin = _equation(model, loss, batch, carried, before)
+    return Bad(tensor) if origin is None else _of_equation(tensor, origin)
+
+
+def _of_equation(tensor: str, origin: Origin) -> Bad:
+    remedy = (
+        f"The operands of that equation are up to {origin.largest:.3g} there: write it in a form "
+        "that is finite for them; docs/cells.md lists functions for that."
+    )
+    return Bad(f"{tensor}; it began in {origin}", remedy, slower=origin.largest > _ORDINARY)
+
+
+_ORDINARY = 10.0
+"""Operands up to this are not what too large a learning rate makes of a network."""
+
+
+def _equation(
+    model: nn.Module, loss: Loss, batch: Any, carried: State, before: Before
+) -> Origin | None:
+    """The equation of a cell where the step stopped being finite; None if it is in no cell."""
+    try:
+        with recording() as recorder, reporting_names(model, recorder):
+            value, _, _ = loss(model, batch, carried)
+        for run in recorder.runs:
+            origin = forward_origin(run)
+            if origin is not None:
+                return origin
+        if _is_bad(value):
+            return None
+        backward = (backward_origin(run, value) for run in reversed(recorder.runs))
+        return next(filter(None, backward), None)
+    finally:
+        before.restore()
 
 
 def require_finite(model: nn.Module, others: Iterable[Tensor], step: int) -> None:
@@ -61,13 +111,13 @@ def _bad_weight(model: nn.Module) -> str | None:
     return None
 
 
-def _at_rest(model: nn.Module, batch: Any, carried: State) -> str | None:
+def _at_rest(model: nn.Module, batch: Any, carried: State) -> Bad | None:
     if bad := _bad_weight(model):
-        return bad
+        return Bad(bad)
     if any(map(_is_bad, tensors_of(batch))):
-        return "the batch of data"
+        return Bad("the batch of data", "Look at the data.", slower=False)
     if any(map(_is_bad, tensors_of(carried))):
-        return "the state carried from the window before"
+        return Bad("the state carried from the window before")
     return None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from recurra.config.training_config import Metric
+from recurra.config.training_config import Budget, Metric
 from recurra.errors import MissingExtra
 from recurra.nn.states import State
 from recurra.runs.run import Run
@@ -83,6 +83,8 @@ class LoopState:
     tokens: int = 0
     clipped: int = 0
     seconds: float = 0.0
+    first_budget: Budget = field(default_factory=Budget)  # that the training was started with
+    budget: Budget = field(default_factory=Budget)  # that the schedule runs over
     meter: Meter = field(default_factory=Meter)
 
     @property

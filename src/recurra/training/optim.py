@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.parametrize import ParametrizationList
 
-from recurra.config.training_config import TrainingConfig
-from recurra.errors import ConfigError, RunError
+from recurra.config.training_config import Budget, TrainingConfig
+from recurra.errors import ConfigError
 from recurra.nn.init.stored_parameters import own_layers
 
 __all__ = [
@@ -90,14 +90,15 @@ def _decays(module: nn.Module, attribute: str, weight: Tensor) -> bool:
     return weight.dim() > 1 and not (is_torchs and "bias" in attribute)
 
 
-def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
-    """The rate for the step after `step` steps of `total`.
+def learning_rate(config: TrainingConfig, budget: Budget, step: int, seconds: float) -> float:
+    """The rate for the step after `step` steps, which took so many seconds.
 
     A linear rise over `warmup_steps`, then constant, or half a cosine down to the fraction
-    `final_learning_rate` at `total`.
+    `final_learning_rate` where the budget ends.
 
     >>> config = TrainingConfig(learning_rate=1.0, warmup_steps=4, schedule="cosine")
-    >>> [round(learning_rate(config, step, 12), 2) for step in (0, 3, 4, 8, 12)]
+    >>> twelve = Budget(steps=12)
+    >>> [round(learning_rate(config, twelve, step, 0), 2) for step in (0, 3, 4, 8, 12)]
     [0.25, 1.0, 1.0, 0.55, 0.1]
     """
     peak, warmup = config.learning_rate, config.warmup_steps
@@ -105,7 +106,7 @@ def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
         return peak * (step + 1) / warmup
     if config.schedule == "constant":
         return peak
-    share = min(1.0, (step - warmup) / max(1, total - warmup))
+    share = budget.share(step, seconds, warmup)
     final = config.final_learning_rate
     return peak * (final + (1 - final) * (1 + math.cos(math.pi * share)) / 2)
 
@@ -128,7 +129,7 @@ def tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_tensors(optimizer: torch.optim.Optimizer, state: dict[str, Tensor]) -> None:
-    """Restore what `tensors` gave. Raises `RunError` for a parameter that isn't trained now."""
+    """Restore what `tensors` gave, of an optimiser of the same kind and parameters."""
     groups = optimizer.state_dict()["param_groups"]
     numbers = {
         name: number
@@ -138,10 +139,5 @@ def load_tensors(optimizer: torch.optim.Optimizer, state: dict[str, Tensor]) -> 
     nested: dict[int, dict[str, Any]] = {}
     for key, value in sorted(state.items()):
         name, _, kind = key.rpartition(".")
-        if name not in numbers:
-            raise RunError(
-                f"The checkpoint was made while {name} was trained, which it isn't now; resume "
-                "with the same parameters frozen as before."
-            )
         nested.setdefault(numbers[name], {})[kind] = value
     optimizer.load_state_dict({"state": nested, "param_groups": groups})

@@ -1,5 +1,6 @@
 """Interfaces of `fit` (windows of data, a loss, a validation, progress), and a progress bar."""
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from recurra.nn.states import State
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bar
+    from rich.progress import ProgressColumn
 
 __all__ = [
     "Loss",
@@ -20,6 +22,7 @@ __all__ = [
     "Silent",
     "Validate",
     "Windows",
+    "bar_columns",
 ]
 
 
@@ -57,7 +60,7 @@ class RichProgress:
         """Tell a terminal or a notebook from a file or a pipe, where no progress is wanted."""
         return sys.stderr.isatty() or "ipykernel" in sys.modules
 
-    def start(self, total_steps: int, step: int) -> None:
+    def start(self, total_steps: int | None, step: int) -> None:
         """Show the bar at `step`."""
         self._total, self._first = total_steps, step
         self._began = self._shown = time.monotonic()
@@ -79,7 +82,7 @@ class RichProgress:
         """Show the numbers, at most ten times a second; the loss is a running mean."""
         self._loss = loss if self._loss is None else 0.95 * self._loss + 0.05 * loss
         now = time.monotonic()
-        if now - self._shown < self._between and step < self._total:
+        if now - self._shown < self._between and step != self._total:
             return
         self._shown = now
         text = f"epoch {epoch} · loss {self._loss:.4f}"
@@ -99,30 +102,51 @@ class RichProgress:
 
     def _show(self, step: int, text: str, left: str) -> None:
         if self._bar is None:
-            self.message(f"step {step}/{self._total} · {text} · {left}")
+            of = "" if self._total is None else f"/{self._total}"
+            self.message(f"step {step}{of} · {text} · {left}")
         else:
             self._bar.update(self._task, completed=step, text=text, left=left)
 
     def _left(self, step: int, now: float) -> str:
         spent = now - self._began
-        left = spent / (step - self._first) * (self._total - step)
-        if self._limit is not None:
-            left = min(left, max(0.0, self._limit - spent))
+        left = math.inf if self._limit is None else max(0.0, self._limit - spent)
+        if self._total is not None:
+            left = min(left, spent / (step - self._first) * (self._total - step))
         minutes, seconds = divmod(round(left), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{seconds:02} left"
 
 
 def _make_bar(console: "Console") -> "Bar":
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import Progress
 
-    columns = (
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[text]}"),
-        TextColumn("{task.fields[left]}"),
-    )
-    return Progress(*columns, console=console)
+    return Progress(*bar_columns(console, "text", "left"), console=console)
+
+
+def bar_columns(console: "Console", text: str, *after: str) -> "list[ProgressColumn]":
+    """A bar, the number of steps, a text, and others after it, by the names of the task's fields.
+
+    Where the terminal is too narrow for all, there is no bar, and the text is shortened, never the
+    numbers.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn
+    from rich.table import Column
+    from rich.text import Text
+
+    class Shortened(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            return Text(task.fields[text], no_wrap=True, overflow="ellipsis")
+
+    return [
+        *([BarColumn(bar_width=24)] if console.width >= _WIDE else []),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        Shortened(),
+        *(TextColumn(f"{{task.fields[{name}]}}") for name in after),
+    ]
+
+
+_WIDE = 120
+"""A terminal of so many columns has room for a bar beside every number."""
 
 
 Loss: TypeAlias = Callable[[nn.Module, Any, State], tuple[Tensor, int, State]]
@@ -152,8 +176,11 @@ class Windows(Protocol):
 class Progress(Protocol):
     """Receives the reports of `fit`; `update` should accept keywords that later versions add."""
 
-    def start(self, total_steps: int, step: int) -> None:
-        """Training starts, or is resumed, after `step` of at most `total_steps` steps."""
+    def start(self, total_steps: int | None, step: int) -> None:
+        """Training starts, or is resumed, after `step` of at most `total_steps` steps.
+
+        None where time alone ends it.
+        """
 
     def update(
         self,
@@ -177,7 +204,7 @@ class Progress(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def start(self, total_steps: int, step: int) -> None:
+    def start(self, total_steps: int | None, step: int) -> None:
         """Show nothing."""
 
     def update(

@@ -20,7 +20,7 @@ from recurra.config.training_config import TrainingConfig
 from recurra.errors import ConfigError, TrainingError
 from recurra.nn.states import detach
 from recurra.runs import ranks
-from recurra.training.finite import first_bad
+from recurra.training.finite import Bad, first_bad
 from recurra.training.gradient_flow import Flow, flowing
 from recurra.training.loop_state import LoopState, Stepped
 from recurra.training.optim import learning_rate, set_learning_rate
@@ -114,10 +114,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Stepper:
-    """Takes steps with `weights`, those of the model that are trained.
-
-    The schedule runs over `total` steps.
-    """
+    """Takes steps with `weights`, those of the model that are trained."""
 
     model: nn.Module
     weights: Sequence[nn.Parameter]
@@ -125,7 +122,6 @@ class Stepper:
     loss: Loss
     optimizer: torch.optim.Optimizer
     config: TrainingConfig
-    total: int
 
     def step(self, state: LoopState) -> Stepped:
         """Train on the window where `state` is.
@@ -133,7 +129,7 @@ class Stepper:
         Raises `TrainingError` where loss or gradient isn't finite; the weights are then as before.
         """
         began = time.perf_counter()
-        rate = learning_rate(self.config, state.step, self.total)
+        rate = learning_rate(self.config, state.budget, state.step, state.seconds)
         set_learning_rate(self.optimizer, rate)
         self.optimizer.zero_grad(set_to_none=True)
         before = Before(self.model)
@@ -175,17 +171,22 @@ class Stepper:
     ) -> TrainingError:
         """The error of a step that isn't finite, with the first bad tensor of any rank."""
         own = first_bad(self.model, self.loss, batch, state.carried, before)
-        bad = next(filter(None, ranks.share(own)), None)
         self.optimizer.zero_grad(set_to_none=True)
+        unknown = Bad("unknown: the step repeated was finite, so it isn't reproducible")
+        bad = Bad(*next(filter(None, ranks.share(own)), unknown))
         bad_loss = not math.isfinite(measured.loss)
         what = f"loss is {measured.loss}" if bad_loss else f"gradient's norm is {measured.norm}"
-        first = bad or "unknown: the step repeated was finite, so it isn't reproducible"
-        return TrainingError(
-            f"At step {state.step + 1} the {what}; the first tensor that went bad: {first}. "
-            "Nothing of this step was saved. Lower learning_rate (now "
-            f"{self.config.learning_rate}) or clip_norm (now {self.config.clip_norm}), and look at "
-            "the data if that is named."
+        slower = (
+            f"If numbers grew step by step, lower learning_rate (now {self.config.learning_rate}) "
+            f"or clip_norm (now {self.config.clip_norm})."
         )
+        sentences = [
+            f"At step {state.step + 1} the {what}; the first tensor that went bad: {bad.what}.",
+            "Nothing of this step was saved.",
+            bad.remedy,
+            slower if bad.slower else "",
+        ]
+        return TrainingError(" ".join(filter(None, sentences)))
 
 
 def measure(loss: Tensor, gradients: list[Tensor], *, largest: bool) -> Measured:

@@ -1,8 +1,8 @@
 """The training loop: truncated BPTT, validation, checkpoints, and a resume to the same bits."""
 
 import math
-import sys
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGINT
@@ -11,19 +11,19 @@ from typing import Literal
 import torch
 from torch import nn
 
-from recurra.config.training_config import Metric, TrainingConfig
-from recurra.errors import ConfigError, DataError, TrainingError
+from recurra.config.training_config import Budget, Metric, TrainingConfig
+from recurra.errors import ConfigError, DataError, RecurraWarning, TrainingError
 from recurra.interrupts import Interrupts
 from recurra.runs import ranks
 from recurra.runs.run import Run
 from recurra.training.checkpointing import Checkpoints
 from recurra.training.loop_state import LoopState, Meter, Recorder, summary_writer
-from recurra.training.optim import make_optimizer, trained
+from recurra.training.optim import learning_rate, make_optimizer, trained
 from recurra.training.progress import Loss, Progress, Silent, Validate, Windows
 from recurra.training.randomness import evaluating
 from recurra.training.step import Stepper, seed_of_rank, set_bptt_clip, sharded, synchronise
 
-__all__ = ["Stopped", "TrainingResult", "fit"]
+__all__ = ["Stopped", "TrainingResult", "check_settings", "fit"]
 
 Stopped = Literal["finished", "early", "steps", "time", "interrupted"]
 
@@ -34,7 +34,8 @@ _LOSS = Metric()
 class TrainingResult:
     """Outcome of a training; `best` is the best validation with its `step`, empty without one.
 
-    `signal` is the number of the signal that interrupted it, None for any other end.
+    `signal` is the number of the signal that interrupted it, None for any other end; `resumed_at`
+    is the step that it was resumed after, 0 for a training from the beginning.
     """
 
     steps: int
@@ -45,6 +46,7 @@ class TrainingResult:
     stopped: Stopped
     path: Path
     signal: int | None = None
+    resumed_at: int = 0
 
 
 def fit(
@@ -72,35 +74,42 @@ def fit(
     from the beginning. The first Ctrl-C or SIGTERM ends after the step under way, saved; the second
     at once. Under torchrun every process calls this, and `windows` has `shard(rank, world)`.
 
+    Warns (`RecurraWarning`) of a resumed training whose learning rate jumps, since its schedule has
+    another length now, and of one that ended within its warm-up.
+
     Raises `TrainingError` for a loss or gradient that isn't finite (naming the first tensor that
     went bad) and for a full disk, `RunError` for a damaged checkpoint or a run that another process
-    trains, `ConfigError` for options that this model can't have, `DataError` where `windows` is
+    trains, `ConfigError` for options that contradict one another, the model or those that the run
+    was started with, `DataError` where `windows` is
     empty or not the checkpoint's.
     """
     windows = sharded(windows)
-    _check(model, windows, config, validate)
+    budget = check_settings(model, windows, config, validate)
     metric = config.best_metric or metric
     optimizer = make_optimizer(model, config)
     model.train()
-    total = min(config.epochs * len(windows), config.max_steps or sys.maxsize)
     loop = _Loop(
-        Stepper(model, tuple(trained(model).values()), windows, loss, optimizer, config, total),
-        Checkpoints(run, model, optimizer, len(windows), metric),
+        Stepper(model, tuple(trained(model).values()), windows, loss, optimizer, config),
+        Checkpoints(run, model, optimizer, config, len(windows), metric),
         run,
         validate,
         metric,
         progress if progress is not None and ranks.rank() == 0 else Silent(),
     )
     with run.locked(), loop.interrupts:
-        loop.begin(resume)
+        loop.begin(resume, budget)
         stopped = loop.run_to_end()
         ranks.wait()  # for what rank 0 has written
     return loop.result(stopped)
 
 
-def _check(
+def check_settings(
     model: nn.Module, windows: Windows, config: TrainingConfig, validate: Validate | None
-) -> None:
+) -> Budget:
+    """Raise what `fit` would for model, data and settings that contradict one another.
+
+    The result is the end of the training. The model's layers get `clip_bptt`.
+    """
     if len(windows) == 0:
         raise DataError("The data has no window to train on; it needs at least one.")
     for name in ("patience", "best"):
@@ -113,6 +122,7 @@ def _check(
         summary_writer()
     if config.clip_bptt is not None:
         set_bptt_clip(model, config.clip_bptt)
+    return config.budget(len(windows))
 
 
 def _check_validation(numbers: dict[str, float], metric: Metric, step: int) -> None:
@@ -127,6 +137,11 @@ def _check_validation(numbers: dict[str, float], metric: Metric, step: int) -> N
             f"The validation after step {step} gave {numbers}, and every number must be finite: "
             "lower learning_rate or clip_norm, or look at the validation data."
         )
+
+
+def _warn(text: str) -> None:
+    if ranks.rank() == 0:
+        warnings.warn(text, RecurraWarning, stacklevel=2)
 
 
 def _where(state: LoopState) -> str:
@@ -155,13 +170,17 @@ class _Loop:
         self.state = LoopState()
         self.recorder = Recorder(run)
 
-    def begin(self, resume: bool) -> None:
+    def begin(self, resume: bool, budget: Budget) -> None:
         """Start from the beginning, or resume from the newest checkpoint."""
         torch.manual_seed(seed_of_rank(self.config.seed))
         synchronise(self.model, buffers_alone=False)
-        self.state = self.checkpoints.begin(resume) or self.state
+        saved = self.checkpoints.begin(resume)
+        self.state = saved or LoopState(first_budget=budget, budget=budget)
+        self.total_steps, self.resumed_at = budget.steps, self.state.step
         if resume:
             self.progress.message(_where(self.state))
+        if saved is not None:
+            self._schedule_over(budget)
         # Before the first step, too: a killed run resumes from the same initial weights.
         self.checkpoints.save(self.state)
         if self.config.tensorboard and ranks.rank() == 0:
@@ -170,9 +189,25 @@ class _Loop:
             self.recorder = Recorder(self.run, writer)
         self.clock = time.monotonic() - self.state.seconds
 
+    def _schedule_over(self, budget: Budget) -> None:
+        """Let the schedule of a resumed training run over its present length, or the first one."""
+        state, keeps = self.state, self.config.resume_schedule == "keep"
+        before, state.budget = state.budget, state.first_budget if keeps else budget
+        old, new = (
+            learning_rate(self.config, over, state.step, state.seconds)
+            for over in (before, state.budget)
+        )
+        if old != new:
+            _warn(
+                f"The length of the training has changed, and with it the cosine: after step "
+                f"{state.step} the learning rate is {new:.3g}, where it was {old:.3g}. "
+                "resume_schedule = 'keep' (--resume-schedule keep) trains on as the first length "
+                "had it, 'stretch' as the present one has it."
+            )
+
     def run_to_end(self) -> Stopped:
         """Train until there is a reason to stop, a signal included; all is saved then."""
-        self.progress.start(self.stepper.total, self.state.step)
+        self.progress.start(self.total_steps, self.state.step)
         try:
             return self._loop()
         except KeyboardInterrupt:
@@ -197,6 +232,7 @@ class _Loop:
         # the same as never having stopped.
         if stopped != "interrupted":
             self._finish()
+            self._warn_of_warmup()
         return stopped
 
     def _reason_to_stop(self) -> Stopped | None:
@@ -206,7 +242,7 @@ class _Loop:
             return "interrupted"
         if config.patience is not None and state.since_best >= config.patience:
             return "early"
-        if state.epoch >= config.epochs:
+        if config.epochs is not None and state.epoch >= config.epochs:
             return "finished"
         if config.max_steps is not None and state.step >= config.max_steps:
             return "steps"
@@ -279,6 +315,15 @@ class _Loop:
             self._log()
         if self.state.validated != self.state.step:
             self._validate()
+        self.run.sync_lines()
+
+    def _warn_of_warmup(self) -> None:
+        step, warmup = self.state.step, self.config.warmup_steps
+        if step < warmup:
+            _warn(
+                f"The training ended after step {step}, within its warm-up of {warmup}: the "
+                "learning rate never reached its highest; lower warmup_steps, or train for longer."
+            )
 
     def result(self, stopped: Stopped) -> TrainingResult:
         """Outcome of the training."""
@@ -292,4 +337,5 @@ class _Loop:
             stopped=stopped,
             path=self.run.path,
             signal=(self.signal or SIGINT) if stopped == "interrupted" else None,
+            resumed_at=self.resumed_at,
         )

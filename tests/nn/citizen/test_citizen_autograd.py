@@ -3,9 +3,21 @@
 import pytest
 import torch
 from torch.autograd.graph import save_on_cpu, saved_tensors_hooks
+from torch.nn.utils.rnn import pack_padded_sequence
 from torch.utils.checkpoint import checkpoint
 
-from helpers.citizens import CELLS, KINDS, close, flat, gradients, layer, loss, oracle
+from helpers.citizens import (
+    CELLS,
+    KINDS,
+    TORCH_LAYERS,
+    close,
+    flat,
+    gradients,
+    layer,
+    loss,
+    oracle,
+    torch_twin,
+)
 
 
 def given(kind, **options):
@@ -104,48 +116,110 @@ def right_or_refused(run, wanted):
     close(found, wanted)
 
 
-@pytest.mark.parametrize("kept", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_output_changed_in_place(kind, kept):
-    module, x, twin = given(kind, bidirectional=kept)
-    weights = list(module.parameters())
-    wanted = torch.autograd.grad((2 * twin(x.double())[0]).sum(), list(twin.parameters()))
-
-    def run():
-        y, _ = module(x)
-        return torch.autograd.grad(y.mul_(2).sum(), weights)
-
-    right_or_refused(run, wanted)
+def add(t):
+    t += 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_output_overwritten_without_gradients(kind):
-    """A detached output shares its memory: what the backward pass needs must notice."""
-    module, x, twin = given(kind)
-    wanted = torch.autograd.grad(twin(x.double())[0].sum(), list(twin.parameters()))
-
-    def run():
-        y, _ = module(x)
-        total = y.sum()
-        y.detach().zero_()
-        return torch.autograd.grad(total, list(module.parameters()))
-
-    right_or_refused(run, wanted)
+def clear_the_end(t):
+    t[-1:] = 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_last_states_changed_in_place(kind):
-    """Truncated BPTT code clears the states it carries."""
-    module, x, twin = given(kind)
-    wanted = torch.autograd.grad(twin(x.double())[0].sum(), list(twin.parameters()))
+def write_by_numpy(t):
+    t.detach().numpy()[:] = 0
 
-    def run():
-        y, last = module(x)
-        for state in last if isinstance(last, tuple) else (last,):
-            state.detach().zero_()
-        return torch.autograd.grad(y.sum(), list(module.parameters()))
 
-    right_or_refused(run, wanted)
+IN_THE_GRAPH = {
+    "relu_": torch.relu_,
+    "+=": add,
+    "y[-1:] = 0": clear_the_end,
+    "dropout": lambda t: torch.nn.functional.dropout(t, 0.5, inplace=True),
+}
+BEHIND_ITS_BACK = {
+    "data": lambda t: t.data.zero_(),
+    "detach": lambda t: t.detach().zero_(),
+    "numpy": write_by_numpy,
+}
+CHANGES = {**IN_THE_GRAPH, **BEHIND_ITS_BACK}
+SITUATIONS = {
+    "plain": ({}, {}),
+    "one step": ({}, {}),
+    "batch_first": ({"batch_first": True}, {}),
+    "two layers": ({"num_layers": 2}, {}),
+    "bidirectional": ({"bidirectional": True}, {}),
+    "lengths": ({}, {"lengths": [5, 2]}),
+    "nothing to run": ({}, {"lengths": [0, 0]}),
+    "resets": ({}, {"resets": torch.arange(10).view(5, 2) % 3 == 0}),
+    "all states": ({}, {"return_states": "all"}),
+    "packed": ({}, {}),
+}
+
+
+def results_of(module, x, situation):
+    """Outputs and states of a layer, flat."""
+    if situation == "packed":
+        y, states = module(pack_padded_sequence(x, [5, 5]))
+        return flat((y.data, states))
+    return flat(module(x[:1] if situation == "one step" else x, **SITUATIONS[situation][1]))
+
+
+def changed(module, results, which, change):
+    """Results one of which a change was made to, and gradients of a loss that they are part of."""
+    torch.manual_seed(0)
+    if change in IN_THE_GRAPH:
+        CHANGES[change](results[which])
+    total = loss([3 * t for t in results])
+    if change in BEHIND_ITS_BACK:
+        CHANGES[change](results[which])
+    slopes = torch.autograd.grad(total, list(module.parameters()), materialize_grads=True)
+    return [t.detach() for t in results], slopes
+
+
+CASES = [
+    *(("rnn", "cpu", situation) for situation in SITUATIONS),
+    *((kind, "cpu", "plain") for kind in KINDS if kind != "rnn"),
+    *(("lstm", "cpu", situation) for situation in ("one step", "all states", "packed")),
+    *(("rnn", "interp", situation) for situation in ("plain", "one step", "all states")),
+]
+
+
+@pytest.mark.parametrize(("kind", "engine", "situation"), CASES)
+def test_results_may_be_changed(kind, engine, situation):
+    """Each as if it were a copy: no other result changes with it, nor does a gradient."""
+    options = SITUATIONS[situation][0]
+    module, x = layer(kind, engine=engine, **options), torch.randn(5, 2, 3)
+    twin = oracle(module, kind, **options)
+    for change in CHANGES if situation == "plain" else ("+=", "data"):
+        for which in range(len(results_of(module, x, situation))):
+            copies = [t.clone() for t in results_of(twin, x.double(), situation)]
+            wanted = changed(twin, copies, which, change)
+            close(changed(module, results_of(module, x, situation), which, change), wanted)
+
+
+@pytest.mark.parametrize("kind", TORCH_LAYERS)
+def test_the_torch_engines_results_may_be_changed_as_torchs(kind):
+    module, x = layer(kind, engine="torch"), torch.randn(5, 2, 3)
+    twin, is_allowed = torch_twin(module, kind), set()
+    for change in CHANGES:
+        found = []
+        for m in (module, twin):
+            try:
+                found.append(changed(m, flat(m(x)), 0, change))
+            except RuntimeError as error:
+                found.append(str(error).split("[")[0])
+        if isinstance(found[1], tuple):
+            is_allowed.add(change)
+            close(*found)
+        else:
+            assert found[0] == found[1]
+    assert set(CHANGES) > is_allowed >= {"data"} if kind == "lstm" else is_allowed == set(CHANGES)
+
+
+@pytest.mark.parametrize(("kind", "engine", "situation"), CASES)
+def test_results_share_no_memory_without_gradients(kind, engine, situation):
+    module, x = layer(kind, engine=engine, **SITUATIONS[situation][0]), torch.randn(5, 2, 3)
+    with torch.no_grad():
+        results = results_of(module, x, situation)
+    assert len({t.untyped_storage().data_ptr() for t in results}) == len(results)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import functional_call
+from torch.nn.utils.rnn import pack_padded_sequence
 
 from helpers.citizens import (
     CELLS,
     KINDS,
-    TORCH_LAYERS,
     close,
     flat,
     layer,
@@ -148,22 +148,85 @@ def test_a_tangent_in_the_state_alone():
     close(found, rise / 2e-6, tolerance=1e-6)
 
 
-@pytest.mark.parametrize("kind", TORCH_LAYERS)
-def test_autocast_has_torchs_dtypes(kind):
-    module, x = layer(kind), torch.randn(5, 2, 3)
-    twin = torch_twin(module, kind)
-    found = {}
-    # oneDNN has no bfloat16 LSTM on every processor; torch's plain one is the reference.
-    with torch.backends.mkldnn.flags(enabled=False):
-        for name, m in (("ours", module), ("torch", twin)):
+HAS_BFLOAT16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+LOW, WIDE = torch.bfloat16, torch.float32
+DTYPES = {"lstm": [LOW] * 3, "projected": [LOW, LOW, WIDE], "gru": [WIDE] * 2, "rnn": [LOW] * 2}
+"""Of outputs and states under autocast to bfloat16, as torch's layers have them on CPUs."""
+CALLS = {
+    "plain": {},
+    "lengths": {"lengths": [5, 2]},
+    "resets": {"resets": torch.ones(5, 2, dtype=torch.bool)},
+    "all states": {"return_states": "all"},
+}
+
+
+def twins(name, **options):
+    kind, sizes = ("lstm", {"proj_size": 2}) if name == "projected" else (name, {})
+    module = layer(kind, **options, **sizes)
+    return module, torch_twin(module, kind, **sizes)
+
+
+@pytest.mark.parametrize("name", DTYPES)
+def test_autocast_is_torchs(name):
+    (module, twin), x, found = twins(name), torch.randn(5, 2, 3), {}
+    # torch's LSTM fails where oneDNN has no bfloat16; its plain one has other dtypes.
+    with torch.backends.mkldnn.flags(enabled=HAS_BFLOAT16):
+        for whose, m in (("ours", module), ("torch", twin)):
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                found[name] = m(x)
-            loss(found[name]).float().backward()
-    assert [t.dtype for t in flat(found["ours"])] == [t.dtype for t in flat(found["torch"])]
+                found[whose] = m(x)
+            loss(found[whose]).float().backward()
+    if HAS_BFLOAT16:
+        assert [t.dtype for t in flat(found["torch"])] == DTYPES[name]
+    assert [t.dtype for t in flat(found["ours"])] == DTYPES[name]
     close(found["ours"], found["torch"], tolerance=0.03)
     for ours, theirs in zip(module.parameters(), twin.parameters(), strict=True):
         assert ours.grad.dtype == torch.float32
         assert (ours.grad - theirs.grad).norm() < 0.05 * theirs.grad.norm()
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("options", [{}, {"engine": "interp"}, {"bptt_clip": 1.0}])
+@pytest.mark.parametrize("name", DTYPES)
+def test_dtypes_under_autocast_are_those_of_any_engine(name, options, call):
+    (module, twin), x = twins(name, **options), torch.randn(5, 2, 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = module(x, **CALLS[call])
+    assert [t.dtype for t in flat(found)] == DTYPES[name]
+    if call == "plain":
+        close(found, twin(x), tolerance=0.05)
+
+
+@pytest.mark.parametrize("lengths", [[5, 5], [5, 2]])
+@pytest.mark.parametrize("name", DTYPES)
+def test_packed_rows_have_torchs_dtypes_under_autocast(name, lengths):
+    (module, twin), packed = twins(name), pack_padded_sequence(torch.randn(5, 2, 3), lengths)
+    if name == "lstm" and not HAS_BFLOAT16:
+        pytest.skip("torch's LSTM has no bfloat16 on this processor")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, wanted = (
+            [t.dtype for t in flat((y.data, s))] for y, s in (module(packed), twin(packed))
+        )
+    assert found == wanted
+
+
+@pytest.mark.parametrize("name", DTYPES)
+def test_autocast_to_half(name):
+    """Torch's LSTM fails where oneDNN has no half; the others have dtypes like bfloat16's."""
+    (module, _), x = twins(name), torch.randn(5, 2, 3)
+    with torch.autocast("cpu", dtype=torch.float16):
+        found = module(x)
+    halves = [torch.float16 if d is LOW else d for d in DTYPES[name]]
+    assert [t.dtype for t in flat(found)] == halves
+    close(found, module(x), tolerance=0.01)
+
+
+@pytest.mark.parametrize("name", DTYPES)
+def test_an_exported_program_under_autocast(name):
+    (module, _), x = twins(name), torch.randn(5, 2, 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = torch.export.export(module, (x,)).module()(x)
+    assert [t.dtype for t in flat(found)] == DTYPES[name]
+    close(found, module(x), tolerance=0.05)
 
 
 def test_autocast_of_the_forward_alone():

@@ -1,12 +1,19 @@
-"""torch.export of layers: the program runs, for other batches and lengths too."""
+"""Programs made of layers: torch.export, torch.jit.trace, ONNX; and what has none, and says so.
+
+ONNX Runtime runs exported models where it is installed, with onnx and onnxscript.
+"""
 
 import io
+import warnings
 
 import pytest
 import torch
+from torch import nn
 from torch.export import Dim, export, load, save
 
-from helpers.citizens import KINDS, close, layer, oracle
+import recurra.nn
+from helpers.citizens import CELLS, KINDS, LAYERS, TORCH_CELLS, close, flat, layer, loss, oracle
+from recurra.errors import EngineError
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -45,3 +52,115 @@ def test_saved_and_loaded():
 def test_the_program_decomposes():
     module, x = layer("lstm"), torch.randn(5, 2, 3)
     close(export(module, (x,)).run_decompositions().module()(x), module(x))
+
+
+OPTIONS = [{}, {"bidirectional": True, "num_layers": 2, "batch_first": True}, {"engine": "interp"}]
+
+
+def traced(module, *args):
+    """A traced program; what torch warns of are sizes that it can't follow, checked by us."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit.trace(module, args)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_traced_program_gives_the_same(kind, options):
+    module, x = layer(kind, **options), torch.randn(5, 2, 3)
+    program = traced(module, torch.randn(5, 2, 3))
+    wanted = {k: v for k, v in options.items() if k != "engine"}
+    close(program(x), oracle(module, kind, **wanted)(x.double()))
+    assert "PythonOp" not in str(program.inlined_graph)
+    found = torch.autograd.grad(loss(program(x)), list(module.parameters()))
+    close(found, torch.autograd.grad(loss(module(x)), list(module.parameters())))
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_traced_program_takes_other_batches_and_lengths(kind):
+    module = layer(kind, num_layers=2)
+    program, file = traced(module, torch.randn(5, 2, 3)), io.BytesIO()
+    torch.jit.save(program, file)
+    file.seek(0)
+    x = torch.randn(9, 4, 3)
+    close(torch.jit.load(file)(x), module(x))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_traced_program_takes_states_and_lengths(kind):
+    module = layer(kind)
+    rows = lambda: torch.randn(1, 2, 4)  # noqa: E731
+    states = [(rows(), rows()) if kind in ("lstm", "own") else rows() for _ in range(2)]
+    program = traced(module, torch.randn(5, 2, 3), states[0], torch.tensor([5, 3]))
+    x, lengths = torch.randn(5, 2, 3), torch.tensor([1, 4])
+    close(program(x, states[1], lengths), module(x, states[1], lengths))
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_traced_cell(kind):
+    cell, x = CELLS[kind](3, 4), torch.randn(7, 3)
+    twin = TORCH_CELLS[kind](3, 4)
+    twin.load_state_dict(cell.state_dict())
+    close(traced(cell, torch.randn(2, 3))(x), twin(x))
+
+
+def test_the_cpu_engine_has_no_programs_of_torchs_operations():
+    with pytest.raises(EngineError, match=r"torch\.jit\.trace.*Engines that can: torch, interp"):
+        traced(layer("lstm", engine="cpu"), torch.randn(5, 2, 3))
+
+
+def runtime():
+    pytest.importorskip("onnx", reason="ONNX isn't installed")
+    pytest.importorskip("onnxscript", reason="onnxscript isn't installed")
+    return pytest.importorskip("onnxruntime", reason="ONNX Runtime isn't installed")
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_onnx_runtime_gives_the_same(kind, options, is_new, tmp_path):
+    ort, module = runtime(), layer(kind, **options).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module, (torch.randn(5, 2, 3),), tmp_path / "m.onnx", dynamo=is_new, input_names=["x"]
+        )
+    x = torch.randn(5, 2, 3)
+    found = ort.InferenceSession(tmp_path / "m.onnx").run(None, {"x": x.numpy()})
+    with torch.no_grad():
+        close([torch.from_numpy(a) for a in found], flat(module(x)))
+
+
+@pytest.mark.parametrize(
+    "module", [*(layer(k) for k in KINDS), *(c(3, 4) for c in CELLS.values())], ids=str
+)
+def test_scripting_is_refused(module):
+    model = nn.Sequential(module)
+    with pytest.raises(NotImplementedError, match=r"can't compile \w+, .*use torch\.jit\.trace"):
+        torch.jit.script(model)
+
+
+@pytest.mark.parametrize(
+    "module", [*(layer(k) for k in KINDS), *(c(3, 4) for c in CELLS.values())], ids=str
+)
+def test_quantisation_says_what_it_leaves_alone(module):
+    model = nn.ModuleDict({"rnn": module, "out": nn.Linear(4, 2)})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = torch.ao.quantization.quantize_dynamic(model)
+    name = f"leaves {type(module).__name__} as it is"
+    assert sum(name in str(w.message) for w in caught) == 1
+    assert not isinstance(found["out"], nn.Linear)
+    x = torch.randn(2, 3) if type(module) in CELLS.values() else torch.randn(5, 2, 3)
+    assert torch.equal(flat(found["rnn"](x))[0], flat(module(x))[0])
+
+
+def test_layers_quantised_before_are_left_alone():
+    model = nn.Sequential(nn.LSTM(3, 4), nn.GRU(4, 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = torch.ao.quantization.quantize_dynamic(model, {nn.LSTM})
+    kind = type(model[0])
+    swaps = recurra.accelerate(model)
+    assert swaps.swapped == ("1: torch.nn.GRU -> recurra.nn.GRU",)
+    assert type(model[0]) is kind

@@ -66,11 +66,70 @@ def test_the_starts_of_papers():
     assert all(is_orthogonal(matrix) for matrix in made["ligru"].U_l0.chunk(2))
 
 
+def spans(values, bound):
+    """True if values fill the range from -bound to bound evenly."""
+    is_even = values.std().item() == pytest.approx(bound / 3**0.5, rel=0.15)
+    return is_even and 0.95 * bound < values.abs().max() <= bound * (1 + 1e-6)
+
+
+def test_the_start_of_the_sru_is_its_authors():
+    layer = Recurrent("sru", 64, 64)
+    z, *gates = layer.W_l0.chunk(3)
+    assert spans(z, (3 / 64) ** 0.5)
+    assert all(spans(gate, (1.5 / 64) ** 0.5) for gate in gates)
+    assert spans(layer.v_l0, 1.5**0.5)
+    assert not layer.b_l0.any()
+
+
+def test_a_signal_passes_through_eight_layers_of_sru():
+    torch.manual_seed(0)
+    y, _ = Recurrent("sru", 128, 128, 8)(torch.randn(100, 4, 128))
+    assert y.std().item() == pytest.approx(0.93, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["fastrnn", "fastgrnn", "fastgrnn_low_rank"])
+def test_fastrnn_and_fastgrnn_start_as_their_authors(name):
+    layer = Recurrent(name, 64, 64)
+    for key, value in layer.named_parameters():
+        if key[0] in "WU":
+            assert value.std().item() == pytest.approx(0.1, rel=0.1)
+            assert value.abs().max() > 0.25
+    assert (layer.b_l0 == 1).all()
+
+
 def test_the_decay_of_the_rglru_is_uniform():
     kept = torch.sigmoid(Recurrent(RGLRU, 500, 500).decay_l0.double()) ** 8
     assert 0.9 <= kept.min() < 0.905
     assert 0.994 < kept.max() <= 0.999
     assert kept.mean().item() == pytest.approx(0.9495, abs=0.005)
+
+
+def test_the_rglrus_gates_start_normal_in_each_block():
+    layer = Recurrent(RGLRU(heads=4), 400, 400)
+    assert layer.W_l0.shape == (800, 100)
+    assert layer.W_l0.std().item() == pytest.approx(0.1, rel=0.02)
+    assert layer.W_l0.abs().max() > 0.35  # not uniform
+    assert not layer.b_l0.any()
+
+
+def test_the_slstm_starts_without_recurrence_and_with_open_forget_gates():
+    layer = Recurrent(sLSTM, 8, 200)
+    assert not layer.U_l0.any()
+    i, f, z, o = layer.b_l0.chunk(4)
+    assert not torch.stack([i, z, o]).any()
+    assert 3 <= f.min() < 3.1 < 5.9 < f.max() <= 6
+
+
+def test_a_start_beyond_a_dtype_is_its_largest_number():
+    class Wide(Cell):
+        states = ("h",)
+        init = {"p": lambda share: 1e6 if share > 0.5 else -1e6}
+
+        def step(self, x, h, W, p):
+            return p * h + W @ x
+
+    layer = Recurrent(Wide, 3, 100, dtype=torch.float16)
+    assert set(layer.p_l0.tolist()) == {-65504.0, 65504.0}
 
 
 def test_scalars_start_as_published():

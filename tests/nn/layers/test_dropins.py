@@ -234,3 +234,51 @@ def test_dropout_without_a_layer_for_it_warns_at_the_users_line():
     with pytest.warns(UserWarning, match="dropout option adds dropout") as caught:
         recurra.nn.Recurrent("lstm", 4, 5, dropout=0.5)
     assert caught[0].filename == __file__
+
+
+SIZED = ["RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"]
+
+
+@pytest.mark.parametrize("size", [True, 2.0, "2"])
+@pytest.mark.parametrize("name", SIZED)
+def test_a_flag_is_no_size(name, size):
+    """RNN(5, True) was meant to have a bias: torch makes one unit of it, or fails later."""
+    kind, wrong = getattr(recurra.nn, name), type(size).__name__
+    with pytest.raises(TypeError, match=f"hidden_size should be of type int, got: {wrong}"):
+        kind(5, size)
+    with pytest.raises(TypeError, match=f"input_size should be of type int, got: {wrong}"):
+        kind(size, 5)
+    if not name.endswith("Cell"):
+        with pytest.raises(TypeError, match=f"num_layers should be of type int, got: {wrong}"):
+            kind(5, 4, size)
+
+
+@pytest.mark.parametrize("lengths", [[], (), torch.tensor([]), torch.empty(0, dtype=torch.int32)])
+def test_lengths_of_an_empty_batch(lengths):
+    for module in (recurra.nn.LSTM(3, 4), recurra.nn.Recurrent("gru", 3, 4)):
+        y, _ = module(torch.randn(5, 0, 3), lengths=lengths)
+        assert y.shape == (5, 0, 4)
+        with pytest.raises(ValueError, match=r"lengths must have shape \(2,\)"):
+            module(torch.randn(5, 2, 3), lengths=lengths)
+
+
+CARRIED = {
+    "RNN": lambda: recurra.nn.RNN(3, 4),
+    "LSTM": lambda: recurra.nn.LSTM(3, 4),
+    "GRU": lambda: recurra.nn.GRU(3, 4),
+    "any cell": lambda: recurra.nn.Recurrent("sru", 3, 3),
+    "stack": lambda: recurra.nn.Stack(3, [recurra.nn.Layer("gru", 4)]),
+}
+
+
+@pytest.mark.parametrize("name", CARRIED)
+def test_a_state_carried_to_a_smaller_batch(name):
+    """torch's text, and then the remedy; not where the size is another, too."""
+    module = CARRIED[name]()
+    _, states = module(torch.randn(5, 3, 3))
+    remedy = "states are of 3 sequences and the input has 2. Where states are carried from batch"
+    with pytest.raises(RuntimeError, match=rf"^Expected .*, got \[1, 3, \d\]\nThese {remedy}"):
+        module(torch.randn(5, 2, 3), states)
+    other = recurra.nn.GRU(3, 5)(torch.randn(5, 3, 3))[1]
+    with pytest.raises(RuntimeError, match=r"got \[1, 3, 5\]$"):
+        recurra.nn.GRU(3, 4)(torch.randn(5, 2, 3), other)

@@ -6,7 +6,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import recurra.nn
 from recurra.cells import CELLS, Cell, sigmoid, tanh
-from recurra.errors import CellError, ConfigError, EngineError
+from recurra.errors import CellError, ConfigError, EngineError, InsightError
 from recurra.nn import Recurrent
 
 CLASSIC = ("rnn", "rnn_relu", "lstm", "lstm_projected", "gru", "gru_original")
@@ -170,7 +170,30 @@ def test_auto_says_once_what_it_chose(caplog):
     ("make", "error", "text"),
     [
         (lambda: Recurrent("lsmt", 5, 6), ConfigError, "did you mean lstm"),
-        (lambda: Recurrent(torch.nn.LSTM, 5, 6), TypeError, "must be a recurra.cells.Cell"),
+        (lambda: Recurrent(torch.nn.LSTM, 5, 6), TypeError, "the class LSTM; give a .*.Cell"),
+        (lambda: Recurrent(object(), 5, 6), TypeError, "a value of type object; give a .*.Cell"),
+        (lambda: Recurrent("lstm", 5, 6, "2"), TypeError, "num_layers should be of type int"),
+        (lambda: Recurrent("lstm", 5, 6, bptt_clip=-1), ValueError, "bptt_clip is -1; it must be"),
+        (lambda: recurra.nn.GRU(5, 6, bptt_clip="a"), ValueError, "bptt_clip is 'a'; it must be"),
+        (lambda: Recurrent("lstm", 5, 6)([[1.0]]), TypeError, "input is a value of type list"),
+        (
+            lambda: Recurrent("gru", 5, 6)(torch.randn(2, 3, 5), (None,)),
+            TypeError,
+            r"h is a value of type NoneType; give a tensor \(1, 3, 6\)",
+        ),
+        (lambda: recurra.accelerate(torch.nn.LSTM), TypeError, "model is the class LSTM; give"),
+        (
+            lambda: recurra.insight.gradient_flow(Recurrent, torch.randn(2, 3, 5)),
+            TypeError,
+            "model is the class Recurrent; give a torch.nn.Module",
+        ),
+        (
+            lambda: recurra.insight.gradient_flow(
+                Recurrent("gru", 5, 6), torch.randn(2, 3, 5), at="last"
+            ),
+            InsightError,
+            "at = 'l' is not a step",
+        ),
         (lambda: Recurrent("lstm", 0, 6), ValueError, "input_size must be greater than zero"),
         (lambda: Recurrent("lstm", 5, 6.0), TypeError, "hidden_size should be of type int"),
         (lambda: Recurrent("lstm", 5, 6, 2, dropout=1.5), ValueError, "dropout should be a number"),

@@ -363,7 +363,11 @@ REFUSED = [
     (lambda: stack(skip="both"), ValueError, "skip is 'both'; it must be None, 'residual'"),
     (lambda: stack(norm="batch"), ValueError, "norm is 'batch'; it must be None, 'pre'"),
     (lambda: Stack(SIZE, []), ValueError, "needs one Layer or more"),
-    (lambda: stack(LSTM(3, 4)), TypeError, r"layers\[0\] is of type LSTM; give a recurra.nn.Layer"),
+    (
+        lambda: stack(LSTM(3, 4)),
+        TypeError,
+        r"layers\[0\] is a value of type LSTM; give a ",
+    ),
     (lambda: stack(Recurrent("gru", 3, 4, 2)), ValueError, "is a Recurrent of 2 layers"),
     (lambda: stack(Recurrent("gru", 5, 4)), ValueError, "make it with input_size=3"),
     (lambda: Layer("gru", 4, dilation=0), ValueError, "dilation is 0; it must be 1 or more"),

@@ -24,14 +24,13 @@ def test_look_back_and_lags_follow_season_and_horizon():
     config = ForecastConfig(horizon=40)
     assert (config.lookback_steps(24), config.lookback_steps(48)) == (80, 144)
     assert (config.lag_steps(24), config.lag_steps(1)) == ((24,), ())
-    given = ForecastConfig(horizon=40, lookback=7, lags="2,9")
+    given = ForecastConfig(horizon=40, lookback=7, model="autoregressive", lags="2,9")
     assert (given.lookback_steps(24), given.lag_steps(24)) == (7, (2, 9))
 
 
 def test_a_list_stands_for_a_text_with_commas():
-    config = ForecastConfig.of(
-        {"horizon": 2, "future": ["a", "b"], "intervals": [50], "lags": (2,)}
-    )
+    settings = {"model": "autoregressive", "future": ["a", "b"], "intervals": [50], "lags": (2,)}
+    config = ForecastConfig.of({"horizon": 2, **settings})
     assert (config.future, config.widths, config.lag_steps(1)) == ("a,b", (50,), (2,))
 
 
@@ -48,7 +47,6 @@ def test_none_is_a_scaling_and_a_transform_and_elsewhere_the_absence():
         ({"horizon": -1}, "horizon = -1"),
         ({"window": 8}, "window = 8.*lookback"),
         ({"max_steps": None, "schedule": "constant"}, "no end.*max_minutes"),
-        ({"max_steps": None, "max_minutes": 1.0}, "'cosine' runs over max_steps"),
         ({"intervals": "80,100"}, "intervals = '80,100'.*between 0 and 100"),
         ({"intervals": "wide"}, "intervals = 'wide'.*'80,95'"),
         ({"quantiles": "0,0.5"}, "quantiles = '0,0.5'.*between 0 and 1"),
@@ -86,6 +84,10 @@ def test_a_fifth_is_held_back_between_two_horizons_and_twenty():
     ("settings", "match"),
     [
         ({"distribution": "gaussian"}, "the segments model has none"),
+        ({"lags": "2,9"}, "lags = '2,9': the segments model has none"),
+        ({"model": "direct", "segment": 6}, "choose model = 'segments' or 'smoothing'"),
+        ({"model": "autoregressive", "components": 5}, "only a mixture has components"),
+        ({"schedule": "constant", "final_learning_rate": 0.5}, "only the cosine has a final rate"),
         ({"model": "autoregressive", "loss": "mae"}, "its likelihood alone"),
         ({"horizon": -3}, "a whole number from 1 on"),
         ({"lags": "1,foo"}, "24,168"),
@@ -94,3 +96,8 @@ def test_a_fifth_is_held_back_between_two_horizons_and_twenty():
 def test_options_that_would_do_nothing_or_cannot_be_are_refused(settings, match):
     with pytest.raises(ConfigError, match=match):
         ForecastConfig(**{"horizon": 4, **settings})
+
+
+def test_final_steps_begin_with_the_final_rate_of_any_schedule():
+    given = {"schedule": "constant", "final_learning_rate": 0.5, "final_steps": 9}
+    assert ForecastConfig(horizon=4, **given).final_learning_rate == 0.5

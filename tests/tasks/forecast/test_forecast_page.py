@@ -12,8 +12,8 @@ from recurra.reports import report as report_page
 from recurra.tasks.forecast import ForecastWarning
 from recurra.tasks.forecast.evaluation.holdout import spread_evenly
 from recurra.tasks.forecast.evaluation.judge import Judgement
-from recurra.tasks.forecast.facts import facts_of, judgement_table
-from recurra.tasks.forecast.figures import anomaly_figure, backtest_figure
+from recurra.tasks.forecast.facts import facts_of, headline_of, judgement_table
+from recurra.tasks.forecast.figures import anomaly_figure, backtest_figures
 from recurra.tasks.forecast.windows.splits import Origins
 
 HORIZON = 7
@@ -73,7 +73,8 @@ def test_both_tell_the_data_and_what_was_wrong_with_them(card, report):
 def test_both_have_the_verdict_and_say_what_the_windows_were_used_for(trained, card, report):
     verdict = trained.validation.judgement.verdict("recurra")
     assert verdict in card
-    assert verdict.replace("'", "&#x27;") in report
+    assert report.count(verdict.replace("'", "&#x27;").replace(" %", "&nbsp;%")) == 1
+    assert report.index("class='headline'") < report.index("<svg") < report.index("<table")
     for text in (card, report):
         assert "the best weights were chosen on them" in text
 
@@ -81,8 +82,16 @@ def test_both_have_the_verdict_and_say_what_the_windows_were_used_for(trained, c
 def test_the_table_has_the_model_and_every_baseline(trained, card):
     rows = {line.split(" | ")[0]: line for line in card.splitlines() if line.startswith("| ")}
     mase = trained.validation.judgement.table["recurra"]["MASE"]
+    headline = headline_of(trained.validation)
+    assert headline.own.value == mase
+    assert headline.measure == "MASE"
     assert f"{mase:.3f}" in rows["| recurra"]
-    assert "| SeasonalNaive: repeating the last season" in rows
+    assert "| SeasonalNaive" in rows
+    assert card.count("SeasonalNaive: repeating the last season") == 1
+    for name in ("SeasonalNaive", "Naive2"):
+        assert trained.validation.judgement.table[name]["MASE"] == pytest.approx(
+            {mark.name.partition(":")[0]: mark.value for mark in headline.others}[name]
+        )
 
 
 def test_a_metric_that_nobody_has_is_left_out(trained):
@@ -101,10 +110,10 @@ def test_each_member_has_a_row_and_a_curve(card, report):
 
 def test_the_report_shows_the_worst_and_the_best(trained, report):
     ranked = trained.validation.judgement.ranked("recurra")
-    figure = backtest_figure(trained.validation, 7)
-    titles = [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
+    panels = [draw().axes[0] for draw in backtest_figures(trained.validation, 7)]
+    titles = [axes.get_title(loc="left") for axes in panels]
     assert titles == [series for series, _ in ranked]
-    assert ", the worst" in figure.axes[0].get_title(loc="right")
+    assert ", the worst" in panels[0].get_title(loc="right")
     assert f"<!-- {titles[0]} -->" in report
 
 

@@ -25,7 +25,7 @@ def test_tiny_shakespeare_is_split_as_the_field_splits_it(real_data):
     task = Language(LanguageConfig(data=(str(real_data / "tiny_shakespeare/input.txt"),)))
     texts = task.read()
     task.context = task.context_of(texts)
-    assert len(task.vocabulary) == 65
+    assert len(task.vocabulary) == 65 + 1  # with the unknown one
     assert len(task.vocabulary.encode(texts.held_out)) == 111_540
     assert len(task.windows(texts)) == 1_003_853 // 32 // 128 + 1
 

@@ -55,13 +55,31 @@ def test_the_numbers_agree_with_one_another(run, text_file):
 
 
 def test_an_evaluation_is_numbers_and_how_they_are_shown(run, text_file):
-    result = LanguageModel.load(run).evaluate(text_file)
+    result = LanguageModel.load(run).evaluate(text_file.read_text()[:900])
     assert isinstance(result, Evaluation)
-    names = ["nats", "bits_per_character", "perplexity", "tokens", "characters"]
+    names = ["nats", "bits_per_character", "perplexity", "tokens", "characters", "unknown"]
     assert list(result) == list(dict(result)) == list(result.to_json()) == names
     (section,) = result.sections
     assert section.content["nats per token"] == f"{result['nats']:.4f}"
     assert list(result.remarks) == []
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_line_ends_change_nothing_but_bytes(run, text_file, line_end):
+    model = LanguageModel.load(run)
+    text = text_file.read_text()[:900]
+    expected, found = model.evaluate(text), model.evaluate(text.replace("\n", line_end))
+    assert (found == expected) == (model.config.level != "byte" or line_end == "\n")
+    assert found["unknown"] == 0
+
+
+def test_what_a_model_does_not_know_is_counted_and_said(run):
+    model = LanguageModel.load(run)
+    found = model.evaluate("the 3 cats\tsa€t\n")
+    unknown = {"char": 2, "byte": 0, "word": 1}[model.config.level]
+    assert found["unknown"] == unknown
+    assert len(found.remarks) == bool(unknown)
+    assert all("€" in remark for remark in found.remarks)
 
 
 def test_undefined_numbers_are_null_in_json():

@@ -1,6 +1,7 @@
 """Streams of text: the surprisals of the whole text, whatever the chunks; saved and restored."""
 
 import functools
+import io
 import itertools
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 import recurra
 from recurra.data.vocabulary import build_vocabulary
-from recurra.errors import DataError, RunError
+from recurra.errors import RunError
 from recurra.tasks.language import LanguageConfig, LanguageModel, TextSession
 from recurra.tasks.language.model import LanguageNet
 from recurra.tasks.task import Ensemble
@@ -32,6 +33,11 @@ def parts(level, cell="lstm", ensemble=1):
     return whole, vocabulary
 
 
+def lines(level, text):
+    """Text with its line ends as Python reads files; bytes as they are."""
+    return text if level == "byte" else io.StringIO(text, newline=None).read()
+
+
 def session(level, **how):
     return TextSession(*parts(level, **how))
 
@@ -39,7 +45,7 @@ def session(level, **how):
 def in_one_go(level, text, **how):
     """The surprisal of each token but the first, from the model's logits of the whole text."""
     model, vocabulary = parts(level, **how)
-    tokens = vocabulary.prompt(text)
+    tokens = vocabulary.prompt(lines(level, text))
     with torch.no_grad():
         logits, _ = model.eval()(tokens.view(-1, 1), None)
     return torch.nn.functional.cross_entropy(logits[:-1, 0], tokens[1:], reduction="none")
@@ -67,10 +73,11 @@ def cut(text, places):
 @example(text=" \t cat\n\n the\t \n", places=list(range(60)))
 @example(text="\t ", places=[1])
 @example(text="cat", places=[])
+@example(text="a\r\ncat\r\r\nsat\r", places=list(range(60)))
 def test_any_chunking_gives_the_surprisals_of_the_whole_text(level, text, places):
     live = session(level)
     found = fed(live, cut(text, places)) + live.finish()
-    if level == "word" and not text.strip() and "\n" not in text:
+    if level == "word" and not text.strip() and "\n" not in lines(level, text):
         assert found == []  # there is no token
     else:
         assert_same(found, in_one_go(level, text))
@@ -105,12 +112,14 @@ def test_a_word_waits_for_its_end():
     assert_same([cat, *live.finish()], in_one_go("word", "the cat sa"))
 
 
-def test_unknown_characters_change_nothing():
-    live = session("char")
-    found = live.feed("the ")
-    with pytest.raises(DataError, match="'€'"):
-        live.feed("cat €")
-    assert_same(found + live.feed("cat"), in_one_go("char", "the cat"))
+@pytest.mark.parametrize(("level", "unknown"), [("char", 2), ("byte", 0), ("word", 1)])
+def test_what_a_model_does_not_know_is_counted(level, unknown):
+    live, other = session(level), session(level)
+    found = live.feed("the ca€t ") + live.feed("sat Z") + live.finish()
+    assert_same(found, in_one_go(level, "the ca€t sat Z"))
+    assert live.unknown == unknown + (level == "word")
+    other.restore(live.save())
+    assert other.unknown == live.unknown
 
 
 def test_a_session_is_restored_by_its_own_model_alone(run):

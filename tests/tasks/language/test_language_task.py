@@ -2,14 +2,19 @@
 
 import gc
 import json
+import math
 import signal
 import sys
+from collections import Counter
 
 import pytest
 import torch
 
 import recurra
-from recurra.errors import ConfigError, DataError, RunError
+from recurra.errors import ConfigError, DataError, RecurraWarning, RunError
+from recurra.tasks.language import LanguageConfig
+from recurra.tasks.language.known_figures import published_figures
+from recurra.tasks.task import Source
 from recurra.training import Run
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -106,8 +111,9 @@ def test_only_some_settings_may_change_when_resuming(text_file, tmp_path, settin
     before = weights(tmp_path / "run")
     (name, value), old = next(iter(setting.items())), {"hidden": "6", "cell": "'lstm'"}
     message = f"{name} = {value!r} was given, and .*run was started with {name} = "
-    message += rf"{old.get(name, '0.002')}; .*\(epochs, max_steps, max_minutes, patience alone may"
-    with pytest.raises(ConfigError, match=f"{message} differ\\): leave {name} out"):
+    message += rf"{old.get(name, '0.002')}; .*\(epochs, max_steps, max_minutes, patience, resume_"
+    message += rf"schedule alone may differ\): leave {name} out"
+    with pytest.raises(ConfigError, match=message):
         resumed(tmp_path / "run", **setting)
     assert weights(tmp_path / "run") == before
 
@@ -246,12 +252,31 @@ def test_a_validation_file_is_used_as_given(text_file, tmp_path):
     assert model.validation["characters"] == 15
 
 
-def test_unknown_characters_in_the_validation_file_stop_before_training(text_file, tmp_path):
+def test_unknown_characters_in_the_validation_file_are_counted_and_said(text_file, tmp_path):
     valid = tmp_path / "valid.txt"
-    valid.write_text("čau")
-    with pytest.raises(DataError, match="'č'"):
-        tiny(valid=str(valid)).fit(text_file, out=tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+    valid.write_text("the čauč\n")
+    with pytest.warns(RecurraWarning, match=r"held-out text has 2 characters .*: 3 of its 9 tok"):
+        model = tiny(valid=str(valid)).fit(text_file, out=tmp_path / "run")
+    assert model.validation["unknown"] == 3
+    assert "'č', 'u'" in model.validation.remarks[0]
+
+
+def test_a_model_of_bytes_takes_any_file(tmp_path):
+    (tmp_path / "data").write_bytes(bytes(range(256)) * 9)
+    model = tiny(level="byte", valid_fraction=0.0, max_steps=1).fit(tmp_path / "data", out=None)
+    assert model.evaluate(tmp_path / "data")["tokens"] == 256 * 9 - 1
+
+
+@pytest.mark.parametrize("data", [b"some bytes", ["a text\n", 5], 5])
+def test_data_that_is_no_text_is_refused(data):
+    with pytest.raises(DataError, match=r"type (bytes|int); give texts as str"):
+        tiny().fit(data)
+
+
+@pytest.mark.parametrize("data", ["", [], [""]])
+def test_no_data_is_not_the_default_text(data):
+    with pytest.raises(DataError, match="data is empty"):
+        tiny().fit(data)
 
 
 def test_without_validation_the_last_weights_count(text_file, tmp_path):
@@ -265,10 +290,11 @@ def test_without_validation_the_last_weights_count(text_file, tmp_path):
 def test_a_short_text_is_told_what_is_needed(tmp_path):
     path = tmp_path / "short.txt"
     path.write_text("too short\n" * 3)
-    with pytest.raises(DataError, match=r"27 tokens.*need 4097"):
-        recurra.LanguageModel().fit(path, out=tmp_path / "run")
+    text = "The text has 27 tokens to train on, too few for batch_size = 32 and window = 128: "
+    with pytest.warns(RecurraWarning, match=f"{text}batch_size = 1 and window = 26 are used"):
+        recurra.LanguageModel(hidden=4, max_steps=2).fit(path, out=tmp_path / "run")
     path.write_text("a")
-    with pytest.raises(DataError, match="too few to keep 10%"):
+    with pytest.raises(DataError, match="The text has 1 characters, too few to keep 10%"):
         recurra.LanguageModel().fit(path, out=tmp_path / "run")
 
 
@@ -278,8 +304,14 @@ def test_another_run_is_left_alone_unless_it_may_be_replaced(text_file, tmp_path
     before = weights(out)
     with pytest.raises(RunError, match="holds another run"):
         tiny(max_steps=1).fit(text_file, out=out)
-    for files, settings in (("none.txt", {}), (text_file, {"window": 10_000})):
-        with pytest.raises(DataError):
+    refused = [
+        ("none.txt", {}, DataError),
+        (text_file, {"warmup_steps": 1000}, ConfigError),
+        (text_file, {"patience": 2, "valid_fraction": 0}, ConfigError),
+        (text_file, {"best": "accuracy:max", "valid_fraction": 0}, ConfigError),
+    ]
+    for files, settings, error in refused:
+        with pytest.raises(error):
             tiny(**settings).fit(files, out=out, overwrite=True)
     assert weights(out) == before
     tiny(max_steps=1).fit(text_file, out=out, overwrite=True)
@@ -313,7 +345,35 @@ def test_the_model_card_tells_what_and_how(run, text_file):
     for fact in ("- Layers: 1", "- Hidden units: 8", "| 3 |", str(text_file), torch.__version__):
         assert fact in card
     assert f"{model.evaluate()['nats']:.4f}" in card
-    assert "<svg" in (run / "report.html").read_text()
+    page = (run / "report.html").read_text()
+    assert page.index("class='headline'") < page.index("<svg") < page.index("<table")
+
+
+def test_the_headline_has_the_frequencies_of_the_training_text(run):
+    model = recurra.LanguageModel.load(run)
+    data, vocabulary = model._own_data(), model._task.vocabulary
+    train, held_out = (vocabulary.encode(t).tolist() for t in (data.train, data.held_out))
+    counts, size = Counter(train), len(vocabulary)
+    shares = [(counts[token] + 1) / (len(train) + size) for token in held_out[1:]]
+    headline = model._task.headline(data, model.evaluate())
+    marks = {mark.name: mark.value for mark in headline.others}
+    expected = -sum(map(math.log, shares)) / len(shares)
+    (frequencies,) = (value for name, value in marks.items() if name.endswith(" frequencies"))
+    assert frequencies == pytest.approx(expected)
+    assert marks["a uniform guess"] == pytest.approx(math.log(size))
+    assert headline.own.value == model.evaluate()["nats"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "count"),
+    [({}, 1), ({"valid_fraction": 0.2}, 0), ({"level": "byte"}, 0), ({"valid": "v.txt"}, 0)],
+)
+def test_published_figures_are_of_the_same_held_out_text(settings, count):
+    files = [("training files", "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed")]
+    files += [("validation files", "0" * 64)] if "valid" in settings else []
+    sources = [Source(name, None, digest) for name, digest in files]
+    found = published_figures(LanguageConfig(**{"valid_fraction": 0.1, **settings}), sources)
+    assert [figure.value for figure in found] == [1.4697] * count
 
 
 def test_inside_bptt_the_clip_reaches_the_layer(text_file, tmp_path):

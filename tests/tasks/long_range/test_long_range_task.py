@@ -13,6 +13,8 @@ from recurra.errors import ConfigError, DataError, RunError
 from recurra.tasks.long_range import LongRange, LongRangeConfig
 from recurra.tasks.long_range.model import LongRangeNet, loss_of, measure
 from recurra.tasks.long_range.sequences import held_out, training_windows
+from recurra.tasks.long_range.task import LongRangeTask
+from recurra.tasks.task import Evaluation
 from recurra.training import Run
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -183,9 +185,35 @@ def test_a_run_holds_what_a_run_holds_and_loads(tmp_path):
     assert {"config.json", "model.safetensors", "metrics.jsonl", "report.html"} <= names
     card = (tmp_path / "run" / "README.md").read_text()
     assert "# adding, T = 12: gru" in card
-    assert "- Gru: 1 x 4 hidden units\n" in card
+    assert "- Cell: gru\n- Layers: 1 of 4 hidden units\n" in card
+    assert f"**{model.evaluate()['loss']:.4g}** test loss" in card
+    assert "| chance | 0.1667 |" in card
     assert LongRange.load(tmp_path / "run").evaluate() == model.evaluate()
     assert isinstance(recurra.load(tmp_path / "run"), LongRange)
+
+
+@pytest.mark.parametrize(
+    ("settings", "numbers", "names", "said"),
+    [
+        (
+            {"length": 600},
+            {"loss": 0.04},
+            ["GRU", "TCN", "this run", "LSTM", "chance", "RNN"],
+            "off by 0.2 ",
+        ),
+        ({"problem": "copy"}, {"loss": 0.1, "accuracy": 0.925}, ["this run", "chance"], "92.5 %"),
+        (
+            {"problem": "temporal-order"},
+            {"loss": 1, "accuracy": 0.2},
+            ["chance", "this run"],
+            "20.0 %",
+        ),
+    ],
+)
+def test_the_headline_ranks_the_run_among_chance_and_the_literature(settings, numbers, names, said):
+    headline = LongRangeTask(config(**settings)).headline(None, Evaluation(numbers))
+    assert [mark.name for mark in headline.ranked()] == names
+    assert said in headline.markdown()
 
 
 def test_training_learns(tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from recurra.data import check_exists
 from recurra.data.series.grid import Stamps
 from recurra.data.tables.columns import TableColumns, read_stamps, show_stamp
 from recurra.data.tables.table import (
@@ -206,8 +207,7 @@ def _from_text(path: Path, columns: TableColumns) -> tuple[list[Any], list[Float
 
 
 def _read_records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; give the path of a table.")
+    check_exists(path)
     try:
         yield from csv_records(path)
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:

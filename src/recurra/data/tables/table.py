@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from recurra.data import check_exists
 from recurra.errors import DataError, MissingExtra
 
 __all__ = [
@@ -237,8 +238,7 @@ def _read(path: Path, text: tuple[str, ...]) -> Any:
             f"{path}: {suffix or 'no ending'} is none of {', '.join(DELIMITERS)} (also .gz) and "
             f"{', '.join(_PARQUET)}; save the table as one of these."
         )
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; give the path of a table.")
+    check_exists(path)
     if not path.stat().st_size:
         raise DataError(f"{path}: is empty; give a table with a header and rows.")
     try:

@@ -28,7 +28,7 @@ class _CpuEngine:
     def refusal(self, graph: Graph) -> str | None:
         """The operation that it has no rule for, with the line of the equation."""
         for node in graph.nodes:
-            if node not in graph.stateful or OPS[node.op].kind not in ("unary", "binary"):
+            if node not in graph.stateful or not OPS[node.op].is_elementwise:
                 continue
             if node.op not in RULES:
                 return f"has no rule for `{node.op}` ({node.where})"

@@ -14,7 +14,10 @@ def stacked_matrices(value: Tensor, gates: int, blocks: int = 1) -> list[Tensor]
 
 
 def draw_(value: Tensor, param: Param, bound: float) -> None:
-    """Draw a parameter again, in place; "uniform" draws from -bound to bound."""
+    """Draw a parameter again, in place; "uniform" draws from -bound to bound.
+
+    Numbers of a function that the dtype has no room for are the largest that it has.
+    """
     with torch.no_grad():
         _fill(value, param.init, bound, len(param.gates), param.blocks)
         for gate, init in param.gate_init:
@@ -33,13 +36,17 @@ def orthogonal_(value: Tensor, gain: float = 1.0, generator: torch.Generator | N
 def _fill(value: Tensor, init: Init, bound: float, gates: int, blocks: int) -> None:
     if init == "uniform":
         nn.init.uniform_(value, -bound, bound)
+    elif init == "normal":
+        nn.init.normal_(value, std=value.shape[-1] ** -0.5)
     elif init in ("zeros", "ones"):
         nn.init.constant_(value, float(init == "ones"))
     elif init in ("identity", "orthogonal"):
         for matrix in stacked_matrices(value, gates, blocks):
             nn.init.eye_(matrix) if init == "identity" else orthogonal_(matrix)
     elif isinstance(init, tuple):
-        nn.init.uniform_(value, *init)
+        low, high = init
+        low, high = (-bound * high, bound * high) if isinstance(low, str) else (low, high)
+        nn.init.uniform_(value, low, high)
     elif isinstance(init, (int, float)):
         nn.init.constant_(value, init)
     else:
@@ -52,4 +59,5 @@ def _fill_by_function(value: Tensor, init: Init) -> None:
     draws = torch.rand(value.numel(), dtype=torch.float64, device="cpu").clamp_(min=2.0**-53)
     values = [init(draw) for draw in draws.tolist()]
     drawn = torch.tensor(values, dtype=torch.float64, device="cpu")
-    value.copy_(drawn.view(value.shape))
+    largest = torch.finfo(value.dtype).max
+    value.copy_(drawn.clamp_(-largest, largest).view(value.shape))

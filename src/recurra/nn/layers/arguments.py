@@ -8,16 +8,32 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "check_clip",
     "check_dropout",
     "check_dtype",
     "check_flags",
     "check_input_size",
     "check_lengths",
+    "check_module",
     "check_resets",
     "check_share",
     "check_sizes",
     "check_steps",
+    "check_whole",
+    "described",
+    "of_another_batch",
 ]
+
+
+def described(value: object) -> str:
+    """An argument of a wrong kind as a message names it: a class by its name.
+
+    >>> described(dict), described({})
+    ('the class dict', 'a value of type dict')
+    """
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return f"a value of type {type(value).__name__}"
 
 
 def check_dropout(dropout: object, num_layers: int, *, callers: int) -> None:
@@ -40,6 +56,19 @@ def check_dropout(dropout: object, num_layers: int, *, callers: int) -> None:
         )
 
 
+def check_clip(bptt_clip: object) -> None:
+    """Raise ValueError unless a clip is None or a positive number."""
+    is_number = isinstance(bptt_clip, numbers.Real) and not isinstance(bptt_clip, bool)
+    if bptt_clip is not None and not (is_number and float(bptt_clip) > 0):  # type: ignore[arg-type]
+        raise ValueError(f"bptt_clip is {bptt_clip!r}; it must be a positive number, or None")
+
+
+def check_module(caller: str, model: object) -> None:
+    """Raise TypeError for a model that is not a module: its class, say."""
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"{caller}: model is {described(model)}; give a torch.nn.Module")
+
+
 def check_share(name: str, share: object) -> None:
     """Raise ValueError unless `share` is a number from 0 to 1."""
     is_number = isinstance(share, numbers.Real) and not isinstance(share, bool)
@@ -54,17 +83,22 @@ def check_flags(**flags: object) -> None:
             raise TypeError(f"{name} should be of type bool, got: {type(flag).__name__}")
 
 
+def check_whole(**sizes: object) -> None:
+    """Raise TypeError for a size that isn't an int; a flag in its place isn't one."""
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise TypeError(f"{name} should be of type int, got: {type(size).__name__}")
+
+
 def check_sizes(
-    input_size: object, hidden_size: object, num_layers: int, proj_size: int = 0
+    input_size: object, hidden_size: object, num_layers: object, proj_size: int = 0
 ) -> None:
     """Raise TypeError or ValueError for an invalid size."""
-    for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
-        if not isinstance(size, int):
-            raise TypeError(f"{name} should be of type int, got: {type(size).__name__}")
-        if size <= 0:
+    sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+    check_whole(**sizes, proj_size=proj_size)
+    for name, size in sizes.items():
+        if size <= 0:  # type: ignore[operator]
             raise ValueError(f"{name} must be greater than zero")
-    if num_layers <= 0:
-        raise ValueError("num_layers must be greater than zero")
     if proj_size < 0:
         raise ValueError("proj_size should be a positive integer or zero to disable projections")
     assert isinstance(hidden_size, int)
@@ -96,12 +130,25 @@ def check_steps(input: Tensor) -> None:
         raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
 
 
+def of_another_batch(expected: Sequence[int], given: Sequence[int]) -> str:
+    """The remedy, to follow torch's text, for states (L*D, B, size) that fit but for their B."""
+    if len(given) != 3 or (given[0], given[2]) != (expected[0], expected[2]):
+        return ""
+    return (
+        f"\nThese states are of {given[1]} sequences and the input has {expected[1]}. Where states "
+        "are carried from batch to batch, every batch must have as many (leave out a smaller last "
+        "one); for sequences that begin here pass None."
+    )
+
+
 def check_lengths(lengths: Tensor | Sequence[int], steps: int, batch: int) -> Tensor:
     """Lengths as a tensor (B,). Raises TypeError or ValueError if they don't fit the input.
 
     A compiled graph checks their values as it runs, and raises RuntimeError.
     """
     lengths = torch.as_tensor(lengths)
+    if lengths.numel() == 0:
+        lengths = lengths.long()  # of no number torch makes floats
     if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
         raise TypeError(f"lengths must be whole numbers, got {lengths.dtype}")
     lengths = lengths.reshape(1) if lengths.dim() == 0 and batch == 1 else lengths

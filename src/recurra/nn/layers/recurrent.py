@@ -26,6 +26,7 @@ from recurra.nn.execute import (
 )
 from recurra.nn.init.draw import draw_
 from recurra.nn.layers.arguments import (
+    check_clip,
     check_dropout,
     check_dtype,
     check_flags,
@@ -34,7 +35,10 @@ from recurra.nn.layers.arguments import (
     check_resets,
     check_sizes,
     check_steps,
+    described,
+    of_another_batch,
 )
+from recurra.nn.layers.module import RecurrentModule
 from recurra.nn.layers.remedies import Masks, Remedies, RemedyPlan
 from recurra.nn.observe.trace import Trace, trace_layers
 from recurra.nn.states import States
@@ -42,7 +46,7 @@ from recurra.nn.states import States
 __all__ = ["Recurrent"]
 
 
-class Recurrent(nn.Module):
+class Recurrent(RecurrentModule):
     """Layers of a cell, run over sequences: one of Recurra's or your own.
 
     Args:
@@ -120,6 +124,7 @@ class Recurrent(nn.Module):
         check_flags(bias=bias, batch_first=batch_first, bidirectional=bidirectional)
         check_flags(learn_initial_state=learn_initial_state)
         check_dropout(dropout, num_layers, callers=1)
+        check_clip(bptt_clip)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
         self.dropout, self.bptt_clip = float(dropout), bptt_clip
@@ -216,7 +221,6 @@ class Recurrent(nn.Module):
         self,
         input: Tensor | PackedSequence,
         states: Sequence[Tensor] | None = None,
-        *,
         lengths: Tensor | Sequence[int] | None = None,
         resets: Tensor | None = None,
         return_states: str = "last",
@@ -239,6 +243,10 @@ class Recurrent(nn.Module):
         every = wants_every(return_states)
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, states, lengths, resets, every)
+        if not isinstance(input, Tensor):
+            raise TypeError(
+                f"Recurrent: input is {described(input)}; give a tensor, or a packed sequence"
+            )
         if input.dim() not in (2, 3):
             raise ValueError(
                 f"Recurrent: Expected input to be 2D or 3D, got {input.dim()}D instead"
@@ -362,8 +370,11 @@ class Recurrent(nn.Module):
                 f"({names}). Pass a tuple of {len(shapes)}, or None for zeros."
             )
         for name, state, shape in zip(self.cell.states, states, shapes, strict=True):
+            if not isinstance(state, Tensor):
+                raise TypeError(f"Recurrent: {name} is {described(state)}; give a tensor {shape}")
             if tuple(state.shape) != shape:
-                raise RuntimeError(f"Expected {name} size {shape}, got {list(state.shape)}")
+                remedy = of_another_batch(shape, state.shape)
+                raise RuntimeError(f"Expected {name} size {shape}, got {list(state.shape)}{remedy}")
         return states
 
     def learnt_states(self) -> tuple[Tensor, ...]:
@@ -389,6 +400,7 @@ def _as_cell(cell: Cell | type[Cell] | str) -> Cell:
     made = cell() if isinstance(cell, type) and issubclass(cell, Cell) else cell
     if not isinstance(made, Cell):
         raise TypeError(
-            f"cell must be a recurra.cells.Cell, its class or its name, got {type(cell).__name__}"
+            f"cell is {described(cell)}; give a recurra.cells.Cell, its class or its name, such as "
+            "'lstm' (a cell of your own is a subclass of Cell with its equations in step)"
         )
     return made

@@ -32,6 +32,7 @@ from recurra.nn.execute import (
     wants_every,
 )
 from recurra.nn.layers.arguments import (
+    check_clip,
     check_dropout,
     check_dtype,
     check_flags,
@@ -40,7 +41,9 @@ from recurra.nn.layers.arguments import (
     check_resets,
     check_sizes,
     check_steps,
+    of_another_batch,
 )
+from recurra.nn.layers.module import RecurrentModule
 from recurra.nn.observe.trace import Trace, trace_layers
 
 __all__ = ["CELLS_OF_MODES", "RNNBase"]
@@ -54,13 +57,14 @@ CELLS_OF_MODES: dict[str, tuple[Cell, int]] = {
 }
 """The equations of torch's modes, and their gates."""
 
+_any_autocast = torch._C._is_any_autocast_enabled
 _projected = functools.cache(ProjectedLSTM)
 
 
 _MESSAGES = ("Expected hidden[0] size {}, got {}", "Expected hidden[1] size {}, got {}")
 
 
-class RNNBase(nn.Module):
+class RNNBase(RecurrentModule):
     """Base of RNN, LSTM and GRU: parameters laid out as torch's, and the run over time."""
 
     dropout: float
@@ -85,6 +89,7 @@ class RNNBase(nn.Module):
         super().__init__()
         check_dropout(dropout, num_layers, callers=2)
         check_flags(bias=bias, batch_first=batch_first)
+        check_clip(bptt_clip)
         check_sizes(input_size, hidden_size, num_layers, proj_size)
         if mode not in CELLS_OF_MODES:
             raise ValueError("Unrecognized RNN mode: " + mode)
@@ -203,7 +208,8 @@ class RNNBase(nn.Module):
     ) -> None:
         """Raise torch's own error for a state of another shape."""
         if hx.size() != expected_hidden_size:
-            raise RuntimeError(msg.format(expected_hidden_size, list(hx.size())))
+            remedy = of_another_batch(expected_hidden_size, hx.size())
+            raise RuntimeError(msg.format(expected_hidden_size, list(hx.size())) + remedy)
 
     def check_forward_args(self, input: Tensor, hidden: Any, batch_sizes: Tensor | None) -> None:
         """Raise torch's own errors for an input and states that don't fit."""
@@ -244,7 +250,6 @@ class RNNBase(nn.Module):
         self,
         input: Tensor | PackedSequence,
         hx: Any = None,
-        *,
         lengths: Tensor | Sequence[int] | None = None,
         resets: Tensor | None = None,
         return_states: str = "last",
@@ -356,7 +361,7 @@ class RNNBase(nn.Module):
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         if x.size(0) == 0:
             check_steps(x)
-        return run_layers(
+        found = run_layers(
             self._kernel,
             [self._stored(each) for each in weights],
             x,
@@ -365,6 +370,29 @@ class RNNBase(nn.Module):
             directions=self._directions,
             dropout=dropout_between(self.num_layers, self.dropout, self.training),
         )
+        return self._as_autocast(*found, sequences) if _any_autocast() else found
+
+    def _as_autocast(
+        self, y: Tensor, after: tuple[Tensor, ...], sequences: Sequences
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Results in the dtypes of torch's layer under autocast, whichever engine they are from.
+
+        On CPUs torch's GRU, its LSTM where packed rows differ in length, and a projected LSTM's
+        cell state aren't lowered: their dtype is left as it is.
+        """
+        device, lowered = y.device.type, len(after)
+        is_on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        if not is_on or y.dtype is torch.double:
+            return y, after
+        if device == "cpu":
+            lengths = sequences.lengths if sequences.is_packed else None
+            is_ragged = lengths is not None and bool((lengths != sequences.steps).any())
+            if self.mode == "GRU" or (self.mode == "LSTM" and is_ragged and not self.proj_size):
+                return y, after
+            lowered = 1 if self.proj_size else lowered
+        dtype = torch.get_autocast_dtype(device)
+        states = [s.to(dtype) if i < lowered else s for i, s in enumerate(after)]
+        return y.to(dtype), tuple(states)
 
     def _stored(self, weights: list[Tensor]) -> TorchParameters:
         """The parameters of one layer and direction, None for those that it hasn't."""

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from recurra import settings
 from recurra.cells import Cell
 from recurra.nn.execute import Kernel, TorchParameters, TracedLoop, engine_of, kernel
+from recurra.nn.layers.arguments import check_whole
+from recurra.nn.layers.module import RecurrentModule
 from recurra.nn.layers.rnn_base import CELLS_OF_MODES
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
@@ -18,7 +20,7 @@ __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
 _WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-class RNNCellBase(nn.Module):
+class RNNCellBase(RecurrentModule):
     """Base of the cell modules: parameters laid out as torch's, and checked arguments."""
 
     mode: str
@@ -39,6 +41,7 @@ class RNNCellBase(nn.Module):
         engine: str | None = None,
     ) -> None:
         super().__init__()
+        check_whole(input_size=input_size, hidden_size=hidden_size)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recurra.nn.layers.arguments import described, of_another_batch
 from recurra.nn.layers.recurrent import Recurrent
 from recurra.nn.stack.layer import Layer, StackLayer
 from recurra.nn.stack.lookback import state_rows_of
@@ -140,7 +141,7 @@ def check_layers(layers: Sequence[Layer | Recurrent], skip: str | None, norm: st
     for index, layer in enumerate(layers):
         if not isinstance(layer, (Layer, Recurrent)):
             raise TypeError(
-                f"layers[{index}] is of type {type(layer).__name__}; "
+                f"layers[{index}] is {described(layer)}; "
                 "give a recurra.nn.Layer or a recurra.nn.Recurrent"
             )
         if isinstance(layer, Recurrent) and (layer.num_layers > 1 or layer.batch_first):
@@ -191,6 +192,6 @@ def _check_entry(
         if tuple(state.shape) != (rows, batch, size):
             raise RuntimeError(
                 f"Expected {name} of layer {index} of size {(rows, batch, size)}, "
-                f"got {list(state.shape)}"
+                f"got {list(state.shape)}{of_another_batch((rows, batch, size), state.shape)}"
             )
     return states

@@ -152,7 +152,6 @@ class Stack(nn.Module):
         self,
         input: Tensor | PackedSequence,
         states: Sequence[States] | None = None,
-        *,
         lengths: Tensor | Sequence[int] | None = None,
         resets: Tensor | None = None,
         return_states: str = "last",

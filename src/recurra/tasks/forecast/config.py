@@ -19,6 +19,14 @@ MODELS = {
     "smoothing": "exponential smoothing of each series learnt with a shared network (ES-RNN)",
 }
 
+_OF_MODELS = {
+    "distribution": ("autoregressive",),
+    "components": ("autoregressive",),
+    "lags": ("autoregressive",),
+    "segment": ("segments", "smoothing"),
+}
+"""Settings that some of the models alone have."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ForecastEvaluation(EvaluateOptions):
@@ -52,6 +60,10 @@ class ForecastConfig(TaskConfig):
     summary: ClassVar[str] = "Probabilistic forecasts of series in a table: .csv, .tsv or .parquet."
     evaluation: ClassVar[type[EvaluateOptions]] = ForecastEvaluation
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"forecast": {}}
+    usual: ClassVar[tuple[str, ...]] = (
+        *("horizon", "freq", "id", "time", "target", "layout", "model", "lookback", "intervals"),
+        *("hidden", "max_steps", "max_minutes", "learning_rate", "seed"),
+    )
     inapplicable: ClassVar[tuple[str, ...]] = ("bidirectional", "window")
     places: ClassVar[tuple[str, ...]] = ("static_data",)
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -77,7 +89,7 @@ class ForecastConfig(TaskConfig):
         ),
     }
 
-    horizon: int = option(0, "steps to forecast; it must be given")
+    horizon: int = option(0, "steps to forecast; it must be given", maximum=10**6)
     freq: str = option("", "time between steps: h, 15min, D, W, MS, ...; empty: inferred")
     id: str = option("unique_id", "the column that names the series")
     time: str = option("ds", "the column of time stamps")
@@ -101,11 +113,15 @@ class ForecastConfig(TaskConfig):
         16,
         "size of a vector learnt for each series; 0: all are treated alike",
         minimum=0,
+        maximum=10**8,
     )
     lookback: int = option(
-        0, "steps read before a forecast; 0: three seasons, at least two horizons", minimum=0
+        0,
+        "steps read before a forecast; 0: three seasons, at least two horizons",
+        minimum=0,
+        maximum=10**7,
     )
-    season: int = option(0, "steps in a season; 0: that of the frequency", minimum=0)
+    season: int = option(0, "steps in a season; 0: that of the frequency", minimum=0, maximum=10**7)
     segment: int = option(
         0,
         "steps in a segment, or in a window of the smoothing model's network; 0: by the season",
@@ -149,7 +165,7 @@ class ForecastConfig(TaskConfig):
     calibrate: bool = option(
         True, "fit quantiles to the held-out part; those of loss mae and mse always are"
     )
-    epochs: int = new_default("epochs", 1_000_000)
+    epochs: int | None = new_default("epochs", None)
     max_steps: int | None = new_default("max_steps", 1000)
     window: int = new_default("window", 0)
     validate_every: int | None = new_default("validate_every", 100)
@@ -188,10 +204,16 @@ class ForecastConfig(TaskConfig):
                 f"loss = {self.loss!r}: the autoregressive model is trained by its likelihood "
                 "alone; leave loss out, or choose another model."
             )
-        if self.distribution != "student-t" and self.model != "autoregressive":
+        for name, models in _OF_MODELS.items():
+            if self._is_set(name) and self.model not in models:
+                raise ConfigError(
+                    f"{name} = {getattr(self, name)!r}: the {self.model} model has none; leave it "
+                    f"out, or choose model = {' or '.join(map(repr, models))}."
+                )
+        if self._is_set("components") and self.distribution != "mixture":
             raise ConfigError(
-                f"distribution = {self.distribution!r}: the {self.model} model has none; leave it "
-                "out, or choose model = 'autoregressive'."
+                f"components = {self.components} with distribution = {self.distribution!r}; only "
+                "a mixture has components: leave them out, or choose distribution = 'mixture'."
             )
         if self.past and self.model == "autoregressive":
             raise ConfigError(
@@ -212,6 +234,11 @@ class ForecastConfig(TaskConfig):
     def dropout_between_layers(self) -> float:
         """None: in this task `dropout` acts before the output alone."""
         return 0.0
+
+    @property
+    def _has_final_rate(self) -> bool:
+        # Final steps begin with it.
+        return self.schedule == "cosine" or self.final_steps > 0
 
     def _check_network(self) -> None:
         if self.dilation > 1 and self.skip == "none":

@@ -7,13 +7,13 @@ import numpy as np
 
 from recurra.data.series.panel import Panel
 from recurra.data.tables.columns import show_stamp
-from recurra.reports import Section, TextTable, drawn_section
+from recurra.reports import Headline, Mark, Section, TextTable, drawn_section
 from recurra.tasks.forecast.config import MODELS
 from recurra.tasks.forecast.data_checks import series_warnings
 from recurra.tasks.forecast.evaluation.backtest import Backtest
 from recurra.tasks.forecast.evaluation.baselines import MEANINGS
 from recurra.tasks.forecast.evaluation.judge import Judgement
-from recurra.tasks.forecast.figures import backtest_figure, unit_of
+from recurra.tasks.forecast.figures import backtest_figures, unit_of
 from recurra.tasks.forecast.frames import MODEL_NAME
 from recurra.tasks.forecast.intervals.calibration import interval_warnings
 from recurra.tasks.forecast.model import Model
@@ -24,6 +24,7 @@ __all__ = [
     "coverage_of",
     "data_facts",
     "facts_of",
+    "headline_of",
     "judgement_table",
     "quality_of",
     "sections_of",
@@ -55,21 +56,27 @@ _LONG = ("MSE", "wQL")
 
 _JUDGED = (
     "The worst series, the best and some between, by {}: of each the window whose score is nearest "
-    "to the mean of its windows. Black are the observations and, after the line, the actual values."
+    "to the mean of its windows. The thin line is what was observed, before the dashed line and "
+    "after it; blue is the forecast with its intervals, the wider the lighter."
 )
+
+_MEANS = {
+    "MASE": "MASE is the mean absolute error, in units of the series' own mean change from one "
+    "season to the next.",
+    "MAE": "MAE is the mean absolute error.",
+}
 
 
 def facts_of(model: Model, panel: Panel, source: str | None, held_out: Backtest | None) -> Facts:
     """All facts of the card and the report."""
     config = model.config
     future = " --future-data next.csv" if config.future else ""
-    notes = "\n".join(_data_notes(model, panel))
     return Facts(
         title=f"Forecasts of {config.horizon} steps ({panel.frequency.name})",
         sections=[
             *_quality(held_out),
             Section("Data", data_facts(panel, source)),
-            Section("Notes on the series", notes),
+            Section("Notes on the series", _data_notes(model, panel)),
             Section("Model", _model_facts(model)),
         ],
         use=[
@@ -93,18 +100,40 @@ def sections_of(backtest: Backtest, *, brief: bool = False) -> list[Section]:
 def _quality(held_out: Backtest | None) -> list[Section]:
     title = "The held-out part"
     if held_out is None:
-        return [Section(title, "No known values were held out: the series are too short.")]
+        return [Section(title, ["No known values were held out: the series are too short."])]
+    judged = quality_of(held_out)
+    left_out: dict[str, object] = {
+        name: judged[name] for name in ("judged on", "left out") if name in judged
+    }
     return [
-        Section(title, {**quality_of(held_out), "note": HELD_OUT}),
-        Section("Beside the baselines", judgement_table(held_out.judgement, meanings=True)),
+        Section(title, {**left_out, "note": HELD_OUT}),
+        Section("Beside the baselines", judgement_table(held_out.judgement)),
     ]
 
 
 def _picture(held_out: Backtest, model: Model) -> Section:
     return drawn_section(
         "Forecasts of the held-out part",
-        lambda: backtest_figure(held_out, model.sizes.season, unit_of(model.config)),
-        _JUDGED.format(held_out.judgement.deciding()),
+        *backtest_figures(held_out, model.sizes.season, unit_of(model.config)),
+        caption=_JUDGED.format(held_out.judgement.deciding()),
+    )
+
+
+def headline_of(backtest: Backtest) -> Headline:
+    """The deciding figure beside those of the baselines, the verdict, and the coverage."""
+    judgement = backtest.judgement
+    metric = judgement.deciding()
+    baselines = [
+        Mark(f"{name}: {MEANINGS[name]}", row[metric])
+        for name, row in judgement.table.items()
+        if name in MEANINGS and not math.isnan(row[metric])
+    ]
+    return Headline(
+        metric,
+        Mark("this run", judgement.table[MODEL_NAME][metric]),
+        baselines,
+        verdict=backtest.verdict,
+        meaning=[_MEANS[metric], " ".join(coverage_of(backtest)) or _no_coverage(backtest)],
     )
 
 
@@ -115,7 +144,8 @@ def data_facts(panel: Panel, source: str | None) -> dict[str, object]:
     facts: dict[str, object] = {
         "table": source or "a frame",
         "series": f"{len(panel):,}",
-        "values": f"{len(panel.y):,}, of which {missing:,} missing ({missing / len(panel.y):.1%})",
+        "values": f"{len(panel.y):,}, of which {missing:,} missing "
+        f"({100 * missing / len(panel.y):.1f} %)",
         "frequency": f"{frequency.name}, a season of {frequency.season} steps",
         "stamps": f"{show_stamp(panel.starts.min())} to {show_stamp(panel.last.max())}",
         "steps of a series": f"{lengths.min():,} to {lengths.max():,}",
@@ -170,13 +200,11 @@ def _model_facts(model: Model) -> dict[str, object]:
     return {**facts, "trained for": config.loss}
 
 
-def judgement_table(
-    judgement: Judgement, *, meanings: bool = False, brief: bool = False
-) -> TextTable:
+def judgement_table(judgement: Judgement, *, brief: bool = False) -> TextTable:
     """The model and the baselines by metric; a metric that no model has is left out.
 
-    `meanings` adds the method of each baseline in words; `brief` leaves out the metrics that a
-    terminal has no room for. The last columns are the shares of actual values inside each interval.
+    `brief` leaves out the metrics that a terminal has no room for. The last columns are the shares
+    of actual values inside each interval.
     """
     table = judgement.table
     shown = [
@@ -189,18 +217,15 @@ def judgement_table(
         and not (brief and metric in _LONG)
     ]
     heads = [f"in {name[8:]} %" if name.startswith("coverage") else name for name in shown]
-    rows = [
-        (_model(name, meanings), *(_figure(metric, row) for metric in shown))
-        for name, row in table.items()
-    ]
-    return TextTable(("", *heads), rows)
+    rows = [(name, *(_figure(metric, row) for metric in shown)) for name, row in table.items()]
+    return TextTable(("model", *heads), rows)
 
 
 def coverage_of(backtest: Backtest) -> list[str]:
     """A sentence for each interval: the share of actual values inside it."""
     row = backtest.judgement.table[MODEL_NAME]
     return [
-        f"{share:.1%} of the actual values lay inside the {name[8:]} % interval."
+        f"{100 * share:.1f} % of the actual values lay inside the {name[8:]} % interval."
         for name, share in row.items()
         if name.startswith("coverage") and not math.isnan(share)
     ]
@@ -224,12 +249,8 @@ def _no_coverage(backtest: Backtest) -> str:
     return _UNMEASURED if forecast else "no interval was forecast"
 
 
-def _model(name: str, meanings: bool) -> str:
-    return f"{name}: {MEANINGS[name]}" if meanings and name in MEANINGS else name
-
-
 def _figure(metric: str, row: Mapping[str, float]) -> str:
     value = row.get(metric, math.nan)
     if math.isnan(value):
         return "-"
-    return _METRICS.get(metric, "{:.1%}").format(value)
+    return _METRICS[metric].format(value) if metric in _METRICS else f"{100 * value:.1f} %"

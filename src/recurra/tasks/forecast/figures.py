@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import functools
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,23 +23,23 @@ from recurra.tasks.forecast.windows.splits import Origins
 if TYPE_CHECKING:
     from recurra.plots import Figure
 
-__all__ = ["anomaly_figure", "backtest_figure", "forecast_figure", "unit_of"]
+__all__ = ["anomaly_figure", "backtest_figures", "forecast_figure", "unit_of"]
 
 _MOST_SERIES = 6
 _LEAST_HISTORY = 50
 """Steps of history that are shown at least, where there are so many."""
 
 
-def backtest_figure(backtest: Backtest, season: int, unit: str = "") -> Figure:
-    """The worst series, the best and some between, by the deciding metric: of each the window whose
-    score is nearest to the mean of its windows.
+def backtest_figures(backtest: Backtest, season: int, unit: str = "") -> list[Callable[[], Figure]]:
+    """Draw the worst series, the best and some between, by the deciding metric: of each the window
+    whose score is nearest to the mean of its windows. A function for each figure.
     """
     metric = backtest.judgement.deciding()
     ranked = backtest.judgement.ranked(MODEL_NAME)
     last = len(ranked) - 1
     outer = {rank for rank in (0, 1, last - 1, last) if 0 <= rank <= last}
     numbers = {series: n for n, series in enumerate(backtest.panel.ids)}
-    drawn = []
+    drawn: list[Callable[[], Figure]] = []
     for rank in sorted({*outer, *_spread(len(ranked), _MOST_SERIES - 2)}):
         series, value = ranked[rank]
         note = f"{metric} {value:.3g}, {_rank_in_words(rank, len(ranked))}"
@@ -53,8 +54,8 @@ def backtest_figure(backtest: Backtest, season: int, unit: str = "") -> Figure:
             actual=backtest.actual[window],
             note=note,
         )
-        drawn.append(one)
-    return plot_forecasts(drawn, unit=unit)
+        drawn.append(functools.partial(plot_forecasts, [one], unit=unit, small=True))
+    return drawn
 
 
 def forecast_figure(

@@ -87,8 +87,8 @@ class Forecaster(Estimator[ForecastConfig, Model]):
             y: nothing; the target is a column of the table.
             static: a second table of the series' static covariates.
             out: directory of the run; without one it lies in a temporary folder.
-            resume: resume the run from its last checkpoint; epochs, max_steps, max_minutes and
-                patience alone may differ from the settings it was started with.
+            resume: resume the run from its last checkpoint; epochs, max_steps, max_minutes,
+                patience and resume_schedule alone may differ from the settings it was started with.
             overwrite: replace the run that is there.
             progress: a live display on stderr; by default in a terminal or notebook.
 

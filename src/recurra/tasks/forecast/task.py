@@ -21,6 +21,7 @@ from recurra.data.series.read import open_panel, read_panel
 from recurra.errors import ConfigError, DataError
 from recurra.files import digest
 from recurra.nn.states import State
+from recurra.reports import Headline
 from recurra.tasks.forecast import facts
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.data_checks import ForecastWarning, check_values, series_warnings
@@ -216,6 +217,11 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         """The data, warnings of them, the model, its quality, and pictures of forecasts."""
         assert evaluation is None or isinstance(evaluation, Backtest)
         return facts.facts_of(product, data.panel, data.path, evaluation)
+
+    def headline(self, data: Series, evaluation: Evaluation) -> Headline:
+        """The deciding figure of the held-out part beside the baselines, and the verdict."""
+        assert isinstance(evaluation, Backtest)
+        return facts.headline_of(evaluation)
 
     def figures(self, data: Series) -> Figures:
         """MASE on the held-out part; chance is the best baseline's."""

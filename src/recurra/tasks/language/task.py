@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,18 @@ from torch.nn import functional
 from recurra.config.task_config import TaskConfig
 from recurra.data.batches import Streams
 from recurra.data.text import Text, read_text, split_text
-from recurra.data.vocabulary import Vocabulary, build_vocabulary, vocabulary_from
+from recurra.data.vocabulary import (
+    Vocabulary,
+    build_vocabulary,
+    unknown_note,
+    vocabulary_from,
+)
 from recurra.errors import ConfigError, DataError
 from recurra.nn.states import State
-from recurra.reports import Section
+from recurra.reports import Headline, Mark, Section
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.language.config import LanguageConfig
+from recurra.tasks.language.known_figures import nats_by_frequency, published_figures
 from recurra.tasks.language.model import LanguageNet, mean_nats, next_token_loss
 from recurra.tasks.language.text_session import Sampling, TextSession, write
 from recurra.tasks.signature import options_of
@@ -33,6 +40,9 @@ __all__ = ["TASK", "Language", "LanguageModel", "Texts"]
 
 _SAMPLE = {"char": 400, "byte": 400, "word": 80}
 """Tokens of the sample written after training, by level."""
+
+_TOKENS = {"char": "character", "byte": "byte", "word": "word"}
+"""A token in words, by level."""
 
 _ROW = 4096
 """Validation while training reads rows of about so many tokens side by side, for speed."""
@@ -60,29 +70,62 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         a file. Without any it is the text of the settings: by default Python's documentation.
         """
         config = self.config
-        text = read_text(config.data) if data is None else _text(data)
+        text = read_text(config.data, raw=self._raw) if data is None else self._text(data)
         sources = [Source("training files", s.path, s.sha256) for s in text.sources]
         if config.valid is not None:
-            held_out = read_text([config.valid])
+            held_out = read_text([config.valid], raw=self._raw)
             sources += [Source("validation files", s.path, s.sha256) for s in held_out.sources]
             return Texts(text.content, held_out.content, tuple(sources))
         return Texts(*self._split(text.content), tuple(sources))
 
     def read_measured(self, data: Any, **others: Any) -> Texts:
         """Read files or texts to be measured whole."""
-        return Texts("", _text(data).content, ())
+        return Texts("", self._text(data).content, ())
+
+    def notes(self, data: Texts) -> list[str]:
+        """What the held-out text has that the training text lacks."""
+        note = unknown_note(self.vocabulary, data.held_out, "The held-out text")
+        return [note] if note else []
 
     def _split(self, content: str) -> tuple[str, str]:
         fraction = self.config.valid_fraction
         if fraction == 0:
             return content, ""
-        train, held_out = split_text(content, fraction, whole_lines=self.config.level == "word")
+        words = self.config.level == "word"
+        train, held_out = split_text(content, fraction, whole_words=words)
         if not train or not held_out:
+            count = len(content.split()) if words else len(content)
+            unit, level = ("words", ", or another level") if words else ("characters", "")
             raise DataError(
-                f"The text has {len(content)} characters, too few to keep {fraction:.0%} for "
-                "validation; give more, or valid_fraction = 0."
+                f"The text has {count:,} {unit}, too few to keep {fraction:.0%} for validation; "
+                f"give more, or valid_fraction = 0{level}."
             )
         return train, held_out
+
+    @property
+    def _raw(self) -> bool:
+        """Whether files are read as bytes, every one of which is a token."""
+        return self.config.level == "byte"
+
+    def _text(self, data: Any) -> Text:
+        """Files and texts in memory, one after the other."""
+        if isinstance(data, Text):
+            return data
+        items: list[Any] = list(data) if isinstance(data, (list, tuple)) else [data]
+        if items in ([], [""]):
+            raise DataError("data is empty; give a text, or the paths of files.")
+        for item in items:
+            if not isinstance(item, (str, os.PathLike)):
+                raise DataError(
+                    f"data has a value of type {type(item).__name__}; give texts as str, or the "
+                    "paths of files."
+                )
+        in_memory = [_is_text(item) for item in items]
+        if items and all(in_memory):
+            return Text.of([str(item) for item in items], raw=self._raw)
+        if any(in_memory):
+            raise DataError("Files and texts in memory were given together; give one of the two.")
+        return read_text([os.fspath(item) for item in items], raw=self._raw)
 
     def record(self, config: LanguageConfig, data: Texts) -> LanguageConfig:
         """The configuration with absolute paths."""
@@ -94,16 +137,11 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         return list(data.sources)
 
     def context_of(self, data: Texts) -> dict[str, Any]:
-        """The vocabulary, and the level of its tokens.
-
-        Words come from the training part alone; characters from all the training text, so that
-        the part held out of it has none that is unknown.
-        """
+        """The vocabulary of the training part, and the level of its tokens."""
         config = self.config
-        inside = config.level != "word" and config.valid is None
         vocabulary = build_vocabulary(
             config.level,
-            data.train + data.held_out if inside else data.train,
+            data.train,
             min_count=config.min_count,
             max_words=config.max_words,
         )
@@ -130,11 +168,26 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         return LanguageNet(self.config, len(self.vocabulary))
 
     def windows(self, data: Texts) -> Windows:
-        """Contiguous streams: each window continues where the one before it ended."""
+        """Contiguous streams: each window continues where the one before it ended.
+
+        Warns of a text that is too short for `batch_size` rows of `window` steps.
+        """
         config = self.config
-        return Streams(
-            self.vocabulary.encode(data.train), rows=config.batch_size, window=config.window
-        )
+        ids = self.vocabulary.encode(data.train)
+        streams = Streams.fitting(ids, rows=config.batch_size, window=config.window)
+        if streams.rows < config.batch_size or streams.steps < config.window:
+            warnings.warn(
+                f"The text has {len(ids):,} tokens to train on, too few for batch_size = "
+                f"{config.batch_size} and window = {config.window}: batch_size = {streams.rows} "
+                f"and window = {streams.steps} are used.",
+                self.warning,
+                stacklevel=2,
+            )
+        return streams
+
+    def suited(self, windows: Windows) -> LanguageConfig:
+        """Ten epochs, more of a short text and fewer of a long one, where no length is given."""
+        return self.config.suited(len(windows))
 
     def loss(self, model: nn.Module, batch: Any, state: State) -> tuple[Tensor, int, State]:
         """Nats a token."""
@@ -162,7 +215,7 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
 
         `nats` and `perplexity` are per token, `<eos>` included; `bits_per_character` spreads the
         same over the `characters` that the tokens stand for; `tokens` are those predicted, all but
-        the first.
+        the first; `unknown` are those of the text that the vocabulary lacks.
         """
         if not data.held_out:
             raise DataError("The run has no held-out text; name a file to evaluate on.")
@@ -175,8 +228,11 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
             "perplexity": math.exp(nats) if nats < 700 else math.inf,
             "tokens": len(ids) - 1,
             "characters": characters,
+            "unknown": vocabulary.unknown_in(data.held_out).total(),
         }
-        return Evaluation(numbers, [Section("Validation", _shown(numbers))])
+        note = unknown_note(vocabulary, data.held_out, "The text")
+        remarks = [f"{note} Figures of a model that knows them don't compare."] if note else []
+        return Evaluation(numbers, [Section("Validation", _shown(numbers))], remarks)
 
     def probe(self, data: Texts, *, rows: int, steps: int) -> Probe:
         """Windows spread evenly over the held-out text, each from zero states.
@@ -211,7 +267,7 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         }
         shown = list(evaluation.sections) if evaluation is not None else []
         return Facts(
-            title=f"Language model, level {config.level}",
+            title=f"Language model, by {_TOKENS[config.level]}",
             sections=[Section("Model", model), *shown],
             use=['recurra generate {run} --prompt "" --length 200', "recurra evaluate {run}"],
             pictures=[Section("A sample", "".join(self.sample(product)))],
@@ -233,6 +289,27 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
             chance=uniform,
             loss="loss (nats)",
             chance_loss=uniform,
+            published=published_figures(self.config, data.sources),
+        )
+
+    def headline(self, data: Texts, evaluation: Evaluation) -> Headline:
+        """Nats a token beside a uniform guess, the tokens' frequencies, and published figures."""
+        vocabulary, nats = self.vocabulary, evaluation["nats"]
+        train = vocabulary.encode(data.train)
+        frequencies = nats_by_frequency(train, self._ids(data)[1:], len(vocabulary))
+        token = _TOKENS[self.config.level]
+        return Headline(
+            f"nats per {token} of held-out text",
+            Mark("this run", nats),
+            [
+                Mark("a uniform guess", math.log(len(vocabulary))),
+                Mark(f"{token} frequencies", frequencies),
+                *(Mark(p.name, p.value, p.source) for p in self.figures(data).published),
+            ],
+            meaning=[
+                f"At each {token} the model is as uncertain as among "
+                f"{evaluation['perplexity']:,.1f} that are equally likely."
+            ],
         )
 
     def session(self, product: nn.Module, **options: Any) -> TextSession:
@@ -277,32 +354,22 @@ class LanguageModel(Estimator[LanguageConfig, nn.Module]):
 
     def generate(self, prompt: str = "", **how: Unpack[Sampling]) -> str:
         """The text that follows `prompt`; `Sampling` lists the options of drawing it."""
+        self._check_named("generate", write, how)
         return "".join(self.stream(prompt, **how))
 
     def stream(self, prompt: str = "", **how: Unpack[Sampling]) -> Iterator[str]:
         """Yield the text that follows `prompt` in pieces as they are drawn.
 
-        Raises DataError, at once, where the prompt has characters the model has never seen.
+        A RecurraWarning, at once, says where the prompt has characters or words that the model has
+        never seen.
         """
+        self._check_named("stream", write, how)
         task, product = cast("Language", self._task), self._ready()
         return write(task.session(product), task.vocabulary, prompt, **how)
 
     def sample(self) -> Iterator[str]:
         """Yield the text that a training ends with: the same for the same weights."""
         return cast("Language", self._task).sample(self._ready())
-
-
-def _text(data: Any) -> Text:
-    """Files and texts in memory, one after the other."""
-    if isinstance(data, Text):
-        return data
-    items = [data] if isinstance(data, (str, os.PathLike)) else list(data)
-    in_memory = [_is_text(item) for item in items]
-    if items and all(in_memory):
-        return Text.of([str(item) for item in items])
-    if any(in_memory):
-        raise DataError("Files and texts in memory were given together; give one of the two.")
-    return read_text([os.fspath(item) for item in items])
 
 
 def _is_text(item: Any) -> bool:
@@ -318,6 +385,7 @@ def _shown(numbers: Mapping[str, float]) -> dict[str, object]:
         "bits per character": f"{numbers['bits_per_character']:.4f}",
         "perplexity": f"{numbers['perplexity']:,.2f}",
         "tokens": f"{numbers['tokens']:,}",
+        "unknown tokens": f"{numbers['unknown']:,}",
     }
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
 
-from recurra.data.vocabulary import Vocabulary
+from recurra.config.options import check_seed
+from recurra.data.text import universal_lines
+from recurra.data.vocabulary import Vocabulary, unknown_note
 from recurra.decoding.sampling import check_sampling, sample
-from recurra.errors import ConfigError
+from recurra.errors import ConfigError, RecurraWarning
 from recurra.nn.states import State, flatten, unflatten
 from recurra.tasks.session import Session, weights_digest
 
@@ -22,7 +25,8 @@ class Sampling(TypedDict, total=False):
 
     `length` counts tokens; `temperature`, `top_k` and `top_p` are as in
     `recurra.decoding.sampling.sample`; the same `seed` draws the same text, and without one (None)
-    each call draws another.
+    each call draws another. Tokens in `banned` are never drawn, and that of unknown characters or
+    words only with `unknown`.
     """
 
     length: int
@@ -30,12 +34,15 @@ class Sampling(TypedDict, total=False):
     top_k: int
     top_p: float
     seed: int | None
+    banned: Sequence[str]
+    unknown: bool
 
 
 class TextSession(Session[str, float]):
     """A text as a language model reads it; results are surprisals of its tokens, in nats.
 
     At level word a word is read once the white space after it has come, or `finish` is called.
+    `unknown` counts the tokens so far that are not in the vocabulary.
     """
 
     def __init__(self, model: nn.Module, vocabulary: Vocabulary) -> None:
@@ -44,21 +51,17 @@ class TextSession(Session[str, float]):
         self._states: State = None
         self._logits: Tensor | None = None  # (1, V), of the next token
         self._waiting = ""
+        self.unknown: int = 0
 
     def feed(self, chunk: str) -> list[float]:
-        """Read some text; the surprisal of each token but the very first.
-
-        Raises DataError where it has characters that the model has never seen.
-        """
-        text = self._waiting + chunk
-        if self._vocabulary.level == "word":
-            text, self._waiting = _whole_words(text)
-        return self._read(self._vocabulary.prompt(text)) if text else []
+        """Read some text; the surprisal of each token but the very first."""
+        text, self._waiting = self._settled(self._waiting + chunk)
+        return self._read_text(text)
 
     def finish(self) -> list[float]:
-        """Read the word that was waiting for its end."""
+        """Read the word, or the line's end, that was waiting for more."""
         waiting, self._waiting = self._waiting, ""
-        return self._read(self._vocabulary.prompt(waiting)) if waiting else []
+        return self._read_text(_lines_of(self._vocabulary, waiting))
 
     def begin(self) -> None:
         """Read the start of a line, where nothing has been read yet."""
@@ -79,7 +82,10 @@ class TextSession(Session[str, float]):
         if self._logits is not None:
             tensors["logits"] = self._logits
         waiting = list(self._waiting.encode("utf-8", "surrogatepass"))
-        return tensors | {"waiting": torch.tensor(waiting, dtype=torch.uint8)}
+        return tensors | {
+            "waiting": torch.tensor(waiting, dtype=torch.uint8),
+            "unknown": torch.tensor(self.unknown),
+        }
 
     def set_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what `state` gave."""
@@ -88,6 +94,24 @@ class TextSession(Session[str, float]):
         self._states = unflatten(shape, states, torch.device("cpu")) if states else None
         self._logits = tensors.get("logits")
         self._waiting = bytes(tensors["waiting"].tolist()).decode("utf-8", "surrogatepass")
+        self.unknown = int(tensors["unknown"])
+
+    def _settled(self, text: str) -> tuple[str, str]:
+        r"""The text whose tokens are settled, and the rest: a word or "\r", which wait for more."""
+        if self._vocabulary.level == "byte":
+            return text, ""
+        end = "\r" if text.endswith("\r") else ""
+        text = universal_lines(text.removesuffix(end))
+        if self._vocabulary.level == "char":
+            return text, end
+        whole, word = _whole_words(text)
+        return whole, word + end
+
+    def _read_text(self, text: str) -> list[float]:
+        if not text:
+            return []
+        self.unknown += self._vocabulary.unknown_in(text).total()
+        return self._read(self._vocabulary.prompt(text))
 
     @torch.inference_mode()
     def _read(self, tokens: Tensor) -> list[float]:
@@ -116,16 +140,27 @@ def write(
     top_k: int = 0,
     top_p: float = 1.0,
     seed: int | None = None,
+    banned: Sequence[str] = (),
+    unknown: bool = False,
 ) -> Iterator[str]:
     """Yield the text after `prompt` in pieces as they are drawn; an empty one starts a line.
 
-    Raises:
-        DataError: the prompt has characters the model has never seen.
-        ConfigError: a number is out of its range.
+    What the model does not know of the prompt is read as unknown, with a RecurraWarning.
+
+    Raises ConfigError where a number is out of its range, a banned token does not exist, or no
+    token is left to draw.
     """
     check_sampling(temperature, top_k, top_p)
-    if length < 1:
-        raise ConfigError(f"length = {length}; give 1 token or more.")
+    if not isinstance(prompt, str):
+        raise ConfigError(f"prompt = {prompt!r}; give a text.")
+    if not hasattr(length, "__index__") or length < 1:
+        raise ConfigError(f"length = {length!r}; give 1 token or more, a whole number.")
+    if seed is not None:
+        check_seed(seed)
+    barred = _barred(vocabulary, banned, unknown)
+    prompt = _lines_of(vocabulary, prompt)
+    if note := unknown_note(vocabulary, prompt, "The prompt"):
+        warnings.warn(note, RecurraWarning, stacklevel=3)
     generator = torch.Generator()
     generator.manual_seed(seed) if seed is not None else generator.seed()
     decoder = vocabulary.decoder()
@@ -136,6 +171,7 @@ def write(
     session.begin()
 
     def choose(logits: Tensor) -> Tensor:
+        logits = logits.index_fill(-1, barred, -torch.inf)
         return sample(
             logits, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator
         )
@@ -148,6 +184,23 @@ def write(
             yield rest
 
     return pieces()
+
+
+def _barred(vocabulary: Vocabulary, banned: Sequence[str], unknown: bool) -> Tensor:
+    """The numbers of the tokens that are not drawn."""
+    if isinstance(banned, str) or not all(isinstance(text, str) for text in banned):
+        raise ConfigError(f"banned = {banned!r}; give a list of tokens, each a text.")
+    barred = {vocabulary.token(text) for text in banned}
+    if vocabulary.unknown is not None and not unknown:
+        barred.add(vocabulary.unknown)
+    if len(barred) == len(vocabulary):
+        raise ConfigError("Every token is banned; leave one to draw.")
+    return torch.tensor(sorted(barred), dtype=torch.long)
+
+
+def _lines_of(vocabulary: Vocabulary, text: str) -> str:
+    """Text with the line ends that the vocabulary's level has; bytes are kept as they are."""
+    return text if vocabulary.level == "byte" else universal_lines(text)
 
 
 def _whole_words(text: str) -> tuple[str, str]:

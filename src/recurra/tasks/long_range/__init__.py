@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from recurra.lazy import Getter, Lister, attach
 
 if TYPE_CHECKING:
-    from recurra.tasks.long_range.config import LongRangeConfig
-    from recurra.tasks.long_range.problems import PROBLEMS
+    from recurra.tasks.long_range.config import PROBLEMS, LongRangeConfig
     from recurra.tasks.long_range.task import LongRange
 
 __all__ = ["PROBLEMS", "LongRange", "LongRangeConfig"]
@@ -19,7 +18,7 @@ __dir__: Lister
 __getattr__, __dir__ = attach(
     __name__,
     {
-        "PROBLEMS": "recurra.tasks.long_range.problems",
+        "PROBLEMS": "recurra.tasks.long_range.config",
         "LongRange": "recurra.tasks.long_range.task",
         "LongRangeConfig": "recurra.tasks.long_range.config",
     },

@@ -9,8 +9,7 @@ from torch.nn import functional
 
 from recurra.cells import Cell, load
 from recurra.nn import Recurrent, Stack
-from recurra.tasks.long_range.config import LongRangeConfig
-from recurra.tasks.long_range.problems import RECALLED
+from recurra.tasks.long_range.config import RECALLED, LongRangeConfig
 from recurra.tasks.long_range.sequences import Batch
 from recurra.tasks.network import (
     ActivationPenalties,

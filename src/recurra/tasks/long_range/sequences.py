@@ -12,8 +12,7 @@ from recurra.data.batches import Shuffled, generator_of, rows_of_rank
 from recurra.data.digits import Digits, Part, read_digits
 from recurra.errors import DataError
 from recurra.settings import data_folder
-from recurra.tasks.long_range.config import LongRangeConfig
-from recurra.tasks.long_range.problems import RECALLED
+from recurra.tasks.long_range.config import RECALLED, LongRangeConfig
 from recurra.training import Windows
 
 __all__ = [

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recurra.config.task_config import TaskConfig
 from recurra.errors import DataError
 from recurra.nn.states import State
-from recurra.reports import Section
+from recurra.reports import Headline, Section
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.long_range.config import LongRangeConfig
 from recurra.tasks.long_range.model import (
@@ -80,7 +80,7 @@ class LongRangeTask(Task[LongRangeConfig, None, nn.Module]):
         accuracy = measured.accuracy
         shown: dict[str, object] = {
             "test loss": f"{measured.loss:.3g} ({problem.loss})",
-            **({} if accuracy is None else {"test accuracy": f"{accuracy:.2%}"}),
+            **({} if accuracy is None else {"test accuracy": f"{100 * accuracy:.2f} %"}),
             "by chance": f"{problem.chance(self.config.length):.3g} ({problem.measure})",
         }
         return Evaluation(_numbers(measured), [Section("Test", shown)])
@@ -97,28 +97,39 @@ class LongRangeTask(Task[LongRangeConfig, None, nn.Module]):
         return Probe(batch.inputs[:, :rows], loss)
 
     def facts(self, product: nn.Module, data: None, evaluation: Evaluation | None) -> Facts:
-        """The problem, the model and the test."""
+        """The problem and the model; the headline has the test."""
         config, problem = self.config, self.config.definition
         sizes = sum(parameter.numel() for parameter in self.module(product).parameters())
         about = {
-            config.problem: problem.summary,
+            "problem": problem.summary,
             "source": problem.source,
             "steps": f"{config.steps:,}",
         }
         sections = [
             Section("Problem", about),
-            Section("Model", {config.cell: self._model(), "parameters": f"{sizes:,}"}),
-            *([] if evaluation is None else evaluation.sections),
+            Section("Model", {**self._model(), "parameters": f"{sizes:,}"}),
         ]
         title = f"{config.problem}, T = {config.length}: {config.cell}"
         return Facts(title, sections, ["recurra evaluate {run}", "recurra inspect {run}"])
 
-    def _model(self) -> str:
+    def headline(self, data: None, evaluation: Evaluation) -> Headline:
+        """The test figure beside chance and those of the problem's literature."""
+        figures, problem = self.figures(data), self.config.definition
+        meaning = []
+        if problem.loss == "squared error":
+            error = math.sqrt(evaluation["loss"])
+            meaning.append(f"Answers are off by {error:.2g} (root mean square).")
+        elif problem.measure == "loss" and "accuracy" in evaluation:
+            meaning.append(f"{100 * evaluation['accuracy']:.1f} % of the symbols are recalled.")
+        return figures.headline(evaluation[figures.measure], *meaning)
+
+    def _model(self) -> dict[str, str]:
         config = self.config
         extras = {"skip": config.skip, "norm": config.norm, "init": config.init}
         words = [f"{name} {value}" for name, value in extras.items() if value not in (None, "none")]
         words += ["orthogonal recurrence"] if config.orthogonal else []
-        return ", ".join([f"{config.layers} x {config.hidden} hidden units", *words])
+        layers = ", ".join([f"{config.layers} of {config.hidden} hidden units", *words])
+        return {"cell": config.cell, "layers": layers}
 
     def figures(self, data: None) -> Figures:
         """The problem's measure, chance and published figures."""

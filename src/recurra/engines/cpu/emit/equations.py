@@ -7,10 +7,11 @@ of it. The element-wise equations go from sums of products and loads to stores.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from recurra.engines.cpu.emit.frame import Frame, address, is_marked, loop
-from recurra.engines.cpu.emit.llvm_text import FunctionText
+from recurra.engines.cpu.emit.llvm_text import FunctionText, literal
 from recurra.engines.cpu.plan.operands import buffer_of
 from recurra.engines.cpu.plan.tiling import LoopPlan, Statistic, Tile
 from recurra.ir import Node
@@ -23,9 +24,13 @@ RULES: dict[str, Callable[..., str]] = {
     "tanh": lambda t, a: t.call("recurra.tanh", a),
     "relu": lambda t, a: t.select(t.compare("olt", a, t.splat(0.0)), t.splat(0.0), a),
     "exp": lambda t, a: t.call("recurra.exp", a),
-    "log": lambda t, a: t.call(f"llvm.log.{t.suffix}", a),
+    "expm1": lambda t, a: t.call("recurra.expm1", a),
+    "log": lambda t, a: t.call("recurra.log", a),
+    "log1p": lambda t, a: t.call("recurra.log1p", a),
     "sqrt": lambda t, a: t.call(f"llvm.sqrt.{t.suffix}", a),
+    "bounded_sqrt": lambda t, a: t.call(f"llvm.sqrt.{t.suffix}", a),
     "softplus": lambda t, a: t.call("recurra.softplus", a),
+    "log_sigmoid": lambda t, a: t.call("recurra.log_sigmoid", a),
     "abs": lambda t, a: t.call(f"llvm.fabs.{t.suffix}", a),
     "add": lambda t, a, b: t.binary("fadd", a, b),
     "sub": lambda t, a, b: t.binary("fsub", a, b),
@@ -33,6 +38,7 @@ RULES: dict[str, Callable[..., str]] = {
     "div": lambda t, a, b: t.binary("fdiv", a, b),
     "maximum": lambda t, a, b: _extreme(t, "ogt", a, b),
     "minimum": lambda t, a, b: _extreme(t, "olt", a, b),
+    "where_positive": lambda t, a, b, c: t.select(t.compare("ogt", a, t.splat(0.0)), b, c),
     "zero_up_to": lambda t, a, b, g: t.select(t.compare("ole", a, b), t.splat(0.0), g),
     "zero_below": lambda t, a, b, g: t.select(t.compare("olt", a, b), t.splat(0.0), g),
 }
@@ -187,25 +193,53 @@ def _statistics_of_row(frame: Frame, tile: Tile, row: str) -> None:
         if statistic.operands not in means:
             means[statistic.operands] = _mean(frame.text, bases, statistic, lambda v, _: v)
         value = means[statistic.operands]
-        if statistic.eps is not None:
-            value = _rstd(frame.text, bases, statistic, value)
         place = address(frame, frame.buffers[f"statistic:{statistic.index}"], row, "0")
-        one = frame.text.value(f"extractelement {frame.text.vector} {value}, i32 0")
-        frame.text.line(f"store {frame.text.element} {one}, ptr {place}")
+        if statistic.eps is None:
+            _store_one(frame.text, value, place)
+        else:
+            _store_rstd(frame.text, bases, statistic, value, place)
 
 
-def _rstd(t: FunctionText, bases: Sequence[str], statistic: Statistic, mean: str) -> str:
+def _store_one(t: FunctionText, value: str, place: str) -> None:
+    one = t.value(f"extractelement {t.vector} {value}, i32 0")
+    t.line(f"store {t.element} {one}, ptr {place}")
+
+
+_SCALES = {"float": 2.0**-96, "double": 2.0**-768}  # of rows whose squares have no room
+
+
+def _store_rstd(
+    t: FunctionText, bases: Sequence[str], statistic: Statistic, mean: str, place: str
+) -> None:
+    """The reciprocal deviation; of a row too wide for the sum of its squares, of the row scaled."""
+    assert statistic.eps is not None
+    variance = _variance(t, bases, statistic, mean, None)
+    root = t.call(f"llvm.sqrt.{t.suffix}", t.binary("fadd", variance, t.splat(statistic.eps)))
+    _store_one(t, t.binary("fdiv", t.splat(1.0), root), place)
+    wide, done = t.label("wide"), t.label("after")
+    one = t.value(f"extractelement {t.vector} {variance}, i32 0")
+    is_wide = t.value(f"fcmp oeq {t.element} {one}, {literal(math.inf, t.element)}")
+    t.line(f"br i1 {is_wide}, label %{wide}, label %{done}")
+    t.begin(wide)
+    scale = t.splat(_SCALES[t.element])
+    root = t.call(f"llvm.sqrt.{t.suffix}", _variance(t, bases, statistic, mean, scale))
+    _store_one(t, t.binary("fdiv", scale, root), place)
+    t.line(f"br label %{done}")
+    t.begin(done)
+
+
+def _variance(
+    t: FunctionText, bases: Sequence[str], statistic: Statistic, mean: str, scale: str | None
+) -> str:
     def square(value: str, mask: Sequence[bool] | None) -> str:
         centred = t.binary("fsub", value, mean)
         if mask is not None:
             lanes = ", ".join(f"i1 {'true' if on else 'false'}" for on in mask)
             centred = t.select(f"<{lanes}>", centred, t.splat(0.0))
+        centred = centred if scale is None else t.binary("fmul", centred, scale)
         return t.binary("fmul", centred, centred)
 
-    variance = _mean(t, bases, statistic, square)
-    assert statistic.eps is not None
-    root = t.call(f"llvm.sqrt.{t.suffix}", t.binary("fadd", variance, t.splat(statistic.eps)))
-    return t.binary("fdiv", t.splat(1.0), root)
+    return _mean(t, bases, statistic, square)
 
 
 def _mean(t: FunctionText, bases: Sequence[str], statistic: Statistic, term: StatisticTerm) -> str:

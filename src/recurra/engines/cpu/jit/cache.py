@@ -2,7 +2,10 @@
 
 An entry is a magic word and the format's number, its key and the SHA-256 of the code, 32 bytes
 each, then the code. Anything else is compiled again, and so is an entry that somebody else could
-have written, since entries are run.
+have written, since entries are run. For the same reason a folder that others may write to is not
+used at all.
+
+A key is all that code is made from, as text that is the same in every process.
 """
 
 from __future__ import annotations
@@ -13,11 +16,23 @@ import hashlib
 import logging
 import os
 import stat
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
+from recurra import __version__
 from recurra.files import write_private
+from recurra.ir import Node, in_order
 
-__all__ = ["load", "store"]
+__all__ = [
+    "describe",
+    "digest_sources",
+    "load",
+    "make_key",
+    "sources",
+    "store",
+]
+
 
 LIMIT = 256 * 2**20
 """Bytes that a folder may hold; entries that were unused for longest go first."""
@@ -25,7 +40,7 @@ LIMIT = 256 * 2**20
 _MAGIC = b"recurra code 1\n"
 _SUFFIX = ".recurra-code"
 
-_REMEDY = "Set RECURRA_CACHE to a folder of yours, or to off."
+_REMEDY = "Set RECURRA_CACHE to a folder that you alone may write to, or to off."
 
 _log = logging.getLogger("recurra")
 
@@ -33,6 +48,8 @@ _log = logging.getLogger("recurra")
 def load(folder: Path, key: str) -> bytes | None:
     """The code kept under `key`, or None if it isn't there, is damaged or isn't the user's own."""
     path = _path(folder, key)
+    if not _is_own(folder):
+        return None
     try:
         with path.open("rb") as file:
             reason = _distrust(os.fstat(file.fileno()))
@@ -57,6 +74,8 @@ def store(folder: Path, key: str, code: bytes) -> None:
     """Keep code; where that fails, warn once and continue."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_own(folder):
+            return
         write_private(_path(folder, key), _head(key, code) + code)
         _remove_oldest(folder)
     except OSError as error:
@@ -72,6 +91,17 @@ def _head(key: str, code: bytes) -> bytes:
 
 
 _HEAD = len(_MAGIC) + 64
+
+
+def _is_own(folder: Path) -> bool:
+    """Tell, with a warning, whether nobody but the user may write to the folder, if it is there."""
+    try:
+        reason = _distrust(folder.stat())
+    except OSError:
+        return True  # reading or writing tells of it
+    if reason is not None:
+        _warn_once(f"Compiled code is not kept in {folder}: {reason}. {_REMEDY}")
+    return reason is None
 
 
 def _distrust(status: os.stat_result) -> str | None:
@@ -107,3 +137,77 @@ def _remove_oldest(folder: Path) -> None:
 @functools.cache
 def _warn_once(text: str) -> None:
     _log.warning(text)
+
+
+_COMPILER = ("engines/cpu", "passes", "ir")
+
+_PLAIN = (str, int, float, bool, bytes, type(None))
+
+
+def sources(root: Path) -> list[Path]:
+    """The files below `root`, the package's folder, that make code from a graph."""
+    return sorted(path for folder in _COMPILER for path in (root / folder).rglob("*.py"))
+
+
+def digest_sources(root: Path) -> str:
+    """A digest of these files with their places: editing or moving one makes all entries old."""
+    total = hashlib.sha256()
+    for path in sources(root):
+        data = path.read_bytes()
+        total.update(f"{path.relative_to(root).as_posix()} {len(data)}\n".encode() + data)
+    return total.hexdigest()
+
+
+# Read when they are imported: what is edited later doesn't run in this process.
+_SOURCES = digest_sources(Path(__file__).parents[3])
+
+
+def make_key(*parts: str) -> str:
+    """The key of code that these parts, Recurra's version and its sources determine."""
+    return hashlib.sha256(repr((__version__, _SOURCES, *parts)).encode()).hexdigest()
+
+
+def describe(*values: object) -> str:
+    """Values of frozen dataclasses, tuples, mappings, numbers and text, each node written once.
+
+    Equal values have equal descriptions, different ones different. A node's place in the user's
+    source is left out: the code doesn't depend on it. Raises TypeError for anything else, whose
+    `repr` might hold an address.
+    """
+    description = _Description()
+    texts = [description.text(value) for value in values]
+    return "\n".join([*description.lines, *texts])
+
+
+class _Description:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.numbers: dict[Node, int] = {}
+
+    def text(self, value: object) -> str:
+        if isinstance(value, Node):
+            return self._node(value)
+        if type(value) in _PLAIN:
+            return repr(value)
+        if isinstance(value, tuple | list):
+            return f"({', '.join(map(self.text, value))})"
+        if isinstance(value, Mapping):
+            pairs = sorted((self.text(k), self.text(v)) for k, v in value.items())
+            return f"{{{', '.join(f'{k}: {v}' for k, v in pairs)}}}"
+        if is_dataclass(value) and not isinstance(value, type):
+            parts = (f"{f.name}={self.text(getattr(value, f.name))}" for f in fields(value))
+            return f"{type(value).__name__}({', '.join(parts)})"
+        raise TypeError(f"{value!r} has no description; describe() takes plans and what is in them")
+
+    def _node(self, root: Node) -> str:
+        if root not in self.numbers:
+            for node in in_order((root,)):
+                if node not in self.numbers:
+                    self.numbers[node] = len(self.numbers)
+                    self.lines.append(self._line(node))
+        return f"%{self.numbers[root]}"
+
+    def _line(self, node: Node) -> str:
+        args = ", ".join(f"%{self.numbers[a]}" for a in node.args)
+        rest = (self.text(v) for v in (node.detail, node.shape, node.name))
+        return f"{node.op}({args}) {' '.join(rest)}"

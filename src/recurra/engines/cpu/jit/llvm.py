@@ -11,7 +11,7 @@ from typing import Any
 
 from recurra import settings
 from recurra.engines.cpu.jit import cache
-from recurra.engines.cpu.jit.key import make_key
+from recurra.engines.cpu.jit.cache import make_key
 from recurra.engines.cpu.plan.target import Target, restricted, target_for
 
 __all__ = ["addresses", "cached_addresses", "host"]

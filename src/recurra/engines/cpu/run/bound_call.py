@@ -22,7 +22,7 @@ from torch import Tensor
 from recurra.engines.cpu.emit.frame import WORDS
 from recurra.engines.cpu.emit.multiply import tiles_of
 from recurra.engines.cpu.emit.time_loop import emit
-from recurra.engines.cpu.jit.key import describe
+from recurra.engines.cpu.jit.cache import describe
 from recurra.engines.cpu.jit.llvm import cached_addresses, host
 from recurra.engines.cpu.plan.buffer_layout import View
 from recurra.engines.cpu.plan.tiling import LoopPlan, Tile, WeightPanel

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from ctypes import memmove, memset
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
@@ -221,7 +222,7 @@ class Compiled:
         if is_single:
             kept, new_states = tuple(states), tuple([torch.empty_like(s) for s in states])
         else:
-            kept = self._begin(binding, run, states, rows)
+            kept = self._begin(binding, run, states, rows, keep=keep)
             if steps.marks is not None:
                 new_states = tuple([_room(s, rows, s.shape[-1]) for s in states])
         run.bound([*addresses, *map(_address, (*kept, saved, scratch, *new_states))], steps)
@@ -229,23 +230,25 @@ class Compiled:
             give(scratch)
         del made
         tape = ForwardTape(kept, saved, new_states)
-        last = new_states if is_single else kept
-        if steps.ragged is None and not is_single:
+        last = kept
+        if is_single:
+            last = tuple([s.clone() for s in new_states]) if keep else new_states
+        elif steps.ragged is None:
             last = _last(binding, run, states, kept, rows)
-        return _after(binding, tape, steps, every), last, tape, binding
+        return _after(binding, tape, steps, every, apart=keep or is_single), last, tape, binding
 
     @staticmethod
     def _begin(
-        binding: Binding, run: _Forward, states: Sequence[Tensor], rows: int
+        binding: Binding, run: _Forward, states: Sequence[Tensor], rows: int, *, keep: bool
     ) -> tuple[Tensor, ...]:
         """Room for the states of all steps beside the first ones; for one where it is replaced."""
-        kept, least = [], _LEAST_OUTPUT
+        kept, least = [], workspace.LEAST if keep else _LEAST_OUTPUT
         for state, width, in_place in zip(states, binding.widths, run.in_place, strict=True):
             size = binding.batch * width * binding.item
             if in_place:
                 room, start = torch.empty_like(state), 0
             else:
-                room = _room(state, rows + binding.batch, width, least)
+                room = _room(state, rows + binding.batch, width, least=least)
                 start = rows * width * binding.item if binding.reverse else 0
             memmove(room.data_ptr() + start, state.data_ptr(), size)
             kept.append(room)
@@ -439,10 +442,14 @@ def _last(
 
 
 def _after(
-    binding: Binding, tape: ForwardTape, steps: CallSteps, every: bool
+    binding: Binding, tape: ForwardTape, steps: CallSteps, every: bool, *, apart: bool
 ) -> tuple[Tensor, ...]:
-    """The states after each step, (T, B, size), or (R, size) of ragged rows."""
-    shown, batch = tape.states, binding.batch
+    """The states after each step, (T, B, size), or (R, size) of ragged rows.
+
+    `apart` copies those that aren't ragged, so that whoever gets them may change them; a copy is no
+    view, which autograd wouldn't let change.
+    """
+    shown, batch, rows = tape.states, binding.batch, steps.number * binding.batch
     skipped = 0 if binding.reverse else batch
     if tape.new_states:
         shown, skipped = tape.new_states, 0
@@ -453,8 +460,15 @@ def _after(
     found = []
     for s in shown:
         width = s.shape[-1]
-        shape, strides = (steps.number, batch, width), (batch * width, width, 1)
-        found.append(s.as_strided(shape, strides, s.storage_offset() + skipped * width))
+        shape, begin = (steps.number, batch, width), skipped * width
+        if not apart or rows * width * s.itemsize >= workspace.LEAST:
+            view = s.as_strided(shape, (batch * width, width, 1), s.storage_offset() + begin)
+            # Of large ones torch copies parts on several threads.
+            found.append(_room(s, *shape, least=_LEAST_OUTPUT).copy_(view) if apart else view)
+            continue
+        own = s.new_empty(shape)
+        memmove(own.data_ptr(), s.data_ptr() + begin * s.itemsize, own.nbytes)
+        found.append(own)
     return tuple(found)
 
 
@@ -465,11 +479,11 @@ def _remember(known: dict[Any, Any], key: object, value: object, most: int) -> N
     known[key] = value
 
 
-def _room(like: Tensor, rows: int, width: int, least: int = workspace.LEAST) -> Tensor:
-    """A tensor (rows, width), not initialised; one of at least `least` bytes in kept memory."""
-    if rows * width * like.itemsize < least:
-        return like.new_empty(rows, width)
-    return workspace.empty(like, rows, width)
+def _room(like: Tensor, *shape: int, least: int = workspace.LEAST) -> Tensor:
+    """A tensor of that shape, not initialised; one of at least `least` bytes in kept memory."""
+    if prod(shape) * like.itemsize < least:
+        return like.new_empty(shape)
+    return workspace.empty(like, *shape)
 
 
 _NOTHING = torch.empty(0, 0)

@@ -95,7 +95,8 @@ class CpuLoop:
         y, *others = after
         last = tuple(_last_of_rows(order, s) for s in last)
         padded = tuple(_padded(order, s, sequences) for s in others)
-        return LoopRun(_unsorted(order, y, sequences), last, padded, saved, used)
+        y = _unsorted(order, y, sequences, keep=keep)
+        return LoopRun(y, last, padded, saved, used)
 
     def backward(
         self,
@@ -231,18 +232,20 @@ def _last_of_rows(rows: PackedRows, kept: Tensor) -> Tensor:
     return last if rows.back is None else last[rows.back]
 
 
-def _unsorted(rows: PackedRows, y: Tensor, sequences: Sequences) -> Tensor:
-    """Outputs where the input's steps were, zeros after the ends."""
+def _unsorted(rows: PackedRows, y: Tensor, sequences: Sequences, *, keep: bool) -> Tensor:
+    """Outputs where the input's steps were, zeros after the ends; apart from what is kept."""
     if not sequences.is_packed:
         return _padded(rows, y, sequences)
     y = y[: len(rows)]
-    return y if rows.index is None else torch.empty_like(y).index_copy_(0, rows.index, y)
+    if rows.index is None:
+        return y.clone() if keep else y
+    return torch.empty_like(y).index_copy_(0, rows.index, y)
 
 
 def _padded(rows: PackedRows, y: Tensor, sequences: Sequences) -> Tensor:
-    padded = y.new_zeros(sequences.steps * len(rows.last), y.shape[1])
-    padded.index_copy_(0, rows.padded, y[: len(rows)])
-    return padded.view(sequences.steps, -1, y.shape[1])
+    padded = y.new_zeros(sequences.steps, len(rows.last), y.shape[1])
+    padded.flatten(0, 1).index_copy_(0, rows.padded, y[: len(rows)])
+    return padded
 
 
 def _seed(

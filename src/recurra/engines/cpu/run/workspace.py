@@ -13,9 +13,12 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
+from math import prod
 
 import torch
 from torch import Tensor
+
+from recurra.processes import machine_memory
 
 __all__ = ["LEAST", "empty"]
 
@@ -25,10 +28,11 @@ LEAST = 2**20
 _PAGE = 2**21  # a large page
 
 
-def empty(like: Tensor, rows: int, width: int) -> Tensor:
-    """A tensor (rows, width) of the dtype of `like`, not initialised."""
-    memory = _POOL.take(rows * width * like.element_size())
-    return torch.frombuffer(memory, dtype=like.dtype, count=rows * width).view(rows, width)
+def empty(like: Tensor, *shape: int) -> Tensor:
+    """A tensor of that shape and the dtype of `like`, not initialised, and a view of none."""
+    memory = _POOL.take(prod(shape) * like.element_size())
+    flat = torch.frombuffer(memory, dtype=like.dtype, count=prod(shape))
+    return like.new_empty(0).set_(flat.untyped_storage()).resize_(shape)
 
 
 class _Pool:
@@ -79,9 +83,7 @@ def _mapped(size: int) -> mmap.mmap:
 
 def _limit() -> int:
     """A part of the machine's memory."""
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 32
-    return 2**28
+    return (machine_memory() or 2**33) // 32
 
 
 _POOL = _Pool(_limit())

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recurra.config.options import check_seed
 from recurra.tasks.forecast.nets.components import ForecastNet
 from recurra.tasks.forecast.windows.cutter import WindowBatch, WindowCutter
 from recurra.tasks.forecast.windows.scaling import mean_change, untransformed
@@ -77,8 +78,9 @@ def batches(
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """A context without gradients, in which draws depend on `seed` alone; torch's own random state
-    is restored after it.
+    is restored after it. ConfigError for a seed that is not from 0 to 2**63 - 1.
     """
+    check_seed(seed)
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         torch.manual_seed(seed)
         yield
