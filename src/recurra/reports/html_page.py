@@ -43,9 +43,10 @@ p, li {{ max-width: 46rem; }}
 .figure {{ font-size: 1.15rem; }}
 .figure b {{ font-size: 2.4rem; line-height: 1.2; color: var(--accent); margin-right: .3rem; }}
 .scale {{ list-style: none; margin: 1rem 0 0; padding: 0; max-width: 46rem; }}
-.scale li {{ display: grid; grid-template-columns: 15rem 1fr 5rem; gap: 0 1rem; padding: .1rem 0;
+.scale li {{ display: grid; grid-template-columns: 15rem 1fr 6rem; gap: 0 1rem; padding: .1rem 0;
        align-items: center; }}
-.scale b {{ text-align: right; font-weight: 400; font-variant-numeric: tabular-nums; }}
+.scale b {{ text-align: right; white-space: nowrap; font-weight: 400;
+       font-variant-numeric: tabular-nums; }}
 .scale .own, .scale .own b {{ color: var(--ink); font-weight: 600; }}
 .scale small {{ display: block; line-height: 1.2; }}
 .track {{ position: relative; height: 2px; background: var(--grid); margin: 0 .5rem; }}
@@ -67,7 +68,7 @@ figure {{ margin: 0; }} figcaption {{ max-width: 46rem; margin-top: .5rem; }}
 .pictures svg {{ width: 100%; max-width: 42rem; height: auto; }}
 .wide {{ overflow-x: auto; }} .wide svg {{ width: 100%; min-width: 44rem; height: auto; }}
 @media (max-width: 40rem) {{
-       .scale li {{ grid-template-columns: 1fr 5rem; padding: .3rem 0; }}
+       .scale li {{ grid-template-columns: 1fr 6rem; padding: .3rem 0; }}
        .scale .track {{ grid-area: 2 / 1 / 3 / 3; margin: .6rem .5rem; }}
        td, th {{ padding-right: .9rem; }} th {{ white-space: normal; }}
        .numbers td:first-child, .numbers th:first-child {{ position: sticky; left: 0;
