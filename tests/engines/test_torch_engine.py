@@ -19,7 +19,7 @@ from recurra.cells import CELLS, ProjectedLSTM
 from recurra.compile import kernel
 from recurra.engines.torch_fused import _MODES
 from recurra.errors import EngineError
-from recurra.training.gradient_flow import observe_gradients
+from recurra.nn.observe.gradients import observe_gradients
 
 KINDS = [
     ("RNN", {}),

@@ -45,6 +45,8 @@ __all__ = [
     "use_threads",
 ]
 
+ROUNDS = 5
+
 
 TRAINING, FORWARD = "training", "forward"
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -222,7 +224,6 @@ def _processor() -> str:
 
 # Enough sums to hide the latency of two units of 4 cycles, few enough for 16 registers.
 STEPS, SUMS = 20_000_000, 12
-ROUNDS = 5
 
 
 def peak(steps: int = STEPS) -> float:

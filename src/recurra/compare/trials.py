@@ -38,6 +38,13 @@ __all__ = [
     "plan",
 ]
 
+_ENDLESS = 1_000_000
+_CURVE_POINTS, _LEAST_STEPS_BETWEEN = 40, 50
+_SEARCH_PART = 3
+"""A search trains for this part of the budget; not tuned."""
+_TRIES = 64
+"""The most sizes tried in a row: a cell with blocks of units can't have every size."""
+
 
 Settings = Mapping[str, Any]
 Weights = dict[str, Tensor]
@@ -139,16 +146,6 @@ def farthest(flow: GradientFlow) -> StateFlow:
     """That of the layer, and its state, through which the gradient reaches farthest."""
     states = (layer.longest for layer in flow.layers)
     return max(states, key=lambda s: (s.horizon.steps, not s.horizon.reached))
-
-
-_ENDLESS = 1_000_000
-_CURVE_POINTS, _LEAST_STEPS_BETWEEN = 40, 50
-
-_SEARCH_PART = 3
-"""A search trains for this part of the budget; not tuned."""
-
-_TRIES = 64
-"""The most sizes tried in a row: a cell with blocks of units can't have every size."""
 
 
 @dataclass(frozen=True)

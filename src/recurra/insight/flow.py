@@ -33,6 +33,9 @@ __all__ = [
     "gradient_flow",
 ]
 
+NEGLIGIBLE = 1e-5
+"""A state with gradients so much smaller than another's carries none of the layer's memory."""
+
 
 SHARE = 0.01
 """A gradient has reached its horizon where this share of its start is left."""
@@ -110,10 +113,6 @@ def _factor(norms: Tensor) -> float:
     distance -= distance.mean()
     slope = (distance * norms.log()).sum() / distance.square().sum()
     return float(slope.exp())
-
-
-NEGLIGIBLE = 1e-5
-"""A state with gradients so much smaller than another's carries none of the layer's memory."""
 
 
 @dataclass(frozen=True, eq=False)

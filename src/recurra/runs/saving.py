@@ -42,6 +42,12 @@ __all__ = [
     "to_bytes",
 ]
 
+_NAME = re.compile(r"step-(\d{8,})")
+_LEFTOVER = ".tmp-"
+_KEPT = 2
+_ALWAYS = {"model.safetensors", "training.safetensors", "state.json"}
+_OPTIONAL = {"best.safetensors"}
+
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -110,13 +116,6 @@ def from_bytes(data: bytes, where: str) -> "dict[str, Tensor]":
     # The views lie in `data` wherever the format put them: a copy is aligned, as bit-identical
     # arithmetic wants it, and writable.
     return {name: view.clone() for name, view in views.items()}
-
-
-_NAME = re.compile(r"step-(\d{8,})")
-_LEFTOVER = ".tmp-"
-_KEPT = 2
-_ALWAYS = {"model.safetensors", "training.safetensors", "state.json"}
-_OPTIONAL = {"best.safetensors"}
 
 
 @dataclass(frozen=True)

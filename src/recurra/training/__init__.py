@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from recurra.config.training_config import Metric, TrainingConfig
     from recurra.nn.states import State
     from recurra.runs.run import Run
-    from recurra.training.progress import Loss, Progress, RichProgress, Validate, Windows
+    from recurra.training.progress import RichProgress
+    from recurra.training.protocols import Loss, Progress, Validate, Windows
     from recurra.training.training_loop import TrainingResult, fit
 
 __all__ = [
@@ -52,16 +53,16 @@ __dir__: Lister
 __getattr__, __dir__ = attach(
     __name__,
     {
-        "Loss": "recurra.training.progress",
+        "Loss": "recurra.training.protocols",
         "Metric": "recurra.config.training_config",
-        "Progress": "recurra.training.progress",
+        "Progress": "recurra.training.protocols",
         "RichProgress": "recurra.training.progress",
         "Run": "recurra.runs.run",
         "State": "recurra.nn.states",
         "TrainingConfig": "recurra.config.training_config",
         "TrainingResult": "recurra.training.training_loop",
-        "Validate": "recurra.training.progress",
-        "Windows": "recurra.training.progress",
+        "Validate": "recurra.training.protocols",
+        "Windows": "recurra.training.protocols",
         "config_from_mapping": "recurra.config.options",
         "fit": "recurra.training.training_loop",
     },

@@ -13,7 +13,7 @@ from recurra.nn.observe.observer import reporting_names
 from recurra.nn.observe.recording import recording
 from recurra.nn.states import State, tensors_of
 from recurra.runs import ranks
-from recurra.training.progress import Loss
+from recurra.training.protocols import Loss
 from recurra.training.randomness import Before
 
 __all__ = ["Bad", "first_bad", "require_finite"]

@@ -4,100 +4,23 @@ dL/dh_t is a by-product of the step's own backward pass. Where every step has a 
 norm says nothing about distance, because the loss of the same step dominates it. There the gradient
 of a layer's last output is sent back alone through that layer a second time, which is why only some
 steps are watched.
-
-A probe of zeros is added to each new state: its gradient is dL/dh_t, which the compiled loop writes
-anyway.
 """
-
-from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recurra.nn.execute import Sequences
-from recurra.nn.observe.observer import Observer, observing, reporting_names
-from recurra.nn.states import States
+from recurra.nn.observe.gradients import GradientObserver
+from recurra.nn.observe.observer import observing, reporting_names
 from recurra.ragged import padded, within
 
-if TYPE_CHECKING:
-    from recurra.nn.execute import Kernel, Parameters, Sequences
-
-__all__ = [
-    "DISTANCES",
-    "Flow",
-    "GradientObserver",
-    "distances",
-    "flowing",
-    "observe_gradients",
-]
-
-
-@dataclass(eq=False)
-class GradientObserver(Observer):
-    """Norms of dL/dh_t, (T,), by layer and direction, after a backward pass of the observed run."""
-
-    norms: dict[str, Tensor] = field(default_factory=dict)
-    names: list[str] = field(default_factory=list)
-
-    def run(
-        self,
-        kernel: Kernel,
-        x: Tensor,
-        states: Sequence[Tensor],
-        params: Parameters,
-        sequences: Sequences,
-        label: str,
-    ) -> tuple[Tensor, States]:
-        """Run a layer and direction with a probe; `label` is appended to the module's name."""
-        if not torch.is_grad_enabled():
-            return super().run(kernel, x, states, params, sequences, label)
-        name = self.run_name(label, self.names)
-        self.names.append(name)
-        width = states[0].shape[-1]
-        probe = x.new_zeros(1, width).expand(*x.shape[:-1], width).detach().requires_grad_()
-        inputs = {**kernel.named(params), "probe": probe}
-        y, after = kernel.probed().sequence(x, states, inputs, sequences)
-        return self.hook(name, x, probe, y, sequences), after
-
-    def hook(self, name: str, x: Tensor, probe: Tensor, y: Tensor, sequences: Sequences) -> Tensor:
-        """Register what records gradients in the backward pass; returns the outputs to use."""
-        if y.requires_grad:
-            record = functools.partial(self._record, name, sequences)
-            probe.register_hook(record)  # type: ignore[no-untyped-call]
-        return y
-
-    def _record(self, name: str, sequences: Sequences, gradient: Tensor) -> None:
-        squares = gradient.detach().square().sum(-1)
-        active = sequences.active(squares.device) if sequences.is_packed else None
-        squares = squares if active is None else padded(squares, active)
-        self.norms[name] = squares.sum(-1).sqrt()
-
-
-@contextlib.contextmanager
-def observe_gradients(model: nn.Module) -> Iterator[GradientObserver]:
-    """Record the norm of dL/dh_t at every step of backward passes through runs in this context.
-
-    The norm is over all rows and units of a layer's output state, without steps after a sequence's
-    end. Under torch.compile nothing is recorded.
-
-    Example:
-        >>> from recurra.nn import Recurrent
-        >>> layer = Recurrent("gru", 3, 8)
-        >>> with observe_gradients(layer) as observer:
-        ...     layer(torch.randn(20, 4, 3))[0][-1].sum().backward()
-        >>> observer.norms["layer"].shape
-        torch.Size([20])
-    """
-    observer = GradientObserver()
-    with observing(observer), reporting_names(model, observer):
-        yield observer
-
+__all__ = ["DISTANCES", "Flow", "distances", "flowing"]
 
 DISTANCES = 64
 """The most distances at which norms are stored."""
@@ -114,7 +37,7 @@ class _Steps:
     is_packed: bool
 
     @classmethod
-    def of(cls, x: Tensor, sequences: Sequences) -> _Steps:
+    def of(cls, x: Tensor, sequences: Sequences) -> "_Steps":
         """The steps of x (T, B, I), or (N, I) where it is packed."""
         steps, lengths = sequences.steps, sequences.lengths
         if lengths is None:

@@ -1,14 +1,9 @@
-"""Interfaces of `fit` (windows of data, a loss, a validation, progress), and a progress bar."""
+"""A bar that shows the progress of a training."""
 
 import math
 import sys
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
-
-from torch import Tensor, nn
-
-from recurra.nn.states import State
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,17 +11,15 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
 __all__ = [
-    "Loss",
-    "Progress",
     "RichProgress",
-    "Silent",
-    "Validate",
-    "Windows",
     "bar_columns",
 ]
 
 
 _BETWEEN_REDRAWS = 0.1  # seconds
+
+_WIDE = 120
+"""A terminal of so many columns has room for a bar beside every number."""
 
 
 class RichProgress:
@@ -143,77 +136,3 @@ def bar_columns(console: "Console", text: str, *after: str) -> "list[ProgressCol
         Shortened(),
         *(TextColumn(f"{{task.fields[{name}]}}") for name in after),
     ]
-
-
-_WIDE = 120
-"""A terminal of so many columns has room for a bar beside every number."""
-
-
-Loss: TypeAlias = Callable[[nn.Module, Any, State], tuple[Tensor, int, State]]
-"""`loss(model, batch, state) -> (mean loss in nats, a scalar; number of tokens; new state)`."""
-
-Validate: TypeAlias = Callable[[nn.Module], dict[str, float]]
-"""`validate(model) -> {"loss": nats, "accuracy": share, ...}`; any finite numbers by their names.
-
-It is called in eval mode, without gradients.
-"""
-
-
-class Windows(Protocol):
-    """The data, cut into the batches of an epoch, in order.
-
-    Where several processes train together it also has `shard(rank, world)`: the windows with one
-    process's part of every batch.
-    """
-
-    def __len__(self) -> int:
-        """Number of windows in an epoch, the same in every epoch."""
-
-    def window(self, epoch: int, index: int) -> Any:
-        """The batch number `index` of `epoch`, both from 0; the same whenever it is asked for."""
-
-
-class Progress(Protocol):
-    """Receives the reports of `fit`; `update` should accept keywords that later versions add."""
-
-    def start(self, total_steps: int | None, step: int) -> None:
-        """Training starts, or is resumed, after `step` of at most `total_steps` steps.
-
-        None where time alone ends it.
-        """
-
-    def update(
-        self,
-        step: int,
-        epoch: int,
-        loss: float,
-        tokens_per_second: float,
-        *,
-        validation: float | None = None,
-        metric: str = "loss",
-    ) -> None:
-        """A step is done; `validation` is the last validation's value of `metric`."""
-
-    def message(self, text: str) -> None:
-        """Show a line of text."""
-
-    def stop(self) -> None:
-        """Training has ended, normally or not."""
-
-
-class Silent:
-    """Shows nothing."""
-
-    def start(self, total_steps: int | None, step: int) -> None:
-        """Show nothing."""
-
-    def update(
-        self, step: int, epoch: int, loss: float, tokens_per_second: float, **more: Any
-    ) -> None:
-        """Show nothing."""
-
-    def message(self, text: str) -> None:
-        """Show nothing."""
-
-    def stop(self) -> None:
-        """Show nothing."""

@@ -24,7 +24,7 @@ from recurra.training.finite import Bad, first_bad
 from recurra.training.gradient_flow import Flow, flowing
 from recurra.training.loop_state import LoopState, Stepped
 from recurra.training.optim import learning_rate, set_learning_rate
-from recurra.training.progress import Loss, Windows
+from recurra.training.protocols import Loss, Windows
 from recurra.training.randomness import Before
 
 __all__ = [

@@ -19,7 +19,7 @@ from recurra.runs.run import Run
 from recurra.training.checkpointing import Checkpoints
 from recurra.training.loop_state import LoopState, Meter, Recorder, summary_writer
 from recurra.training.optim import learning_rate, make_optimizer, trained
-from recurra.training.progress import Loss, Progress, Silent, Validate, Windows
+from recurra.training.protocols import Loss, Progress, Silent, Validate, Windows
 from recurra.training.randomness import evaluating
 from recurra.training.step import Stepper, seed_of_rank, set_bptt_clip, sharded, synchronise
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from recurra.nn import GRU, LSTM, RNN, Recurrent, Stack
-from recurra.training.gradient_flow import observe_gradients
+from recurra.nn.observe.gradients import observe_gradients
 
 X = torch.randn(9, 3, 4, generator=torch.Generator().manual_seed(3)).double()
 

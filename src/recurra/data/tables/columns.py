@@ -22,6 +22,8 @@ __all__ = [
     "show_stamp",
 ]
 
+_SLASHED = re.compile(r"\s*(\d{1,2})[./-](\d{1,2})[./-]\d{2,4}")
+
 
 TableLayout = Literal["long", "wide", "rows"]
 
@@ -100,9 +102,6 @@ class TableColumns:
                 f"column {twice[0]!r} is named for two purposes; id, time, target, past, future "
                 "and static each take columns of their own."
             )
-
-
-_SLASHED = re.compile(r"\s*(\d{1,2})[./-](\d{1,2})[./-]\d{2,4}")
 
 
 def read_stamps(table: DataTable, name: Any) -> Stamps:

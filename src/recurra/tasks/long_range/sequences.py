@@ -27,6 +27,10 @@ __all__ = [
     "training_windows",
 ]
 
+_FOLDER = "mnist_subset"
+_ORDER_SEED = 0
+"""The permuted order of pixels is one and the same for every run."""
+
 
 class Batch(NamedTuple):
     """Inputs (T, B, I); targets (B,), or (T, B) where every step has one."""
@@ -104,10 +108,6 @@ DRAW: Mapping[str, Callable[[int, int, Generator], Batch]] = {
 
 
 HeldOut = Literal["valid", "test"]
-
-_FOLDER = "mnist_subset"
-_ORDER_SEED = 0
-"""The permuted order of pixels is one and the same for every run."""
 
 
 class Drawn:

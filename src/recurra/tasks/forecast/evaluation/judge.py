@@ -29,6 +29,9 @@ __all__ = [
     "judge",
 ]
 
+_DIGITS = 6
+"""Digits that identify a level, as in the configuration."""
+
 
 LOWER_IS_BETTER = ("MAE", "MSE", "RMSE", "sMAPE", "MASE", "OWA", "CRPS", "sCRPS", "wQL")
 
@@ -160,10 +163,6 @@ class Judgement:
                 f"{name} can't be ranked by {metric!r}; choose one of {', '.join(LOWER_IS_BETTER)} "
                 "that its forecasts and this data define."
             )
-
-
-_DIGITS = 6
-"""Digits that identify a level, as in the configuration."""
 
 
 def baseline_forecasts(
