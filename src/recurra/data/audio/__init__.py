@@ -1,0 +1,1 @@
+"""Sound: read from files of any format, resampled, turned into features, perturbed."""

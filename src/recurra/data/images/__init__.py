@@ -1,0 +1,1 @@
+"""Images of lines of text: read, cropped from pages, normalised, distorted."""

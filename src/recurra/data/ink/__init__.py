@@ -1,0 +1,1 @@
+"""Pen strokes: read from files, normalised, turned into features, distorted."""

@@ -1,0 +1,1 @@
+"""Figures that tell how well a model does: error rates, intervals, calibration."""
