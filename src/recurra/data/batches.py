@@ -30,6 +30,7 @@ __all__ = [
     "Shuffled",
     "Streams",
     "Window",
+    "bucketed",
     "generator_of",
     "pad",
     "rows_of_rank",
@@ -273,11 +274,22 @@ class Bucketed(Ragged):
         self._lengths, self._pool = torch.as_tensor(counted), pool
 
     def _order(self, generator: Generator) -> Tensor:
-        used = super()._order(generator)[: len(self) * self._batch_size]
-        pools = torch.split(used, self._pool * self._batch_size)
-        by_length = [pool[self._lengths[pool].argsort(stable=True)] for pool in pools]
-        batches = torch.cat(by_length).view(len(self), self._batch_size)
-        return batches[torch.randperm(len(self), generator=generator)].flatten()
+        order = super()._order(generator)
+        return bucketed(order, self._lengths, self._batch_size, self._pool, generator)
+
+
+def bucketed(
+    order: Tensor, lengths: Tensor, batch_size: int, pool: int, generator: Generator
+) -> Tensor:
+    """The samples of `order` (N,) in batches of nearly equal lengths, the batches in random order.
+
+    They are sorted by `lengths` among those of `pool` batches; those left over go unused.
+    """
+    count = len(order) // batch_size
+    pools = torch.split(order[: count * batch_size], pool * batch_size)
+    by_length = [part[lengths[part].argsort(stable=True)] for part in pools]
+    batches = torch.cat(by_length).view(count, batch_size)
+    return batches[torch.randperm(count, generator=generator)].flatten()
 
 
 def pad(sequences: Sequence[Any], value: float = 0) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """Pages about runs: one builder, one kind of table, and the sections that all tasks share."""
 
 from recurra.reports.card import card
+from recurra.reports.examples import Example, Examples, Media
 from recurra.reports.headline import Headline, Mark
 from recurra.reports.html_page import (
     Picture,
@@ -20,8 +21,11 @@ from recurra.reports.inspection_report import (
 
 __all__ = [
     "COLUMNS",
+    "Example",
+    "Examples",
     "Headline",
     "Mark",
+    "Media",
     "Picture",
     "Section",
     "TextTable",

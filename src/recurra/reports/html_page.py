@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from recurra.errors import MissingExtra, RunError
 from recurra.plots import COLOURS, svg
+from recurra.reports.examples import Examples
 from recurra.reports.headline import Headline, prose
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ th, li, .note, figcaption, tr.other td {{ color: var(--muted); }}
 tr + tr.other td {{ border-top: 1px solid var(--grid); }}
 th.number, td.number {{ text-align: right; white-space: nowrap; }}
 pre {{ white-space: pre-wrap; background: var(--shade); padding: 1rem; border-radius: 4px; }}
+.examples figure {{ margin: 0 0 1.2rem; }} .examples img {{ max-width: 100%; background: #fff;
+       border-radius: 4px; }} .examples audio {{ width: min(100%, 26rem); }}
+.examples dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem;
+       margin: .3rem 0 0; }} .examples dt {{ color: var(--muted); }} .examples dd {{ margin: 0; }}
 figure {{ margin: 0; }} figcaption {{ max-width: 46rem; margin-top: .5rem; }}
 .pictures {{ display: grid; gap: 1.5rem;
        grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); }}
@@ -167,12 +172,12 @@ def _escape_bars(text: str) -> str:
 class Section:
     """A part of the page under a title, or without one where it is "".
 
-    Its content is the key figure, facts by name, a text shown as it is, sentences, a table, or
-    pictures.
+    Its content is the key figure, facts by name, a text shown as it is, sentences, a table,
+    pictures, or examples.
     """
 
     title: str
-    content: Headline | Mapping[str, object] | str | Sequence[str] | TextTable | Picture
+    content: Headline | Mapping[str, object] | str | Sequence[str] | TextTable | Picture | Examples
 
 
 def drawn_section(
@@ -242,7 +247,7 @@ def _content(content: object) -> str:
     match content:
         case str():
             return f"<pre>{escape(content)}</pre>"
-        case Picture() | TextTable() | Headline():
+        case Picture() | TextTable() | Headline() | Examples():
             return content.html()
         case Mapping():
             return _facts(content)

@@ -1,0 +1,140 @@
+"""The transcriber's network: a front end, recurrent layers, and a CTC head or a transducer's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recurra.nn import Recurrent, Stack
+from recurra.nn.frontends import Block, FrontEnd, FrontEndStream, PlaneFrontEnd, SequenceFrontEnd
+from recurra.nn.states import State
+from recurra.tasks.network import ActivationPenalties, initialise, penalised, recurrent_layers
+from recurra.tasks.transcribe.config import TranscribeConfig
+
+__all__ = ["EncoderStream", "Sizes", "TranscribeNet"]
+
+BLANK = 0
+
+
+class Sizes(NamedTuple):
+    """What the data decide of a network: the kind of input, its features, the tokens."""
+
+    kind: str
+    features: int
+    tokens: int
+
+
+# Halves of steps that convolutions take, from the first block on, by subsampling and kind.
+_USUAL: Mapping[str, int] = {"sound": 2, "ink": 2, "image": 4}
+
+
+def front_end(config: TranscribeConfig, sizes: Sizes) -> FrontEnd:
+    """The convolutions for a kind of input."""
+    width, halvings = config.channels, _halvings(config.subsampling or _USUAL[sizes.kind])
+    if sizes.kind == "ink":
+        channels = [2 * width, 2 * width, 2 * width]
+        blocks = [Block(size, steps) for size, steps in zip(channels, halvings, strict=True)]
+        return SequenceFrontEnd(sizes.features, blocks, config.dropout / 2)
+    channels = [width // 2 or 1, width, 2 * width] if sizes.kind == "image" else [width] * 3
+    blocks = [Block(size, steps, 2) for size, steps in zip(channels, halvings, strict=True)]
+    return PlaneFrontEnd(sizes.features, blocks, config.dropout / 2)
+
+
+def _halvings(subsampling: int) -> list[int]:
+    """What each of three blocks takes one of: the first halve."""
+    return [2 if subsampling >= 2**at else 1 for at in (1, 2, 3)]
+
+
+class TranscribeNet(nn.Module):
+    """Log-probabilities of the tokens, the first of them CTC's blank, from features.
+
+    `log_probs, lengths = net(features, lengths)` with features (T, B, F), log-probabilities
+    (T', B, K) and lengths (B,); `encode` gives the outputs of the recurrent layers.
+    """
+
+    def __init__(self, config: TranscribeConfig, sizes: Sizes) -> None:
+        super().__init__()
+        self.front: FrontEnd = front_end(config, sizes)
+        self.dropout: nn.Dropout = nn.Dropout(config.dropout)
+        self.recurrent: Recurrent | Stack = recurrent_layers(config, self.front.output_size)
+        self.penalties: ActivationPenalties = ActivationPenalties(config)
+        self.head: nn.Linear = nn.Linear(self.recurrent.output_size, sizes.tokens)
+        nn.init.zeros_(self.head.bias)
+        initialise(self.recurrent, config)
+
+    def encode(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Outputs (T', B, size), their lengths, and the penalty on activations."""
+        steps, lengths = self.front(features, lengths)
+        outputs, _ = self.recurrent(self.dropout(steps), lengths=lengths)
+        kept = self.dropout(outputs)
+        return kept, lengths, self.penalties(kept, outputs)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        outputs, lengths, _ = self.encode(features, lengths)
+        return self.head(outputs).log_softmax(-1), lengths
+
+    def loss(self, batch: TextBatch) -> Tensor:
+        """Nats a character of the transcripts, with the penalties' gradient."""
+        outputs, lengths, penalty = self.encode(batch.features, batch.lengths)
+        nats = ctc_nats(self.head(outputs).log_softmax(-1), lengths, batch)
+        return penalised(nats.sum() / batch.targets_in_all, penalty)
+
+    def parameter_count(self) -> int:
+        """Learnt numbers."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+class TextBatch(NamedTuple):
+    """Features (T, B, F) of B items with their lengths, and their texts as tokens (B, U), padded."""
+
+    features: Tensor
+    lengths: Tensor
+    targets: Tensor
+    target_lengths: Tensor
+    items: Sequence[int] = ()
+
+    @property
+    def targets_in_all(self) -> int:
+        """Characters of all texts; 1 where there are none."""
+        return max(1, int(self.target_lengths.sum()))
+
+
+def ctc_nats(log_probs: Tensor, lengths: Tensor, batch: TextBatch) -> Tensor:
+    """The negative log-probability of each text, (B,); 0 where the steps are too few for it."""
+    return functional.ctc_loss(
+        log_probs,
+        batch.targets,
+        lengths,
+        batch.target_lengths,
+        blank=BLANK,
+        reduction="none",
+        zero_infinity=True,
+    )
+
+
+class EncoderStream:
+    """The log-probabilities of one stream, in chunks: those of the whole, whatever the chunks."""
+
+    def __init__(self, net: TranscribeNet) -> None:
+        self._net = net
+        self.front: FrontEndStream = FrontEndStream(net.front)
+        self.states: State = None
+
+    def feed(self, features: Tensor) -> Tensor:
+        """Log-probabilities (t, K) that the features (n, F) settle."""
+        return self._run(self.front.feed(features))
+
+    def finish(self) -> Tensor:
+        """Those that were waiting for more."""
+        return self._run(self.front.finish())
+
+    def _run(self, steps: Tensor) -> Tensor:
+        if not len(steps):
+            return torch.zeros(0, self._net.head.out_features)
+        with torch.inference_mode():
+            outputs, self.states = self._net.recurrent(steps.unsqueeze(1), self.states)
+            return self._net.head(outputs[:, 0]).log_softmax(-1)

@@ -1,0 +1,262 @@
+"""The product of a training: networks, a model of characters, and how the two are weighed."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recurra.data.alphabet import Alphabet
+from recurra.data.text import read_text
+from recurra.decoding.confidence import words
+from recurra.decoding.hypothesis import Hypothesis
+from recurra.decoding.ngram import NGram
+from recurra.errors import DataError
+from recurra.metrics.reliability import ConfidenceCalibration
+from recurra.metrics.transcription import error_rates, right_characters
+from recurra.tasks.transcribe.batches import padded
+from recurra.tasks.transcribe.collection import Collection, Part, form_of
+from recurra.tasks.transcribe.config import Decoding, TranscribeConfig
+from recurra.tasks.transcribe.inputs import Input
+from recurra.tasks.transcribe.model import TranscribeNet
+from recurra.tasks.transcribe.search import Search, Weights, search_for
+from recurra.tasks.transcribe.transcript import TextSpan, Transcript
+
+__all__ = ["Recogniser"]
+
+_TUNED = 200
+"""Held-out items that weights are tried on; more change them little."""
+
+_LANGUAGE, _BONUS = (0.2, 0.4, 0.6, 0.9, 1.3), (0.0, 0.5, 1.0, 1.6)
+"""The weights of the model of characters, and the bonus of each in nats, that are tried."""
+
+
+class Reading(NamedTuple):
+    """The likeliest readings of an item, the best first, and how many network steps it took."""
+
+    hypotheses: Sequence[Hypothesis]
+    steps: int
+
+    @property
+    def best(self) -> Hypothesis:
+        """The likeliest one."""
+        return self.hypotheses[0]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Recogniser:
+    """Reads contents of a kind of input: by its networks, and by what usually follows what.
+
+    `ngram` is the model of characters, None where it has none; `weights` are those of the search,
+    and `calibration` that of confidences, both chosen on the held-out items.
+    """
+
+    config: TranscribeConfig
+    input: Input
+    alphabet: Alphabet
+    nets: Sequence[TranscribeNet]
+    ngram: NGram | None = None
+    weights: Weights = Weights()
+    calibration: ConfidenceCalibration = ConfidenceCalibration()
+
+    @classmethod
+    def completed(
+        cls,
+        config: TranscribeConfig,
+        how: Input,
+        alphabet: Alphabet,
+        models: Sequence[nn.Module],
+        data: Collection,
+    ) -> Recogniser:
+        """Train the model of characters; choose weights and calibrate on the held-out items."""
+        nets = _nets(models)
+        made = cls(config, how, alphabet, nets, _ngram(config, alphabet, data.train.texts))
+        if not len(data.held_out):
+            return made
+        frames = list(itertools.islice(made.frames(data.held_out), _TUNED))
+        made = made._weighed(frames, data.held_out.texts)
+        return made._calibrated(frames, data.held_out.texts)
+
+    def to_parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and JSON that `from_parts` reads."""
+        tensors: dict[str, Tensor] = {}
+        facts: dict[str, Any] = {
+            "weights": self.weights._asdict(),
+            "calibration": dataclasses.asdict(self.calibration),
+        }
+        if self.ngram is not None:
+            arrays, facts["ngram"] = self.ngram.to_arrays()
+            tensors = {f"ngram.{name}": torch.from_numpy(array) for name, array in arrays.items()}
+        return tensors, facts
+
+    @classmethod
+    def from_parts(
+        cls,
+        config: TranscribeConfig,
+        how: Input,
+        alphabet: Alphabet,
+        models: Sequence[nn.Module],
+        tensors: Mapping[str, Tensor],
+        facts: Mapping[str, Any],
+    ) -> Recogniser:
+        """The recogniser that `to_parts` took apart; of a run that was not completed, a plain one."""
+        if not facts:
+            return cls(config, how, alphabet, _nets(models))
+        arrays = {name.removeprefix("ngram."): value.numpy() for name, value in tensors.items()}
+        return cls(
+            config,
+            how,
+            alphabet,
+            _nets(models),
+            NGram.from_arrays(arrays, facts["ngram"]) if "ngram" in facts else None,
+            Weights(**facts["weights"]),
+            ConfidenceCalibration(**facts["calibration"]),
+        )
+
+    def frames(self, part: Part) -> Iterator[np.ndarray[Any, Any]]:
+        """What the search reads of each item (T', K), in order, the networks' mean."""
+        size = 2 * self.config.batch_size
+        for first in range(0, len(part), size):
+            numbers = range(first, min(first + size, len(part)))
+            yield from self.frames_of([part.contents[number] for number in numbers])
+
+    @torch.inference_mode()
+    def frames_of(self, contents: Sequence[Any]) -> list[np.ndarray[Any, Any]]:
+        """What the search reads of each content (T', K)."""
+        features = [self.input.features(content) for content in contents]
+        batch = padded(features, [np.zeros(0, np.int64)] * len(features))
+        found = [net.frames(batch.features, batch.lengths) for net in self.nets]
+        mean = torch.stack([frames for frames, _ in found]).mean(0)
+        lengths = found[0][1].tolist()
+        return [mean[:length, row].numpy() for row, length in enumerate(lengths)]
+
+    def read(self, part: Part, how: Decoding, nbest: int = 1) -> list[Reading]:
+        """The readings of each item."""
+        search = self.search(how)
+        return [self.reading(search, frames, nbest) for frames in self.frames(part)]
+
+    def reading(self, search: Search, frames: np.ndarray[Any, Any], nbest: int = 1) -> Reading:
+        """The readings of what `frames_of` gave."""
+        return Reading(search.read(frames, nbest), len(frames))
+
+    def search(self, how: Decoding) -> Search:
+        """The search for the likeliest text, with everything that weighs in it."""
+        return search_for(self.nets, self.alphabet, self.ngram, self.weights, how)
+
+    def text(self, hypothesis: Hypothesis) -> str:
+        """The text of a hypothesis."""
+        return self.alphabet.decode(hypothesis.tokens)
+
+    def confidences(self, hypothesis: Hypothesis) -> list[float]:
+        """The calibrated probability of each character."""
+        return self.calibration.apply(hypothesis.confidences).tolist() if hypothesis.tokens else []
+
+    def transcript(self, name: str, content: Any, reading: Reading) -> Transcript:
+        """The text of a reading with places, confidences and the other readings."""
+        best = reading.best
+        best = dataclasses.replace(best, confidences=tuple(self.confidences(best)))
+        space = self._space
+        found = [word for word in words(best, space)] if best.spans else []
+        return Transcript(
+            self.text(best),
+            name,
+            self._spans([(w.tokens, w.span, w.confidence) for w in found], content),
+            self._spans(
+                [((t,), s, c) for t, s, c in zip(best.tokens, best.spans, best.confidences)],
+                content,
+            ),
+            tuple((self.text(each), each.score) for each in reading.hypotheses),
+            math.prod(best.confidences) ** (1 / max(1, len(best.tokens))),
+            self.input.unit,  # type: ignore[arg-type]
+            self.input.times([reading.steps * self.subsampling], content)[0],
+        )
+
+    @property
+    def subsampling(self) -> int:
+        """Feature steps that are one step of the networks."""
+        return self.nets[0].front.subsampling
+
+    @property
+    def _space(self) -> int | None:
+        characters = self.alphabet.characters
+        return characters.index(" ") + 1 if " " in characters else None
+
+    def _spans(
+        self, found: Sequence[tuple[Sequence[int], tuple[int, int], float]], content: Any
+    ) -> tuple[TextSpan, ...]:
+        size = self.subsampling
+        places = [frame for _, (first, last), _ in found for frame in (first, last + 1)]
+        times = self.input.times([place * size for place in places], content)
+        return tuple(
+            TextSpan(self.alphabet.decode(tokens), times[2 * n], times[2 * n + 1], confidence)
+            for n, (tokens, _, confidence) in enumerate(found)
+        )
+
+    def _weighed(
+        self, frames: Sequence[np.ndarray[Any, Any]], texts: Sequence[str]
+    ) -> Recogniser:
+        """With the weights of the fewest wrong characters: greedy, unless a search is better."""
+        greedy = dataclasses.replace(self, weights=Weights(beam=1))
+        best, fewest = greedy, greedy._errors(frames, texts)
+        plain = dataclasses.replace(self, weights=Weights())
+        if (errors := plain._errors(frames, texts)) < fewest:
+            best, fewest = plain, errors
+        if self.ngram is None:
+            return best
+        chosen = Weights(language=_LANGUAGE[1], bonus=_BONUS[1])
+        for name, values in (("language", _LANGUAGE), ("bonus", _BONUS), ("language", _LANGUAGE)):
+            tried = [chosen._replace(**{name: value}) for value in values]
+            counts = [self._errors_with(weights, frames, texts) for weights in tried]
+            chosen = tried[int(np.argmin(counts))]
+            if min(counts) < fewest:
+                best, fewest = dataclasses.replace(self, weights=chosen), min(counts)
+        return best
+
+    def _errors_with(
+        self, weights: Weights, frames: Sequence[np.ndarray[Any, Any]], texts: Sequence[str]
+    ) -> int:
+        return dataclasses.replace(self, weights=weights)._errors(frames, texts)
+
+    def _errors(self, frames: Sequence[np.ndarray[Any, Any]], texts: Sequence[str]) -> int:
+        """Wrong characters of as many texts as there are frames."""
+        search = self.search(Decoding())
+        written = [self.text(self.reading(search, each).best) for each in frames]
+        return error_rates(texts[: len(written)], written).characters.errors
+
+    def _calibrated(
+        self, frames: Sequence[np.ndarray[Any, Any]], texts: Sequence[str]
+    ) -> Recogniser:
+        search, confidences, right = self.search(Decoding()), [], []
+        for each, text in zip(frames, texts, strict=False):
+            best = self.reading(search, each).best
+            confidences += best.confidences
+            right += right_characters(text, self.text(best))
+        if not confidences:
+            return self
+        return dataclasses.replace(
+            self, calibration=ConfidenceCalibration.fit(confidences, right)
+        )
+
+
+def _nets(models: Sequence[nn.Module]) -> tuple[TranscribeNet, ...]:
+    assert all(isinstance(model, TranscribeNet) for model in models)
+    return tuple(models)  # type: ignore[arg-type]
+
+
+def _ngram(config: TranscribeConfig, alphabet: Alphabet, texts: Sequence[str]) -> NGram | None:
+    """The model of characters: of the transcripts, and of the lines of a further text."""
+    if not config.ngram:
+        return None
+    lines = list(texts)
+    if config.ngram_text is not None:
+        form = form_of(config)
+        further = read_text([config.ngram_text]).content.split("\n")
+        lines += [line for each in further if (line := form.apply(each))]
+    known = [alphabet.known(line) for line in lines]
+    return NGram.train(known, config.ngram, vocabulary=alphabet.characters)

@@ -1,0 +1,135 @@
+"""One client's stream of sound or ink: text while it comes, saved and restored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra.data.ink.ink_stream import InkStream
+from recurra.data.audio.log_mel import LogMelStream
+from recurra.errors import ConfigError
+from recurra.nn.states import flatten, unflatten
+from recurra.tasks.session import Session, weights_digest
+from recurra.tasks.transcribe.config import Decoding
+from recurra.tasks.transcribe.inputs import InkInput, SoundInput
+from recurra.tasks.transcribe.model import EncoderStream
+from recurra.tasks.transcribe.recogniser import Recogniser
+from recurra.tasks.transcribe.transcript import TextSpan
+
+__all__ = ["TranscriptSession"]
+
+
+class TranscriptSession(Session[Any, TextSpan]):
+    """Text of one stream: `partial` is what it seems to be so far, results are what is settled.
+
+    `feed` takes samples at the model's rate, float32 (N,), of sound; of ink the next points (N, 2)
+    of a stroke, and `pen_up=True` with its last ones. Characters are settled where a pause ends a
+    stretch of at least 8 seconds, and by `finish`, which reads what the model was waiting for.
+
+    Raises ConfigError for a model that reads each sequence from its end as well, or images.
+    """
+
+    def __init__(self, product: Recogniser, how: Decoding) -> None:
+        super().__init__(weights_digest(product.nets))
+        _check(product)
+        self._product = product
+        self._search = product.search(how)
+        self._encoders = [EncoderStream(net) for net in product.nets]
+        self._features = product.input.stream()
+        self._frames = np.zeros((0, len(product.alphabet)), np.float32)
+        self._settled_frames = 0
+
+    @property
+    def partial(self) -> str:
+        """The text since the last settled one, as it seems to be."""
+        return self._product.text(self._search.best())
+
+    def feed(self, chunk: Any, *, pen_up: bool = False) -> list[TextSpan]:
+        """Read what has come; the characters that are settled by it."""
+        return self._take(self._features.feed(chunk, **({"pen_up": pen_up} if pen_up else {})))
+
+    def finish(self) -> list[TextSpan]:
+        """End the stream: the characters that were waiting for more."""
+        settled = self._take(self._features.finish())
+        last = [encoder.finish() for encoder in self._encoders]
+        settled += self._search_on(torch.stack(last).mean(0).numpy())
+        return settled + self._settle()
+
+    def state(self) -> dict[str, Tensor]:
+        """The features', the networks' and the search's state; the search reads its frames again."""
+        tensors = {"frames": torch.from_numpy(self._frames)}
+        facts: dict[str, Any] = {"settled": self._settled_frames, "features": {}, "encoders": []}
+        for name, value in self._features.state().items():
+            if isinstance(value, np.ndarray):
+                tensors[f"features.{name}"] = torch.from_numpy(np.ascontiguousarray(value))
+            else:
+                facts["features"][name] = value
+        for number, encoder in enumerate(self._encoders):
+            front, (shape, states) = encoder.front, flatten(encoder.states)
+            facts["encoders"].append({"first": front.first, "done": front.done, "shape": shape})
+            tensors |= {f"{number}.{name}": value for name, value in states.items()}
+            if front.held is not None:
+                tensors[f"{number}.held"] = front.held
+        tensors["facts"] = torch.tensor(list(json.dumps(facts).encode()), dtype=torch.uint8)
+        return {name: value.contiguous() for name, value in tensors.items()}
+
+    def set_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put back what `state` gave."""
+        facts = json.loads(bytes(tensors["facts"].tolist()))
+        kept = {n.removeprefix("features."): v.numpy() for n, v in tensors.items()
+                if n.startswith("features.")}
+        self._features = self._product.input.stream({**kept, **facts["features"]})
+        for number, about in enumerate(facts["encoders"]):
+            encoder, prefix = self._encoders[number], f"{number}."
+            own = {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
+            encoder.front.held = own.pop("held", None)
+            encoder.front.first, encoder.front.done = about["first"], about["done"]
+            encoder.states = unflatten(about["shape"], own, torch.device("cpu"))
+        self._settled_frames = facts["settled"]
+        self._search.reset()
+        self._frames = tensors["frames"].numpy()
+        if len(self._frames):
+            self._search.feed(self._frames)
+
+    def _take(self, features: np.ndarray[Any, Any]) -> list[TextSpan]:
+        """Features that have come, through the networks and the search."""
+        if not len(features):
+            return []
+        ready = torch.from_numpy(self._product.input.standardised(features))
+        steps = [encoder.feed(ready) for encoder in self._encoders]
+        return self._search_on(torch.stack(steps).mean(0).numpy())
+
+    def _search_on(self, frames: np.ndarray[Any, Any]) -> list[TextSpan]:
+        """The frames one stretch after another."""
+        settled: list[TextSpan] = []
+        for stretch, ends in self._product.stretches.along(frames, self._frames):
+            self._frames = np.concatenate([self._frames, stretch])
+            if len(stretch):
+                self._search.feed(stretch)
+            if ends:
+                settled += self._settle()
+        return settled
+
+    def _settle(self) -> list[TextSpan]:
+        """The characters of the stretch that has ended; the search begins anew."""
+        reading = self._search.finish()[0]
+        spans = self._product.spans(reading, self._settled_frames)
+        self._settled_frames += len(self._frames)
+        self._frames = self._frames[:0]
+        self._search.reset()
+        return list(spans)
+
+
+def _check(product: Recogniser) -> None:
+    if product.config.bidirectional:
+        raise ConfigError(
+            "The model reads each sequence from its end as well (bidirectional = true), so it can't "
+            "be streamed; train one with --no-bidirectional."
+        )
+    if not isinstance(product.input, (SoundInput, InkInput)):
+        raise ConfigError(f"A stream is of sound or ink, and the model reads {product.input.kind}.")

@@ -1,0 +1,299 @@
+"""The transcription task: sound, pen strokes or images of lines in, their text out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recurra.config.task_config import TaskConfig
+from recurra.data.alphabet import Alphabet
+from recurra.data.transcripts.bad_items import BadItems
+from recurra.data.transcripts.chosen_rows import hold_out
+from recurra.data.transcripts.item import Item, kind_of_items
+from recurra.data.transcripts.item_sources import digest_items
+from recurra.errors import ConfigError, DataError
+from recurra.nn.states import State
+from recurra.reports import Headline
+from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain, Source, Task
+from recurra.tasks.transcribe import facts, judgement
+from recurra.tasks.transcribe.batches import TextBatches, in_order, padded
+from recurra.tasks.transcribe.collection import Collection, Part, expanded, form_of, listed, opened
+from recurra.tasks.transcribe.config import Decoding, TranscribeConfig
+from recurra.tasks.transcribe.inputs import INPUTS, Input, input_for, input_from
+from recurra.tasks.transcribe.model import Sizes, TextBatch, TranscribeNet
+from recurra.tasks.transcribe.recogniser import Recogniser
+from recurra.tasks.transcribe.session import TranscriptSession
+from recurra.tasks.transcribe.validation import Validation
+from recurra.training import Metric, Validate, Windows
+
+__all__ = ["TASK", "Transcribe"]
+
+
+class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
+    """Unsegmented sequences are read by a network that writes their text."""
+
+    configuration: ClassVar[type[TaskConfig]] = TranscribeConfig
+    estimator = "recurra.tasks.transcribe.transcriber:Transcriber"
+    metric = Metric("cer")
+    unit = "characters"
+
+    def read(self, data: Any = None, **others: Any) -> Collection:
+        """Read a manifest, a folder, files, or pairs of a recording, ink or image and its text."""
+        config = self.config
+        if data is None and not config.data:
+            raise DataError(
+                "No data to train on; give a manifest (path,text), a folder of name.wav + name.txt "
+                "or name.png + name.gt.txt, or ink as JSON lines."
+            )
+        bad, bad_held = BadItems(config.bad_share), BadItems(config.bad_share)
+        given = list(config.data) if data is None else data
+        items = listed(config, given, config.where, bad)
+        held = self._listed_apart(given, bad_held)
+        kind = INPUTS[kind_of_items([*items, *held])]
+        items = expanded(kind, items, form_of(config), bad)
+        held = expanded(kind, held, form_of(config), bad_held)
+        if not held and config.valid_fraction:
+            items, held = self._split(items)
+        how = self._input(kind.kind, items)
+        return Collection(
+            how,
+            self._opened(how, items, bad),
+            self._opened(how, held, bad_held) if held else Part.empty(),
+            tuple(self._sources(data, items, held)),
+        )
+
+    def read_measured(self, data: Any, *, where: str | None = None, **others: Any) -> Collection:
+        """Read data to be measured whole."""
+        config, bad = self.config, BadItems(self.config.bad_share)
+        items = listed(config, data, where, bad)
+        how = self._input(kind_of_items(items), items)
+        items = expanded(type(how), items, form_of(config), bad)
+        return Collection(how, Part.empty(), self._opened(how, items, bad), ())
+
+    def notes(self, data: Collection) -> list[str]:
+        """Items that were left out, recordings that are silent or clipped, unknown characters."""
+        parts = {"": data.train, " to validate on": data.held_out}
+        notes = [f"Left out{what}: {part.bad}" for what, part in parts.items() if len(part.bad)]
+        notes += [note for part in parts.values() for note in part.notes]
+        unknown = self.alphabet.unknown_in(data.held_out.texts)
+        if unknown:
+            shown = ", ".join(repr(each) for each in list(unknown)[:10])
+            notes.append(
+                f"The texts to validate on have {unknown.total():,} characters that training lacks "
+                f"({shown}): each counts as an error."
+            )
+        return notes
+
+    def record(self, config: TranscribeConfig, data: Collection) -> TranscribeConfig:
+        """The configuration with absolute paths."""
+        valid = str(Path(config.valid).absolute()) if config.valid else None
+        text = str(Path(config.ngram_text).absolute()) if config.ngram_text else None
+        return dataclasses.replace(config, valid=valid, ngram_text=text)
+
+    def sources(self, data: Collection) -> list[Source]:
+        """The items trained on and those held out, by their digests."""
+        return list(data.sources)
+
+    def context_of(self, data: Collection) -> dict[str, Any]:
+        """The input with the statistics of its features, and the alphabet."""
+        config, texts = self.config, data.train.texts
+        if config.alphabet is None:
+            alphabet = Alphabet.of(texts)
+        else:
+            alphabet = Alphabet.given(config.alphabet, form_of(config))
+        how = data.how.fitted(data.train.contents)
+        return {"input": how.to_json(), "alphabet": list(alphabet.characters)}
+
+    def grown(self, old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+        """The input of the old run, and its alphabet with new characters at its end."""
+        if not old:
+            return new
+        if old["input"]["kind"] != new["input"]["kind"]:
+            raise ConfigError(
+                f"The run to start from reads {old['input']['kind']}, and the data are "
+                f"{new['input']['kind']}; start from a run of the same kind."
+            )
+        characters = dict.fromkeys([*old["alphabet"], *new["alphabet"]])
+        return {"input": old["input"], "alphabet": list(characters)}
+
+    @property
+    def alphabet(self) -> Alphabet:
+        """The characters that the context holds."""
+        return Alphabet(self.context["alphabet"])
+
+    @property
+    def input(self) -> Input:
+        """The input that the context holds."""
+        return input_from(self.context["input"])
+
+    def build(self) -> TranscribeNet:
+        """A front end for the kind of input, recurrent layers, a head over the alphabet."""
+        how = self.input
+        return TranscribeNet(self.config, Sizes(how.kind, how.size, len(self.alphabet)))
+
+    def windows(self, data: Collection) -> Windows:
+        """Items of nearly equal lengths, distorted anew in each epoch."""
+        config, part = self.config, data.train
+        return TextBatches(
+            self.input,
+            part.contents,
+            [self.alphabet.encode(text) for text in part.texts],
+            part.steps,
+            batch_size=min(config.batch_size, len(part)),
+            seed=config.seed,
+            curriculum=config.curriculum,
+        )
+
+    def suited(self, windows: Windows) -> TranscribeConfig:
+        """As many epochs as make enough steps, where no length is given."""
+        return self.config.suited(len(windows))
+
+    def loss(self, model: nn.Module, batch: Any, state: State) -> tuple[Tensor, int, State]:
+        """Nats a character."""
+        assert isinstance(model, TranscribeNet)
+        return model.loss(batch), batch.targets_in_all, None
+
+    def validation(self, data: Collection) -> Validate | None:
+        """Nats a character and the rate of wrong characters, by the most likely path."""
+        if not len(data.held_out):
+            return None
+        return Validation(self.input, self.alphabet, data.held_out, 2 * self.config.batch_size)
+
+    def join(self, outputs: Sequence[Tensor]) -> Tensor:
+        """The members' mean log-probabilities."""
+        return torch.stack(list(outputs)).mean(0)
+
+    def complete(
+        self, models: Sequence[nn.Module], data: Collection, retrain: Retrain
+    ) -> Recogniser:
+        """Learn how likely characters follow one another, and on the held-out part how to use it."""
+        return Recogniser.completed(self.config, self.input, self.alphabet, models, data)
+
+    def artefacts(self, product: Recogniser) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The model of characters, and what the held-out part chose."""
+        return product.to_parts()
+
+    def models(self, product: Recogniser) -> Sequence[nn.Module]:
+        """The networks that are averaged."""
+        return product.nets
+
+    def restore(
+        self, models: Sequence[nn.Module], tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
+    ) -> Recogniser:
+        """The recogniser of the stored parts."""
+        return Recogniser.from_parts(
+            self.config, self.input, self.alphabet, models, tensors, facts
+        )
+
+    def held_out(self, product: Recogniser, data: Collection) -> Evaluation | None:
+        """The held-out items, decoded as the run decodes."""
+        return self.evaluate(product, data) if len(data.held_out) else None
+
+    def evaluate(
+        self,
+        product: Recogniser,
+        data: Collection,
+        *,
+        groups: str | None = None,
+        **options: Any,
+    ) -> Evaluation:
+        """Rates of wrong characters and words on the held-out items, with intervals.
+
+        `cer` and `wer` are errors by the characters and words of the transcripts, `exact` the
+        share of items without one; `groups` names a column whose groups are drawn whole.
+        """
+        if not len(data.held_out):
+            raise DataError("The run has no held-out items; name data to evaluate on.")
+        return judgement.judged(product, data.held_out, Decoding(**options), groups)
+
+    def probe(self, data: Collection, *, rows: int, steps: int) -> Probe:
+        """Held-out items, cut to so many steps; the loss is that of the last step's best token."""
+        part = data.held_out if len(data.held_out) else data.train
+        how = self.input
+        features = [how.features(part.contents[n])[:steps] for n in range(min(rows, len(part)))]
+        batch = padded(features, [np.zeros(1, np.int64)] * len(features))
+
+        def loss(output: tuple[Tensor, Tensor]) -> Tensor:
+            return -output[0].amax(-1).sum(1)
+
+        return Probe((batch.features, batch.lengths), loss)
+
+    def facts(
+        self, product: Recogniser, data: Collection, evaluation: Evaluation | None
+    ) -> Facts:
+        """The data, the model, its figures, and its worst mistakes."""
+        return facts.facts_of(product, data, evaluation)
+
+    def headline(self, data: Collection, evaluation: Evaluation) -> Headline:
+        """The rate of wrong characters, beside writing the same text always."""
+        return facts.headline_of(data, evaluation)
+
+    def figures(self, data: Collection) -> Figures:
+        """The rate of wrong characters; chance is an empty text."""
+        return Figures(
+            title=f"transcription of {self.context['input']['kind']}",
+            quality="character error rate",
+            measure="cer",
+            chance=1.0,
+            loss="loss (nats a character)",
+            chance_loss=None,
+        )
+
+    def session(self, product: Recogniser, **options: Any) -> TranscriptSession:
+        """One client's stream of sound or ink."""
+        return TranscriptSession(product, Decoding(**options))
+
+    def _listed_apart(self, given: Any, bad: BadItems) -> list[Item]:
+        """The items that the settings name to validate on."""
+        config = self.config
+        if config.valid is None and config.valid_where is None:
+            return []
+        return listed(config, given if config.valid is None else config.valid, config.valid_where, bad)
+
+    def _split(self, items: list[Item]) -> tuple[list[Item], list[Item]]:
+        config = self.config
+        parts = hold_out(items, config.valid_fraction, config.seed, by=config.valid_by)
+        return parts.train, parts.held
+
+    def _input(self, kind: str, items: Sequence[Item]) -> Input:
+        """The context's input, for a trained model, or one for these items."""
+        if not self.context:
+            return input_for(kind, self.config, items)
+        how = self.input
+        if how.kind != kind:
+            raise DataError(f"The model reads {how.kind}, and the data are of kind {kind}.")
+        return how
+
+    def _opened(self, how: Input, items: Sequence[Item], bad: BadItems) -> Part:
+        """The items that can be read, and whose text the network can write."""
+        lengths = {"ctc": "frames"}
+        with torch.device("meta"):
+            front = TranscribeNet(self.config, Sizes(how.kind, how.size, 2)).front
+        known = None if self.config.alphabet is None else set(self.config.alphabet)
+        is_ctc = self.config.model == "ctc"
+
+        def refuse(item: Item, steps: int) -> str | None:
+            text = item.text or ""
+            foreign = sorted(set(text) - known) if known is not None else []
+            if foreign:
+                return f"has characters outside the alphabet: {', '.join(map(repr, foreign[:5]))}."
+            have = int(front.lengths(torch.tensor([steps])))
+            need = needed_steps(text) if is_ctc else 1
+            if have < need:
+                return (
+                    f"its text of {len(text)} characters takes {need} steps, and it has {have} "
+                    f"(one for {front.subsampling} of {steps}); shorten the text, or lower "
+                    "subsampling."
+                )
+            return None
+
+        return opened(how, items, bad, refuse)
+
+
+TASK = Transcribe

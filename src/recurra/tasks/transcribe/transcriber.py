@@ -1,0 +1,129 @@
+"""Transcriber: train, load, evaluate, transcribe, listen."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO, ClassVar, cast
+
+import numpy as np
+
+from recurra.config.options import config_from_mapping
+from recurra.data.audio.pcm import PcmStream
+from recurra.data.audio.sound import Resampler
+from recurra.data.transcripts.bad_items import BadItems
+from recurra.data.transcripts.item import Item
+from recurra.errors import ConfigError
+from recurra.tasks.estimator import Estimator
+from recurra.tasks.signature import options_of
+from recurra.tasks.task import Task
+from recurra.tasks.transcribe.collection import expanded, form_of, listed
+from recurra.tasks.transcribe.config import Decoding, TranscribeConfig
+from recurra.tasks.transcribe.inputs import SoundInput
+from recurra.tasks.transcribe.long_recordings import pieces_of
+from recurra.tasks.transcribe.recogniser import Recogniser
+from recurra.tasks.transcribe.search import Search
+from recurra.tasks.transcribe.session import TranscriptSession
+from recurra.tasks.transcribe.task import Transcribe
+from recurra.tasks.transcribe.transcript import TextSpan, Transcript, merge_chunks
+
+__all__ = ["Transcriber"]
+
+_CHUNK = 3200
+"""Bytes of live sound read at once: 0.2 seconds at 8 kHz."""
+
+
+class Transcriber(Estimator[TranscribeConfig, Recogniser]):
+    """Sound, pen strokes or images of lines to text.
+
+    Any field of `TranscribeConfig` may be given by name. `fit` trains it on a manifest, a folder,
+    or a list of pairs (recording, text); `load` brings a trained one back; `transcribe` writes.
+
+    Raises:
+        ConfigError: a setting is unknown, or its value is not allowed.
+
+    Example:
+        >>> import numpy as np
+        >>> lines = [(np.eye(20)[:, : 8 + n % 5], "ab"[: 1 + n % 2]) for n in range(12)]
+        >>> model = Transcriber(input="image", height=16, hidden=8, channels=4, max_steps=2)
+        >>> model.fit(lines).results[0].steps
+        2
+        >>> [type(found.text) for found in model.transcribe([lines[0][0]])]
+        [<class 'str'>]
+    """
+
+    task: ClassVar[type[Task[Any, Any, Any]]] = Transcribe
+
+    @options_of(TranscribeConfig)
+    def __init__(self, config: TranscribeConfig) -> None:
+        super().__init__(config)
+
+    def transcribe(
+        self, data: Any, *, times: bool = False, nbest: int = 1, **decoding: Any
+    ) -> list[Transcript]:
+        """The text of each recording, piece of ink or image, in order.
+
+        Args:
+            data: a path, an array or an Ink, or a list of such; a manifest or a folder gives all
+                of its items.
+            times: places and confidences of words and characters as well.
+            nbest: so many readings of each.
+            decoding: fields of `Decoding`: beam, language, lexicon, boost, boost_weight, ngram.
+
+        Raises:
+            DataError: an item can't be read; the message names it.
+            ConfigError: an option of decoding is unknown, or its value is not allowed.
+        """
+        how = config_from_mapping(Decoding, decoding)
+        if nbest < 1:
+            raise ConfigError(f"nbest = {nbest}; give 1 reading or more.")
+        product = self._ready()
+        search = product.search(how)
+        return [self._transcript(product, search, item, times, nbest) for item in self._items(data)]
+
+    def live(self, source: BinaryIO, *, rate: int | None = None, **decoding: Any) -> Iterator[str]:
+        """Yield the text of raw sound (16 bits a sample, one channel) as it is settled.
+
+        `rate` is that of the source, by default the model's.
+
+        Raises ConfigError where the model can't be streamed, or reads no sound.
+        """
+        session = cast("TranscriptSession", self.session(**decoding))
+        pcm, how = PcmStream(), self._ready().input
+        if not isinstance(how, SoundInput):
+            raise ConfigError(f"The model reads {how.kind}, not sound; name a file.")
+        resampler = Resampler(rate or how.log_mel.rate, how.log_mel.rate)
+        while data := source.read(_CHUNK):
+            yield _text(session.feed(resampler.feed(pcm.feed(data))))
+        yield _text(session.feed(np.concatenate([resampler.feed(pcm.finish()), resampler.finish()])))
+        yield _text(session.finish())
+
+    def _items(self, data: Any) -> list[Item]:
+        """The items of what was given, without their texts; DataError for one that can't be used."""
+        config, kind = self.config, self._ready().input.kind
+        given = data if isinstance(data, list) else [data]
+        pairs = [each if _is_named(each) else (each, None) for each in given]
+        bad = BadItems(0.0)
+        config = dataclasses.replace(config, input=kind)
+        items = listed(config, pairs, None, bad, texts=False)
+        return expanded(type(self._ready().input), items, form_of(config), bad)
+
+    def _transcript(
+        self, product: Recogniser, search: Search, item: Item, times: bool, nbest: int
+    ) -> Transcript:
+        chunks = []
+        for offset, content in pieces_of(product.input, item):
+            (frames,) = product.frames_of([content])
+            reading = product.reading(search, frames, nbest)
+            chunks.append((offset, product.transcript(item.name, content, reading)))
+        found = chunks[0][1] if len(chunks) == 1 else merge_chunks(chunks, item.name)
+        return found if times else dataclasses.replace(found, words=(), characters=())
+
+
+def _is_named(data: Any) -> bool:
+    return isinstance(data, (str, os.PathLike, Item))
+
+
+def _text(spans: Sequence[TextSpan]) -> str:
+    return "".join(span.text for span in spans)
