@@ -61,12 +61,13 @@ LAYERS |= {"cli": ALL, "__main__": {"cli"}, "__init__": ALL}
 APART = {"cpu", "torch_fused"}
 INTERFACE = {"base", "torch_layout", "recorded"}  # of engines, for those who stand above them
 
-TASKS = {"forecast", "language", "long_range"}  # packages of tasks; the other files are shared
+TASKS = {"forecast", "language", "long_range", "transcribe"}  # packages of tasks; the other files are shared
 TASKS_BY_NAME = {  # outside the tasks, these files alone name one
     "__init__.py",
     "cli/forecast.py",
     "cli/forecast_report.py",
     "cli/generate.py",
+    "cli/transcribe.py",
 }
 
 # A package from outside is imported in these layers and files alone.

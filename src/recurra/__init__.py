@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from recurra.tasks.forecast import Forecaster
     from recurra.tasks.language import LanguageModel
     from recurra.tasks.registry import load
+    from recurra.tasks.transcribe import Transcriber
 
 __all__ = [
     "Forecaster",
     "LanguageModel",
+    "Transcriber",
     "__version__",
     "accelerate",
     "cells",
@@ -36,6 +38,7 @@ __getattr__, __dir__ = attach(
     {
         "Forecaster": "recurra.tasks.forecast",
         "LanguageModel": "recurra.tasks.language",
+        "Transcriber": "recurra.tasks.transcribe",
         "accelerate": "recurra.nn",
         "cells": "recurra.cells",
         "errors": "recurra.errors",

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-FORMATS = ("text", "srt", "vtt", "json")
+SUBTITLES = ("srt", "vtt")
+FORMATS = ("text", *SUBTITLES, "json")
 
 
 @click.command(name="transcribe")
 @click.argument("run", metavar="RUN")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("-o", "--out", metavar="FILE", help="write there rather than to the screen")
+@click.option("-o", "--out", metavar="FILE", help="write there, not to the screen")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="[by --out, else text]")
 @click.option("--srt", "form", flag_value="srt", help="subtitles: the same as --format srt")
 @click.option("--vtt", "form", flag_value="vtt", help="the same as --format vtt")
@@ -73,7 +74,12 @@ def command(
             return
         timed = times or form != "text"
         found = model.transcribe(list(files), times=timed, nbest=nbest, **given(options))
-    _write(_written(found, form, times, nbest), out)
+    if len(found) > 1 and form in SUBTITLES:
+        assert out is not None  # checked before
+        for one in found:
+            _write(_written([one], form, times, nbest), f"{out}/{Path(one.name).stem}.{form}")
+    else:
+        _write(_written(found, form, times, nbest), out)
 
 
 def _form_of(out: str | None) -> str:
@@ -99,7 +105,12 @@ def _check(
         )
     if rate is not None and not live:
         raise click.UsageError("--rate is of standard input; files say theirs. Leave it out.")
-    if nbest > 1 and form in ("srt", "vtt"):
+    if form in SUBTITLES and len(files) > 1 and (out is None or not Path(out).is_dir()):
+        raise click.UsageError(
+            f"Subtitles of {len(files)} files are as many files; name a folder for them that is "
+            "there: -o FOLDER."
+        )
+    if nbest > 1 and form in SUBTITLES:
         raise click.UsageError(f"Subtitles have one reading; leave out --nbest, or --{form}.")
 
 
@@ -109,10 +120,8 @@ def _written(found: list[Transcript], form: str, times: bool, nbest: int) -> str
     shown = found[0] if len(found) == 1 else found
     if form == "json":
         return transcript.to_json(shown)
-    if form == "srt":
-        return subtitles.to_srt(shown)
-    if form == "vtt":
-        return subtitles.to_vtt(shown)
+    if form in SUBTITLES:
+        return subtitles.to_srt(found[0]) if form == "srt" else subtitles.to_vtt(found[0])
     if times:
         return "".join(_timed(one) for one in found)
     if nbest > 1:

@@ -352,6 +352,17 @@ class LanguageModel(Estimator[LanguageConfig, nn.Module]):
     def __init__(self, config: LanguageConfig) -> None:
         super().__init__(config)
 
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens that the model knows; RunError before it is trained."""
+        self._ready()
+        return cast("Language", self._task).vocabulary
+
+    @property
+    def network(self) -> nn.Module:
+        """The trained network, from tokens (T, B) to logits (T, B, V) and its state."""
+        return self._ready()
+
     def generate(self, prompt: str = "", **how: Unpack[Sampling]) -> str:
         """The text that follows `prompt`; `Sampling` lists the options of drawing it."""
         self._check_named("generate", write, how)

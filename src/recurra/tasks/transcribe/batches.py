@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from recurra.data.batches import Dealt, bucketed, generator_of, pad
 from recurra.data.feature_masks import mask_features
-from recurra.tasks.transcribe.inputs import Input
+from recurra.tasks.inputs import Input
 from recurra.tasks.transcribe.model import TextBatch
 
 __all__ = ["TextBatches", "in_order"]

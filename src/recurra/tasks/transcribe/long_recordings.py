@@ -8,7 +8,7 @@ import numpy as np
 
 from recurra.data.audio.sound import Samples, Sound, sound_blocks, sound_facts
 from recurra.data.transcripts.item import Item
-from recurra.tasks.transcribe.inputs import Input, SoundInput
+from recurra.tasks.inputs import Input, SoundInput
 
 __all__ = ["LONGEST", "pieces_of", "quiet_cut"]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recurra.nn import Recurrent, Stack
-from recurra.nn.frontends import Block, FrontEnd, FrontEndStream, PlaneFrontEnd, SequenceFrontEnd
+from recurra.nn.frontends import FrontEnd, FrontEndStream
 from recurra.nn.states import State
+from recurra.tasks.inputs.front_end import front_end
 from recurra.tasks.network import ActivationPenalties, initialise, penalised, recurrent_layers
 from recurra.tasks.transcribe.config import TranscribeConfig
 
@@ -28,27 +30,6 @@ class Sizes(NamedTuple):
     tokens: int
 
 
-# Halves of steps that convolutions take, from the first block on, by subsampling and kind.
-_USUAL: Mapping[str, int] = {"sound": 2, "ink": 2, "image": 4}
-
-
-def front_end(config: TranscribeConfig, sizes: Sizes) -> FrontEnd:
-    """The convolutions for a kind of input."""
-    width, halvings = config.channels, _halvings(config.subsampling or _USUAL[sizes.kind])
-    if sizes.kind == "ink":
-        channels = [2 * width, 2 * width, 2 * width]
-        blocks = [Block(size, steps) for size, steps in zip(channels, halvings, strict=True)]
-        return SequenceFrontEnd(sizes.features, blocks, config.dropout / 2)
-    channels = [width // 2 or 1, width, 2 * width] if sizes.kind == "image" else [width] * 3
-    blocks = [Block(size, steps, 2) for size, steps in zip(channels, halvings, strict=True)]
-    return PlaneFrontEnd(sizes.features, blocks, config.dropout / 2)
-
-
-def _halvings(subsampling: int) -> list[int]:
-    """What each of three blocks takes one of: the first halve."""
-    return [2 if subsampling >= 2**at else 1 for at in (1, 2, 3)]
-
-
 class TranscribeNet(nn.Module):
     """Log-probabilities of the tokens, the first of them CTC's blank, from features.
 
@@ -58,7 +39,7 @@ class TranscribeNet(nn.Module):
 
     def __init__(self, config: TranscribeConfig, sizes: Sizes) -> None:
         super().__init__()
-        self.front: FrontEnd = front_end(config, sizes)
+        self.front: FrontEnd = front_end(config, sizes.kind, sizes.features)
         self.dropout: nn.Dropout = nn.Dropout(config.dropout)
         self.recurrent: Recurrent | Stack = recurrent_layers(config, self.front.output_size)
         self.penalties: ActivationPenalties = ActivationPenalties(config)
@@ -75,12 +56,17 @@ class TranscribeNet(nn.Module):
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         outputs, lengths, _ = self.encode(features, lengths)
-        return self.head(outputs).log_softmax(-1), lengths
+        return self.said(outputs), lengths
+
+    def said(self, outputs: Tensor) -> Tensor:
+        """Log-probabilities (..., K) of outputs of the recurrent layers (..., size)."""
+        log_probs: Tensor = self.head(outputs).log_softmax(-1)
+        return log_probs
 
     def loss(self, batch: TextBatch) -> Tensor:
         """Nats a character of the transcripts, with the penalties' gradient."""
         outputs, lengths, penalty = self.encode(batch.features, batch.lengths)
-        nats = ctc_nats(self.head(outputs).log_softmax(-1), lengths, batch)
+        nats = ctc_nats(self.said(outputs), lengths, batch)
         return penalised(nats.sum() / batch.targets_in_all, penalty)
 
     def parameter_count(self) -> int:
@@ -101,6 +87,15 @@ class TextBatch(NamedTuple):
     def targets_in_all(self) -> int:
         """Characters of all texts; 1 where there are none."""
         return max(1, int(self.target_lengths.sum()))
+
+
+def needed_steps(text: str) -> int:
+    """The least steps that CTC takes to write a text: a blank lies between equal characters.
+
+    >>> needed_steps("hello")
+    6
+    """
+    return len(text) + sum(a == b for a, b in itertools.pairwise(text))
 
 
 def ctc_nats(log_probs: Tensor, lengths: Tensor, batch: TextBatch) -> Tensor:
@@ -137,4 +132,4 @@ class EncoderStream:
             return torch.zeros(0, self._net.head.out_features)
         with torch.inference_mode():
             outputs, self.states = self._net.recurrent(steps.unsqueeze(1), self.states)
-            return self._net.head(outputs[:, 0]).log_softmax(-1)
+            return self._net.said(outputs[:, 0])

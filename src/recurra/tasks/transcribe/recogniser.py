@@ -21,11 +21,11 @@ from recurra.errors import DataError
 from recurra.metrics.reliability import ConfidenceCalibration
 from recurra.metrics.transcription import error_rates, right_characters
 from recurra.tasks.transcribe.batches import padded
-from recurra.tasks.transcribe.collection import Collection, Part, form_of
+from recurra.tasks.inputs.collection import Collection, Part
 from recurra.tasks.transcribe.config import Decoding, TranscribeConfig
-from recurra.tasks.transcribe.inputs import Input
+from recurra.tasks.inputs import Input, SoundInput
 from recurra.tasks.transcribe.model import TranscribeNet
-from recurra.tasks.transcribe.search import Search, Weights, search_for
+from recurra.tasks.transcribe.search import Pauses, Search, Weights, search_for
 from recurra.tasks.transcribe.transcript import TextSpan, Transcript
 
 __all__ = ["Recogniser"]
@@ -35,6 +35,10 @@ _TUNED = 200
 
 _LANGUAGE, _BONUS = (0.2, 0.4, 0.6, 0.9, 1.3), (0.0, 0.5, 1.0, 1.6)
 """The weights of the model of characters, and the bonus of each in nats, that are tried."""
+
+
+_PAUSE, _STRETCH = 0.5, 8.0
+"""Seconds without a character that end a stretch, and seconds that a stretch has at least."""
 
 
 class Reading(NamedTuple):
@@ -131,7 +135,7 @@ class Recogniser:
         """What the search reads of each content (T', K)."""
         features = [self.input.features(content) for content in contents]
         batch = padded(features, [np.zeros(0, np.int64)] * len(features))
-        found = [net.frames(batch.features, batch.lengths) for net in self.nets]
+        found = [net(batch.features, batch.lengths) for net in self.nets]
         mean = torch.stack([frames for frames, _ in found]).mean(0)
         lengths = found[0][1].tolist()
         return [mean[:length, row].numpy() for row, length in enumerate(lengths)]
@@ -147,7 +151,7 @@ class Recogniser:
 
     def search(self, how: Decoding) -> Search:
         """The search for the likeliest text, with everything that weighs in it."""
-        return search_for(self.nets, self.alphabet, self.ngram, self.weights, how)
+        return search_for(self.alphabet, self.ngram, self.weights, how, self._pauses)
 
     def text(self, hypothesis: Hypothesis) -> str:
         """The text of a hypothesis."""
@@ -161,21 +165,25 @@ class Recogniser:
         """The text of a reading with places, confidences and the other readings."""
         best = reading.best
         best = dataclasses.replace(best, confidences=tuple(self.confidences(best)))
-        space = self._space
-        found = [word for word in words(best, space)] if best.spans else []
+        found = words(best, self._space) if best.spans else []
         return Transcript(
             self.text(best),
             name,
             self._spans([(w.tokens, w.span, w.confidence) for w in found], content),
-            self._spans(
-                [((t,), s, c) for t, s, c in zip(best.tokens, best.spans, best.confidences)],
-                content,
-            ),
+            self.characters(best, content),
             tuple((self.text(each), each.score) for each in reading.hypotheses),
             math.prod(best.confidences) ** (1 / max(1, len(best.tokens))),
             self.input.unit,  # type: ignore[arg-type]
-            self.input.times([reading.steps * self.subsampling], content)[0],
+            self.input.places([reading.steps * self.subsampling], content)[0],
         )
+
+    @property
+    def _pauses(self) -> Pauses | None:
+        """Half a second of blanks, once a stretch of sound has eight seconds."""
+        if not isinstance(self.input, SoundInput):
+            return None
+        a_second = 1 / (self.input.log_mel.frame_seconds * self.subsampling)
+        return Pauses(round(_PAUSE * a_second), round(_STRETCH * a_second))
 
     @property
     def subsampling(self) -> int:
@@ -187,12 +195,20 @@ class Recogniser:
         characters = self.alphabet.characters
         return characters.index(" ") + 1 if " " in characters else None
 
+    def characters(
+        self, best: Hypothesis, content: Any = None, first: int = 0
+    ) -> tuple[TextSpan, ...]:
+        """Each character of a reading with its place; `first` steps of the network came before."""
+        parts = zip(best.tokens, best.spans, best.confidences, strict=True)
+        found = [((t,), (first + a, first + b), c) for t, (a, b), c in parts]
+        return self._spans(found, content)
+
     def _spans(
         self, found: Sequence[tuple[Sequence[int], tuple[int, int], float]], content: Any
     ) -> tuple[TextSpan, ...]:
         size = self.subsampling
         places = [frame for _, (first, last), _ in found for frame in (first, last + 1)]
-        times = self.input.times([place * size for place in places], content)
+        times = self.input.places([place * size for place in places], content)
         return tuple(
             TextSpan(self.alphabet.decode(tokens), times[2 * n], times[2 * n + 1], confidence)
             for n, (tokens, _, confidence) in enumerate(found)
@@ -211,7 +227,7 @@ class Recogniser:
             return best
         chosen = Weights(language=_LANGUAGE[1], bonus=_BONUS[1])
         for name, values in (("language", _LANGUAGE), ("bonus", _BONUS), ("language", _LANGUAGE)):
-            tried = [chosen._replace(**{name: value}) for value in values]
+            tried = [Weights(**{**chosen._asdict(), name: value}) for value in values]
             counts = [self._errors_with(weights, frames, texts) for weights in tried]
             chosen = tried[int(np.argmin(counts))]
             if min(counts) < fewest:
@@ -232,7 +248,9 @@ class Recogniser:
     def _calibrated(
         self, frames: Sequence[np.ndarray[Any, Any]], texts: Sequence[str]
     ) -> Recogniser:
-        search, confidences, right = self.search(Decoding()), [], []
+        search = self.search(Decoding())
+        confidences: list[float] = []
+        right: list[bool] = []
         for each, text in zip(frames, texts, strict=False):
             best = self.reading(search, each).best
             confidences += best.confidences
@@ -255,8 +273,7 @@ def _ngram(config: TranscribeConfig, alphabet: Alphabet, texts: Sequence[str]) -
         return None
     lines = list(texts)
     if config.ngram_text is not None:
-        form = form_of(config)
         further = read_text([config.ngram_text]).content.split("\n")
-        lines += [line for each in further if (line := form.apply(each))]
+        lines += [line for each in further if (line := config.form.apply(each))]
     known = [alphabet.known(line) for line in lines]
     return NGram.train(known, config.ngram, vocabulary=alphabet.characters)

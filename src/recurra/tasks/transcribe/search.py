@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,11 +18,14 @@ from recurra.decoding.scoring import Combined, NGramScorer, Scorer
 from recurra.decoding.word_scoring import Boost
 from recurra.tasks.transcribe.config import Decoding
 from recurra.tasks.transcribe.fusion import language_scorer
-from recurra.tasks.transcribe.model import TranscribeNet
 
 __all__ = ["Search", "Weights", "search_for"]
 
 BEAM = 16
+
+
+Frames = np.ndarray[Any, Any]
+"""What a network says of each step, log-probabilities (T, K)."""
 
 
 class Weights(NamedTuple):
@@ -35,25 +38,71 @@ class Weights(NamedTuple):
     bonus: float = 0.0
 
 
+class Pauses(NamedTuple):
+    """What ends a stretch of frames: so many blank ones, once it has the least number."""
+
+    blanks: int
+    least: int
+
+    def along(self, frames: Frames, held: Frames) -> Iterator[tuple[Frames, bool]]:
+        """New frames (t, K) after those of the stretch so far: parts, and whether one ends it."""
+        begun = len(held)
+        run = _trailing(_is_blank(held[-self.blanks :]))
+        first = 0
+        for number, blank in enumerate(_is_blank(frames).tolist()):
+            run = run + 1 if blank else 0
+            if run >= self.blanks and begun + number + 1 - first >= self.least:
+                yield frames[first : number + 1], True
+                first, begun, run = number + 1, 0, 0
+        yield frames[first:], False
+
+
+def _is_blank(frames: Frames) -> Any:
+    return frames[:, ctc.BLANK] > np.log(_SURE)
+
+
+def _trailing(flags: Any) -> int:
+    """How many at the end are true."""
+    return int(np.logical_and.accumulate(flags[::-1]).sum())
+
+
+_SURE = 0.95
+"""The probability of the blank in a frame of a pause."""
+
+
 class Search:
     """Finds the likeliest texts of CTC's frames, whole or as they come.
 
-    With a beam of one and nothing else that weighs it takes the most likely path.
+    With a beam of one and nothing else that weighs it takes the most likely path. Long sequences
+    are searched in stretches between `pauses`, None where they never end.
     """
 
-    def __init__(self, beam: CtcPrefixBeam | None) -> None:
-        self._beam = beam
-        self._frames: list[np.ndarray[Any, Any]] = []
+    def __init__(self, beam: CtcPrefixBeam | None, pauses: Pauses | None) -> None:
+        self._beam, self.pauses = beam, pauses
+        self._frames: list[Frames] = []
 
-    def read(self, frames: np.ndarray[Any, Any], n: int = 1) -> list[Hypothesis]:
-        """The n likeliest readings of all frames (T, K), the best first, with places."""
-        self.reset()
-        self.feed(frames)
-        found = self.finish(n)
-        self.reset()
-        return found
+    def read(self, frames: Frames, n: int = 1) -> list[Hypothesis]:
+        """The n likeliest readings of all frames (T, K), the best first, with places.
 
-    def feed(self, frames: np.ndarray[Any, Any]) -> None:
+        Of a sequence of several stretches there is one reading alone.
+        """
+        found, first, last = [], 0, 0
+        self.reset()
+        for part, ends in self.stretches(frames, frames[:0]):
+            last += len(part)
+            if len(part):
+                self.feed(part)
+            if ends or last == len(frames):
+                found.append((first, self.finish(n)))
+                self.reset()
+                first = last
+        return found[0][1] if len(found) == 1 else [_joined(found)]
+
+    def stretches(self, frames: Frames, held: Frames) -> Iterator[tuple[Frames, bool]]:
+        """New frames after those of the stretch so far: parts, and whether one ends it."""
+        return iter([(frames, False)]) if self.pauses is None else self.pauses.along(frames, held)
+
+    def feed(self, frames: Frames) -> None:
         """Take the next frames (t, K)."""
         if self._beam is None:
             self._frames.append(frames)
@@ -80,12 +129,25 @@ class Search:
             self._beam.reset()
 
 
+def _joined(found: Sequence[tuple[int, Sequence[Hypothesis]]]) -> Hypothesis:
+    """The best readings of stretches, each with its first frame, as one."""
+    best = [(first, readings[0]) for first, readings in found]
+    return Hypothesis(
+        tuple(token for _, one in best for token in one.tokens),
+        sum(one.score for _, one in best),
+        sum(one.acoustic for _, one in best),
+        sum(one.language for _, one in best),
+        tuple((first + a, first + b) for first, one in best for a, b in one.spans),
+        tuple(confidence for _, one in best for confidence in one.confidences),
+    )
+
+
 def search_for(
-    nets: Sequence[TranscribeNet],
     alphabet: Alphabet,
     ngram: NGram | None,
     weights: Weights,
     how: Decoding,
+    pauses: Pauses | None,
 ) -> Search:
     """The search that the weights of a run and the options given ask for.
 
@@ -95,9 +157,9 @@ def search_for(
     lexicon = None if how.lexicon is None else _lexicon(how.lexicon, alphabet)
     beam = how.beam or (max(weights.beam, BEAM) if scorers or lexicon else weights.beam)
     if beam == 1 and not scorers and lexicon is None:
-        return Search(None)
+        return Search(None, pauses)
     scorer = Combined(scorers) if scorers else None
-    return Search(CtcPrefixBeam(beam, scorer=scorer, beta=weights.bonus, lexicon=lexicon))
+    return Search(CtcPrefixBeam(beam, scorer=scorer, beta=weights.bonus, lexicon=lexicon), pauses)
 
 
 def _scorers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +17,7 @@ from recurra.errors import ConfigError
 from recurra.nn.states import flatten, unflatten
 from recurra.tasks.session import Session, weights_digest
 from recurra.tasks.transcribe.config import Decoding
-from recurra.tasks.transcribe.inputs import InkInput, SoundInput
+from recurra.tasks.inputs import InkInput, SoundInput
 from recurra.tasks.transcribe.model import EncoderStream
 from recurra.tasks.transcribe.recogniser import Recogniser
 from recurra.tasks.transcribe.transcript import TextSpan
@@ -107,7 +108,7 @@ class TranscriptSession(Session[Any, TextSpan]):
     def _search_on(self, frames: np.ndarray[Any, Any]) -> list[TextSpan]:
         """The frames one stretch after another."""
         settled: list[TextSpan] = []
-        for stretch, ends in self._product.stretches.along(frames, self._frames):
+        for stretch, ends in self._search.stretches(frames, self._frames):
             self._frames = np.concatenate([self._frames, stretch])
             if len(stretch):
                 self._search.feed(stretch)
@@ -118,7 +119,10 @@ class TranscriptSession(Session[Any, TextSpan]):
     def _settle(self) -> list[TextSpan]:
         """The characters of the stretch that has ended; the search begins anew."""
         reading = self._search.finish()[0]
-        spans = self._product.spans(reading, self._settled_frames)
+        sure = dataclasses.replace(
+            reading, confidences=tuple(self._product.confidences(reading))
+        )
+        spans = self._product.characters(sure, None, self._settled_frames)
         self._settled_frames += len(self._frames)
         self._frames = self._frames[:0]
         self._search.reset()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,19 +15,20 @@ from torch import Tensor, nn
 from recurra.config.task_config import TaskConfig
 from recurra.data.alphabet import Alphabet
 from recurra.data.transcripts.bad_items import BadItems
-from recurra.data.transcripts.chosen_rows import hold_out
 from recurra.data.transcripts.item import Item, kind_of_items
-from recurra.data.transcripts.item_sources import digest_items
 from recurra.errors import ConfigError, DataError
+from recurra.nn.frontends import FrontEnd
 from recurra.nn.states import State
 from recurra.reports import Headline
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain, Source, Task
+from recurra.tasks.inputs import Input, input_from
+from recurra.tasks.inputs.collection import Collection, Part, expanded, listed, opened
+from recurra.tasks.inputs.collection import read_collection
+from recurra.tasks.inputs.front_end import front_end
 from recurra.tasks.transcribe import facts, judgement
-from recurra.tasks.transcribe.batches import TextBatches, in_order, padded
-from recurra.tasks.transcribe.collection import Collection, Part, expanded, form_of, listed, opened
+from recurra.tasks.transcribe.batches import TextBatches, padded
 from recurra.tasks.transcribe.config import Decoding, TranscribeConfig
-from recurra.tasks.transcribe.inputs import INPUTS, Input, input_for, input_from
-from recurra.tasks.transcribe.model import Sizes, TextBatch, TranscribeNet
+from recurra.tasks.transcribe.model import Sizes, TranscribeNet, needed_steps
 from recurra.tasks.transcribe.recogniser import Recogniser
 from recurra.tasks.transcribe.session import TranscriptSession
 from recurra.tasks.transcribe.validation import Validation
@@ -45,36 +47,21 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
 
     def read(self, data: Any = None, **others: Any) -> Collection:
         """Read a manifest, a folder, files, or pairs of a recording, ink or image and its text."""
-        config = self.config
-        if data is None and not config.data:
+        if data is None and not self.config.data:
             raise DataError(
                 "No data to train on; give a manifest (path,text), a folder of name.wav + name.txt "
                 "or name.png + name.gt.txt, or ink as JSON lines."
             )
-        bad, bad_held = BadItems(config.bad_share), BadItems(config.bad_share)
-        given = list(config.data) if data is None else data
-        items = listed(config, given, config.where, bad)
-        held = self._listed_apart(given, bad_held)
-        kind = INPUTS[kind_of_items([*items, *held])]
-        items = expanded(kind, items, form_of(config), bad)
-        held = expanded(kind, held, form_of(config), bad_held)
-        if not held and config.valid_fraction:
-            items, held = self._split(items)
-        how = self._input(kind.kind, items)
-        return Collection(
-            how,
-            self._opened(how, items, bad),
-            self._opened(how, held, bad_held) if held else Part.empty(),
-            tuple(self._sources(data, items, held)),
-        )
+        return read_collection(self.config, data, self.config.form, self._refused)
 
     def read_measured(self, data: Any, *, where: str | None = None, **others: Any) -> Collection:
         """Read data to be measured whole."""
-        config, bad = self.config, BadItems(self.config.bad_share)
-        items = listed(config, data, where, bad)
-        how = self._input(kind_of_items(items), items)
-        items = expanded(type(how), items, form_of(config), bad)
-        return Collection(how, Part.empty(), self._opened(how, items, bad), ())
+        form, bad, how = self.config.form, BadItems(self.config.bad_share), self.input
+        items = listed(self.config, data, where, form, bad)
+        if (kind := kind_of_items(items)) != how.kind:
+            raise DataError(f"The model reads {how.kind}, and the data are of kind {kind}.")
+        items = expanded(type(how), items, form, bad)
+        return Collection(how, Part(), opened(how, items, bad, self._refused))
 
     def notes(self, data: Collection) -> list[str]:
         """Items that were left out, recordings that are silent or clipped, unknown characters."""
@@ -106,7 +93,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
         if config.alphabet is None:
             alphabet = Alphabet.of(texts)
         else:
-            alphabet = Alphabet.given(config.alphabet, form_of(config))
+            alphabet = Alphabet.given(config.alphabet, config.form)
         how = data.how.fitted(data.train.contents)
         return {"input": how.to_json(), "alphabet": list(alphabet.characters)}
 
@@ -164,10 +151,6 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
         if not len(data.held_out):
             return None
         return Validation(self.input, self.alphabet, data.held_out, 2 * self.config.batch_size)
-
-    def join(self, outputs: Sequence[Tensor]) -> Tensor:
-        """The members' mean log-probabilities."""
-        return torch.stack(list(outputs)).mean(0)
 
     def complete(
         self, models: Sequence[nn.Module], data: Collection, retrain: Retrain
@@ -249,51 +232,28 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
         """One client's stream of sound or ink."""
         return TranscriptSession(product, Decoding(**options))
 
-    def _listed_apart(self, given: Any, bad: BadItems) -> list[Item]:
-        """The items that the settings name to validate on."""
-        config = self.config
-        if config.valid is None and config.valid_where is None:
-            return []
-        return listed(config, given if config.valid is None else config.valid, config.valid_where, bad)
-
-    def _split(self, items: list[Item]) -> tuple[list[Item], list[Item]]:
-        config = self.config
-        parts = hold_out(items, config.valid_fraction, config.seed, by=config.valid_by)
-        return parts.train, parts.held
-
-    def _input(self, kind: str, items: Sequence[Item]) -> Input:
-        """The context's input, for a trained model, or one for these items."""
-        if not self.context:
-            return input_for(kind, self.config, items)
-        how = self.input
-        if how.kind != kind:
-            raise DataError(f"The model reads {how.kind}, and the data are of kind {kind}.")
-        return how
-
-    def _opened(self, how: Input, items: Sequence[Item], bad: BadItems) -> Part:
-        """The items that can be read, and whose text the network can write."""
-        lengths = {"ctc": "frames"}
-        with torch.device("meta"):
-            front = TranscribeNet(self.config, Sizes(how.kind, how.size, 2)).front
-        known = None if self.config.alphabet is None else set(self.config.alphabet)
-        is_ctc = self.config.model == "ctc"
-
-        def refuse(item: Item, steps: int) -> str | None:
-            text = item.text or ""
-            foreign = sorted(set(text) - known) if known is not None else []
-            if foreign:
-                return f"has characters outside the alphabet: {', '.join(map(repr, foreign[:5]))}."
-            have = int(front.lengths(torch.tensor([steps])))
-            need = needed_steps(text) if is_ctc else 1
-            if have < need:
-                return (
-                    f"its text of {len(text)} characters takes {need} steps, and it has {have} "
-                    f"(one for {front.subsampling} of {steps}); shorten the text, or lower "
-                    "subsampling."
-                )
+    def _refused(self, how: Input, item: Item, steps: int) -> str | None:
+        """Why the network can't write the text of an item; None where it can."""
+        text, known = item.text or "", self.config.alphabet
+        foreign = sorted(set(text) - set(known)) if known is not None else []
+        if foreign:
+            return f"has characters outside the alphabet: {', '.join(map(repr, foreign[:5]))}."
+        front = self._front(how.kind, how.size)
+        have, need = int(front.lengths(torch.tensor([steps]))), 1
+        if self.config.model == "ctc":
+            need = needed_steps(text)
+        if have >= need:
             return None
+        return (
+            f"its text of {len(text)} characters takes {need} steps, and it has {have} (one for "
+            f"{front.subsampling} of {steps}); correct the text, or lower subsampling."
+        )
 
-        return opened(how, items, bad, refuse)
+    @functools.cache  # noqa: B019
+    def _front(self, kind: str, size: int) -> FrontEnd:
+        """The convolutions, without memory."""
+        with torch.device("meta"):
+            return front_end(self.config, kind, size)
 
 
 TASK = Transcribe

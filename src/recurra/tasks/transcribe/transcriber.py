@@ -18,9 +18,9 @@ from recurra.errors import ConfigError
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.signature import options_of
 from recurra.tasks.task import Task
-from recurra.tasks.transcribe.collection import expanded, form_of, listed
+from recurra.tasks.inputs.collection import expanded, listed
 from recurra.tasks.transcribe.config import Decoding, TranscribeConfig
-from recurra.tasks.transcribe.inputs import SoundInput
+from recurra.tasks.inputs import SoundInput
 from recurra.tasks.transcribe.long_recordings import pieces_of
 from recurra.tasks.transcribe.recogniser import Recogniser
 from recurra.tasks.transcribe.search import Search
@@ -105,9 +105,9 @@ class Transcriber(Estimator[TranscribeConfig, Recogniser]):
         given = data if isinstance(data, list) else [data]
         pairs = [each if _is_named(each) else (each, None) for each in given]
         bad = BadItems(0.0)
-        config = dataclasses.replace(config, input=kind)
-        items = listed(config, pairs, None, bad, texts=False)
-        return expanded(type(self._ready().input), items, form_of(config), bad)
+        config = dataclasses.replace(config, input=cast("Any", kind))
+        items = listed(config, pairs, None, config.form, bad, texts=False)
+        return expanded(type(self._ready().input), items, config.form, bad)
 
     def _transcript(
         self, product: Recogniser, search: Search, item: Item, times: bool, nbest: int

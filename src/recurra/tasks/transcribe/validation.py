@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 
-import torch
 from torch import nn
 
 from recurra.data.alphabet import Alphabet
@@ -12,8 +12,9 @@ from recurra.decoding import ctc
 from recurra.errors import RecurraWarning
 from recurra.metrics.transcription import error_rates
 from recurra.tasks.transcribe.batches import in_order
-from recurra.tasks.transcribe.collection import Part
-from recurra.tasks.transcribe.inputs import Input
+from recurra.tasks.transcribe.model import TextBatch, TranscribeNet
+from recurra.tasks.inputs.collection import Part
+from recurra.tasks.inputs import Input
 
 __all__ = ["Validation"]
 
@@ -28,15 +29,22 @@ class Validation:
     """
 
     def __init__(self, how: Input, alphabet: Alphabet, part: Part, batch_size: int) -> None:
-        self._alphabet, self._texts = alphabet, part.texts
-        targets = [alphabet.encode(alphabet.known(text)) for text in part.texts]
-        self._batches = list(in_order(how, part.contents, targets, batch_size))
+        self._how, self._alphabet, self._part = how, alphabet, part
+        self._batch_size = batch_size
         self._silent = 0
+
+    @functools.cached_property
+    def _batches(self) -> list[tuple[list[int], TextBatch]]:
+        """All items, with their numbers; characters that the alphabet lacks are left out."""
+        known = map(self._alphabet.known, self._part.texts)
+        texts = [self._alphabet.encode(text) for text in known]
+        return list(in_order(self._how, self._part.contents, texts, self._batch_size))
 
     def __call__(self, net: nn.Module) -> dict[str, float]:
         """The figures `loss` and `cer`."""
-        nats, characters = 0.0, 0
-        written = [""] * len(self._texts)
+        assert isinstance(net, TranscribeNet)
+        nats, characters, texts = 0.0, 0, self._part.texts
+        written = [""] * len(texts)
         for numbers, batch in self._batches:
             nats += float(net.loss(batch)) * batch.targets_in_all
             characters += batch.targets_in_all
@@ -45,7 +53,7 @@ class Validation:
                 best = ctc.greedy(log_probs[: lengths[row], row].double().numpy())
                 written[number] = self._alphabet.decode(best.tokens)
         self._watch(any(written))
-        return {"loss": nats / characters, "cer": error_rates(self._texts, written).cer}
+        return {"loss": nats / characters, "cer": error_rates(texts, written).cer}
 
     def _watch(self, writes: bool) -> None:
         self._silent = 0 if writes else self._silent + 1

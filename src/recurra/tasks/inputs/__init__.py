@@ -1,0 +1,20 @@
+"""The three kinds of input that tasks share: recordings, pen strokes, images of lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from recurra.tasks.inputs.base import Features, Input
+from recurra.tasks.inputs.image import ImageInput
+from recurra.tasks.inputs.ink import InkInput
+from recurra.tasks.inputs.sound import SoundInput
+
+__all__ = ["INPUTS", "Features", "ImageInput", "InkInput", "Input", "SoundInput", "input_from"]
+
+INPUTS: Mapping[str, type[Input]] = {"sound": SoundInput, "ink": InkInput, "image": ImageInput}
+
+
+def input_from(kept: Mapping[str, Any]) -> Input:
+    """The input that `to_json` described."""
+    return INPUTS[kept["kind"]].from_json(kept)

@@ -1,0 +1,190 @@
+"""Items with their contents, read once; those that can't be used are named and left out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from recurra.config.input_config import InputConfig
+from recurra.data.text_form import TextForm
+from recurra.data.transcripts.bad_items import BadItems
+from recurra.data.transcripts.chosen_rows import hold_out
+from recurra.data.transcripts.item import Item, kind_of_items
+from recurra.data.transcripts.item_sources import digest_items, read_items
+from recurra.errors import DataError
+from recurra.tasks.inputs import INPUTS, Input
+from recurra.tasks.task import Source
+
+__all__ = ["Collection", "Contents", "Part", "Refuse", "expanded", "listed", "read_collection"]
+
+_KEPT = 1 << 30
+"""Bytes of contents that stay in memory; the others are opened again each time."""
+
+Refuse = Callable[[Input, Item, int], str | None]
+"""Given an input, an item and its steps, says why it can't be used; None where it can."""
+
+
+class Contents(Sequence[Any]):
+    """The content of each item, in memory as far as there is room."""
+
+    def __init__(self, how: Input, items: Sequence[Item]) -> None:
+        self._how, self._items = how, items
+        self._kept: dict[int, Any] = {}
+        self._room = _KEPT
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, number: Any) -> Any:
+        if number in self._kept:
+            return self._kept[number]
+        content = self._how.open(self._items[number])
+        self._room -= _size(content)
+        if self._room >= 0:
+            self._kept[number] = content
+        return content
+
+    def only(self, numbers: Sequence[int]) -> Contents:
+        """Those of some items."""
+        part = Contents(self._how, [self._items[number] for number in numbers])
+        part._kept = {place: self._kept[n] for place, n in enumerate(numbers) if n in self._kept}
+        part._room = self._room
+        return part
+
+
+def _size(content: Any) -> int:
+    """Bytes of a content, but for the strokes of ink, which lie in the item anyway."""
+    return int(getattr(getattr(content, "samples", content), "nbytes", 0))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Part:
+    """Items with their contents and feature steps; `bad` are those that were left out."""
+
+    items: Sequence[Item] = ()
+    contents: Sequence[Any] = ()
+    steps: Sequence[int] = ()
+    bad: BadItems = dataclasses.field(default_factory=BadItems)
+    notes: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts, in their form."""
+        return [item.text or "" for item in self.items]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Collection:
+    """Items to train on and items held out, as an input reads them."""
+
+    how: Input
+    train: Part
+    held_out: Part
+    sources: Sequence[Source] = ()
+
+
+def read_collection(
+    config: InputConfig, data: Any, form: TextForm, refuse: Refuse
+) -> Collection:
+    """The items of `data`, or of the files that the configuration names, and those held out.
+
+    Raises DataError for data that can't be read, or with more bad items than the configuration
+    allows.
+    """
+    bad, bad_held = BadItems(config.bad_share), BadItems(config.bad_share)
+    given = list(config.data) if data is None else data
+    items = listed(config, given, config.where, form, bad)
+    held = _listed_apart(config, given, form, bad_held)
+    kind = INPUTS[kind_of_items([*items, *held])]
+    items, held = expanded(kind, items, form, bad), expanded(kind, held, form, bad_held)
+    if not held and config.valid_fraction:
+        parts = hold_out(items, config.valid_fraction, config.seed, by=config.valid_by)
+        items, held = parts.train, parts.held
+    how = kind.of(config, items)
+    train = opened(how, items, bad, refuse)
+    held_out = opened(how, held, bad_held, refuse) if held else Part()
+    place = ", ".join(config.data) if data is None else None
+    sources = [Source("items to train on", place, digest_items(train.items))]
+    if held:
+        sources.append(Source("items held out", config.valid or place, digest_items(held_out.items)))
+    return Collection(how, train, held_out, sources)
+
+
+def _listed_apart(config: InputConfig, given: Any, form: TextForm, bad: BadItems) -> list[Item]:
+    """The items that the settings name to validate on."""
+    if config.valid is None and config.valid_where is None:
+        return []
+    data = given if config.valid is None else config.valid
+    return listed(config, data, config.valid_where, form, bad)
+
+
+def listed(
+    config: InputConfig,
+    data: Any,
+    where: str | None,
+    form: TextForm,
+    bad: BadItems,
+    *,
+    texts: bool = True,
+) -> list[Item]:
+    """The items of files, folders or pairs in memory, not yet read."""
+    return read_items(
+        data,
+        texts=texts,
+        where=where,
+        root=config.root,
+        outside=config.outside,
+        path_column=config.path_column,
+        text_column=config.text_column,
+        kind=None if config.input == "auto" else config.input,
+        form=form,
+        bad=bad,
+    )
+
+
+def expanded(
+    kind: type[Input], items: Sequence[Item], form: TextForm, bad: BadItems
+) -> list[Item]:
+    """The items, those of files that hold several taken apart, texts in their form."""
+    found = []
+    for item in kind.expanded(items):
+        if isinstance(item, tuple):
+            bad.note(item[0].origin or item[0].name, item[1])
+        elif item.text is None or (text := form.apply(item.text)) == item.text:
+            found.append(item)
+        elif text:
+            found.append(dataclasses.replace(item, text=text))
+        else:
+            bad.note(item.name, f"{item.name}: has an empty text.")
+    return found
+
+
+def opened(how: Input, items: Sequence[Item], bad: BadItems, refuse: Refuse) -> Part:
+    """The items that can be opened, and that `refuse` has no reason against.
+
+    DataError where too many of them can't.
+    """
+    contents, total = Contents(how, items), len(items) + len(bad)
+    kept: dict[int, int] = {}
+    notes: dict[str, int] = {}
+    for number, item in enumerate(items):
+        try:
+            content = contents[number]
+            steps = len(how.raw(content))
+            if reason := refuse(how, item, steps):
+                raise DataError(f"{item.name}: {reason}")
+        except DataError as error:
+            bad.note(item.origin or item.name, error)
+            continue
+        kept[number] = steps
+        for note in how.notes(content):
+            notes[note] = notes.get(note, 0) + 1
+    bad.check(total)
+    numbers = list(kept)
+    said = [f"{count:,} of {len(numbers):,} items: {note}" for note, count in notes.items()]
+    chosen = [items[number] for number in numbers]
+    return Part(chosen, contents.only(numbers), list(kept.values()), bad, said)
