@@ -1,1 +1,1 @@
-"""Makes `forecast_helpers`, which lies beside this file, importable for the tests of all rooms."""
+"""Makes the helpers that lie beside this file importable for the tests of all rooms."""

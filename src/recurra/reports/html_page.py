@@ -63,7 +63,9 @@ th, li, .note, figcaption, tr.other td {{ color: var(--muted); }}
 tr + tr.other td {{ border-top: 1px solid var(--grid); }}
 th.number, td.number {{ text-align: right; white-space: nowrap; }}
 pre {{ white-space: pre-wrap; background: var(--shade); padding: 1rem; border-radius: 4px; }}
-.examples figure {{ margin: 0 0 1.2rem; }} .examples img {{ max-width: 100%; background: #fff;
+.examples {{ display: grid; gap: 1.2rem 2rem;
+       grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); }}
+.examples img {{ max-width: 100%; background: #fff;
        border-radius: 4px; }} .examples audio {{ width: min(100%, 26rem); }}
 .examples dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem;
        margin: .3rem 0 0; }} .examples dt {{ color: var(--muted); }} .examples dd {{ margin: 0; }}

@@ -1,0 +1,108 @@
+"""Transcription from data in memory: learns, keeps, loads, writes."""
+
+import numpy as np
+import pytest
+from transcribe_helpers import ALPHABET, items, small
+
+from recurra import Transcriber, load
+from recurra.errors import ConfigError, DataError
+
+KINDS = ("image", "sound", "ink")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_learnt(trained, kind):
+    model = trained(kind)
+    fresh = items(kind, 30, seed=1)
+    figures = model.evaluate(fresh)
+    assert figures["cer"] < 0.1
+    found = model.transcribe([content for content, _ in fresh[:5]])
+    assert sum(one.text == text for one, (_, text) in zip(found, fresh, strict=False)) >= 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_loaded_run_writes_the_same(trained, kind):
+    model = trained(kind)
+    contents = [content for content, _ in items(kind, 6, seed=2)]
+    again = load(model.run.path)
+    assert isinstance(again, Transcriber)
+    expected = model.transcribe(contents, times=True, nbest=2)
+    assert again.transcribe(contents, times=True, nbest=2) == expected
+    assert set(again._task.context["alphabet"]) == set(ALPHABET)
+
+
+def test_the_same_seed_gives_the_same_bits(tmp_path):
+    runs = [small("sound", max_steps=4).fit(items("sound", 40)) for _ in range(2)]
+    weights = [run.run.load_model() for run in runs]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+
+
+def test_a_resumed_run_has_the_bits_of_one_that_never_stopped(tmp_path):
+    data = items("image", 40)
+    whole = small("image", max_steps=12, validate_every=4, schedule="constant").fit(data)
+    part = small("image", max_steps=6, validate_every=4, schedule="constant")
+    part.fit(data, out=tmp_path / "run")
+    again = Transcriber.resuming(tmp_path / "run", {"max_steps": 12})
+    again.fit(data, out=tmp_path / "run", resume=True)
+    old, new = whole.run.load_model(), again.run.load_model()
+    assert all((old[name] == new[name]).all() for name in old)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_places_lie_in_the_content_and_ascend(trained, kind):
+    model = trained(kind)
+    for content, _ in items(kind, 5, seed=3):
+        (found,) = model.transcribe([content], times=True)
+        assert "".join(each.text for each in found.characters) == found.text
+        starts = [each.start for each in found.characters]
+        assert starts == sorted(starts)
+        assert all(0 <= each.start < each.end <= found.length for each in found.characters)
+        assert [word.text for word in found.words] == found.text.split()
+
+
+def test_tones_are_found_where_they_are(trained):
+    content, _ = items("sound", 1, seed=5)[0]
+    (found,) = trained("sound").transcribe([content], times=True)
+    for number, each in enumerate(found.characters):
+        begin = 0.05 + 0.12 * number
+        assert abs(each.middle - (begin + 0.045)) < 0.08
+
+
+def test_confidences_are_probabilities_and_mistakes_have_lower_ones(trained):
+    model = trained("sound")
+    figures = model.evaluate(items("sound", 30, seed=1))
+    assert 0 <= figures["ece"] < 0.2
+    noise = np.random.default_rng(0).normal(size=4000).astype(np.float32)
+    (odd,) = model.transcribe([noise], times=True)
+    (clear,) = model.transcribe([items("sound", 1, seed=1)[0][0]], times=True)
+    if odd.characters:
+        assert odd.confidence < clear.confidence
+
+
+def test_nbest_is_ranked_and_different(trained):
+    (found,) = trained("image").transcribe([items("image", 1, seed=1)[0][0]], nbest=4, beam=8)
+    scores = [score for _, score in found.alternatives]
+    assert scores == sorted(scores, reverse=True)
+    assert len({text for text, _ in found.alternatives}) == len(found.alternatives) > 1
+    assert found.alternatives[0][0] == found.text
+
+
+def test_a_lexicon_lets_no_other_word_out(trained, tmp_path):
+    (tmp_path / "words.txt").write_text("ab\nc\n")
+    contents = [content for content, _ in items("image", 8, seed=1)]
+    found = trained("image").transcribe(contents, lexicon=str(tmp_path / "words.txt"))
+    assert {word.lower() for one in found for word in one.text.split()} <= {"ab", "c"}
+
+
+def test_mistakes_are_named(trained, tmp_path):
+    model = trained("image")
+    with pytest.raises(ConfigError, match="bean"):
+        model.transcribe([], bean=3)
+    with pytest.raises(ConfigError, match="nbest = 0"):
+        model.transcribe([items("image", 1)[0][0]], nbest=0)
+    with pytest.raises(DataError, match="no such file"):
+        model.transcribe(str(tmp_path / "absent.png"))
+    with pytest.raises(ConfigError, match="can't be streamed"):
+        model.session()
+    with pytest.raises(DataError, match="No data"):
+        Transcriber(input="image").fit()
