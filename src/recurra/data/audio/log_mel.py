@@ -18,6 +18,13 @@ Features = np.ndarray[Any, np.dtype[np.float32]]
 _PIECE = 1 << 18
 """Samples given to kaldi at once: it copies them, and keeps all their frames."""
 
+_QUIET = -8.0
+"""The lowest level, of noise at about -56 dB. Spoken digits of left-out speakers are as well told
+apart by a kernel method with it as with each recording's own maximum (.80), and better than without
+normalisation (.72) or less the running mean of each band (.75)."""
+_NEPERS_OF_POWER = np.log(10) / 10
+"""The natural logarithm of a power ratio of one dB."""
+
 
 @dataclass(frozen=True)
 class LogMel:
@@ -28,9 +35,10 @@ class LogMel:
     rounding noise of 16 bits: digital silence is no further away than a quiet room.
 
     rate: Hz of the samples. high_hz: None for half of the rate.
-    normalise: "running" subtracts from each band its mean so far, in which a frame counts less by
-    a factor of e every `memory_seconds`: a recording's level and the colour of its channel drop
-    out, in a stream just as in a whole. Statistics of training data are data.Standardiser's.
+    normalise: "level" subtracts the level of the sound so far, so that quiet and loud recordings
+    look alike, in a stream just as in a whole: the loudest frame's logarithm of the mean power of
+    its bands, falling by `fall` dB a second, and at least that of a quiet room. Statistics of
+    training data are the matter of `recurra.data.standardise`.
 
     Raises ConfigError for settings that can't be.
     """
@@ -41,8 +49,8 @@ class LogMel:
     shift_ms: float = 10.0
     low_hz: float = 20.0
     high_hz: float | None = None
-    normalise: Literal["none", "running"] = "none"
-    memory_seconds: float = 3.0
+    normalise: Literal["none", "level"] = "level"
+    fall: float = 2.0
 
     def __post_init__(self) -> None:
         high = self.rate / 2 if self.high_hz is None else self.high_hz
@@ -53,9 +61,9 @@ class LogMel:
             "and a frame is no shorter": 0.1 < self.shift_ms <= self.frame_ms,
             f"low_hz = {self.low_hz} and high_hz = {self.high_hz}; 0 <= low < high <= half of the "
             f"rate, {self.rate / 2:g}": 0 <= self.low_hz < high <= self.rate / 2,
-            f'normalise = {self.normalise!r}; "none" or "running"': self.normalise
-            in ("none", "running"),
-            f"memory_seconds = {self.memory_seconds}; above 0": self.memory_seconds > 0,
+            f'normalise = {self.normalise!r}; "none" or "level"': self.normalise
+            in ("none", "level"),
+            f"fall = {self.fall}; 0 dB a second or more": self.fall >= 0,
         }
         for rule, holds in allowed.items():
             if not holds:
@@ -128,8 +136,7 @@ class LogMelStream:
         # A tail of the sound that begins at some frame's shift, and its frames given already.
         self._tail = np.array(state.get("tail", ()), np.float32)
         self._given = int(state.get("given", 0))
-        self._sum = np.array(state.get("sum", np.zeros(settings.bands)), np.float64)
-        self._weight = float(state.get("weight", 0.0))
+        self._level = float(state.get("level", _QUIET))
         self._finished = False
 
     def state(self) -> dict[str, Any]:
@@ -137,8 +144,7 @@ class LogMelStream:
         return {
             "tail": self._tail.copy(),
             "given": np.array(self._given),
-            "sum": self._sum.copy(),
-            "weight": np.array(self._weight),
+            "level": np.array(self._level),
         }
 
     def feed(self, samples: Samples) -> Features:
@@ -176,18 +182,16 @@ class LogMelStream:
             bank.input_finished()
         assert bank.num_frames_ready == ready
         frames = np.stack([bank.get_frame(number) for number in range(self._given, ready)])
-        return self._centred(frames) if self._settings.normalise == "running" else frames
+        return self._levelled(frames) if self._settings.normalise == "level" else frames
 
-    def _centred(self, frames: Features) -> Features:
-        """The frames, less each band's mean so far, which the frame itself is part of."""
-        settings = self._settings
-        decay = np.exp(-settings.frame_seconds / settings.memory_seconds)
-        centred = np.empty_like(frames)
+    def _levelled(self, frames: Features) -> Features:
+        """The frames, less the level of the sound up to each of them."""
+        fall = self._settings.fall * _NEPERS_OF_POWER * self._settings.frame_seconds
+        levels = np.empty((len(frames), 1))
         for number, frame in enumerate(frames.astype(np.float64)):
-            self._sum = decay * self._sum + frame
-            self._weight = decay * self._weight + 1
-            centred[number] = frame - self._sum / self._weight
-        return centred
+            loudness = float(np.log(np.exp(frame).mean()))
+            self._level = levels[number] = max(self._level - fall, loudness, _QUIET)
+        return (frames - levels).astype(np.float32)
 
 
 def _checked(samples: Samples) -> Samples:

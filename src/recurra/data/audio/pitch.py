@@ -52,7 +52,7 @@ def _hann(window: int) -> Floats:
 
 def _spectra(samples: Samples, window: int, hop: int) -> Spectra:
     """The spectra (K, window / 2 + 1) of windows at every hop, the first one before the sound."""
-    padded = np.pad(samples.astype(np.float64), window)
+    padded = np.pad(samples.astype(np.float64), (window, window + 2 * hop))
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
     spectra: Spectra = np.fft.rfft(frames * _hann(window))
     return spectra

@@ -167,6 +167,8 @@ def _open_sound(path: str | os.PathLike[str]) -> Iterator["_SoundFile"]:
             file = library.SoundFile(raw.fileno(), closefd=False)
         except library.LibsndfileError as error:
             raise DataError(_unreadable(path, raw, error.error_string)) from error
+        # soundfile seeks after each read of what can be sought, and MP3 is garbled where it does.
+        file.seekable = lambda: False
         with file:
             sound = _SoundFile(path, raw, file)
             sound.check_header()
