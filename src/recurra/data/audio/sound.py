@@ -93,8 +93,8 @@ def sound_blocks(
 ) -> Iterator[Samples]:
     """The samples of `read_sound` in blocks of about `seconds`: its bits, in constant memory.
 
-    Raises DataError as `read_sound`: for a truncated FLAC or MP3 file after the readable blocks,
-    for all else before the first one.
+    Raises DataError as `read_sound`: before the first block where the header shows it, else after
+    the blocks that are readable, as in a truncated FLAC or MP3 file.
     """
     with _open_sound(path) as file:
         yield from _resampled(file, rate, seconds)
