@@ -1,0 +1,293 @@
+"""Sound from files: one channel of float32 samples, at any rate, whole or in blocks.
+
+Imports soundfile and soxr, lazily.
+"""
+
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO, NoReturn
+
+import numpy as np
+
+from recurra.data import check_exists
+from recurra.data.audio.sound_headers import (
+    foreign_format,
+    has_last_ogg_page,
+    mp3_continues,
+    mp3_has_length,
+    share_of_bytes,
+)
+from recurra.errors import ConfigError, DataError, MissingExtra
+
+__all__ = [
+    "Resampler",
+    "Samples",
+    "Sound",
+    "SoundFacts",
+    "read_sound",
+    "resample",
+    "sound_blocks",
+    "sound_facts",
+    "write_sound",
+]
+
+Samples = np.ndarray[Any, np.dtype[np.float32]]
+"""Samples (N,) of one channel; full scale is -1 to 1."""
+
+_RATES = (1_000, 768_000)
+"""Hz: the lowest and highest rate of a file; others are those of damaged headers."""
+_BLOCK_SECONDS = 10.0
+_UNKNOWN_FRAMES = 1 << 60
+_PIECE = 4_096
+"""Samples read at once: where a file breaks off, fewer than these are lost to the message."""
+_MISSING_SECONDS = 0.01
+"""A file may lack this much of what its header promises, as one that is a byte too short does."""
+_CONVERSION = "ffmpeg -i OLD NEW.wav"
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """Samples (N,) at a rate in Hz."""
+
+    samples: Samples
+    rate: int
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / self.rate
+
+
+@dataclass(frozen=True)
+class SoundFacts:
+    """A file's own rate in Hz, its channels and its length; None where it doesn't say."""
+
+    rate: int
+    channels: int
+    seconds: float | None
+
+
+def read_sound(path: str | os.PathLike[str], rate: int | None = None) -> Sound:
+    """The whole of a WAV, FLAC, OGG or MP3 file, its channels averaged; `rate` None: its own.
+
+    Raises:
+        DataError: there is no such file, it is empty, truncated, damaged or of another format, or
+            its samples are not finite.
+        MissingExtra: soundfile or soxr isn't installed.
+    """
+    with _open_sound(path) as file:
+        blocks = list(_resampled(file, rate, _BLOCK_SECONDS))
+        return Sound(np.concatenate(blocks), file.facts.rate if rate is None else rate)
+
+
+def sound_facts(path: str | os.PathLike[str]) -> SoundFacts:
+    """The facts of a file's header, without reading its samples; DataError as `read_sound`."""
+    with _open_sound(path) as file:
+        return file.facts
+
+
+def sound_blocks(
+    path: str | os.PathLike[str], rate: int | None = None, *, seconds: float = _BLOCK_SECONDS
+) -> Iterator[Samples]:
+    """The samples of `read_sound` in blocks of about `seconds`: its bits, in constant memory.
+
+    Raises DataError as `read_sound`: before the first block where the header shows it, else after
+    the blocks that are readable, as in a truncated FLAC or MP3 file.
+    """
+    with _open_sound(path) as file:
+        yield from _resampled(file, rate, seconds)
+
+
+def _resampled(file: "_SoundFile", rate: int | None, seconds: float) -> Iterator[Samples]:
+    own = file.facts.rate
+    resampler = Resampler(own, own if rate is None else rate)
+    for block in file.blocks(max(round(seconds * own), 1)):
+        yield resampler.feed(block)
+    yield resampler.finish()
+
+
+def write_sound(path: str | os.PathLike[str], sound: Sound) -> None:
+    """Write a WAV file of 16 bits a sample; values beyond -1 to 1 are clipped."""
+    _soundfile().write(os.fspath(path), sound.samples, sound.rate, format="WAV", subtype="PCM_16")
+
+
+class Resampler:
+    """Samples at one rate from those at another, as they come.
+
+    Chunks of any size give the same bits as the whole. Equal rates leave samples as they are.
+    Rates are in Hz or any other unit: their ratio counts. soxr's high quality.
+
+    >>> resampler = Resampler(8000, 16000)
+    >>> first = resampler.feed(np.zeros(800, np.float32))
+    >>> len(first) + len(resampler.finish())
+    1600
+    """
+
+    def __init__(self, from_rate: float, to_rate: float) -> None:
+        if not (0 < from_rate < np.inf and 0 < to_rate < np.inf):
+            raise ConfigError(
+                f"Resampling from {from_rate} to {to_rate} Hz; both rates must be positive."
+            )
+        self._stream = None
+        if from_rate != to_rate:
+            soxr = _optional("soxr", "Resampling sound")
+            self._stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
+
+    def feed(self, samples: Samples) -> Samples:
+        """The samples (M,) that are certain after these (N,); M may be 0."""
+        if self._stream is None or not len(samples):
+            return samples
+        return self._process(np.ascontiguousarray(samples), last=False)
+
+    def finish(self) -> Samples:
+        """The samples (M,) that remain; nothing can be fed afterwards."""
+        empty = np.zeros(0, np.float32)
+        return empty if self._stream is None else self._process(empty, last=True)
+
+    def _process(self, samples: Samples, *, last: bool) -> Samples:
+        assert self._stream is not None
+        resampled: Samples = self._stream.resample_chunk(samples, last=last)
+        return resampled
+
+
+def resample(samples: Samples, from_rate: float, to_rate: float) -> Samples:
+    """The whole of a sound (N,) at another rate (M,)."""
+    resampler = Resampler(from_rate, to_rate)
+    return np.concatenate([resampler.feed(samples), resampler.finish()])
+
+
+@contextmanager
+def _open_sound(path: str | os.PathLike[str]) -> Iterator["_SoundFile"]:
+    library = _soundfile()
+    with _opened(path) as raw:
+        try:
+            # By its descriptor: by its name, a suffix `.raw` would count more than its bytes.
+            file = library.SoundFile(raw.fileno(), closefd=False)
+        except library.LibsndfileError as error:
+            raise DataError(_unreadable(path, raw, error.error_string)) from error
+        # soundfile seeks after each read of what can be sought, and MP3 is garbled where it does.
+        file.seekable = lambda: False
+        with file:
+            sound = _SoundFile(path, raw, file)
+            sound.check_header()
+            yield sound
+
+
+class _SoundFile:
+    """An open file of sound, with what it says of its length."""
+
+    def __init__(self, path: str | os.PathLike[str], raw: BinaryIO, file: Any) -> None:
+        self._path, self._raw, self._file = path, raw, file
+        frames: int = file.frames
+        unknown = frames >= _UNKNOWN_FRAMES or (file.format == "MP3" and not mp3_has_length(raw))
+        self._promised = None if unknown else frames
+
+    @property
+    def facts(self) -> SoundFacts:
+        rate, frames = self._file.samplerate, self._promised
+        return SoundFacts(rate, self._file.channels, None if frames is None else frames / rate)
+
+    def check_header(self) -> None:
+        """DataError where the header alone shows that the file can't be read to its end."""
+        rate, low, high = self._file.samplerate, *_RATES
+        if not low <= rate <= high:
+            raise DataError(
+                f"{self._path}: has a rate of {rate} Hz; from {low} to {high} Hz can be read. "
+                "Its header is damaged, or it isn't a recording; record or convert it again."
+            )
+        if not self._file.frames:
+            raise DataError(f"{self._path}: has no samples; record it again or leave it out.")
+        promised = self._file.frames / share_of_bytes(self._file.extra_info)
+        if self._lacks(self._file.frames, promised):
+            self._refuse_truncated(self._file.frames, promised)
+        if self._file.format == "OGG" and not has_last_ogg_page(self._raw):
+            self._refuse_truncated(self._file.frames, None)
+
+    def blocks(self, size: int) -> Iterator[Samples]:
+        """The samples in blocks of `size` or a little more, channels averaged."""
+        position, pieces = 0, list[Samples]()
+        while len(piece := self._read(position)):
+            self._check_finite(piece, position)
+            position += len(piece)
+            pieces.append(piece)
+            if sum(map(len, pieces)) >= size:
+                yield np.concatenate(pieces)
+                pieces = []
+        self._check_end(position)
+        if pieces:
+            yield np.concatenate(pieces)
+
+    def _read(self, position: int) -> Samples:
+        try:
+            piece: Samples = self._file.read(_PIECE, dtype="float32", always_2d=True)
+        except _soundfile().LibsndfileError:
+            self._refuse_truncated(position, self._promised)
+        return piece[:, 0] if piece.shape[1] == 1 else piece.mean(axis=1)
+
+    def _check_finite(self, samples: Samples, position: int) -> None:
+        finite = np.isfinite(samples)
+        if not finite.all():
+            sample = position + int(np.argmin(finite))
+            raise DataError(
+                f"{self._path}: sample {sample} (at {sample / self._file.samplerate:.3f} s) is not "
+                "finite; all must be. Write the file again, with 16 bits a sample, say."
+            )
+
+    def _check_end(self, frames: int) -> None:
+        if self._promised is not None and self._lacks(frames, self._promised):
+            self._refuse_truncated(frames, self._promised)
+        if self._promised is None and self._file.format == "MP3" and mp3_continues(self._raw):
+            raise DataError(
+                f"{self._path}: is MP3 that doesn't say its length, and libsndfile reads only its "
+                f"first {frames / self._file.samplerate:.2f} seconds. Convert it: {_CONVERSION}"
+            )
+
+    def _lacks(self, frames: float, promised: float) -> bool:
+        return promised - frames > _MISSING_SECONDS * float(self._file.samplerate)
+
+    def _refuse_truncated(self, frames: float, promised: float | None) -> NoReturn:
+        rate = self._file.samplerate
+        readable = f"{frames / rate:.2f}"
+        whole = "an unknown number of" if promised is None else f"{promised / rate:.2f}"
+        raise DataError(
+            f"{self._path}: is truncated or damaged: {readable} of {whole} seconds are readable. "
+            f"Get the whole file, or keep what is readable: ffmpeg -i OLD -t {readable} NEW.wav"
+        )
+
+
+def _opened(path: str | os.PathLike[str]) -> BinaryIO:
+    check_exists(path)
+    try:
+        file = open(path, "rb")  # noqa: SIM115 - the caller closes it
+    except IsADirectoryError as error:
+        raise DataError(f"{path}: is a directory; name the sound files inside it.") from error
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); check its permissions."
+        ) from error
+    if os.fstat(file.fileno()).st_size == 0:
+        file.close()
+        raise DataError(f"{path}: is empty; record it again or leave it out.")
+    return file
+
+
+def _unreadable(path: str | os.PathLike[str], raw: BinaryIO, reason: str) -> str:
+    kind = foreign_format(raw) or "not sound, damaged, or of an unknown format"
+    return (
+        f"{path}: is {kind} (libsndfile: {reason.rstrip('. ')}); WAV, FLAC, OGG and MP3 can be "
+        f"read. If it is sound, convert it: {_CONVERSION}"
+    )
+
+
+def _soundfile() -> Any:
+    return _optional("soundfile", "Reading sound")
+
+
+def _optional(package: str, purpose: str) -> Any:
+    """A package; MissingExtra where it is not installed, or its library can't be loaded."""
+    try:
+        return importlib.import_module(package)
+    except (ImportError, OSError) as error:
+        raise MissingExtra(package, "transcribe", purpose) from error
