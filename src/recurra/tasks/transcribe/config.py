@@ -144,6 +144,11 @@ class TranscribeConfig(InputConfig):
                         f"{name} = {getattr(self, name)} with model = 'ctc'; only a transducer has "
                         f"it: leave {name} out, or choose model = 'transducer'."
                     )
+        if self.model == "transducer" and self.ensemble > 1:
+            raise ConfigError(
+                f"ensemble = {self.ensemble} with model = 'transducer'; only networks of CTC are "
+                "averaged: leave ensemble out, or choose model = 'ctc'."
+            )
         if self.ngram_text is not None and not self.ngram:
             raise ConfigError(
                 f"ngram_text = {self.ngram_text!r} with ngram = 0: no model learns from it; leave "

@@ -13,6 +13,7 @@ from torch.nn import functional
 from recurra.nn import Recurrent, Stack
 from recurra.nn.frontends import FrontEnd, FrontEndStream
 from recurra.nn.states import State
+from recurra.nn.transducer import Transducer
 from recurra.tasks.inputs.front_end import front_end
 from recurra.tasks.network import ActivationPenalties, initialise, penalised, recurrent_layers
 from recurra.tasks.transcribe.config import TranscribeConfig
@@ -31,10 +32,11 @@ class Sizes(NamedTuple):
 
 
 class TranscribeNet(nn.Module):
-    """Log-probabilities of the tokens, the first of them CTC's blank, from features.
+    """What a search for the text reads, from features.
 
-    `log_probs, lengths = net(features, lengths)` with features (T, B, F), log-probabilities
-    (T', B, K) and lengths (B,); `encode` gives the outputs of the recurrent layers.
+    `frames, lengths = net(features, lengths)` with features (T, B, F) and lengths (B,): for CTC the
+    log-probabilities (T', B, K) of the tokens, the first of them the blank; for a transducer the
+    outputs (T', B, size) of the recurrent layers, which `encode` gives.
     """
 
     def __init__(self, config: TranscribeConfig, sizes: Sizes) -> None:
@@ -45,6 +47,17 @@ class TranscribeNet(nn.Module):
         self.penalties: ActivationPenalties = ActivationPenalties(config)
         self.head: nn.Linear = nn.Linear(self.recurrent.output_size, sizes.tokens)
         nn.init.zeros_(self.head.bias)
+        self.ctc_weight: float = 1.0
+        self.transducer: Transducer | None = None
+        if config.model == "transducer":
+            self.ctc_weight = config.ctc_weight
+            self.transducer = Transducer(
+                self.recurrent.output_size,
+                sizes.tokens,
+                joint_size=config.joint,
+                predictor_size=config.joint,
+                cell=config.cell,
+            )
         initialise(self.recurrent, config)
 
     def encode(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -56,18 +69,34 @@ class TranscribeNet(nn.Module):
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         outputs, lengths, _ = self.encode(features, lengths)
-        return self.said(outputs), lengths
+        return self.frames(outputs), lengths
+
+    def frames(self, outputs: Tensor) -> Tensor:
+        """What a search reads, of outputs of the recurrent layers (..., size)."""
+        return outputs if self.transducer is not None else self.said(outputs)
 
     def said(self, outputs: Tensor) -> Tensor:
-        """Log-probabilities (..., K) of outputs of the recurrent layers (..., size)."""
+        """CTC's log-probabilities (..., K) of outputs of the recurrent layers (..., size)."""
         log_probs: Tensor = self.head(outputs).log_softmax(-1)
         return log_probs
 
     def loss(self, batch: TextBatch) -> Tensor:
         """Nats a character of the transcripts, with the penalties' gradient."""
         outputs, lengths, penalty = self.encode(batch.features, batch.lengths)
-        nats = ctc_nats(self.said(outputs), lengths, batch)
-        return penalised(nats.sum() / batch.targets_in_all, penalty)
+        nats = outputs.new_zeros(())
+        if self.ctc_weight:
+            nats = self.ctc_weight * ctc_nats(self.said(outputs), lengths, batch).sum()
+        if self.transducer is not None:
+            own = self.transducer(
+                outputs.transpose(0, 1), batch.targets, lengths, batch.target_lengths
+            )
+            nats = nats + (1 - self.ctc_weight) * own.sum()
+        return penalised(nats / batch.targets_in_all, penalty)
+
+    @property
+    def frame_size(self) -> int:
+        """Numbers of a frame that a search reads."""
+        return self.head.in_features if self.transducer is not None else self.head.out_features
 
     def parameter_count(self) -> int:
         """Learnt numbers."""
@@ -112,7 +141,7 @@ def ctc_nats(log_probs: Tensor, lengths: Tensor, batch: TextBatch) -> Tensor:
 
 
 class EncoderStream:
-    """The log-probabilities of one stream, in chunks: those of the whole, whatever the chunks."""
+    """The frames of one stream, in chunks: those of the whole, whatever the chunks."""
 
     def __init__(self, net: TranscribeNet) -> None:
         self._net = net
@@ -120,7 +149,7 @@ class EncoderStream:
         self.states: State = None
 
     def feed(self, features: Tensor) -> Tensor:
-        """Log-probabilities (t, K) that the features (n, F) settle."""
+        """The frames (t, size) that the features (n, F) settle."""
         return self._run(self.front.feed(features))
 
     def finish(self) -> Tensor:
@@ -129,7 +158,7 @@ class EncoderStream:
 
     def _run(self, steps: Tensor) -> Tensor:
         if not len(steps):
-            return torch.zeros(0, self._net.head.out_features)
+            return torch.zeros(0, self._net.frame_size)
         with torch.inference_mode():
             outputs, self.states = self._net.recurrent(steps.unsqueeze(1), self.states)
-            return self._net.said(outputs[:, 0])
+            return self._net.frames(outputs[:, 0])

@@ -123,7 +123,7 @@ class Recogniser:
             ConfidenceCalibration(**facts["calibration"]),
         )
 
-    def frames(self, part: Part) -> Iterator[np.ndarray[Any, Any]]:
+    def frames(self, part: Part) -> Iterator[Tensor]:
         """What the search reads of each item (T', K), in order, the networks' mean."""
         size = 2 * self.config.batch_size
         for first in range(0, len(part), size):
@@ -131,27 +131,27 @@ class Recogniser:
             yield from self.frames_of([part.contents[number] for number in numbers])
 
     @torch.inference_mode()
-    def frames_of(self, contents: Sequence[Any]) -> list[np.ndarray[Any, Any]]:
+    def frames_of(self, contents: Sequence[Any]) -> list[Tensor]:
         """What the search reads of each content (T', K)."""
         features = [self.input.features(content) for content in contents]
         batch = padded(features, [np.zeros(0, np.int64)] * len(features))
         found = [net(batch.features, batch.lengths) for net in self.nets]
         mean = torch.stack([frames for frames, _ in found]).mean(0)
         lengths = found[0][1].tolist()
-        return [mean[:length, row].numpy() for row, length in enumerate(lengths)]
+        return [mean[:length, row] for row, length in enumerate(lengths)]
 
     def read(self, part: Part, how: Decoding, nbest: int = 1) -> list[Reading]:
         """The readings of each item."""
         search = self.search(how)
         return [self.reading(search, frames, nbest) for frames in self.frames(part)]
 
-    def reading(self, search: Search, frames: np.ndarray[Any, Any], nbest: int = 1) -> Reading:
+    def reading(self, search: Search, frames: Tensor, nbest: int = 1) -> Reading:
         """The readings of what `frames_of` gave."""
         return Reading(search.read(frames, nbest), len(frames))
 
     def search(self, how: Decoding) -> Search:
         """The search for the likeliest text, with everything that weighs in it."""
-        return search_for(self.alphabet, self.ngram, self.weights, how, self._pauses)
+        return search_for(self.nets[0], self.alphabet, self.ngram, self.weights, how, self._pauses)
 
     def text(self, hypothesis: Hypothesis) -> str:
         """The text of a hypothesis."""
@@ -180,7 +180,7 @@ class Recogniser:
     @property
     def _pauses(self) -> Pauses | None:
         """Half a second of blanks, once a stretch of sound has eight seconds."""
-        if not isinstance(self.input, SoundInput):
+        if not isinstance(self.input, SoundInput) or self.config.model != "ctc":
             return None
         a_second = 1 / (self.input.log_mel.frame_seconds * self.subsampling)
         return Pauses(round(_PAUSE * a_second), round(_STRETCH * a_second))
@@ -215,7 +215,7 @@ class Recogniser:
         )
 
     def _weighed(
-        self, frames: Sequence[np.ndarray[Any, Any]], texts: Sequence[str]
+        self, frames: Sequence[Tensor], texts: Sequence[str]
     ) -> Recogniser:
         """With the weights of the fewest wrong characters: greedy, unless a search is better."""
         greedy = dataclasses.replace(self, weights=Weights(beam=1))
@@ -235,18 +235,18 @@ class Recogniser:
         return best
 
     def _errors_with(
-        self, weights: Weights, frames: Sequence[np.ndarray[Any, Any]], texts: Sequence[str]
+        self, weights: Weights, frames: Sequence[Tensor], texts: Sequence[str]
     ) -> int:
         return dataclasses.replace(self, weights=weights)._errors(frames, texts)
 
-    def _errors(self, frames: Sequence[np.ndarray[Any, Any]], texts: Sequence[str]) -> int:
+    def _errors(self, frames: Sequence[Tensor], texts: Sequence[str]) -> int:
         """Wrong characters of as many texts as there are frames."""
         search = self.search(Decoding())
         written = [self.text(self.reading(search, each).best) for each in frames]
         return error_rates(texts[: len(written)], written).characters.errors
 
     def _calibrated(
-        self, frames: Sequence[np.ndarray[Any, Any]], texts: Sequence[str]
+        self, frames: Sequence[Tensor], texts: Sequence[str]
     ) -> Recogniser:
         search = self.search(Decoding())
         confidences: list[float] = []

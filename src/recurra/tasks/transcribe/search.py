@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from recurra.data.alphabet import Alphabet
 from recurra.data.text import read_text
@@ -15,17 +18,20 @@ from recurra.decoding.hypothesis import Hypothesis
 from recurra.decoding.lexicon import Lexicon
 from recurra.decoding.ngram import NGram
 from recurra.decoding.scoring import Combined, NGramScorer, Scorer
+from recurra.decoding.transducer import TransducerGreedy
+from recurra.decoding.transducer_beam import TransducerBeam
 from recurra.decoding.word_scoring import Boost
 from recurra.tasks.transcribe.config import Decoding
 from recurra.tasks.transcribe.fusion import language_scorer
+from recurra.tasks.transcribe.model import TranscribeNet
 
-__all__ = ["Search", "Weights", "search_for"]
+__all__ = ["Frames", "Pauses", "Search", "Weights", "greedy_decoder", "search_for"]
 
 BEAM = 16
 
 
-Frames = np.ndarray[Any, Any]
-"""What a network says of each step, log-probabilities (T, K)."""
+Frames = Tensor
+"""What a network says of each step (T, size): CTC's log-probabilities, a transducer's outputs."""
 
 
 class Weights(NamedTuple):
@@ -58,7 +64,7 @@ class Pauses(NamedTuple):
 
 
 def _is_blank(frames: Frames) -> Any:
-    return frames[:, ctc.BLANK] > np.log(_SURE)
+    return (frames[:, ctc.BLANK] > math.log(_SURE)).numpy()
 
 
 def _trailing(flags: Any) -> int:
@@ -70,16 +76,52 @@ _SURE = 0.95
 """The probability of the blank in a frame of a pause."""
 
 
-class Search:
-    """Finds the likeliest texts of CTC's frames, whole or as they come.
+class Decoder(Protocol):
+    """A search of frames as they come, of CTC or of a transducer."""
 
-    With a beam of one and nothing else that weighs it takes the most likely path. Long sequences
-    are searched in stretches between `pauses`, None where they never end.
+    def reset(self) -> None: ...
+
+    def feed(self, frames: Any) -> None: ...
+
+    def best(self, times: bool = False) -> Hypothesis: ...
+
+    def finish(self, n: int = 1, times: bool = True) -> list[Hypothesis]: ...
+
+
+class LikeliestPath:
+    """The decoder that takes CTC's most likely token in each frame."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new sequence."""
+        self._parts: list[Frames] = []
+
+    def feed(self, frames: Frames) -> None:
+        """Take the next frames (t, K)."""
+        self._parts.append(frames)
+
+    def best(self, times: bool = False) -> Hypothesis:
+        """The reading of the frames so far."""
+        if not self._parts:
+            return Hypothesis((), 0.0, 0.0)
+        self._parts = [torch.cat(self._parts)]
+        return ctc.greedy(self._parts[0].numpy())
+
+    def finish(self, n: int = 1, times: bool = True) -> list[Hypothesis]:
+        """That reading alone, whatever n."""
+        return [self.best()]
+
+
+class Search:
+    """Finds the likeliest texts of frames, whole or as they come.
+
+    Long sequences are searched in stretches between `pauses`, None where they never end.
     """
 
-    def __init__(self, beam: CtcPrefixBeam | None, pauses: Pauses | None) -> None:
-        self._beam, self.pauses = beam, pauses
-        self._frames: list[Frames] = []
+    def __init__(self, decoder: Decoder, pauses: Pauses | None = None) -> None:
+        self.decoder, self.pauses = decoder, pauses
 
     def read(self, frames: Frames, n: int = 1) -> list[Hypothesis]:
         """The n likeliest readings of all frames (T, K), the best first, with places.
@@ -87,46 +129,20 @@ class Search:
         Of a sequence of several stretches there is one reading alone.
         """
         found, first, last = [], 0, 0
-        self.reset()
+        self.decoder.reset()
         for part, ends in self.stretches(frames, frames[:0]):
             last += len(part)
             if len(part):
-                self.feed(part)
+                self.decoder.feed(part)
             if ends or last == len(frames):
-                found.append((first, self.finish(n)))
-                self.reset()
+                found.append((first, self.decoder.finish(n)))
+                self.decoder.reset()
                 first = last
         return found[0][1] if len(found) == 1 else [_joined(found)]
 
     def stretches(self, frames: Frames, held: Frames) -> Iterator[tuple[Frames, bool]]:
         """New frames after those of the stretch so far: parts, and whether one ends it."""
         return iter([(frames, False)]) if self.pauses is None else self.pauses.along(frames, held)
-
-    def feed(self, frames: Frames) -> None:
-        """Take the next frames (t, K)."""
-        if self._beam is None:
-            self._frames.append(frames)
-        else:
-            self._beam.feed(frames)
-
-    def best(self) -> Hypothesis:
-        """The best reading of the frames since `reset`, without places."""
-        return self.finish()[0] if self._beam is None else self._beam.best()
-
-    def finish(self, n: int = 1) -> list[Hypothesis]:
-        """The n likeliest readings of the frames since `reset`, with places."""
-        if self._beam is not None:
-            return self._beam.finish(n)
-        if not self._frames:
-            return [Hypothesis((), 0.0, 0.0)]
-        self._frames = [np.concatenate(self._frames)]
-        return [ctc.greedy(self._frames[0])]
-
-    def reset(self) -> None:
-        """Begin a new sequence."""
-        self._frames = []
-        if self._beam is not None:
-            self._beam.reset()
 
 
 def _joined(found: Sequence[tuple[int, Sequence[Hypothesis]]]) -> Hypothesis:
@@ -143,6 +159,7 @@ def _joined(found: Sequence[tuple[int, Sequence[Hypothesis]]]) -> Hypothesis:
 
 
 def search_for(
+    net: TranscribeNet,
     alphabet: Alphabet,
     ngram: NGram | None,
     weights: Weights,
@@ -154,12 +171,27 @@ def search_for(
     Raises ConfigError or DataError for a lexicon, phrases or a language model that don't fit.
     """
     scorers = _scorers(alphabet, ngram, weights, how)
-    lexicon = None if how.lexicon is None else _lexicon(how.lexicon, alphabet)
-    beam = how.beam or (max(weights.beam, BEAM) if scorers or lexicon else weights.beam)
-    if beam == 1 and not scorers and lexicon is None:
-        return Search(None, pauses)
+    if how.lexicon is not None and net.transducer is not None:
+        scorers.append((_lexicon(how.lexicon, alphabet), 1.0))
+    weighs = bool(scorers) or how.lexicon is not None
+    beam = how.beam or (max(weights.beam, BEAM) if weighs else weights.beam)
+    if beam == 1 and not weighs:
+        return Search(greedy_decoder(net), pauses)
     scorer = Combined(scorers) if scorers else None
+    if net.transducer is not None:
+        predict, join = net.transducer.predict, net.transducer.join
+        return Search(
+            TransducerBeam(predict, join, beam=beam, scorer=scorer, beta=weights.bonus), None
+        )
+    lexicon = None if how.lexicon is None else _lexicon(how.lexicon, alphabet)
     return Search(CtcPrefixBeam(beam, scorer=scorer, beta=weights.bonus, lexicon=lexicon), pauses)
+
+
+def greedy_decoder(net: TranscribeNet) -> Decoder:
+    """The decoder that takes the most likely token each time."""
+    if net.transducer is None:
+        return LikeliestPath()
+    return TransducerGreedy(net.transducer.predict, net.transducer.join)
 
 
 def _scorers(

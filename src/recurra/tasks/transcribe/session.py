@@ -42,13 +42,13 @@ class TranscriptSession(Session[Any, TextSpan]):
         self._search = product.search(how)
         self._encoders = [EncoderStream(net) for net in product.nets]
         self._features = product.input.stream()
-        self._frames = np.zeros((0, len(product.alphabet)), np.float32)
+        self._frames = torch.zeros(0, product.nets[0].frame_size)
         self._settled_frames = 0
 
     @property
     def partial(self) -> str:
         """The text since the last settled one, as it seems to be."""
-        return self._product.text(self._search.best())
+        return self._product.text(self._search.decoder.best())
 
     def feed(self, chunk: Any, *, pen_up: bool = False) -> list[TextSpan]:
         """Read what has come; the characters that are settled by it."""
@@ -58,12 +58,12 @@ class TranscriptSession(Session[Any, TextSpan]):
         """End the stream: the characters that were waiting for more."""
         settled = self._take(self._features.finish())
         last = [encoder.finish() for encoder in self._encoders]
-        settled += self._search_on(torch.stack(last).mean(0).numpy())
+        settled += self._search_on(torch.stack(last).mean(0))
         return settled + self._settle()
 
     def state(self) -> dict[str, Tensor]:
         """The features', the networks' and the search's state; the search reads its frames again."""
-        tensors = {"frames": torch.from_numpy(self._frames)}
+        tensors = {"frames": self._frames}
         facts: dict[str, Any] = {"settled": self._settled_frames, "features": {}, "encoders": []}
         for name, value in self._features.state().items():
             if isinstance(value, np.ndarray):
@@ -92,10 +92,10 @@ class TranscriptSession(Session[Any, TextSpan]):
             encoder.front.first, encoder.front.done = about["first"], about["done"]
             encoder.states = unflatten(about["shape"], own, torch.device("cpu"))
         self._settled_frames = facts["settled"]
-        self._search.reset()
-        self._frames = tensors["frames"].numpy()
+        self._search.decoder.reset()
+        self._frames = tensors["frames"]
         if len(self._frames):
-            self._search.feed(self._frames)
+            self._search.decoder.feed(self._frames)
 
     def _take(self, features: np.ndarray[Any, Any]) -> list[TextSpan]:
         """Features that have come, through the networks and the search."""
@@ -103,29 +103,29 @@ class TranscriptSession(Session[Any, TextSpan]):
             return []
         ready = torch.from_numpy(self._product.input.standardised(features))
         steps = [encoder.feed(ready) for encoder in self._encoders]
-        return self._search_on(torch.stack(steps).mean(0).numpy())
+        return self._search_on(torch.stack(steps).mean(0))
 
-    def _search_on(self, frames: np.ndarray[Any, Any]) -> list[TextSpan]:
+    def _search_on(self, frames: Tensor) -> list[TextSpan]:
         """The frames one stretch after another."""
         settled: list[TextSpan] = []
         for stretch, ends in self._search.stretches(frames, self._frames):
-            self._frames = np.concatenate([self._frames, stretch])
+            self._frames = torch.cat([self._frames, stretch])
             if len(stretch):
-                self._search.feed(stretch)
+                self._search.decoder.feed(stretch)
             if ends:
                 settled += self._settle()
         return settled
 
     def _settle(self) -> list[TextSpan]:
         """The characters of the stretch that has ended; the search begins anew."""
-        reading = self._search.finish()[0]
+        reading = self._search.decoder.finish()[0]
         sure = dataclasses.replace(
             reading, confidences=tuple(self._product.confidences(reading))
         )
         spans = self._product.characters(sure, None, self._settled_frames)
         self._settled_frames += len(self._frames)
         self._frames = self._frames[:0]
-        self._search.reset()
+        self._search.decoder.reset()
         return list(spans)
 
 

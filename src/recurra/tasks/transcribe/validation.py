@@ -8,11 +8,11 @@ import warnings
 from torch import nn
 
 from recurra.data.alphabet import Alphabet
-from recurra.decoding import ctc
 from recurra.errors import RecurraWarning
 from recurra.metrics.transcription import error_rates
 from recurra.tasks.transcribe.batches import in_order
 from recurra.tasks.transcribe.model import TextBatch, TranscribeNet
+from recurra.tasks.transcribe.search import Search, greedy_decoder
 from recurra.tasks.inputs.collection import Part
 from recurra.tasks.inputs import Input
 
@@ -45,12 +45,13 @@ class Validation:
         assert isinstance(net, TranscribeNet)
         nats, characters, texts = 0.0, 0, self._part.texts
         written = [""] * len(texts)
+        search = Search(greedy_decoder(net))
         for numbers, batch in self._batches:
             nats += float(net.loss(batch)) * batch.targets_in_all
             characters += batch.targets_in_all
-            log_probs, lengths = net(batch.features, batch.lengths)
+            frames, lengths = net(batch.features, batch.lengths)
             for row, number in enumerate(numbers):
-                best = ctc.greedy(log_probs[: lengths[row], row].double().numpy())
+                (best,) = search.read(frames[: lengths[row], row])
                 written[number] = self._alphabet.decode(best.tokens)
         self._watch(any(written))
         return {"loss": nats / characters, "cer": error_rates(texts, written).cer}
