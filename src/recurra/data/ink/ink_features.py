@@ -16,7 +16,7 @@ import numpy as np
 
 from recurra.data.ink.ink import Floats, Ink, Points
 from recurra.data.ink.ink_normalisation import Frame, frame_of
-from recurra.data.ink.ink_resampling import MAX_ROWS, Resampler, Rows
+from recurra.data.ink.ink_resampling import MAX_ROWS, Rows, resampled
 from recurra.data.ink.ink_surroundings import CELLS, surroundings
 from recurra.errors import ConfigError, DataError
 
@@ -118,7 +118,7 @@ class InkFeatures:
         spread too far for one line of text.
         """
         strokes = self.normalised(ink)
-        samples = [_samples(stroke, self.spacing) for stroke in strokes]
+        samples = [resampled(stroke, self.spacing) for stroke in strokes]
         if sum(map(len, samples)) > MAX_ROWS:
             raise DataError(
                 f"the ink gives {sum(map(len, samples)):,} rows, and {MAX_ROWS:,} are allowed; is "
@@ -180,11 +180,6 @@ class InkFeatures:
     def prepared(self, points: Points, columns: tuple[str, ...]) -> Points:
         """Points of a stream as `normalised` gives them for a whole ink, with a fixed unit."""
         return self.scaled(_flipped(points[:, self._columns(columns)], self.y_up))
-
-
-def _samples(stroke: Points, spacing: float) -> Points:
-    resampler = Resampler(spacing)
-    return np.concatenate([resampler.feed(stroke), resampler.finish()])
 
 
 def _flipped(points: Points, y_up: bool) -> Points:

@@ -95,16 +95,18 @@ def core_height(ink: Ink) -> float:
     is near the x-height in running text, and the height of the letters in a word of capitals. Where
     nothing rises or falls, as in a dash, it is the larger side of the widest stroke; 1 for dots.
     """
-    extents = [abs(s[b, 1] - s[a, 1]) for s in ink.strokes for a, b in _half_strokes_of(ink, s)]
+    noise = _noise(ink)
+    halves = ((s[:, 1], half) for s in ink.strokes for half in half_strokes(s[:, 1], noise))
+    extents = [abs(y[b] - y[a]) for y, (a, b) in halves]
     if extents:
         return float(np.median(extents))
     return float(max(np.ptp(s[:, :2], axis=0).max() for s in ink.strokes)) or 1.0
 
 
-def _half_strokes_of(ink: Ink, stroke: Points) -> list[tuple[int, int]]:
-    """The half-strokes of one stroke of an ink, apart from noise."""
+def _noise(ink: Ink) -> float:
+    """The extent below which a rise or fall is noise."""
     widest = max(float(np.ptp(s[:, 0])) for s in ink.strokes)
-    return half_strokes(stroke[:, 1], _NOISE * max(ink.box.height, widest / 4))
+    return _NOISE * max(ink.box.height, widest / 4)
 
 
 def frame_of(ink: Ink, *, slope: bool = True, slant: bool = True) -> Frame:
@@ -132,7 +134,10 @@ def _levelled(stroke: Points, left: float, rise: float) -> Points:
 
 def _lower_ends(ink: Ink) -> Points:
     """x and y where down-strokes end."""
-    ends = [s[b, :2] for s in ink.strokes for a, b in _half_strokes_of(ink, s) if s[b, 1] > s[a, 1]]
+    noise = _noise(ink)
+    ends: list[Points] = []
+    for s in ink.strokes:
+        ends += [s[b, :2] for a, b in half_strokes(s[:, 1], noise) if s[b, 1] > s[a, 1]]
     return np.array(ends).reshape(len(ends), 2)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from recurra.data.ink.ink import Floats, Points
 from recurra.errors import DataError
 
-__all__ = ["MAX_ROWS", "Resampler", "Rows"]
+__all__ = ["MAX_ROWS", "Resampler", "Rows", "resampled"]
 
 MAX_ROWS = 100_000
 """The most samples of one call; a line of text has some hundreds."""
@@ -64,7 +64,8 @@ class Resampler:
                 f"the ink is {length:.6g} letter heights long, more than {MAX_ROWS:,} samples; is "
                 "the unit right, and is it one line of text?"
             )
-        targets = self.spacing * np.arange(self.taken, self.taken + max(int(count), 0))
+        numbers = np.arange(self.taken, self.taken + max(int(count), 0), dtype=np.float64)
+        targets: Points = numbers * self.spacing
         due: Points = targets[targets <= length]
         return due
 
@@ -75,6 +76,12 @@ class Resampler:
         samples = np.array(end, dtype=np.float64).reshape(len(end), len(self.last))
         self.last, self.length, self.taken = [], 0.0, 0
         return samples
+
+
+def resampled(stroke: Points, spacing: float) -> Points:
+    """A whole stroke as samples (n, columns), n at least 1."""
+    resampler = Resampler(spacing)
+    return np.concatenate([resampler.feed(stroke), resampler.finish()])
 
 
 @dataclass
