@@ -52,7 +52,12 @@ class InkStream:
         A pen-up without any point of a stroke changes nothing. DataError for other shapes, or
         values that are not finite; nothing has then been taken in.
         """
-        points = np.asarray(points, dtype=np.float64).reshape(-1, len(self.columns))
+        if points.ndim != 2 or points.shape[1] != len(self.columns):
+            raise DataError(
+                f"points of shape {points.shape}; give (points, {len(self.columns)}): "
+                f"{', '.join(self.columns)}."
+            )
+        points = points.astype(np.float64)
         if not (np.abs(points) <= LARGEST).all():
             raise DataError("a point is not finite, or too large; leave it out.")
         ready = self.how.prepared(points, self.columns)

@@ -162,8 +162,11 @@ class _Reader:
         usable = {c for c, i in known.items() if not np.isnan(values[:, i]).any()}
         columns = _best(usable | {"x", "y"})
         points = values[:, [known[c] for c in columns]]
-        if prior := self._prior(element):
-            columns, points = _joined(self.strokes.pop(prior), (columns, points))
+        prior = self._prior(element)
+        if prior is not None:
+            self.strokes[prior] = _joined(self.strokes[prior], (columns, points))
+            self.by_id[name] = prior
+            return
         self.strokes[element] = columns, points
         if scope.hidden:
             self.hidden.add(element)

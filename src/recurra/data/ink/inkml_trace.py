@@ -17,6 +17,9 @@ _VALUE = re.compile(
 )
 
 
+_TRUTH = {"T": 1.0, "F": 0.0}
+
+
 @dataclass
 class _Channel:
     """One channel's last value, its first and second difference, and how the next is coded."""
@@ -31,9 +34,7 @@ class _Channel:
         """The channel's value at the next point."""
         if text == "?":
             return np.nan
-        if text in ("T", "F"):
-            return float(text == "T")
-        self.prefix = prefix or self.prefix
+        self.prefix = "!" if text in _TRUTH else prefix or self.prefix
         if not self.started and (text == "*" or self.prefix != "!"):
             raise DataError(
                 f"starts with {self.prefix if text != '*' else ''}{text}; the first value of a "
@@ -107,4 +108,6 @@ def _point(text: str, number: int, states: list[_Channel], regular: int) -> list
 
 
 def _number(text: str) -> float:
+    if text in _TRUTH:
+        return _TRUTH[text]
     return float(int(text[1:], 16)) if text.startswith("#") else float(text)
