@@ -21,7 +21,11 @@ _ROUNDS = 8
 """Improvements of a curve before its piece is split; a smooth piece takes one or two."""
 
 _ALONG = 0.02
-"""Weight of distances along a curve beside 1 of those across it; it keeps steps from running off."""
+"""Weight of distances along a curve beside 1 of those across it, which keeps steps short."""
+
+_TURNS = 2 * np.pi
+"""A piece that turns more than that on the whole, either way, is split without improvements, which
+would take twice as long for no fewer curves."""
 
 _STEP = 0.1
 """Letter heights between the points that curves are fitted to: as even for slow pens as for fast
@@ -83,12 +87,19 @@ def _fitted(points: Points, good: float) -> Curve:
     along = np.concatenate([[0.0], np.cumsum(_distances(points[1:], points[:-1]))])
     curve = _least_squares(points, along / along[-1] if along[-1] > 0 else along)
     best = curve
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS if _turning(points) < _TURNS else 0):
         if best.error <= good:
             break
         curve = _improved(curve, points)
         best = min(best, curve, key=lambda c: c.error)
     return best
+
+
+def _turning(points: Points) -> float:
+    """The sum of the turns, either way, along the points."""
+    dx, dy = np.diff(points, axis=0).T
+    cross, dot = dx[:-1] * dy[1:] - dy[:-1] * dx[1:], dx[:-1] * dx[1:] + dy[:-1] * dy[1:]
+    return float(np.abs(np.arctan2(cross, dot)).sum())
 
 
 def _least_squares(points: Points, places: Points) -> Curve:
