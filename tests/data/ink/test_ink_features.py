@@ -51,6 +51,13 @@ def test_an_angle_and_a_dot_by_hand():
     assert found["height"] == pytest.approx([0, 0, 0, -0.5 * (1 - share), -0.5 * (1 - share) ** 2])
 
 
+@pytest.mark.parametrize(("length", "rows"), [(2, 1), (3, 2), (5, 2), (7.4, 2), (7.6, 3)])
+def test_an_end_more_than_half_a_step_away_is_a_sample(length, rows):
+    found = table(PLAIN, Ink((np.array([[0.0, 0.0], [0.0, length]]),)))
+    assert len(found["dy"]) == rows
+    assert found["end"] == [0] * (rows - 1) + [1]
+
+
 def test_height_is_above_the_baseline():
     t = np.arange(0, 20.01, 0.05)
     ink = Ink((np.stack([10 * t, 70 + 20 * np.abs(t % 2 - 1)], axis=1),))
