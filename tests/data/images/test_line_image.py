@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recurra.data.images.ink_contrast import ink_picture
 from recurra.data.images.line_image import (
     BLANK,
     LIGHT_INK,
@@ -71,6 +72,13 @@ def test_a_shadow_across_the_line_goes_away(write):
     assert difference(read_line_image(clean * shadow, raw), read_line_image(clean, raw)) > 1
 
 
+def test_a_block_of_ink_longer_than_the_line_is_high_stays_ink(write):
+    line = write("Some words before and after")
+    line[2:-2, 150 : 150 + 3 * len(line) // 2] = 0
+    ink = ink_picture(line).ink
+    assert ink[12:-12, 155:225].min() > 0.95
+
+
 def test_light_ink_is_seen_and_stated(write):
     dark, light = normalise_line(write(TEXT)), normalise_line(1 - write(TEXT))
     np.testing.assert_allclose(light.columns, dark.columns, atol=1e-5)
@@ -100,6 +108,13 @@ def test_the_core_has_one_place_whatever_is_around(write, above, below):
     line = write(TEXT)
     moved = np.pad(line, ((above, below), (0, 0)), constant_values=1)
     assert difference(read_line_image(moved, whole), read_line_image(line, whole)) < 0.12
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("text", ["mon cousin", TEXT, "appelle-moi"])
+def test_the_middle_of_the_core_has_one_row(write, share, text):
+    line = read_line_image(write(text), LineImages(core_scale=share))
+    assert text_core(line.T).middle + 0.5 == pytest.approx(0.57 * 48, abs=1)
 
 
 def test_cores_become_equally_high(write):
@@ -186,6 +201,14 @@ def test_a_page_that_is_a_little_turned(write):
     turned = Image.fromarray(page(write, 20)).rotate(1.5, Image.Resampling.BILINEAR, fillcolor=1)
     with pytest.raises(DataError, match="looks like a page"):
         read_line_image(np.asarray(turned).clip(0, 1))
+
+
+def test_a_page_in_a_shadow(write):
+    sheet = page(write, 12)
+    height, width = sheet.shape
+    shadow = np.linspace(1, 0.5, width) * np.linspace(0.9, 0.6, height)[:, None]
+    with pytest.raises(DataError, match="looks like a page"):
+        read_line_image(sheet * shadow)
 
 
 @pytest.mark.parametrize("text", ["E", "EEEE", "=", "≡", "é:", "3", "Ë", "...", "B8", "-"])

@@ -39,6 +39,14 @@ def test_the_margin_is_paper_and_heights_do_not_hang_on_letters(founts):
         assert (picture[:2] == 1).all()
 
 
+@pytest.mark.parametrize("text", ["Hj", "jet", "ff"])
+def test_margins_are_equal_whatever_the_bearings(founts, text):
+    picture = draw(founts, text, how=PLAIN, name="DejaVuSerif-Italic", size=40)
+    inked = np.flatnonzero((picture < 1).any(0))
+    assert inked[0] == pytest.approx(10, abs=1)
+    assert picture.shape[1] - inked[-1] - 1 == pytest.approx(10, abs=1)
+
+
 def test_the_same_for_the_same_seed(founts):
     np.testing.assert_array_equal(draw(founts, seed=1), draw(founts, seed=1))
     first, second = draw(founts, seed=1), draw(founts, seed=2)

@@ -94,14 +94,17 @@ def _greatest_around(levels: Floats) -> Floats:
     return np.asarray(np.max(views, axis=0), np.float32)
 
 
+_CELL = 128
+"""Pixels of a cell where a picture is higher: it may be a page, in a shadow of its own."""
 _CELLS_ACROSS = 64
 """Cells at most in either direction: the paper varies slowly."""
 
 
 def _coarse(grey: Floats, level: Any) -> Floats:
-    """`level` of each cell of the picture; a cell is as high as a line of text, or a 64th."""
+    """`level` of each cell of the picture; a cell is as high as a line, and smaller than a page."""
     height, width = grey.shape
-    side = max(height if height <= width else width, 1)
+    least = min(height, width)
+    side = min(least, max(_CELL, least / 8))
     down = min(max(round(height / side), 1), _CELLS_ACROSS)
     across = min(max(round(width / side), 1), _CELLS_ACROSS)
     rows = np.array_split(np.arange(height), down)
