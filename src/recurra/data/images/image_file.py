@@ -10,6 +10,7 @@ import importlib.util
 import os
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,8 +48,11 @@ _DAMAGE = (
     KeyError,
     TypeError,
     AttributeError,
+    ArithmeticError,
     MemoryError,
+    RuntimeError,
     struct.error,
+    zlib.error,
 )
 """What Pillow's decoders are seen to raise for damaged files."""
 

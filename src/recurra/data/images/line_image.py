@@ -13,8 +13,14 @@ from recurra.data.images.resampling import bilinear, resize, shear
 from recurra.data.images.text_core import slant_of, text_core, text_rows
 from recurra.errors import ConfigError, DataError
 
-__all__ = ["ImageSource", "LineImage", "LineImages", "grey_array", "normalise_line"]
-__all__ += ["read_line_image"]
+__all__ = [
+    "ImageSource",
+    "LineImage",
+    "LineImages",
+    "grey_array",
+    "normalise_line",
+    "read_line_image",
+]
 
 ImageSource = Any
 """A path (str or Path), or an array (height, width): bytes, or floats from 0 (black) to 1."""
