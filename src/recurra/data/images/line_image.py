@@ -179,8 +179,8 @@ _INKED = 0.4
 _WINDOW = 3.6
 """Rows of a line to those of its core: ascenders and descenders, and some air."""
 _PLACE = 0.57
-"""The place of the core's middle in the line, from its top: the mean of 500 handwritten and of 500
-printed lines, cut around their outlines."""
+"""The place of the core's middle in the line, from its top: the median of 500 handwritten and of
+500 printed training lines, cut around their outlines."""
 _LEAST_WINDOW, _MOST_WINDOW = 0.3, 1.5
 """Shares of the picture's height between which a line stays: a dash alone has no core."""
 
