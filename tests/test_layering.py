@@ -111,7 +111,7 @@ OUTSIDE = {
     "soundfile": {"data/audio/sound.py"},
     "soxr": {"data/audio/sound.py"},
     "kaldi_native_fbank": {"data/audio/log_mel.py"},
-    "PIL": {"data/images/line_image.py"},
+    "PIL": {"data/images/image_file.py"},
     "jiwer": {"metrics/transcription.py"},
     "flashlight": {"decoding/flashlight.py"},
     "llvmlite": {"engines/cpu/jit/llvm.py"},
