@@ -71,7 +71,9 @@ class TextForm:
 
     def _cased(self, text: str) -> str:
         """Change the case until the normal form of the result has no other: K (kelvin) to k."""
-        change = {"lower": str.lower, "upper": str.upper, "keep": str}[self.case]
+        if self.case == "keep":
+            return text
+        change = str.lower if self.case == "lower" else str.upper
         for _ in range(_ROUNDS):
             before, text = text, self.normal(change(text))
             if text == before:
@@ -101,8 +103,8 @@ def parse_replacements(text: str) -> tuple[tuple[str, str], ...]:
 def _checked_pairs(pairs: object) -> tuple[tuple[str, str], ...]:
     checked = []
     for pair in pairs if isinstance(pairs, list | tuple) else [pairs]:
-        texts = isinstance(pair, list | tuple) and [p for p in pair if isinstance(p, str)]
-        if not texts or len(texts) != 2 or len(pair) != 2 or not texts[0]:
+        texts = [p for p in pair if isinstance(p, str)] if isinstance(pair, list | tuple) else []
+        if len(texts) != 2 or texts != list(pair) or not texts[0]:
             raise ConfigError(
                 f"replace of a text form has {pair!r}; give pairs of texts (old, new), old not "
                 'empty, such as ("ſ", "s").'
