@@ -103,8 +103,9 @@ def parse_replacements(text: str) -> tuple[tuple[str, str], ...]:
 def _checked_pairs(pairs: object) -> tuple[tuple[str, str], ...]:
     checked = []
     for pair in pairs if isinstance(pairs, list | tuple) else [pairs]:
-        texts = [p for p in pair if isinstance(p, str)] if isinstance(pair, list | tuple) else []
-        if len(texts) != 2 or texts != list(pair) or not texts[0]:
+        parts = list(pair) if isinstance(pair, list | tuple) else []
+        texts = [part for part in parts if isinstance(part, str)]
+        if len(texts) != 2 or len(parts) != 2 or not texts[0]:
             raise ConfigError(
                 f"replace of a text form has {pair!r}; give pairs of texts (old, new), old not "
                 'empty, such as ("ſ", "s").'

@@ -146,9 +146,10 @@ def hold_out(
     for number, item in enumerate(items):
         groups.setdefault(_group(item, by), []).append(number)
     if len(groups) < 2:
-        what = {"text": "text", "item": "item"}.get(by, f"value of column {by!r}")
+        what = {"text": "texts", "item": "items"}.get(by, f"values of column {by!r}")
         raise DataError(
-            f"{len(items):,} items have {len(groups)} {what}: a part to hold out needs two or more."
+            f"Nothing can be held out: it takes two or more different {what}, and there "
+            f"{'is 1' if groups else 'are none'}."
         )
     wanted = min(max(1, round(share * len(items))), len(items) - 1)
     held = _drawn(groups, wanted, seed)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from recurra.data.text import read_text
 from recurra.data.transcripts.item import SUFFIXES, Item, UnusableItem, recognise_file
+from recurra.data.transcripts.manifest_items import ManifestReading, manifest_items
+from recurra.data.transcripts.manifest_rows import JSON_SUFFIXES, has_strokes, manifest_suffix
 from recurra.errors import DataError
 
 __all__ = ["file_item", "folder_files", "folder_items", "text_beside"]
@@ -17,6 +19,8 @@ _ENDINGS = tuple(ending for endings in SUFFIXES.values() for ending in endings)
 def folder_items(folder: Path, *, texts: bool) -> Iterator[Item | UnusableItem]:
     """The files of known endings below a folder, by name, with the texts beside them.
 
+    JSON lines that hold strokes are items, too, a line each; other manifests are not read.
+
     Hidden files and folders are left out, and pictures of pages: those with a PAGE or ALTO file of
     the same name. A text `name.gt.txt` without a picture is an item that can't be used.
     """
@@ -24,6 +28,9 @@ def folder_items(folder: Path, *, texts: bool) -> Iterator[Item | UnusableItem]:
     pages = {file.with_suffix("") for file in files if file.suffix.lower() == ".xml"}
     used: set[Path] = set()
     for file in files:
+        if manifest_suffix(file) in JSON_SUFFIXES and has_strokes(file):
+            yield from manifest_items(file, ManifestReading(texts))
+            continue
         picture = file.suffix.lower() != ".xml" and file.with_suffix("") in pages
         if not file.name.lower().endswith(_ENDINGS) or picture:
             continue

@@ -23,7 +23,7 @@ ItemFormat = Literal["file", "strokes", "inkml", "page", "alto", "memory"]
 
 SUFFIXES: Mapping[ItemKind, tuple[str, ...]] = {
     "sound": (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"),
-    "ink": (".inkml", ".jsonl", ".jsonl.gz"),
+    "ink": (".inkml",),
     "image": (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".xml"),
 }
 """Endings of files, in any case. An .xml file is PAGE or ALTO, of whose image lines are cropped."""
@@ -137,14 +137,13 @@ def _by_suffix(path: Path) -> tuple[ItemKind, ItemFormat] | None:
         return None
     for kind, endings in SUFFIXES.items():
         if name.endswith(endings):
-            ink: ItemFormat = "inkml" if name.endswith(".inkml") else "strokes"
-            return kind, ink if kind == "ink" else "file"
+            return kind, "inkml" if kind == "ink" else "file"
     return None
 
 
 def _refuse(path: Path) -> tuple[ItemKind, ItemFormat]:
     known = "; ".join(f"{kind}: {' '.join(endings)}" for kind, endings in SUFFIXES.items())
     raise DataError(
-        f"{path}: neither its content nor its ending is of a known kind ({known}; .xml of PAGE or "
-        "ALTO); convert it."
+        f"{path}: neither its content nor its ending is of a known kind ({known}; .xml is PAGE or "
+        "ALTO, and ink may be the rows of a manifest); convert it."
     )

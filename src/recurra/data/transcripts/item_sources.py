@@ -41,8 +41,8 @@ def read_items(
 
     source: a manifest (.csv, .tsv, .jsonl, .ndjson, also .gz), a folder (name.wav + name.txt,
         name.png + name.gt.txt), a file (sound, image, InkML, PAGE, ALTO), or a list of those and
-        of pairs (path, text) or (array, text). A folder with just one file called manifest.* and
-        such an ending is that manifest.
+        of pairs (path, text) or (array, text), or arrays if not `texts`. A folder that has a file
+        called manifest.* with such an ending is that manifest.
     texts: every item needs a text that isn't empty; else it may be None.
     where: the rows to read, as `parse_where` has it: "split=train".
     root: the folder that a manifest's paths are relative to, itself relative to the manifest's.
@@ -130,7 +130,8 @@ def _read(
         elif isinstance(each, str | os.PathLike):
             yield from _read_path(Path(each), how)
         else:
-            yield _pair_item(number, each, kind)
+            pair = (each, None) if isinstance(each, np.ndarray) and not how.texts else each
+            yield _pair_item(number, pair, kind)
 
 
 def _read_path(path: Path, how: ManifestReading) -> Iterator[Item | UnusableItem]:
@@ -182,8 +183,7 @@ def _is_text(text: Any) -> bool:
 def _called(source: Any) -> str:
     if isinstance(source, str | os.PathLike):
         return str(source)
-    kind = type(source).__name__
-    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+    return f"an object of type {type(source).__name__}"
 
 
 def _checked(

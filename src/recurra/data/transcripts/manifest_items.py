@@ -75,12 +75,9 @@ def _layout(path: Path, rows: Sequence[ManifestRow], how: ManifestReading) -> _L
 
 def _missing(path: Path, columns: Sequence[str], role: str, known: Sequence[str]) -> str:
     shown = ", ".join(map(repr, columns[:10])) + (", …" if len(columns) > 10 else "")
-    remedy = f"say which it is ({role}_column = NAME), or name it so in the header."
-    if any((path.parent / column).is_file() for column in columns):
-        remedy = "its first row looks like data: add a header, such as path,text."
     return (
-        f"{path}: no column has the {role} (known names: {', '.join(known)}); it has {shown}; "
-        f"{remedy}"
+        f"{path}: no column has the {role} (known names: {', '.join(known)}); it has {shown}; say "
+        f"which it is ({role}_column = NAME), or name it so in the header."
     )
 
 
@@ -112,11 +109,13 @@ def _resolved(written: str, layout: _Layout, how: ManifestReading, origin: str) 
     path = Path(os.path.normpath(os.path.join(folder, written)))
     if not how.outside and not path.is_relative_to(folder):
         raise DataError(
-            f"{origin}: {written}: leaves the folder {layout.folder}; move the file there, or allow "
-            "it with outside = true."
+            f"{origin}: {written}: leaves the folder ({layout.folder}); move the file there, or "
+            "allow it with outside = true."
         )
     if not path.exists():
-        raise DataError(f"{origin}: {written}: no such file in {layout.folder}{_hint(path)}.")
+        raise DataError(
+            f"{origin}: {written}: no such file ({layout.folder} is the folder{_hint(path)})."
+        )
     return path
 
 
@@ -126,9 +125,7 @@ def _hint(path: Path) -> str:
         found = next(iter(sorted(path.parent.glob(f"*/{_literal(path.name)}"))), None)
     except OSError:
         return ""
-    return (
-        "" if found is None else f"; it is in {found.parent.name}: give root = {found.parent.name}"
-    )
+    return "" if found is None else f"; {found.parent.name} has it: root = {found.parent.name}"
 
 
 def _literal(name: str) -> str:

@@ -15,18 +15,21 @@ from recurra.data.text import read_bytes
 from recurra.errors import DataError
 
 __all__ = [
+    "JSON_SUFFIXES",
     "MANIFEST_SUFFIXES",
     "PATH_COLUMNS",
     "TEXT_COLUMNS",
     "BadRow",
     "ManifestRow",
     "find_column",
+    "has_strokes",
     "manifest_suffix",
     "read_lines",
     "read_rows",
 ]
 
-MANIFEST_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
+JSON_SUFFIXES = (".jsonl", ".ndjson")
+MANIFEST_SUFFIXES = (".csv", ".tsv", *JSON_SUFFIXES)
 """Endings of manifests; each may be followed by .gz."""
 
 PATH_COLUMNS = (
@@ -71,13 +74,23 @@ def read_rows(path: Path) -> list[ManifestRow | BadRow]:
     header, with two columns of one name, or without rows.
     """
     suffix, text = manifest_suffix(path), read_lines(path)
-    if suffix in (".jsonl", ".ndjson"):
+    if suffix in JSON_SUFFIXES:
         rows = list(_json_rows(text))
     else:
         rows = list(_table_rows(path, _records(path, suffix, text)))
     if not rows:
         raise DataError(f"{path}: has no rows; give one line for each item.")
     return rows
+
+
+def has_strokes(path: Path) -> bool:
+    """Whether the first line of a JSON lines file holds strokes; False where it can't be read."""
+    try:
+        opener = gzip.open if path.suffix.lower() == ".gz" else open
+        with opener(path, "rb") as file:
+            return "strokes" in json.loads(file.readline())
+    except (OSError, EOFError, ValueError, TypeError, RecursionError, zlib.error):
+        return False
 
 
 def find_column(
@@ -134,7 +147,7 @@ def _json_rows(text: str) -> Iterator[ManifestRow | BadRow]:
         try:
             found = json.loads(line)
         except (ValueError, RecursionError) as error:
-            yield BadRow(number, f"is not valid JSON ({error}); write one object a line.")
+            yield BadRow(number, f"is not valid JSON ({_why(error)}); write one object a line.")
             continue
         if not isinstance(found, dict):
             yield BadRow(
@@ -143,6 +156,12 @@ def _json_rows(text: str) -> Iterator[ManifestRow | BadRow]:
             continue
         cells = {name: _cell(value) for name, value in found.items() if name != "strokes"}
         yield ManifestRow(number, cells, strokes="strokes" in found)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg}, column {error.colno}"
+    return str(error)
 
 
 def _cell(value: Any) -> str:
@@ -221,6 +240,12 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
         raise DataError(
             f"{path}: its header is one cell with {marks[0]!r} in it: {_names(header)}; separate "
             "cells by commas (.csv) or tabs (.tsv)."
+        )
+
+    if any(name and (path.parent / name).is_file() for name in header):
+        raise DataError(
+            f"{path}: its first row looks like data ({_names(header)}); add a header, such as "
+            "path,text."
         )
 
 
