@@ -167,7 +167,7 @@ def confusions(
 ) -> list[Confusion]:
     """The n most frequent errors of single characters, ties by kind and character.
 
-    >>> confusions(["see", "bee"], ["sea", "bea!"], n=1)
+    >>> confusions(["see", "bee"], ["sea", "bea"], n=1)
     [Confusion(kind='substituted', reference='e', hypothesis='a', count=2)]
     """
     pairs = _pairs(references, hypotheses)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from recurra.errors import DataError
@@ -9,7 +10,7 @@ from recurra.tasks.transcribe.transcript import TextSpan, Transcript
 
 __all__ = ["SubtitleCue", "subtitle_cues", "to_srt", "to_vtt"]
 
-# Limits that broadcasters agree on, give or take: see the BBC's subtitle guidelines.
+# Lines and the longest time are those of Netflix's "Timed Text Style Guide" for English.
 LINE = 42
 """Characters in a line; a cue has two."""
 LONGEST, SHORTEST = 7.0, 1.0
@@ -60,7 +61,7 @@ def subtitle_cues(transcript: Transcript) -> list[SubtitleCue]:
     starts = [round(1000 * group[0].span.start) for group in groups]
     return [
         SubtitleCue(start, _end(start, group, following), _lines(group))
-        for start, group, following in zip(starts, groups, [*starts[1:], None], strict=True)
+        for start, group, following in zip_longest(starts, groups, starts[1:])
     ]
 
 

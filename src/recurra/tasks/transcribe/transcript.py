@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 from recurra.errors import DataError
@@ -156,7 +157,7 @@ def _check_chunks(chunks: Sequence[tuple[float, Transcript]]) -> None:
                 f"The chunk at {offset:g} has positions in {chunk.unit}; only sound is merged from "
                 "chunks, in seconds."
             )
-    for (before, first), (after, second) in zip(chunks, chunks[1:], strict=False):
+    for (before, first), (after, second) in pairwise(chunks):
         if after <= before:
             raise DataError(f"A chunk at {after:g} s follows one at {before:g} s; sort them.")
         if before + first.length > after and not _has_times(first, second):
