@@ -1,5 +1,6 @@
 """One recording, piece of ink or image with its text, and the kind that its file shows."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -118,6 +119,7 @@ def _by_bytes(head: bytes) -> tuple[ItemKind, ItemFormat] | None:
     if head.startswith(_SOUNDS) or (head[:4] == b"RIFF" and head[8:12] == b"WAVE"):
         return "sound", "file"
     text = head.replace(b"\0", b"").lower()  # UTF-16, too, shows the names of its elements
+    text = re.sub(rb"<!--.*?-->", b"", text, flags=re.DOTALL)
     if not text.lstrip(b"\xef\xbb\xbf\xff\xfe \r\n\t").startswith(b"<"):
         return None
     places = {text.find(element): element for element in _ELEMENTS if element in text}

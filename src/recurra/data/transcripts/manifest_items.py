@@ -19,6 +19,9 @@ from recurra.errors import DataError
 
 __all__ = ["ManifestReading", "manifest_items"]
 
+_SUBFOLDERS = 20
+"""Folders that are searched for a file that a manifest names without its folder."""
+
 
 @dataclass(frozen=True)
 class ManifestReading:
@@ -40,6 +43,7 @@ class _Layout:
     folder: Path
     path_column: str | None
     text_column: str | None
+    subfolders: tuple[str, ...]
 
 
 def manifest_items(path: Path, how: ManifestReading) -> Iterator[Item | UnusableItem]:
@@ -70,7 +74,7 @@ def _layout(path: Path, rows: Sequence[ManifestRow], how: ManifestReading) -> _L
         raise DataError(_missing(path, list(columns), "path", PATH_COLUMNS))
     if rows and text is None and how.texts:
         raise DataError(_missing(path, list(columns), "text", TEXT_COLUMNS))
-    return _Layout(path, folder, file, text)
+    return _Layout(path, folder, file, text, _subfolders(folder))
 
 
 def _missing(path: Path, columns: Sequence[str], role: str, known: Sequence[str]) -> str:
@@ -113,20 +117,19 @@ def _resolved(written: str, layout: _Layout, how: ManifestReading, origin: str) 
             "allow it with outside = true."
         )
     if not path.exists():
-        raise DataError(
-            f"{origin}: {written}: no such file ({layout.folder} is the folder{_hint(path)})."
-        )
+        hint = _hint(written, layout, how)
+        raise DataError(f"{origin}: {written}: no such file ({layout.folder} is the folder{hint}).")
     return path
 
 
-def _hint(path: Path) -> str:
-    """A folder beside the manifest that has a file of that name."""
-    try:
-        found = next(iter(sorted(path.parent.glob(f"*/{_literal(path.name)}"))), None)
-    except OSError:
-        return ""
-    return "" if found is None else f"; {found.parent.name} has it: root = {found.parent.name}"
+def _hint(written: str, layout: _Layout, how: ManifestReading) -> str:
+    """The folder below that has a file of that name, as the root to give."""
+    for sub in layout.subfolders:
+        if (layout.folder / sub / written).exists():
+            return f"; {sub} has it: root = {Path(how.root or '', sub)}"
+    return ""
 
 
-def _literal(name: str) -> str:
-    return "".join(f"[{each}]" if each in "*?[" else each for each in name)
+def _subfolders(folder: Path) -> tuple[str, ...]:
+    with os.scandir(folder) as entries:
+        return tuple(sorted(e.name for e in entries if e.is_dir())[:_SUBFOLDERS])
