@@ -28,6 +28,7 @@ FORMS = [
         ({"case": "lower"}, "\u00c9T\u00c9 Stra\u00dfe", "\u00e9t\u00e9 stra\u00dfe"),
         ({"case": "upper"}, "Stra\u00dfe", "STRASSE"),
         ({"case": "lower"}, "5 \u212a", "5 k"),
+        ({"case": "upper"}, "\u0390", "\u03aa\u0301"),
         ({"punctuation": "remove"}, "\u00ab Don't! \u00bb re-enter, 'so'", "Don't re enter so"),
         ({"punctuation": "remove"}, "3.5 + $2 (U.S.)", "3 5 + $2 U S"),
         ({"punctuation": "remove"}, "snake_case o_'_o", "snake case o o"),

@@ -70,7 +70,7 @@ class TextForm:
         return text if self.form == "none" else unicodedata.normalize(self.form, text)
 
     def _cased(self, text: str) -> str:
-        """Change the case until the normal form of the result has no other: K (kelvin) to k."""
+        """Change the case until its normal form keeps it: ΐ in capitals is Ϊ and an accent."""
         if self.case == "keep":
             return text
         change = str.lower if self.case == "lower" else str.upper

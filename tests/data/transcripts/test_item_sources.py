@@ -95,6 +95,7 @@ BAD_ROWS = {
         r"form of the texts \('\?!'\)",
     ),
     "c.wav,x": ("no such file", r"c.wav: no such file .*; sub has it: root = sub"),
+    "sub\\c.wav,x": ("no such file", r"no such file .*; write / for each \\"),
     "d.wav,x": ("no such file", r"d.wav: no such file .* is the folder."),
     "../out.wav,x": ("leaves the folder", r"../out.wav: leaves the folder .*outside = true"),
     "/etc/passwd,x": ("leaves the folder", "/etc/passwd: leaves the folder"),
@@ -147,6 +148,24 @@ def test_columns_that_are_not_found(put, header, message):
 def test_a_manifest_may_have_no_texts_when_none_are_needed(put):
     put("a.wav")
     assert read_items(put("l.csv", "path\na.wav\n"), texts=False)[0].text is None
+
+
+def test_files_of_lines_have_their_texts_inside(put):
+    put("p.xml", PAGE), put("i.inkml", INKML), put("a.wav")
+    found = read_items(put("l.csv", "path\np.xml\ni.inkml\n"))
+    assert [(item.format, item.text) for item in found] == [("page", None), ("inkml", None)]
+    assert read_items(put("t.csv", "path,text\np.xml,\n"))[0].text is None
+    with pytest.raises(DataError, match="no column has the text"):
+        read_items(put("m.csv", "path\np.xml\na.wav\n"))
+
+
+def test_texts_beside_a_file_that_cannot_be_read(put):
+    wav, text = put("a.wav"), put("a.txt", b"caf\xe9")
+    with pytest.raises(DataError, match=r"a.txt: is not UTF-8 .*iconv -f latin1 -t utf-8$"):
+        read_items(wav)
+    text.write_bytes(b"\n")
+    with pytest.raises(DataError, match=r"a.txt: is empty.$"):
+        read_items(wav)
 
 
 def test_ink_is_a_line_of_its_file(put, tmp_path):

@@ -96,7 +96,7 @@ def test_strokes_are_seen_and_not_kept(put):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", b"", "a.csv: is empty; give a list of items"),
+        ("a.csv", b"", "a.csv: is empty"),
         ("a.csv", b"\n  \n", "a.csv: is empty"),
         ("a.csv", b"path,text\n", "a.csv: has no rows; give one line for each item"),
         ("a.csv", b"path,text\na,caf\xe9\n", r"not UTF-8 \(byte 0xe9 in line 2\).*iconv -f latin1"),

@@ -4,10 +4,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from recurra.data.text import read_text
 from recurra.data.transcripts.item import SUFFIXES, Item, UnusableItem, recognise_file
 from recurra.data.transcripts.manifest_items import ManifestReading, manifest_items
-from recurra.data.transcripts.manifest_rows import JSON_SUFFIXES, has_strokes, manifest_suffix
+from recurra.data.transcripts.manifest_rows import (
+    JSON_SUFFIXES,
+    has_strokes,
+    manifest_suffix,
+    read_utf8,
+)
 from recurra.errors import DataError
 
 __all__ = ["file_item", "folder_files", "folder_items", "text_beside"]
@@ -56,7 +60,7 @@ def file_item(file: Path, name: str, *, texts: bool) -> Item | UnusableItem:
         beside = text_beside(file) if texts and form == "file" else None
         if texts and form == "file" and beside is None:
             raise DataError(f"{file}: has no transcript beside it ({_candidates(file)[0].name}).")
-        text = None if beside is None else read_text([beside]).content
+        text = None if beside is None else read_utf8(beside)
     except DataError as error:
         return UnusableItem(str(file), str(error))
     return Item(name, kind, text, file, form, origin=str(file))

@@ -196,10 +196,10 @@ def _checked(
     if kind is not None and item.kind != kind:
         message = f"{where}: is of kind {item.kind}, and {kind} is wanted."
         return UnusableItem(item.origin, message, f"is of kind {item.kind}")
+    if item.format in ("inkml", "page", "alto") and not (item.text or "").strip():
+        return replace(item, text=None)
     if item.text is None:
-        inside = item.format in ("inkml", "page", "alto")
-        missing = texts and not inside
-        return UnusableItem(item.origin, f"{where}: has no transcript.") if missing else item
+        return UnusableItem(item.origin, f"{where}: has no transcript.") if texts else item
     text = " ".join(item.text.split()) if form is None else form.apply(item.text)
     if texts and not text:
         rest = f" in the form of the texts ({item.text.strip()!r})" if item.text.strip() else ""

@@ -72,9 +72,13 @@ def _layout(path: Path, rows: Sequence[ManifestRow], how: ManifestReading) -> _L
     text = find_column(path, columns, TEXT_COLUMNS, "text", how.text_column)
     if rows and file is None and not ink:
         raise DataError(_missing(path, list(columns), "path", PATH_COLUMNS))
-    if rows and text is None and how.texts:
+    if text is None and how.texts and not all(_has_texts_inside(row, file) for row in rows):
         raise DataError(_missing(path, list(columns), "text", TEXT_COLUMNS))
     return _Layout(path, folder, file, text, _subfolders(folder))
+
+
+def _has_texts_inside(row: ManifestRow, file: str | None) -> bool:
+    return not row.strokes and row.cells.get(file or "", "").lower().endswith((".xml", ".inkml"))
 
 
 def _missing(path: Path, columns: Sequence[str], role: str, known: Sequence[str]) -> str:
@@ -123,7 +127,9 @@ def _resolved(written: str, layout: _Layout, how: ManifestReading, origin: str) 
 
 
 def _hint(written: str, layout: _Layout, how: ManifestReading) -> str:
-    """The folder below that has a file of that name, as the root to give."""
+    """The folder below that has a file of that name, as the root to give; or slashes to turn."""
+    if "\\" in written and (layout.folder / written.replace("\\", "/")).exists():
+        return "; write / for each \\"
     for sub in layout.subfolders:
         if (layout.folder / sub / written).exists():
             return f"; {sub} has it: root = {Path(how.root or '', sub)}"

@@ -24,8 +24,8 @@ __all__ = [
     "find_column",
     "has_strokes",
     "manifest_suffix",
-    "read_lines",
     "read_rows",
+    "read_utf8",
 ]
 
 JSON_SUFFIXES = (".jsonl", ".ndjson")
@@ -73,7 +73,7 @@ def read_rows(path: Path) -> list[ManifestRow | BadRow]:
     Raises DataError where the whole can't be read: missing, not UTF-8 (with the line), without a
     header, with two columns of one name, or without rows.
     """
-    suffix, text = manifest_suffix(path), read_lines(path)
+    suffix, text = manifest_suffix(path), read_utf8(path)
     if suffix in JSON_SUFFIXES:
         rows = list(_json_rows(text))
     else:
@@ -115,7 +115,7 @@ def find_column(
     return found[0] if found else None
 
 
-def read_lines(path: Path) -> str:
+def read_utf8(path: Path) -> str:
     r"""The text of a file, uncompressed if it ends in .gz; a byte order mark is dropped.
 
     DataError where it is missing, empty, damaged, or not UTF-8, with the line.
@@ -127,7 +127,7 @@ def read_lines(path: Path) -> str:
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{path}: cannot be unpacked ({error}); copy it again.") from error
     if not data.strip():
-        raise DataError(f"{path}: is empty; give a list of items.")
+        raise DataError(f"{path}: is empty.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

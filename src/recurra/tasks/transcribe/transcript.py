@@ -105,11 +105,17 @@ def merge_chunks(chunks: Sequence[tuple[float, Transcript]], name: str = "") -> 
     ('so it goes', 3.5)
     """
     _check_chunks(chunks)
-    result = _shifted(*chunks[0])
-    for offset, chunk in chunks[1:]:
-        result = _joined(result, _shifted(offset, chunk), offset)
-    confidence = _mean_confidence([chunk for _, chunk in chunks])
-    return dataclasses.replace(result, name=name, confidence=confidence, alternatives=())
+    parts = [_shifted(offset, chunk) for offset, chunk in chunks]
+    for number, (start, _) in enumerate(chunks[1:], start=1):
+        parts[number - 1], parts[number] = _parted(parts[number - 1], parts[number], start)
+    return Transcript(
+        " ".join(part.text for part in parts if part.text),
+        name,
+        tuple(word for part in parts for word in part.words),
+        tuple(each for part in parts for each in part.characters),
+        confidence=_mean_confidence([chunk for _, chunk in chunks]),
+        length=parts[-1].length,
+    )
 
 
 def _one_line(text: str) -> str:
@@ -180,17 +186,14 @@ def _shifted(offset: float, chunk: Transcript) -> Transcript:
     )
 
 
-def _joined(first: Transcript, second: Transcript, start: float) -> Transcript:
-    """Both in one; `length` of each is where it ends, and `start` where the second begins."""
-    if first.length > start:
-        until, since = _takeover(first.words, second.words, (start + first.length) / 2)
-        first, second = _up_to(first, until), _after(second, since)
-    return dataclasses.replace(
-        first,
-        text=" ".join(text for text in (first.text, second.text) if text),
-        words=first.words + second.words,
-        characters=first.characters + second.characters,
-        length=second.length,
+def _parted(first: Transcript, second: Transcript, start: float) -> tuple[Transcript, Transcript]:
+    """Both without their overlap; `length` of each is where it ends, `start` the second's start."""
+    if first.length <= start:
+        return first, second
+    until, since = _takeover(first.words, second.words, (start + first.length) / 2)
+    return (
+        _keeping(first, lambda span: span.middle <= until),
+        _keeping(second, lambda span: span.middle > since),
     )
 
 
@@ -209,14 +212,6 @@ def _takeover(
     ends = ([word.end for word in words if word.middle <= middle] for words in (first, second))
     until, since = (max(each, default=-math.inf) for each in ends)
     return until, since
-
-
-def _up_to(transcript: Transcript, until: float) -> Transcript:
-    return _keeping(transcript, lambda span: span.middle <= until)
-
-
-def _after(transcript: Transcript, since: float) -> Transcript:
-    return _keeping(transcript, lambda span: span.middle > since)
 
 
 def _keeping(transcript: Transcript, wanted: Callable[[TextSpan], bool]) -> Transcript:
