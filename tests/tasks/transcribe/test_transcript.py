@@ -127,3 +127,13 @@ def test_words_that_chunks_hear_differently_are_cut_at_the_middle():
 def test_chunks_that_cannot_be_merged(chunks, message):
     with pytest.raises(DataError, match=message):
         merge_chunks(chunks)
+
+
+def test_a_word_said_twice_is_not_taken_for_itself():
+    def chunk(shift):
+        words = [TextSpan("no", 0.3 * n + shift, 0.3 * n + 0.2 + shift) for n in range(7, 14)]
+        return Transcript(" ".join("no" for _ in words), words=tuple(words), length=4.2)
+
+    late = [word.shifted(-2.0) for word in chunk(0.04).words]
+    second = Transcript("", words=tuple(late), length=3.0)
+    assert merge_chunks([(0.0, chunk(0.0)), (2.0, second)]).text == " ".join(["no"] * 7)

@@ -201,17 +201,20 @@ def _takeover(
     first: Sequence[TextSpan], second: Sequence[TextSpan], middle: float
 ) -> tuple[float, float]:
     """The ends of the last word to keep of the first, and of the last to drop of the second."""
-    shared = [
-        (abs(a.middle + b.middle - 2 * middle), a.end, b.end)
-        for a in first
-        for b in second
-        if a.text == b.text and abs(a.middle - b.middle) <= _SAME_WORD
-    ]
+    shared = [(a, b) for a in first if (b := _nearest(a, second)) and _nearest(b, first) is a]
     if shared:
-        return min(shared)[1:]
+        a, b = min(shared, key=lambda pair: abs(pair[0].middle + pair[1].middle - 2 * middle))
+        return a.end, b.end
     ends = ([word.end for word in words if word.middle <= middle] for words in (first, second))
     until, since = (max(each, default=-math.inf) for each in ends)
     return until, since
+
+
+def _nearest(word: TextSpan, others: Sequence[TextSpan]) -> TextSpan | None:
+    """The same word in another chunk: a word may be said twice, so the nearest in time."""
+    same = (other for other in others if other.text == word.text)
+    found = min(same, key=lambda other: abs(other.middle - word.middle), default=None)
+    return found if found and abs(found.middle - word.middle) <= _SAME_WORD else None
 
 
 def _keeping(transcript: Transcript, wanted: Callable[[TextSpan], bool]) -> Transcript:
