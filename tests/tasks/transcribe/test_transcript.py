@@ -2,6 +2,7 @@
 
 import json
 import math
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -129,11 +130,37 @@ def test_chunks_that_cannot_be_merged(chunks, message):
         merge_chunks(chunks)
 
 
-def test_a_word_said_twice_is_not_taken_for_itself():
-    def chunk(shift):
-        words = [TextSpan("no", 0.3 * n + shift, 0.3 * n + 0.2 + shift) for n in range(7, 14)]
-        return Transcript(" ".join("no" for _ in words), words=tuple(words), length=4.2)
+def test_the_word_nearest_to_the_middle_of_the_overlap_decides():
+    """Chunks hear less well what is near to their ends."""
+    first, second = spoken("a b c d e f g X", length=8), spoken("e Y g h i j k l", length=8)
+    assert merge_chunks([(0.0, first), (4.0, second)]).text == "a b c d e f g h i j k l"
 
-    late = [word.shifted(-2.0) for word in chunk(0.04).words]
-    second = Transcript("", words=tuple(late), length=3.0)
-    assert merge_chunks([(0.0, chunk(0.0)), (2.0, second)]).text == " ".join(["no"] * 7)
+
+def repeated_words(seconds, random):
+    """Few short words, with pauses of less than _SAME_WORD between them."""
+    words, time = [], 0.0
+    while time < seconds:
+        words.append(TextSpan(random.choice("abc"), time, time + 0.15))
+        time += random.choice((0.2, 0.3, 0.6))
+    return words
+
+
+def test_a_word_said_twice_is_not_taken_for_itself():
+    random = Random(0)
+    words, chunks = repeated_words(400, random), []
+    for start in range(0, 400, 25):
+        inside = [word for word in words if start <= word.start and word.end <= start + 30]
+        heard = tuple(word.shifted(random.uniform(-0.03, 0.03) - start) for word in inside)
+        text = " ".join(word.text for word in heard)
+        chunks.append((float(start), Transcript(text, words=heard, length=30.0)))
+    assert merge_chunks(chunks).text == " ".join(word.text for word in words)
+
+
+def test_a_word_said_twice_and_heard_once():
+    twice = (TextSpan("no", 4.0, 4.2), TextSpan("no", 4.3, 4.5))
+    once = (TextSpan("no", 3.3, 3.5),)
+    chunks = [
+        (0.0, Transcript("no no", words=twice, length=5)),
+        (1.0, Transcript("no", words=once)),
+    ]
+    assert merge_chunks(chunks).text == "no no"
