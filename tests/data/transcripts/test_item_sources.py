@@ -97,6 +97,8 @@ BAD_ROWS = {
     "c.wav,x": ("no such file", r"c.wav: no such file .*; sub has it: root = sub"),
     "sub\\c.wav,x": ("no such file", r"no such file .*; write / for each \\"),
     "d.wav,x": ("no such file", r"d.wav: no such file .* is the folder."),
+    f"{'n' * 999}.wav,x": ("no such file", "nnn.wav: no such file"),
+    "a\0.wav,x": ("no such file", "no such file"),
     "../out.wav,x": ("leaves the folder", r"../out.wav: leaves the folder .*outside = true"),
     "/etc/passwd,x": ("leaves the folder", "/etc/passwd: leaves the folder"),
     "zero.wav,x": ("is empty", "zero.wav: is empty"),
@@ -221,6 +223,7 @@ def test_lists_of_paths_pairs_and_arrays(put, tmp_path):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
+        ("n" * 999, "nnn: no such file or folder"),
         ("/nowhere/l.csv", "/nowhere/l.csv: no such file or folder"),
         (5, "an object of type int is not a source of items; give a path, or a list"),
         ({"a": 1}, "type dict is not a source"),

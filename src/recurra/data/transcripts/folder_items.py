@@ -68,7 +68,7 @@ def file_item(file: Path, name: str, *, texts: bool) -> Item | UnusableItem:
 
 def text_beside(file: Path) -> Path | None:
     """The transcript of a file: name.txt or name.gt.txt, where name may end at any of its dots."""
-    return next((path for path in _candidates(file) if path.is_file()), None)
+    return next((path for path in _candidates(file) if os.path.isfile(path)), None)
 
 
 def _candidates(file: Path) -> list[Path]:

@@ -135,7 +135,7 @@ def _read(
 
 
 def _read_path(path: Path, how: ManifestReading) -> Iterator[Item | UnusableItem]:
-    if not path.exists():
+    if not os.path.exists(path):
         raise DataError(f"{path}: no such file or folder; check the name and the folder.")
     path = _manifest_in(path) if path.is_dir() else path
     if manifest_suffix(path):

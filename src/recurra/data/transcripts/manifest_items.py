@@ -120,7 +120,7 @@ def _resolved(written: str, layout: _Layout, how: ManifestReading, origin: str) 
             f"{origin}: {written}: leaves the folder ({layout.folder}); move the file there, or "
             "allow it with outside = true."
         )
-    if not path.exists():
+    if not os.path.exists(path):  # pathlib raises for names too long
         hint = _hint(written, layout, how)
         raise DataError(f"{origin}: {written}: no such file ({layout.folder} is the folder{hint}).")
     return path
@@ -128,10 +128,10 @@ def _resolved(written: str, layout: _Layout, how: ManifestReading, origin: str) 
 
 def _hint(written: str, layout: _Layout, how: ManifestReading) -> str:
     """The folder below that has a file of that name, as the root to give; or slashes to turn."""
-    if "\\" in written and (layout.folder / written.replace("\\", "/")).exists():
+    if "\\" in written and os.path.exists(layout.folder / written.replace("\\", "/")):
         return "; write / for each \\"
     for sub in layout.subfolders:
-        if (layout.folder / sub / written).exists():
+        if os.path.exists(layout.folder / sub / written):
             return f"; {sub} has it: root = {Path(how.root or '', sub)}"
     return ""
 

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -242,7 +243,7 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
             "cells by commas (.csv) or tabs (.tsv)."
         )
 
-    if any(name and (path.parent / name).is_file() for name in header):
+    if any(name and os.path.isfile(path.parent / name) for name in header):
         raise DataError(
             f"{path}: its first row looks like data ({_names(header)}); add a header, such as "
             "path,text."
