@@ -15,6 +15,7 @@ __all__ = [
     "Text",
     "TextSource",
     "builtin_text",
+    "read_bytes",
     "read_text",
     "split_text",
     "universal_lines",
@@ -62,7 +63,7 @@ def read_text(paths: Sequence[str | Path], *, raw: bool = False) -> Text:
         return builtin_text()
     pieces, sources = [], []
     for path in paths:
-        data = _read_bytes(Path(path))
+        data = read_bytes(Path(path))
         if not data:
             raise DataError(f"{path}: is empty; give a file with text in it.")
         pieces.append(data.decode("utf-8", "surrogateescape") if raw else _decode(data, path))
@@ -112,7 +113,8 @@ def _word_from(content: str, position: int) -> int:
     return found.start() if found else len(content)
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The content of a file; DataError where it is missing, a directory or unreadable."""
     check_exists(path)
     try:
         return path.read_bytes()

@@ -22,6 +22,7 @@ from recurra.plots.learning_curves import (
     plot_table,
     plot_training,
 )
+from recurra.plots.reliability_diagram import plot_reliability
 from recurra.plots.unit_activity import UnfoldedRow, plot_gates, plot_unfolded
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ __all__ = [
     "plot_jacobians",
     "plot_members",
     "plot_optimiser",
+    "plot_reliability",
     "plot_table",
     "plot_training",
     "plot_unfolded",

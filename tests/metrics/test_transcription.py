@@ -1,0 +1,173 @@
+"""Error rates: against a slow edit distance, jiwer, examples, and what has no rate elsewhere."""
+
+import builtins
+import math
+from collections import Counter
+
+import jiwer
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recurra.errors import ConfigError, DataError, MissingExtra
+from recurra.metrics.transcription import (
+    EditCounts,
+    bootstrap_interval,
+    confusions,
+    error_rates,
+    worst_transcripts,
+)
+
+TEXTS = st.text(st.sampled_from("ab \u00e9"), max_size=7)
+PAIRS = st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=5)
+
+
+def distance(first, second):
+    """Levenshtein's, row by row."""
+    row = list(range(len(second) + 1))
+    for i, a in enumerate(first, start=1):
+        above, row[0] = row[0], i
+        for j, b in enumerate(second, start=1):
+            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (a != b))
+    return row[-1]
+
+
+def spaced(text):
+    return " ".join(text.split())
+
+
+@given(PAIRS)
+def test_errors_are_the_edit_distance(pairs):
+    references, hypotheses = zip(*pairs, strict=True)
+    rates = error_rates(references, hypotheses)
+    for unit, split, counts in (
+        ("character", list, rates.characters),
+        ("word", str.split, rates.words),
+    ):
+        sides = [(split(spaced(a)), split(spaced(b))) for a, b in pairs]
+        errors, lengths = rates.items[unit]
+        assert errors.tolist() == [distance(a, b) for a, b in sides]
+        assert lengths.tolist() == [len(a) for a, _ in sides]
+        assert (counts.errors, counts.length) == (errors.sum(), lengths.sum())
+        written = sum(len(b) for _, b in sides)
+        assert counts.hits + counts.substitutions + counts.insertions == written
+        assert counts.rate == errors.sum() / max(lengths.sum(), 1)
+    assert rates.exact == np.mean([spaced(a) == spaced(b) for a, b in pairs])
+
+
+def test_rates_are_those_of_jiwer():
+    references = ["hello world", "the cat sat on the mat", "a"]
+    hypotheses = ["hello duck", "the cat on mat mat", "a b"]
+    rates = error_rates(references, hypotheses)
+    assert rates.wer == pytest.approx(jiwer.wer(references, hypotheses))
+    assert rates.cer == pytest.approx(jiwer.cer(references, hypotheses))
+
+
+def test_kitten_and_sitting():
+    rates = error_rates(["kitten"], ["sitting"])
+    assert rates.characters == EditCounts(4, 2, 0, 1)
+    assert (rates.cer, rates.wer, rates.exact) == (3 / 6, 1, 0)
+
+
+def test_an_empty_reference_counts_what_is_written_for_it():
+    rates = error_rates(["", "ab"], ["xy", "ab"])
+    assert (rates.cer, rates.wer) == (2 / 2, 1 / 1)
+    assert rates.items["character"][0].tolist() == [2, 0]
+    alone = error_rates(["", " "], ["xyz", ""])
+    assert (alone.cer, alone.wer, alone.exact) == (3, 1, 0.5)
+    assert error_rates([""], [""]).cer == 0
+
+
+def test_spaces_are_one_and_case_counts():
+    assert error_rates([" a  b\n"], ["a b"]).cer == 0
+    assert error_rates(["A"], ["a"]).cer == 1
+
+
+@pytest.mark.parametrize("compare", [error_rates, confusions, worst_transcripts])
+def test_lists_of_one_length_are_needed(compare):
+    for pair, message in (
+        ((["a"], ["a", "b"]), "1 references and 2 hypotheses"),
+        (([], []), "0 references and 0 hypotheses"),
+        (("ab", ["a", "b"]), "one of them is a text"),
+    ):
+        with pytest.raises(DataError, match=message):
+            compare(*pair)
+
+
+@given(PAIRS)
+def test_confusions_are_all_the_errors(pairs):
+    references, hypotheses = zip(*pairs, strict=True)
+    counts = error_rates(references, hypotheses).characters
+    found = Counter()
+    for one in confusions(references, hypotheses, n=1000):
+        found[one.kind] += one.count
+        assert one.reference != one.hypothesis
+        assert (one.reference == "") == (one.kind == "inserted")
+        assert (one.hypothesis == "") == (one.kind == "deleted")
+    expected = {
+        "substituted": counts.substitutions,
+        "deleted": counts.deletions,
+        "inserted": counts.insertions,
+    }
+    assert found == Counter(expected)
+
+
+def test_the_most_frequent_confusions_come_first():
+    found = confusions(["hood", "food", "good", "cat"], ["hoed", "foed", "goo", "cart"], n=2)
+    assert [(c.reference, c.hypothesis, c.count) for c in found] == [("o", "e", 2), ("d", "", 1)]
+
+
+def test_the_worst_come_first_and_what_is_right_does_not_come():
+    references = ["abcd", "ab", "x", "abcdefgh", "right"]
+    hypotheses = ["abcx", "ax", "", "abcdxxxx", "right"]
+    found = worst_transcripts(references, hypotheses, n=3)
+    assert [(one.index, one.errors, one.rate) for one in found] == [
+        (2, 1, 1.0),
+        (3, 4, 0.5),
+        (1, 1, 0.5),
+    ]
+    assert (found[0].reference, found[0].hypothesis) == ("x", "")
+    assert len(worst_transcripts(references, hypotheses)) == 4
+
+
+def test_the_interval_of_many_items_is_that_of_the_normal_distribution():
+    generator = np.random.default_rng(3)
+    errors, lengths = generator.binomial(10, 0.2, 2000), np.full(2000, 10)
+    low, high = bootstrap_interval(errors, lengths, generator, level=0.9)
+    rate, spread = errors.sum() / 20000, errors.std() / 10 / math.sqrt(2000)
+    assert (rate - low) / spread == pytest.approx(1.645, abs=0.1)
+    assert (high - rate) / spread == pytest.approx(1.645, abs=0.1)
+
+
+def test_items_of_one_group_are_drawn_together():
+    """Groups of equal items: as an interval of one item a group, and wider than that of items."""
+    generator = np.random.default_rng
+    errors, lengths, groups = [0, 1, 3, 4] * 25, [5, 5, 5, 5] * 25, [0, 1, 2, 3] * 25
+    grouped = bootstrap_interval(errors, lengths, generator(1), groups=groups)
+    assert grouped == bootstrap_interval([0, 1, 3, 4], [5, 5, 5, 5], generator(1))
+    single = bootstrap_interval(errors, lengths, generator(1))
+    assert grouped[0] < single[0] < 0.4 < single[1] < grouped[1]
+    assert single == bootstrap_interval(errors, lengths, generator(1))
+
+
+def test_intervals_that_nothing_can_be_drawn_for():
+    assert bootstrap_interval([1], [5], np.random.default_rng()) is None
+    assert bootstrap_interval([1, 2], [5, 5], np.random.default_rng(), groups="aa") is None
+    assert bootstrap_interval([0, 0], [0, 0], np.random.default_rng()) == (0, 0)
+    for wrong in ({"level": 1}, {"draws": 0}):
+        with pytest.raises(ConfigError, match="a level is between 0 and 1, and draws are 1 or mor"):
+            bootstrap_interval([1, 1], [1, 1], np.random.default_rng(), **wrong)
+
+
+def test_without_jiwer(monkeypatch):
+    real = builtins.__import__
+
+    def absent(name, *rest, **named):
+        if name == "jiwer":
+            raise ImportError(name)
+        return real(name, *rest, **named)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    with pytest.raises(MissingExtra, match=r"error rates needs jiwer.*recurra\[transcribe\]"):
+        error_rates(["a"], ["a"])
