@@ -192,6 +192,12 @@ class Interpreter:
         self._timed(values, x, params)
         return _narrowed(self._step(values, states, params), short)
 
+    def widened(
+        self, x: Tensor, states: Sequence[Tensor], params: NamedParameters
+    ) -> tuple[Tensor, Sequence[Tensor], NamedParameters]:
+        """The tensors as the equations have them: in float32 where all are of 16 bits."""
+        return _widened(x, states, params)[1:]
+
     def evaluate(
         self,
         nodes: Sequence[Node],
@@ -340,7 +346,10 @@ class Interpreter:
 def _widened(
     x: Tensor, states: Sequence[Tensor], params: NamedParameters
 ) -> tuple[torch.dtype | None, Tensor, Sequence[Tensor], NamedParameters]:
-    """The dtype of 16 bits that all have, and all in float32; None and all as it is otherwise."""
+    """The dtype of 16 bits that all have, and all in float32; None and all as it is otherwise.
+
+    So no state is rounded to 16 bits between the steps of a sequence.
+    """
     if x.dtype not in _SHORT or {t.dtype for t in (*states, *params.values())} - {x.dtype}:
         return None, x, states, params
     wide = {name: value.float() for name, value in params.items()}
