@@ -69,7 +69,6 @@ def test_table_of_costs(remedies):
 
 
 def test_picture_shows_ratios_and_shares(layers):
-    pytest.importorskip("matplotlib")
     figure = picture([layers], "made up")
     ratio, share = figure.axes
     assert [bar.get_height() for bar in ratio.patches] == pytest.approx([2, 8, 3])
@@ -78,12 +77,10 @@ def test_picture_shows_ratios_and_shares(layers):
 
 
 def test_picture_leaves_out_suites_without_a_ratio(layers, own, compiling):
-    pytest.importorskip("matplotlib")
     assert len(picture([layers, own, compiling], "made up").axes) == 4
 
 
 def test_picture_of_costs(layers, remedies):
-    pytest.importorskip("matplotlib")
     *_, costs = picture([layers, remedies], "made up").axes
     assert [bar.get_width() for bar in costs.patches] == pytest.approx([50, -10])
     assert [label.get_text() for label in costs.get_yticklabels()] == ["zoneout", "dropout"]

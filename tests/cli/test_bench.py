@@ -58,7 +58,6 @@ def test_without_a_suite_it_is_layers(recurra, here):
 
 
 def test_a_picture(recurra, here):
-    pytest.importorskip("matplotlib")
     assert recurra("bench", "inference", *TINY, "--plot", "b.png").exit_code == 0
     assert (here / "b.png").read_bytes().startswith(b"\x89PNG")
 

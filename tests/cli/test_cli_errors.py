@@ -92,7 +92,13 @@ def test_a_configuration_that_cannot_be(recurra, here, text, parts):
     told(recurra("train", "language", "--config", "c.toml", "--out", "r"), *parts)
 
 
-@pytest.mark.parametrize("words", [("--length", "0"), ("--top-p", "2"), ("--temperature", "-1")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *[("--length", "0"), ("--top-p", "2"), ("--temperature", "-1"), ("--temperature", "warm")],
+        *[("--top-k", "2.5"), ("--top-k", "-1"), ("--seed", "x")],
+    ],
+)
 def test_a_number_that_generate_cannot_take(recurra, run, words):
     told(recurra("generate", run, *words), words[1])
 

@@ -1,7 +1,9 @@
 """Sampling against what the definitions say, entry by entry."""
 
 import itertools
+import re
 
+import numpy as np
 import pytest
 import torch
 
@@ -96,9 +98,25 @@ def test_a_temperature_below_what_the_dtype_holds_is_no_other(dtype):
     assert drawn == pytest.approx(float(torch.sigmoid(torch.tensor(-1.0))), abs=0.01)
 
 
-@pytest.mark.parametrize(
-    "how", [{"temperature": -1}, {"temperature": float("nan")}, {"top_k": -1}, {"top_p": 0}]
-)
-def test_a_number_out_of_range_is_an_error(how):
-    with pytest.raises(ConfigError, match=next(iter(how))):
-        sample(LOGITS, **how)
+BAD = {
+    "temperature": [-1, float("nan"), float("inf"), "1", None, True, 1j],
+    "top_k": [-1, 2.0, "2", None, True],
+    "top_p": [0, 1.1, float("nan"), "0.5", None, True],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, vs in BAD.items() for v in vs])
+def test_what_is_no_number_or_out_of_range_is_an_error(name, value):
+    with pytest.raises(ConfigError, match=rf"^{name} = {re.escape(repr(value))}; give "):
+        sample(LOGITS, **{name: value})
+
+
+@pytest.mark.parametrize(("name", "value"), [("top_k", 2), ("top_p", 0.5)])
+def test_a_limit_where_nothing_is_drawn_is_an_error(name, value):
+    with pytest.raises(ConfigError, match=f"draws nothing; leave out {name} = {value}, or"):
+        sample(LOGITS, temperature=0, **{name: value})
+
+
+def test_numbers_of_numpy_are_numbers():
+    how = {"temperature": np.float32(1e-9), "top_k": np.int64(2), "top_p": np.float64(0.5)}
+    assert sample(LOGITS, **how).tolist() == [1, 2]

@@ -174,3 +174,46 @@ def test_an_rglru_that_keeps_all_has_slopes(engine, dtype, bias):
     slopes = torch.autograd.grad(y.sum(), list(layer.parameters()), create_graph=True)
     again = torch.autograd.grad(sum(s.square().sum() for s in slopes), list(layer.parameters()))
     assert all(s.isfinite().all() for s in (*slopes, *again))
+
+
+@pytest.mark.parametrize(("engine", "dtype"), EXACT)
+@pytest.mark.parametrize("bias", [-3.0, 12.0, 20.0, 60.0])
+def test_a_janet_takes_in_with_all_digits(engine, dtype, bias):
+    """The part of a candidate that a gate lets in where it keeps nearly all, and its slope."""
+    layer = shut("janet", engine, dtype, s=bias)
+    layer.W_l0.data[1] = 1.0
+    y, _ = layer(torch.ones(1, 1, 1, dtype=dtype))
+    (slope,) = torch.autograd.grad(y.sum(), layer.b_l0)
+    part = 1 / (1 + mpmath.exp(bias - 1))
+    wanted = mpmath.tanh(1) * part, -mpmath.tanh(1) * part * (1 - part)
+    torch.testing.assert_close(
+        torch.stack([y.flatten()[0], slope[0]]),
+        torch.tensor([float(w) for w in wanted], dtype=dtype),
+        atol=0.0,
+        rtol=3e-6,
+    )
+
+
+COUPLED = ("gru", "gru_original", "lstm_coupled", "mgu", "mingru", "qrnn_f", "qrnn_fo", "ugrnn")
+
+
+@pytest.mark.parametrize("bias", [8.0, 12.0, 16.0])
+@pytest.mark.parametrize("name", COUPLED)
+def test_a_state_equal_to_its_candidate_stays(name, bias):
+    """Gates that keep and take in must sum to one, not each be right for itself."""
+    layer = Recurrent(name, 1, 1, engine="cpu")
+    cell = layer.cell
+    gate, candidate = (
+        cell.gates.index(n) for n in (cell.forget.removeprefix("1 - "), cell.candidate)
+    )
+    keeping = -bias if cell.forget.startswith("1 - ") else bias
+    with torch.no_grad():
+        for p in layer.parameters():
+            p.zero_()
+        layer.W_l0[candidate] = 1.0
+        layer.b_l0[gate] = -1e4 * keeping
+        _, taken = layer(torch.full((1, 1, 1), 0.7))
+        layer.b_l0[gate] = keeping
+        _, kept = layer(torch.full((3000, 1, 1), 0.7), taken)
+    assert taken[-1] > 0.5
+    torch.testing.assert_close(kept[-1], taken[-1], atol=0.0, rtol=5e-7)

@@ -61,6 +61,13 @@ def test_members_have_a_curve_of_each_kind():
         plot_members({"three": []})
 
 
+def test_a_member_of_a_single_point_is_seen():
+    """A line of one point without a marker is nothing, though the legend names it."""
+    axes = plot_members({"one": RUN[-2:], "two": RUN[:5]}).axes[0]
+    markers = {line.get_label(): line.get_marker() for line in axes.lines}
+    assert markers == {"one: training": "o", "one: validation": "o", "two: training": "None"}
+
+
 SEEDS = [[(1, 0.5), (2, 0.1), (3, 0.4)], [(1, 0.5), (2, 0.3)], [(1, 0.5), (2, 0.2)]]
 
 

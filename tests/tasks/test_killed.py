@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from parity import Parity
 
 import recurra
@@ -162,3 +163,60 @@ def test_a_damaged_member_costs_its_own_training_alone(here, damage):
     parity(ensemble=2).fit(out="run", resume=True)
     assert timeless("run") == whole
     assert identity(Path("run") / LATE) == first
+
+
+class Noted(Parity):
+    """Parity whose product is networks and what was noted of them when they were complete."""
+
+    def artefacts(self, product):
+        first = next(self.models(product)[0].parameters())
+        return {"first": first.detach().clone()}, {"noted": first.sum().item()}
+
+    def restore(self, models, tensors, facts):
+        product = super().restore(models, tensors, facts)
+        if facts:
+            first = next(models[0].parameters())
+            assert torch.equal(first, tensors["first"])
+            assert first.sum().item() == facts["noted"]
+            product.noted = facts["noted"]
+        elif tensors:
+            raise RunError("incomplete")
+        return product
+
+
+@pytest.mark.parametrize("ensemble", [1, 2])
+def test_a_finished_run_whose_resume_is_refused_midway_loads(here, ensemble):
+    """What it was when it was finished, although it is to be trained for longer."""
+    kind, settings = estimator_for(Noted), {"hidden": 2, "bits": 3, "ensemble": ensemble}
+    kind(epochs=1, **settings).fit(out="run")
+    product = kind.load("run")._product
+    last = sorted(Path("run").rglob("step-*/state.json"))[-1]
+    last.write_bytes(b"\xff")
+    with pytest.raises(RunError, match="damaged"):
+        kind(epochs=2, **settings).fit(out="run", resume=True)
+    found = kind.load("run")
+    assert found.config.epochs == 2
+    assert found._product.noted == product.noted
+    weights = [dict(p.named_parameters()) for p in (found._product, product)]
+    torch.testing.assert_close(*weights, rtol=0, atol=0)
+
+
+def test_a_finished_ensemble_that_is_trained_further_loads_whenever_it_is_killed(here):
+    """As it was, or as it becomes; never new weights with what was noted of the old ones."""
+    kind, settings = estimator_for(Noted), {"hidden": 2, "bits": 3, "ensemble": 2}
+    settings |= {"sequences": 32, "learning_rate": 0.05, "best": "loss:min"}
+    kind(epochs=1, **settings).fit(out="run")
+    old = kind.load("run")._product.noted
+    with KillStates("run", here / "killed") as killed:
+        kind(epochs=2, **settings).fit(out="run", resume=True)
+    told = [noted(kind, path) for path in killed.paths]
+    assert set(told) == {old, noted(kind, "run"), "incomplete"}
+    assert told.count("incomplete") < len(told) / 10
+
+
+def noted(kind, path):
+    """What a run keeps of its product, or why it doesn't load."""
+    try:
+        return kind.load(path)._product.noted
+    except RunError as error:
+        return str(error)

@@ -13,8 +13,9 @@ class JANET(Cell):
     """Just another network: an LSTM's forget gate alone (van der Westhuizen & Lasenby 2018).
 
     The form with beta: what comes in is shifted, 1 - sigmoid(s - beta), so that somewhat more is
-    taken in than is forgotten; the paper sets beta to 1. It starts its biases by chrono
-    initialisation, which needs the length of the sequences: `recurra.nn.init.chrono_`.
+    taken in than is forgotten; the paper sets beta to 1. It is written sigmoid(beta - s), which
+    keeps its digits where s is large. The paper starts its biases by chrono initialisation, which
+    needs the length of the sequences: `recurra.nn.init.chrono_`.
     """
 
     states: ClassVar[Names] = ("h",)
@@ -31,4 +32,4 @@ class JANET(Cell):
     def step(self, x: Symbol, h: Symbol, W: Symbol, U: Symbol, b: Symbol) -> Symbol:
         s = W.s @ x + U.s @ h + b.s
         g = tanh(W.g @ x + U.g @ h + b.g)
-        return sigmoid(s) * h + (1 - sigmoid(s - self.beta)) * g
+        return sigmoid(s) * h + sigmoid(self.beta - s) * g

@@ -39,7 +39,7 @@ COUNT = click.IntRange(min=1)
     type=COUNT,
     help="score so many of each series [all]",
 )
-@click.option("--seed", default=0, show_default=True, help="of what is sampled")
+@click.option("--seed", type=int, help="of what is sampled [0]")
 def command(
     run: str,
     file: str | None,
@@ -72,6 +72,7 @@ def command(
 
     with noted():
         model = Forecaster.load(run)
+        _check_seed(model, options)
         if anomalies:
             _anomalies(model, file, out, plot, series, last, options)
         else:
@@ -93,6 +94,17 @@ def _check(
         raise click.UsageError("--last is for --anomalies; give both, or none.")
     if series and plot is None:
         raise click.UsageError("--series says what to draw; give --plot as well.")
+
+
+def _check_seed(model: "Forecaster", options: dict[str, Any]) -> None:
+    """Refuse a seed of nothing; 0 where none is given."""
+    draws = options["samples"] is not None or model.config.model == "autoregressive"
+    if options["seed"] is None:
+        options["seed"] = 0
+    elif not draws:
+        raise click.UsageError(
+            f"The {model.config.model} model draws nothing; leave out --seed, or give --samples."
+        )
 
 
 def _forecasts(

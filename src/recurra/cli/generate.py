@@ -4,6 +4,7 @@ import itertools
 
 import click
 
+from recurra.tasks.language.config import check_writing
 from recurra.tasks.registry import check_run
 
 __all__ = ["command"]
@@ -31,20 +32,20 @@ def command(
     seed: int | None,
 ) -> None:
     """Write new text with the model of RUN, as it comes: PROMPT first, then what follows it."""
+    how = {
+        "length": length,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "seed": seed,
+    }
+    check_writing(prompt, **how)
     check_run(run)
 
     from recurra.cli.terminal import noted, show_text
     from recurra.tasks.language import LanguageModel
 
     with noted():
-        pieces = LanguageModel.load(run).stream(
-            prompt,
-            length=length,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            banned=banned,
-            unknown=unknown,
-            seed=seed,
-        )
+        model = LanguageModel.load(run)
+        pieces = model.stream(prompt, banned=banned, unknown=unknown, **how)
     show_text(itertools.chain([prompt], pieces))

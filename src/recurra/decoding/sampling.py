@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from recurra.errors import ConfigError
+from recurra.decoding.sampling_options import check_sampling
 
-__all__ = ["check_sampling", "keep_nucleus", "keep_top", "sample"]
+__all__ = ["keep_nucleus", "keep_top", "sample"]
 
 
 def sample(
@@ -22,7 +22,8 @@ def sample(
     `top_k` largest are kept (0: all), then the fewest whose probabilities reach `top_p`.
 
     Raises:
-        ConfigError: a temperature or `top_k` below zero, or `top_p` outside (0, 1].
+        ConfigError: a temperature or `top_k` below zero, `top_p` outside (0, 1], or one of these
+            where the temperature is 0.
 
     Example:
         >>> sample(torch.tensor([0.1, 2.0, -1.0]), temperature=0)
@@ -61,16 +62,6 @@ def keep_nucleus(logits: Tensor, p: float) -> Tensor:
     beyond = before >= max(p, _tiny(before))
     dropped = torch.zeros_like(beyond).scatter(-1, order, beyond)
     return logits.masked_fill(dropped, -torch.inf)
-
-
-def check_sampling(temperature: float, top_k: int, top_p: float) -> None:
-    """Raise ConfigError for an invalid number, naming it."""
-    if not 0 <= temperature < float("inf"):
-        raise ConfigError(f"temperature = {temperature}; give 0 (greedy) or a positive number.")
-    if top_k < 0:
-        raise ConfigError(f"top_k = {top_k}; give 0 (all) or how many tokens to keep.")
-    if not 0 < top_p <= 1:
-        raise ConfigError(f"top_p = {top_p}; give a number above 0 and at most 1.")
 
 
 def _tiny(values: Tensor) -> float:

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from recurra.engines.base import OPTIONS, Call, Operator, Sequences, States
 from recurra.engines.torch_layout import Parameters, named
+from recurra.errors import EngineError
 from recurra.ir import ROOT_BOUND, Graph, Loop, LoopInput, Node, in_order
 from recurra.passes import Affine, Lowered
 from recurra.ragged import padded
@@ -145,7 +146,16 @@ class _ClipGradient(torch.autograd.Function):
 
 
 def clip_gradient(value: Tensor, limit: float) -> Tensor:
-    """The value itself, whose gradient is limited element by element."""
+    """The value itself, whose gradient is limited element by element.
+
+    Raises EngineError under torch.jit.trace, whose programs derive by torch's own rules. A model in
+    ONNX has no gradient to limit.
+    """
+    if torch._C._get_tracing_state() is not None and not torch.onnx.is_in_onnx_export():
+        raise EngineError(
+            f"torch.jit.trace can't record bptt_clip = {limit:g}, a limit of gradients; set the "
+            "layer's bptt_clip to None, or use torch.export, which records it."
+        )
     clipped: Tensor = _ClipGradient.apply(value, limit)  # type: ignore[no-untyped-call]
     return clipped
 
@@ -181,6 +191,12 @@ class Interpreter:
         values = self._fixed(params, x)
         self._timed(values, x, params)
         return _narrowed(self._step(values, states, params), short)
+
+    def widened(
+        self, x: Tensor, states: Sequence[Tensor], params: NamedParameters
+    ) -> tuple[Tensor, Sequence[Tensor], NamedParameters]:
+        """The tensors as the equations have them: in float32 where all are of 16 bits."""
+        return _widened(x, states, params)[1:]
 
     def evaluate(
         self,
@@ -330,7 +346,10 @@ class Interpreter:
 def _widened(
     x: Tensor, states: Sequence[Tensor], params: NamedParameters
 ) -> tuple[torch.dtype | None, Tensor, Sequence[Tensor], NamedParameters]:
-    """The dtype of 16 bits that all have, and all in float32; None and all as it is otherwise."""
+    """The dtype of 16 bits that all have, and all in float32; None and all as it is otherwise.
+
+    So no state is rounded to 16 bits between the steps of a sequence.
+    """
     if x.dtype not in _SHORT or {t.dtype for t in (*states, *params.values())} - {x.dtype}:
         return None, x, states, params
     wide = {name: value.float() for name, value in params.items()}

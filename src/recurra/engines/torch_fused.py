@@ -350,16 +350,17 @@ class _Recorded(torch.autograd.Function):
             return None, *gradients_of(ctx.run.interpreted, tensors, every)
         # Where every sequence is empty, the results are zeros and the states themselves.
         used = [(t, g) for t, g in pairs if g is not None and t.requires_grad]
-        if not used:
-            return (None,) * (1 + len(tensors))
-        results, given = zip(*used, strict=True)
         wanted = [t for t in ctx.aliases if t.requires_grad]
-        parts = iter(
-            torch.autograd.grad(
-                results, wanted, given, allow_unused=True,
-                retain_graph=torch._C._autograd._get_current_graph_task_keep_graph(),
-            )
-        )  # fmt: skip
+        if not used:
+            parts = map(torch.zeros_like, wanted)
+        else:
+            results, given = zip(*used, strict=True)
+            parts = iter(
+                torch.autograd.grad(
+                    results, wanted, given, allow_unused=True, materialize_grads=True,
+                    retain_graph=torch._C._autograd._get_current_graph_task_keep_graph(),
+                )
+            )  # fmt: skip
         return None, *(next(parts) if t.requires_grad else None for t in ctx.aliases)
 
 

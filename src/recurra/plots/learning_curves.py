@@ -128,8 +128,9 @@ def plot_members(members: Mapping[str, Sequence[MetricsLine]], unit: str = "loss
 
 def _draw_member(axes: Axes, prefix: str, lines: Sequence[MetricsLine], colour: str) -> None:
     if points := [(line["step"], line["loss"]) for line in lines if "loss" in line]:
-        thin: dict[str, Any] = {"linewidth": 0.9, "alpha": 0.6, "color": colour}
-        axes.plot(*zip(*points, strict=True), label=f"{prefix}training", **thin)
+        thin: dict[str, Any] = {"linewidth": 0.9, "alpha": 0.6, "color": colour, "markersize": 3.5}
+        steps, losses = zip(*points, strict=True)
+        axes.plot(steps, losses, _marker(steps), label=f"{prefix}training", **thin)
     if points := _validations(lines):
         dots: dict[str, Any] = {"linewidth": 1.6, "markersize": 3.5, "color": colour}
         axes.plot(*zip(*points, strict=True), "o-", label=f"{prefix}validation", **dots)

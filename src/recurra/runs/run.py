@@ -146,6 +146,10 @@ class Run:
         data = read_verified(self.path, "model.safetensors")
         return from_bytes(data, f"model.safetensors of {self.path}")
 
+    def model_digest(self) -> str:
+        """The SHA-256 of model.safetensors; `RunError` where missing or damaged."""
+        return digest(read_verified(self.path, "model.safetensors"))
+
     def write_text(self, name: str, text: str) -> None:
         """Write the file `name` of the run, a model card or a report, atomically, as UTF-8."""
         with saving(name, self.path):

@@ -37,7 +37,7 @@ from recurra.training import TrainingResult
 __all__ = ["Description", "add_inspection", "describe", "training_section"]
 
 _BLOCK = "inspection"
-_LEARNT = "Thin: training. Dots: the held-out part, on which the best weights are chosen."
+_LEARNT = "Pale: training. In full colour: the held-out part, on which the best weights are chosen."
 
 
 @dataclass(frozen=True)

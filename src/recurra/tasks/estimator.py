@@ -23,6 +23,7 @@ from recurra.config.task_config import TaskConfig
 from recurra.config.training_config import Budget
 from recurra.errors import ConfigError, RecurraWarning, RunError
 from recurra.insight import Inspection, inspect_model
+from recurra.runs import ranks
 from recurra.runs.run import Run
 from recurra.tasks import record
 from recurra.tasks.description import Description, add_inspection, describe
@@ -184,12 +185,12 @@ class Estimator(Named[Config], Generic[Config, Product]):
         with torch.random.fork_rng(devices=[]):
             models = [task.member(n).build() for n in range(config.ensemble)]
         record.check_cells(run, models)
-        record.check_members(run, config.ensemble)
+        facts = record.artefacts_of(run, config.ensemble)
         weights, artefacts = record.split_tensors(run.load_model(), config.ensemble)
         for module, tensors in zip(models, weights, strict=True):
             module.load_state_dict(tensors)
             module.eval()
-        model._product = task.restore(models, artefacts, run.config.get("artefacts", {}))
+        model._product = task.restore(models, artefacts, facts)
         model.run = run
         return model
 
@@ -279,7 +280,9 @@ class Estimator(Named[Config], Generic[Config, Product]):
         tensors, facts = task.artefacts(product)
         run.save_model(record.join_tensors(task.models(product), tensors))
         results = [record.result_of(result) for result in self.results]
-        run.save_config({**run.config, "artefacts": facts, "results": results})
+        completed = ranks.on_first(run.model_digest)
+        ended = {"artefacts": facts, "results": results, "completed": completed}
+        run.save_config({**run.config, **ended})
         if describes:
             describe(run, self._description())
 

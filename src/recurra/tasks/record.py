@@ -8,6 +8,7 @@ sources                the parts of the data: name, path, SHA-256
 context                what travels with the weights: a vocabulary, say
 start                  what was taken over from another run
 artefacts, results     written when the training is complete
+completed              the SHA-256 of the model.safetensors that these two belong to
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ from recurra.tasks.task import Source, Task
 from recurra.training import TrainingResult
 
 __all__ = [
+    "artefacts_of",
     "cell_digests",
     "check_cells",
-    "check_members",
     "check_readable",
     "check_sources",
     "check_task",
@@ -123,19 +124,24 @@ def _absolute(path: str | None) -> str | None:
 
 
 def reopened(run: Run, config: TaskConfig) -> dict[str, Any]:
-    """config.json of a run that is trained further: what was written at its end is out of date."""
-    ended = ("artefacts", "results")
-    kept = {name: value for name, value in run.config.items() if name not in ended}
-    return {**kept, "settings": settings_of(config)}
+    """config.json of a run that is trained further."""
+    return {**run.config, "settings": settings_of(config)}
 
 
-def check_members(run: Run, members: int) -> None:
-    """Raise RunError where not every member of an ensemble is trained."""
-    if members > 1 and "results" not in run.config:
+def artefacts_of(run: Run, members: int) -> Mapping[str, Any]:
+    """What a run keeps of its product as JSON; nothing where its weights have changed since.
+
+    Members of an ensemble are joined at the end of a training, and stay so until the next one's.
+    Raises RunError where they have never been.
+    """
+    if members > 1 and not (run.path / "model.safetensors").exists():
         raise RunError(
             f"{run.path} is not trained to its end: its {members} members are joined there; resume "
             "it with --resume (from Python: resume=True)."
         )
+    is_whole = run.config.get("completed") == run.model_digest()
+    found: Mapping[str, Any] = run.config.get("artefacts", {}) if is_whole else {}
+    return found
 
 
 def check_sources(run: Run, sources: Sequence[Source]) -> None:

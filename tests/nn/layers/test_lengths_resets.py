@@ -61,6 +61,23 @@ def test_a_row_of_length_zero_keeps_its_state(name, kind):
         assert torch.equal(state[:, 0], row[:, 0])
 
 
+@pytest.mark.parametrize("engine", ["cpu", "torch", "interp"])
+@pytest.mark.parametrize("batch", [0, 2])
+@pytest.mark.parametrize("is_recorded", [False, True])
+@pytest.mark.parametrize(("name", "kind"), LAYERS)
+def test_where_no_step_is_left_every_gradient_is_zeros(name, kind, is_recorded, batch, engine):
+    module = layer(name, engine=engine, bidirectional=True, **kind)
+    x = torch.randn(9, batch, 5, dtype=torch.double, requires_grad=True)
+    y, last = module(x, lengths=[0] * batch)
+    leaves = [x, *module.parameters()]
+    for results in ([y], [y, *flat(last)]):
+        total = sum(r.square().sum() for r in results)
+        found = torch.autograd.grad(
+            total, leaves, create_graph=is_recorded, retain_graph=True, allow_unused=True
+        )
+        assert [None if g is None else g.count_nonzero() for g in found] == [0] * len(leaves)
+
+
 def state_sizes(module):
     return [module.proj_size or 6, 6] if module.mode == "LSTM" else [6]
 

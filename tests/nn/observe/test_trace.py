@@ -7,6 +7,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 import recurra.nn
 from recurra.cells import Cell, norm, sigmoid, tanh
 from recurra.nn import GRU, LSTM, RNN, Layer, Recurrent, Stack
+from recurra.nn.observe.recording import recording
 
 STEPS, BATCH = 6, 3
 LENGTHS = torch.tensor([4, 6, 0])
@@ -201,3 +202,30 @@ def test_another_word_is_refused():
     for layer in (GRU(2, 3), Recurrent("gru", 2, 3)):
         with pytest.raises(ValueError, match="return_states is 'every'; it must be 'last' or"):
             layer(torch.randn(4, 1, 2), return_states="every")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("cell", ["qrnn_f", "lstm", "gru"])
+def test_a_run_of_16_bits_is_recorded_as_it_runs(cell, dtype):
+    """States are not rounded between steps: outputs are the float64 layer's, rounded once."""
+    layer = Recurrent(cell, 3, 4, dtype=dtype, engine="interp")
+    with torch.no_grad():
+        layer.b_l0.add_(2)
+    twin = Recurrent(cell, 3, 4, dtype=torch.double, engine="interp")
+    twin.load_state_dict({k: v.double() for k, v in layer.state_dict().items()})
+    x, resets = torch.randn(60, 2, 3, dtype=dtype), torch.rand(60, 2) < 0.05
+    x.requires_grad_()
+    lengths = [60, 41]
+    y, last = layer(x, lengths=lengths, resets=resets)
+    with recording():
+        found, found_last = layer(x, lengths=lengths, resets=resets)
+    wanted, wanted_last = twin(x.double(), lengths=lengths, resets=resets)
+    half = torch.finfo(dtype).eps * 0.51
+    for same, ours, exact in zip(
+        (y, *last), (found, *found_last), (wanted, *wanted_last), strict=True
+    ):
+        assert ours.dtype == same.dtype == dtype
+        torch.testing.assert_close(ours.double(), exact, rtol=half, atol=1e-6)
+        torch.testing.assert_close(ours, same, rtol=2 * half, atol=1e-6)
+    slopes = [torch.autograd.grad(v.double().sum(), x)[0] for v in (y, found)]
+    torch.testing.assert_close(*slopes, rtol=2 * half, atol=1e-6)

@@ -110,7 +110,7 @@ def test_an_option_that_generating_lacks_names_the_nearest(run, method):
     ("name", "value"),
     [
         *[("length", 0), ("length", "5"), ("temperature", -1.0), ("top_p", 1.5)],
-        *[("seed", 2**80), ("seed", 1.5), ("prompt", 5)],
+        *[("seed", 2**80), ("seed", 1.5), ("prompt", 5), ("temperature", "1"), ("top_k", "5")],
     ],
 )
 def test_a_value_out_of_range_is_an_error(run, name, value):

@@ -44,6 +44,11 @@ class CellInterpreter(Protocol):
     ) -> tuple[Tensor, ...]:
         """One step: the new states from x (..., I) and states (..., size)."""
 
+    def widened(
+        self, x: Tensor, states: Sequence[Tensor], params: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Sequence[Tensor], Mapping[str, Tensor]]:
+        """The tensors as the equations have them: in float32 where all are of 16 bits."""
+
     def evaluate(
         self,
         nodes: Sequence[Node],
@@ -149,7 +154,7 @@ class LayerRun:
         reverse: whether it reads each sequence from its end.
         inputs: (T, B, I), without history.
         params: the parameters by the names of the equations, without history; inputs of each step
-            besides x, such as a mask, are (T, B, size).
+            besides x, such as a mask, are (T, B, size). All is float32 where the layer has 16 bits.
         active: (T, B), False at the steps after a sequence's end.
         begins: (T, B), True at the first step of a segment, which starts from zeros.
         before: for each time t the states (B, size) that the step reads.
@@ -207,7 +212,9 @@ class LayerRecorder(Observer):
 
         Gradients are those of the loss itself: `bptt_clip` limits none of them.
         """
-        cell, s, named = kernel.reference, sequences, kernel.named(params)
+        cell, s, dtype = kernel.reference, sequences, x.dtype
+        x, states, named = cell.widened(x, states, kernel.named(params))
+        is_wider = x.dtype != dtype
         active = s.active(x.device)
         if active is None:
             active = x.new_ones(x.shape[:2], dtype=torch.bool)
@@ -229,7 +236,8 @@ class LayerRecorder(Observer):
         ended = ~active.unsqueeze(-1)
         outputs = [torch.stack(v).masked_fill(ended, 0) for v in zip(*run.after, strict=True)]
         y = outputs[0][active] if s.is_packed else outputs[0]
-        return y, (tuple(outputs) if s.every else last)
+        y, *last = (y, *(outputs if s.every else last))
+        return y.to(dtype) if is_wider else y, tuple(v.to(dtype) if is_wider else v for v in last)
 
 
 @contextlib.contextmanager

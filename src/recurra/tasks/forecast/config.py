@@ -23,6 +23,7 @@ _OF_MODELS = {
     "distribution": ("autoregressive",),
     "components": ("autoregressive",),
     "lags": ("autoregressive",),
+    "samples": ("autoregressive",),
     "segment": ("segments", "smoothing"),
 }
 """Settings that some of the models alone have."""

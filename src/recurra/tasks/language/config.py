@@ -1,16 +1,18 @@
 """Every setting of the language task, with its default and its one description; without torch."""
 
 import dataclasses
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, SupportsIndex
 
-from recurra.config.options import option
+from recurra.config.options import check_seed, option
 from recurra.config.task_config import TaskConfig
 from recurra.config.training_config import new_default
+from recurra.decoding.sampling_options import check_sampling
 from recurra.errors import ConfigError
 
-__all__ = ["CONFIG", "LanguageConfig"]
+__all__ = ["CONFIG", "LanguageConfig", "check_writing"]
 
 EPOCHS, LEAST_STEPS, MOST_STEPS, PATIENCE = 10, 1_000, 20_000, 5
 """The length of a training without one of its own. Of 20 kB ten epochs are 50 steps, after which a
@@ -128,3 +130,22 @@ class LanguageConfig(TaskConfig):
 
 
 CONFIG = LanguageConfig
+
+
+def check_writing(
+    prompt: object,
+    *,
+    length: object,
+    temperature: object,
+    top_k: object,
+    top_p: object,
+    seed: object,
+) -> None:
+    """Raise ConfigError for an option of new text that no model can take."""
+    if not isinstance(prompt, str):
+        raise ConfigError(f"prompt = {prompt!r}; give a text.")
+    if not isinstance(length, SupportsIndex) or operator.index(length) < 1:
+        raise ConfigError(f"length = {length!r}; give 1 token or more, a whole number.")
+    check_sampling(temperature, top_k, top_p)
+    if seed is not None:
+        check_seed(seed)

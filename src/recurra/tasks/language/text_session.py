@@ -9,12 +9,12 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
-from recurra.config.options import check_seed
 from recurra.data.text import universal_lines
 from recurra.data.vocabulary import Vocabulary, unknown_note
-from recurra.decoding.sampling import check_sampling, sample
+from recurra.decoding.sampling import sample
 from recurra.errors import ConfigError, RecurraWarning
 from recurra.nn.states import State, flatten, unflatten
+from recurra.tasks.language.config import check_writing
 from recurra.tasks.session import Session, weights_digest
 
 __all__ = ["Sampling", "TextSession", "write"]
@@ -147,16 +147,12 @@ def write(
 
     What the model does not know of the prompt is read as unknown, with a RecurraWarning.
 
-    Raises ConfigError where a number is out of its range, a banned token does not exist, or no
-    token is left to draw.
+    Raises ConfigError where a number is out of its range or limits nothing, a banned token does not
+    exist, or no token is left to draw.
     """
-    check_sampling(temperature, top_k, top_p)
-    if not isinstance(prompt, str):
-        raise ConfigError(f"prompt = {prompt!r}; give a text.")
-    if not hasattr(length, "__index__") or length < 1:
-        raise ConfigError(f"length = {length!r}; give 1 token or more, a whole number.")
-    if seed is not None:
-        check_seed(seed)
+    check_writing(
+        prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed
+    )
     barred = _barred(vocabulary, banned, unknown)
     prompt = _lines_of(vocabulary, prompt)
     if note := unknown_note(vocabulary, prompt, "The prompt"):
