@@ -89,6 +89,10 @@ class Alphabet:
                 f"{_listed(list(missing))}; add them to the alphabet, or replace them."
             ) from None
 
+    def known(self, text: str) -> str:
+        """The text without the characters that the alphabet lacks."""
+        return "".join(each for each in text if each in self._tokens)
+
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of tokens from 1 to K - 1; DataError for any other, the blank included."""
         text = []

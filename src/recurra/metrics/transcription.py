@@ -9,7 +9,7 @@ import numpy as np
 
 from recurra.errors import ConfigError, DataError, MissingExtra
 
-__all__ = [
+__all__ = ["right_characters", 
     "Confusion",
     "EditCounts",
     "ErrorRates",
@@ -248,3 +248,21 @@ def _confused(pair: tuple[str, str], chunk: Any) -> Iterator[tuple[EditKind, str
 def _drawn_rate(table: np.ndarray[Any, np.dtype[np.float64]], places: Ints) -> float:
     errors, lengths = table[:, places].sum(1)
     return float(errors / max(lengths, 1))
+
+
+def right_characters(reference: str, hypothesis: str) -> list[bool]:
+    """Tell for each character of a hypothesis whether it is right, by jiwer's alignment.
+
+    Both are taken as they stand, but for white space at their ends and doubled.
+
+    >>> right_characters("a cat", "a bat s")
+    [True, True, False, True, True, False, False]
+    """
+    pairs = _pairs([reference], [hypothesis])
+    right = [False] * len(pairs[0][1])
+    for chunk in _alignments(pairs, "characters")[0]:
+        if chunk.type == "equal":
+            right[chunk.hyp_start_idx : chunk.hyp_end_idx] = [True] * (
+                chunk.hyp_end_idx - chunk.hyp_start_idx
+            )
+    return right

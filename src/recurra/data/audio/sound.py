@@ -4,6 +4,7 @@ Imports soundfile and soxr, lazily.
 """
 
 import importlib
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from recurra.data.audio.sound_headers import (
 )
 from recurra.errors import ConfigError, DataError, MissingExtra
 
-__all__ = [
+__all__ = ["wav_bytes", 
     "Resampler",
     "Samples",
     "Sound",
@@ -291,3 +292,10 @@ def _optional(package: str, purpose: str) -> Any:
         return importlib.import_module(package)
     except (ImportError, OSError) as error:
         raise MissingExtra(package, "transcribe", purpose) from error
+
+
+def wav_bytes(sound: Sound) -> bytes:
+    """A WAV file of 16 bits a sample, in memory; values beyond -1 to 1 are clipped."""
+    file = io.BytesIO()
+    _soundfile().write(file, sound.samples, sound.rate, format="WAV", subtype="PCM_16")
+    return file.getvalue()

@@ -7,6 +7,7 @@ that claim a thousand million pixels cost nothing.
 import contextlib
 import importlib
 import importlib.util
+import io
 import os
 import struct
 import warnings
@@ -20,7 +21,7 @@ import numpy as np
 from recurra.data import check_exists
 from recurra.errors import DataError, MissingExtra
 
-__all__ = [
+__all__ = ["png_bytes", 
     "FORMATS",
     "MOST_PIXELS",
     "MOST_WIDTH",
@@ -208,3 +209,11 @@ def _if_empty(path: str | os.PathLike[str]) -> str:
 
 def _reason(error: BaseException) -> str:
     return str(error).partition("\n")[0] or type(error).__name__
+
+
+def png_bytes(grey: Floats) -> bytes:
+    """A picture (height, width), 0 for black and 1 for white, as a PNG file in memory."""
+    levels = np.clip(grey * 255 + 0.5, 0, 255).astype(np.uint8)
+    file = io.BytesIO()
+    load_pillow("Image", "Writing pictures").fromarray(levels).save(file, "PNG", optimize=True)
+    return file.getvalue()

@@ -8,7 +8,7 @@ import numpy as np
 
 from recurra.errors import DataError
 
-__all__ = ["COLUMNS", "MAX_POINTS", "Box", "Floats", "Ink", "Points", "ink_of"]
+__all__ = ["drawn_ink", "COLUMNS", "MAX_POINTS", "Box", "Floats", "Ink", "Points", "ink_of"]
 
 Points = np.ndarray[Any, np.dtype[np.float64]]
 """Points of one stroke (N, columns), in the order they were written."""
@@ -128,3 +128,24 @@ def ink_of(
         word = "stroke" if empty == 1 else "strokes"
         notes = [*notes, f"{empty} {word} without points left out"]
     return Ink(written, columns, tuple(notes))
+
+
+def drawn_ink(ink: Ink, height: int = 80) -> Floats:
+    """A picture (height, width) of the ink, 0 for black and 1 for white, its strokes 2 pixels wide.
+
+    It is as high as asked for, with a margin; one that would be wider than 2,000 pixels is lower.
+    """
+    box, margin = ink.box, 4
+    scale = min(
+        (height - 2 * margin) / max(box.height, 1e-9), 2000 / max(box.width, 1e-9), 1e6
+    )
+    rows, columns = (max(1, round(side * scale)) + 2 * margin for side in (box.height, box.width))
+    picture = np.ones((rows, columns), np.float32)
+    for stroke in ink.strokes:
+        at = (stroke[:, :2] - (box.left, box.top)) * scale + margin
+        for start, end in zip(at, at[1:] if len(at) > 1 else at, strict=False):
+            steps = int(np.abs(end - start).max()) + 2
+            x, y = np.linspace(start, end, steps).round().astype(int).T
+            for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
+                picture[np.clip(y + dy, 0, rows - 1), np.clip(x + dx, 0, columns - 1)] = 0
+    return picture
