@@ -225,7 +225,7 @@ def test_layers(layer):
 
 
 def test_every_package_of_a_task_is_known():
-    packages = {path.parent.name for path in (ROOT / "tasks").glob("*/__init__.py")}
+    packages = {path.parent.name for path in (ROOT / "tasks").glob("*/task.py")}
     assert packages == TASKS
 
 

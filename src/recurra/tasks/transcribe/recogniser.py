@@ -37,8 +37,9 @@ _LANGUAGE, _BONUS = (0.2, 0.4, 0.6, 0.9, 1.3), (0.0, 0.5, 1.0, 1.6)
 """The weights of the model of characters, and the bonus of each in nats, that are tried."""
 
 
-_PAUSE, _STRETCH = 0.5, 8.0
-"""Seconds without a character that end a stretch, and seconds that a stretch has at least."""
+_PAUSE, _STRETCH, _LONGEST = 0.5, 8.0, 60.0
+"""Seconds without a character that end a stretch, and seconds that a stretch has at least, and
+about at most."""
 
 
 class Reading(NamedTuple):
@@ -179,11 +180,11 @@ class Recogniser:
 
     @property
     def _pauses(self) -> Pauses | None:
-        """Half a second of blanks, once a stretch of sound has eight seconds."""
+        """Half a second of blanks, once a stretch of sound has eight seconds; one after a minute."""
         if not isinstance(self.input, SoundInput) or self.config.model != "ctc":
             return None
         a_second = 1 / (self.input.log_mel.frame_seconds * self.subsampling)
-        return Pauses(round(_PAUSE * a_second), round(_STRETCH * a_second))
+        return Pauses(*(round(seconds * a_second) for seconds in (_PAUSE, _STRETCH, _LONGEST)))
 
     @property
     def subsampling(self) -> int:

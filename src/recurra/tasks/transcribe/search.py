@@ -45,10 +45,13 @@ class Weights(NamedTuple):
 
 
 class Pauses(NamedTuple):
-    """What ends a stretch of frames: so many blank ones, once it has the least number."""
+    """What ends a stretch of frames: `blanks` sure blanks in a row, once it has the `least` frames,
+    or the first blank once it has the `most`.
+    """
 
     blanks: int
     least: int
+    most: int
 
     def along(self, frames: Frames, held: Frames) -> Iterator[tuple[Frames, bool]]:
         """New frames (t, K) after those of the stretch so far: parts, and whether one ends it."""
@@ -57,7 +60,8 @@ class Pauses(NamedTuple):
         first = 0
         for number, blank in enumerate(_is_blank(frames).tolist()):
             run = run + 1 if blank else 0
-            if run >= self.blanks and begun + number + 1 - first >= self.least:
+            length = begun + number + 1 - first
+            if (run >= self.blanks and length >= self.least) or (run and length >= self.most):
                 yield frames[first : number + 1], True
                 first, begun, run = number + 1, 0, 0
         yield frames[first:], False
