@@ -1,6 +1,7 @@
 """`recurra generate RUN`."""
 
 import itertools
+from typing import Any
 
 import click
 
@@ -32,7 +33,7 @@ def command(
     seed: int | None,
 ) -> None:
     """Write new text with the model of RUN, as it comes: PROMPT first, then what follows it."""
-    how = {
+    how: dict[str, Any] = {
         "length": length,
         "temperature": temperature,
         "top_k": top_k,

@@ -1,7 +1,8 @@
 """Options of drawing tokens, checked without torch."""
 
-from numbers import Integral, Real
-from typing import TypeGuard
+import operator
+from numbers import Real
+from typing import SupportsIndex, TypeGuard
 
 from recurra.errors import ConfigError
 
@@ -15,7 +16,8 @@ def check_sampling(temperature: object, top_k: object, top_p: object) -> None:
     """
     if not _is_real(temperature) or not 0 <= temperature < float("inf"):
         raise ConfigError(f"temperature = {temperature!r}; give 0 (greedy) or a positive number.")
-    if not isinstance(top_k, Integral) or isinstance(top_k, bool) or top_k < 0:
+    is_flag = isinstance(top_k, bool)
+    if is_flag or not isinstance(top_k, SupportsIndex) or operator.index(top_k) < 0:
         raise ConfigError(
             f"top_k = {top_k!r}; give 0 (all) or how many tokens to keep, a whole number."
         )

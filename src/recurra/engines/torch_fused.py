@@ -352,7 +352,7 @@ class _Recorded(torch.autograd.Function):
         used = [(t, g) for t, g in pairs if g is not None and t.requires_grad]
         wanted = [t for t in ctx.aliases if t.requires_grad]
         if not used:
-            parts = map(torch.zeros_like, wanted)
+            parts = iter([torch.zeros_like(t) for t in wanted])
         else:
             results, given = zip(*used, strict=True)
             parts = iter(

@@ -214,7 +214,6 @@ class LayerRecorder(Observer):
         """
         cell, s, dtype = kernel.reference, sequences, x.dtype
         x, states, named = cell.widened(x, states, kernel.named(params))
-        is_wider = x.dtype != dtype
         active = s.active(x.device)
         if active is None:
             active = x.new_ones(x.shape[:2], dtype=torch.bool)
@@ -236,8 +235,10 @@ class LayerRecorder(Observer):
         ended = ~active.unsqueeze(-1)
         outputs = [torch.stack(v).masked_fill(ended, 0) for v in zip(*run.after, strict=True)]
         y = outputs[0][active] if s.is_packed else outputs[0]
-        y, *last = (y, *(outputs if s.every else last))
-        return y.to(dtype) if is_wider else y, tuple(v.to(dtype) if is_wider else v for v in last)
+        after = tuple(outputs) if s.every else last
+        if y.dtype == dtype:
+            return y, after
+        return y.to(dtype), tuple(v.to(dtype) for v in after)
 
 
 @contextlib.contextmanager
