@@ -53,7 +53,7 @@ class FrontEndStream:
         size = self.front.subsampling
         with torch.inference_mode():
             steps, _ = self.front(self.held.unsqueeze(1), torch.tensor([len(self.held)]))
-        found = steps[self.done - self.first // size : until - self.first // size, 0]
+        found: Tensor = steps[self.done - self.first // size : until - self.first // size, 0]
         self.done = until
         kept = max(0, until - -(-self.front.context.before // size)) * size
         self.held, self.first = self.held[kept - self.first :], kept

@@ -67,7 +67,7 @@ class TranscriptSession(Session[Any, TextSpan]):
         facts: dict[str, Any] = {"settled": self._settled_frames, "features": {}, "encoders": []}
         for name, value in self._features.state().items():
             if isinstance(value, np.ndarray):
-                tensors[f"features.{name}"] = torch.from_numpy(np.ascontiguousarray(value))
+                tensors[f"features.{name}"] = torch.from_numpy(value.copy())
             else:
                 facts["features"][name] = value
         for number, encoder in enumerate(self._encoders):

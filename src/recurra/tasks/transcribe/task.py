@@ -228,9 +228,30 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
             chance_loss=None,
         )
 
-    def session(self, product: Recogniser, **options: Any) -> TranscriptSession:
-        """One client's stream of sound or ink."""
-        return TranscriptSession(product, Decoding(**options))
+    def session(
+        self,
+        product: Recogniser,
+        *,
+        beam: int | None = None,
+        language: str | None = None,
+        language_weight: float = Decoding.language_weight,
+        lexicon: str | None = None,
+        boost: str = "",
+        boost_weight: float = Decoding.boost_weight,
+        ngram: bool = True,
+        **others: Any,
+    ) -> TranscriptSession:
+        """One client's stream of sound or ink, decoded as `Decoding` describes."""
+        how = Decoding(
+            beam=beam,
+            language=language,
+            language_weight=language_weight,
+            lexicon=lexicon,
+            boost=boost,
+            boost_weight=boost_weight,
+            ngram=ngram,
+        )
+        return TranscriptSession(product, how)
 
     def _refused(self, how: Input, item: Item, steps: int) -> str | None:
         """Why the network can't write the text of an item; None where it can."""
