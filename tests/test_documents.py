@@ -13,6 +13,7 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -22,6 +23,7 @@ from recurra.cli import main
 from recurra.compare.comparison import Comparison
 from recurra.compare.trial_process import run_trial
 from recurra.config.options import config_from_mapping
+from recurra.data.audio.sound import Sound, write_sound
 from recurra.errors import MissingExtra
 
 ROOT = Path(__file__).parents[1]
@@ -62,6 +64,19 @@ def sales(weeks=3):
     return "\n".join(["unique_id,ds,y", *rows]) + "\n"
 
 
+def recordings(folder):
+    """A folder of recordings with their texts, a longer one, and a manifest of others."""
+    noise = np.random.default_rng(0).normal(size=8000).astype("f4") / 10
+    for name in ("recordings", "other"):
+        (folder / name).mkdir()
+        for number in range(12):
+            write_sound(folder / name / f"{number}.wav", Sound(noise, 8000))
+            (folder / name / f"{number}.txt").write_text("ab"[number % 2 :])
+    rows = [f"{number}.wav,ab" for number in range(12)]
+    (folder / "other" / "manifest.csv").write_text("\n".join(["path,text", *rows]) + "\n")
+    write_sound(folder / "talk.wav", Sound(noise, 8000))
+
+
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
     """An empty directory to work in, with the files that documents speak of."""
@@ -72,6 +87,7 @@ def desk(tmp_path, monkeypatch):
     (tmp_path / "book.txt").write_text(BOOK)
     (tmp_path / "sales.csv").write_text(sales())
     (tmp_path / "newer.csv").write_text(sales(weeks=4))
+    recordings(tmp_path)
     yield tmp_path
     for name in ("mycell", "bits"):
         sys.modules.pop(name, None)
@@ -81,6 +97,7 @@ FEW = {"max_steps": 2, "batch_size": 4}
 SMALL = {
     "language": {**FEW, "window": 16},
     "forecast": {**FEW, "hidden": 16, "samples": 10},
+    "transcribe": {**FEW, "hidden": 8, "channels": 4},
     "long-range": {**FEW, "validate_every": 1, "validation_sequences": 4, "test_sequences": 4},
 }
 
@@ -145,6 +162,7 @@ BLOCKS = {
     "stacks.md": (5, 0),
     "tasks.md": (3, 2),
     "training.md": (2, 1),
+    "transcription.md": (2, 1),
 }
 
 
