@@ -24,12 +24,12 @@ _SMALL_DATA = (0.5, 1.0, 1.5)
 
 
 class _Level(NamedTuple):
-    """The n-grams of one order: parents, last symbols, suffixes, counts, and which begin with start."""
+    """The n-grams of one order, how often each comes, and whether it begins with the start."""
 
     parent: Ints
     symbol: Ints
     suffix: Ints
-    count: Ints
+    times: Ints
     at_start: Any
 
 
@@ -40,12 +40,12 @@ def estimate(sequences: list[Ints], order: int, size: int, start: int) -> Backof
     lower, offset = np.full(1, 1 / (size - 1)), 0  # of the level below: probabilities, first node
     for level in levels:
         contexts = level.parent - offset
-        amounts = np.append(0.0, discounts(level.count))[np.minimum(level.count, 3)]
-        totals = np.bincount(contexts, level.count, len(lower) if offset or size else 1)
+        amounts = np.append(0.0, discounts(level.times))[np.minimum(level.times, 3)]
+        totals = np.bincount(contexts, level.times, len(lower) if offset or size else 1)
         freed = np.bincount(contexts, amounts, len(totals))
         left = np.where(totals > 0, freed / np.maximum(totals, 1), 1.0)
         below = lower[level.suffix - offset] if offset else lower[level.suffix]
-        lower = (level.count - amounts) / np.maximum(totals, 1)[contexts] + left[contexts] * below
+        lower = (level.times - amounts) / np.maximum(totals, 1)[contexts] + left[contexts] * below
         if not offset:
             lower[start] = 0.0
         backoffs.append(left)
@@ -93,13 +93,13 @@ def _adjusted(levels: list[_Level], start: int, size: int) -> list[_Level]:
     """The levels with the counts that Kneser-Ney smooths."""
     result, first = [], 1
     for level, above in zip(levels, [*levels[1:], None], strict=True):
-        count = level.count
+        count = level.times
         if above is not None:
             continued = np.bincount(above.suffix - first, minlength=len(count))
             count = np.where(level.at_start, count, continued)
         if first == 1:
             count = np.where(np.arange(size) == start, 0, count)
-        result.append(level._replace(count=count))
+        result.append(level._replace(times=count))
         first += len(count)
     return result
 
