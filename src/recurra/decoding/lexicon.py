@@ -23,6 +23,8 @@ class Lexicon(Scorer):
         before: characters that may stand before a word, any number of them: opening quotes.
         after: characters that may stand after a word: commas, full stops.
 
+    `spellings` are the words as tokens, `space` is the token between them, or None.
+
     Raises:
         DataError: no word of the lexicon can be spelled with the alphabet.
 
@@ -45,8 +47,9 @@ class Lexicon(Scorer):
         check_alphabet(alphabet)
         self._numbers = {piece: i for i, piece in enumerate(alphabet, 1)}
         self._size = 1 + len(alphabet)
-        self._space = self._numbers.get(space)
+        self.space: int | None = self._numbers.get(space)
         self.skipped: tuple[str, ...] = ()
+        self.spellings: tuple[tuple[int, ...], ...] = ()
         self._children: list[dict[int, int]] = [{}, {}]
         self._ends = [True, False]
         self._add(words, ignore_case)
@@ -83,23 +86,23 @@ class Lexicon(Scorer):
 
     def _add(self, words: Iterable[str], ignore_case: bool) -> None:
         """Node 0 is the beginning, node 1 what follows a space; words begin at either."""
-        skipped, count = [], 0
+        skipped, spellings = [], dict[tuple[int, ...], None]()
         for word in dict.fromkeys(words):
             forms = [word, word.lower(), word.upper(), word.capitalize()]
             spelled = [form for form in forms[: 4 if ignore_case else 1] if self._spells(form)]
-            for form in spelled:
-                self._insert([self._numbers[piece] for piece in form])
-            count += len(spelled)
+            spellings |= {tuple(self._numbers[piece] for piece in form): None for form in spelled}
             skipped += [] if spelled else [word]
-        self.skipped = tuple(skipped)
-        if not count:
+        self.skipped, self.spellings = tuple(skipped), tuple(spellings)
+        for spelling in self.spellings:
+            self._insert(spelling)
+        if not spellings:
             raise DataError(
                 f"None of the lexicon's {len(skipped):,} words can be spelled with the alphabet "
                 f"(the first: {skipped[:1]}); give words of its characters, without spaces."
             )
 
     def _spells(self, word: str) -> bool:
-        return bool(word) and all(self._numbers.get(p, self._space) != self._space for p in word)
+        return bool(word) and all(self._numbers.get(p, self.space) != self.space for p in word)
 
     def _insert(self, spelling: Sequence[int]) -> None:
         node = 0
@@ -126,8 +129,8 @@ class Lexicon(Scorer):
             node = queue.popleft()
             for token in marks if self._ends[node] else []:
                 self._ends[self._children[node].setdefault(token, tail)] = True
-            if self._ends[node] and self._space is not None:
-                self._children[node][self._space] = 1
+            if self._ends[node] and self.space is not None:
+                self._children[node][self.space] = 1
             following = set(self._children[node].values()) - met
             met |= following
             queue.extend(sorted(following))

@@ -32,7 +32,7 @@ class NGram:
     """
 
     def __init__(self, symbols: Sequence[str], trie: BackoffTrie) -> None:
-        self.symbols = tuple(symbols)
+        self.symbols: tuple[str, ...] = tuple(symbols)
         self.trie = trie
         self._numbers = {symbol: i for i, symbol in enumerate(self.symbols)}
         self._rows: dict[int, np.ndarray[Any, np.dtype[np.float64]]] = {}
