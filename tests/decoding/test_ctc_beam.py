@@ -51,6 +51,22 @@ def test_without_pruning_every_score_is_exact(scorer, seed):
     assert scores == sorted(scores, reverse=True)
 
 
+def test_the_best_so_far_is_ranked_without_an_end():
+    frames, parts = lattice(6, 4, 1), likelihoods(lattice(6, 4, 1))
+    beam = CtcPrefixBeam(scorer=CHARACTERS, alpha=0.7, beta=0.3, **OPEN)
+    beam.feed(frames)
+    for tokens, acoustic in parts.items():
+        state, language = CHARACTERS.start(), 0.0
+        for token in tokens:
+            value, state = CHARACTERS.score(state, token)
+            language += value
+        parts[tokens] = acoustic + 0.7 * language + 0.3 * len(tokens)
+    best = beam.best()
+    assert best.tokens == max(parts, key=parts.__getitem__)
+    assert best.score == pytest.approx(parts[best.tokens], abs=1e-10)
+    assert best.score == pytest.approx(best.acoustic + 0.7 * best.language + 0.3 * len(best.tokens))
+
+
 def test_a_lexicon_leaves_its_texts_with_exact_scores():
     frames, lexicon = lattice(6, 4, 3), Lexicon(["ab", "b"], ALPHABET)
     exact = {t: v for t, v in likelihoods(frames).items() if lexicon.allows(t)}
@@ -118,12 +134,16 @@ def test_a_small_beam_finds_less_than_a_large_one():
     assert scores[0] < scores[1] < scores[2]
 
 
-def test_a_prefix_that_comes_back_is_the_same_prefix():
+@pytest.mark.parametrize("sweep", [1, 512])
+@pytest.mark.parametrize("seed", [0, 2, 6])
+def test_a_prefix_that_comes_back_is_the_same_prefix(seed, sweep, monkeypatch):
     """Dropped, then reached again from its parent: its children in the beam must still merge."""
-    for seed in range(30):
-        frames = lattice(12, 3, seed, sharpness=2.5)
-        found = [each.tokens for each in decoded(frames, None, beam=3)]
-        assert len(set(found)) == len(found)
+    monkeypatch.setattr("recurra.decoding.ctc_beam._SWEEP", sweep)
+    beam = CtcPrefixBeam(6, cut=0, margin=np.inf)
+    for row in lattice(40, 3, seed, sharpness=4):
+        beam.feed(row[None])
+        read = [each.tokens for each in beam.finish(None, times=False)]
+        assert len(set(read)) == len(read)
 
 
 def test_sweeping_old_prefixes_changes_nothing(monkeypatch):

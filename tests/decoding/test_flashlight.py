@@ -64,8 +64,8 @@ def test_the_best_of_long_sequences_is_the_same(scorer):
     found, expected = theirs(frames, 400, **settings)[0], ours(frames, 200, **settings)[0]
     assert (found.tokens, found.spans) == (expected.tokens, expected.spans)
     exact = log_likelihood(frames, found.tokens)
-    assert exact - 0.05 < found.acoustic < exact + 1e-5
-    assert exact - 0.05 < expected.acoustic < exact + 1e-9
+    assert exact - 0.1 < found.acoustic < exact + 1e-5
+    assert exact - 0.1 < expected.acoustic < exact + 1e-9
 
 
 @pytest.mark.parametrize("fused", [True, False])
