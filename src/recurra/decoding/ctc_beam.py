@@ -96,7 +96,8 @@ class CtcPrefixBeam:
             raise DataError(f"Frames of {frames.shape[1]} tokens follow frames of {before}.")
         for row in frames:
             self._step(row)
-        self._chunks.append(frames.copy())
+        if len(frames):
+            self._chunks.append(frames.copy())
 
     def best(self, times: bool = False) -> Hypothesis:
         """The best hypothesis so far, taken as unfinished; with spans and confidences if asked."""

@@ -15,8 +15,8 @@ __all__ = ["END", "START", "UNKNOWN", "NGram"]
 
 UNKNOWN, START, END = "<unk>", "<s>", "</s>"
 
-_ROWS = 20_000
-"""Rows of probabilities that are remembered: 16 MB for 100 symbols."""
+_REMEMBERED = 2_000_000
+"""Probabilities in the rows that are remembered: 16 MB."""
 
 
 class NGram:
@@ -95,7 +95,7 @@ class NGram:
         """The log-probabilities of all symbols in a state, (V,); not to be written to."""
         row = self._rows.get(state)
         if row is None:
-            if len(self._rows) >= _ROWS:
+            if (1 + len(self._rows)) * len(self.symbols) > _REMEMBERED:
                 self._rows.clear()
             row = self._rows[state] = self.trie.row(state)
         return row
