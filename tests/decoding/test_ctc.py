@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
-from helpers.ctc_oracle import best_spans, lattice, likelihoods, paths, reading, spans_of
+from helpers.ctc_oracle import best_spans, lattice, likelihoods, paths, reading, scored, spans_of
 from recurra.decoding.confidence import token_confidences, words
 from recurra.decoding.ctc import align, blank_share, greedy, log_likelihood
 from recurra.decoding.hypothesis import Hypothesis
+from recurra.decoding.lexicon import Lexicon
+from recurra.decoding.ngram import NGram
+from recurra.decoding.scoring import Combined, NGramScorer
 from recurra.errors import ConfigError, DataError
 
 SEEDS = range(5)
@@ -90,7 +93,7 @@ def test_tokens_that_are_none_are_refused(token):
         align(FRAMES, [1, token])
 
 
-def single_edit(frames, tokens, spans, i):
+def single_edit(frames, tokens, spans, i, worth=lambda tokens: 0.0):
     """The share of a token among all that its frames can read as, the neighbours' frames fixed."""
     path = np.zeros(len(frames), int)
     for token, (first, last) in zip(tokens, spans, strict=True):
@@ -103,7 +106,8 @@ def single_edit(frames, tokens, spans, i):
         length = len(reading(inner))
         if length <= 1 and len(reading(whole)) == len(tokens) - 1 + length:
             read = reading(inner)
-            options[read] = options.get(read, 0.0) + np.exp(score)
+            edited = (*tokens[:i], *read, *tokens[i + 1 :])
+            options[read] = options.get(read, 0.0) + np.exp(score + worth(edited))
     return options[(tokens[i],)] / sum(options.values())
 
 
@@ -114,6 +118,29 @@ def test_confidence_is_the_share_among_single_edits(tokens, seed):
     spans = align(frames, tokens)
     expected = [single_edit(frames, tokens, spans, i) for i in range(len(tokens))]
     assert token_confidences(frames, tokens, spans) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("tokens", [(1,), (2, 1), (2, 3, 2)])
+def test_confidence_weighs_what_a_scorer_makes_of_the_edits(tokens):
+    frames = lattice(6, 4, 1)
+    spans = align(frames, tokens)
+    letters = NGramScorer(NGram.train(["abc", "cab", "bbca"], 3), "abc")
+    scorer = Combined([(letters, 0.7)])
+
+    def worth(edited):
+        return scored(scorer, edited) + 0.4 * len(edited)
+
+    expected = [single_edit(frames, tokens, spans, i, worth) for i in range(len(tokens))]
+    found = token_confidences(frames, tokens, spans, scorer=scorer, beta=0.4)
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_word_that_the_lexicon_leaves_no_choice_is_certain():
+    lexicon = Lexicon(["ab", "c"], "abc")
+    frames = np.log([[0.1, 0.6, 0.1, 0.2], [0.1, 0.2, 0.3, 0.4]])
+    spans = ((0, 0), (1, 1))
+    assert token_confidences(frames, (1, 2), spans, scorer=lexicon) == (1.0, 1.0)
+    assert token_confidences(frames, (1, 2), spans)[1] == pytest.approx(0.3 / 0.8)
 
 
 def test_confidence_of_one_frame_is_its_probability():

@@ -7,7 +7,11 @@ that frame's probability. The alternatives are disjoint events, so the value is 
 grows with the log-odds of being right: a temperature or a logistic curve on log(c / (1 - c)),
 fitted on held-out data, calibrates it. The maximum over a span isn't such a value (a token shared
 by two frames at 0.5 each is nearly certain to be there); the share among an n-best list saturates
-at 1, since a beam holds few of the alternatives of a long line. A language model isn't in it.
+at 1, since a beam holds few of the alternatives of a long line.
+
+Where a scorer took part in the search, each alternative is weighted by what the scorer makes of it
+and of the few tokens after it: else a token that the model alone would not have chosen had a low
+confidence, however sure the words around it make it.
 """
 
 from collections.abc import Sequence
@@ -17,11 +21,17 @@ from typing import Any, Literal
 import numpy as np
 
 from recurra.decoding.hypothesis import Hypothesis, Span
+from recurra.decoding.scoring import Scorer, State
 from recurra.errors import ConfigError
 
 __all__ = ["Word", "token_confidences", "words"]
 
 Vector = np.ndarray[Any, np.dtype[np.float64]]
+
+_REACH = 8
+"""Tokens after an alternative that a scorer judges: the words or contexts that it changes."""
+_FAR = 16.0
+"""Alternatives that are this far below the likeliest, in nats, aren't put to a scorer."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +44,32 @@ class Word:
 
 
 def token_confidences(
-    log_probs: Vector, tokens: Sequence[int], spans: Sequence[Span]
+    log_probs: Vector,
+    tokens: Sequence[int],
+    spans: Sequence[Span],
+    *,
+    scorer: Scorer | None = None,
+    beta: float = 0.0,
+    ended: bool = True,
 ) -> tuple[float, ...]:
     """The probability of each token at its span, given those beside it; each in [0, 1].
 
-    `log_probs` is (T, K), float64, with the blank as token 0.
+    `log_probs` is (T, K), float64, with the blank as token 0. `scorer`, weighted, and `beta`, the
+    bonus for a token, are those of the search; `ended=False`: the text may go on.
     """
     firsts = [0, *(last + 1 for _, last in spans[:-1])]
     ends = [*(first for first, _ in spans[1:]), len(log_probs)]
     beside = [0, *tokens, 0]
-    return tuple(
-        _share(log_probs[first:end], beside[i], beside[i + 2], token)
-        for i, (token, first, end) in enumerate(zip(tokens, firsts, ends, strict=False))
-    )
+    state = scorer.start() if scorer else None
+    found = []
+    for i, (token, first, end) in enumerate(zip(tokens, firsts, ends, strict=False)):
+        mass = _edit_masses(log_probs[first:end], beside[i], beside[i + 2])
+        if scorer:
+            mass = mass + _judged(scorer, state, tokens[i:], mass, ended)
+            _, state = scorer.score(state, token)
+        mass[1:] += beta
+        found.append(_share(mass, token))
+    return tuple(found)
 
 
 def words(
@@ -79,9 +102,29 @@ def _word(hypothesis: Hypothesis, piece: slice, how: str) -> Word:
     return Word(hypothesis.tokens[piece], (spans[0][0], spans[-1][1]), value)
 
 
-def _share(window: Vector, left: int, right: int, token: int) -> float:
-    mass = _edit_masses(window, left, right)
+def _share(mass: Vector, token: int) -> float:
+    if mass[token] == -np.inf:
+        return 0.0
     return float(np.exp(mass[token] - np.logaddexp.reduce(mass)))
+
+
+def _judged(
+    scorer: Scorer, state: State, tokens: Sequence[int], mass: Vector, ended: bool
+) -> Vector:
+    """What a scorer gives each alternative to the first token with those after it, (K,)."""
+    near = mass > mass.max() - _FAR
+    near[tokens[0]] = True
+    options = np.flatnonzero(near)
+    firsts = [scorer.score(state, int(each)) if each else (0.0, state) for each in options]
+    values, states = np.array([value for value, _ in firsts]), [after for _, after in firsts]
+    for token in tokens[1 : 1 + _REACH]:
+        values += scorer.score_many(states, [token])[:, 0]  # a batch, for those that need one
+        states = [scorer.score(each, token)[1] for each in states]
+    if ended and len(tokens) <= 1 + _REACH:
+        values += [scorer.finish(each) for each in states]
+    result = np.full(len(mass), -np.inf)
+    result[options] = values
+    return result
 
 
 def _edit_masses(window: Vector, left: int, right: int) -> Vector:

@@ -18,7 +18,7 @@ from recurra.decoding.ctc import BLANK, Matrix, align, checked, log_likelihood
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.decoding.lexicon import Lexicon
 from recurra.decoding.prefix_tree import Prefix, forget_others
-from recurra.decoding.scoring import Scorer
+from recurra.decoding.scoring import Combined, Scorer
 from recurra.errors import ConfigError, DataError
 
 __all__ = ["CtcPrefixBeam"]
@@ -106,7 +106,8 @@ class CtcPrefixBeam:
         found = self._prefixes[at]
         acoustic = float(self._acoustic()[at])
         tokens = found.tokens()
-        return self._hypothesis(tokens, float(scores[at]), acoustic, found.language, times)
+        score = float(scores[at])
+        return self._hypothesis(tokens, score, acoustic, found.language, times, ended=False)
 
     def finish(self, n: int = 1, times: bool = True) -> list[Hypothesis]:
         """The n best hypotheses of the whole sequence, at least one, best first.
@@ -245,11 +246,29 @@ class CtcPrefixBeam:
         return self._chunks[0]
 
     def _hypothesis(
-        self, tokens: tuple[int, ...], score: float, acoustic: float, language: float, times: bool
+        self,
+        tokens: tuple[int, ...],
+        score: float,
+        acoustic: float,
+        language: float,
+        times: bool,
+        ended: bool = True,
     ) -> Hypothesis:
-        spans = align(self._all(), tokens) if times and tokens else None
-        confidences = token_confidences(self._all(), tokens, spans) if spans else ()
-        return Hypothesis(tokens, score, acoustic, language, spans or (), confidences)
+        frames = self._all()
+        spans = (align(frames, tokens) or ()) if times else ()
+        judge = self._judge()
+        confidences = (
+            token_confidences(frames, tokens, spans, scorer=judge, beta=self._beta, ended=ended)
+            if spans
+            else ()
+        )
+        return Hypothesis(tokens, score, acoustic, language, spans, confidences)
+
+    def _judge(self) -> Scorer | None:
+        parts: list[tuple[Scorer, float]] = []
+        parts += [(self._scorer, self._alpha)] if self._scorer else []
+        parts += [(self._lexicon, 1.0)] if self._lexicon else []
+        return Combined(parts) if parts else None
 
 
 def _check(beam: int, alpha: float, beta: float, cut: float, margin: float) -> None:
