@@ -46,6 +46,7 @@ def same(found, expected):
         values = [getattr(each, field) for each in expected]
         assert [getattr(each, field) for each in found] == pytest.approx(values, abs=1e-5), field
     assert [each.spans for each in found] == [each.spans for each in expected]
+    assert [each.confidences for each in found] == [each.confidences for each in expected]
 
 
 @pytest.mark.parametrize("scorer", SCORERS)

@@ -113,6 +113,9 @@ def test_rows_states_and_whole_sequences_agree_with_single_lookups():
         along.append(model.log_prob(context, symbol))
         state, context = model.advance(state, model.number(symbol)), [*context, symbol]
     assert model.entropy([sequence]) == pytest.approx(-np.mean(along), abs=1e-12)
+    short = -np.array([model.log_prob([START], "d"), model.log_prob([START, "d"], END)])
+    both = np.mean([*-np.array(along), *short])
+    assert model.entropy([sequence, ["d"]]) == pytest.approx(both, abs=1e-12)
 
 
 def test_rare_symbols_count_as_unknown():

@@ -60,20 +60,17 @@ class BackoffTrie:
         row[self.symbol[children]] = self.log_prob[children]
         return row
 
-    def along(self, symbols: Ints) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """The log-probability of each symbol after all those before it, (N,)."""
-        nodes = symbols + 1
+    def along(self, symbols: Ints, start: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """The log-probability of each symbol after those from the last `start` on, (N,)."""
+        nodes, begins, keys = symbols + 1, symbols == start, self.keys()
         result = self.log_prob[nodes].astype(np.float64)
-        for start in np.cumsum([1, *self.levels[:-1]]).tolist():
+        for first in np.cumsum([1, *self.levels[:-1]]).tolist():
             contexts = np.append(0, nodes[:-1])
-            contexts[contexts < start] = 0  # an n-gram of this level is not there
-            nodes = self._children(contexts, symbols) * (contexts > 0)
+            contexts[(contexts < first) | begins] = 0  # an n-gram of this level is not there
+            nodes = find_children(keys, contexts, symbols, self.levels[0]) * (contexts > 0)
             backed = result + np.where(contexts > 0, self.backoff[contexts], 0)
             result = np.where(nodes > 0, self.log_prob[nodes], backed)
         return result
-
-    def _children(self, nodes: Ints, symbols: Ints) -> Ints:
-        return find_children(self.keys(), nodes, symbols, self.levels[0])
 
     def keys(self) -> Ints:
         """Parent * V + symbol of each node but the first; ascending."""

@@ -18,7 +18,7 @@ from recurra.decoding.ctc import BLANK, Matrix, align, checked, log_likelihood
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.decoding.lexicon import Lexicon
 from recurra.decoding.prefix_tree import Prefix, forget_others
-from recurra.decoding.scoring import Combined, Scorer
+from recurra.decoding.scoring import Scorer, combined
 from recurra.errors import ConfigError, DataError
 
 __all__ = ["CtcPrefixBeam"]
@@ -256,19 +256,13 @@ class CtcPrefixBeam:
     ) -> Hypothesis:
         frames = self._all()
         spans = (align(frames, tokens) or ()) if times else ()
-        judge = self._judge()
+        judge = combined((self._scorer, self._alpha), (self._lexicon, 1.0))
         confidences = (
             token_confidences(frames, tokens, spans, scorer=judge, beta=self._beta, ended=ended)
             if spans
             else ()
         )
         return Hypothesis(tokens, score, acoustic, language, spans, confidences)
-
-    def _judge(self) -> Scorer | None:
-        parts: list[tuple[Scorer, float]] = []
-        parts += [(self._scorer, self._alpha)] if self._scorer else []
-        parts += [(self._lexicon, 1.0)] if self._lexicon else []
-        return Combined(parts) if parts else None
 
 
 def _check(beam: int, alpha: float, beta: float, cut: float, margin: float) -> None:

@@ -21,7 +21,7 @@ from recurra.decoding.confidence import token_confidences
 from recurra.decoding.ctc import BLANK, Matrix, align, checked
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.decoding.lexicon import Lexicon
-from recurra.decoding.scoring import Scorer
+from recurra.decoding.scoring import Scorer, combined
 from recurra.errors import MissingExtra
 
 __all__ = ["flashlight_beam"]
@@ -60,7 +60,10 @@ def flashlight_beam(
     found = decoder.decode(given.ctypes.data, *given.shape)
     readings = [(_reading(result.tokens, space), float(result.score)) for result in found]
     possible = [each for each in readings if each[1] > _NEVER / 2]
-    return [_hypothesis(frames, read, s, scorer, alpha, beta) for read, s in possible[:n]]
+    return [
+        _hypothesis(frames, read, score, scorer, alpha, beta, lexicon)
+        for read, score in possible[:n]
+    ]
 
 
 def _emissions(frames: Matrix, lexicon: Lexicon | None) -> tuple[Any, int]:
@@ -97,11 +100,13 @@ def _hypothesis(
     scorer: Scorer | None,
     alpha: float,
     beta: float,
+    lexicon: Lexicon | None,
 ) -> Hypothesis:
     language = _whole(scorer, tokens) if scorer and alpha else 0.0
     acoustic = score - alpha * language - beta * len(tokens)
     spans = align(frames, tokens) or ()
-    confidences = token_confidences(frames, tokens, spans) if spans else ()
+    judge = combined((scorer, alpha), (lexicon, 1.0))
+    confidences = token_confidences(frames, tokens, spans, scorer=judge, beta=beta) if spans else ()
     return Hypothesis(tokens, score, acoustic, language, spans, confidences)
 
 

@@ -113,14 +113,11 @@ class NGram:
         Raises:
             DataError: no sequence.
         """
-        parts = [self._along(sequence) for sequence in sequences]
-        if not parts:
+        rows = [[1, *map(self.number, sequence), 2] for sequence in sequences]
+        if not rows:
             raise DataError("No sequence to measure the n-gram model on; give at least one.")
-        return float(-np.concatenate(parts).mean())
-
-    def _along(self, sequence: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float64]]:
-        numbers = [1, *map(self.number, sequence), 2]
-        return self.trie.along(np.array(numbers, np.int64))[1:]
+        symbols = np.concatenate([np.array(row, np.int64) for row in rows])
+        return float(-self.trie.along(symbols, 1)[symbols != 1].mean())
 
     def to_arrays(self) -> tuple[dict[str, Any], str]:
         """The model as a few arrays and a line of JSON; about 10 bytes an n-gram."""

@@ -13,7 +13,7 @@ import numpy as np
 from recurra.decoding.ngram import END, NGram
 from recurra.errors import ConfigError
 
-__all__ = ["Combined", "NGramScorer", "Rows", "Scorer", "State", "check_alphabet"]
+__all__ = ["Combined", "NGramScorer", "Rows", "Scorer", "State", "check_alphabet", "combined"]
 
 State = Any
 """What a scorer knows of the tokens so far: a value of its own, which is never changed in place."""
@@ -103,6 +103,12 @@ class Combined(Scorer):
         for i, (scorer, weight) in enumerate(self._weighted):
             total += weight * scorer.score_many([state[i] for state in states], tokens)
         return total
+
+
+def combined(*weighted: tuple[Scorer | None, float]) -> Scorer | None:
+    """The sum of those scorers that there are; None without any."""
+    parts = [(scorer, weight) for scorer, weight in weighted if scorer]
+    return Combined(parts) if parts else None
 
 
 def check_alphabet(alphabet: Sequence[str]) -> None:
