@@ -30,8 +30,8 @@ Vector = np.ndarray[Any, np.dtype[np.float64]]
 
 _REACH = 8
 """Tokens after an alternative that a scorer judges: the words or contexts that it changes."""
-_FAR = 16.0
-"""Alternatives that are this far below the likeliest, in nats, aren't put to a scorer."""
+_OPTIONS = 8
+"""The likeliest alternatives, by the frames alone, that are put to a scorer; the rest have none."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,8 @@ def _judged(
     scorer: Scorer, state: State, tokens: Sequence[int], mass: Vector, ended: bool
 ) -> Vector:
     """What a scorer gives each alternative to the first token with those after it, (K,)."""
-    near = mass > mass.max() - _FAR
-    near[tokens[0]] = True
-    options = np.flatnonzero(near)
+    likeliest = np.argsort(-mass, kind="stable")[:_OPTIONS]
+    options = np.unique(np.append(likeliest, tokens[0]))
     firsts = [scorer.score(state, int(each)) if each else (0.0, state) for each in options]
     values, states = np.array([value for value, _ in firsts]), [after for _, after in firsts]
     for token in tokens[1 : 1 + _REACH]:

@@ -54,7 +54,7 @@ class Lexicon(Scorer):
         self._ends = [True, False]
         self._add(words, ignore_case)
         self._children[1].update(self._children[0])
-        self._attach(before, after)
+        self._join_marks(before, after)
         self._masks: dict[int, Rows] = {}
 
     def start(self) -> State:
@@ -116,7 +116,7 @@ class Lexicon(Scorer):
             self._children.append({})
             self._ends.append(False)
 
-    def _attach(self, before: str, after: str) -> None:
+    def _join_marks(self, before: str, after: str) -> None:
         """Adds what may follow a whole word: marks, then a space; and what may precede one."""
         tail = len(self._children)
         self._grow(tail)
