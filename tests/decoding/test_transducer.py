@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from recurra.decoding.transducer import TransducerBeam, TransducerGreedy
-from recurra.decoding.transducer_prefix import Prefix
+from recurra.decoding.scoring import Scorer
+from recurra.decoding.transducer import TransducerGreedy
+from recurra.decoding.transducer_beam import TransducerBeam
+from recurra.decoding.transducer_history import History
 from recurra.errors import ConfigError, DataError
 from recurra.nn import Recurrent
 from recurra.nn.transducer import Transducer, transducer_loss
@@ -61,7 +63,7 @@ class Toy:
         return TransducerBeam(self.predict, self.join, **options)
 
 
-class Bigrams:
+class Bigrams(Scorer):
     """A scorer of random bigrams; a state is the token before."""
 
     def __init__(self, seed=0):
@@ -82,13 +84,16 @@ class Bigrams:
 
 def searched(search, frames):
     search.feed(frames)
-    return search.finish()
+    return search.finish(n=len(ALL))
+
+
+EXACT = {"beam": len(ALL), "cut": 0, "margin": math.inf}
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_beam_of_all_prefixes_has_the_probability_of_every_sequence(seed):
     toy = Toy(seed=seed)
-    found = searched(toy.beam(beam=len(ALL)), toy.frames)
+    found = searched(toy.beam(**EXACT), toy.frames)
     expected = {sequence: toy.log_probability(sequence) for sequence in ALL}
     assert {h.tokens: h.acoustic for h in found} == pytest.approx(expected, rel=1e-12)
     assert [h.score for h in found] == sorted(expected.values(), reverse=True)
@@ -141,39 +146,35 @@ def test_a_scorer_chooses_what_is_continued():
             self.table = np.log([[0.2, 0.2, 0.6]] * 3).tolist()
 
     alone = searched(TransducerBeam(predict, join, beam=1), frames)
-    fused = searched(TransducerBeam(predict, join, beam=1, scorer=Twos(), weight=1.0), frames)
+    fused = searched(TransducerBeam(predict, join, beam=1, scorer=Twos(), alpha=1.0), frames)
     assert (alone[0].tokens, fused[0].tokens) == ((1,), (2,))
 
 
 @pytest.mark.parametrize(("weight", "bonus"), [(0.7, 0.4), (2.0, 0.0), (0.0, -1.0)])
 def test_a_scorer_joins_in(weight, bonus):
     toy, scorer = Toy(seed=2), Bigrams()
-    options = {"scorer": scorer, "weight": weight, "bonus": bonus}
-    found = searched(toy.beam(beam=len(ALL), **options), toy.frames)
+    options = {"scorer": scorer, "alpha": weight, "beta": bonus}
+    found = searched(toy.beam(**EXACT, **options), toy.frames)
     expected = {s: toy.log_probability(s) + weight * scorer.of(s) + bonus * len(s) for s in ALL}
     assert {h.tokens: h.score for h in found} == pytest.approx(expected, rel=1e-12)
     assert found[0].tokens == max(expected, key=expected.get)
-    assert found[0].language == pytest.approx(scorer.of(found[0].tokens))
+    assert found[0].language == pytest.approx(scorer.of(found[0].tokens) if weight else 0)
     assert found[0].acoustic == pytest.approx(toy.log_probability(found[0].tokens))
     small = searched(toy.beam(beam=6, **options), toy.frames)
     assert small[0].tokens == found[0].tokens
 
 
-def test_only_likely_tokens_are_given_to_the_scorer():
-    toy, asked = Toy(seed=1), []
+def test_unlikely_tokens_continue_nothing():
+    predict, join, frames = of_table([[[0.6, 0.35, 0.05], [0.97, 0.02, 0.01], [1, 0, 0]]])
+    read = {cut: searched(TransducerBeam(predict, join, cut=cut), frames) for cut in (0.015, 0.1)}
+    assert {h.tokens for h in read[0.015]} == {(), (1,), (2,), (1, 1), (2, 1)}
+    assert {h.tokens for h in read[0.1]} == {(), (1,)}
 
-    class Asked(Bigrams):
-        def score(self, state, token):
-            asked.append(token)
-            return super().score(state, token)
 
-    search = toy.beam(scorer=Asked(), weight=1.0, token_limit=1)
-    search.feed(toy.frames[:1])
-    first = toy.table(())[0, 0, 1:]
-    assert asked[0] == 1 + int(first.argmax())
-    asked_of_all = list(asked)
-    toy.beam(scorer=Asked(), weight=1.0).feed(toy.frames[:1])
-    assert len(asked) - len(asked_of_all) > len(asked_of_all)
+def test_histories_far_below_the_best_are_dropped():
+    predict, join, frames = of_table([[[0.6, 0.35, 0.05], [0.97, 0.02, 0.01], [1, 0, 0]]])
+    found = searched(TransducerBeam(predict, join, margin=math.log(0.6 / 0.3)), frames)
+    assert [h.tokens for h in found] == [(), (1,)]
 
 
 def best_alignment(toy, sequence):
@@ -192,7 +193,7 @@ def best_alignment(toy, sequence):
 @pytest.mark.parametrize("seed", range(3))
 def test_spans_and_confidences_are_those_of_the_best_alignment(seed):
     toy = Toy(frames=6, seed=seed)
-    for hypothesis in searched(toy.beam(beam=len(ALL)), toy.frames):
+    for hypothesis in searched(toy.beam(**EXACT), toy.frames):
         places = best_alignment(toy, hypothesis.tokens)
         assert hypothesis.spans == tuple((t, t) for t in places)
         rows = [toy.table(hypothesis.tokens)[t, u].exp() for u, t in enumerate(places)]
@@ -244,7 +245,7 @@ def test_pieces_of_any_size_change_nothing(kind):
     start = {
         "greedy": lambda: TransducerGreedy(toy.predict, toy.join),
         "beam": lambda: toy.beam(beam=3),
-        "fused": lambda: toy.beam(beam=3, scorer=Bigrams(), weight=0.5),
+        "fused": lambda: toy.beam(beam=3, scorer=Bigrams(), alpha=0.5),
     }[kind]
     whole, random = start(), np.random.default_rng(0)
     partial = []
@@ -271,32 +272,62 @@ def test_without_frames_nothing_is_read(kind):
     assert (only.tokens, only.score, only.spans) == ((), 0.0, ())
 
 
-def test_only_kept_prefixes_hold_states():
-    """A long recording's search keeps its text, and the model's states of a few prefixes alone."""
+def test_only_kept_histories_hold_states():
+    """A long recording's search keeps its text, and the model's states of a few histories alone."""
     predict = lambda tokens, states: (tokens[:, None] * 0.0, [object()] * len(tokens))  # noqa: E731
     join = lambda frame, outputs: torch.log_softmax(frame + outputs, -1)  # noqa: E731
     random = torch.Generator().manual_seed(0)
-    search = TransducerBeam(predict, join, beam=3)
+    search = TransducerBeam(predict, join, beam=3, scorer=(scorer := Bigrams()))
     search.feed(torch.randn(300, 3, generator=random) * 4)
     assert len(search.best().tokens) > 100
     gc.collect()
-    prefixes = [o for o in gc.get_objects() if type(o) is Prefix]
-    holding = [p for p in prefixes if p.output is not None or p.state is not None]
-    assert len(holding) == 3
-    assert len(prefixes) < len(search.best().tokens) + 20
+    histories = [o for o in gc.get_objects() if type(o) is History]
+    held = [(p.output, p.state, p.scored) for p in histories]
+    assert len([h for h in held if any(each is not None for each in h)]) == 3
+    for hypothesis in search.finish(n=3):
+        assert hypothesis.language == pytest.approx(scorer.of(hypothesis.tokens))
+    assert len(histories) < len(search.best().tokens) + 20
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    "options",
     [
-        ({"beam": 0}, "beam = 0; give 1 or more"),
-        ({"max_symbols": 0}, "max_symbols = 0; give 1 or more"),
-        ({"token_limit": 0}, "token_limit = 0; give 1 or more tokens, or None"),
+        {"beam": 0},
+        {"max_symbols": 0},
+        {"alpha": -1.0},
+        {"beta": math.inf},
+        {"cut": 1.0},
+        {"margin": 0.0},
     ],
 )
-def test_options_that_cant_be_are_named(options, message):
-    with pytest.raises(ConfigError, match=message):
+def test_options_that_cant_be_are_named(options):
+    ((name, value),) = options.items()
+    with pytest.raises(ConfigError, match=f"{name} = {value}; give "):
         Toy().beam(**options)
+
+
+def test_without_a_blank_nothing_is_left():
+    predict, join, frames = of_table([[[0.0, 1.0]] + [[0.0, 1.0]] * 3])
+    with pytest.raises(DataError, match="After frame 0 no hypothesis is left: all have -inf"):
+        TransducerBeam(predict, join, max_symbols=2).feed(frames)
+
+
+def test_reset_begins_again():
+    toy = Toy(seed=1)
+    for search in (TransducerGreedy(toy.predict, toy.join), toy.beam(scorer=Bigrams())):
+        first = searched(search, toy.frames)
+        search.reset()
+        assert search.best().tokens == ()
+        assert searched(search, toy.frames) == first
+
+
+def test_times_are_given_if_asked_for():
+    toy = Toy(seed=1)
+    for search in (TransducerGreedy(toy.predict, toy.join), toy.beam()):
+        search.feed(toy.frames)
+        assert search.best().spans == search.finish(times=False)[0].spans == ()
+        assert search.best(times=True).spans == search.finish()[0].spans != ()
+        assert len(search.finish()) == 1
 
 
 def test_frames_that_cant_be_are_named():

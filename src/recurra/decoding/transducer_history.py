@@ -1,4 +1,4 @@
-"""Prefixes of a transducer's search, and the alignments that have given each."""
+"""Histories of a transducer's search, and the alignments that have given each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recurra.decoding.hypothesis import Hypothesis
 
-__all__ = ["Alignments", "Emission", "Prefix", "hypothesis_of"]
+__all__ = ["Alignments", "Emission", "History", "hypothesis_of"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Emission:
 
 @dataclass
 class Alignments:
-    """All alignments that have given a prefix: their summed score, and the best of them."""
+    """All alignments that have given a history: their summed score, and the best of them."""
 
     total: float
     best: float
@@ -43,7 +43,7 @@ class Alignments:
         return Alignments(self.total + score, self.best + score, last, self.in_frame + 1)
 
     def joined(self, other: Alignments | None) -> Alignments:
-        """With others of the same prefix."""
+        """With others of the same history."""
         if other is None:
             return self
         better = self if self.best >= other.best else other
@@ -52,51 +52,45 @@ class Alignments:
         return Alignments(total, better.best, better.last, in_frame)
 
 
-class Prefix:
-    """A sequence of tokens, as the last one and the prefix before it.
+class History:
+    """A sequence of tokens, as the last one and the history before it.
 
-    There is one of each at a time: a prefix knows those of its continuations that are in use.
+    There is one of each at a time: a history knows those of its continuations that are in use.
     """
 
-    def __init__(self, before: Prefix | None, token: int, language: float, scored: Any) -> None:
+    def __init__(self, before: History | None, token: int, language: float, scored: Any) -> None:
         self.before, self.token = before, token
         self.length: int = before.length + 1 if before else 0
         self.language = language
         self.scored = scored  # the scorer's state
-        self.continuations: WeakValueDictionary[int, Prefix] = WeakValueDictionary()
-        self.scores: dict[int, tuple[float, Any]] = {}  # the scorer's, of tokens that follow
+        self.continuations: WeakValueDictionary[int, History] = WeakValueDictionary()
         self.output: Tensor | None = None
         self.state: Any = None
 
     def release(self) -> None:
-        """Forget what only a prefix needs that is continued."""
-        self.output = self.state = None
-        self.scores = {}
+        """Forget states, of the model and the scorer, which only a history needs that is continued."""
+        self.output = self.state = self.scored = None
 
     def tokens(self) -> tuple[int, ...]:
+        """The tokens from the first to the last."""
         tokens = []
-        prefix = self
-        while prefix.before is not None:
-            tokens.append(prefix.token)
-            prefix = prefix.before
+        history = self
+        while history.before is not None:
+            tokens.append(history.token)
+            history = history.before
         return tuple(reversed(tokens))
 
 
 def hypothesis_of(
-    prefix: Prefix, alignments: Alignments, score: float, end: float = 0.0
+    history: History, alignments: Alignments, score: float, language: float, *, times: bool
 ) -> Hypothesis:
-    """A prefix as a reading, with its rank and the scorer's log-probability of an end."""
+    """A history as a reading, with spans and confidences of its best alignment if asked."""
     emissions = []
-    last = alignments.last
+    last = alignments.last if times else None
     while last is not None:
         emissions.append(last)
         last = last.before
     emissions.reverse()
-    return Hypothesis(
-        prefix.tokens(),
-        score,
-        alignments.total,
-        prefix.language + end,
-        tuple((emission.frame, emission.frame) for emission in emissions),
-        tuple(emission.confidence for emission in emissions),
-    )
+    spans = tuple((emission.frame, emission.frame) for emission in emissions)
+    confidences = tuple(emission.confidence for emission in emissions)
+    return Hypothesis(history.tokens(), score, alignments.total, language, spans, confidences)
