@@ -138,6 +138,23 @@ def test_all_ways_through_kept_prefixes_count():
     assert math.exp(best.acoustic) == pytest.approx(0.5 * 0.97 * 0.97 + 0.4 * 0.1 * 0.97)
 
 
+def test_a_dropped_history_may_come_again():
+    """(1,) is dropped after the first frame, while (1, 2) is kept, and follows () once more."""
+    done = [1.0, 0.0, 0.0]
+    rows = [
+        [[0.4, 0.6, 0.0], [0.05, 0.0, 0.95], done],
+        [[0.1, 0.9, 0.0], [0.9, 0.0, 0.1], done],
+    ]
+    predict, join, frames = of_table(rows)
+    search = TransducerBeam(predict, join, beam=2, scorer=(scorer := Bigrams()), alpha=0.01)
+    search.feed(frames[:1])
+    assert [h.tokens for h in search.finish(n=2)] == [(1, 2), ()]
+    search.feed(frames[1:])
+    for hypothesis, mass in zip(search.finish(n=2), (0.57 + 0.036, 0.324), strict=True):
+        assert math.exp(hypothesis.acoustic) == pytest.approx(mass)
+        assert hypothesis.language == pytest.approx(scorer.of(hypothesis.tokens))
+
+
 def test_a_scorer_chooses_what_is_continued():
     predict, join, frames = of_table([[[0.1, 0.5, 0.4], [0.98, 0.01, 0.01]]])
 
@@ -277,9 +294,9 @@ def test_only_kept_histories_hold_states():
     predict = lambda tokens, states: (tokens[:, None] * 0.0, [object()] * len(tokens))  # noqa: E731
     join = lambda frame, outputs: torch.log_softmax(frame + outputs, -1)  # noqa: E731
     random = torch.Generator().manual_seed(0)
-    search = TransducerBeam(predict, join, beam=3, scorer=(scorer := Bigrams()))
+    search = TransducerBeam(predict, join, beam=3, scorer=(scorer := Bigrams()), alpha=0.2)
     search.feed(torch.randn(300, 3, generator=random) * 4)
-    assert len(search.best().tokens) > 100
+    assert len(search.best().tokens) > 50
     gc.collect()
     histories = [o for o in gc.get_objects() if type(o) is History]
     held = [(p.output, p.state, p.scored) for p in histories]

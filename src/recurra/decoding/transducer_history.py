@@ -68,7 +68,7 @@ class History:
         self.state: Any = None
 
     def release(self) -> None:
-        """Forget states, of the model and the scorer, which only a history needs that is continued."""
+        """Forget the model's and the scorer's states, as a history that isn't kept may."""
         self.output = self.state = self.scored = None
 
     def tokens(self) -> tuple[int, ...]:
