@@ -59,10 +59,11 @@ class History:
     """
 
     def __init__(self, before: History | None, token: int, language: float, scored: Any) -> None:
-        self.before, self.token = before, token
+        self.before: History | None = before
+        self.token: int = token
         self.length: int = before.length + 1 if before else 0
-        self.language = language
-        self.scored = scored  # the scorer's state
+        self.language: float = language
+        self.scored: Any = scored  # the scorer's state
         self.continuations: WeakValueDictionary[int, History] = WeakValueDictionary()
         self.output: Tensor | None = None
         self.state: Any = None
