@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from recurra.nn.layers.arguments import check_whole
-from recurra.nn.transducer.arguments import check_ends, check_targets
+from recurra.nn.transducer.lattice_checks import check_ends, check_targets
 
 __all__ = ["Joint"]
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from recurra.nn.transducer.arguments import check_ends, check_lattice
+from recurra.nn.transducer.lattice_checks import check_ends, check_lattice
 from recurra.ragged import within
 
 __all__ = ["transducer_loss"]

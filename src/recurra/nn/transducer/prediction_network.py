@@ -10,7 +10,7 @@ from recurra.cells import Cell
 from recurra.nn.layers.arguments import check_whole
 from recurra.nn.layers.recurrent import Recurrent
 from recurra.nn.states import State, concatenate, reorder
-from recurra.nn.transducer.arguments import check_targets
+from recurra.nn.transducer.lattice_checks import check_targets
 
 __all__ = ["PredictionNetwork"]
 
