@@ -11,14 +11,14 @@ from torch import Tensor
 
 from recurra.decoding.hypothesis import Hypothesis
 
-__all__ = ["Alignments", "Emission", "History", "hypothesis_of"]
+__all__ = ["Alignments", "EmittedSymbol", "History", "hypothesis_of"]
 
 
 @dataclass(frozen=True)
-class Emission:
+class EmittedSymbol:
     """The last symbol of an alignment, its frame and confidence, and the one before."""
 
-    before: Emission | None
+    before: EmittedSymbol | None
     frame: int
     confidence: float
 
@@ -29,7 +29,7 @@ class Alignments:
 
     total: float
     best: float
-    last: Emission | None
+    last: EmittedSymbol | None
     in_frame: int  # symbols since the frame began
 
     def extended(self, score: float) -> Alignments:
@@ -39,7 +39,7 @@ class Alignments:
     def emitted(self, score: float, blank: float, frame: int) -> Alignments:
         """After a symbol, whose confidence is its share of all symbols."""
         confidence = float(min(np.exp(score) / max(-np.expm1(blank), 1e-300), 1.0))
-        last = Emission(self.last, frame, confidence)
+        last = EmittedSymbol(self.last, frame, confidence)
         return Alignments(self.total + score, self.best + score, last, self.in_frame + 1)
 
     def joined(self, other: Alignments | None) -> Alignments:
