@@ -1,9 +1,10 @@
 """States of recurrent layers, as `Recurrent` and `Stack` return and take them.
 
 A state is carried from window to window of a training and from step to step of a stream: detached,
-flattened into named tensors for a file, restored from them, its rows selected.
+flattened into named tensors for a file, restored from them, its rows selected and put together.
 """
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -11,7 +12,16 @@ from torch import Tensor
 
 from recurra.errors import TrainingError
 
-__all__ = ["State", "States", "detach", "flatten", "reorder", "tensors_of", "unflatten"]
+__all__ = [
+    "State",
+    "States",
+    "concatenate",
+    "detach",
+    "flatten",
+    "reorder",
+    "tensors_of",
+    "unflatten",
+]
 
 State: TypeAlias = "Tensor | tuple[State, ...] | None"
 """A tensor, None, or a tuple of such, nested at will: one layer's states, or a stack's."""
@@ -49,6 +59,21 @@ def reorder(state: State, rows: Tensor) -> State:
     if isinstance(state, Tensor):
         return state.index_select(1, rows)
     return tuple(reorder(part, rows) for part in state)
+
+
+def concatenate(states: Sequence[State]) -> State:
+    """States of several batches as those of one: the inverse of `reorder` to single rows.
+
+    >>> h = torch.arange(3.0).view(1, 3, 1)
+    >>> concatenate([reorder(h, torch.tensor([row])) for row in (2, 0)]).flatten()
+    tensor([2., 0.])
+    """
+    first = states[0]
+    if first is None:
+        return None
+    if isinstance(first, Tensor):
+        return torch.cat([state for state in states if isinstance(state, Tensor)], 1)
+    return tuple(concatenate(parts) for parts in zip(*states, strict=True))
 
 
 def tensors_of(value: Any) -> list[Tensor]:
