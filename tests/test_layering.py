@@ -61,7 +61,12 @@ LAYERS |= {"cli": ALL, "__main__": {"cli"}, "__init__": ALL}
 APART = {"cpu", "torch_fused"}
 INTERFACE = {"base", "torch_layout", "recorded"}  # of engines, for those who stand above them
 
-TASKS = {"forecast", "language", "long_range", "transcribe"}  # packages of tasks; the other files are shared
+TASKS = {
+    "forecast",
+    "language",
+    "long_range",
+    "transcribe",
+}  # packages of tasks; the other files are shared
 TASKS_BY_NAME = {  # outside the tasks, these files alone name one
     "__init__.py",
     "cli/forecast.py",

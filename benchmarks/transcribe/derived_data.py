@@ -39,7 +39,12 @@ def digit_strings(folder):
             pieces += [sound.samples, np.zeros(gaps[number] if number < len(gaps) else 0, "f4")]
         path = f"{row['id']}.wav"
         write_sound(folder / path, Sound(np.concatenate(pieces), sound.rate))
-        yield {"path": path, "text": row["transcript"], "split": row["split"], "speaker": row["speaker"]}
+        yield {
+            "path": path,
+            "text": row["transcript"],
+            "split": row["split"],
+            "speaker": row["speaker"],
+        }
 
 
 def digits(folder):

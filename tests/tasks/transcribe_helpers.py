@@ -1,4 +1,4 @@
-"""Writing, sounds and strokes made for tests: each character of an alphabet is told by its shape."""
+"""Writing, sounds and strokes made for tests: each character has a shape of its own."""
 
 import numpy as np
 
@@ -57,7 +57,7 @@ def strokes(text, generator):
     for each in text:
         if each in shapes:
             points = np.array(shapes[each], float) + 0.2 * generator.normal(size=(1, 2))
-            found.append(points + (left, 0))
+            found.append(points + np.array([left, 0]))
         left += 10
     return Ink(tuple(found))
 

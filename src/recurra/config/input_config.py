@@ -1,4 +1,4 @@
-"""Settings of tasks that read sound, pen strokes and images: data, features, distortions; no torch."""
+"""Settings of tasks that read sound, pen strokes and images; without torch."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal

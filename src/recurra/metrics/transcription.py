@@ -9,7 +9,7 @@ import numpy as np
 
 from recurra.errors import ConfigError, DataError, MissingExtra
 
-__all__ = ["right_characters", 
+__all__ = [
     "Confusion",
     "EditCounts",
     "ErrorRates",
@@ -17,6 +17,7 @@ __all__ = ["right_characters",
     "bootstrap_interval",
     "confusions",
     "error_rates",
+    "right_characters",
     "worst_transcripts",
 ]
 

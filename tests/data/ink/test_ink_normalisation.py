@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recurra.data.ink.ink import Ink
-from recurra.data.ink.ink_normalisation import Frame, core_height, frame_of, half_strokes
+from recurra.data.ink.ink_normalisation import InkFrame, core_height, frame_of, half_strokes
 
 
 def letters(tall=(), deep=(), count=12, height=20.0):
@@ -50,7 +50,7 @@ def test_a_slash_keeps_most_of_its_slant():
 
 def test_a_frame_is_undone_exactly():
     normal = np.array([[0.0, 0.0], [2.0, -1.0], [3.0, 0.5]])
-    frame = Frame(unit=8.0, left=50.0, baseline=70.0, slope=0.25, slant=-0.5)
+    frame = InkFrame(unit=8.0, left=50.0, baseline=70.0, slope=0.25, slant=-0.5)
     y = 8 * normal[:, 1]
     x = 8 * normal[:, 0] - 0.5 * y
     points = np.stack([50 + x, 70 + y + 0.25 * x], axis=1)

@@ -23,7 +23,7 @@ from recurra.data.audio.sound_headers import (
 )
 from recurra.errors import ConfigError, DataError, MissingExtra
 
-__all__ = ["wav_bytes", 
+__all__ = [
     "Resampler",
     "Samples",
     "Sound",
@@ -32,6 +32,7 @@ __all__ = ["wav_bytes",
     "resample",
     "sound_blocks",
     "sound_facts",
+    "wav_bytes",
     "write_sound",
 ]
 

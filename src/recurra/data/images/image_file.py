@@ -21,7 +21,7 @@ import numpy as np
 from recurra.data import check_exists
 from recurra.errors import DataError, MissingExtra
 
-__all__ = ["png_bytes", 
+__all__ = [
     "FORMATS",
     "MOST_PIXELS",
     "MOST_WIDTH",
@@ -29,6 +29,7 @@ __all__ = ["png_bytes",
     "ImageFacts",
     "image_facts",
     "load_pillow",
+    "png_bytes",
     "read_grey",
 ]
 

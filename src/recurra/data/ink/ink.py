@@ -8,7 +8,7 @@ import numpy as np
 
 from recurra.errors import DataError
 
-__all__ = ["drawn_ink", "COLUMNS", "MAX_POINTS", "Box", "Floats", "Ink", "Points", "ink_of"]
+__all__ = ["COLUMNS", "MAX_POINTS", "Box", "Floats", "Ink", "Points", "drawn_ink", "ink_of"]
 
 Points = np.ndarray[Any, np.dtype[np.float64]]
 """Points of one stroke (N, columns), in the order they were written."""
@@ -136,9 +136,7 @@ def drawn_ink(ink: Ink, height: int = 80) -> Floats:
     It is as high as asked for, with a margin; one that would be wider than 2,000 pixels is lower.
     """
     box, margin = ink.box, 4
-    scale = min(
-        (height - 2 * margin) / max(box.height, 1e-9), 2000 / max(box.width, 1e-9), 1e6
-    )
+    scale = min((height - 2 * margin) / max(box.height, 1e-9), 2000 / max(box.width, 1e-9), 1e6)
     rows, columns = (max(1, round(side * scale)) + 2 * margin for side in (box.height, box.width))
     picture = np.ones((rows, columns), np.float32)
     for stroke in ink.strokes:

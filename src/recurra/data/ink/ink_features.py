@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recurra.data.ink.ink import Floats, Ink, Points
-from recurra.data.ink.ink_normalisation import Frame, frame_of
+from recurra.data.ink.ink_normalisation import InkFrame, frame_of
 from recurra.data.ink.ink_resampling import MAX_ROWS, Rows, resampled
 from recurra.data.ink.ink_surroundings import CELLS, surroundings
 from recurra.errors import ConfigError, DataError
@@ -144,7 +144,7 @@ class InkFeatures:
 
     def scaled(self, points: Points) -> Points:
         """Points with a fixed unit, pressure and time in theirs."""
-        frame = Frame(self.unit or 1.0)
+        frame = InkFrame(self.unit or 1.0)
         units = [getattr(self, f"{c}_unit") for c in ("pressure", "time") if getattr(self, c)]
         scaled = frame.normalise(points)
         scaled[:, 2:] /= np.array(units)

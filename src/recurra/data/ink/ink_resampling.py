@@ -13,7 +13,7 @@ import numpy as np
 from recurra.data.ink.ink import Floats, Points
 from recurra.errors import DataError
 
-__all__ = ["MAX_ROWS", "Resampler", "Rows", "resampled"]
+__all__ = ["MAX_ROWS", "PathResampler", "Rows", "resampled"]
 
 MAX_ROWS = 100_000
 """The most samples of one call; a line of text has some hundreds."""
@@ -23,7 +23,7 @@ _MEAN_OVER = 8.0
 
 
 @dataclass
-class Resampler:
+class PathResampler:
     """Gives points at whole multiples of `spacing` along a stroke, and its end.
 
     The end is a sample if it is more than half a step past the last, so a stroke shorter than
@@ -80,7 +80,7 @@ class Resampler:
 
 def resampled(stroke: Points, spacing: float) -> Points:
     """A whole stroke as samples (n, columns), n at least 1."""
-    resampler = Resampler(spacing)
+    resampler = PathResampler(spacing)
     return np.concatenate([resampler.feed(stroke), resampler.finish()])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from recurra.data.ink.ink import COLUMNS, LARGEST, Floats, Points
 from recurra.data.ink.ink_features import InkFeatures
-from recurra.data.ink.ink_resampling import Resampler
+from recurra.data.ink.ink_resampling import PathResampler
 from recurra.errors import ConfigError, DataError
 
 __all__ = ["InkStream"]
@@ -43,7 +43,7 @@ class InkStream:
             raise ConfigError(f"columns={columns}; give one of {COLUMNS}.")
         self.how = how
         self.columns = columns
-        self._resampler = Resampler(how.spacing)
+        self._resampler = PathResampler(how.spacing)
         self._rows = how.rows()
 
     def feed(self, points: Points, *, pen_up: bool = False) -> Floats:

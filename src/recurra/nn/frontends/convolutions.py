@@ -149,7 +149,7 @@ class SequenceFrontEnd(FrontEnd):
             nn.Conv1d(size, block.channels, 3, padding=1, bias=False)
             for size, block in zip(sizes, blocks, strict=False)
         )
-        self.output_size = sizes[-1]
+        self.output_size: int = sizes[-1]
 
     @property
     def convolutions(self) -> Sequence[nn.Module]:
@@ -190,7 +190,7 @@ class PlaneFrontEnd(FrontEnd):
         )
         for block in blocks:
             features = -(-features // block.features)
-        self.output_size = sizes[-1] * features
+        self.output_size: int = sizes[-1] * features
 
     @property
     def convolutions(self) -> Sequence[nn.Module]:

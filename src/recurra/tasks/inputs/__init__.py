@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from recurra.tasks.inputs.base import Features, Input
-from recurra.tasks.inputs.image import ImageInput
-from recurra.tasks.inputs.ink import InkInput
-from recurra.tasks.inputs.sound import SoundInput
+from recurra.tasks.inputs.image_input import ImageInput
+from recurra.tasks.inputs.ink_input import InkInput
+from recurra.tasks.inputs.input import Features, Input
+from recurra.tasks.inputs.sound_input import SoundInput
 
 __all__ = ["INPUTS", "Features", "ImageInput", "InkInput", "Input", "SoundInput", "input_from"]
 

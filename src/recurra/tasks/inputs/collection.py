@@ -87,9 +87,7 @@ class Collection:
     sources: Sequence[Source] = ()
 
 
-def read_collection(
-    config: InputConfig, data: Any, form: TextForm, refuse: Refuse
-) -> Collection:
+def read_collection(config: InputConfig, data: Any, form: TextForm, refuse: Refuse) -> Collection:
     """The items of `data`, or of the files that the configuration names, and those held out.
 
     Raises DataError for data that can't be read, or with more bad items than the configuration
@@ -110,7 +108,9 @@ def read_collection(
     place = ", ".join(config.data) if data is None else None
     sources = [Source("items to train on", place, digest_items(train.items))]
     if held:
-        sources.append(Source("items held out", config.valid or place, digest_items(held_out.items)))
+        sources.append(
+            Source("items held out", config.valid or place, digest_items(held_out.items))
+        )
     return Collection(how, train, held_out, sources)
 
 
@@ -146,9 +146,7 @@ def listed(
     )
 
 
-def expanded(
-    kind: type[Input], items: Sequence[Item], form: TextForm, bad: BadItems
-) -> list[Item]:
+def expanded(kind: type[Input], items: Sequence[Item], form: TextForm, bad: BadItems) -> list[Item]:
     """The items, those of files that hold several taken apart, texts in their form."""
     found = []
     for item in kind.expanded(items):

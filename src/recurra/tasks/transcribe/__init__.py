@@ -9,9 +9,9 @@ from recurra.lazy import Getter, Lister, attach
 
 if TYPE_CHECKING:
     from recurra.tasks.transcribe.config import TranscribeConfig
-    from recurra.tasks.transcribe.session import TranscriptSession
     from recurra.tasks.transcribe.transcriber import Transcriber
     from recurra.tasks.transcribe.transcript import TextSpan, Transcript
+    from recurra.tasks.transcribe.transcript_session import TranscriptSession
 
 __all__ = ["TextSpan", "TranscribeConfig", "Transcriber", "Transcript", "TranscriptSession"]
 
@@ -24,6 +24,6 @@ __getattr__, __dir__ = attach(
         "TranscribeConfig": "recurra.tasks.transcribe.config",
         "Transcriber": "recurra.tasks.transcribe.transcriber",
         "Transcript": "recurra.tasks.transcribe.transcript",
-        "TranscriptSession": "recurra.tasks.transcribe.session",
+        "TranscriptSession": "recurra.tasks.transcribe.transcript_session",
     },
 )

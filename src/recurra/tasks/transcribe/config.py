@@ -18,6 +18,7 @@ LEAST_STEPS, MOST_STEPS, MOST_EPOCHS, PATIENCE = 3_000, 40_000, 300, 20
 """The length of a training without one of its own: enough steps to leave the plateau where every
 frame is blank, which few sequences need as many of as many do."""
 
+
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
     """Options of decoding, shared by evaluation, transcription and streams.

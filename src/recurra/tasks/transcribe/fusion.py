@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from recurra.data.alphabet import Alphabet
-from recurra.data.vocabulary import Vocabulary
 from recurra.decoding.neural_scoring import NeuralScorer
 from recurra.errors import ConfigError
 from recurra.nn.states import State, concatenate, reorder

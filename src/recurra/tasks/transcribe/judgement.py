@@ -21,18 +21,18 @@ from recurra.metrics.transcription import (
     worst_transcripts,
 )
 from recurra.reports import Section, TextTable
-from recurra.tasks.task import Evaluation
 from recurra.tasks.inputs.collection import Part
+from recurra.tasks.task import Evaluation
 from recurra.tasks.transcribe.config import Decoding
 from recurra.tasks.transcribe.recogniser import Recogniser
 
-__all__ = ["Judgement", "judged"]
+__all__ = ["TranscriptJudgement", "judged"]
 
 _CONFUSIONS, _WORST = 15, 10
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement(Evaluation):
+class TranscriptJudgement(Evaluation):
     """An evaluation with what the report draws: reliability of confidences, the worst mistakes."""
 
     reliability: Reliability | None = field(default=None, repr=False)
@@ -41,7 +41,7 @@ class Judgement(Evaluation):
 
 def judged(
     product: Recogniser, part: Part, how: Decoding, groups: str | None = None
-) -> Judgement:
+) -> TranscriptJudgement:
     """Decode every item and compare with its transcript.
 
     `groups` names a column: whole groups are drawn for the intervals.
@@ -60,8 +60,12 @@ def judged(
         "cer": rates.cer,
         "wer": rates.wer,
         "exact": rates.exact,
-        **{f"{_SHORT[unit]}_{end}": value for unit, ends in intervals.items() if ends
-           for end, value in zip(("low", "high"), ends, strict=True)},
+        **{
+            f"{_SHORT[unit]}_{end}": value
+            for unit, ends in intervals.items()
+            if ends
+            for end, value in zip(("low", "high"), ends, strict=True)
+        },
         "characters": rates.characters.length,
         "words": rates.words.length,
         "items": len(part),
@@ -73,7 +77,7 @@ def judged(
     ]
     remarks = [f"Left out: {part.bad}"] if len(part.bad) else []
     worst = worst_transcripts(part.texts, texts, _WORST)
-    return Judgement(numbers, sections, remarks, curve, worst)
+    return TranscriptJudgement(numbers, sections, remarks, curve, worst)
 
 
 _SHORT = {"character": "cer", "word": "wer"}

@@ -18,12 +18,12 @@ from recurra.tasks.inputs.front_end import front_end
 from recurra.tasks.network import ActivationPenalties, initialise, penalised, recurrent_layers
 from recurra.tasks.transcribe.config import TranscribeConfig
 
-__all__ = ["EncoderStream", "Sizes", "TranscribeNet"]
+__all__ = ["EncoderStream", "TranscribeNet", "TranscribeSizes"]
 
 BLANK = 0
 
 
-class Sizes(NamedTuple):
+class TranscribeSizes(NamedTuple):
     """What the data decide of a network: the kind of input, its features, the tokens."""
 
     kind: str
@@ -39,7 +39,7 @@ class TranscribeNet(nn.Module):
     outputs (T', B, size) of the recurrent layers, which `encode` gives.
     """
 
-    def __init__(self, config: TranscribeConfig, sizes: Sizes) -> None:
+    def __init__(self, config: TranscribeConfig, sizes: TranscribeSizes) -> None:
         super().__init__()
         self.front: FrontEnd = front_end(config, sizes.kind, sizes.features)
         self.dropout: nn.Dropout = nn.Dropout(config.dropout)
@@ -104,7 +104,7 @@ class TranscribeNet(nn.Module):
 
 
 class TextBatch(NamedTuple):
-    """Features (T, B, F) of B items with their lengths, and their texts as tokens (B, U), padded."""
+    """Features (T, B, F) of B items with their lengths, and their texts (B, U), padded."""
 
     features: Tensor
     lengths: Tensor

@@ -17,15 +17,14 @@ from recurra.data.text import read_text
 from recurra.decoding.confidence import words
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.decoding.ngram import NGram
-from recurra.errors import DataError
 from recurra.metrics.reliability import ConfidenceCalibration
 from recurra.metrics.transcription import error_rates, right_characters
-from recurra.tasks.transcribe.batches import padded
+from recurra.tasks.inputs import Input, SoundInput
 from recurra.tasks.inputs.collection import Collection, Part
 from recurra.tasks.transcribe.config import Decoding, TranscribeConfig
-from recurra.tasks.inputs import Input, SoundInput
 from recurra.tasks.transcribe.model import TranscribeNet
 from recurra.tasks.transcribe.search import Pauses, Search, Weights, search_for
+from recurra.tasks.transcribe.text_batches import padded
 from recurra.tasks.transcribe.transcript import TextSpan, Transcript
 
 __all__ = ["Recogniser"]
@@ -67,8 +66,8 @@ class Recogniser:
     alphabet: Alphabet
     nets: Sequence[TranscribeNet]
     ngram: NGram | None = None
-    weights: Weights = Weights()
-    calibration: ConfidenceCalibration = ConfidenceCalibration()
+    weights: Weights = dataclasses.field(default_factory=Weights)
+    calibration: ConfidenceCalibration = dataclasses.field(default_factory=ConfidenceCalibration)
 
     @classmethod
     def completed(
@@ -110,7 +109,7 @@ class Recogniser:
         tensors: Mapping[str, Tensor],
         facts: Mapping[str, Any],
     ) -> Recogniser:
-        """The recogniser that `to_parts` took apart; of a run that was not completed, a plain one."""
+        """The recogniser that `to_parts` took apart; of an unfinished run, a plain one."""
         if not facts:
             return cls(config, how, alphabet, _nets(models))
         arrays = {name.removeprefix("ngram."): value.numpy() for name, value in tensors.items()}
@@ -180,7 +179,7 @@ class Recogniser:
 
     @property
     def _pauses(self) -> Pauses | None:
-        """Half a second of blanks, once a stretch of sound has eight seconds; one after a minute."""
+        """Half a second of blanks, in a stretch of eight seconds; any blank after a minute."""
         if not isinstance(self.input, SoundInput) or self.config.model != "ctc":
             return None
         a_second = 1 / (self.input.log_mel.frame_seconds * self.subsampling)
@@ -215,9 +214,7 @@ class Recogniser:
             for n, (tokens, _, confidence) in enumerate(found)
         )
 
-    def _weighed(
-        self, frames: Sequence[Tensor], texts: Sequence[str]
-    ) -> Recogniser:
+    def _weighed(self, frames: Sequence[Tensor], texts: Sequence[str]) -> Recogniser:
         """With the weights of the fewest wrong characters: greedy, unless a search is better."""
         greedy = dataclasses.replace(self, weights=Weights(beam=1))
         best, fewest = greedy, greedy._errors(frames, texts)
@@ -235,9 +232,7 @@ class Recogniser:
                 best, fewest = dataclasses.replace(self, weights=chosen), min(counts)
         return best
 
-    def _errors_with(
-        self, weights: Weights, frames: Sequence[Tensor], texts: Sequence[str]
-    ) -> int:
+    def _errors_with(self, weights: Weights, frames: Sequence[Tensor], texts: Sequence[str]) -> int:
         return dataclasses.replace(self, weights=weights)._errors(frames, texts)
 
     def _errors(self, frames: Sequence[Tensor], texts: Sequence[str]) -> int:
@@ -246,9 +241,7 @@ class Recogniser:
         written = [self.text(self.reading(search, each).best) for each in frames]
         return error_rates(texts[: len(written)], written).characters.errors
 
-    def _calibrated(
-        self, frames: Sequence[Tensor], texts: Sequence[str]
-    ) -> Recogniser:
+    def _calibrated(self, frames: Sequence[Tensor], texts: Sequence[str]) -> Recogniser:
         search = self.search(Decoding())
         confidences: list[float] = []
         right: list[bool] = []
@@ -258,9 +251,7 @@ class Recogniser:
             right += right_characters(text, self.text(best))
         if not confidences:
             return self
-        return dataclasses.replace(
-            self, calibration=ConfidenceCalibration.fit(confidences, right)
-        )
+        return dataclasses.replace(self, calibration=ConfidenceCalibration.fit(confidences, right))
 
 
 def _nets(models: Sequence[nn.Module]) -> tuple[TranscribeNet, ...]:

@@ -25,7 +25,7 @@ from recurra.tasks.transcribe.config import Decoding
 from recurra.tasks.transcribe.fusion import language_scorer
 from recurra.tasks.transcribe.model import TranscribeNet
 
-__all__ = ["Frames", "Pauses", "Search", "Weights", "greedy_decoder", "search_for"]
+__all__ = ["Pauses", "Search", "Weights", "greedy_decoder", "search_for"]
 
 BEAM = 16
 
@@ -80,7 +80,7 @@ _SURE = 0.95
 """The probability of the blank in a frame of a pause."""
 
 
-class Decoder(Protocol):
+class FrameDecoder(Protocol):
     """A search of frames as they come, of CTC or of a transducer."""
 
     def reset(self) -> None: ...
@@ -124,8 +124,9 @@ class Search:
     Long sequences are searched in stretches between `pauses`, None where they never end.
     """
 
-    def __init__(self, decoder: Decoder, pauses: Pauses | None = None) -> None:
-        self.decoder, self.pauses = decoder, pauses
+    def __init__(self, decoder: FrameDecoder, pauses: Pauses | None = None) -> None:
+        self.decoder: FrameDecoder = decoder
+        self.pauses: Pauses | None = pauses
 
     def read(self, frames: Frames, n: int = 1) -> list[Hypothesis]:
         """The n likeliest readings of all frames (T, K), the best first, with places.
@@ -191,7 +192,7 @@ def search_for(
     return Search(CtcPrefixBeam(beam, scorer=scorer, beta=weights.bonus, lexicon=lexicon), pauses)
 
 
-def greedy_decoder(net: TranscribeNet) -> Decoder:
+def greedy_decoder(net: TranscribeNet) -> FrameDecoder:
     """The decoder that takes the most likely token each time."""
     if net.transducer is None:
         return LikeliestPath()

@@ -20,17 +20,23 @@ from recurra.errors import ConfigError, DataError
 from recurra.nn.frontends import FrontEnd
 from recurra.nn.states import State
 from recurra.reports import Headline
-from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain, Source, Task
 from recurra.tasks.inputs import Input, input_from
-from recurra.tasks.inputs.collection import Collection, Part, expanded, listed, opened
-from recurra.tasks.inputs.collection import read_collection
+from recurra.tasks.inputs.collection import (
+    Collection,
+    Part,
+    expanded,
+    listed,
+    opened,
+    read_collection,
+)
 from recurra.tasks.inputs.front_end import front_end
-from recurra.tasks.transcribe import facts, judgement
-from recurra.tasks.transcribe.batches import TextBatches, padded
+from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain, Source, Task
+from recurra.tasks.transcribe import judgement, transcription_facts
 from recurra.tasks.transcribe.config import Decoding, TranscribeConfig
-from recurra.tasks.transcribe.model import Sizes, TranscribeNet, needed_steps
+from recurra.tasks.transcribe.model import TranscribeNet, TranscribeSizes, needed_steps
 from recurra.tasks.transcribe.recogniser import Recogniser
-from recurra.tasks.transcribe.session import TranscriptSession
+from recurra.tasks.transcribe.text_batches import TextBatches, padded
+from recurra.tasks.transcribe.transcript_session import TranscriptSession
 from recurra.tasks.transcribe.validation import Validation
 from recurra.training import Metric, Validate, Windows
 
@@ -42,7 +48,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
 
     configuration: ClassVar[type[TaskConfig]] = TranscribeConfig
     estimator = "recurra.tasks.transcribe.transcriber:Transcriber"
-    metric = Metric("cer")
+    metric: ClassVar[Metric] = Metric("cer")
     unit = "characters"
 
     def read(self, data: Any = None, **others: Any) -> Collection:
@@ -122,7 +128,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
     def build(self) -> TranscribeNet:
         """A front end for the kind of input, recurrent layers, a head over the alphabet."""
         how = self.input
-        return TranscribeNet(self.config, Sizes(how.kind, how.size, len(self.alphabet)))
+        return TranscribeNet(self.config, TranscribeSizes(how.kind, how.size, len(self.alphabet)))
 
     def windows(self, data: Collection) -> Windows:
         """Items of nearly equal lengths, distorted anew in each epoch."""
@@ -155,7 +161,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
     def complete(
         self, models: Sequence[nn.Module], data: Collection, retrain: Retrain
     ) -> Recogniser:
-        """Learn how likely characters follow one another, and on the held-out part how to use it."""
+        """Learn which characters follow one another, and weigh that on the held-out part."""
         return Recogniser.completed(self.config, self.input, self.alphabet, models, data)
 
     def artefacts(self, product: Recogniser) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -170,9 +176,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
         self, models: Sequence[nn.Module], tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
     ) -> Recogniser:
         """The recogniser of the stored parts."""
-        return Recogniser.from_parts(
-            self.config, self.input, self.alphabet, models, tensors, facts
-        )
+        return Recogniser.from_parts(self.config, self.input, self.alphabet, models, tensors, facts)
 
     def held_out(self, product: Recogniser, data: Collection) -> Evaluation | None:
         """The held-out items, decoded as the run decodes."""
@@ -207,15 +211,13 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
 
         return Probe((batch.features, batch.lengths), loss)
 
-    def facts(
-        self, product: Recogniser, data: Collection, evaluation: Evaluation | None
-    ) -> Facts:
+    def facts(self, product: Recogniser, data: Collection, evaluation: Evaluation | None) -> Facts:
         """The data, the model, its figures, and its worst mistakes."""
-        return facts.facts_of(product, data, evaluation)
+        return transcription_facts.facts_of(product, data, evaluation)
 
     def headline(self, data: Collection, evaluation: Evaluation) -> Headline:
         """The rate of wrong characters, beside writing the same text always."""
-        return facts.headline_of(data, evaluation)
+        return transcription_facts.headline_of(data, evaluation)
 
     def figures(self, data: Collection) -> Figures:
         """The rate of wrong characters; chance is an empty text."""

@@ -16,17 +16,17 @@ from recurra.data.transcripts.bad_items import BadItems
 from recurra.data.transcripts.item import Item
 from recurra.errors import ConfigError
 from recurra.tasks.estimator import Estimator
+from recurra.tasks.inputs import SoundInput
+from recurra.tasks.inputs.collection import expanded, listed
 from recurra.tasks.signature import options_of
 from recurra.tasks.task import Task
-from recurra.tasks.inputs.collection import expanded, listed
 from recurra.tasks.transcribe.config import Decoding, TranscribeConfig
-from recurra.tasks.inputs import SoundInput
 from recurra.tasks.transcribe.long_recordings import pieces_of
 from recurra.tasks.transcribe.recogniser import Recogniser
 from recurra.tasks.transcribe.search import Search
-from recurra.tasks.transcribe.session import TranscriptSession
 from recurra.tasks.transcribe.task import Transcribe
 from recurra.tasks.transcribe.transcript import TextSpan, Transcript, merge_chunks
+from recurra.tasks.transcribe.transcript_session import TranscriptSession
 
 __all__ = ["Transcriber"]
 
@@ -96,11 +96,13 @@ class Transcriber(Estimator[TranscribeConfig, Recogniser]):
         resampler = Resampler(rate or how.log_mel.rate, how.log_mel.rate)
         while data := source.read(_CHUNK):
             yield _text(session.feed(resampler.feed(pcm.feed(data))))
-        yield _text(session.feed(np.concatenate([resampler.feed(pcm.finish()), resampler.finish()])))
+        yield _text(
+            session.feed(np.concatenate([resampler.feed(pcm.finish()), resampler.finish()]))
+        )
         yield _text(session.finish())
 
     def _items(self, data: Any) -> list[Item]:
-        """The items of what was given, without their texts; DataError for one that can't be used."""
+        """The items of what was given, without texts; DataError for one that can't be used."""
         config, kind = self.config, self._ready().input.kind
         given = data if isinstance(data, list) else [data]
         pairs = [each if _is_named(each) else (each, None) for each in given]

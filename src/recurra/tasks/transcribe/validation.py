@@ -1,4 +1,4 @@
-"""The figures that choose the best weights while training, and a watch for a network that collapses."""
+"""The figures that choose the best weights while training, and a watch for collapse."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import nn
 from recurra.data.alphabet import Alphabet
 from recurra.errors import RecurraWarning
 from recurra.metrics.transcription import error_rates
-from recurra.tasks.transcribe.batches import in_order
+from recurra.tasks.inputs import Input
+from recurra.tasks.inputs.collection import Part
 from recurra.tasks.transcribe.model import TextBatch, TranscribeNet
 from recurra.tasks.transcribe.search import Search, greedy_decoder
-from recurra.tasks.inputs.collection import Part
-from recurra.tasks.inputs import Input
+from recurra.tasks.transcribe.text_batches import in_order
 
 __all__ = ["Validation"]
 
@@ -23,7 +23,7 @@ _PATIENCE = 8
 
 
 class Validation:
-    """Measures a network on held-out items: nats a character, and the error rate of greedy decoding.
+    """Measures a network on held-out items: nats a character, and errors of greedy decoding.
 
     A RecurraWarning, once, says where it writes nothing at all, time and again.
     """

@@ -11,13 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.data.ink.ink_stream import InkStream
-from recurra.data.audio.log_mel import LogMelStream
 from recurra.errors import ConfigError
 from recurra.nn.states import flatten, unflatten
+from recurra.tasks.inputs import InkInput, SoundInput
 from recurra.tasks.session import Session, weights_digest
 from recurra.tasks.transcribe.config import Decoding
-from recurra.tasks.inputs import InkInput, SoundInput
 from recurra.tasks.transcribe.model import EncoderStream
 from recurra.tasks.transcribe.recogniser import Recogniser
 from recurra.tasks.transcribe.transcript import TextSpan
@@ -62,7 +60,7 @@ class TranscriptSession(Session[Any, TextSpan]):
         return settled + self._settle()
 
     def state(self) -> dict[str, Tensor]:
-        """The features', the networks' and the search's state; the search reads its frames again."""
+        """The state of features, networks and search, which reads its frames again."""
         tensors = {"frames": self._frames}
         facts: dict[str, Any] = {"settled": self._settled_frames, "features": {}, "encoders": []}
         for name, value in self._features.state().items():
@@ -82,8 +80,11 @@ class TranscriptSession(Session[Any, TextSpan]):
     def set_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what `state` gave."""
         facts = json.loads(bytes(tensors["facts"].tolist()))
-        kept = {n.removeprefix("features."): v.numpy() for n, v in tensors.items()
-                if n.startswith("features.")}
+        kept = {
+            n.removeprefix("features."): v.numpy()
+            for n, v in tensors.items()
+            if n.startswith("features.")
+        }
         self._features = self._product.input.stream({**kept, **facts["features"]})
         for number, about in enumerate(facts["encoders"]):
             encoder, prefix = self._encoders[number], f"{number}."
@@ -119,9 +120,7 @@ class TranscriptSession(Session[Any, TextSpan]):
     def _settle(self) -> list[TextSpan]:
         """The characters of the stretch that has ended; the search begins anew."""
         reading = self._search.decoder.finish()[0]
-        sure = dataclasses.replace(
-            reading, confidences=tuple(self._product.confidences(reading))
-        )
+        sure = dataclasses.replace(reading, confidences=tuple(self._product.confidences(reading)))
         spans = self._product.characters(sure, None, self._settled_frames)
         self._settled_frames += len(self._frames)
         self._frames = self._frames[:0]
@@ -132,8 +131,8 @@ class TranscriptSession(Session[Any, TextSpan]):
 def _check(product: Recogniser) -> None:
     if product.config.bidirectional:
         raise ConfigError(
-            "The model reads each sequence from its end as well (bidirectional = true), so it can't "
-            "be streamed; train one with --no-bidirectional."
+            "The model reads each sequence from its end as well (bidirectional = true), so it "
+            "can't be streamed; train one with --no-bidirectional."
         )
     if not isinstance(product.input, (SoundInput, InkInput)):
         raise ConfigError(f"A stream is of sound or ink, and the model reads {product.input.kind}.")

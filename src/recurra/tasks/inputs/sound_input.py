@@ -19,7 +19,7 @@ from recurra.data.audio.sound_perturbation import SoundPerturbation, perturb
 from recurra.data.transcripts.item import Item
 from recurra.errors import DataError
 from recurra.reports import Media
-from recurra.tasks.inputs.base import Features, Generator, Input, masks_of
+from recurra.tasks.inputs.input import Features, Generator, Input, masks_of
 
 __all__ = ["SoundInput"]
 

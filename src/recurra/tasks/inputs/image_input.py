@@ -16,7 +16,7 @@ from recurra.data.images.page_layout import read_page_lines
 from recurra.data.transcripts.item import Item
 from recurra.errors import DataError
 from recurra.reports import Media
-from recurra.tasks.inputs.base import Features, Generator, Input, masks_of
+from recurra.tasks.inputs.input import Features, Generator, Input, masks_of
 
 __all__ = ["ImageInput"]
 

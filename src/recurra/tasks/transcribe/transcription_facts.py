@@ -9,9 +9,9 @@ from recurra.errors import MissingExtra
 from recurra.metrics.transcription import error_rates
 from recurra.plots import plot_reliability
 from recurra.reports import Example, Examples, Headline, Mark, Section, drawn_section
-from recurra.tasks.task import Evaluation, Facts
 from recurra.tasks.inputs.collection import Collection, Part
-from recurra.tasks.transcribe.judgement import Judgement
+from recurra.tasks.task import Evaluation, Facts
+from recurra.tasks.transcribe.judgement import TranscriptJudgement
 from recurra.tasks.transcribe.recogniser import Recogniser
 
 __all__ = ["facts_of", "headline_of"]
@@ -41,8 +41,11 @@ def headline_of(data: Collection, evaluation: Evaluation) -> Headline:
         Mark("this run", evaluation["cer"], text=_percent(evaluation["cer"])),
         [
             Mark("an empty text", 1.0, text="100 %"),
-            *([] if constant is None else [Mark("the most frequent text", constant,
-                                                text=_percent(constant))]),
+            *(
+                []
+                if constant is None
+                else [Mark("the most frequent text", constant, text=_percent(constant))]
+            ),
         ],
         meaning=[
             f"Of the words {_percent(wrong)} are wrong, and {_percent(evaluation['exact'])} of the "
@@ -71,7 +74,9 @@ def _data(data: Collection) -> dict[str, object]:
     }
     left_out = len(data.train.bad) + len(data.held_out.bad)
     if left_out:
-        facts["left out"] = f"{left_out:,}: {data.train.bad if len(data.train.bad) else data.held_out.bad}"
+        facts["left out"] = (
+            f"{left_out:,}: {data.train.bad if len(data.train.bad) else data.held_out.bad}"
+        )
     return facts
 
 
@@ -84,7 +89,9 @@ def _described(part: Part) -> str:
 def _model(product: Recogniser) -> dict[str, object]:
     config, how = product.config, product.input
     net = product.nets[0]
-    directions = "both directions" if config.bidirectional else "one direction, which can be streamed"
+    directions = (
+        "both directions" if config.bidirectional else "one direction, which can be streamed"
+    )
     return {
         "input": f"{how.kind}, {how.size} features a step, {product.subsampling} of which make one",
         "cell": f"{config.cell}, {config.layers} x {config.hidden} units, {directions}",
@@ -108,16 +115,16 @@ def _decoding(product: Recogniser) -> str:
     )
 
 
-def _pictures(
-    product: Recogniser, part: Part, evaluation: Evaluation | None
-) -> Sequence[Section]:
+def _pictures(product: Recogniser, part: Part, evaluation: Evaluation | None) -> Sequence[Section]:
     """The worst items with their picture or a player, and the reliability of confidences."""
-    if not isinstance(evaluation, Judgement):
+    if not isinstance(evaluation, TranscriptJudgement):
         return []
     sections = []
     if evaluation.worst:
         note = "The held-out items with the most wrong characters for their length."
-        sections.append(Section("Worst items", Examples(_examples(product, part, evaluation), note)))
+        sections.append(
+            Section("Worst items", Examples(_examples(product, part, evaluation), note))
+        )
     if (curve := evaluation.reliability) is not None:
         points = {"characters": [(b.confidence, b.accuracy, b.count) for b in curve.bins]}
         caption = (
@@ -129,7 +136,7 @@ def _pictures(
     return sections
 
 
-def _examples(product: Recogniser, part: Part, evaluation: Judgement) -> list[Example]:
+def _examples(product: Recogniser, part: Part, evaluation: TranscriptJudgement) -> list[Example]:
     found = []
     for worst in evaluation.worst:
         content = part.contents[worst.index]

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any, ClassVar, Self
 
 from recurra.config.input_config import InputConfig
+from recurra.data.images.image_file import png_bytes
 from recurra.data.ink.bezier import BezierFeatures
 from recurra.data.ink.ink import Ink, drawn_ink
 from recurra.data.ink.ink_distortion import InkDistortion, distort
@@ -17,11 +18,10 @@ from recurra.data.ink.ink_lines import InkLine, read_ink_lines
 from recurra.data.ink.ink_normalisation import core_height
 from recurra.data.ink.ink_stream import InkStream
 from recurra.data.ink.inkml import read_inkml
-from recurra.data.images.image_file import png_bytes
 from recurra.data.transcripts.item import Item
 from recurra.errors import ConfigError, DataError
 from recurra.reports import Media
-from recurra.tasks.inputs.base import Features, Generator, Input, masks_of
+from recurra.tasks.inputs.input import Features, Generator, Input, masks_of
 
 __all__ = ["InkInput"]
 
