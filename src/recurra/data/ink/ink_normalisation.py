@@ -7,7 +7,7 @@ import numpy as np
 
 from recurra.data.ink.ink import Ink, Points
 
-__all__ = ["Frame", "core_height", "frame_of", "half_strokes"]
+__all__ = ["InkFrame", "core_height", "frame_of", "half_strokes"]
 
 _NOISE = 0.1
 """Turns of the pen below this share of the ink's height are no half-strokes. Within a writer of
@@ -25,7 +25,7 @@ _SLANT_PRIOR = 1.5
 
 
 @dataclass(frozen=True)
-class Frame:
+class InkFrame:
     """The place, size and inclination of a text in an ink.
 
     Args:
@@ -109,21 +109,21 @@ def _noise(ink: Ink) -> float:
     return _NOISE * max(ink.box.height, widest / 4)
 
 
-def frame_of(ink: Ink, *, slope: bool = True, slant: bool = True) -> Frame:
+def frame_of(ink: Ink, *, slope: bool = True, slant: bool = True) -> InkFrame:
     """Estimate where the text of an ink stands; y downwards.
 
     The slope is a trimmed regression over the lower ends of half-strokes, the baseline their
     median; the slant is the median inclination of down-strokes, weighted by their length. Slope
     and slant are drawn towards 0 where the ink is short, so a lone `c` or `/` stays as it is.
     """
-    first = Frame(core_height(ink), ink.box.left)
+    first = InkFrame(core_height(ink), ink.box.left)
     lows = _lower_ends(ink)
     rise = _slope(lows, first.unit) if slope else 0.0
     level = ink.with_strokes([_levelled(s, first.left, rise) for s in ink.strokes]) if rise else ink
     unit = core_height(level)
     ends = _lower_ends(level)[:, 1]
     baseline = float(np.median(ends)) if len(ends) else level.box.bottom
-    return Frame(unit, first.left, baseline, rise, _slant(level, unit) if slant else 0.0)
+    return InkFrame(unit, first.left, baseline, rise, _slant(level, unit) if slant else 0.0)
 
 
 def _levelled(stroke: Points, left: float, rise: float) -> Points:
