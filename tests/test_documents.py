@@ -96,7 +96,7 @@ def desk(tmp_path, monkeypatch):
 FEW = {"max_steps": 2, "batch_size": 4}
 SMALL = {
     "language": {**FEW, "window": 16},
-    "forecast": {**FEW, "hidden": 16, "samples": 10},
+    "forecast": {**FEW, "hidden": 16},
     "transcribe": {**FEW, "hidden": 8, "channels": 4},
     "long-range": {**FEW, "validate_every": 1, "validation_sequences": 4, "test_sequences": 4},
 }

@@ -32,7 +32,7 @@ def test_a_table(recurra, here):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "No problem given; the problems are forecast, language, adding, copy"),
+        ((), "No problem given; the problems are forecast, language, transcribe, adding, copy"),
         (("adding",), "No cells to compare; name some: --cells"),
         (("ading", "--cells", "gru"), "There is no problem 'ading'"),
         (("addding", "--cells", "gru"), "no problem 'addding'; did you mean adding?"),

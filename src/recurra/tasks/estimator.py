@@ -128,7 +128,8 @@ class Estimator(Named[Config], Generic[Config, Product]):
         """
         config_from_mapping(self.config.evaluation, options)
         product = self._ready()
-        read = self._own_data() if data is None else self._task.read_measured(data)
+        own = data is None
+        read = self._own_data() if own else self._task.read_measured(data, **options)
         return self._task.evaluate(product, read, **options)
 
     def inspect(

@@ -223,7 +223,10 @@ class Task(ABC, Generic[Config, Data, Product]):
         """
 
     def read_measured(self, data: Any, **others: Any) -> Data:
-        """Read data to be measured by a trained model, rather than to train on."""
+        """Read data to be measured by a trained model, rather than to train on.
+
+        `others` are the options of the evaluation.
+        """
         return self.read(data, **others)
 
     def notes(self, data: Data) -> Sequence[str]:

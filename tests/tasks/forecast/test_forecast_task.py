@@ -13,6 +13,7 @@ from forecast_helpers.toys import (
     MODELS,
     ahead_of,
     covariates_of,
+    few_samples,
     no_compiling,
     numbers,
     one,
@@ -342,7 +343,7 @@ def test_a_sine_is_learnt_better_than_by_repeating_its_season(model):
     frame = pandas.concat([one(n, drift + wave(240, k, noise=0.2)) for k, n in enumerate("ab")])
     settings = {"hidden": 16, "max_steps": 150, "batch_size": 16, "learning_rate": 0.02}
     settings |= {"lookback": 12, "embedding": 0, "dropout": 0.0, "calendar": False}
-    found = tiny(model=model, validate_every=50, samples=60, **settings)
+    found = tiny(model=model, validate_every=50, **few_samples(model, 60), **settings)
     scores = found.fit(frame).evaluate(frame, windows=10).judgement.table
     for metric in ("MAE", "CRPS"):
         assert scores["recurra"][metric] < 0.7 * scores["SeasonalNaive"][metric]

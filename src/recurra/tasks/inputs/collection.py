@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -105,13 +106,21 @@ def read_collection(config: InputConfig, data: Any, form: TextForm, refuse: Refu
     how = kind.of(config, items)
     train = opened(how, items, bad, refuse)
     held_out = opened(how, held, bad_held, refuse) if held else Part()
-    place = ", ".join(config.data) if data is None else None
+    place = _place(given)
     sources = [Source("items to train on", place, digest_items(train.items))]
     if held:
         sources.append(
             Source("items held out", config.valid or place, digest_items(held_out.items))
         )
     return Collection(how, train, held_out, sources)
+
+
+def _place(given: Any) -> str | None:
+    """Where data lie; None where some are in memory."""
+    items = given if isinstance(given, (list, tuple)) else [given]
+    if not all(isinstance(item, (str, os.PathLike)) for item in items):
+        return None
+    return ", ".join(os.path.abspath(item) for item in items)
 
 
 def _listed_apart(config: InputConfig, given: Any, form: TextForm, bad: BadItems) -> list[Item]:
@@ -127,11 +136,11 @@ def listed(
     data: Any,
     where: str | None,
     form: TextForm,
-    bad: BadItems,
+    bad: BadItems | None,
     *,
     texts: bool = True,
 ) -> list[Item]:
-    """The items of files, folders or pairs in memory, not yet read."""
+    """The items of files, folders or pairs in memory, not yet read; for `bad` see `read_items`."""
     return read_items(
         data,
         texts=texts,
@@ -179,7 +188,7 @@ def opened(how: Input, items: Sequence[Item], bad: BadItems, refuse: Refuse) -> 
             bad.note(item.origin or item.name, error)
             continue
         kept[number] = steps
-        for note in how.notes(content):
+        for note in how.notes(item, content):
             notes[note] = notes.get(note, 0) + 1
     bad.check(total)
     numbers = list(kept)

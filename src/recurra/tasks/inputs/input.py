@@ -71,8 +71,8 @@ class Input(ABC):
         """Where steps of the features begin in the content, or in a stream, in the unit."""
         return [float(step) for step in steps]
 
-    def notes(self, content: Any) -> list[str]:
-        """Sentences about a content that is used all the same."""
+    def notes(self, item: Item, content: Any) -> list[str]:
+        """Sentences about an item and its content, which is used all the same."""
         return []
 
     def features(self, content: Any) -> Features:

@@ -14,7 +14,7 @@ import numpy as np
 from recurra.config.input_config import InputConfig
 from recurra.data.audio.log_mel import LogMel, LogMelStream
 from recurra.data.audio.sound import Sound, read_sound, resample, sound_facts, wav_bytes
-from recurra.data.audio.sound_notes import clipping_note, silence_note
+from recurra.data.audio.sound_notes import clipping_note, rate_note, silence_note
 from recurra.data.audio.sound_perturbation import SoundPerturbation, perturb
 from recurra.data.transcripts.item import Item
 from recurra.errors import DataError
@@ -77,9 +77,14 @@ class SoundInput(Input):
         end = math.inf if content is None else content.seconds
         return [min(step * self.log_mel.frame_seconds, end) for step in steps]
 
-    def notes(self, content: Sound) -> list[str]:
-        """Clipping, and silence."""
-        notes = (clipping_note(content.samples), silence_note(content.samples))
+    def notes(self, item: Item, content: Sound) -> list[str]:
+        """Another rate, clipping, and silence."""
+        own = content.rate if item.path is None else sound_facts(item.path).rate
+        notes = (
+            rate_note(own, content.rate),
+            clipping_note(content.samples),
+            silence_note(content.samples),
+        )
         return [note for note in notes if note]
 
     def stream(self, state: Mapping[str, Any] | None = None) -> LogMelStream:

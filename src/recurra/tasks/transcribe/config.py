@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 from recurra.config.input_config import DATA, DISTORTIONS, FEATURES, InputConfig
-from recurra.config.options import option
+from recurra.config.options import check_options, option
 from recurra.config.task_config import EvaluateOptions, TaskConfig
 from recurra.config.training_config import new_default
 from recurra.data.text_form import TextForm, parse_replacements
@@ -42,6 +42,9 @@ class Decoding:
     boost: str = option("", "words or phrases to prefer, separated by commas")
     boost_weight: float = option(2.0, "how much a boosted character counts, in nats")
     ngram: bool = option(True, "weigh by the n-gram model of the run, where it has one")
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,9 +168,8 @@ class TranscribeConfig(InputConfig):
     def suited(self, windows: int) -> Self:
         """These settings for data of so many batches, with a length where none is given.
 
-        >>> config = TranscribeConfig().suited(30)
-        >>> config.epochs, config.validate_every
-        (100, 60)
+        >>> TranscribeConfig().suited(30).epochs
+        100
         """
         if (self.epochs, self.max_steps, self.max_minutes) != (None, None, None):
             return self

@@ -187,6 +187,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
         product: Recogniser,
         data: Collection,
         *,
+        where: str | None = None,
         groups: str | None = None,
         **options: Any,
     ) -> Evaluation:
@@ -197,6 +198,11 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
         """
         if not len(data.held_out):
             raise DataError("The run has no held-out items; name data to evaluate on.")
+        if where is not None and data.sources:
+            raise ConfigError(
+                f"where = {where!r} chooses rows of a manifest to measure on, and the run's own "
+                "held-out items are chosen; name the manifest as well."
+            )
         return judgement.judged(product, data.held_out, Decoding(**options), groups)
 
     def probe(self, data: Collection, *, rows: int, steps: int) -> Probe:

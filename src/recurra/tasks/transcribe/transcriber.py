@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, ClassVar, cast
 
@@ -14,7 +15,7 @@ from recurra.data.audio.pcm import PcmStream
 from recurra.data.audio.sound import Resampler
 from recurra.data.transcripts.bad_items import BadItems
 from recurra.data.transcripts.item import Item
-from recurra.errors import ConfigError
+from recurra.errors import ConfigError, DataError, RecurraWarning
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.inputs import SoundInput
 from recurra.tasks.inputs.collection import expanded, listed
@@ -106,16 +107,21 @@ class Transcriber(Estimator[TranscribeConfig, Recogniser]):
         config, kind = self.config, self._ready().input.kind
         given = data if isinstance(data, list) else [data]
         pairs = [each if _is_named(each) else (each, None) for each in given]
-        bad = BadItems(0.0)
-        config = dataclasses.replace(config, input=cast("Any", kind))
-        items = listed(config, pairs, None, config.form, bad, texts=False)
-        return expanded(type(self._ready().input), items, config.form, bad)
+        config = dataclasses.replace(config, input=cast("Any", kind), root=None, outside=True)
+        items = listed(config, pairs, None, config.form, None, texts=False)
+        bad = BadItems(1.0)
+        items = expanded(type(self._ready().input), items, config.form, bad)
+        for message in bad.messages.values():
+            raise DataError(message)
+        return items
 
     def _transcript(
         self, product: Recogniser, search: Search, item: Item, times: bool, nbest: int
     ) -> Transcript:
         chunks = []
         for offset, content in pieces_of(product.input, item):
+            for note in product.input.notes(item, content):
+                warnings.warn(f"{item.name}: {note}", RecurraWarning, stacklevel=3)
             (frames,) = product.frames_of([content])
             reading = product.reading(search, frames, nbest)
             chunks.append((offset, product.transcript(item.name, content, reading)))

@@ -4,6 +4,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
+from forecast_helpers.toys import few_samples
 
 from recurra.errors import ConfigError, DataError, RunError
 from recurra.tasks.forecast import Forecaster
@@ -68,8 +69,9 @@ def table(steps=120):
 
 @pytest.fixture(scope="module")
 def live_models():
-    small = {"horizon": 4, "freq": "h", "hidden": 4, "max_steps": 2, "samples": 20}
-    return {m: Forecaster(model=m, **small).fit(table()) for m in (*STREAMED, "segments")}
+    small = {"horizon": 4, "freq": "h", "hidden": 4, "max_steps": 2}
+    models = {m: small | few_samples(m, 20) for m in (*STREAMED, "segments")}
+    return {m: Forecaster(model=m, **how).fit(table()) for m, how in models.items()}
 
 
 @pytest.mark.parametrize("model", STREAMED)
@@ -141,7 +143,7 @@ def fitted(model, hidden=4):
     frames = [
         pandas.DataFrame({"unique_id": s, "ds": hours, "y": 5 + rng.normal(size=60)}) for s in "ab"
     ]
-    settings = {"horizon": 3, "freq": "h", "lookback": 8, "samples": 20, "max_steps": 1}
+    settings = {"horizon": 3, "freq": "h", "lookback": 8, "max_steps": 1, **few_samples(model, 20)}
     return Forecaster(model=model, hidden=hidden, **settings).fit(pandas.concat(frames))
 
 
