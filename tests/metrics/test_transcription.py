@@ -16,6 +16,7 @@ from recurra.metrics.transcription import (
     bootstrap_interval,
     confusions,
     error_rates,
+    right_characters,
     worst_transcripts,
 )
 
@@ -171,3 +172,13 @@ def test_without_jiwer(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(MissingExtra, match=r"error rates needs jiwer.*recurra\[transcribe\]"):
         error_rates(["a"], ["a"])
+
+
+@pytest.mark.parametrize("hypothesis", ["a cat", " a  cat ", "acat", "", "  ", "a bat s", "tac a"])
+def test_right_characters_are_the_hits_of_the_rates(hypothesis):
+    right = right_characters("a cat", hypothesis)
+    assert len(right) == len(hypothesis)
+    assert sum(right) == error_rates(["a cat"], [hypothesis]).characters.hits
+    written = [each for each, flag in zip(hypothesis, right, strict=True) if flag]
+    letters = iter("a cat")
+    assert all(each in letters for each in written)  # in order

@@ -71,7 +71,15 @@ def items(kind, count, seed=0):
     return [(MAKE[kind](text, generator), text) for text in texts(count, generator)]
 
 
-SMALL = {"hidden": 24, "channels": 8, "layers": 1, "batch_size": 8, "height": 16, "dropout": 0.0}
+SMALL = {
+    "hidden": 24,
+    "channels": 8,
+    "layers": 1,
+    "batch_size": 16,
+    "cell": "gru",
+    "height": 16,
+    "dropout": 0.0,
+}
 OFF = {
     "image": ("masks", "slant", "scale", "elastic"),
     "sound": ("masks", "speed", "pitch", "noise", "room"),

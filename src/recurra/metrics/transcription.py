@@ -254,16 +254,27 @@ def _drawn_rate(table: np.ndarray[Any, np.dtype[np.float64]], places: Ints) -> f
 def right_characters(reference: str, hypothesis: str) -> list[bool]:
     """Tell for each character of a hypothesis whether it is right, by jiwer's alignment.
 
-    Both are taken as they stand, but for white space at their ends and doubled.
+    White space at the ends, and doubled, doesn't count in error rates and isn't right.
 
     >>> right_characters("a cat", "a bat s")
     [True, True, False, True, True, False, False]
+    >>> right_characters("a", " a")
+    [False, True]
     """
     pairs = _pairs([reference], [hypothesis])
     right = [False] * len(pairs[0][1])
     for chunk in _alignments(pairs, "characters")[0]:
         if chunk.type == "equal":
-            right[chunk.hyp_start_idx : chunk.hyp_end_idx] = [True] * (
-                chunk.hyp_end_idx - chunk.hyp_start_idx
-            )
-    return right
+            places = range(chunk.hyp_start_idx, chunk.hyp_end_idx)
+            right[places.start : places.stop] = [True] * len(places)
+    flags = iter(right)
+    return [next(flags) if kept else False for kept in _kept(hypothesis)]
+
+
+def _kept(text: str) -> list[bool]:
+    """Tell which characters are left where white space is one space between words."""
+    inside = range(len(text) - len(text.lstrip()), len(text.rstrip()))
+    return [
+        place in inside and not (text[place].isspace() and text[place - 1].isspace())
+        for place in range(len(text))
+    ]

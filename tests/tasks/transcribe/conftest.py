@@ -15,8 +15,8 @@ def trained(tmp_path_factory):
         if key not in made:
             torch.manual_seed(0)
             out = tmp_path_factory.mktemp(kind) / "run"
-            model = small(kind, **{"max_steps": 250, "learning_rate": 0.01, **settings})
-            made[key] = model.fit(items(kind, 120), out=out)
+            model = small(kind, **{"max_steps": 120, "learning_rate": 0.02, **settings})
+            made[key] = model.fit(items(kind, 320), out=out)
         return made[key]
 
     return train

@@ -20,6 +20,19 @@ def test_each_kind_is_learnt(trained, kind):
     assert sum(one.text == text for one, (_, text) in zip(found, fresh, strict=False)) >= 4
 
 
+def test_a_transducer_is_learnt_and_streamed(trained):
+    model = trained("sound", model="transducer", joint=24, bidirectional=False)
+    fresh = items("sound", 20, seed=1)
+    assert model.evaluate(fresh)["cer"] < 0.2
+    assert model.evaluate(fresh, beam=1, ngram=False)["cer"] < 0.3
+    for content, _ in fresh[:3]:
+        (whole,) = model.transcribe([content], times=True)
+        session = model.session()
+        found = session.feed(content.samples[:900]) + session.feed(content.samples[900:])
+        found += session.finish()
+        assert "".join(each.text for each in found) == whole.text
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_loaded_run_writes_the_same(trained, kind):
     model = trained(kind)
