@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -29,8 +28,8 @@ from recurra.tasks.transcribe.transcript import TextSpan, Transcript
 
 __all__ = ["Recogniser"]
 
-_TUNED = 200
-"""Held-out items that weights are tried on; more change them little."""
+_TUNED = {"ctc": 15_000, "transducer": 3_000}
+"""Network steps of held-out items that weights are tried on: about half a minute."""
 
 _LANGUAGE, _BONUS = (0.2, 0.4, 0.6, 0.9, 1.3), (0.0, 0.5, 1.0, 1.6)
 """The weights of the model of characters, and the bonus of each in nats, that are tried."""
@@ -83,9 +82,8 @@ class Recogniser:
         made = cls(config, how, alphabet, nets, _ngram(config, alphabet, data.train.texts))
         if not len(data.held_out):
             return made
-        frames = list(itertools.islice(made.frames(data.held_out), _TUNED))
-        made = made._weighed(frames, data.held_out.texts)
-        return made._calibrated(frames, data.held_out.texts)
+        frames, texts = made._some(data.held_out)
+        return made._weighed(frames, texts)._calibrated(frames, texts)
 
     def to_parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and JSON that `from_parts` reads."""
@@ -139,6 +137,14 @@ class Recogniser:
         mean = torch.stack([frames for frames, _ in found]).mean(0)
         lengths = found[0][1].tolist()
         return [mean[:length, row] for row, length in enumerate(lengths)]
+
+    def _some(self, part: Part) -> tuple[list[Tensor], list[str]]:
+        """Frames and texts of items spread over the part, of about so many steps in all."""
+        most, steps = _TUNED[self.config.model], sum(part.steps) / self.subsampling
+        stride = max(1, math.ceil(steps / most))
+        numbers = range(0, len(part), stride)
+        some = [frames for n in numbers for frames in self.frames_of([part.contents[n]])]
+        return some, [part.texts[n] for n in numbers]
 
     def read(self, part: Part, how: Decoding, nbest: int = 1) -> list[Reading]:
         """The readings of each item."""
