@@ -41,7 +41,7 @@ class Decoding:
     lexicon: str | None = option(None, "a file of words, one a line: no other comes out")
     boost: str = option("", "words or phrases to prefer, separated by commas")
     boost_weight: float = option(2.0, "how much a boosted character counts, in nats")
-    ngram: bool = option(True, "weigh by the n-gram model of the run, where it has one")
+    ngram: bool = option(True, "weigh by the n-gram models of the run, where it has any")
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -64,7 +64,7 @@ class TranscribeConfig(InputConfig):
     Raises ConfigError for a value that is not allowed.
 
     >>> TranscribeConfig(input="ink", model="transducer").cell
-    'lstm'
+    'gru'
     """
 
     task: ClassVar[str] = "transcribe"
@@ -83,7 +83,7 @@ class TranscribeConfig(InputConfig):
         "Texts": ("alphabet", "case", "unicode_form", "punctuation", "replace"),
         "Features": FEATURES,
         "Distortions in training": DISTORTIONS,
-        "Decoding": ("ngram", "ngram_text"),
+        "Decoding": ("ngram", "word_ngram", "ngram_text"),
     }
 
     alphabet: str | None = option(
@@ -100,7 +100,7 @@ class TranscribeConfig(InputConfig):
     ctc_weight: float = option(
         0.3, "weight of a CTC loss beside that of a transducer", minimum=0, maximum=0.95
     )
-    cell: str = new_default("cell", "lstm")
+    cell: str = new_default("cell", "gru")
     hidden: int = new_default("hidden", 128)
     layers: int = new_default("layers", 2)
     bidirectional: bool = option(
@@ -115,7 +115,10 @@ class TranscribeConfig(InputConfig):
     ngram: int = option(
         6, "order of a model of the transcripts' characters for decoding; 0: none", maximum=12
     )
-    ngram_text: str | None = option(None, "a text that the model of characters learns from as well")
+    word_ngram: int = option(
+        0, "order of a model of the transcripts' words for decoding; 0: none", maximum=5
+    )
+    ngram_text: str | None = option(None, "a text that these models learn from as well")
     batch_size: int = new_default("batch_size", 16)
     learning_rate: float = new_default("learning_rate", 2e-3)
     weight_decay: float = new_default("weight_decay", 1e-4)
@@ -153,10 +156,10 @@ class TranscribeConfig(InputConfig):
                 f"ensemble = {self.ensemble} with model = 'transducer'; only networks of CTC are "
                 "averaged: leave ensemble out, or choose model = 'ctc'."
             )
-        if self.ngram_text is not None and not self.ngram:
+        if self.ngram_text is not None and not self.ngram and not self.word_ngram:
             raise ConfigError(
                 f"ngram_text = {self.ngram_text!r} with ngram = 0: no model learns from it; leave "
-                "one of the two out."
+                "one of the two out, or give word_ngram."
             )
 
     @property

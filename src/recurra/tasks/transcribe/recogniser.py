@@ -22,7 +22,7 @@ from recurra.tasks.inputs import Input, SoundInput
 from recurra.tasks.inputs.collection import Collection, Part
 from recurra.tasks.transcribe.config import Decoding, TranscribeConfig
 from recurra.tasks.transcribe.model import TranscribeNet
-from recurra.tasks.transcribe.search import Pauses, Search, Weights, search_for
+from recurra.tasks.transcribe.search import Pauses, Search, TextModels, Weights, search_for
 from recurra.tasks.transcribe.text_batches import padded
 from recurra.tasks.transcribe.transcript import TextSpan, Transcript
 
@@ -31,8 +31,9 @@ __all__ = ["Recogniser"]
 _TUNED = {"ctc": 15_000, "transducer": 3_000}
 """Network steps of held-out items that weights are tried on: about half a minute."""
 
-_LANGUAGE, _BONUS = (0.2, 0.4, 0.6, 0.9, 1.3), (0.0, 0.5, 1.0, 1.6)
-"""The weights of the model of characters, and the bonus of each in nats, that are tried."""
+_LANGUAGE, _WORDS, _BONUS = (0.2, 0.4, 0.6, 0.9, 1.3), (0.0, 0.2, 0.5, 1.0), (0.0, 0.5, 1.0, 1.6)
+"""The weights of the models of characters and words, and the bonus of each character in nats, that
+are tried."""
 
 
 _PAUSE, _STRETCH, _LONGEST = 0.5, 8.0, 60.0
@@ -56,15 +57,15 @@ class Reading(NamedTuple):
 class Recogniser:
     """Reads contents of a kind of input: by its networks, and by what usually follows what.
 
-    `ngram` is the model of characters, None where it has none; `weights` are those of the search,
-    and `calibration` that of confidences, both chosen on the held-out items.
+    `texts` are the models of what follows what; `weights` are those of the search, and
+    `calibration` that of confidences, both chosen on the held-out items.
     """
 
     config: TranscribeConfig
     input: Input
     alphabet: Alphabet
     nets: Sequence[TranscribeNet]
-    ngram: NGram | None = None
+    texts: TextModels = dataclasses.field(default_factory=TextModels)
     weights: Weights = dataclasses.field(default_factory=Weights)
     calibration: ConfidenceCalibration = dataclasses.field(default_factory=ConfidenceCalibration)
 
@@ -77,13 +78,13 @@ class Recogniser:
         models: Sequence[nn.Module],
         data: Collection,
     ) -> Recogniser:
-        """Train the model of characters; choose weights and calibrate on the held-out items."""
-        nets = _nets(models)
-        made = cls(config, how, alphabet, nets, _ngram(config, alphabet, data.train.texts))
+        """Train the models of texts; choose weights and calibrate on the held-out items."""
+        texts = _text_models(config, alphabet, data.train.texts)
+        made = cls(config, how, alphabet, _nets(models), texts)
         if not len(data.held_out):
             return made
-        frames, texts = made._some(data.held_out)
-        return made._weighed(frames, texts)._calibrated(frames, texts)
+        frames, actual = made._some(data.held_out)
+        return made._weighed(frames, actual)._calibrated(frames, actual)
 
     def to_parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and JSON that `from_parts` reads."""
@@ -92,9 +93,10 @@ class Recogniser:
             "weights": self.weights._asdict(),
             "calibration": dataclasses.asdict(self.calibration),
         }
-        if self.ngram is not None:
-            arrays, facts["ngram"] = self.ngram.to_arrays()
-            tensors = {f"ngram.{name}": torch.from_numpy(array) for name, array in arrays.items()}
+        for kind, model in self.texts._asdict().items():
+            if model is not None:
+                arrays, facts[kind] = model.to_arrays()
+                tensors |= {f"{kind}.{name}": torch.from_numpy(a) for name, a in arrays.items()}
         return tensors, facts
 
     @classmethod
@@ -110,13 +112,13 @@ class Recogniser:
         """The recogniser that `to_parts` took apart; of an unfinished run, a plain one."""
         if not facts:
             return cls(config, how, alphabet, _nets(models))
-        arrays = {name.removeprefix("ngram."): value.numpy() for name, value in tensors.items()}
+        texts = TextModels(*(_kept_model(kind, tensors, facts) for kind in TextModels._fields))
         return cls(
             config,
             how,
             alphabet,
             _nets(models),
-            NGram.from_arrays(arrays, facts["ngram"]) if "ngram" in facts else None,
+            texts,
             Weights(**facts["weights"]),
             ConfidenceCalibration(**facts["calibration"]),
         )
@@ -157,7 +159,7 @@ class Recogniser:
 
     def search(self, how: Decoding) -> Search:
         """The search for the likeliest text, with everything that weighs in it."""
-        return search_for(self.nets[0], self.alphabet, self.ngram, self.weights, how, self._pauses)
+        return search_for(self.nets[0], self.alphabet, self.texts, self.weights, how, self._pauses)
 
     def text(self, hypothesis: Hypothesis) -> str:
         """The text of a hypothesis."""
@@ -227,16 +229,22 @@ class Recogniser:
         plain = dataclasses.replace(self, weights=Weights())
         if (errors := plain._errors(frames, texts)) < fewest:
             best, fewest = plain, errors
-        if self.ngram is None:
+        if self.texts == TextModels():
             return best
         chosen = Weights(language=_LANGUAGE[1], bonus=_BONUS[1])
-        for name, values in (("language", _LANGUAGE), ("bonus", _BONUS), ("language", _LANGUAGE)):
+        for name, values in self._trials():
             tried = [Weights(**{**chosen._asdict(), name: value}) for value in values]
             counts = [self._errors_with(weights, frames, texts) for weights in tried]
             chosen = tried[int(np.argmin(counts))]
             if min(counts) < fewest:
                 best, fewest = dataclasses.replace(self, weights=chosen), min(counts)
         return best
+
+    def _trials(self) -> list[tuple[str, Sequence[float]]]:
+        """The weights that are tried in turn, with the values of each."""
+        characters = [] if self.texts.characters is None else [("language", _LANGUAGE)]
+        words = [] if self.texts.words is None else [("words", _WORDS)]
+        return [*characters, *words, ("bonus", _BONUS), *characters]
 
     def _errors_with(self, weights: Weights, frames: Sequence[Tensor], texts: Sequence[str]) -> int:
         return dataclasses.replace(self, weights=weights)._errors(frames, texts)
@@ -265,13 +273,26 @@ def _nets(models: Sequence[nn.Module]) -> tuple[TranscribeNet, ...]:
     return tuple(models)  # type: ignore[arg-type]
 
 
-def _ngram(config: TranscribeConfig, alphabet: Alphabet, texts: Sequence[str]) -> NGram | None:
-    """The model of characters: of the transcripts, and of the lines of a further text."""
-    if not config.ngram:
+def _kept_model(kind: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> NGram | None:
+    """The model of a kind that a run keeps, None where it has none."""
+    if kind not in facts:
         return None
+    prefix = f"{kind}."
+    named = {name: value for name, value in tensors.items() if name.startswith(prefix)}
+    arrays = {name.removeprefix(prefix): value.numpy() for name, value in named.items()}
+    return NGram.from_arrays(arrays, facts[kind])
+
+
+def _text_models(config: TranscribeConfig, alphabet: Alphabet, texts: Sequence[str]) -> TextModels:
+    """The models of the transcripts, and of the lines of a further text."""
     lines = list(texts)
     if config.ngram_text is not None:
         further = read_text([config.ngram_text]).content.split("\n")
         lines += [line for each in further if (line := config.form.apply(each))]
     known = [alphabet.known(line) for line in lines]
-    return NGram.train(known, config.ngram, vocabulary=alphabet.characters)
+    characters = words = None
+    if config.ngram:
+        characters = NGram.train(known, config.ngram, vocabulary=alphabet.characters)
+    if config.word_ngram:
+        words = NGram.train([line.split() for line in known], config.word_ngram)
+    return TextModels(characters, words)

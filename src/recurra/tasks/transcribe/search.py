@@ -20,12 +20,12 @@ from recurra.decoding.ngram import NGram
 from recurra.decoding.scoring import Combined, NGramScorer, Scorer
 from recurra.decoding.transducer import TransducerGreedy
 from recurra.decoding.transducer_beam import TransducerBeam
-from recurra.decoding.word_scoring import Boost
+from recurra.decoding.word_scoring import Boost, WordScorer
 from recurra.tasks.transcribe.config import Decoding
 from recurra.tasks.transcribe.fusion import language_scorer
 from recurra.tasks.transcribe.model import TranscribeNet
 
-__all__ = ["Pauses", "Search", "Weights", "greedy_decoder", "search_for"]
+__all__ = ["Pauses", "Search", "TextModels", "Weights", "greedy_decoder", "search_for"]
 
 BEAM = 16
 
@@ -35,13 +35,21 @@ Frames = Tensor
 
 
 class Weights(NamedTuple):
-    """The hypotheses kept side by side (1: greedy), the weight of what usually follows what, and
-    the bonus of each character, in nats.
+    """The hypotheses kept side by side (1: greedy), the weights of the models of characters and of
+    words, and the bonus of each character, in nats.
     """
 
     beam: int = BEAM
     language: float = 0.0
     bonus: float = 0.0
+    words: float = 0.0
+
+
+class TextModels(NamedTuple):
+    """What usually follows what in the transcripts: models of characters and of words, or None."""
+
+    characters: NGram | None = None
+    words: NGram | None = None
 
 
 class Pauses(NamedTuple):
@@ -166,7 +174,7 @@ def _joined(found: Sequence[tuple[int, Sequence[Hypothesis]]]) -> Hypothesis:
 def search_for(
     net: TranscribeNet,
     alphabet: Alphabet,
-    ngram: NGram | None,
+    models: TextModels,
     weights: Weights,
     how: Decoding,
     pauses: Pauses | None,
@@ -175,7 +183,7 @@ def search_for(
 
     Raises ConfigError or DataError for a lexicon, phrases or a language model that don't fit.
     """
-    scorers = _scorers(alphabet, ngram, weights, how)
+    scorers = _scorers(alphabet, models, weights, how)
     if how.lexicon is not None and net.transducer is not None:
         scorers.append((_lexicon(how.lexicon, alphabet), 1.0))
     weighs = bool(scorers) or how.lexicon is not None
@@ -200,11 +208,13 @@ def greedy_decoder(net: TranscribeNet) -> FrameDecoder:
 
 
 def _scorers(
-    alphabet: Alphabet, ngram: NGram | None, weights: Weights, how: Decoding
+    alphabet: Alphabet, models: TextModels, weights: Weights, how: Decoding
 ) -> list[tuple[Scorer, float]]:
     scorers: list[tuple[Scorer, float]] = []
-    if ngram is not None and how.ngram and weights.language:
-        scorers.append((NGramScorer(ngram, alphabet.characters), weights.language))
+    if models.characters is not None and how.ngram and weights.language:
+        scorers.append((NGramScorer(models.characters, alphabet.characters), weights.language))
+    if models.words is not None and how.ngram and weights.words:
+        scorers.append((WordScorer(models.words, alphabet.characters), weights.words))
     if how.language is not None:
         scorers.append((language_scorer(how.language, alphabet), how.language_weight))
     if phrases := [phrase.strip() for phrase in how.boost.split(",") if phrase.strip()]:

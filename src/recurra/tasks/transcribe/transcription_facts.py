@@ -107,12 +107,15 @@ def _decoding(product: Recogniser) -> str:
     if weights.beam == 1:
         return "greedy: a search was no better on the held-out items"
     beam = f"{weights.beam} hypotheses side by side"
-    if product.ngram is None or not weights.language:
+    models = {"characters": weights.language, "words": weights.words}
+    used = [
+        f"a model of {model.order} {kind} in a row (weight {models[kind]:g})"
+        for kind, model in product.texts._asdict().items()
+        if model is not None and models[kind]
+    ]
+    if not used:
         return beam
-    return (
-        f"{beam}, with a model of {product.ngram.order} characters in a row (weight "
-        f"{weights.language:g}, bonus {weights.bonus:g} a character)"
-    )
+    return f"{beam}, with {' and '.join(used)}, bonus {weights.bonus:g} a character"
 
 
 def _pictures(product: Recogniser, part: Part, evaluation: Evaluation | None) -> Sequence[Section]:
