@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 import re
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -346,7 +347,14 @@ def run_example(path, **kwargs):
 
 def test_there_are_examples():
     names = [path.stem for path in EXAMPLES]
-    assert names == ["own_cell", "read_images", "swap_layers", "truncated_bptt"]
+    assert names == [
+        "own_cell",
+        "pen_to_text",
+        "read_images",
+        "swap_layers",
+        "truncated_bptt",
+        "voice_commands",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -355,6 +363,20 @@ def test_there_are_examples():
 )
 def test_examples_run(name, kwargs):
     run_example(ROOT / "examples" / f"{name}.py", **kwargs)
+
+
+SHORT = {"count": 40, "steps": 2, "port": 0}
+
+
+def test_the_pen_is_read():
+    pytest.importorskip("HersheyFonts", reason="Hershey-Fonts isn't installed")
+    assert run_example(ROOT / "examples" / "pen_to_text.py", **SHORT) <= 1
+
+
+def test_voices_are_heard():
+    if shutil.which("espeak-ng") is None:
+        pytest.skip("espeak-ng isn't installed")
+    assert run_example(ROOT / "examples" / "voice_commands.py", **SHORT) <= 1
 
 
 def test_swapping_moves_no_output():

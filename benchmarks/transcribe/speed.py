@@ -3,9 +3,9 @@
     python benchmarks/transcribe/speed.py RUN FOLDER
 
 RUN is of one direction; FOLDER holds recordings (.wav). A stream is fed chunks of 100 ms: the
-real-time factor is the time of all of them by the time of the sound, and the latency of a chunk is the time until
-its partial text is there. Training is a step of the run's network on batches of its own size, with
-Recurra's recurrent layers and with torch.nn's, taken in turn, medians.
+real-time factor is the time of all of them by the time of the sound, and the latency of a chunk is
+the time until its partial text is there. Training is a step of the run's network on 16 recordings,
+with Recurra's recurrent layers and with torch.nn's, taken in turn, medians.
 """
 
 import statistics
@@ -25,7 +25,7 @@ CHUNK, ROUNDS = 0.1, 9
 
 
 class Packed(nn.Module):
-    """torch's layers where the network calls Recurra's: sequences packed, so padding costs nothing."""
+    """torch's layers in place of Recurra's, on packed sequences: padding costs nothing."""
 
     def __init__(self, recurrent, cell):
         super().__init__()

@@ -1,0 +1,90 @@
+"""Voice commands: a model of synthetic voices, and a page to speak to.
+
+    apt install espeak-ng
+    python examples/voice_commands.py
+
+espeak-ng speaks ten commands in many voices, pitches and speeds; a model trains on them for some
+minutes, then a page at http://localhost:8001 shows what the microphone hears. A demonstration:
+synthetic voices are not people (a model of such voices alone had 57 % of real spoken digits right);
+record a few people and train on `recurra train transcribe recordings/`.
+"""
+
+import io
+import shutil
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from recurra import Transcriber
+from recurra.data.audio.sound import Sound
+
+COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
+VOICES = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029")
+VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "f5")
+RATE = 16_000
+PAGE = Path(__file__).with_suffix(".html")
+
+
+def spoken(command, voice, pitch, speed):
+    """A command as espeak-ng says it."""
+    words = ["espeak-ng", "-v", voice, "-p", str(pitch), "-s", str(speed), "--stdout", command]
+    sound = subprocess.run(words, check=True, capture_output=True).stdout
+    samples, rate = soundfile.read(io.BytesIO(sound), dtype="float32")
+    return Sound(samples, rate)
+
+
+def commands(count, generator):
+    """Pairs of sound and text: one to three commands in a voice of its own."""
+    for _ in range(count):
+        voice = f"{generator.choice(VOICES)}+{generator.choice(VARIANTS)}"
+        pitch, speed = generator.integers(20, 80), generator.integers(110, 220)
+        text = " ".join(generator.choice(COMMANDS, size=generator.integers(1, 4)))
+        yield spoken(text, voice, pitch, speed), text
+
+
+def answer(model):
+    """A handler of requests: the page, and the text of sound that it sends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            page = (
+                PAGE.read_text().replace("COMMANDS", ", ".join(COMMANDS)).replace("RATE", str(RATE))
+            )
+            self.reply(page, "text/html; charset=utf-8")
+
+        def do_POST(self):
+            data = self.rfile.read(int(self.headers["Content-Length"]))
+            sound = Sound(np.frombuffer(data, "<f4"), RATE)
+            self.reply(
+                model.transcribe([sound])[0].text or "(nothing)", "text/plain; charset=utf-8"
+            )
+
+        def reply(self, text, kind):
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+    return Handler
+
+
+def main(count=800, minutes=5.0, steps=None, port=8001):
+    """Train, print the held-out errors, and serve the page; the share of right characters."""
+    if shutil.which("espeak-ng") is None:
+        sys.exit("espeak-ng, which speaks the commands, is not installed: apt install espeak-ng")
+    data = list(commands(count, np.random.default_rng(0)))
+    model = Transcriber(input="sound", rate=RATE, max_minutes=minutes, max_steps=steps)
+    model.fit(data)
+    print(f"words wrong of held-out voices: {model.validation['wer']:.1%}")
+    if port:
+        print(f"speak at http://localhost:{port} (Ctrl-C ends)")
+        HTTPServer(("localhost", port), answer(model)).serve_forever()
+    return 1 - model.validation["cer"]
+
+
+if __name__ == "__main__":
+    main()
