@@ -5,6 +5,7 @@
     digit-lines      images of 3 to 7 digits side by side, with slant and spacing of their own
     digit-strokes    single digits traced into pen strokes, by thinning and following
     stroke-strings   3 to 7 of them side by side
+    rendered-lines   lines of Python's documentation in twelve fonts, with slant and noise
 
 The sets are read under $RECURRA_DATA. FOLDER gets files and a manifest with the column `split`.
 """
@@ -15,13 +16,16 @@ import os
 import sys
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 
 from recurra.data.audio.sound import Sound, read_sound, write_sound
 from recurra.data.digits import read_digits
 from recurra.data.images.digit_lines import join_digits
 from recurra.data.images.image_file import png_bytes
+from recurra.data.images.rendered import Rendering, render_line
 from recurra.data.ink.trace_image import trace_all
+from recurra.data.text import builtin_text
 
 DATA = Path(os.environ.get("RECURRA_DATA", "."))
 PARTS = {"train": 4000, "valid": 300, "test": 1000}
@@ -100,7 +104,31 @@ def stroke_strings(folder):
             yield {"strokes": strokes, "text": text, "split": part}
 
 
+def rendered_lines(folder):
+    """Write lines of text in twelve fonts; `train.txt` has the texts to train on."""
+    fonts = sorted(Path(matplotlib.get_data_path(), "fonts", "ttf").glob("DejaVuSans*.ttf"))
+    fonts += sorted(Path(matplotlib.get_data_path(), "fonts", "ttf").glob("DejaVuSerif*.ttf"))
+    fonts = [font for font in fonts if "Display" not in font.name]
+    lines = [" ".join(line.split())[:60].strip() for line in builtin_text().content.split("\n")]
+    lines = sorted({line for line in lines if len(line) > 20 and line.isascii()})
+    generator = np.random.default_rng(0)
+    generator.shuffle(lines)
+    place = 0
+    for part, count in PARTS.items():
+        chosen, place = lines[place : place + count], place + count
+        if part == "train":
+            (folder / "train.txt").write_text("\n".join(chosen) + "\n")
+        for number, text in enumerate(chosen):
+            font, size = fonts[generator.integers(len(fonts))], generator.uniform(16, 26)
+            path = f"{part}-{number:05}.png"
+            how = Rendering(slant=0.2, blur=1.0, noise=0.15, fading=0.4)
+            picture = render_line(text, font, size, generator, how)
+            (folder / path).write_bytes(png_bytes(picture))
+            yield {"path": path, "text": text, "split": part}
+
+
 MADE = {
+    "rendered-lines": rendered_lines,
     "digit-strings": digit_strings,
     "digits": digits,
     "digit-lines": digit_lines,
