@@ -9,7 +9,7 @@ from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parents[1]
-SOURCE_SUFFIXES = {".py", ".md", ".toml", ".json", ".png", ".typed", ""}
+SOURCE_SUFFIXES = {".py", ".md", ".toml", ".json", ".html", ".png", ".typed", ""}
 FOLDERS = {"src", "tests", "examples", "docs", "configs", "benchmarks"}
 ROOT_FILES = {
     ".gitignore",

@@ -239,7 +239,9 @@ def test_commands_of_configurations_are_understood(path, parsed):
 def _without_options(words):
     """`recurra evaluate` without the options of its task, which it has for a run that is there."""
     options = [config_of(task).evaluation for task in TASKS]
-    fields = {f"--{field.name}" for each in options for field in dataclasses.fields(each)}
+    names = {field.name for each in options for field in dataclasses.fields(each)}
+    fields, off = {f"--{name}" for name in names}, {f"--no-{name}" for name in names}
+    words = [word for word in words if word not in off]
     named = [place for place, word in enumerate(words) if word in fields]
     return [word for place, word in enumerate(words) if not {place, place - 1} & {*named}]
 
