@@ -150,7 +150,7 @@ def accuracies(*values):
     "how", [{"best": "accuracy:max"}, {"how": {"metric": Metric("accuracy", False)}}]
 )
 def test_a_metric_that_is_better_when_higher(tmp_path, how):
-    check = accuracies(0.3, 0.5, 0.4, 0.5, 0.9)
+    check = accuracies(0.3, 0.5, 0.4, 0.4, 0.9)
     result = train_toy(tmp_path, check=check, validate_every=2, patience=2, **how)
     assert (result.stopped, result.steps) == ("early", 8)
     assert result.best == {"step": 4, "loss": 0.9, "accuracy": 0.5}
