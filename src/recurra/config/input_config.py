@@ -73,7 +73,10 @@ class InputConfig(TaskConfig):
     height: int = option(48, "rows of an image of a line", minimum=8, maximum=256)
     channels: int = option(32, "channels of the convolutions", minimum=1, maximum=4096)
     subsampling: int = option(
-        0, "steps of the input that become one: 1, 2, 4 or 8; 0: what suits it", maximum=8
+        0,
+        "steps of the input that become one: 1, 2, 4 or 8; 0: what suits it",
+        minimum=0,
+        maximum=8,
     )
     speed: float = _strength("sound faster or slower")
     pitch: float = _strength("sound higher or lower")

@@ -1,5 +1,6 @@
 """State of the training loop: its place in the data, its sums, and the lines that they become."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -111,8 +112,8 @@ class LoopState:
         self.validated, self.last_validation = self.step, value
         best = self.best
         better = not best or metric.is_better(value, best[metric.name])
-        if best and value == best[metric.name] and {"loss"} <= numbers.keys() & best.keys():
-            better = numbers["loss"] < best["loss"]
+        if best and value == best[metric.name]:
+            better = numbers.get("loss", math.inf) < best.get("loss", math.inf)
         self.since_best = 0 if better else self.since_best + 1
         if better:
             self.best = {"step": self.step, **numbers}

@@ -109,6 +109,25 @@ def test_a_lexicon_lets_no_other_word_out(trained, tmp_path):
     assert {word.lower() for one in found for word in one.text.split()} <= {"ab", "c"}
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_inspection_reads_no_padding(trained, kind):
+    model = trained(kind)
+    task, data = model._task, model._data
+    probe = task.probe(data, rows=5, steps=60)
+    inputs, lengths = probe.inputs
+    assert (lengths == len(inputs)).all()
+    shortest = min(len(task.input.features(data.held_out.contents[n])) for n in range(5))
+    assert len(inputs) == min(60, shortest)
+    assert not [verdict for verdict in model.inspect()[0].verdicts if "no gradient" in str(verdict)]
+
+
+def test_windows_and_missing_texts_are_refused_before_training(tmp_path):
+    with pytest.raises(ConfigError, match="window = 8"):
+        small("image", window=8)
+    with pytest.raises(DataError, match="absent"):
+        small("image", ngram_text=str(tmp_path / "absent")).fit(items("image", 20))
+
+
 def test_mistakes_are_named(trained, tmp_path):
     model = trained("image")
     with pytest.raises(ConfigError, match="bean"):

@@ -100,19 +100,17 @@ class FrontEnd(nn.Module):
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Features (T, B, F) with their lengths (B,): the output steps and their lengths."""
-        rows, mask = self._rows(features), self._mask(lengths, len(features))
-        rows = rows * mask
+        mask = self._mask(lengths, len(features))
+        rows = self._rows(features) * mask
         for block, convolution, norm in zip(
             self.blocks, self.convolutions, self.norms, strict=True
         ):
-            rows = torch.relu(norm(convolution(rows * mask), mask)) * mask
+            # Zeros after a row's end stay zeros: no value that is pooled is below zero.
+            rows = torch.relu(norm(convolution(rows), mask)) * mask
+            rows = self.dropout(self._pool(rows, block))
             lengths = -(-lengths // block.steps)
-            rows, mask = (
-                self._pool(rows, block),
-                self._mask(lengths, -(-mask.shape[2] // block.steps)),
-            )
-            rows = self.dropout(rows)
-        return self._steps(rows * mask), lengths
+            mask = self._mask(lengths, rows.shape[2])
+        return self._steps(rows), lengths
 
     @property
     def convolutions(self) -> Sequence[nn.Module]:
@@ -163,9 +161,9 @@ class SequenceFrontEnd(FrontEnd):
         return within(lengths, steps).t().unsqueeze(1).float()
 
     def _pool(self, rows: Tensor, block: Block) -> Tensor:
-        return (
-            rows if block.steps == 1 else functional.max_pool1d(rows, block.steps, ceil_mode=True)
-        )
+        if block.steps == 1:
+            return rows
+        return functional.max_pool1d(rows, block.steps, ceil_mode=True)
 
     def _steps(self, rows: Tensor) -> Tensor:
         return rows.permute(2, 0, 1)

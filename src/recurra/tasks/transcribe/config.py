@@ -14,9 +14,9 @@ from recurra.errors import ConfigError
 
 __all__ = ["CONFIG", "Decoding", "TranscribeConfig", "TranscribeEvaluation"]
 
-LEAST_STEPS, MOST_STEPS, MOST_EPOCHS, PATIENCE = 3_000, 40_000, 300, 20
-"""The length of a training without one of its own: enough steps to leave the plateau where every
-frame is blank, which few sequences need as many of as many do."""
+LEAST_STEPS, MOST_STEPS, MOST_EPOCHS = 3_000, 40_000, 300
+"""The length of a training without one of its own. However few the data, it takes some thousand
+steps to leave the plateau of CTC, where every frame is blank."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,14 @@ class Decoding:
 
     def __post_init__(self) -> None:
         check_options(self)
+        defaults = type(self).__dataclass_fields__
+        for weight, weighed in (("language_weight", "language"), ("boost_weight", "boost")):
+            value = getattr(self, weight)
+            if value != defaults[weight].default and not getattr(self, weighed):
+                raise ConfigError(
+                    f"{weight} = {value} without {weighed}: it would weigh nothing; give {weighed} "
+                    f"as well, or leave {weight} out."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +84,7 @@ class TranscribeConfig(InputConfig):
         *TaskConfig.usual,
         "bidirectional",
     )
-    inapplicable: ClassVar[tuple[str, ...]] = ("window", "clip_bptt")
+    inapplicable: ClassVar[tuple[str, ...]] = ("window",)
     places: ClassVar[tuple[str, ...]] = ("valid", "ngram_text")
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Data": DATA,
@@ -113,12 +121,16 @@ class TranscribeConfig(InputConfig):
         1, "epochs at the beginning that go from short sequences to long ones", minimum=0
     )
     ngram: int = option(
-        6, "order of a model of the transcripts' characters for decoding; 0: none", maximum=12
+        6,
+        "order of a model of the transcripts' characters for decoding; 0: none",
+        minimum=0,
+        maximum=12,
     )
     word_ngram: int = option(
-        0, "order of a model of the transcripts' words for decoding; 0: none", maximum=5
+        0, "order of a model of the transcripts' words for decoding; 0: none", minimum=0, maximum=5
     )
     ngram_text: str | None = option(None, "a text that these models learn from as well")
+    window: int = new_default("window", 0)
     batch_size: int = new_default("batch_size", 16)
     learning_rate: float = new_default("learning_rate", 2e-3)
     weight_decay: float = new_default("weight_decay", 1e-4)
@@ -135,6 +147,10 @@ class TranscribeConfig(InputConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         parse_replacements(self.replace)
+        if self.window:
+            raise ConfigError(
+                f"window = {self.window}; transcribers are trained on whole items: leave it out."
+            )
         self._check_model()
         for name, value in self.initialisers:
             if value is None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.config.task_config import TaskConfig
+from recurra.data import check_exists
 from recurra.data.alphabet import Alphabet
 from recurra.data.transcripts.bad_items import BadItems
 from recurra.data.transcripts.item import Item, kind_of_items
@@ -35,7 +36,7 @@ from recurra.tasks.transcribe import judgement, transcription_facts
 from recurra.tasks.transcribe.config import Decoding, TranscribeConfig
 from recurra.tasks.transcribe.model import TranscribeNet, TranscribeSizes, needed_steps
 from recurra.tasks.transcribe.recogniser import Recogniser
-from recurra.tasks.transcribe.text_batches import TextBatches, padded
+from recurra.tasks.transcribe.text_batches import TextBatches
 from recurra.tasks.transcribe.transcript_session import TranscriptSession
 from recurra.tasks.transcribe.validation import Validation
 from recurra.training import Metric, Validate, Windows
@@ -58,6 +59,8 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
                 "No data to train on; give a manifest (path,text), a folder of name.wav + name.txt "
                 "or name.png + name.gt.txt, or ink as JSON lines."
             )
+        if self.config.ngram_text is not None:  # which is read when the training has ended
+            check_exists(self.config.ngram_text)
         return read_collection(self.config, data, self.config.form, self._refused)
 
     def read_measured(self, data: Any, *, where: str | None = None, **others: Any) -> Collection:
@@ -206,16 +209,19 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
         return judgement.judged(product, data.held_out, Decoding(**options), groups)
 
     def probe(self, data: Collection, *, rows: int, steps: int) -> Probe:
-        """Held-out items, cut to so many steps; the loss is that of the last step's best token."""
+        """Held-out items, all cut to the shortest of them, at most `steps`, so that none is padded.
+
+        The loss of a step is that of its likeliest token.
+        """
         part = data.held_out if len(data.held_out) else data.train
-        how = self.input
-        features = [how.features(part.contents[n])[:steps] for n in range(min(rows, len(part)))]
-        batch = padded(features, [np.zeros(1, np.int64)] * len(features))
+        features = [self.input.features(part.contents[n]) for n in range(min(rows, len(part)))]
+        shortest = min(steps, *map(len, features))
+        inputs = torch.from_numpy(np.stack([each[:shortest] for each in features], axis=1))
 
         def loss(output: tuple[Tensor, Tensor]) -> Tensor:
             return -output[0].amax(-1).sum(1)
 
-        return Probe((batch.features, batch.lengths), loss)
+        return Probe((inputs, torch.full((len(features),), shortest)), loss)
 
     def facts(self, product: Recogniser, data: Collection, evaluation: Evaluation | None) -> Facts:
         """The data, the model, its figures, and its worst mistakes."""

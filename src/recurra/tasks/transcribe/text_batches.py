@@ -15,7 +15,7 @@ from recurra.data.feature_masks import mask_features
 from recurra.tasks.inputs import Input
 from recurra.tasks.transcribe.model import TextBatch
 
-__all__ = ["TextBatches", "in_order"]
+__all__ = ["TextBatches", "in_order", "padded"]
 
 _POOL = 20
 """Batches whose items are sorted by length together."""

@@ -70,7 +70,8 @@ class Transcriber(Estimator[TranscribeConfig, Recogniser]):
                 of its items.
             times: places and confidences of words and characters as well.
             nbest: so many readings of each.
-            decoding: fields of `Decoding`: beam, language, lexicon, boost, boost_weight, ngram.
+            decoding: fields of `Decoding`: beam, language, language_weight, lexicon, boost,
+                boost_weight, ngram.
 
         Raises:
             DataError: an item can't be read; the message names it.
@@ -111,8 +112,8 @@ class Transcriber(Estimator[TranscribeConfig, Recogniser]):
         items = listed(config, pairs, None, config.form, None, texts=False)
         bad = BadItems(1.0)
         items = expanded(type(self._ready().input), items, config.form, bad)
-        for message in bad.messages.values():
-            raise DataError(message)
+        if len(bad):
+            raise DataError(next(iter(bad.messages.values())))
         return items
 
     def _transcript(

@@ -34,19 +34,14 @@ def facts_of(product: Recogniser, data: Collection, evaluation: Evaluation | Non
 
 def headline_of(data: Collection, evaluation: Evaluation) -> Headline:
     """The rate of wrong characters, beside that of writing one text always."""
-    constant = _constant_rate(data)
-    wrong = evaluation["wer"]
+    constant, wrong = _constant_rate(data), evaluation["wer"]
+    others = [Mark("an empty text", 1.0, text="100 %")]
+    if constant is not None:
+        others.append(Mark("the most frequent text", constant, text=_percent(constant)))
     return Headline(
         "of the characters wrong",
         Mark("this run", evaluation["cer"], text=_percent(evaluation["cer"])),
-        [
-            Mark("an empty text", 1.0, text="100 %"),
-            *(
-                []
-                if constant is None
-                else [Mark("the most frequent text", constant, text=_percent(constant))]
-            ),
-        ],
+        others,
         meaning=[
             f"Of the words {_percent(wrong)} are wrong, and {_percent(evaluation['exact'])} of the "
             f"{evaluation['items']:,.0f} held-out items have no error. The best weights were "
@@ -72,11 +67,9 @@ def _data(data: Collection) -> dict[str, object]:
         "items to train on": _described(data.train),
         "items held out": _described(data.held_out) if len(data.held_out) else "none",
     }
-    left_out = len(data.train.bad) + len(data.held_out.bad)
+    left_out = [str(part.bad) for part in (data.train, data.held_out) if len(part.bad)]
     if left_out:
-        facts["left out"] = (
-            f"{left_out:,}: {data.train.bad if len(data.train.bad) else data.held_out.bad}"
-        )
+        facts["left out"] = " ".join(left_out)
     return facts
 
 
