@@ -114,6 +114,35 @@ def test_a_forked_child_makes_threads_of_its_own():
     assert run.stdout.split() == ["7"]
 
 
+DISTRIBUTED = """
+import os, torch, torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+from helpers.citizens import close, layer, loss
+module, x = layer('lstm'), torch.randn(5, 2, 3)
+alone = torch.autograd.grad(loss(module(x)), list(module.parameters()))
+dist.init_process_group('gloo', store=dist.HashStore(), rank=0, world_size=1)
+wrapped = DistributedDataParallel(module, gradient_as_bucket_view=True)
+for _ in range(2):
+    loss(wrapped(x)).backward()
+close([p.grad for p in module.parameters()], [2 * g for g in alone])
+print('equal', flush=True)
+os._exit(0)
+"""
+
+
+def test_as_part_of_a_distributed_model():
+    """The process ends at once: taking a wrapped model apart can wait for a thread that waits for
+    the interpreter (https://github.com/pytorch/pytorch/issues/56297)."""
+    run = subprocess.run(
+        [sys.executable, "-c", DISTRIBUTED],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=Path(__file__).parents[2],
+    )
+    assert run.stdout.split() == ["equal"], run.stderr
+
+
 LOADED = """
 import pickle, sys
 module, x = pickle.loads(sys.stdin.buffer.read())
