@@ -1,9 +1,11 @@
 """Names of options: a mistake suggests the option that is meant."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
+from recurra import Transcriber
 from recurra.cells import LSTM
 from recurra.cli import main
 from recurra.config.options import _USUAL_NAMES, check_seed
@@ -62,3 +64,9 @@ def test_a_seed_that_cannot_be(seed):
     with pytest.raises(ConfigError, match=r"seed = .* from 0 to"):
         check_seed(seed)
     check_seed(2**63 - 1)
+
+
+def test_a_path_is_taken_where_a_text_names_one():
+    assert Transcriber(valid=Path("a") / "b.csv").config.valid == str(Path("a") / "b.csv")
+    with pytest.raises(ConfigError, match="a whole number"):
+        Transcriber(hidden=Path("a"))

@@ -9,12 +9,12 @@ from helpers.ctc_oracle import lattice, scored
 from recurra.decoding.arpa import write_arpa
 from recurra.decoding.ctc import log_likelihood
 from recurra.decoding.ctc_beam import CtcPrefixBeam
-from recurra.decoding.flashlight import flashlight_beam
+from recurra.decoding.flashlight import FlashlightBeam, flashlight_beam
 from recurra.decoding.lexicon import Lexicon
 from recurra.decoding.ngram import NGram
 from recurra.decoding.scoring import NGramScorer
 from recurra.decoding.word_scoring import WordScorer
-from recurra.errors import MissingExtra
+from recurra.errors import DataError, MissingExtra
 
 pytest.importorskip("flashlight.lib.text")
 
@@ -89,6 +89,23 @@ def test_words_of_a_lexicon_are_equal_where_spaces_are_certain(scorer, seed):
     same(theirs(frames, lexicon=lexicon, **settings), ours(frames, lexicon=lexicon, **settings))
 
 
+def test_frames_in_pieces_are_searched_as_the_whole():
+    frames, search = single(9, 5, 2), FlashlightBeam(40, scorer=CHARACTERS, margin=1e6)
+    search.feed(np.ones((1, 5)) * np.log(0.2))
+    search.reset()
+    for piece in (frames[:2], frames[2:2], frames[2:]):
+        search.feed(piece)
+    same(search.finish(3), theirs(frames, 40, scorer=CHARACTERS, n=3))
+    assert search.best() == search.finish()[0]
+
+
+def test_a_lexicon_that_leaves_nothing_is_told():
+    search = FlashlightBeam(4, lexicon=Lexicon(["abab"], "ab"))
+    search.feed([[-np.inf, -0.7, -0.7]] * 2)
+    with pytest.raises(DataError, match="No text of the lexicon has a probability in 2 frames"):
+        search.finish()
+
+
 def test_no_frames_and_a_single_token():
     assert theirs(np.zeros((0, 4)))[0].tokens == ()
     assert theirs(np.zeros((3, 1)))[0].tokens == ()
@@ -116,5 +133,5 @@ def test_kenlm_reads_our_models_and_agrees(tmp_path):
 
 def test_without_flashlight_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "flashlight.lib.text", None)
-    with pytest.raises(MissingExtra, match=r"flashlight-text.*recurra\[transcribe\]"):
+    with pytest.raises(MissingExtra, match=r"flashlight-text.*recurra\[flashlight\]"):
         flashlight_beam(lattice(2, 2))

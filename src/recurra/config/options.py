@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import math
 import operator
+import os
 import tomllib
 import types
 import typing
@@ -230,6 +231,8 @@ def _adapt(hint: Any, value: Any) -> Any:
         return None
     if isinstance(value, list) and any(typing.get_origin(choice) is tuple for choice in choices):
         return tuple(value)
+    if isinstance(value, os.PathLike) and str in choices:
+        return os.fspath(value)
     if isinstance(value, str) and Path in choices and str not in choices:
         return Path(value)
     if type(value) is int and float in choices and int not in choices:

@@ -22,9 +22,9 @@ from recurra.decoding.ctc import BLANK, Matrix, align, checked
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.decoding.lexicon import Lexicon
 from recurra.decoding.scoring import Scorer, combined
-from recurra.errors import MissingExtra
+from recurra.errors import DataError, MissingExtra
 
-__all__ = ["flashlight_beam"]
+__all__ = ["FlashlightBeam", "flashlight_beam"]
 
 _NEVER = -1e9
 """Stands for -inf, with which flashlight's sums would become NaN."""
@@ -64,6 +64,37 @@ def flashlight_beam(
         _hypothesis(frames, read, score, scorer, alpha, beta, lexicon)
         for read, score in possible[:n]
     ]
+
+
+class FlashlightBeam:
+    """`flashlight_beam` with the methods of `CtcPrefixBeam`: it searches all frames at the end."""
+
+    def __init__(self, beam: int = 16, **settings: Any) -> None:
+        self._beam, self._settings = beam, settings
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new sequence; all frames so far are forgotten."""
+        self._chunks: list[Matrix] = []
+
+    def feed(self, log_probs: ArrayLike) -> None:
+        """Take the next frames (T, K)."""
+        self._chunks.append(checked(log_probs))
+
+    def best(self, times: bool = False) -> Hypothesis:
+        """The best hypothesis of the frames so far, taken as the whole."""
+        return self.finish()[0]
+
+    def finish(self, n: int = 1, times: bool = True) -> list[Hypothesis]:
+        """The n best hypotheses, at least one; DataError where a lexicon leaves none."""
+        frames = np.concatenate(self._chunks) if self._chunks else np.zeros((0, 1))
+        found = flashlight_beam(frames, self._beam, n=n, **self._settings)
+        if not found:
+            raise DataError(
+                f"No text of the lexicon has a probability in {len(frames)} frames; take a larger "
+                "beam."
+            )
+        return found
 
 
 def _emissions(frames: Matrix, lexicon: Lexicon | None) -> tuple[Any, int]:
@@ -123,7 +154,7 @@ def _flashlight() -> Any:
         from flashlight.lib.text import decoder  # type: ignore[import-untyped]
     except ImportError as error:
         purpose = "Decoding by flashlight"
-        raise MissingExtra("flashlight-text", "transcribe", purpose) from error
+        raise MissingExtra("flashlight-text", "flashlight", purpose) from error
     return decoder
 
 

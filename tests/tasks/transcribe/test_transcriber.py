@@ -109,6 +109,24 @@ def test_a_lexicon_lets_no_other_word_out(trained, tmp_path):
     assert {word.lower() for one in found for word in one.text.split()} <= {"ab", "c"}
 
 
+def test_the_decoder_of_flashlight_writes_the_same(trained, tmp_path):
+    pytest.importorskip("flashlight.lib.text")
+    model, other = trained("sound"), {"decoder": "flashlight", "beam": 64}
+    contents = [content for content, _ in items("sound", 10, seed=4)]
+    expected = [one.text for one in model.transcribe(contents, beam=64)]
+    assert [one.text for one in model.transcribe(contents, **other)] == expected
+    (tmp_path / "words.txt").write_text("a b abc ba")
+    only = {"lexicon": tmp_path / "words.txt"}
+    found = model.transcribe(contents, times=True, **only, **other)
+    assert {word.text for one in found for word in one.words} <= {"a", "b", "abc", "ba"}
+    streams = trained("sound", bidirectional=False, max_steps=2)
+    with pytest.raises(ConfigError, match="decoder = 'flashlight' takes whole sequences"):
+        streams.session(decoder="flashlight")
+    transducer = trained("sound", model="transducer", joint=8, max_steps=2)
+    with pytest.raises(ConfigError, match="this model is a transducer"):
+        transducer.transcribe(contents, decoder="flashlight")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_inspection_reads_no_padding(trained, kind):
     model = trained(kind)
@@ -136,7 +154,9 @@ def test_mistakes_are_named(trained, tmp_path):
         model.transcribe([items("image", 1)[0][0]], nbest=0)
     with pytest.raises(DataError, match="no such file"):
         model.transcribe(str(tmp_path / "absent.png"))
-    with pytest.raises(ConfigError, match="can't be streamed"):
+    with pytest.raises(ConfigError, match="A stream is of sound or ink"):
         model.session()
+    with pytest.raises(ConfigError, match="can't be streamed"):
+        trained("sound").session()
     with pytest.raises(DataError, match="No data"):
         Transcriber(input="image").fit()

@@ -32,6 +32,7 @@ class InkInput(Input):
 
     kind: ClassVar[str] = "ink"
     unit: ClassVar[str] = "points"
+    streams: ClassVar[bool] = True
     parts: ClassVar[Mapping[str, type]] = {
         "points": InkFeatures,
         "distortion": InkDistortion,

@@ -38,8 +38,21 @@ class Input(ABC):
     parts: ClassVar[Mapping[str, type]] = {}
     """The type of each of its own settings."""
 
+    streams: ClassVar[bool] = False
+    """Whether it can be read as it comes, by `stream`."""
+
     masks: FeatureMasks
     standardiser: Standardiser | None = None
+
+    @property
+    def rate(self) -> int | None:
+        """Samples a second of what is sampled, else None."""
+        return None
+
+    @property
+    def step_seconds(self) -> float | None:
+        """Seconds from step to step, None where steps aren't of time."""
+        return None
 
     @property
     @abstractmethod
@@ -54,6 +67,10 @@ class Input(ABC):
     @abstractmethod
     def open(self, item: Item) -> Any:
         """The content of an item; DataError where it can't be used."""
+
+    def pieces(self, item: Item) -> Iterator[tuple[float, Any]]:
+        """The content of an item with its offset in the unit: one, or the pieces of a long one."""
+        yield 0.0, self.open(item)
 
     @abstractmethod
     def raw(self, content: Any) -> Features:

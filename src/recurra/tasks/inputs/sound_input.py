@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import mode
 from typing import Any, ClassVar, Self
 
@@ -13,13 +13,21 @@ import numpy as np
 
 from recurra.config.input_config import InputConfig
 from recurra.data.audio.log_mel import LogMel, LogMelStream
-from recurra.data.audio.sound import Sound, read_sound, resample, sound_facts, wav_bytes
+from recurra.data.audio.sound import (
+    Sound,
+    read_sound,
+    resample,
+    sound_blocks,
+    sound_facts,
+    wav_bytes,
+)
 from recurra.data.audio.sound_notes import clipping_note, rate_note, silence_note
 from recurra.data.audio.sound_perturbation import SoundPerturbation, perturb
 from recurra.data.transcripts.item import Item
 from recurra.errors import DataError
 from recurra.reports import Media
 from recurra.tasks.inputs.input import Features, Generator, Input, masks_of
+from recurra.tasks.inputs.long_recordings import LONGEST, cut
 
 __all__ = ["SoundInput"]
 
@@ -30,6 +38,7 @@ class SoundInput(Input):
 
     kind: ClassVar[str] = "sound"
     unit: ClassVar[str] = "seconds"
+    streams: ClassVar[bool] = True
     parts: ClassVar[Mapping[str, type]] = {"log_mel": LogMel, "perturbation": SoundPerturbation}
 
     log_mel: LogMel
@@ -46,18 +55,41 @@ class SoundInput(Input):
         )
 
     @property
+    def rate(self) -> int:
+        """Samples a second of the features; others are resampled."""
+        return self.log_mel.rate
+
+    @property
+    def step_seconds(self) -> float:
+        """Seconds from band to band."""
+        return self.log_mel.frame_seconds
+
+    @property
     def size(self) -> int:
         """Mel bands."""
         return self.log_mel.bands
 
     def open(self, item: Item) -> Sound:
         """The samples, at the rate of the features."""
-        rate = self.log_mel.rate
+        rate = self.rate
         if item.data is None:
             assert item.path is not None
             return read_sound(item.path, rate)
         sound = item.data if isinstance(item.data, Sound) else Sound(_samples(item), rate)
         return Sound(resample(sound.samples, sound.rate, rate), rate)
+
+    def pieces(self, item: Item) -> Iterator[tuple[float, Sound]]:
+        """The recording, or pieces of one that lasts longer than 40 seconds."""
+        if item.data is None and item.path is not None:
+            seconds = sound_facts(item.path).seconds
+            if seconds is None or seconds > LONGEST:
+                yield from cut(sound_blocks(item.path, self.rate), self.rate)
+                return
+        sound = self.open(item)
+        if sound.seconds > LONGEST:
+            yield from cut([sound.samples], self.rate)
+        else:
+            yield 0.0, sound
 
     def raw(self, content: Sound) -> Features:
         """Log-mel bands."""
@@ -75,7 +107,7 @@ class SoundInput(Input):
     def places(self, steps: Sequence[float], content: Sound | None = None) -> list[float]:
         """Seconds, at most those of the content."""
         end = math.inf if content is None else content.seconds
-        return [min(step * self.log_mel.frame_seconds, end) for step in steps]
+        return [min(step * self.step_seconds, end) for step in steps]
 
     def notes(self, item: Item, content: Sound) -> list[str]:
         """Another rate, clipping, and silence."""

@@ -42,6 +42,9 @@ class Decoding:
     boost: str = option("", "words or phrases to prefer, separated by commas")
     boost_weight: float = option(2.0, "how much a boosted character counts, in nats")
     ngram: bool = option(True, "weigh by the n-gram models of the run, where it has any")
+    decoder: Literal["recurra", "flashlight"] = option(
+        "recurra", "the beam search of CTC: ours, or flashlight-text's, of whole sequences"
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -18,7 +18,7 @@ from recurra.decoding.hypothesis import Hypothesis
 from recurra.decoding.ngram import NGram
 from recurra.metrics.reliability import ConfidenceCalibration
 from recurra.metrics.transcription import error_rates, right_characters
-from recurra.tasks.inputs import Input, SoundInput
+from recurra.tasks.inputs import Input
 from recurra.tasks.inputs.collection import Collection, Part
 from recurra.tasks.transcribe.config import Decoding, TranscribeConfig
 from recurra.tasks.transcribe.model import TranscribeNet
@@ -188,10 +188,11 @@ class Recogniser:
     @property
     def _pauses(self) -> Pauses | None:
         """Half a second of blanks, in a stretch of eight seconds; any blank after a minute."""
-        if not isinstance(self.input, SoundInput) or self.config.model != "ctc":
+        seconds = self.input.step_seconds
+        if seconds is None or self.config.model != "ctc":
             return None
-        a_second = 1 / (self.input.log_mel.frame_seconds * self.subsampling)
-        return Pauses(*(round(seconds * a_second) for seconds in (_PAUSE, _STRETCH, _LONGEST)))
+        a_second = 1 / (seconds * self.subsampling)
+        return Pauses(*(round(length * a_second) for length in (_PAUSE, _STRETCH, _LONGEST)))
 
     @property
     def subsampling(self) -> int:

@@ -14,6 +14,7 @@ from recurra.data.alphabet import Alphabet
 from recurra.data.text import read_text
 from recurra.decoding import ctc
 from recurra.decoding.ctc_beam import CtcPrefixBeam
+from recurra.decoding.flashlight import FlashlightBeam
 from recurra.decoding.hypothesis import Hypothesis
 from recurra.decoding.lexicon import Lexicon
 from recurra.decoding.ngram import NGram
@@ -21,6 +22,7 @@ from recurra.decoding.scoring import Combined, NGramScorer, Scorer
 from recurra.decoding.transducer import TransducerGreedy
 from recurra.decoding.transducer_beam import TransducerBeam
 from recurra.decoding.word_scoring import Boost, WordScorer
+from recurra.errors import ConfigError
 from recurra.tasks.transcribe.config import Decoding
 from recurra.tasks.transcribe.fusion import language_scorer
 from recurra.tasks.transcribe.model import TranscribeNet
@@ -188,16 +190,23 @@ def search_for(
         scorers.append((_lexicon(how.lexicon, alphabet), 1.0))
     weighs = bool(scorers) or how.lexicon is not None
     beam = how.beam or (max(weights.beam, BEAM) if weighs else weights.beam)
-    if beam == 1 and not weighs:
+    own = how.decoder == "recurra"
+    if beam == 1 and not weighs and own:
         return Search(greedy_decoder(net), pauses)
     scorer = Combined(scorers) if scorers else None
     if net.transducer is not None:
+        if not own:
+            raise ConfigError(
+                f"decoder = {how.decoder!r} searches the outputs of CTC, and this model is a "
+                "transducer; leave it out."
+            )
         predict, join = net.transducer.predict, net.transducer.join
         return Search(
             TransducerBeam(predict, join, beam=beam, scorer=scorer, beta=weights.bonus), None
         )
     lexicon = None if how.lexicon is None else _lexicon(how.lexicon, alphabet)
-    return Search(CtcPrefixBeam(beam, scorer=scorer, beta=weights.bonus, lexicon=lexicon), pauses)
+    kind = CtcPrefixBeam if own else FlashlightBeam
+    return Search(kind(beam, scorer=scorer, beta=weights.bonus, lexicon=lexicon), pauses)
 
 
 def greedy_decoder(net: TranscribeNet) -> FrameDecoder:

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -253,6 +253,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
         boost: str = "",
         boost_weight: float = Decoding.boost_weight,
         ngram: bool = True,
+        decoder: Literal["recurra", "flashlight"] = "recurra",
         **others: Any,
     ) -> TranscriptSession:
         """One client's stream of sound or ink, decoded as `Decoding` describes."""
@@ -264,6 +265,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
             boost=boost,
             boost_weight=boost_weight,
             ngram=ngram,
+            decoder=decoder,
         )
         return TranscriptSession(product, how)
 

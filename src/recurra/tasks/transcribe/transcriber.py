@@ -17,12 +17,10 @@ from recurra.data.transcripts.bad_items import BadItems
 from recurra.data.transcripts.item import Item
 from recurra.errors import ConfigError, DataError, RecurraWarning
 from recurra.tasks.estimator import Estimator
-from recurra.tasks.inputs import SoundInput
 from recurra.tasks.inputs.collection import expanded, listed
 from recurra.tasks.signature import options_of
 from recurra.tasks.task import Task
 from recurra.tasks.transcribe.config import Decoding, TranscribeConfig
-from recurra.tasks.transcribe.long_recordings import pieces_of
 from recurra.tasks.transcribe.recogniser import Recogniser
 from recurra.tasks.transcribe.search import Search
 from recurra.tasks.transcribe.task import Transcribe
@@ -71,7 +69,7 @@ class Transcriber(Estimator[TranscribeConfig, Recogniser]):
             times: places and confidences of words and characters as well.
             nbest: so many readings of each.
             decoding: fields of `Decoding`: beam, language, language_weight, lexicon, boost,
-                boost_weight, ngram.
+                boost_weight, ngram, decoder.
 
         Raises:
             DataError: an item can't be read; the message names it.
@@ -93,9 +91,9 @@ class Transcriber(Estimator[TranscribeConfig, Recogniser]):
         """
         session = cast("TranscriptSession", self.session(**decoding))
         pcm, how = PcmStream(), self._ready().input
-        if not isinstance(how, SoundInput):
+        if how.rate is None:
             raise ConfigError(f"The model reads {how.kind}, not sound; name a file.")
-        resampler = Resampler(rate or how.log_mel.rate, how.log_mel.rate)
+        resampler = Resampler(rate or how.rate, how.rate)
         while data := source.read(_CHUNK):
             yield _text(session.feed(resampler.feed(pcm.feed(data))))
         yield _text(
@@ -120,7 +118,7 @@ class Transcriber(Estimator[TranscribeConfig, Recogniser]):
         self, product: Recogniser, search: Search, item: Item, times: bool, nbest: int
     ) -> Transcript:
         chunks = []
-        for offset, content in pieces_of(product.input, item):
+        for offset, content in product.input.pieces(item):
             for note in product.input.notes(item, content):
                 warnings.warn(f"{item.name}: {note}", RecurraWarning, stacklevel=3)
             (frames,) = product.frames_of([content])

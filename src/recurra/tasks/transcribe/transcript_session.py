@@ -13,7 +13,6 @@ from torch import Tensor
 
 from recurra.errors import ConfigError
 from recurra.nn.states import flatten, unflatten
-from recurra.tasks.inputs import InkInput, SoundInput
 from recurra.tasks.session import Session, weights_digest
 from recurra.tasks.transcribe.config import Decoding
 from recurra.tasks.transcribe.model import EncoderStream
@@ -35,7 +34,7 @@ class TranscriptSession(Session[Any, TextSpan]):
 
     def __init__(self, product: Recogniser, how: Decoding) -> None:
         super().__init__(weights_digest(product.nets))
-        _check(product)
+        _check(product, how)
         self._product = product
         self._search = product.search(how)
         self._encoders = [EncoderStream(net) for net in product.nets]
@@ -128,11 +127,13 @@ class TranscriptSession(Session[Any, TextSpan]):
         return list(spans)
 
 
-def _check(product: Recogniser) -> None:
-    if product.config.bidirectional:
+def _check(product: Recogniser, how: Decoding) -> None:
+    if product.input.streams and product.config.bidirectional:
         raise ConfigError(
             "The model reads each sequence from its end as well (bidirectional = true), so it "
             "can't be streamed; train one with --no-bidirectional."
         )
-    if not isinstance(product.input, (SoundInput, InkInput)):
-        raise ConfigError(f"A stream is of sound or ink, and the model reads {product.input.kind}.")
+    if how.decoder != "recurra":
+        raise ConfigError(
+            f"decoder = {how.decoder!r} takes whole sequences; leave it out for a stream."
+        )

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from recurra.data.audio.sound import Samples, Sound, sound_blocks, sound_facts
-from recurra.data.transcripts.item import Item
-from recurra.tasks.inputs import Input, SoundInput
+from recurra.data.audio.sound import Samples, Sound
 
-__all__ = ["LONGEST", "pieces_of", "quiet_cut"]
+__all__ = ["LONGEST", "cut", "quiet_cut"]
 
 LONGEST, SHORTEST = 40.0, 20.0
 """Seconds of a piece, at most and at least: what is longer than the first is cut."""
@@ -19,22 +17,8 @@ _WINDOW = 0.3
 """Seconds whose mean power is the loudness of a place."""
 
 
-def pieces_of(how: Input, item: Item) -> Iterator[tuple[float, object]]:
-    """The content of an item with its offset in seconds: one, or the pieces of a long recording."""
-    if not isinstance(how, SoundInput):
-        yield 0.0, how.open(item)
-        return
-    rate = how.log_mel.rate
-    if item.data is None and item.path is not None:
-        seconds = sound_facts(item.path).seconds
-        if seconds is None or seconds > LONGEST:
-            yield from _cut(sound_blocks(item.path, rate), rate)
-            return
-    sound = how.open(item)
-    yield from _cut(iter([sound.samples]), rate) if sound.seconds > LONGEST else [(0.0, sound)]
-
-
-def _cut(blocks: Iterator[Samples], rate: int) -> Iterator[tuple[float, Sound]]:
+def cut(blocks: Iterable[Samples], rate: int) -> Iterator[tuple[float, Sound]]:
+    """The pieces of a recording that comes in blocks, each with its offset in seconds."""
     held, offset = np.zeros(0, np.float32), 0
     for block in blocks:
         held = np.concatenate([held, block])
