@@ -17,6 +17,7 @@ import numpy as np
 
 from recurra import Transcriber
 from recurra.data.ink.ink import Ink
+from recurra.errors import RecurraError
 
 FONTS = ("futural", "rowmans", "scripts", "futuram")
 WORDS = """
@@ -57,16 +58,19 @@ def answer(model):
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.reply(PAGE.read_text(), "text/html; charset=utf-8")
+            self.reply(PAGE.read_text(), "html")
 
         def do_POST(self):
             strokes = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             ink = Ink(tuple(np.array(stroke, float) for stroke in strokes))
-            self.reply(model.transcribe([ink])[0].text, "text/plain; charset=utf-8")
+            try:
+                self.reply(model.transcribe([ink])[0].text)
+            except RecurraError as error:
+                self.reply(str(error), status=400)
 
-        def reply(self, text, kind):
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
+        def reply(self, text, kind="plain", status=200):
+            self.send_response(status)
+            self.send_header("Content-Type", f"text/{kind}; charset=utf-8")
             self.end_headers()
             self.wfile.write(text.encode())
 

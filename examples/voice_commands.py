@@ -21,6 +21,7 @@ import soundfile
 
 from recurra import Transcriber
 from recurra.data.audio.sound import Sound
+from recurra.errors import RecurraError
 
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 VOICES = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029")
@@ -54,18 +55,19 @@ def answer(model):
             page = (
                 PAGE.read_text().replace("COMMANDS", ", ".join(COMMANDS)).replace("RATE", str(RATE))
             )
-            self.reply(page, "text/html; charset=utf-8")
+            self.reply(page, "html")
 
         def do_POST(self):
             data = self.rfile.read(int(self.headers["Content-Length"]))
             sound = Sound(np.frombuffer(data, "<f4"), RATE)
-            self.reply(
-                model.transcribe([sound])[0].text or "(nothing)", "text/plain; charset=utf-8"
-            )
+            try:
+                self.reply(model.transcribe([sound])[0].text or "(nothing)")
+            except RecurraError as error:
+                self.reply(str(error), status=400)
 
-        def reply(self, text, kind):
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
+        def reply(self, text, kind="plain", status=200):
+            self.send_response(status)
+            self.send_header("Content-Type", f"text/{kind}; charset=utf-8")
             self.end_headers()
             self.wfile.write(text.encode())
 

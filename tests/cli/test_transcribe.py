@@ -103,7 +103,10 @@ def test_it_is_evaluated_on_rows_of_a_manifest(folder, recurra):
         (["-", "a.wav"], ["Standard input is live"]),
         (["0.wav", "--rate", 8000], ["--rate is of standard input"]),
         (["0.wav", "1.wav", "--srt"], ["name a folder"]),
+        (["manifest.csv", "--srt"], ["24 recordings", "name a folder"]),
+        (["0.wav", "0.wav", "--vtt", "-o", "."], ["Two of the recordings", "0.vtt"]),
         (["0.wav", "--srt", "--nbest", 2], ["one reading"]),
+        (["-", "--decoder", "flashlight"], ["takes whole sequences"]),
         (["0.wav", "--boost", "xyz"], ["'xyz'", "alphabet"]),
         (["0.wav", "--beam", 0], ["beam = 0"]),
         (["0.wav", "--lm-weight", 2], ["language_weight = 2", "without language"]),
@@ -115,7 +118,7 @@ def test_it_is_evaluated_on_rows_of_a_manifest(folder, recurra):
 def test_mistakes_are_one_sentence(folder, recurra, here, words, parts):
     (folder / "broken.wav").write_text("not a recording")
     (folder / "line.png").write_bytes(png_bytes(np.ones((20, 60), np.float32)))
-    files = {"0.wav", "1.wav", "line.png", "broken.wav"}
+    files = {"0.wav", "1.wav", "line.png", "broken.wav", "manifest.csv"}
     given = [folder / word if word in files else word for word in words]
     told(recurra("transcribe", folder / "run", *given), *parts)
 

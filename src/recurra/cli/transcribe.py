@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,12 +73,17 @@ def command(
         if live:
             _live(model, rate, given(options))
             return
+        if form in SUBTITLES and model.unit != "seconds":
+            raise click.UsageError(
+                f"Subtitles are of sound, and this model's places are {model.unit}; leave out "
+                f"--{form}, or take --json."
+            )
         timed = times or form != "text"
         found = model.transcribe(list(files), times=timed, nbest=nbest, **given(options))
     if len(found) > 1 and form in SUBTITLES:
-        assert out is not None  # checked before
-        for one in found:
-            _write(_written([one], form, times, nbest), f"{out}/{Path(one.name).stem}.{form}")
+        paths = _subtitle_paths([one.name for one in found], form, out)
+        for one, path in zip(found, paths, strict=True):
+            _write(_written([one], form, times, nbest), path)
     else:
         _write(_written(found, form, times, nbest), out)
 
@@ -105,13 +111,26 @@ def _check(
         )
     if rate is not None and not live:
         raise click.UsageError("--rate is of standard input; files say theirs. Leave it out.")
-    if form in SUBTITLES and len(files) > 1 and (out is None or not Path(out).is_dir()):
-        raise click.UsageError(
-            f"Subtitles of {len(files)} files are as many files; name a folder for them that is "
-            "there: -o FOLDER."
-        )
+    if form in SUBTITLES and len(files) > 1:
+        _subtitle_paths(files, form, out)
     if nbest > 1 and form in SUBTITLES:
         raise click.UsageError(f"Subtitles have one reading; leave out --nbest, or --{form}.")
+
+
+def _subtitle_paths(names: Sequence[str], form: str, out: str | None) -> list[str]:
+    """A file in the folder `out` for each recording."""
+    if out is None or not Path(out).is_dir():
+        raise click.UsageError(
+            f"Subtitles of {len(names)} recordings are as many files; name a folder for them that "
+            "is there: -o FOLDER."
+        )
+    paths = [str(Path(out, f"{Path(name).stem}.{form}")) for name in names]
+    twice = next((path for number, path in enumerate(paths) if path in paths[:number]), None)
+    if twice is not None:
+        raise click.UsageError(
+            f"Two of the recordings would be written to {twice}; transcribe them one by one."
+        )
+    return paths
 
 
 def _written(found: list[Transcript], form: str, times: bool, nbest: int) -> str:

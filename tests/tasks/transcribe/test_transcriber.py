@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from transcribe_helpers import ALPHABET, items, small
 
 from recurra import Transcriber, load
+from recurra.cli import main
+from recurra.data.images.image_file import png_bytes
 from recurra.errors import ConfigError, DataError
 
 KINDS = ("image", "sound", "ink")
@@ -160,3 +163,12 @@ def test_mistakes_are_named(trained, tmp_path):
         trained("sound").session()
     with pytest.raises(DataError, match="No data"):
         Transcriber(input="image").fit()
+
+
+def test_subtitles_of_images_are_refused(trained, tmp_path):
+    path = tmp_path / "line.png"
+    path.write_bytes(png_bytes(items("image", 1)[0][0].astype(np.float32)))
+    words = ["transcribe", str(trained("image").run.path), str(path), "--srt"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert "Subtitles are of sound" in result.stderr

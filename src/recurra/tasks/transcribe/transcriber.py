@@ -58,6 +58,11 @@ class Transcriber(Estimator[TranscribeConfig, Recogniser]):
     def __init__(self, config: TranscribeConfig) -> None:
         super().__init__(config)
 
+    @property
+    def unit(self) -> str:
+        """The unit of places: seconds of sound, points of ink, columns of an image."""
+        return self._ready().input.unit
+
     def transcribe(
         self, data: Any, *, times: bool = False, nbest: int = 1, **decoding: Any
     ) -> list[Transcript]:
