@@ -155,7 +155,7 @@ def run_command(words):
 
 
 BLOCKS = {
-    "README.md": (8, 6),
+    "README.md": (9, 7),
     "cells.md": (4, 0),
     "compare.md": (2, 1),
     "design.md": (0, 0),
