@@ -12,12 +12,14 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from recurra import cells, errors, insight, nn, training
     from recurra.nn import accelerate
+    from recurra.tasks.classify import Classifier
     from recurra.tasks.forecast import Forecaster
     from recurra.tasks.language import LanguageModel
     from recurra.tasks.registry import load
     from recurra.tasks.transcribe import Transcriber
 
 __all__ = [
+    "Classifier",
     "Forecaster",
     "LanguageModel",
     "Transcriber",
@@ -36,6 +38,7 @@ __dir__: Lister
 __getattr__, __dir__ = attach(
     __name__,
     {
+        "Classifier": "recurra.tasks.classify",
         "Forecaster": "recurra.tasks.forecast",
         "LanguageModel": "recurra.tasks.language",
         "Transcriber": "recurra.tasks.transcribe",

@@ -75,6 +75,7 @@ VERBS = {
     "evaluate": ("recurra.cli.evaluate", "Measure how well a run's model predicts."),
     "forecast": ("recurra.cli.forecast", "Forecast what comes next with a run's model."),
     "generate": ("recurra.cli.generate", "Write new text with a run's model."),
+    "predict": ("recurra.cli.predict", "Write a run's answers to sequences, a row each."),
     "transcribe": ("recurra.cli.transcribe", "Write the text of sound, pen strokes or images."),
     "inspect": ("recurra.cli.inspect", "Show how gradients flow through a run, with remedies."),
     "compare": ("recurra.cli.compare", "Train several cells on one problem, side by side."),

@@ -43,7 +43,7 @@ class InputConfig(TaskConfig):
 
     places: ClassVar[tuple[str, ...]] = ("valid",)
 
-    input: Literal["auto", "sound", "ink", "image"] = option(
+    input: Literal["auto", "sound", "ink", "image", "series", "text"] = option(
         "auto", "what the files hold; auto: as they show"
     )
     where: str | None = option(None, "rows of the manifest to train on: split=train")

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from recurra.data.transcripts.item import Item
 from recurra.errors import ConfigError, DataError
 
-__all__ = ["ColumnCondition", "HeldOutItems", "choose_items", "hold_out", "parse_where"]
+__all__ = [
+    "ColumnCondition",
+    "HeldOutItems",
+    "choose_items",
+    "hold_out",
+    "hold_out_of_classes",
+    "parse_where",
+]
 
 _SHOWN = 10
 FEW_TEXTS = 0.2
@@ -160,6 +167,43 @@ def hold_out(
     )
 
 
+def hold_out_of_classes(items: Sequence[Item], share: float, seed: int = 0) -> HeldOutItems:
+    """Hold out about `share` of the items of each class, which is an item's text.
+
+    Which ones the SHA-256 of seed and item decides. Each class keeps an item at least to train on,
+    and one with few items has its chance of one held out.
+
+    Raises:
+        ConfigError: `share` isn't between 0 and 1.
+        DataError: there are fewer than two items.
+    """
+    if not 0 < share < 1:
+        raise ConfigError(f"share = {share:g} to hold out; it is between 0 and 1.")
+    if len(items) < 2:
+        raise DataError(f"Nothing can be held out of {len(items)} items; give two or more.")
+    classes: dict[str, list[int]] = {}
+    for number, item in enumerate(items):
+        classes.setdefault(item.text or "", []).append(number)
+    held: set[int] = set()
+    for name, numbers in classes.items():
+        keys = {n: _key(seed, f"{items[n].name}\0{n}") for n in numbers}
+        order = sorted(numbers, key=lambda n: keys[n])
+        begin = int.from_bytes(_key(seed, name)[:4], "big") / 2**32
+        count = min(int(share * len(numbers) + begin), len(numbers) - 1)
+        held.update(order[:count])
+    if not held:
+        held = {max(max(classes.values(), key=len))}
+    return HeldOutItems(
+        [item for n, item in enumerate(items) if n not in held],
+        [item for n, item in enumerate(items) if n in held],
+        "item",
+    )
+
+
+def _key(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"{seed}\0{name}".encode("utf-8", "surrogatepass")).digest()
+
+
 def _natural_groups(items: Sequence[Item]) -> str:
     different = len({item.text for item in items})
     return "text" if different > 1 and different >= FEW_TEXTS * len(items) else "item"
@@ -176,8 +220,7 @@ def _group(item: Item, by: str) -> str:
 
 
 def _drawn(groups: Mapping[str, list[int]], wanted: int, seed: int) -> set[int]:
-    keys = {group: f"{seed}\0{group}".encode("utf-8", "surrogatepass") for group in groups}
-    order = sorted(groups, key=lambda group: hashlib.sha256(keys[group]).digest())
+    order = sorted(groups, key=lambda group: _key(seed, group))
     held: set[int] = set()
     for group in order:
         if len(held) + len(groups[group]) <= wanted:

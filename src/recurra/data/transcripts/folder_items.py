@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from recurra.data.transcripts.item import SUFFIXES, Item, UnusableItem, recognise_file
@@ -20,8 +21,12 @@ _TEXT_ENDINGS = (".gt.txt", ".txt")
 _ENDINGS = tuple(ending for endings in SUFFIXES.values() for ending in endings)
 
 
-def folder_items(folder: Path, *, texts: bool) -> Iterator[Item | UnusableItem]:
+def folder_items(
+    folder: Path, *, texts: bool, classes: bool = False
+) -> Iterator[Item | UnusableItem]:
     """The files of known endings below a folder, by name, with the texts beside them.
+
+    With `classes` a file without one has the name of the folder it lies in, below this one.
 
     JSON lines that hold strokes are items, too, a line each; other manifests are not read.
 
@@ -38,12 +43,19 @@ def folder_items(folder: Path, *, texts: bool) -> Iterator[Item | UnusableItem]:
         picture = file.suffix.lower() != ".xml" and file.with_suffix("") in pages
         if not file.name.lower().endswith(_ENDINGS) or picture:
             continue
-        item = file_item(file, str(file.relative_to(folder)), texts=texts)
+        inside = file.relative_to(folder)
+        item = _item(file, inside, texts, classes)
         used.add(text_beside(file) or file)
         yield item
     for file in files:
         if texts and file.name.endswith(".gt.txt") and file not in used:
             yield UnusableItem(str(file), f"{file}: has no picture or recording beside it.")
+
+
+def _item(file: Path, inside: Path, texts: bool, classes: bool) -> Item | UnusableItem:
+    by_folder = classes and len(inside.parts) > 1 and text_beside(file) is None
+    item = file_item(file, str(inside), texts=texts and not by_folder)
+    return replace(item, text=inside.parts[0]) if by_folder and isinstance(item, Item) else item
 
 
 def folder_files(folder: Path) -> Iterator[Path]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,11 @@ from recurra.data.transcripts.chosen_rows import parse_where
 from recurra.data.transcripts.folder_items import file_item, folder_items
 from recurra.data.transcripts.item import Item, ItemKind, UnusableItem
 from recurra.data.transcripts.manifest_items import ManifestReading, manifest_items
-from recurra.data.transcripts.manifest_rows import MANIFEST_SUFFIXES, manifest_suffix
+from recurra.data.transcripts.manifest_rows import (
+    MANIFEST_SUFFIXES,
+    TEXT_COLUMNS,
+    manifest_suffix,
+)
 from recurra.errors import DataError
 
 __all__ = ["digest_items", "read_items"]
@@ -33,6 +37,8 @@ def read_items(
     outside: bool = False,
     path_column: str | None = None,
     text_column: str | None = None,
+    text_names: Sequence[str] = TEXT_COLUMNS,
+    classes: bool = False,
     kind: ItemKind | None = None,
     form: TextForm | None = None,
     bad: BadItems | None = None,
@@ -48,6 +54,8 @@ def read_items(
     root: the folder that a manifest's paths are relative to, itself relative to the manifest's.
     outside: allow paths that leave that folder by .. or as absolute ones; links are followed.
     path_column, text_column: names of a manifest's columns where they aren't usual ones.
+    text_names: the usual names of the column of texts.
+    classes: texts are the names of classes: of a file in a folder without one, the folder's name.
     kind: the kind that all items must have; needed for arrays.
     form: the form that texts are brought to; without one, only their white space is.
     bad: collects single items that can't be used (a missing file, an empty text, a path twice).
@@ -58,8 +66,10 @@ def read_items(
     """
     conditions = parse_where(where) if where else ()
     place = None if root is None else Path(root)
-    how = ManifestReading(texts, conditions, place, outside, path_column, text_column)
-    found = [_checked(each, texts, kind, form) for each in _read(source, how, kind)]
+    how = ManifestReading(
+        texts, conditions, place, outside, path_column, text_column, text_names, classes
+    )
+    found = [_checked(each, how, kind, form) for each in _read(source, how, kind)]
     found = _without_duplicates(found)
     for each in found:
         if isinstance(each, UnusableItem):
@@ -144,7 +154,7 @@ def _read_path(path: Path, how: ManifestReading) -> Iterator[Item | UnusableItem
     if how.where:
         raise DataError(f"{path}: is not a manifest, so it has no columns to choose rows by.")
     if path.is_dir():
-        yield from folder_items(path, texts=how.texts)
+        yield from folder_items(path, texts=how.texts, classes=how.classes)
     else:
         yield file_item(path, path.name, texts=how.texts)
 
@@ -187,23 +197,24 @@ def _called(source: Any) -> str:
 
 
 def _checked(
-    item: Item | UnusableItem, texts: bool, kind: ItemKind | None, form: TextForm | None
+    item: Item | UnusableItem, how: ManifestReading, kind: ItemKind | None, form: TextForm | None
 ) -> Item | UnusableItem:
     """The item with its text in form, unless it is of another kind or lacks a text."""
     if isinstance(item, UnusableItem):
         return item
     where = item.origin if item.name in item.origin else f"{item.origin}: {item.name}"
+    what = "label" if how.classes else "transcript"
     if kind is not None and item.kind != kind:
         message = f"{where}: is of kind {item.kind}, and {kind} is wanted."
         return UnusableItem(item.origin, message, f"is of kind {item.kind}")
     if item.format in ("inkml", "page", "alto") and not (item.text or "").strip():
         return replace(item, text=None)
     if item.text is None:
-        return UnusableItem(item.origin, f"{where}: has no transcript.") if texts else item
+        return UnusableItem(item.origin, f"{where}: has no {what}.") if how.texts else item
     text = " ".join(item.text.split()) if form is None else form.apply(item.text)
-    if texts and not text:
+    if how.texts and not text:
         rest = f" in the form of the texts ({item.text.strip()!r})" if item.text.strip() else ""
-        return UnusableItem(item.origin, f"{where}: has an empty transcript{rest}.")
+        return UnusableItem(item.origin, f"{where}: has an empty {what}{rest}.")
     return replace(item, text=text)
 
 

@@ -33,6 +33,13 @@ class ManifestReading:
     outside: bool = False
     path_column: str | None = None
     text_column: str | None = None
+    text_names: Sequence[str] = TEXT_COLUMNS
+    classes: bool = False
+
+    @property
+    def role(self) -> str:
+        """What a text is."""
+        return "label" if self.classes else "text"
 
 
 @dataclass(frozen=True)
@@ -69,11 +76,11 @@ def _layout(path: Path, rows: Sequence[ManifestRow], how: ManifestReading) -> _L
         raise DataError(f"{folder}: is not a folder, and root = {how.root} names it.")
     ink = any(row.strokes for row in rows)
     file = find_column(path, columns, PATH_COLUMNS, "path", how.path_column)
-    text = find_column(path, columns, TEXT_COLUMNS, "text", how.text_column)
+    text = find_column(path, columns, how.text_names, how.role, how.text_column)
     if rows and file is None and not ink:
         raise DataError(_missing(path, list(columns), "path", PATH_COLUMNS))
     if text is None and how.texts and not all(_has_texts_inside(row, file) for row in rows):
-        raise DataError(_missing(path, list(columns), "text", TEXT_COLUMNS))
+        raise DataError(_missing(path, list(columns), how.role, how.text_names))
     return _Layout(path, folder, file, text, _subfolders(folder))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from recurra.config.input_config import InputConfig
 from recurra.data.text_form import TextForm
 from recurra.data.transcripts.bad_items import BadItems
-from recurra.data.transcripts.chosen_rows import hold_out
+from recurra.data.transcripts.chosen_rows import HeldOutItems, hold_out, hold_out_of_classes
 from recurra.data.transcripts.item import Item, kind_of_items
 from recurra.data.transcripts.item_sources import digest_items, read_items
 from recurra.errors import DataError
@@ -21,6 +21,9 @@ __all__ = ["Collection", "Contents", "Part", "Refuse", "expanded", "listed", "re
 
 _KEPT = 1 << 30
 """Bytes of contents that stay in memory; the others are opened again each time."""
+
+Listing = Callable[[Any, Any, str | None, TextForm, BadItems | None], list[Item]]
+"""Lists the items of data that a configuration describes, as `listed` does."""
 
 Refuse = Callable[[Input, Item, int], str | None]
 """Given an input, an item and its steps, says why it can't be used; None where it can."""
@@ -88,20 +91,35 @@ class Collection:
     sources: Sequence[Source] = ()
 
 
-def read_collection(config: InputConfig, data: Any, form: TextForm, refuse: Refuse) -> Collection:
+def read_collection(
+    config: InputConfig,
+    data: Any,
+    form: TextForm,
+    refuse: Refuse,
+    *,
+    listing: Listing | None = None,
+    classes: bool = False,
+) -> Collection:
     """The items of `data`, or of the files that the configuration names, and those held out.
+
+    `listing` lists the items, by default `listed`. `classes`: texts are names of classes, of each
+    of which a share is held out.
 
     Raises DataError for data that can't be read, or with more bad items than the configuration
     allows.
     """
     bad, bad_held = BadItems(config.bad_share), BadItems(config.bad_share)
     given = list(config.data) if data is None else data
-    items = listed(config, given, config.where, form, bad)
-    held = _listed_apart(config, given, form, bad_held)
+    list_items = listing or listed
+    items = list_items(config, given, config.where, form, bad)
+    held = []
+    if config.valid is not None or config.valid_where is not None:
+        apart = given if config.valid is None else config.valid
+        held = list_items(config, apart, config.valid_where, form, bad_held)
     kind = INPUTS[kind_of_items([*items, *held])]
     items, held = expanded(kind, items, form, bad), expanded(kind, held, form, bad_held)
     if not held and config.valid_fraction:
-        parts = hold_out(items, config.valid_fraction, config.seed, by=config.valid_by)
+        parts = _parted(config, items, classes)
         items, held = parts.train, parts.held
     how = kind.of(config, items)
     train = opened(how, items, bad, refuse)
@@ -115,20 +133,18 @@ def read_collection(config: InputConfig, data: Any, form: TextForm, refuse: Refu
     return Collection(how, train, held_out, sources)
 
 
+def _parted(config: InputConfig, items: Sequence[Item], classes: bool) -> HeldOutItems:
+    if classes and config.valid_by is None:
+        return hold_out_of_classes(items, config.valid_fraction, config.seed)
+    return hold_out(items, config.valid_fraction, config.seed, by=config.valid_by)
+
+
 def _place(given: Any) -> str | None:
     """Where data lie; None where some are in memory."""
     items = given if isinstance(given, (list, tuple)) else [given]
     if not all(isinstance(item, (str, os.PathLike)) for item in items):
         return None
     return ", ".join(os.path.abspath(item) for item in items)
-
-
-def _listed_apart(config: InputConfig, given: Any, form: TextForm, bad: BadItems) -> list[Item]:
-    """The items that the settings name to validate on."""
-    if config.valid is None and config.valid_where is None:
-        return []
-    data = given if config.valid is None else config.valid
-    return listed(config, data, config.valid_where, form, bad)
 
 
 def listed(

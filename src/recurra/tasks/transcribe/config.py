@@ -97,6 +97,7 @@ class TranscribeConfig(InputConfig):
         "Decoding": ("ngram", "word_ngram", "ngram_text"),
     }
 
+    input: Literal["auto", "sound", "ink", "image"] = new_default("input", "auto")
     alphabet: str | None = option(
         None, "the characters that can come out; none: those of the transcripts"
     )

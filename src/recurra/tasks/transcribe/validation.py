@@ -14,7 +14,7 @@ from recurra.tasks.inputs import Input
 from recurra.tasks.inputs.collection import Part
 from recurra.tasks.transcribe.model import TextBatch, TranscribeNet
 from recurra.tasks.transcribe.search import Search, greedy_decoder
-from recurra.tasks.transcribe.text_batches import in_order
+from recurra.tasks.transcribe.text_batches import texts_in_order
 
 __all__ = ["Validation"]
 
@@ -38,7 +38,7 @@ class Validation:
         """All items, with their numbers; characters that the alphabet lacks are left out."""
         known = map(self._alphabet.known, self._part.texts)
         texts = [self._alphabet.encode(text) for text in known]
-        return list(in_order(self._how, self._part.contents, texts, self._batch_size))
+        return list(texts_in_order(self._how, self._part.contents, texts, self._batch_size))
 
     def __call__(self, net: nn.Module) -> dict[str, float]:
         """The figures `loss` and `cer`."""

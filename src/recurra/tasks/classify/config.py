@@ -1,0 +1,68 @@
+"""Every setting of the classification task, with its default and its one description; no torch."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+from recurra.config.options import option
+from recurra.config.sequence_config import SequenceConfig
+from recurra.config.task_config import EvaluateOptions
+from recurra.errors import ConfigError
+
+__all__ = ["CONFIG", "ClassifyConfig", "ClassifyEvaluation"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyEvaluation(EvaluateOptions):
+    """Options of the evaluation of a classifier."""
+
+    where: str | None = option(None, "rows of the data to measure on: split=test")
+    groups: str | None = option(
+        None, "the column (speaker, writer) whose groups the intervals draw whole"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyConfig(SequenceConfig):
+    """Data, model and training of a classifier: each field is an option and a key.
+
+    Raises ConfigError for a value that is not allowed.
+
+    >>> ClassifyConfig(input="series", pooling="mean").cell
+    'gru'
+    """
+
+    task: ClassVar[str] = "classify"
+    summary: ClassVar[str] = "Texts, series, sound, pen strokes or images to classes."
+    evaluation: ClassVar[type[EvaluateOptions]] = ClassifyEvaluation
+    contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"classify": {}}
+
+    several: str | None = option(
+        None, "what separates the labels of an item that may have several, or none: ,"
+    )
+    class_weights: Literal["none", "balanced"] = option(
+        "none", "balanced: rare classes count as much as frequent ones"
+    )
+    label_smoothing: float = option(
+        0.05, "share of each target that is spread over all classes", minimum=0, maximum=0.9
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.several is not None and self._is_set("label_smoothing"):
+            raise ConfigError(
+                f"label_smoothing = {self.label_smoothing} with several = {self.several!r}: each "
+                "label is a question of its own; leave one of the two out."
+            )
+
+    def suited(self, windows: int) -> Self:
+        """These settings for data of so many batches, with a length where none is given.
+
+        >>> ClassifyConfig().suited(30).epochs
+        50
+        """
+        return dataclasses.replace(self, **self.length(windows))
+
+
+CONFIG = ClassifyConfig

@@ -1,0 +1,105 @@
+"""Batches of items: distorted anew in each epoch, the same whenever asked for."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from recurra.data.batches import Dealt, bucketed, generator_of, pad
+from recurra.data.feature_masks import mask_features
+from recurra.tasks.inputs.input import Input
+
+__all__ = ["ItemBatches", "in_order", "padded_features"]
+
+Batch = TypeVar("Batch")
+Rows = np.ndarray[Any, Any]
+
+_POOL = 20
+"""Batches whose items are sorted by length together."""
+
+
+class ItemBatches(Dealt[Batch]):
+    """Items of nearly equal lengths; the first `curriculum` epochs go from short ones to long ones.
+
+    `lengths` are the steps of each item without distortions. A batch's features are distorted by
+    random numbers of the seed, the epoch and the item.
+    """
+
+    def __init__(
+        self,
+        how: Input,
+        contents: Sequence[Any],
+        lengths: Sequence[int],
+        *,
+        batch_size: int,
+        seed: int,
+        curriculum: int = 0,
+    ) -> None:
+        super().__init__(len(contents), batch_size=batch_size, seed=seed)
+        self._how, self._contents = how, contents
+        self._lengths = torch.as_tensor(lengths)
+        self._curriculum, self._epoch = curriculum, 0
+
+    @abstractmethod
+    def joined(self, features: Sequence[Rows], numbers: Sequence[int]) -> Batch:
+        """A batch of the items of these numbers, whose distorted features are these."""
+
+    def window(self, epoch: int, index: int) -> Batch:
+        """Batch `index` of `epoch`."""
+        self._epoch = epoch
+        return super().window(epoch, index)
+
+    def batch(self, rows: Tensor) -> Batch:
+        """These items, distorted as the epoch has it."""
+        numbers = rows.tolist()
+        return self.joined([self._features(n) for n in numbers], numbers)
+
+    def _features(self, number: int) -> Rows:
+        key = generator_of("distort", self._seed, self._epoch, number).initial_seed()
+        generator = np.random.default_rng(key)
+        content = self._how.distorted(self._contents[number], generator)
+        return mask_features(self._how.features(content), self._how.masks, generator)
+
+    def _order(self, generator: Generator) -> Tensor:
+        order = super()._order(generator)
+        if self._epoch < self._curriculum:
+            used = order[: len(self) * self._batch_size]
+            return used[self._lengths[used].argsort(stable=True)]
+        return bucketed(order, self._lengths, self._batch_size, _POOL, generator)
+
+
+def padded_features(features: Sequence[Rows]) -> tuple[Tensor, Tensor]:
+    """Features (T, F) of B items as (T, B, F), and their lengths (B,).
+
+    Lengths of batches are rounded up, since torch keeps code for each different shape of a
+    convolution: with some hundreds of them that was 4 GB.
+    """
+    inputs, lengths = pad(features)
+    return functional.pad(inputs, (0, 0, 0, 0, 0, _rounded(len(inputs)) - len(inputs))), lengths
+
+
+def _rounded(steps: int) -> int:
+    """At most an eighth more, such that few numbers come out.
+
+    >>> [_rounded(steps) for steps in (5, 100, 131, 1000)]
+    [16, 112, 144, 1024]
+    """
+    coarse = max(16, 1 << max(0, steps.bit_length() - 4))
+    return -(-steps // coarse) * coarse
+
+
+def in_order(
+    how: Input, contents: Sequence[Any], batch_size: int
+) -> Iterator[tuple[list[int], list[Rows]]]:
+    """Every item once, undistorted: numbers and features, those of similar lengths side by side."""
+    features = [how.features(content) for content in contents]
+    numbers = sorted(range(len(features)), key=lambda number: len(features[number]))
+    for first in range(0, len(numbers), batch_size):
+        chosen = numbers[first : first + batch_size]
+        yield chosen, [features[n] for n in chosen]
