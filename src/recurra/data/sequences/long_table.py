@@ -1,0 +1,313 @@
+"""Series of tables in long form: a row for each step, a column that names the sequence."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from recurra.data.sequences.number_cells import to_number
+from recurra.data.sequences.series import Series, label_text
+from recurra.data.tables.columns import read_stamps
+from recurra.data.tables.observations import series_of
+from recurra.data.tables.table import (
+    DELIMITERS,
+    DataTable,
+    Floats,
+    Ints,
+    TableSource,
+    csv_records,
+    open_table,
+)
+from recurra.data.transcripts.item import Item, UnusableItem
+from recurra.data.transcripts.manifest_rows import find_column
+from recurra.errors import DataError
+
+__all__ = ["ID_COLUMNS", "LABEL_COLUMNS", "TIME_COLUMNS", "LabelScope", "TableRoles", "read_long"]
+
+LabelScope = Literal["sequence", "step"]
+"""Whether a whole sequence has a label, or each of its steps."""
+
+ID_COLUMNS = (
+    *("id", "unique_id", "case", "case_id", "series", "series_id", "sequence", "sequence_id"),
+    *("sequence_name", "sample", "sample_id", "instance", "instance_id", "recording", "session"),
+)
+TIME_COLUMNS = ("time", "timestamp", "ds", "date", "datetime", "t", "step", "time_step", "timestep")
+LABEL_COLUMNS = (
+    *("label", "labels", "class", "class_label", "target", "y", "activity", "category"),
+    "outcome",
+)
+"""Names of columns that are recognised; capitals, spaces and hyphens don't matter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableRoles:
+    """The columns of a table by role where names don't tell; `channels` empty: all numeric ones."""
+
+    id: str | None = None
+    time: str | None = None
+    label: str | None = None
+    channels: tuple[str, ...] = ()
+    scope: LabelScope = "sequence"
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """What a table's columns are: names by role, and the others."""
+
+    id: str | None
+    time: str | None
+    label: str | None
+    channels: tuple[str, ...]
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """The cells of a table, by row (R, …): numbers, and the texts that stand where one is needed.
+
+    wrong: the text of each (row, channel) that is not a number.
+    """
+
+    values: Floats
+    wrong: dict[tuple[int, int], str]
+    times: Any
+    labels: list[str | None] | None
+    others: dict[str, list[str | None]]
+
+
+def read_long(
+    source: TableSource, roles: TableRoles, notes: list[str], *, labelled: bool
+) -> Iterator[Item | UnusableItem]:
+    """The sequences of a table by first appearance, among them those that can't be used.
+
+    source: a .csv, .tsv, .txt or .parquet file, or a data frame. Rows of a sequence may lie apart,
+    and are sorted by time; dates become seconds since the sequence's first. Other columns that
+    don't change within a sequence are the item's `columns`. `notes` gets remarks.
+
+    Raises DataError where the table can't be read, or lacks a column; `labelled`: one of labels.
+    """
+    table = _opened(source, roles)
+    columns = _columns(table, roles, notes, labelled)
+    if columns.id is None:
+        ids, codes = ["all rows"], np.zeros(len(table), np.int64)
+    else:
+        ids, codes = series_of(table, columns.id)
+    cells = _cells(table, columns)
+    order = np.argsort(codes, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    turned = 0
+    for name, rows in zip(ids, parts, strict=True):
+        origin = f"{table.name}: sequence {str(name)!r} ({table.row(rows[0])})"
+        try:
+            sorted_rows = _in_time(table, rows, cells, columns)
+            turned += not np.array_equal(sorted_rows, rows)
+            item = _item(table, str(name), sorted_rows, cells, columns, roles.scope)
+        except DataError as error:
+            yield UnusableItem(origin, f"{origin}: {error}")
+        else:
+            yield Item(origin=origin, **item)
+    if turned:
+        notes.append(
+            f"{table.name}: {turned:,} of {len(ids):,} sequences had rows that weren't in order "
+            f"of {columns.time!r}; they were sorted."
+        )
+
+
+def _opened(source: TableSource, roles: TableRoles) -> DataTable:
+    """The table; of a file, ids and labels stay as they are written."""
+    path = Path(source) if isinstance(source, str | Path) else None
+    texts: tuple[str, ...] = ()
+    if path is not None and Path(path.name.removesuffix(".gz")).suffix.lower() in DELIMITERS:
+        try:
+            header = next(csv_records(path, errors="replace"), (1, []))[1]
+        except (OSError, EOFError) as error:
+            raise DataError(f"{path}: cannot be read ({error}).") from error
+        label = _label_column(path, header, roles)
+        key = find_column(path, [n for n in header if n != label], ID_COLUMNS, "id", roles.id)
+        texts = tuple(name for name in (key, label) if name is not None)
+    return open_table(source, text=texts)
+
+
+def _columns(table: DataTable, roles: TableRoles, notes: list[str], labelled: bool) -> _Columns:
+    names, place = [str(name) for name in table.columns], Path(table.name)
+    label = _label_column(place, names, roles)
+    rest = [name for name in names if name != label]
+    key = find_column(place, rest, ID_COLUMNS, "id", roles.id)
+    rest = [name for name in rest if name != key]
+    time = find_column(place, rest, TIME_COLUMNS, "time", roles.time)
+    rest = [name for name in rest if name != time]
+    if key is None and roles.scope == "sequence":
+        raise _missing(table, "names the sequence of a row", "id", ID_COLUMNS)
+    if label is None and labelled:
+        raise _missing(table, "has the labels", "label", LABEL_COLUMNS)
+    table.require(dict.fromkeys(roles.channels, "channel"))
+    channels = roles.channels or tuple(name for name in rest if _is_numeric(table, name))
+    others = tuple(name for name in rest if name not in channels)
+    if not channels:
+        raise DataError(
+            f"{table.name}: has no column of numbers beside {', '.join(filter(None, (key, time)))}"
+            "; a sequence needs at least one."
+        )
+    return _Columns(key, time, label, channels, others)
+
+
+def _label_column(place: Path, names: Sequence[str], roles: TableRoles) -> str | None:
+    """The column of labels; y is one where it isn't a coordinate, and no other column is."""
+    plain = {name.strip().lower() for name in names}
+    coordinate = plain & {"x", "z", *LABEL_COLUMNS} - {"y"}
+    known = [name for name in LABEL_COLUMNS if name != "y" or not coordinate]
+    return find_column(place, names, known, "label", roles.label)
+
+
+def _missing(table: DataTable, what: str, role: str, known: Sequence[str]) -> DataError:
+    names = [repr(str(name)) for name in table.columns]
+    shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+    return DataError(
+        f"{table.name}: no column {what} (known names: {', '.join(known)}); it has {shown}; say "
+        f"which it is ({role}_column = NAME)."
+    )
+
+
+def _is_numeric(table: DataTable, name: str) -> bool:
+    """True for numbers and truth values, and for texts most of which are numbers."""
+    kind = str(table.column(name).type)
+    if not table.is_text(name):
+        return kind.startswith(("int", "uint", "float", "double", "half", "bool", "decimal"))
+    texts, _ = table.codes(name)
+    readable = [to_number(str(text)) is not None for text in texts]
+    return sum(readable) * 2 > len(readable) > 0
+
+
+def _cells(table: DataTable, columns: _Columns) -> _Cells:
+    values = np.empty((len(table), len(columns.channels)))
+    wrong: dict[tuple[int, int], str] = {}
+    for place, name in enumerate(columns.channels):
+        values[:, place], texts = _numbers(table, name)
+        wrong |= {(row, place): text for row, text in texts.items()}
+    labels = None if columns.label is None else _texts(table, columns.label)
+    others = {name: _texts(table, name) for name in columns.others}
+    times = None if columns.time is None else _times(table, columns.time)
+    return _Cells(values, wrong, times, labels, others)
+
+
+def _numbers(table: DataTable, name: str) -> tuple[Floats, dict[int, str]]:
+    """A column as numbers (R,), and the texts in it that aren't numbers, by row."""
+    if not table.is_text(name):
+        return table.numbers(name), {}
+    texts, codes = table.codes(name)
+    found = [to_number(str(text)) for text in texts]
+    bad = np.array([value is None for value in found] + [False])
+    known = np.array([np.nan if value is None else value for value in found] + [np.nan])
+    rows = np.flatnonzero(bad[codes])
+    return known[codes], {int(row): str(texts[codes[row]]) for row in rows}
+
+
+def _texts(table: DataTable, name: str) -> list[str | None]:
+    distinct, codes = table.codes(name)
+    texts = [*map(label_text, distinct), None]
+    return [texts[code] for code in codes]
+
+
+def _times(table: DataTable, name: str) -> Any:
+    """Numbers (R,), NaN where one is missing, or dates as datetime64[ns]."""
+    kind = str(table.column(name).type)
+    if kind.startswith(("int", "uint", "float", "double")):
+        return table.numbers(name)
+    stamps = read_stamps(table, name)
+    return stamps if stamps.dtype.kind == "M" else stamps.astype(np.float64)
+
+
+def _in_time(table: DataTable, rows: Ints, cells: _Cells, columns: _Columns) -> Ints:
+    """The rows sorted by time; DataError where one has none, or two have the same."""
+    if cells.times is None:
+        return rows
+    times = cells.times[rows]
+    unknown = np.flatnonzero(np.isnan(times) if times.dtype.kind == "f" else np.isnat(times))
+    if len(unknown):
+        raise DataError(
+            f"{table.row(rows[unknown[0]])} has no {columns.time!r}; fill it or drop the row."
+        )
+    order = np.argsort(times, kind="stable")
+    twice = np.flatnonzero(times[order][1:] == times[order][:-1])
+    if len(twice):
+        first, second = rows[order[twice[0]]], rows[order[twice[0] + 1]]
+        raise DataError(
+            f"{table.row(first)} and {table.row(second)} have the same {columns.time!r} "
+            f"({times[order[twice[0]]]}); keep one row for each step."
+        )
+    ordered: Ints = rows[order]
+    return ordered
+
+
+def _item(
+    table: DataTable, name: str, rows: Ints, cells: _Cells, columns: _Columns, scope: LabelScope
+) -> dict[str, Any]:
+    """The arguments of an Item."""
+    for row in rows.tolist() if cells.wrong else ():
+        for place, channel in enumerate(columns.channels):
+            if (row, place) in cells.wrong:
+                raise DataError(
+                    f"{table.row(row)}: column {channel!r} has {cells.wrong[row, place]!r}, where "
+                    "a number is needed; write numbers with a point, and leave missing ones empty."
+                )
+    _refuse_infinite(table, rows, cells.values, columns)
+    steps = scope == "step" and cells.labels is not None
+    labels = [(cells.labels or [])[row] or "" for row in rows] if steps else None
+    series = Series.of(
+        cells.values[rows],
+        times=_from_first(cells.times, rows),
+        labels=labels,
+        channels=columns.channels,
+    )
+    others = {key: _constant(texts, rows) for key, texts in cells.others.items()}
+    return {
+        "name": name,
+        "kind": "series",
+        "text": None if steps else _label(table, rows, cells.labels),
+        "format": "memory",
+        "data": series,
+        "columns": {key: text for key, text in others.items() if text is not None},
+    }
+
+
+def _refuse_infinite(table: DataTable, rows: Ints, values: Floats, columns: _Columns) -> None:
+    infinite = np.argwhere(np.isinf(values[rows]))
+    if len(infinite):
+        step, place = infinite[0]
+        raise DataError(
+            f"{table.row(rows[step])}: column {columns.channels[place]!r} is "
+            f"{values[rows[step], place]}; values are finite numbers, or empty where they are "
+            "missing."
+        )
+
+
+def _from_first(times: Any, rows: Ints) -> Any:
+    """Times of rows: numbers as they are, dates as seconds since the first."""
+    if times is None or times.dtype.kind != "M":
+        return None if times is None else times[rows]
+    return (times[rows] - times[rows[0]]) / np.timedelta64(1, "s")
+
+
+def _constant(texts: Sequence[str | None], rows: Ints) -> str | None:
+    """The one text of these rows; None where it changes."""
+    found = {texts[row] for row in rows}
+    return found.pop() if len(found) == 1 else None
+
+
+def _label(table: DataTable, rows: Ints, labels: Sequence[str | None] | None) -> str | None:
+    """The one label of these rows, some of which may have none."""
+    if labels is None:
+        return None
+    first: dict[str, int] = {}
+    for row in rows.tolist():
+        if (text := labels[row]) is not None:
+            first.setdefault(text, row)
+    if len(first) > 1:
+        (one, row), (other, later) = list(first.items())[:2]
+        raise DataError(
+            f"its label is {one!r} in {table.row(row)} and {other!r} in {table.row(later)}; give a "
+            "sequence one label, or read one for each step (label = step)."
+        )
+    return next(iter(first), None)
