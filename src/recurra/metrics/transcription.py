@@ -1,20 +1,19 @@
-"""Error rates of transcripts by jiwer, their intervals, and what is confused with what."""
+"""Error rates of transcripts by jiwer, and what is confused with what."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from recurra.errors import ConfigError, DataError, MissingExtra
+from recurra.errors import DataError, MissingExtra
 
 __all__ = [
     "Confusion",
     "EditCounts",
     "ErrorRates",
     "RatedTranscript",
-    "bootstrap_interval",
     "confusions",
     "error_rates",
     "right_characters",
@@ -122,47 +121,6 @@ def error_rates(references: Sequence[str], hypotheses: Sequence[str]) -> ErrorRa
     )
 
 
-def bootstrap_interval(
-    errors: Sequence[int] | Ints,
-    lengths: Sequence[int] | Ints,
-    generator: np.random.Generator,
-    *,
-    level: float = 0.95,
-    draws: int = 1000,
-    groups: Sequence[Hashable] | None = None,
-) -> tuple[float, float] | None:
-    """The percentile interval of the rate sum(errors) / sum(lengths) under resampling of items.
-
-    groups: the group of each item, such as its speaker or writer: whole groups are resampled, since
-        items of one hand are right or wrong together. None where fewer than two could be drawn.
-
-    M. Bisani and H. Ney, "Bootstrap estimates for confidence intervals in ASR performance
-    evaluation", ICASSP 2004.
-
-    >>> errors, lengths = [0, 1, 0, 2, 0, 1], [10, 9, 12, 8, 10, 11]
-    >>> low, high = bootstrap_interval(errors, lengths, np.random.default_rng(0))
-    >>> 0 <= low < sum(errors) / sum(lengths) < high < 0.2
-    True
-    """
-    if not 0 < level < 1 or draws < 1:
-        raise ConfigError(
-            f"level = {level:g} and draws = {draws}; a level is between 0 and 1, and draws are 1 "
-            "or more."
-        )
-    table = np.stack([np.asarray(errors, float), np.asarray(lengths, float)])
-    if groups is not None:
-        numbers: dict[Hashable, int] = {}
-        codes = [numbers.setdefault(group, len(numbers)) for group in groups]
-        table = np.stack([np.bincount(codes, weights=row) for row in table])
-    units = table.shape[1]
-    if units < 2:
-        return None
-    places = (generator.integers(units, size=(units,)) for _ in range(draws))
-    rates = [_drawn_rate(table, each) for each in places]
-    low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
 def confusions(
     references: Sequence[str], hypotheses: Sequence[str], n: int = 20
 ) -> list[Confusion]:
@@ -244,11 +202,6 @@ def _confused(pair: tuple[str, str], chunk: Any) -> Iterator[tuple[EditKind, str
         yield from (("deleted", each, "") for each in reference)
     elif chunk.type == "insert":
         yield from (("inserted", "", each) for each in hypothesis)
-
-
-def _drawn_rate(table: np.ndarray[Any, np.dtype[np.float64]], places: Ints) -> float:
-    errors, lengths = table[:, places].sum(1)
-    return float(errors / max(lengths, 1))
 
 
 def right_characters(reference: str, hypothesis: str) -> list[bool]:

@@ -9,12 +9,12 @@ import numpy as np
 
 from recurra.data.transcripts.item import Item
 from recurra.errors import DataError
+from recurra.metrics.bootstrap import bootstrap_interval
 from recurra.metrics.reliability import Reliability, reliability
 from recurra.metrics.transcription import (
     EditCounts,
     ErrorRates,
     RatedTranscript,
-    bootstrap_interval,
     confusions,
     error_rates,
     right_characters,
