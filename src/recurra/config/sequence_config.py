@@ -14,7 +14,7 @@ __all__ = ["LEAST_STEPS", "SequenceConfig"]
 LEAST_STEPS, MOST_STEPS, MOST_EPOCHS = 1_500, 40_000, 100
 """The length of a training without one of its own."""
 
-_TEXT = ("tokens", "min_count", "vocabulary", "lower")
+_TEXT = ("tokens", "min_count", "vocabulary", "lower", "embedding")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class SequenceConfig(InputConfig):
     )
     inapplicable: ClassVar[tuple[str, ...]] = ("window",)
     groups: ClassVar[dict[str, tuple[str, ...]]] = {
-        "Data": (*DATA, "label_column"),
+        "Data": (*DATA, "label_column", "layout"),
         "Texts": _TEXT,
         "Features": FEATURES,
         "Distortions in training": DISTORTIONS,
@@ -40,12 +40,16 @@ class SequenceConfig(InputConfig):
     label_column: str | None = option(
         None, "the column of the answers, where its name is unusual (not label, class, target ...)"
     )
+    layout: Literal["auto", "steps,channels", "channels,steps"] = option(
+        "auto", "the order of the axes of arrays; auto: as they show"
+    )
     tokens: Literal["words", "subwords", "characters"] = option(
         "words", "what a text is divided into"
     )
     min_count: int = option(1, "least times that a token of texts occurs in training", minimum=1)
     vocabulary: int = option(30_000, "most different tokens of texts", minimum=2)
     lower: bool = option(True, "texts in lower case")
+    embedding: int = option(128, "size of the vector of a token", minimum=1)
     pooling: Literal["last", "mean", "max", "attention"] = option(
         "attention", "how the outputs of all steps become one"
     )

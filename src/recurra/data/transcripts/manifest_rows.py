@@ -25,6 +25,7 @@ __all__ = [
     "find_column",
     "has_strokes",
     "manifest_suffix",
+    "plain_name",
     "read_rows",
     "read_utf8",
 ]
@@ -107,7 +108,7 @@ def find_column(
         if given not in columns:
             raise DataError(f"{path}: no column {given!r} ({role}); it has {_names(columns)}.")
         return given
-    found = [column for column in columns if _plain(column) in known]
+    found = [column for column in columns if plain_name(column) in known]
     if len(found) > 1:
         raise DataError(
             f"{path}: columns {_names(found)} may each be the {role}; say which "
@@ -250,7 +251,8 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
         )
 
 
-def _plain(column: str) -> str:
+def plain_name(column: str) -> str:
+    """A column's name as it is compared with usual ones: `File Name` is file_name."""
     return re.sub(r"[\s-]+", "_", column.strip().lower())
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from recurra.errors import DataError
+from recurra.errors import DataError, RecurraWarning
 from recurra.tasks.classify.config import ClassifyConfig
 from recurra.tasks.classify.product import Decider
 from recurra.tasks.classify.task import Classify
 from recurra.tasks.estimator import Estimator
-from recurra.tasks.inputs.labelled import paired, unlabelled_items
+from recurra.tasks.inputs.labelled import Given, given_contents, paired
 from recurra.tasks.signature import options_of
 from recurra.tasks.task import Task
 
 __all__ = ["Classifier"]
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Classifier(Estimator[ClassifyConfig, Decider]):
@@ -30,8 +33,8 @@ class Classifier(Estimator[ClassifyConfig, Decider]):
 
     Example:
         >>> import numpy as np
-        >>> waves = [np.sin(np.arange(20 + n)[:, None] * (0.3, 1.2)[n % 2]) for n in range(12)]
-        >>> model = Classifier(input="series", hidden=8, channels=4, max_steps=2)
+        >>> waves = [np.sin(np.arange(20 + n) * (0.3, 1.2)[n % 2]) for n in range(12)]
+        >>> model = Classifier(hidden=8, channels=4, max_steps=2)
         >>> model.fit(waves, ["slow", "fast"] * 6).results[0].steps
         2
         >>> model.classes_.tolist(), model.predict_proba(waves[:3]).shape
@@ -52,17 +55,43 @@ class Classifier(Estimator[ClassifyConfig, Decider]):
         return super().fit(data if labels is None else paired(data, labels), **options)
 
     def predict(self, data: Any) -> np.ndarray[Any, Any]:
-        """The class of each sequence, (N,) texts.
+        """The class of each sequence (N,), or its classes joined; None where it can't be read.
 
-        Raises DataError for a sequence that can't be read; the message names it.
+        Classes that are whole numbers come as such. A RecurraWarning names what can't be read;
+        DataError where nothing can.
         """
+        given = self._given_contents(data)
         product = self._ready()
-        return np.array(product.chosen(self.predict_proba(data)), object)
+        found = np.full(len(given.contents), None, object)
+        found[given.good] = product.chosen(self._probabilities(given)[given.good])
+        whole = not given.errors and not product.several
+        return found.astype(self.classes_.dtype) if whole else found
 
-    def predict_proba(self, data: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """The calibrated probability of each class, in the order of `classes_`: (N, K)."""
-        product = self._ready()
-        return product.probabilities(self._contents(data))
+    def predict_proba(self, data: Any) -> Floats:
+        """The calibrated probability of each class, in the order of `classes_`: (N, K).
+
+        NaN where a sequence can't be read; else as for `predict`.
+        """
+        return self._probabilities(self._given_contents(data))
+
+    def predictions(self, data: Any) -> list[dict[str, Any]]:
+        """A row for each sequence: its name, prediction, and the probability of each class.
+
+        One that can't be read has the reason instead, as `error`.
+        """
+        given, product = self._given_contents(data, warn=False), self._ready()
+        rows = self._probabilities(given)
+        chosen = iter(product.chosen(rows[given.good]))
+        return [
+            {"item": name, "error": given.errors[n]}
+            if n in given.errors
+            else {
+                "item": name,
+                "prediction": next(chosen),
+                **dict(zip(product.labels.names, rows[n].tolist(), strict=True)),
+            }
+            for n, name in enumerate(given.names)
+        ]
 
     def score(self, data: Any, labels: Sequence[Any] | None = None) -> float:
         """The share of sequences whose class is right."""
@@ -71,13 +100,30 @@ class Classifier(Estimator[ClassifyConfig, Decider]):
 
     @property
     def classes_(self) -> np.ndarray[Any, Any]:
-        """The names of the classes, (K,)."""
-        return np.array(self._ready().labels.names, object)
+        """The classes (K,): whole numbers where all names are such, else their names."""
+        names = self._ready().labels.names
+        if all(name.lstrip("-").isdecimal() and str(int(name)) == name for name in names):
+            return np.array([int(name) for name in names])
+        return np.array(names, object)
 
-    def _contents(self, data: Any) -> list[Any]:
-        """The contents of sequences without labels; DataError for one that can't be used."""
-        how = self._ready().input
-        items = unlabelled_items(self.config, how, data)
-        if not items:
-            raise DataError("There is no sequence; give one or more.")
-        return [how.open(item) for item in items]
+    def _given_contents(self, data: Any, *, warn: bool = True) -> Given:
+        product = self._ready()
+        assert isinstance(self._task, Classify)
+        given = given_contents(self._task.measured_config, product.input, data)
+        if not given.good:
+            first = next(iter(given.errors.values()), "there is none.")
+            raise DataError(f"No sequence can be read: {first}")
+        if given.errors and warn:
+            warnings.warn(_unread(given), RecurraWarning, stacklevel=3)
+        return given
+
+    def _probabilities(self, given: Given) -> Floats:
+        product = self._ready()
+        found = np.full((len(given.contents), len(product.labels)), np.nan)
+        found[given.good] = product.probabilities([given.contents[n] for n in given.good])
+        return found
+
+
+def _unread(given: Given) -> str:
+    count, first = len(given.errors), next(iter(given.errors.values()))
+    return f"{count:,} of {len(given.contents):,} sequences can't be read: {first}"

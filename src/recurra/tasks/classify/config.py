@@ -38,9 +38,10 @@ class ClassifyConfig(SequenceConfig):
     evaluation: ClassVar[type[EvaluateOptions]] = ClassifyEvaluation
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"classify": {}}
 
-    several: str | None = option(
-        None, "what separates the labels of an item that may have several, or none: ,"
+    several: bool = option(
+        False, "an item may have several labels, or none: a JSON list, or separated"
     )
+    separator: str = option("|", "what stands between several labels, where they are no list")
     class_weights: Literal["none", "balanced"] = option(
         "none", "balanced: rare classes count as much as frequent ones"
     )
@@ -50,10 +51,15 @@ class ClassifyConfig(SequenceConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.several is not None and self._is_set("label_smoothing"):
+        if self.several and self._is_set("label_smoothing"):
             raise ConfigError(
-                f"label_smoothing = {self.label_smoothing} with several = {self.several!r}: each "
-                "label is a question of its own; leave one of the two out."
+                f"label_smoothing = {self.label_smoothing} with several = true: each label is a "
+                "question of its own; leave one of the two out."
+            )
+        if self._is_set("separator") and not self.several:
+            raise ConfigError(
+                f"separator = {self.separator!r} with several = false: an item has one label; "
+                "leave separator out, or give several."
             )
 
     def suited(self, windows: int) -> Self:

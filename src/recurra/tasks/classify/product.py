@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra.metrics.calibration import Temperature
+from recurra.metrics.temperature import Temperature
 from recurra.tasks.classify.config import ClassifyConfig
 from recurra.tasks.classify.labels import Labels
 from recurra.tasks.inputs import Input
@@ -39,7 +39,7 @@ class Decider:
     @property
     def several(self) -> bool:
         """Whether an item may have several classes, or none."""
-        return self.labels.separator is not None
+        return self.labels.several
 
     def calibrated(self, part: Part) -> Decider:
         """With the temperature that suits these items."""
@@ -50,7 +50,7 @@ class Decider:
             return self
         answers = self.answers([part.contents[n] for n in known])
         actual = self.labels.encode([part.texts[n] for n in known])
-        return dataclasses.replace(self, temperature=Temperature.fit(answers, actual))
+        return dataclasses.replace(self, temperature=Temperature.fit(answers, actual, independent=self.several))
 
     def known(self, part: Part) -> list[int]:
         """The numbers of the items whose labels training had."""
@@ -65,15 +65,18 @@ class Decider:
 
     def probabilities(self, contents: Sequence[Any]) -> Floats:
         """The probabilities (N, K): of rows that add up to 1, or of each class by itself."""
-        return self.temperature.apply(self.answers(contents), several=self.several)
+        return self.temperature.apply(self.answers(contents))
 
-    def chosen(self, probabilities: Floats) -> list[str]:
-        """The likeliest class of each row, or those that are likelier than not, joined."""
+    def classes_of(self, probabilities: Floats) -> list[tuple[str, ...]]:
+        """The likeliest class of each row, or all that are likelier than not."""
         names = self.labels.names
         if not self.several:
-            return [names[number] for number in probabilities.argmax(1)]
-        mark = f"{(self.labels.separator or '').strip() or ' '}"
-        return [mark.join(names[k] for k in np.flatnonzero(row >= 0.5)) for row in probabilities]
+            return [(names[number],) for number in probabilities.argmax(1)]
+        return [tuple(names[k] for k in np.flatnonzero(row >= 0.5)) for row in probabilities]
+
+    def chosen(self, probabilities: Floats) -> list[str]:
+        """The same in a text each, several classes joined."""
+        return [self.config.separator.join(names) for names in self.classes_of(probabilities)]
 
     @torch.inference_mode()
     def _mean(self, features: Tensor, lengths: Tensor) -> Tensor:
@@ -89,7 +92,7 @@ class Decider:
             features, lengths = padded_features([self.input.features(content)])
             found = [net.along(features, lengths) for net in self.nets]
             answers = torch.stack([each for each, _ in found]).mean(0)[: int(found[0][1]), 0]
-            yield self.temperature.apply(answers.double().numpy(), several=self.several)
+            yield self.temperature.apply(answers.double().numpy())
 
 
 def deciding_nets(models: Sequence[nn.Module]) -> tuple[PooledNet, ...]:

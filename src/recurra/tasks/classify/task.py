@@ -16,7 +16,7 @@ from recurra.config.task_config import TaskConfig
 from recurra.data.transcripts.bad_items import BadItems
 from recurra.data.transcripts.item import Item, kind_of_items
 from recurra.errors import ConfigError, DataError
-from recurra.metrics.calibration import Temperature
+from recurra.metrics.temperature import Temperature
 from recurra.nn.states import State
 from recurra.reports import Headline
 from recurra.tasks.classify import class_facts, class_judgement
@@ -60,7 +60,7 @@ class Classify(Task[ClassifyConfig, Collection, Decider]):
     def read_measured(self, data: Any, *, where: str | None = None, **others: Any) -> Collection:
         """Read data to be measured whole."""
         bad, how = BadItems(self.config.bad_share), self.input
-        items = labelled_items(self.config, data, where, bad)
+        items = labelled_items(self.measured_config, data, where, ANY_FORM, bad).items
         if (kind := kind_of_items(items)) != how.kind:
             raise DataError(f"The model reads {how.kind}, and the data are of kind {kind}.")
         items = expanded(type(how), items, ANY_FORM, bad)
@@ -69,7 +69,8 @@ class Classify(Task[ClassifyConfig, Collection, Decider]):
     def notes(self, data: Collection) -> list[str]:
         """Items that were left out, what is odd about others, and classes that training lacks."""
         parts = {"": data.train, " to validate on": data.held_out}
-        notes = [f"Left out{what}: {part.bad}" for what, part in parts.items() if len(part.bad)]
+        notes = list(data.notes)
+        notes += [f"Left out{what}: {part.bad}" for what, part in parts.items() if len(part.bad)]
         notes += [note for part in parts.values() for note in part.notes]
         unknown = self.labels.unknown_in(data.held_out.texts)
         if unknown:
@@ -87,9 +88,11 @@ class Classify(Task[ClassifyConfig, Collection, Decider]):
 
     def context_of(self, data: Collection) -> dict[str, Any]:
         """The input with the statistics of its features, and the names of the classes."""
-        labels = Labels.of(data.train.texts, self.config.several)
+        labels = Labels.of(data.train.texts, several=self.config.several)
         how = data.how.fitted(data.train.contents)
-        context = {"input": how.to_json(), "labels": list(labels.names)}
+        context: dict[str, Any] = {"input": how.to_json(), "labels": list(labels.names)}
+        if data.layout is not None:
+            context["layout"] = data.layout
         if self.config.class_weights == "balanced":
             weights = class_weights(labels.encode(data.train.texts), len(labels))
             context["class_weights"] = weights.tolist()
@@ -109,7 +112,13 @@ class Classify(Task[ClassifyConfig, Collection, Decider]):
     @property
     def labels(self) -> Labels:
         """The classes that the context holds."""
-        return Labels(self.context["labels"], self.config.several)
+        return Labels(self.context["labels"], several=self.config.several)
+
+    @property
+    def measured_config(self) -> ClassifyConfig:
+        """The settings by which further data are read: of the model's kind, as training was."""
+        kind, layout = self.context["input"]["kind"], self.context.get("layout", "auto")
+        return dataclasses.replace(self.config, input=kind, layout=layout)
 
     @property
     def input(self) -> Input:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from recurra.config.input_config import InputConfig
 from recurra.data.text_form import TextForm
@@ -17,12 +17,32 @@ from recurra.errors import DataError
 from recurra.tasks.inputs import INPUTS, Input
 from recurra.tasks.task import Source
 
-__all__ = ["Collection", "Contents", "Part", "Refuse", "expanded", "listed", "read_collection"]
+__all__ = [
+    "Collection",
+    "Contents",
+    "Listed",
+    "Part",
+    "Refuse",
+    "expanded",
+    "groups_of",
+    "listed",
+    "opened",
+    "read_collection",
+]
 
 _KEPT = 1 << 30
 """Bytes of contents that stay in memory; the others are opened again each time."""
 
-Listing = Callable[[Any, Any, str | None, TextForm, BadItems | None], list[Item]]
+
+class Listed(NamedTuple):
+    """Items that are not yet opened, sentences about them, and the order of the axes of arrays."""
+
+    items: list[Item]
+    notes: tuple[str, ...] = ()
+    layout: str | None = None
+
+
+Listing = Callable[[Any, Any, str | None, TextForm, BadItems | None], Listed]
 """Lists the items of data that a configuration describes, as `listed` does."""
 
 Refuse = Callable[[Input, Item, int], str | None]
@@ -89,6 +109,8 @@ class Collection:
     train: Part
     held_out: Part
     sources: Sequence[Source] = ()
+    notes: Sequence[str] = ()
+    layout: str | None = None
 
 
 def read_collection(
@@ -111,11 +133,11 @@ def read_collection(
     bad, bad_held = BadItems(config.bad_share), BadItems(config.bad_share)
     given = list(config.data) if data is None else data
     list_items = listing or listed
-    items = list_items(config, given, config.where, form, bad)
-    held = []
+    found = list_items(config, given, config.where, form, bad)
+    items, held = found.items, list[Item]()
     if config.valid is not None or config.valid_where is not None:
         apart = given if config.valid is None else config.valid
-        held = list_items(config, apart, config.valid_where, form, bad_held)
+        held = list_items(config, apart, config.valid_where, form, bad_held).items
     kind = INPUTS[kind_of_items([*items, *held])]
     items, held = expanded(kind, items, form, bad), expanded(kind, held, form, bad_held)
     if not held and config.valid_fraction:
@@ -130,7 +152,7 @@ def read_collection(
         sources.append(
             Source("items held out", config.valid or place, digest_items(held_out.items))
         )
-    return Collection(how, train, held_out, sources)
+    return Collection(how, train, held_out, sources, found.notes, found.layout)
 
 
 def _parted(config: InputConfig, items: Sequence[Item], classes: bool) -> HeldOutItems:
@@ -155,9 +177,9 @@ def listed(
     bad: BadItems | None,
     *,
     texts: bool = True,
-) -> list[Item]:
+) -> Listed:
     """The items of files, folders or pairs in memory, not yet read; for `bad` see `read_items`."""
-    return read_items(
+    items = read_items(
         data,
         texts=texts,
         where=where,
@@ -169,6 +191,7 @@ def listed(
         form=form,
         bad=bad,
     )
+    return Listed(items)
 
 
 def expanded(kind: type[Input], items: Sequence[Item], form: TextForm, bad: BadItems) -> list[Item]:
@@ -211,3 +234,17 @@ def opened(how: Input, items: Sequence[Item], bad: BadItems, refuse: Refuse) -> 
     said = [f"{count:,} of {len(numbers):,} items: {note}" for note, count in notes.items()]
     chosen = [items[number] for number in numbers]
     return Part(chosen, contents.only(numbers), list(kept.values()), bad, said)
+
+
+def groups_of(items: Sequence[Item], column: str | None) -> list[str] | None:
+    """Each item's cell in a column, None without one; DataError where an item's is empty."""
+    if column is None:
+        return None
+    missing = [item for item in items if not item.columns.get(column)]
+    if missing:
+        known = ", ".join(sorted(missing[0].columns)) or "none"
+        raise DataError(
+            f"groups = {column!r}: {missing[0].origin or missing[0].name} has nothing in that "
+            f"column; its columns are {known}."
+        )
+    return [item.columns[column] for item in items]

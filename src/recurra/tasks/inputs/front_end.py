@@ -1,25 +1,44 @@
-"""The convolutions that suit a kind of input."""
+"""The modules in front of recurrent layers that suit a kind of input."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from recurra.config.input_config import InputConfig
-from recurra.nn.frontends import Block, FrontEnd, PlaneFrontEnd, SequenceFrontEnd
+from recurra.nn.frontends import Block, FrontEnd, PlaneFrontEnd, SequenceFrontEnd, WordFrontEnd
+from recurra.tasks.inputs.input import Input
+from recurra.tasks.inputs.series_input import SeriesInput
+from recurra.tasks.inputs.text_input import TextInput
 
-__all__ = ["front_end"]
+__all__ = ["convolutions", "front_end"]
 
-_USUAL: Mapping[str, int] = {"sound": 2, "ink": 2, "image": 4}
+_USUAL: Mapping[str, int] = {"sound": 2, "ink": 2, "image": 4, "series": 1}
 """Steps of the input that become one."""
 
 
-def front_end(config: InputConfig, kind: str, features: int) -> FrontEnd:
-    """Three blocks of convolutions: over time alone for ink, else over time and features.
+def front_end(config: InputConfig, how: Input) -> FrontEnd:
+    """Vectors of the tokens of texts; convolutions for any other kind of input."""
+    if isinstance(how, TextInput):
+        return WordFrontEnd(
+            how.tokens,
+            config.embedding,
+            letters=how.letters,
+            channels=config.channels,
+            dropout=config.dropout,
+        )
+    usual = how.pace if isinstance(how, SeriesInput) else 0
+    return convolutions(config, how.kind, how.size, usual)
+
+
+def convolutions(config: InputConfig, kind: str, features: int, usual: int = 0) -> FrontEnd:
+    """Three blocks of convolutions: over time alone for ink and series, else over features as well.
 
     An image's channels grow from half of `channels` to twice as many while its rows are pooled.
+    `usual` is how many steps become one where neither the settings nor the kind say it.
     """
-    width, halves = config.channels, _halves(config.subsampling or _USUAL[kind])
-    if kind == "ink":
+    halves = _halves(config.subsampling or usual or _USUAL[kind])
+    width = config.channels
+    if kind in ("ink", "series"):
         blocks = [Block(2 * width, steps) for steps in halves]
         return SequenceFrontEnd(features, blocks, config.dropout / 2)
     channels = [max(1, width // 2), width, 2 * width] if kind == "image" else [width] * 3

@@ -125,10 +125,10 @@ class Input(ABC):
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
         """The input that `to_json` described."""
         types = {"masks": FeatureMasks, "standardiser": Standardiser, **cls.parts}
-        parts: dict[str, Any] = {}
-        for name, settings in ((name, kept[name]) for name in types):
-            parts[name] = None if settings is None else types[name](**settings)
-        return cls(**parts)
+        given = {name: value for name, value in kept.items() if name != "kind"}
+        for name in types:
+            given[name] = None if given[name] is None else types[name](**given[name])
+        return cls(**given)
 
 
 def masks_of(config: InputConfig, *, over_features: bool) -> FeatureMasks:

@@ -1,23 +1,39 @@
-"""Items with labels: manifests, folders of classes, texts, series, and pairs in memory."""
+"""Items with labels: texts, series, manifests, folders of classes, and pairs in memory."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from recurra.config.sequence_config import SequenceConfig
+from recurra.data.sequences.array_sequences import Layout
+from recurra.data.sequences.sequence_sources import read_sequences
+from recurra.data.sequences.ucr_rows import holds_ucr_rows
 from recurra.data.text_form import TextForm
+from recurra.data.texts.labelled_texts import read_texts
+from recurra.data.texts.labels import several_labels
 from recurra.data.transcripts.bad_items import BadItems
-from recurra.data.transcripts.item import Item
+from recurra.data.transcripts.folder_items import folder_files
+from recurra.data.transcripts.item import SUFFIXES, Item
 from recurra.data.transcripts.item_sources import read_items
+from recurra.data.transcripts.manifest_rows import (
+    PATH_COLUMNS,
+    TEXT_COLUMNS,
+    ManifestRow,
+    manifest_suffix,
+    plain_name,
+    read_rows,
+)
 from recurra.errors import DataError
-from recurra.tasks.inputs.collection import expanded
+from recurra.tasks.inputs.collection import Listed, expanded
 from recurra.tasks.inputs.input import Input
 
-__all__ = ["ANY_FORM", "LABEL_COLUMNS", "labelled_items", "paired", "unlabelled_items"]
+__all__ = ["ANY_FORM", "LABEL_COLUMNS", "Given", "given_contents", "labelled_items", "paired"]
 
 ANY_FORM = TextForm("keep", "none", "keep", ())
 """Labels stay as they are written."""
@@ -26,6 +42,9 @@ LABEL_COLUMNS = (
     *("label", "class", "target", "category", "intent", "answer", "y"),
     *("digit", "word", "command", "sentiment", "activity"),
 )
+"""Usual names of a manifest's column of labels."""
+
+_SERIES_ENDINGS = (".ts", ".arff", ".ts.gz", ".arff.gz")
 
 
 def labelled_items(
@@ -35,12 +54,71 @@ def labelled_items(
     form: TextForm,
     bad: BadItems | None,
     *,
-    texts: bool = True,
+    labels: bool = True,
+) -> Listed:
+    """The items of files, folders, tables or pairs in memory, their labels as texts.
+
+    What they hold is seen from them where the settings don't say it. `labels`: each needs one.
+    """
+    given = data[0] if isinstance(data, (list, tuple)) and len(data) == 1 else data
+    kind = _seen(given) if config.input == "auto" else config.input
+    if kind == "series":
+        found = _series(config, given, where, bad, labels)
+    elif kind == "text":
+        found = _texts(config, given, where, bad, labels)
+    else:
+        found = Listed(_media(config, data, where, form, bad, labels))
+    if not getattr(config, "several", False) or kind == "text":
+        return found
+    return found._replace(items=[_several(item, config) for item in found.items])
+
+
+def _series(
+    config: SequenceConfig, data: Any, where: str | None, bad: BadItems | None, labels: bool
+) -> Listed:
+    sequences, answers = _unpaired(data)
+    reading = read_sequences(
+        sequences,
+        answers,
+        texts=labels,
+        where=where,
+        label_column=config.label_column,
+        layout=None if config.layout == "auto" else cast("Layout", config.layout),
+        bad=bad,
+    )
+    return Listed(reading.items, reading.notes, reading.layout)
+
+
+def _texts(
+    config: SequenceConfig, data: Any, where: str | None, bad: BadItems | None, labels: bool
+) -> Listed:
+    notes: list[str] = []
+    several = getattr(config, "several", False)
+    items = read_texts(
+        data,
+        labels=labels,
+        text_column=config.text_column,
+        label_column=config.label_column,
+        several=several,
+        separator=getattr(config, "separator", None) if several else None,
+        where=where,
+        bad=bad,
+        notes=notes,
+    )
+    return Listed(items, tuple(notes))
+
+
+def _media(
+    config: SequenceConfig,
+    data: Any,
+    where: str | None,
+    form: TextForm,
+    bad: BadItems | None,
+    labels: bool,
 ) -> list[Item]:
-    """The items of files, folders or pairs in memory, their labels as texts."""
     return read_items(
         data,
-        texts=texts,
+        texts=labels,
         where=where,
         root=config.root,
         outside=config.outside,
@@ -54,38 +132,152 @@ def labelled_items(
     )
 
 
-def unlabelled_items(config: SequenceConfig, how: Input, data: Any) -> list[Item]:
-    """The items of what was given, labels aside; DataError for one that can't be used."""
+def _several(item: Item, config: Any) -> Item:
+    """The item with its labels as a JSON list."""
+    if item.text is None:
+        return item
+    return dataclasses.replace(item, text=several_labels(item.text, config.separator))
+
+
+def _unpaired(data: Any) -> tuple[Any, list[Any] | None]:
+    """Sequences and their labels apart, where data are pairs in memory."""
+    if isinstance(data, list) and data and all(_is_pair(each) for each in data):
+        return [each for each, _ in data], [label for _, label in data]
+    return data, None
+
+
+def _is_pair(each: Any) -> bool:
+    return isinstance(each, tuple) and len(each) == 2
+
+
+def _seen(data: Any) -> str:
+    """The kind that data show: "series", "text", or "auto" for what `read_items` recognises."""
+    first = data[0] if isinstance(data, (list, tuple)) and len(data) else data
+    if isinstance(first, Item):
+        return first.kind
+    if hasattr(first, "columns"):
+        return "text" if _has_texts(first.columns) else "series"
+    if _is_pair(first):
+        first = first[0]
+        if isinstance(first, str):
+            return "text"
+    if isinstance(first, (str, os.PathLike)):
+        return _seen_in(Path(first))
+    return "series" if isinstance(first, (np.ndarray, list, tuple)) or _is_series(first) else "auto"
+
+
+def _is_series(content: Any) -> bool:
+    return hasattr(content, "values") and hasattr(content, "channels")
+
+
+def _has_texts(columns: Any) -> bool:
+    return any(plain_name(str(name)) in TEXT_COLUMNS for name in columns)
+
+
+def _seen_in(path: Path) -> str:
+    name = path.name.lower()
+    if name.endswith(_SERIES_ENDINGS):
+        return "series"
+    if path.is_dir():
+        return _seen_in_folder(path)
+    if manifest_suffix(path) and not holds_ucr_rows(path):
+        return _seen_in_table(path)
+    if name.endswith((".txt", ".txt.gz", ".tsv", ".csv")):
+        return "series" if holds_ucr_rows(path) else "text"
+    return "series" if name.endswith((".parquet", ".pq")) else "auto"
+
+
+def _seen_in_folder(folder: Path) -> str:
+    """Texts where it has .txt files and nothing else that is known."""
+    known = tuple(ending for endings in SUFFIXES.values() for ending in endings)
+    texts = False
+    for file in folder_files(folder):
+        if file.name.lower().endswith(known) or manifest_suffix(file):
+            return "auto"
+        texts = texts or file.name.lower().endswith(".txt")
+    return "text" if texts else "auto"
+
+
+def _seen_in_table(path: Path) -> str:
+    """A manifest where a column names files, series where most columns are numbers, else texts."""
+    try:
+        rows = [row for row in read_rows(path) if isinstance(row, ManifestRow)][:20]
+    except DataError:  # such as lines without a header
+        return "text"
+    if not rows or rows[0].strokes:
+        return "auto"
+    cells = rows[0].cells
+    names = {plain_name(name): name for name in cells}
+    if any(plain in PATH_COLUMNS and _is_file(path, cells[own]) for plain, own in names.items()):
+        return "auto"
+    if _has_texts(names):
+        return "text"
+    numeric = [name for name in cells if all(_is_number(row.cells.get(name, "")) for row in rows)]
+    return "series" if len(numeric) >= 2 and len(numeric) >= len(cells) - 2 else "text"
+
+
+def _is_file(manifest: Path, cell: str) -> bool:
+    return bool(Path(cell).suffix) or (manifest.parent / cell).is_file()
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell or "nan")
+    except ValueError:
+        return False
+    return True
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Given:
+    """What was given to be answered: names, contents (None where one can't be read), and why."""
+
+    names: list[str]
+    contents: list[Any]
+    errors: dict[int, str]
+
+    @property
+    def good(self) -> list[int]:
+        """The places of contents that can be read."""
+        return [n for n in range(len(self.contents)) if n not in self.errors]
+
+
+def given_contents(config: SequenceConfig, how: Input, data: Any) -> Given:
+    """The contents of sequences without labels; those that can't be read are kept with the reason.
+
+    Raises DataError where a whole source can't be read.
+    """
     config = dataclasses.replace(config, input=cast("Any", how.kind), root=None, outside=True)
-    given = data if isinstance(data, list) else [data]
-    items = labelled_items(config, given, None, ANY_FORM, None, texts=False)
     bad = BadItems(1.0)
-    items = expanded(type(how), items, ANY_FORM, bad)
-    if len(bad):
-        raise DataError(next(iter(bad.messages.values())))
-    return items
+    listed = labelled_items(config, data, None, ANY_FORM, bad, labels=False)
+    items = expanded(type(how), listed.items, ANY_FORM, bad)
+    found = Given([], [], {})
+    for item in items:
+        found.names.append(item.name)
+        try:
+            found.contents.append(how.open(item))
+        except DataError as error:
+            found.errors[len(found.contents)] = str(error)
+            found.contents.append(None)
+    for name, message in bad.messages.items():
+        found.errors[len(found.contents)] = message
+        found.names.append(name)
+        found.contents.append(None)
+    return found
 
 
-def paired(data: Any, labels: Sequence[Any]) -> list[tuple[Any, str]]:
-    """Sequences with their labels as texts.
+def paired(data: Any, labels: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """Sequences with their labels.
 
     Raises DataError where there are not as many of both.
 
     >>> paired(["a", "b"], [1, 2.5])
-    [('a', '1'), ('b', '2.5')]
+    [('a', 1), ('b', 2.5)]
     """
-    sequences = list(data)
-    if len(sequences) != len(labels):
+    sequences, answers = list(data), list(labels)
+    if len(sequences) != len(answers):
         raise DataError(
-            f"There are {len(sequences):,} sequences and {len(labels):,} labels; give a label for "
+            f"There are {len(sequences):,} sequences and {len(answers):,} labels; give a label for "
             "each sequence."
         )
-    return [(each, _text(label)) for each, label in zip(sequences, labels, strict=True)]
-
-
-def _text(label: Any) -> str:
-    if isinstance(label, np.generic):
-        label = label.item()
-    if isinstance(label, (list, tuple, set)):
-        return ",".join(map(str, label))
-    return str(label)
+    return list(zip(sequences, answers, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
 from typing import Any, ClassVar, Self
 
 from recurra.config.input_config import InputConfig
@@ -39,6 +40,8 @@ class SeriesInput(Input):
 
     columns: SeriesFeatures
     distortion: SeriesDistortion
+    pace: int = 1
+    """Steps that become one, so that the usual series has some hundreds."""
 
     @classmethod
     def of(cls, config: InputConfig, items: Sequence[Item]) -> Self:
@@ -59,6 +62,7 @@ class SeriesInput(Input):
             columns=columns,
             distortion=_distortion(config),
             masks=masks_of(config, over_features=False),
+            pace=_pace([series.steps for series in contents]),
         )
 
     @property
@@ -114,6 +118,19 @@ class SeriesInput(Input):
     def stream(self, state: Mapping[str, Any] | None = None) -> SeriesStream:
         """Features as steps come."""
         return SeriesStream(self.columns, state)
+
+
+def _pace(steps: Sequence[int]) -> int:
+    """1, 2, 4 or 8, by the median length.
+
+    >>> _pace([300]), _pace([900]), _pace([10_000])
+    (1, 2, 8)
+    """
+    return next((pace for pace in (1, 2, 4) if median(steps) / pace <= _MANY), 8)
+
+
+_MANY = 500
+"""Steps above which a network takes several as one."""
 
 
 def _distortion(config: InputConfig) -> SeriesDistortion:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from recurra.data.transcripts.item import Item
-from recurra.errors import DataError
 from recurra.metrics.bootstrap import bootstrap_interval
 from recurra.metrics.reliability import Reliability, reliability
 from recurra.metrics.transcription import (
@@ -21,7 +19,7 @@ from recurra.metrics.transcription import (
     worst_transcripts,
 )
 from recurra.reports import Section, TextTable
-from recurra.tasks.inputs.collection import Part
+from recurra.tasks.inputs.collection import Part, groups_of
 from recurra.tasks.task import Evaluation
 from recurra.tasks.transcribe.config import Decoding
 from recurra.tasks.transcribe.recogniser import Recogniser
@@ -50,7 +48,7 @@ def judged(
     texts = [product.text(reading) for reading in readings]
     rates = error_rates(part.texts, texts)
     intervals = {
-        unit: _interval(rates, unit, _groups(part.items, groups)) for unit in ("character", "word")
+        unit: _interval(rates, unit, groups_of(part.items, groups)) for unit in ("character", "word")
     }
     right = [right_characters(*pair) for pair in zip(part.texts, texts, strict=True)]
     confidences = [c for reading in readings for c in product.confidences(reading)]
@@ -81,19 +79,6 @@ def judged(
 
 
 _SHORT = {"character": "cer", "word": "wer"}
-
-
-def _groups(items: Sequence[Item], column: str | None) -> list[str] | None:
-    if column is None:
-        return None
-    missing = [item for item in items if not item.columns.get(column)]
-    if missing:
-        known = ", ".join(sorted(missing[0].columns)) or "none"
-        raise DataError(
-            f"groups = {column!r}: {missing[0].origin or missing[0].name} has nothing in that "
-            f"column; its columns are {known}."
-        )
-    return [item.columns[column] for item in items]
 
 
 def _interval(

@@ -14,7 +14,7 @@ from recurra.nn import Recurrent, Stack
 from recurra.nn.frontends import FrontEnd, FrontEndStream
 from recurra.nn.states import State
 from recurra.nn.transducer import Transducer
-from recurra.tasks.inputs.front_end import front_end
+from recurra.tasks.inputs.front_end import convolutions
 from recurra.tasks.network import ActivationPenalties, initialise, penalised, recurrent_layers
 from recurra.tasks.transcribe.config import TranscribeConfig
 
@@ -41,7 +41,7 @@ class TranscribeNet(nn.Module):
 
     def __init__(self, config: TranscribeConfig, sizes: TranscribeSizes) -> None:
         super().__init__()
-        self.front: FrontEnd = front_end(config, sizes.kind, sizes.features)
+        self.front: FrontEnd = convolutions(config, sizes.kind, sizes.features)
         self.dropout: nn.Dropout = nn.Dropout(config.dropout)
         self.recurrent: Recurrent | Stack = recurrent_layers(config, self.front.output_size)
         self.penalties: ActivationPenalties = ActivationPenalties(config)

@@ -30,7 +30,7 @@ from recurra.tasks.inputs.collection import (
     opened,
     read_collection,
 )
-from recurra.tasks.inputs.front_end import front_end
+from recurra.tasks.inputs.front_end import convolutions
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain, Source, Task
 from recurra.tasks.transcribe import judgement, transcription_facts
 from recurra.tasks.transcribe.config import Decoding, TranscribeConfig
@@ -66,7 +66,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
     def read_measured(self, data: Any, *, where: str | None = None, **others: Any) -> Collection:
         """Read data to be measured whole."""
         form, bad, how = self.config.form, BadItems(self.config.bad_share), self.input
-        items = listed(self.config, data, where, form, bad)
+        items = listed(self.config, data, where, form, bad).items
         if (kind := kind_of_items(items)) != how.kind:
             raise DataError(f"The model reads {how.kind}, and the data are of kind {kind}.")
         items = expanded(type(how), items, form, bad)
@@ -290,7 +290,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
     def _front(self, kind: str, size: int) -> FrontEnd:
         """The convolutions, without memory."""
         with torch.device("meta"):
-            return front_end(self.config, kind, size)
+            return convolutions(self.config, kind, size)
 
 
 TASK = Transcribe

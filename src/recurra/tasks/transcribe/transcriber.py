@@ -112,7 +112,7 @@ class Transcriber(Estimator[TranscribeConfig, Recogniser]):
         given = data if isinstance(data, list) else [data]
         pairs = [each if _is_named(each) else (each, None) for each in given]
         config = dataclasses.replace(config, input=cast("Any", kind), root=None, outside=True)
-        items = listed(config, pairs, None, config.form, None, texts=False)
+        items = listed(config, pairs, None, config.form, None, texts=False).items
         bad = BadItems(1.0)
         items = expanded(type(self._ready().input), items, config.form, bad)
         if len(bad):

@@ -1,0 +1,144 @@
+"""Facts of a classifier for its card and report: data, model, figures, the worst mistakes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from recurra.errors import MissingExtra
+from recurra.plots import plot_confusion, plot_reliability
+from recurra.reports import Example, Examples, Headline, Mark, Section, drawn_section
+from recurra.tasks.classify.class_judgement import ClassJudgement, percent
+from recurra.tasks.classify.product import Decider
+from recurra.tasks.inputs.collection import Collection, Part
+from recurra.tasks.task import Evaluation, Facts
+
+__all__ = ["facts_of", "headline_of", "majority"]
+
+_KINDS = {
+    "sound": "Sound",
+    "ink": "Pen strokes",
+    "image": "Images",
+    "series": "Series",
+    "text": "Texts",
+}
+_FILES = {
+    "sound": "word.wav",
+    "ink": "note.jsonl",
+    "image": "line.png",
+    "series": "new.csv",
+    "text": "new.csv",
+}
+
+
+def facts_of(product: Decider, data: Collection, evaluation: Evaluation | None) -> Facts:
+    """All facts of the card and the report."""
+    kind = product.input.kind
+    shown = [] if evaluation is None else list(evaluation.sections)
+    return Facts(
+        title=f"{_KINDS[kind]} to classes",
+        sections=[*shown, Section("Data", _data(data)), Section("Model", _model(product))],
+        use=[f"recurra predict {{run}} {_FILES[kind]} -o answers.csv", "recurra evaluate {run}"],
+        pictures=_pictures(product, data.held_out, evaluation),
+    )
+
+
+def headline_of(data: Collection, evaluation: Evaluation) -> Headline:
+    """The share of right items, beside that of the most frequent class."""
+    most, right = majority(data), evaluation["accuracy"]
+    others = [] if most is None else [Mark("the most frequent class", most, text=percent(most))]
+    return Headline(
+        "of the items right",
+        Mark("this run", right, text=percent(right)),
+        others,
+        True,
+        meaning=[
+            f"Of {evaluation['items']:,.0f} held-out items {percent(right)} are right. The best "
+            "weights were chosen on them, so the figures flatter the model a little."
+        ],
+    )
+
+
+def majority(data: Collection) -> float | None:
+    """The share of held-out items that have the most frequent label of training."""
+    if not len(data.held_out) or not len(data.train):
+        return None
+    ((label, _),) = Counter(data.train.texts).most_common(1)
+    return data.held_out.texts.count(label) / len(data.held_out)
+
+
+def _data(data: Collection) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "items to train on": _described(data.train),
+        "items held out": _described(data.held_out) if len(data.held_out) else "none",
+    }
+    left_out = [str(part.bad) for part in (data.train, data.held_out) if len(part.bad)]
+    if left_out:
+        facts["left out"] = " ".join(left_out)
+    return facts
+
+
+def _described(part: Part) -> str:
+    steps = sorted(part.steps)
+    labels = Counter(part.texts)
+    rare, often = min(labels.values()), max(labels.values())
+    counts = f"{often:,}" if rare == often else f"{rare:,} to {often:,}"
+    return (
+        f"{len(part):,}, of {steps[0]:,} to {steps[-1]:,} steps, {counts} of each of "
+        f"{len(labels):,} labels"
+    )
+
+
+def _model(product: Decider) -> dict[str, object]:
+    config, how, net = product.config, product.input, product.nets[0]
+    directions = (
+        "both directions" if config.bidirectional else "one direction, which can be streamed"
+    )
+    taken = net.front.subsampling
+    names = ", ".join(product.labels.names[:40])
+    more = "" if len(product.labels) <= 40 else " and others"
+    return {
+        "input": f"{how.kind}" + (f", {taken} steps of which make one" if taken > 1 else ""),
+        "cell": f"{config.cell}, {config.layers} x {config.hidden} units, {directions}",
+        "pooling": config.pooling,
+        "classes": f"{len(product.labels):,}: {names}{more}",
+        "parameters": f"{net.parameter_count():,}",
+        "temperature": f"{product.temperature.value:.2f}",
+    }
+
+
+def _pictures(product: Decider, part: Part, evaluation: Evaluation | None) -> Sequence[Section]:
+    """The confusion matrix, the reliability of probabilities, and the hardest items."""
+    if not isinstance(evaluation, ClassJudgement):
+        return []
+    sections = []
+    if (confusion := evaluation.confusion) is not None:
+        caption = "Items by their actual class (rows) and the predicted one (columns)."
+        draw = lambda: plot_confusion(confusion, evaluation.names)  # noqa: E731
+        sections.append(drawn_section("Confusion matrix", draw, caption=caption))
+    if evaluation.worst:
+        note = "Held-out items that are wrong, those of which the model was surest first."
+        found = _examples(product, part, evaluation)
+        sections.append(Section("Hardest items", Examples(found, note)))
+    if (curve := evaluation.reliability) is not None:
+        points = {"items": [(b.confidence, b.accuracy, b.count) for b in curve.bins]}
+        caption = "Items by the probability of what was predicted: on the line, so many were right."
+        sections.append(
+            drawn_section("Confidence", lambda: plot_reliability(points), caption=caption)
+        )
+    return sections
+
+
+def _examples(product: Decider, part: Part, evaluation: ClassJudgement) -> list[Example]:
+    found = []
+    for number, predicted, chance in evaluation.worst:
+        texts = {
+            "item": part.items[number].name,
+            "actual": part.items[number].text or "",
+            "predicted": f"{predicted or '(none)'} ({percent(chance)})",
+        }
+        try:
+            found.append(Example(product.input.media(part.contents[number]), texts))
+        except MissingExtra:
+            found.append(Example(None, texts))
+    return found

@@ -1,0 +1,192 @@
+"""Figures of a classifier on items: of all, of each class, and what is taken for what."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from recurra.metrics.bootstrap import bootstrap_interval
+from recurra.metrics.class_score import ClassScore
+from recurra.metrics.classification import classification_scores, confused_pairs
+from recurra.metrics.multilabel import label_scores
+from recurra.metrics.reliability import Reliability, reliability
+from recurra.reports import Section, TextTable
+from recurra.tasks.classify.product import Decider
+from recurra.tasks.inputs.collection import Part, groups_of
+from recurra.tasks.task import Evaluation
+
+__all__ = ["ClassJudgement", "judged"]
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+_CONFUSIONS, _WORST = 15, 10
+
+
+@dataclass(frozen=True, eq=False)
+class ClassJudgement(Evaluation):
+    """An evaluation with what the report draws: the confusion matrix (K, K) and its classes,
+    reliability of probabilities, and the items that surprised the model most.
+    """
+
+    names: Sequence[str] = field(default=(), repr=False)
+    confusion: Floats | None = field(default=None, repr=False)
+    reliability: Reliability | None = field(default=None, repr=False)
+    worst: Sequence[tuple[int, str, float]] = field(default=(), repr=False)
+
+
+def judged(product: Decider, part: Part, groups: str | None = None) -> ClassJudgement:
+    """Predict every item and compare with its label; items of unknown classes are wrong.
+
+    `groups` names a column: whole groups are drawn for the interval.
+    """
+    known = product.known(part)
+    chances = product.probabilities(part.contents)
+    predicted = product.classes_of(chances)
+    right = np.zeros(len(part), bool)
+    right[known] = [
+        set(product.labels.split(part.texts[n])) == set(predicted[n]) for n in known
+    ]
+    ends = bootstrap_interval(
+        right, np.ones(len(part)), np.random.default_rng(0), groups=groups_of(part.items, groups)
+    )
+    numbers: dict[str, float] = {"accuracy": float(right.mean())}
+    if ends is not None:
+        numbers |= {"accuracy_low": ends[0], "accuracy_high": ends[1]}
+    details = _several if product.several else _single
+    found = details(product, part, known, chances)
+    numbers |= {**found.numbers, "items": len(part)}
+    return ClassJudgement(
+        numbers,
+        [Section("Figures", _table(numbers)), *found.sections],
+        _remarks(product, part, known),
+        product.labels.names,
+        found.confusion,
+        found.reliability,
+        found.worst,
+    )
+
+
+def _single(product: Decider, part: Part, known: Sequence[int], chances: Floats) -> ClassJudgement:
+    """Figures of items that each have one class."""
+    if not known:
+        return ClassJudgement({})
+    actual = product.labels.encode([part.texts[n] for n in known])
+    rows = chances[list(known)]
+    scores = classification_scores(rows, actual, top=(5,) if len(product.labels) > 10 else ())
+    curve = reliability(rows.max(1), rows.argmax(1) == actual)
+    numbers = {
+        "balanced_accuracy": scores.balanced_accuracy,
+        "macro_f1": scores.macro_f1,
+        "log_loss": scores.log_loss,
+        "brier": scores.brier,
+        **{f"top_{k}": share for k, share in scores.top.items()},
+        "ece": curve.ece,
+    }
+    names = product.labels.names
+    right = rows[np.arange(len(known)), actual]
+    surprising = [n for n in np.argsort(right, kind="stable") if rows[n].argmax() != actual[n]]
+    worst = [
+        (known[n], names[int(rows[n].argmax())], float(rows[n].max())) for n in surprising[:_WORST]
+    ]
+    sections = [
+        Section("Classes", _class_table(names, scores.classes)),
+        *_confused(names, scores.confusion),
+    ]
+    return ClassJudgement(numbers, sections, (), names, scores.confusion, curve, worst)
+
+
+def _several(product: Decider, part: Part, known: Sequence[int], chances: Floats) -> ClassJudgement:
+    """Figures of items that may have several classes."""
+    if not known:
+        return ClassJudgement({})
+    actual = product.labels.encode([part.texts[n] for n in known])
+    rows = chances[list(known)]
+    scores = label_scores(rows, actual)
+    curve = reliability(rows.ravel(), actual.ravel() > 0.5)
+    numbers = {
+        "micro_f1": scores.micro_f1,
+        "macro_f1": scores.macro_f1,
+        "hamming_loss": scores.hamming,
+        "ece": curve.ece,
+    }
+    surprise = -np.log(np.where(actual > 0.5, rows, 1 - rows).clip(1e-12)).sum(1)
+    order = np.argsort(-surprise, kind="stable")[:_WORST]
+    chosen = product.chosen(rows)
+    worst = [(known[n], chosen[n], math.exp(-float(surprise[n]))) for n in order]
+    sections = [Section("Labels", _class_table(product.labels.names, scores.labels))]
+    return ClassJudgement(numbers, sections, (), product.labels.names, None, curve, worst)
+
+
+_CALLED = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy (mean recall of the classes)",
+    "macro_f1": "F1, mean over the classes",
+    "micro_f1": "F1 of all labels together",
+    "hamming_loss": "labels that are wrong",
+    "log_loss": "log loss (nats)",
+    "brier": "Brier score",
+    "top_5": "among the five likeliest classes",
+    "ece": "expected calibration error",
+}
+_SHARES = {"accuracy", "balanced_accuracy", "hamming_loss", "top_5", "ece"}
+
+
+def _table(numbers: Mapping[str, float]) -> TextTable:
+    rows = []
+    for name, called in _CALLED.items():
+        if name not in numbers:
+            continue
+        value = numbers[name]
+        shown = percent(value) if name in _SHARES else f"{value:.3f}"
+        if name == "accuracy" and "accuracy_low" in numbers:
+            low, high = numbers["accuracy_low"], numbers["accuracy_high"]
+            shown += f" ({100 * low:.1f} to {percent(high)})"
+        rows.append([called, shown])
+    return TextTable(("figure", "value"), rows)
+
+
+def percent(share: float) -> str:
+    """A share in words.
+
+    >>> percent(0.9876)
+    '98.8 %'
+    """
+    return "undefined" if math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def _class_table(names: Sequence[str], scores: Sequence[ClassScore]) -> TextTable:
+    rows = [
+        [name, percent(s.precision), percent(s.recall), _number(s.f1), f"{s.support:,.0f}"]
+        for name, s in zip(names, scores, strict=True)
+    ]
+    return TextTable(("class", "precision", "recall", "F1", "items"), rows)
+
+
+def _number(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:.3f}"
+
+
+def _confused(names: Sequence[str], confusion: Floats) -> list[Section]:
+    """What is most often taken for what; nothing where nothing is."""
+    rows = [
+        [names[pair.actual], names[pair.predicted], f"{pair.items:,.0f}", percent(pair.share)]
+        for pair in confused_pairs(confusion, _CONFUSIONS)
+    ]
+    table = TextTable(("actual", "predicted", "items", "of the class"), rows, text_columns=2)
+    return [Section("Confusions", table)] if rows else []
+
+
+def _remarks(product: Decider, part: Part, known: Sequence[int]) -> list[str]:
+    remarks = [f"Left out: {part.bad}"] if len(part.bad) else []
+    unknown = product.labels.unknown_in(part.texts)
+    if unknown:
+        shown = ", ".join(repr(each) for each in list(unknown)[:10])
+        remarks.append(
+            f"{len(part) - len(known):,} of the items have a label that training lacks ({shown}): "
+            "each is an error, and the figures of the classes are of the others."
+        )
+    return remarks
