@@ -10,8 +10,11 @@ import pytest
 from recurra.errors import RunError
 from recurra.plots import plot_optimiser, plot_training
 from recurra.reports import (
+    Example,
+    Examples,
     Headline,
     Mark,
+    Media,
     Section,
     TextTable,
     amended,
@@ -202,3 +205,41 @@ def test_sentences_are_a_list():
 
 def test_pictures_have_a_name_for_who_hears_the_page(page):
     assert page.count('<svg role="img" aria-label="Curves"') == 2
+
+
+def rgb(colour):
+    """#0072b2 or #fff as three numbers from 0 to 1."""
+    digits = colour.lstrip("#")
+    digits = digits if len(digits) == 6 else "".join(2 * digit for digit in digits)
+    return [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+
+
+def luminance(colour):
+    """WCAG's relative luminance."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    return sum(share * c for share, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_a_text_is_escaped_and_its_weights_are_readable_in_light_and_dark(page):
+    media = Media.of_text("a <b>\n& c", [(2, 5, 1.0), (3, 6, 1.0), (6, 7, 0.0), (8, 9, 0.5)])
+    mix = "background: color-mix(in srgb, var(--accent) {}%, transparent)"
+    assert media.html() == (
+        "<p class='text' dir='auto' aria-label='the text'>a "
+        f"<span title='1.00' style='{mix.format(45)}'>&lt;b&gt;</span>\n&amp; "
+        f"<span title='0.50' style='{mix.format(22)}'>c</span></p>"
+    )
+    assert "color-mix" not in Media.of_text("a", [(0, 1, math.nan), (0, 1, -1)]).html()
+    assert "45%" in Media.of_text("a", [(0, 1, 7)]).html()
+    light, dark = page.split("@media (prefers-color-scheme: dark)")
+    for style in (light, dark.partition("body")[0]):
+        names = ("accent", "paper", "ink")
+        accent, paper, ink = (rgb(re.search(rf"--{name}: (#\w+)", style)[1]) for name in names)
+        ground = [0.45 * a + 0.55 * p for a, p in zip(accent, paper, strict=True)]
+        darker, lighter = sorted([luminance(ground), luminance(ink)])
+        assert (lighter + 0.05) / (darker + 0.05) > 4.5
+
+
+def test_a_text_among_examples():
+    page = Examples([Example(Media.of_text("<x>"), {"label": "y"})]).html()
+    assert "<p class='text' dir='auto' aria-label='the text'>&lt;x&gt;</p><dl>" in page
+    assert ".examples .text" in report("A run", [])

@@ -67,6 +67,7 @@ pre {{ white-space: pre-wrap; background: var(--shade); padding: 1rem; border-ra
        grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); }}
 .examples img {{ max-width: 100%; background: #fff;
        border-radius: 4px; }} .examples audio {{ width: min(100%, 26rem); }}
+.examples .text {{ margin: 0; white-space: pre-wrap; }} .text span {{ border-radius: 3px; }}
 .examples dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem;
        margin: .3rem 0 0; }} .examples dt {{ color: var(--muted); }} .examples dd {{ margin: 0; }}
 figure {{ margin: 0; }} figcaption {{ max-width: 46rem; margin-top: .5rem; }}

@@ -19,7 +19,7 @@ __all__ = [
     "recognise_file",
 ]
 
-ItemKind = Literal["sound", "ink", "image", "series"]
+ItemKind = Literal["sound", "ink", "image", "series", "text"]
 ItemFormat = Literal["file", "strokes", "inkml", "page", "alto", "memory"]
 
 SUFFIXES: Mapping[ItemKind, tuple[str, ...]] = {

@@ -27,7 +27,10 @@ __all__ = [
     "manifest_suffix",
     "plain_name",
     "read_rows",
+    "read_unpacked",
     "read_utf8",
+    "table_records",
+    "table_rows",
 ]
 
 JSON_SUFFIXES = (".jsonl", ".ndjson")
@@ -79,7 +82,7 @@ def read_rows(path: Path) -> list[ManifestRow | BadRow]:
     if suffix in JSON_SUFFIXES:
         rows = list(_json_rows(text))
     else:
-        rows = list(_table_rows(path, _records(path, suffix, text)))
+        rows = list(table_rows(path, table_records(path, suffix, text)))
     if not rows:
         raise DataError(f"{path}: has no rows; give one line for each item.")
     return rows
@@ -122,14 +125,7 @@ def read_utf8(path: Path) -> str:
 
     DataError where it is missing, empty, damaged, or not UTF-8, with the line.
     """
-    data = read_bytes(path)
-    if path.suffix.lower() == ".gz":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{path}: cannot be unpacked ({error}); copy it again.") from error
-    if not data.strip():
-        raise DataError(f"{path}: is empty.")
+    data = read_unpacked(path)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -140,6 +136,22 @@ def read_utf8(path: Path) -> str:
             f"{path}: is not UTF-8 ({found}); convert it, for example with: iconv -f {likely} "
             "-t utf-8"
         ) from error
+
+
+def read_unpacked(path: Path) -> bytes:
+    """The bytes of a file, uncompressed if it ends in .gz.
+
+    DataError where it is missing, damaged, or has nothing but white space.
+    """
+    data = read_bytes(path)
+    if path.suffix.lower() == ".gz":
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{path}: cannot be unpacked ({error}); copy it again.") from error
+    if not data.strip():
+        raise DataError(f"{path}: is empty.")
+    return data
 
 
 def _json_rows(text: str) -> Iterator[ManifestRow | BadRow]:
@@ -191,8 +203,11 @@ def _csv_records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, l
         ) from error
 
 
-def _records(path: Path, suffix: str, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Each record with its line. In TSV quotation marks are text, unless the header is in them."""
+def table_records(path: Path, suffix: str, text: str) -> Iterator[tuple[int, list[str]]]:
+    """Each record of CSV or TSV with its line.
+
+    In TSV quotation marks are text, unless the header is in them.
+    """
     if suffix == ".csv":
         return _csv_records(path, text, ",")
     return _csv_records(path, text, "\t") if text.startswith('"') else _tab_records(text)
@@ -212,9 +227,10 @@ def _unquoted(cell: str) -> str:
     return cell
 
 
-def _table_rows(
-    path: Path, records: Iterator[tuple[int, list[str]]]
+def table_rows(
+    path: Path, records: Iterable[tuple[int, list[str]]]
 ) -> Iterator[ManifestRow | BadRow]:
+    """The rows of a table below its header; DataError for a header that can't be used."""
     filled = ((line, cells) for line, cells in records if any(cell.strip() for cell in cells))
     _, header = next(filled, (1, []))
     header = [cell.strip() for cell in header]

@@ -1,6 +1,14 @@
-"""Modules that turn features of sound, ink and images into the steps of recurrent layers."""
+"""Modules that turn features of sound, ink, images and texts into steps of recurrent layers."""
 
 from recurra.nn.frontends.convolutions import Block, FrontEnd, PlaneFrontEnd, SequenceFrontEnd
 from recurra.nn.frontends.streaming import FrontEndStream
+from recurra.nn.frontends.words import WordFrontEnd
 
-__all__ = ["Block", "FrontEnd", "FrontEndStream", "PlaneFrontEnd", "SequenceFrontEnd"]
+__all__ = [
+    "Block",
+    "FrontEnd",
+    "FrontEndStream",
+    "PlaneFrontEnd",
+    "SequenceFrontEnd",
+    "WordFrontEnd",
+]

@@ -1,0 +1,90 @@
+"""Texts to tokens: words, sub-words or characters, in lower case or as they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+from recurra.data.texts.subwords import Subwords
+from recurra.data.texts.words import Token, split_characters, split_words
+from recurra.errors import ConfigError, DataError
+
+__all__ = ["TokenKind", "Tokeniser", "lower_case"]
+
+TokenKind = Literal["words", "subwords", "characters"]
+
+_SUBWORDS = 4000
+"""Sub-words where no limit is given."""
+
+
+@dataclass(frozen=True)
+class Tokeniser:
+    """Splits texts; its fields are JSON values.
+
+    model: the sub-words as JSON text, None for words and characters. ConfigError for another kind.
+
+    >>> [word.text for word in Tokeniser("words", lower=True).split("No way.")]
+    ['no', 'way', '.']
+    """
+
+    kind: TokenKind
+    lower: bool = False
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(TokenKind) or (self.kind == "subwords") != bool(self.model):
+            raise ConfigError(
+                f"tokens = {self.kind!r} with{'' if self.model else 'out'} a model of sub-words; "
+                f"it is one of {', '.join(get_args(TokenKind))}, and sub-words alone have a model."
+            )
+
+    @classmethod
+    def of(
+        cls,
+        kind: TokenKind,
+        texts: Sequence[str],
+        *,
+        lower: bool = False,
+        size: int = 0,
+        min_count: int = 1,
+    ) -> "Tokeniser":
+        """The tokeniser of a kind; sub-words are learnt from the texts.
+
+        size: of a vocabulary of these sub-words, that of padding and the unknown token counted, 0
+        for 4,000. min_count: the least count of a pair that becomes a sub-word.
+        """
+        if kind != "subwords":
+            return cls(kind, lower)
+        read = [lower_case(text) for text in texts] if lower else texts
+        model = Subwords.train(read, (size or _SUBWORDS) - 1, min_count=min_count)
+        return cls(kind, lower, model.to_json())
+
+    def split(self, text: str) -> list[Token]:
+        """The tokens of a text, with their places in it; DataError for lone surrogates."""
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"The text has {text[error.start]!r} at character {error.start + 1}, which is not "
+                "valid Unicode; replace it."
+            ) from error
+        text = lower_case(text) if self.lower else text
+        if self._subwords is not None:
+            return self._subwords.split(text)
+        return split_words(text) if self.kind == "words" else split_characters(text)
+
+    @cached_property
+    def _subwords(self) -> Subwords | None:
+        return None if self.model is None else Subwords(self.model)
+
+
+def lower_case(text: str) -> str:
+    """The text in lower case, with as many characters: İ stays, whose lower case is two.
+
+    >>> lower_case("ΟΔΟΣ"), lower_case("İI")
+    ('οδος', 'İi')
+    """
+    lowered = text.lower()
+    if len(lowered) == len(text):
+        return lowered
+    return "".join(low if len(low := each.lower()) == 1 else each for each in text)

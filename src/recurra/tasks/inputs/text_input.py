@@ -1,0 +1,195 @@
+"""Texts, as words, sub-words or characters."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from recurra.config.input_config import InputConfig
+from recurra.data.feature_masks import FeatureMasks
+from recurra.data.texts.subwords import UNKNOWN_PIECE
+from recurra.data.texts.token_vocabulary import UNKNOWN, Ids, Spelling, TokenVocabulary
+from recurra.data.texts.tokeniser import Tokeniser
+from recurra.data.transcripts.item import Item
+from recurra.errors import ConfigError, DataError
+from recurra.reports import Media
+from recurra.tasks.inputs.input import Generator, Input
+
+__all__ = ["TextContent", "TextDistortion", "TextInput"]
+
+Numbers = np.ndarray[Any, np.dtype[Any]]
+"""int64 (T, 1 + C), where the features of other kinds are float32."""
+
+_SPELLINGS = 100_000
+"""Words whose spelling is kept in memory as numbers: 18 MB."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TextContent:
+    """A text, the numbers of its tokens (T,), and their places in it (T, 2)."""
+
+    text: str
+    ids: Ids
+    places: Ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory, of the text as if all were in one byte each."""
+        return self.ids.nbytes + self.places.nbytes + len(self.text)
+
+    def words(self) -> list[str]:
+        """Its tokens as they are written in the text."""
+        return [self.text[start:stop] for start, stop in self.places.tolist()]
+
+
+@dataclasses.dataclass(frozen=True)
+class TextDistortion:
+    """Chances of a token in training, drawn anew in each epoch.
+
+    unknown: a token that training has seen n times is read as the unknown one with probability
+        unknown / (unknown + n), after Kiperwasser and Goldberg 2016; its characters stay.
+    drop: it is left out. At least one token of a text stays.
+
+    ConfigError for numbers that are no such chances.
+    """
+
+    unknown: float = 0.25
+    drop: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.unknown < float("inf") or not 0 <= self.drop <= 0.5:
+            raise ConfigError(
+                f"unknown = {self.unknown:g} and drop = {self.drop:g} of texts; unknown is 0 or "
+                "more, and drop from 0 to 0.5."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextInput(Input):
+    """Texts as numbers of tokens, and for words of their characters; `spelling` is None else.
+
+    `raw` has a row for each token: its number, then the C numbers of its characters. They aren't
+    standardised, and masks of features leave them as they are.
+    """
+
+    kind: ClassVar[str] = "text"
+    unit: ClassVar[str] = "tokens"
+    parts: ClassVar[Mapping[str, type]] = {
+        "tokeniser": Tokeniser,
+        "vocabulary": TokenVocabulary,
+        "spelling": Spelling,
+        "distortion": TextDistortion,
+    }
+
+    tokeniser: Tokeniser
+    vocabulary: TokenVocabulary
+    distortion: TextDistortion
+    spelling: Spelling | None = None
+
+    @classmethod
+    def of(cls, config: InputConfig, items: Sequence[Item]) -> Self:
+        """With the tokens of the items, as the configuration wants them; ConfigError if none."""
+        how: Any = config  # a task of texts has settings that others lack
+        texts = [item.data for item in items if isinstance(item.data, str)]
+        tokeniser = Tokeniser.of(
+            how.tokens, texts, lower=how.lower, size=how.vocabulary, min_count=how.min_count
+        )
+        split = [tokeniser.split(text) for text in texts]
+        spelling = None
+        if how.tokens == "words":
+            places = zip(texts, split, strict=True)
+            words = {text[word.start : word.stop] for text, words in places for word in words}
+            spelling = Spelling.of(words, min_count=how.min_count)
+        return cls(
+            tokeniser=tokeniser,
+            vocabulary=TokenVocabulary.of(
+                ([t.text for t in tokens if t.text != UNKNOWN_PIECE] for tokens in split),
+                min_count=how.min_count,
+                size=how.vocabulary,
+            ),
+            spelling=spelling,
+            distortion=_distortion(config),
+            masks=FeatureMasks.none(),
+        )
+
+    @property
+    def size(self) -> int:
+        """Numbers of a token: its own, and those of its characters."""
+        return 1 if self.spelling is None else 1 + self.spelling.width
+
+    def open(self, item: Item) -> TextContent:
+        """The tokens of the text."""
+        if not isinstance(item.data, str):
+            raise DataError(
+                f"{item.origin or item.name}: is of type {type(item.data).__name__}; give a str."
+            )
+        try:
+            found = self.tokeniser.split(item.data)
+        except DataError as error:
+            raise DataError(f"{item.origin or item.name}: {error}") from error
+        if not found:
+            raise DataError(
+                f"{item.origin or item.name}: has no {self.tokeniser.kind} ({item.data[:20]!r}); "
+                "leave out texts of white space and invisible characters."
+            )
+        places = np.array([(token.start, token.stop) for token in found], dtype=np.int64)
+        return TextContent(item.data, self.vocabulary.encode(token.text for token in found), places)
+
+    def raw(self, content: TextContent) -> Numbers:
+        """The numbers (T, 1 + C) of the tokens and their characters."""
+        ids = content.ids[:, None]
+        if self.spelling is None:
+            return ids.copy()
+        return np.concatenate([ids, self._spelt(content.words())], axis=1)
+
+    def distorted(self, content: TextContent, generator: Generator) -> TextContent:
+        """The text with some tokens unknown, rare ones more often, and some left out."""
+        how, seen = self.distortion, self.vocabulary.seen[content.ids]
+        draws = generator.random((2, len(content)))
+        ids = np.where(draws[0] * (how.unknown + seen) < how.unknown, UNKNOWN, content.ids)
+        kept = draws[1] >= how.drop
+        kept[int(draws[1].argmax())] = True
+        return TextContent(content.text, ids[kept], content.places[kept])
+
+    def media(self, content: TextContent, weights: Sequence[float] | None = None) -> Media:
+        """The text, with a weight from 0 to 1 for each token where they are given."""
+        if weights is None:
+            return Media.of_text(content.text)
+        return Media.of_text(
+            content.text,
+            [
+                (start, stop, float(weight))
+                for (start, stop), weight in zip(content.places.tolist(), weights, strict=True)
+            ],
+        )
+
+    def fitted(self, contents: Iterable[Any]) -> Self:
+        """The same: numbers of tokens have no statistics."""
+        return self
+
+    def _spelt(self, words: Sequence[str]) -> Ids:
+        assert self.spelling is not None
+        known = self._spellings
+        for word in words:
+            if word not in known:
+                if len(known) >= _SPELLINGS:
+                    known.clear()
+                known[word] = self.spelling.encode(word)
+        return np.stack([known[word] for word in words])
+
+    @cached_property
+    def _spellings(self) -> dict[str, Ids]:
+        return {}
+
+
+def _distortion(config: InputConfig) -> TextDistortion:
+    """The usual distortion, each kind as strong as the configuration has it."""
+    usual = TextDistortion()
+    return TextDistortion(usual.unknown * config.jitter, min(0.5, usual.drop * config.masks))
