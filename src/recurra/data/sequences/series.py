@@ -126,7 +126,7 @@ def label_text(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     text = " ".join(str(value).split())
-    return None if text in ("", "?") else text
+    return None if text.lower() in ("", "?", "nan") else text
 
 
 def _check_values(values: np.ndarray[Any, Any], names: Sequence[str]) -> None:

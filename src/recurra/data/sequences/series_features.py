@@ -61,8 +61,12 @@ class SeriesFeatures:
 
         DataError where it has others, or no times though these are used.
         """
+        series = self._ordered(series)
         if self.times and series.times is None:
             raise DataError("has no times, and the model uses them; give the time of each step.")
+        return series
+
+    def _ordered(self, series: Series) -> Series:
         count, own = len(self.channels), series.channels
         if len(own) != count:
             raise DataError(

@@ -56,7 +56,7 @@ def read_ucr_rows(path: Path) -> Iterator[Item | UnusableItem]:
 def _whole(label: str) -> str | float:
     """A label such as 1.0000000e+00 as the number that it stands for."""
     number = to_number(label)
-    return label if number is None or not re.search(r"[.eE]", label) else number
+    return number if number is not None and re.fullmatch(r"[-+\d.eE]+", label) else label
 
 
 def _is_header(cells: list[str]) -> bool:
