@@ -7,7 +7,14 @@ import numpy as np
 
 from recurra.errors import DataError
 
-__all__ = ["Given", "class_numbers", "class_probabilities", "item_weights", "probability_table"]
+__all__ = [
+    "Given",
+    "class_numbers",
+    "class_probabilities",
+    "distributions",
+    "item_weights",
+    "probability_table",
+]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -20,13 +27,7 @@ _RANGE_TOLERANCE = 1e-5
 
 def class_probabilities(probabilities: Given, actual: Given) -> tuple[Floats, Ints]:
     """Probabilities (N, K) whose rows sum to 1, and classes (N,); DataError if they are not."""
-    chances = probability_table(probabilities)
-    sums = chances.sum(1)
-    if (wrong := np.flatnonzero(np.abs(sums - 1) > _SUM_TOLERANCE)).size:
-        raise DataError(
-            f"The probabilities of item {wrong[0]} sum to {sums[wrong[0]]:g}; they sum to 1, such "
-            "as a softmax of logits."
-        )
+    chances = distributions(probabilities)
     classes = class_numbers(actual, chances.shape[1])
     if len(classes) != len(chances):
         raise DataError(
@@ -34,6 +35,18 @@ def class_probabilities(probabilities: Given, actual: Given) -> tuple[Floats, In
             "(N,)."
         )
     return chances, classes
+
+
+def distributions(probabilities: Given) -> Floats:
+    """Probabilities (N, K) whose rows sum to 1; DataError if they are not."""
+    chances = probability_table(probabilities)
+    sums = chances.sum(1)
+    if (wrong := np.flatnonzero(np.abs(sums - 1) > _SUM_TOLERANCE)).size:
+        raise DataError(
+            f"The probabilities of item {wrong[0]} sum to {sums[wrong[0]]:g}; they sum to 1, such "
+            "as a softmax of logits."
+        )
+    return chances
 
 
 def probability_table(probabilities: Given) -> Floats:

@@ -9,7 +9,6 @@ Lei, G'Sell, Rinaldo, Tibshirani and Wasserman 2018 (arXiv:1604.04173).
 Whether there are enough held-out windows is said here as well.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.data.series.panel import Panel
+from recurra.metrics.conformal import errors_needed, rank_places
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.windows.splits import (
     Origins,
@@ -181,9 +181,8 @@ def _near(errors: Floats, step: int, share: float) -> Floats:
 
 def _offsets(near: Floats, count: float, levels: tuple[float, ...]) -> Floats:
     """The quantile of each level's own errors (n, Q or 1), by its rank among `count` windows."""
-    # The next actual value is one more than these, so each rank is of one more, in either tail.
-    places = (np.array(levels) * (count + 1) - 1) / max(count - 1, 1)
-    columns = zip(np.broadcast_to(near.T, (len(levels), len(near))), places.clip(0, 1), strict=True)
+    places = rank_places(np.array(levels), count)
+    columns = zip(np.broadcast_to(near.T, (len(levels), len(near))), places, strict=True)
     return np.array([np.quantile(column, place) for column, place in columns])
 
 
@@ -216,8 +215,7 @@ def quantiles_at(quantiles: Floats, levels: tuple[float, ...], wanted: Floats) -
 def interval_warnings(config: ForecastConfig, panel: Panel) -> list[str]:
     """A sentence where intervals are calibrated on fewer windows than their tails need.
 
-    The largest of n errors is exceeded by the next one once in n + 1 times, so a tail of a share s
-    needs n of at least 1 / s - 1. Windows that overlap add no evidence.
+    Windows that overlap add no evidence.
     """
     if not (config.calibrate or (config.loss != "quantiles" and config.model != "autoregressive")):
         return []
@@ -239,7 +237,7 @@ def _needs(config: ForecastConfig) -> dict[str, int]:
     tails = {f"{width:g} %": round(0.5 - width / 200, 6) for width in config.widths}
     bounds = {0.5, *tails.values(), *(round(1 - tail, 6) for tail in tails.values())}
     others = {f"the quantile {q:g}": min(q, 1 - q) for q in config.levels if q not in bounds}
-    return {name: math.ceil(round(1 / tail - 1, 6)) for name, tail in (tails | others).items()}
+    return {name: errors_needed(tail) for name, tail in (tails | others).items()}
 
 
 def _origins_with_actual(config: ForecastConfig, panel: Panel) -> Origins:
