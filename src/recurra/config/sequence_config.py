@@ -11,10 +11,10 @@ from recurra.errors import ConfigError
 
 __all__ = ["LEAST_STEPS", "SequenceConfig"]
 
-LEAST_STEPS, MOST_STEPS, MOST_EPOCHS = 1_500, 40_000, 100
+LEAST_STEPS, MOST_STEPS, MOST_EPOCHS = 1_500, 40_000, 300
 """The length of a training without one of its own."""
 
-_TEXT = ("tokens", "min_count", "vocabulary", "lower", "embedding")
+_TEXT = ("encoding", "tokens", "min_count", "vocabulary", "lower", "embedding")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,7 @@ class SequenceConfig(InputConfig):
     layout: Literal["auto", "steps,channels", "channels,steps"] = option(
         "auto", "the order of the axes of arrays; auto: as they show"
     )
+    encoding: str = option("utf-8", "how files of texts are written, such as latin-1")
     tokens: Literal["words", "subwords", "characters"] = option(
         "words", "what a text is divided into"
     )

@@ -192,7 +192,7 @@ def hold_out_of_classes(items: Sequence[Item], share: float, seed: int = 0) -> H
         count = min(int(share * len(numbers) + begin), len(numbers) - 1)
         held.update(order[:count])
     if not held:
-        held = {max(max(classes.values(), key=len))}
+        held = {max(classes.values(), key=lambda numbers: len(numbers))[-1]}
     return HeldOutItems(
         [item for n, item in enumerate(items) if n not in held],
         [item for n, item in enumerate(items) if n in held],

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from recurra.errors import MissingExtra
-from recurra.plots import plot_confusion, plot_reliability
+from recurra.plots import plot_reliability
 from recurra.reports import Example, Examples, Headline, Mark, Section, drawn_section
 from recurra.tasks.classify.class_judgement import ClassJudgement, percent
 from recurra.tasks.classify.product import Decider
@@ -112,10 +112,6 @@ def _pictures(product: Decider, part: Part, evaluation: Evaluation | None) -> Se
     if not isinstance(evaluation, ClassJudgement):
         return []
     sections = []
-    if (confusion := evaluation.confusion) is not None:
-        caption = "Items by their actual class (rows) and the predicted one (columns)."
-        draw = lambda: plot_confusion(confusion, evaluation.names)  # noqa: E731
-        sections.append(drawn_section("Confusion matrix", draw, caption=caption))
     if evaluation.worst:
         note = "Held-out items that are wrong, those of which the model was surest first."
         found = _examples(product, part, evaluation)

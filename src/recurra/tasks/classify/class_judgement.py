@@ -47,9 +47,7 @@ def judged(product: Decider, part: Part, groups: str | None = None) -> ClassJudg
     chances = product.probabilities(part.contents)
     predicted = product.classes_of(chances)
     right = np.zeros(len(part), bool)
-    right[known] = [
-        set(product.labels.split(part.texts[n])) == set(predicted[n]) for n in known
-    ]
+    right[known] = [set(product.labels.split(part.texts[n])) == set(predicted[n]) for n in known]
     ends = bootstrap_interval(
         right, np.ones(len(part)), np.random.default_rng(0), groups=groups_of(part.items, groups)
     )

@@ -47,7 +47,7 @@ class Classifier(Estimator[ClassifyConfig, Decider]):
     def __init__(self, config: ClassifyConfig) -> None:
         super().__init__(config)
 
-    def fit(self, data: Any = None, labels: Sequence[Any] | None = None, **options: Any) -> Self:  # type: ignore[override]
+    def fit(self, data: Any = None, labels: Sequence[Any] | None = None, **options: Any) -> Self:
         """Train on files, or on sequences with their labels (N,); options as for `Estimator.fit`.
 
         Raises DataError where there are not as many labels as sequences.

@@ -50,7 +50,9 @@ class Decider:
             return self
         answers = self.answers([part.contents[n] for n in known])
         actual = self.labels.encode([part.texts[n] for n in known])
-        return dataclasses.replace(self, temperature=Temperature.fit(answers, actual, independent=self.several))
+        return dataclasses.replace(
+            self, temperature=Temperature.fit(answers, actual, independent=self.several)
+        )
 
     def known(self, part: Part) -> list[int]:
         """The numbers of the items whose labels training had."""

@@ -12,9 +12,20 @@ from recurra.tasks.inputs.series_input import SeriesInput
 from recurra.tasks.inputs.sound_input import SoundInput
 from recurra.tasks.inputs.text_input import TextInput
 
-__all__ = ["INPUTS", "Features", "ImageInput", "InkInput", "Input", "SeriesInput", "SoundInput", "TextInput", "input_from"]
+__all__ = [
+    "INPUTS",
+    "Features",
+    "ImageInput",
+    "InkInput",
+    "Input",
+    "SeriesInput",
+    "SoundInput",
+    "TextInput",
+    "input_from",
+]
 
-INPUTS: Mapping[str, type[Input]] = {"sound": SoundInput,
+INPUTS: Mapping[str, type[Input]] = {
+    "sound": SoundInput,
     "ink": InkInput,
     "image": ImageInput,
     "series": SeriesInput,

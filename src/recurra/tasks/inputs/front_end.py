@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from recurra.config.input_config import InputConfig
+from recurra.config.sequence_config import SequenceConfig
 from recurra.nn.frontends import Block, FrontEnd, PlaneFrontEnd, SequenceFrontEnd, WordFrontEnd
 from recurra.tasks.inputs.input import Input
 from recurra.tasks.inputs.series_input import SeriesInput
@@ -16,13 +17,13 @@ _USUAL: Mapping[str, int] = {"sound": 2, "ink": 2, "image": 4, "series": 1}
 """Steps of the input that become one."""
 
 
-def front_end(config: InputConfig, how: Input) -> FrontEnd:
+def front_end(config: SequenceConfig, how: Input) -> FrontEnd:
     """Vectors of the tokens of texts; convolutions for any other kind of input."""
     if isinstance(how, TextInput):
         return WordFrontEnd(
-            how.tokens,
+            len(how.vocabulary),
             config.embedding,
-            letters=how.letters,
+            letters=0 if how.spelling is None else len(how.spelling),
             channels=config.channels,
             dropout=config.dropout,
         )

@@ -11,7 +11,6 @@ from typing import Any, cast
 import numpy as np
 
 from recurra.config.sequence_config import SequenceConfig
-from recurra.data.sequences.array_sequences import Layout
 from recurra.data.sequences.sequence_sources import read_sequences
 from recurra.data.sequences.ucr_rows import holds_ucr_rows
 from recurra.data.text_form import TextForm
@@ -83,7 +82,7 @@ def _series(
         texts=labels,
         where=where,
         label_column=config.label_column,
-        layout=None if config.layout == "auto" else cast("Layout", config.layout),
+        layout=None if config.layout == "auto" else config.layout,
         bad=bad,
     )
     return Listed(reading.items, reading.notes, reading.layout)
@@ -102,6 +101,7 @@ def _texts(
         several=several,
         separator=getattr(config, "separator", None) if several else None,
         where=where,
+        encoding=config.encoding,
         bad=bad,
         notes=notes,
     )
@@ -180,11 +180,18 @@ def _seen_in(path: Path) -> str:
         return "series"
     if path.is_dir():
         return _seen_in_folder(path)
-    if manifest_suffix(path) and not holds_ucr_rows(path):
+    if manifest_suffix(path) and not _holds_rows_of_numbers(path):
         return _seen_in_table(path)
     if name.endswith((".txt", ".txt.gz", ".tsv", ".csv")):
-        return "series" if holds_ucr_rows(path) else "text"
+        return "series" if _holds_rows_of_numbers(path) else "text"
     return "series" if name.endswith((".parquet", ".pq")) else "auto"
+
+
+def _holds_rows_of_numbers(path: Path) -> bool:
+    try:
+        return holds_ucr_rows(path)
+    except DataError:  # such as another encoding; who reads it says so
+        return False
 
 
 def _seen_in_folder(folder: Path) -> str:

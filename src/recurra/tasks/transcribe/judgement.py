@@ -48,7 +48,8 @@ def judged(
     texts = [product.text(reading) for reading in readings]
     rates = error_rates(part.texts, texts)
     intervals = {
-        unit: _interval(rates, unit, groups_of(part.items, groups)) for unit in ("character", "word")
+        unit: _interval(rates, unit, groups_of(part.items, groups))
+        for unit in ("character", "word")
     }
     right = [right_characters(*pair) for pair in zip(part.texts, texts, strict=True)]
     confidences = [c for reading in readings for c in product.confidences(reading)]
