@@ -185,4 +185,3 @@ def test_spelling():
     assert spelling.encode("abcdefghijklmnopqrst").tolist() == [2, *range(4, 24), 3]
     assert spelling.encode("").tolist() == [2, 3, *[0] * 20]
     assert spelling.encode("aZ").tolist() == [2, 4, 1, 3, *[0] * 18]
-    assert spelling.encode_all(["a", "b"])[1].tolist() == spelling.encode("b").tolist()
