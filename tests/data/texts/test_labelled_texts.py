@@ -115,6 +115,8 @@ def test_a_header_is_no_label(put):
     assert len(read_texts(put("a.tsv", rows), label_column="kind")) == 4
     with pytest.raises(DataError, match="no column has the label"):
         read_texts(put("b.tsv", rows.replace("kind\tw", "sort\tw")))
+    with pytest.raises(DataError, match="no column has the text"):
+        read_texts(put("d.tsv", "sort\tthing\na\tu\na\tv\na\tw\nb\tx\nb\ty\nb\tz\n"))
     rows = "question\twho\nstatement\tI do\nquestion\twhat\nstatement\tyes\n"
     assert [item.text for item in read_texts(put("c.tsv", rows))] == ["question", "statement"] * 2
 
@@ -191,6 +193,14 @@ def test_bad_rows_are_named_with_file_and_line(put, name, content, message):
     assert len(bad) == 1
     assert list(bad.messages.values()) == [str(error.value)]
     assert "white" in message or not any(item.data.strip() != item.data for item in items)
+
+
+def test_each_damaged_row_is_told_its_own_place(put):
+    path = put("a.csv", b"text,label\n\xe9,x\nb,x\nab\xff,y\n")
+    bad = BadItems(0.9)
+    assert shown(read_texts(path, bad=bad)) == [("x", "b")]
+    assert "byte 0xe9, the 1. of line 2)" in bad.messages[f"{path}, line 2"]
+    assert "byte 0xff, the 3. of line 4)" in bad.messages[f"{path}, line 4"]
 
 
 def test_too_many_bad_rows_end_the_work(put):

@@ -109,7 +109,8 @@ def test_subwords_merge_what_is_frequent():
     assert [piece.text for piece in pieces.split("(the)")] == ["▁(", "▁the", "▁)"]
     found = pieces.split("<unk> the")
     assert (found[-1].text, found[-1].start, found[-1].stop) == ("▁the", 6, 9)
-    assert "".join("<unk>"[p.start : p.stop] for p in pieces.split("<unk>")) == "<unk>"
+    pieces_of_it = ["<unk>"[p.start : p.stop] for p in pieces.split("<unk>")]
+    assert "".join(pieces_of_it) == "<unk>" not in pieces_of_it
     assert pieces.split(" \n") == []
 
 
@@ -184,4 +185,3 @@ def test_spelling():
     assert spelling.encode("abcdefghijklmnopqrst").tolist() == [2, *range(4, 24), 3]
     assert spelling.encode("").tolist() == [2, 3, *[0] * 20]
     assert spelling.encode("aZ").tolist() == [2, 4, 1, 3, *[0] * 18]
-    assert spelling.encode_all(["a", "b"])[1].tolist() == spelling.encode("b").tolist()

@@ -61,6 +61,7 @@ def test_characters_keep_their_case_where_words_lose_it():
     assert upper[0] == lower[0] > 1
     assert upper[1:].tolist() == how.spelling.encode("The").tolist() != lower[1:].tolist()
     assert "The" not in how.vocabulary
+    assert "T" in how.spelling.letters
     assert text_input().vocabulary.encode(["The", "the"]).tolist() != [1, 1]
 
 
@@ -73,6 +74,15 @@ def test_other_tokens_have_no_characters(tokens):
     assert len(how.vocabulary) <= 40
     assert how.raw(how.open(item("ж")))[-1].tolist() == [1]
     assert "<unk>" not in how.vocabulary
+
+
+def test_characters_that_subwords_have_no_room_for_are_unknown():
+    items = read_texts(
+        [("".join(map(chr, range(0x4E00, 0x4E80))), "x"), *[(t, "x") for t in TEXTS]]
+    )
+    how = TextInput.of(WordsConfig(tokens="subwords", vocabulary=40), items)
+    assert "<unk>" not in how.vocabulary
+    assert how.raw(how.open(item("\u4e7f")))[-1].tolist() == [1]
 
 
 def test_limits_of_the_vocabulary():
@@ -160,10 +170,11 @@ def test_chances_that_cannot_be(chances):
 
 def test_masks_of_features_leave_numbers_as_they_are():
     how = text_input()
-    rows = how.features(how.open(item("the cat sat off")))
-    masked = mask_features(rows, how.masks, np.random.default_rng(0))
-    assert masked.dtype == np.int64
-    assert np.array_equal(masked, rows)
+    rows = how.features(how.open(item("the cat sat off " * 20)))
+    for seed in range(5):
+        masked = mask_features(rows, how.masks, np.random.default_rng(seed))
+        assert masked.dtype == np.int64
+        assert np.array_equal(masked, rows)
 
 
 def test_a_page_shows_the_text_and_weights_of_its_tokens():

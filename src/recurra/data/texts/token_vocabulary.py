@@ -1,7 +1,7 @@
 """Tokens of texts as numbers, with how often training has seen each, and the spelling of words."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -128,13 +128,6 @@ class Spelling:
         numbers = [2, *(self._ids.get(letter, UNKNOWN) for letter in read), 3]
         row[: len(numbers)] = numbers
         return row
-
-    def encode_all(self, words: Sequence[str]) -> Ids:
-        """The numbers (T, 22) of words."""
-        rows = np.zeros((len(words), self.width), dtype=np.int64)
-        for row, word in zip(rows, words, strict=True):
-            row[:] = self.encode(word)
-        return rows
 
     @cached_property
     def _ids(self) -> dict[str, int]:
