@@ -1,11 +1,13 @@
-"""Pictures of recurrent networks, of forecasts and of benchmarks, from plain data.
+"""Pictures of recurrent networks, forecasts, classifiers and benchmarks, from plain data.
 
 They need matplotlib: recurra[plot].
 """
 
 from typing import TYPE_CHECKING
 
+from recurra.plots.accuracy_over_time import plot_accuracy_over_time
 from recurra.plots.bar_charts import CostBars, RatioBars, plot_bars
+from recurra.plots.confusion_matrix import plot_confusion
 from recurra.plots.figure import COLOURS, FORMATS, image, require_matplotlib, svg
 from recurra.plots.forecasts import AnomalySeries, ForecastSeries, plot_anomalies, plot_forecasts
 from recurra.plots.gradient_curves import (
@@ -38,9 +40,11 @@ __all__ = [
     "RatioBars",
     "UnfoldedRow",
     "image",
+    "plot_accuracy_over_time",
     "plot_anomalies",
     "plot_bars",
     "plot_compared",
+    "plot_confusion",
     "plot_exponents",
     "plot_flow",
     "plot_forecasts",

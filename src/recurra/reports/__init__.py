@@ -1,6 +1,7 @@
 """Pages about runs: one builder, one kind of table, and the sections that all tasks share."""
 
 from recurra.reports.card import card
+from recurra.reports.class_sections import ClassFigures, class_table, confusion_table
 from recurra.reports.examples import Example, Examples, Media
 from recurra.reports.headline import Headline, Mark
 from recurra.reports.html_page import (
@@ -21,6 +22,7 @@ from recurra.reports.inspection_report import (
 
 __all__ = [
     "COLUMNS",
+    "ClassFigures",
     "Example",
     "Examples",
     "Headline",
@@ -32,6 +34,8 @@ __all__ = [
     "amended",
     "card",
     "carried_over",
+    "class_table",
+    "confusion_table",
     "drawn_section",
     "inspection_sections",
     "layer_row",
