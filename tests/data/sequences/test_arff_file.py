@@ -45,6 +45,11 @@ def test_lines_of_a_relational_cell_are_channels(read):
     assert not bad
 
 
+def test_weights_of_rows_are_left_out(read):
+    reading, _ = read("a.arff", UNI + "1,2,3,a,{0.5}\n")
+    assert contents(reading) == [("a", [[1, 2, 3]])]
+
+
 def test_regression_and_chosen_labels(put):
     head = "@relation r\n@attribute a numeric\n@attribute b numeric\n@attribute target numeric\n"
     path = put("a.arff", head + "@data\n1,2,0.5\n")

@@ -113,11 +113,13 @@ def test_what_is_missing_stays_missing_and_does_not_spread():
     assert abs(new[~lost, 0] - place[~lost]).max() <= 0.5
 
 
-def test_times_move_with_the_values():
-    new = distorted(rising(100, times=10 + 2 * np.arange(100.0)), STRONG)
-    plain = distorted(rising(100, times=10 + 2 * np.arange(100.0)), WARP)
-    np.testing.assert_allclose(plain.times, 10 + 2 * plain.values[:, 0], rtol=1e-5)
-    assert (np.diff(new.times) > 0).all()
+def test_times_and_labels_move_with_the_values():
+    labels = [str(n) for n in range(100)]
+    new = distorted(rising(100, times=10 + 2 * np.arange(100.0), labels=labels), WARP)
+    places = new.values[:, 0]
+    assert abs(places - np.arange(100)).max() > 1
+    np.testing.assert_allclose(new.times, 10 + 2 * places, rtol=1e-5)
+    assert abs(places - [*map(float, new.labels)]).max() <= 0.5
 
 
 def test_a_series_that_would_lose_its_only_value_stays():

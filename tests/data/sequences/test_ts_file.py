@@ -28,7 +28,7 @@ def contents(reading):
 
 def test_values_are_those_of_aeon(read):
     text = HEAD + "@dimensions 2\n@classLabel true Up down\n@data\n"
-    text += "1,2,3:4,?,6:Up\n-1.5e-4,2e4:0.5,NaN:down\n\n7:8:Up\n"
+    text += "1,2,3:4,?,6:Up\n-1.5e-4,2e4:0.5,NaN:down\n # 1:2:Up\n7:8:Up\n"
     reading, bad = read("mv.ts", f"# comment\n{text}")
     values = [item.data.values.T for item in reading.items]
     np.testing.assert_array_equal(values[0], [[1, 2, 3], [4, np.nan, 6]])
