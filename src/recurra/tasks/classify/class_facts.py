@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from recurra.errors import MissingExtra
-from recurra.plots import plot_reliability
+from recurra.plots import plot_accuracy_over_time, plot_confusion, plot_reliability
 from recurra.reports import Example, Examples, Headline, Mark, Section, drawn_section
 from recurra.tasks.classify.class_judgement import ClassJudgement, percent
 from recurra.tasks.classify.product import Decider
@@ -29,6 +29,10 @@ _FILES = {
     "series": "new.csv",
     "text": "new.csv",
 }
+
+
+_WIDE = 10
+"""Classes above which the confusion matrix is drawn wide."""
 
 
 def facts_of(product: Decider, data: Collection, evaluation: Evaluation | None) -> Facts:
@@ -112,12 +116,36 @@ def _pictures(product: Decider, part: Part, evaluation: Evaluation | None) -> Se
     if not isinstance(evaluation, ClassJudgement):
         return []
     sections = []
+    if (confusion := evaluation.confusion) is not None:
+        caption = "Items by their actual class (rows) and the predicted one (columns)."
+        sections.append(
+            drawn_section(
+                "Confusion matrix",
+                lambda: plot_confusion(confusion, evaluation.names),
+                caption=caption,
+                wide=len(evaluation.names) > _WIDE,
+            )
+        )
+    early, curve = evaluation.early, evaluation.curve
+    if early is not None and curve is not None:
+        caption = (
+            "The share of items that are right when so much of each is read, and where the "
+            "stopping rule stops on average."
+        )
+        stops = {"held out": (early.earliness, early.accuracy)}
+        sections.append(
+            drawn_section(
+                "Accuracy while a sequence is read",
+                lambda: plot_accuracy_over_time({"held out": curve}, stops),
+                caption=caption,
+            )
+        )
     if evaluation.worst:
         note = "Held-out items that are wrong, those of which the model was surest first."
-        found = _examples(product, part, evaluation)
-        sections.append(Section("Hardest items", Examples(found, note)))
-    if (curve := evaluation.reliability) is not None:
-        points = {"items": [(b.confidence, b.accuracy, b.count) for b in curve.bins]}
+        examples = _examples(product, part, evaluation)
+        sections.append(Section("Hardest items", Examples(examples, note)))
+    if (found := evaluation.reliability) is not None:
+        points = {"items": [(b.confidence, b.accuracy, b.count) for b in found.bins]}
         caption = "Items by the probability of what was predicted: on the line, so many were right."
         sections.append(
             drawn_section("Confidence", lambda: plot_reliability(points), caption=caption)

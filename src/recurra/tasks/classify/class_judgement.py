@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,11 +11,15 @@ from typing import Any
 import numpy as np
 
 from recurra.metrics.bootstrap import bootstrap_interval
-from recurra.metrics.class_score import ClassScore
 from recurra.metrics.classification import classification_scores, confused_pairs
+from recurra.metrics.early_classification import (
+    AccuracyOverTime,
+    EarlyScores,
+    accuracy_over_time,
+)
 from recurra.metrics.multilabel import label_scores
 from recurra.metrics.reliability import Reliability, reliability
-from recurra.reports import Section, TextTable
+from recurra.reports import Section, TextTable, class_table, confusion_table
 from recurra.tasks.classify.product import Decider
 from recurra.tasks.inputs.collection import Part, groups_of
 from recurra.tasks.task import Evaluation
@@ -29,12 +34,15 @@ _CONFUSIONS, _WORST = 15, 10
 @dataclass(frozen=True, eq=False)
 class ClassJudgement(Evaluation):
     """An evaluation with what the report draws: the confusion matrix (K, K) and its classes,
-    reliability of probabilities, and the items that surprised the model most.
+    reliability of probabilities, accuracy while sequences are read, and the items that surprised
+    the model most.
     """
 
     names: Sequence[str] = field(default=(), repr=False)
     confusion: Floats | None = field(default=None, repr=False)
     reliability: Reliability | None = field(default=None, repr=False)
+    early: EarlyScores | None = field(default=None, repr=False)
+    curve: AccuracyOverTime | None = field(default=None, repr=False)
     worst: Sequence[tuple[int, str, float]] = field(default=(), repr=False)
 
 
@@ -56,16 +64,33 @@ def judged(product: Decider, part: Part, groups: str | None = None) -> ClassJudg
         numbers |= {"accuracy_low": ends[0], "accuracy_high": ends[1]}
     details = _several if product.several else _single
     found = details(product, part, known, chances)
-    numbers |= {**found.numbers, "items": len(part)}
-    return ClassJudgement(
-        numbers,
-        [Section("Figures", _table(numbers)), *found.sections],
-        _remarks(product, part, known),
-        product.labels.names,
-        found.confusion,
-        found.reliability,
-        found.worst,
+    early, curve = _early(product, part, known)
+    numbers |= {**found.numbers, **_early_numbers(early), "items": len(part)}
+    return dataclasses.replace(
+        found,
+        numbers=numbers,
+        sections=[Section("Figures", _table(numbers)), *found.sections],
+        remarks=_remarks(product, part, known),
+        early=early,
+        curve=curve,
     )
+
+
+def _early(
+    product: Decider, part: Part, known: Sequence[int]
+) -> tuple[EarlyScores | None, AccuracyOverTime | None]:
+    """What the stopping rule comes to, and accuracies on the way; None where there is no rule."""
+    if product.rule is None or not known:
+        return None, None
+    actual = product.labels.encode([part.texts[n] for n in known])
+    tables = list(product.along([part.contents[n] for n in known]))
+    return product.rule.scores(tables, actual), accuracy_over_time(tables, actual)
+
+
+def _early_numbers(early: EarlyScores | None) -> dict[str, float]:
+    if early is None:
+        return {}
+    return {"early_accuracy": early.accuracy, "early_read": early.earliness}
 
 
 def _single(product: Decider, part: Part, known: Sequence[int], chances: Floats) -> ClassJudgement:
@@ -90,11 +115,18 @@ def _single(product: Decider, part: Part, known: Sequence[int], chances: Floats)
     worst = [
         (known[n], names[int(rows[n].argmax())], float(rows[n].max())) for n in surprising[:_WORST]
     ]
-    sections = [
-        Section("Classes", _class_table(names, scores.classes)),
-        *_confused(names, scores.confusion),
+    pairs = [
+        (names[pair.actual], names[pair.predicted], pair.items, pair.share)
+        for pair in confused_pairs(scores.confusion, _CONFUSIONS)
     ]
-    return ClassJudgement(numbers, sections, (), names, scores.confusion, curve, worst)
+    return ClassJudgement(
+        numbers,
+        [class_table(names, scores.classes), confusion_table(pairs)],
+        names=names,
+        confusion=scores.confusion,
+        reliability=curve,
+        worst=worst,
+    )
 
 
 def _several(product: Decider, part: Part, known: Sequence[int], chances: Floats) -> ClassJudgement:
@@ -115,8 +147,9 @@ def _several(product: Decider, part: Part, known: Sequence[int], chances: Floats
     order = np.argsort(-surprise, kind="stable")[:_WORST]
     chosen = product.chosen(rows)
     worst = [(known[n], chosen[n], math.exp(-float(surprise[n]))) for n in order]
-    sections = [Section("Labels", _class_table(product.labels.names, scores.labels))]
-    return ClassJudgement(numbers, sections, (), product.labels.names, None, curve, worst)
+    names = product.labels.names
+    table = class_table(names, scores.labels, title="Labels", kind="label")
+    return ClassJudgement(numbers, [table], names=names, reliability=curve, worst=worst)
 
 
 _CALLED = {
@@ -129,8 +162,10 @@ _CALLED = {
     "brier": "Brier score",
     "top_5": "among the five likeliest classes",
     "ece": "expected calibration error",
+    "early_accuracy": "accuracy where the stopping rule stops",
+    "early_read": "share of a sequence that it reads",
 }
-_SHARES = {"accuracy", "balanced_accuracy", "hamming_loss", "top_5", "ece"}
+_NUMBERS = {"macro_f1", "micro_f1", "log_loss", "brier"}
 
 
 def _table(numbers: Mapping[str, float]) -> TextTable:
@@ -139,7 +174,7 @@ def _table(numbers: Mapping[str, float]) -> TextTable:
         if name not in numbers:
             continue
         value = numbers[name]
-        shown = percent(value) if name in _SHARES else f"{value:.3f}"
+        shown = f"{value:.3f}" if name in _NUMBERS else percent(value)
         if name == "accuracy" and "accuracy_low" in numbers:
             low, high = numbers["accuracy_low"], numbers["accuracy_high"]
             shown += f" ({100 * low:.1f} to {percent(high)})"
@@ -154,28 +189,6 @@ def percent(share: float) -> str:
     '98.8 %'
     """
     return "undefined" if math.isnan(share) else f"{100 * share:.1f} %"
-
-
-def _class_table(names: Sequence[str], scores: Sequence[ClassScore]) -> TextTable:
-    rows = [
-        [name, percent(s.precision), percent(s.recall), _number(s.f1), f"{s.support:,.0f}"]
-        for name, s in zip(names, scores, strict=True)
-    ]
-    return TextTable(("class", "precision", "recall", "F1", "items"), rows)
-
-
-def _number(value: float) -> str:
-    return "undefined" if math.isnan(value) else f"{value:.3f}"
-
-
-def _confused(names: Sequence[str], confusion: Floats) -> list[Section]:
-    """What is most often taken for what; nothing where nothing is."""
-    rows = [
-        [names[pair.actual], names[pair.predicted], f"{pair.items:,.0f}", percent(pair.share)]
-        for pair in confused_pairs(confusion, _CONFUSIONS)
-    ]
-    table = TextTable(("actual", "predicted", "items", "of the class"), rows, text_columns=2)
-    return [Section("Confusions", table)] if rows else []
 
 
 def _remarks(product: Decider, part: Part, known: Sequence[int]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recurra.metrics.early_classification import StoppingRule
 from recurra.metrics.temperature import Temperature
 from recurra.tasks.classify.config import ClassifyConfig
 from recurra.tasks.classify.labels import Labels
@@ -27,7 +28,8 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 class Decider:
     """Gives each content the probabilities of its classes, by the mean of its networks.
 
-    `temperature` divides their answers, as the held-out items have it.
+    `temperature` divides their answers, and `rule` says when enough of a sequence is read, as the
+    held-out items have it; networks of both directions read the whole.
     """
 
     config: ClassifyConfig
@@ -35,6 +37,7 @@ class Decider:
     labels: Labels
     nets: Sequence[PooledNet]
     temperature: Temperature = dataclasses.field(default_factory=Temperature)
+    rule: StoppingRule | None = None
 
     @property
     def several(self) -> bool:
@@ -48,11 +51,13 @@ class Decider:
         known = self.known(part)
         if not known:
             return self
-        answers = self.answers([part.contents[n] for n in known])
+        contents = [part.contents[n] for n in known]
         actual = self.labels.encode([part.texts[n] for n in known])
-        return dataclasses.replace(
-            self, temperature=Temperature.fit(answers, actual, independent=self.several)
-        )
+        found = Temperature.fit(self.answers(contents), actual, independent=self.several)
+        made = dataclasses.replace(self, temperature=found)
+        if self.several or self.config.bidirectional:
+            return made
+        return dataclasses.replace(made, rule=StoppingRule.fit(list(made.along(contents)), actual))
 
     def known(self, part: Part) -> list[int]:
         """The numbers of the items whose labels training had."""

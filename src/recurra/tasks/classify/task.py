@@ -16,6 +16,7 @@ from recurra.config.task_config import TaskConfig
 from recurra.data.transcripts.bad_items import BadItems
 from recurra.data.transcripts.item import Item, kind_of_items
 from recurra.errors import ConfigError, DataError
+from recurra.metrics.early_classification import StoppingRule
 from recurra.metrics.temperature import Temperature
 from recurra.nn.states import State
 from recurra.reports import Headline
@@ -175,7 +176,8 @@ class Classify(Task[ClassifyConfig, Collection, Decider]):
 
     def artefacts(self, product: Decider) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What the held-out part chose."""
-        return {}, {"temperature": dataclasses.asdict(product.temperature)}
+        rule = None if product.rule is None else dataclasses.asdict(product.rule)
+        return {}, {"temperature": dataclasses.asdict(product.temperature), "rule": rule}
 
     def models(self, product: Decider) -> Sequence[nn.Module]:
         """The networks that are averaged."""
@@ -185,8 +187,14 @@ class Classify(Task[ClassifyConfig, Collection, Decider]):
         self, models: Sequence[nn.Module], tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
     ) -> Decider:
         """The product of the stored parts."""
-        temperature = Temperature(**facts["temperature"]) if facts else Temperature()
-        return Decider(self.config, self.input, self.labels, deciding_nets(models), temperature)
+        made = Decider(self.config, self.input, self.labels, deciding_nets(models))
+        if not facts:
+            return made
+        return dataclasses.replace(
+            made,
+            temperature=Temperature(**facts["temperature"]),
+            rule=None if facts["rule"] is None else StoppingRule(**facts["rule"]),
+        )
 
     def held_out(self, product: Decider, data: Collection) -> Evaluation | None:
         """The figures on the held-out items."""

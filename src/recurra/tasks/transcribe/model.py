@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recurra.nn import Recurrent, Stack
-from recurra.nn.frontends import FrontEnd, FrontEndStream
-from recurra.nn.states import State
+from recurra.nn.frontends import FrontEnd
 from recurra.nn.transducer import Transducer
 from recurra.tasks.inputs.front_end import convolutions
 from recurra.tasks.network import ActivationPenalties, initialise, penalised, recurrent_layers
 from recurra.tasks.transcribe.config import TranscribeConfig
 
-__all__ = ["EncoderStream", "TranscribeNet", "TranscribeSizes"]
+__all__ = ["TranscribeNet", "TranscribeSizes"]
 
 BLANK = 0
 
@@ -138,27 +137,3 @@ def ctc_nats(log_probs: Tensor, lengths: Tensor, batch: TextBatch) -> Tensor:
         reduction="none",
         zero_infinity=True,
     )
-
-
-class EncoderStream:
-    """The frames of one stream, in chunks: those of the whole, whatever the chunks."""
-
-    def __init__(self, net: TranscribeNet) -> None:
-        self._net = net
-        self.front: FrontEndStream = FrontEndStream(net.front)
-        self.states: State = None
-
-    def feed(self, features: Tensor) -> Tensor:
-        """The frames (t, size) that the features (n, F) settle."""
-        return self._run(self.front.feed(features))
-
-    def finish(self) -> Tensor:
-        """Those that were waiting for more."""
-        return self._run(self.front.finish())
-
-    def _run(self, steps: Tensor) -> Tensor:
-        if not len(steps):
-            return torch.zeros(0, self._net.frame_size)
-        with torch.inference_mode():
-            outputs, self.states = self._net.recurrent(steps.unsqueeze(1), self.states)
-            return self._net.frames(outputs[:, 0])

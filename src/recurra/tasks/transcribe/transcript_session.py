@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from recurra.errors import ConfigError
-from recurra.nn.states import flatten, unflatten
+from recurra.tasks.inputs.encoder_stream import EncoderStream
 from recurra.tasks.session import Session, weights_digest
 from recurra.tasks.transcribe.config import Decoding
-from recurra.tasks.transcribe.model import EncoderStream
 from recurra.tasks.transcribe.recogniser import Recogniser
 from recurra.tasks.transcribe.transcript import TextSpan
 
@@ -37,7 +36,7 @@ class TranscriptSession(Session[Any, TextSpan]):
         _check(product, how)
         self._product = product
         self._search = product.search(how)
-        self._encoders = [EncoderStream(net) for net in product.nets]
+        self._encoders = [EncoderStream(net.front, net.recurrent) for net in product.nets]
         self._features = product.input.stream()
         self._frames = torch.zeros(0, product.nets[0].frame_size)
         self._settled_frames = 0
@@ -54,8 +53,7 @@ class TranscriptSession(Session[Any, TextSpan]):
     def finish(self) -> list[TextSpan]:
         """End the stream: the characters that were waiting for more."""
         settled = self._take(self._features.finish())
-        last = [encoder.finish() for encoder in self._encoders]
-        settled += self._search_on(torch.stack(last).mean(0))
+        settled += self._search_on(self._frames_of([each.finish() for each in self._encoders]))
         return settled + self._settle()
 
     def state(self) -> dict[str, Tensor]:
@@ -68,11 +66,9 @@ class TranscriptSession(Session[Any, TextSpan]):
             else:
                 facts["features"][name] = value
         for number, encoder in enumerate(self._encoders):
-            front, (shape, states) = encoder.front, flatten(encoder.states)
-            facts["encoders"].append({"first": front.first, "done": front.done, "shape": shape})
+            states, about = encoder.state()
+            facts["encoders"].append(about)
             tensors |= {f"{number}.{name}": value for name, value in states.items()}
-            if front.held is not None:
-                tensors[f"{number}.held"] = front.held
         tensors["facts"] = torch.tensor(list(json.dumps(facts).encode()), dtype=torch.uint8)
         return {name: value.contiguous() for name, value in tensors.items()}
 
@@ -86,11 +82,9 @@ class TranscriptSession(Session[Any, TextSpan]):
         }
         self._features = self._product.input.stream({**kept, **facts["features"]})
         for number, about in enumerate(facts["encoders"]):
-            encoder, prefix = self._encoders[number], f"{number}."
+            prefix = f"{number}."
             own = {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
-            encoder.front.held = own.pop("held", None)
-            encoder.front.first, encoder.front.done = about["first"], about["done"]
-            encoder.states = unflatten(about["shape"], own, torch.device("cpu"))
+            self._encoders[number].set_state(own, about)
         self._settled_frames = facts["settled"]
         self._search.decoder.reset()
         self._frames = tensors["frames"]
@@ -102,8 +96,13 @@ class TranscriptSession(Session[Any, TextSpan]):
         if not len(features):
             return []
         ready = torch.from_numpy(self._product.input.standardised(features))
-        steps = [encoder.feed(ready) for encoder in self._encoders]
-        return self._search_on(torch.stack(steps).mean(0))
+        return self._search_on(self._frames_of([each.feed(ready) for each in self._encoders]))
+
+    @torch.inference_mode()
+    def _frames_of(self, outputs: list[Tensor]) -> Tensor:
+        """What a search reads of the outputs of each network, their mean."""
+        nets = self._product.nets
+        return torch.stack([net.frames(y) for net, y in zip(nets, outputs, strict=True)]).mean(0)
 
     def _search_on(self, frames: Tensor) -> list[TextSpan]:
         """The frames one stretch after another."""
