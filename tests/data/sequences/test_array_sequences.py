@@ -87,8 +87,9 @@ def test_one_channel_of_any_lengths():
     assert [item.data.values.shape for item in reading.items] == [(3, 1), (4, 1), (1, 1)]
     assert np.isnan(reading.items[1].data.values[1, 0])
     assert reading.notes == ()
-    rows = read_sequences(np.arange(6.0).reshape(2, 3), labels=["a", "b"]).items
-    assert rows[1].data.values.T.tolist() == [[3, 4, 5]]
+    rows = read_sequences(np.arange(6.0).reshape(2, 3), labels=["a", "b"])
+    assert rows.items[1].data.values.T.tolist() == [[3, 4, 5]]
+    assert rows.notes == ("2 x 3 is taken as 2 sequences of 3 steps of 1 channel.",)
 
 
 def test_pairs_and_series_with_times():
@@ -120,6 +121,7 @@ def test_labels_of_steps():
         ([], "has 0 steps of 1 channels"),
         ([1.0, np.inf], "step 2 of 'channel 1' is inf"),
         ([np.nan], "all its values are missing"),
+        ([1 + 2j], "has complex numbers"),
         (["x"], "isn't an array of numbers"),
         ([[1.0, 2.0], [3.0]], "isn't an array of numbers"),
         (np.zeros((2, 2, 2)), r"has the shape \(2, 2, 2\)"),
@@ -162,6 +164,11 @@ def test_words_that_are_not_allowed(put):
         read_sequences([[1.0]], label="steps")
     with pytest.raises(DataError, match=r"a .ts file has no labels of steps"):
         read_sequences(put("a.ts", "x"), label="step")
+
+
+def test_folders_are_refused(tmp_path):
+    with pytest.raises(DataError, match="is a folder; name the files in it"):
+        read_sequences(tmp_path)
 
 
 def test_files_of_one_name_are_called_by_their_folder(put, tmp_path):

@@ -123,6 +123,14 @@ def test_a_label_may_stand_in_one_row_alone():
     assert texts(read_sequences(frame).items) == [("b", "up"), ("a", "down")]
 
 
+def test_columns_that_are_left_out_are_told():
+    frame = TABLE.assign(who=list("vwxyz"))
+    reading = read_sequences(frame)
+    assert reading.items[0].columns == {}
+    assert "column 'who' isn't of numbers ('v' in row 0 (from 0)) and changes" in reading.notes[0]
+    assert not read_sequences(frame, channels=["x"]).notes
+
+
 HEAD = "case,time,x,label\na,0,1,u\na,1,2,u\n"
 BAD = {
     "b,0,1,u\nb,1,2,v\n": "its label is 'u' in row 4 and 'v' in row 5; give a sequence one label",

@@ -102,6 +102,9 @@ def array_items(
     order = AxisOrder(layout)
     if layout is None and shapes:
         order = recognise_layout(shapes)
+    if isinstance(data, np.ndarray) and data.ndim == 2 and data.dtype != object:
+        note = f"{data.shape[0]:,} x {data.shape[1]:,} is taken as {data.shape[0]:,} sequences of "
+        order = AxisOrder(layout, f"{note}{data.shape[1]:,} steps of 1 channel.")
     given = [None] * len(sequences) if labels is None else labels
     items = [
         _item(number, *each, order.layout, steps_labelled)
@@ -127,7 +130,10 @@ def _array(sequence: Any) -> Doubles | DataError:
     if isinstance(sequence, Series):
         return sequence.values.astype(np.float64)
     try:
-        array = np.asarray(sequence, np.float64)
+        given = np.asarray(sequence)
+        if given.dtype.kind == "c":
+            return DataError("has complex numbers; give their parts as channels of their own.")
+        array = np.asarray(given, np.float64)
     except (TypeError, ValueError) as error:
         why = str(error).partition("\n")[0]
         return DataError(f"isn't an array of numbers ({why}); give (steps, channels) or (steps,).")

@@ -108,11 +108,24 @@ def read_long(
             yield UnusableItem(origin, f"{origin}: {error}")
         else:
             yield Item(origin=origin, **item)
+    if not roles.channels:
+        notes += _left_out(table, parts, cells)
     if turned:
         notes.append(
             f"{table.name}: {turned:,} of {len(ids):,} sequences had rows that weren't in order "
             f"of {columns.time!r}; they were sorted."
         )
+
+
+def _left_out(table: DataTable, parts: Sequence[Ints], cells: _Cells) -> Iterator[str]:
+    """A sentence for each column that is neither of numbers nor the same in each sequence."""
+    for name, texts in cells.others.items():
+        rows = next((rows for rows in parts if len({texts[row] for row in rows}) > 1), None)
+        if rows is not None:
+            yield (
+                f"{table.name}: column {name!r} isn't of numbers ({texts[rows[0]]!r} in "
+                f"{table.row(rows[0])}) and changes within a sequence; it is left out."
+            )
 
 
 def _opened(source: TableSource, roles: TableRoles) -> DataTable:

@@ -170,6 +170,8 @@ def _called(source: SequenceSource) -> str:
 def _of_file(
     path: Path, roles: TableRoles, notes: list[str], texts: bool
 ) -> Iterator[Item | UnusableItem]:
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; name the files in it.")
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     if suffix not in SERIES_SUFFIXES:
         raise DataError(
@@ -177,8 +179,6 @@ def _of_file(
             "of one of these formats."
         )
     check_exists(path)
-    if path.is_dir():
-        raise DataError(f"{path}: is a folder; name the files in it.")
     if suffix in (".ts", ".arff"):
         if roles.scope == "step":
             raise DataError(f"{path}: a {suffix} file has no labels of steps; give a table.")
