@@ -62,6 +62,7 @@ APART = {"cpu", "torch_fused"}
 INTERFACE = {"base", "torch_layout", "recorded"}  # of engines, for those who stand above them
 
 TASKS = {
+    "classify",
     "forecast",
     "language",
     "long_range",

@@ -47,7 +47,7 @@ def command(run: str, files: tuple[str, ...], out: str | None, form: str | None)
                 f"{run} is a run of the task {model.task.name()}, which has a command of its own; "
                 "`recurra --help` lists them."
             )
-        rows = model.predictions(list(files))
+        rows = model.predictions([Path(file) for file in files])
     form = form or ("jsonl" if out and out.endswith((".jsonl", ".ndjson")) else "csv")
     text = _lines(rows) if form == "jsonl" else _table(rows)
     if out is None:

@@ -18,10 +18,13 @@ DISTORTIONS = ("speed", "pitch", "noise", "room", "slant", "scale", "elastic", "
 """Names of the settings, for the groups that a command line lists them in."""
 
 _KINDS = {
-    **dict.fromkeys(("rate", "bands", "speed", "pitch", "noise", "room"), ("sound",)),
-    **dict.fromkeys(("spacing", "curves", "jitter"), ("ink",)),
+    **dict.fromkeys(("rate", "bands", "pitch", "room"), ("sound",)),
+    **dict.fromkeys(("speed", "noise"), ("sound", "series")),
+    **dict.fromkeys(("spacing", "curves"), ("ink",)),
+    **dict.fromkeys(("jitter",), ("ink", "text")),
     **dict.fromkeys(("height",), ("image",)),
-    **dict.fromkeys(("slant", "scale", "elastic"), ("ink", "image")),
+    **dict.fromkeys(("slant", "elastic"), ("ink", "image")),
+    **dict.fromkeys(("scale",), ("ink", "image", "series")),
 }
 """Settings that some kinds of input alone have."""
 
@@ -32,7 +35,7 @@ def _strength(help: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class InputConfig(TaskConfig):
-    """A task whose items are recordings, pen strokes or images of lines.
+    """A task whose items are recordings, pen strokes, images of lines, series or texts.
 
     Raises ConfigError for a value that is not allowed, and for settings of another kind of input.
 
@@ -78,14 +81,14 @@ class InputConfig(TaskConfig):
         minimum=0,
         maximum=8,
     )
-    speed: float = _strength("sound faster or slower")
+    speed: float = _strength("sound and series faster or slower")
     pitch: float = _strength("sound higher or lower")
-    noise: float = _strength("noise added to sound")
+    noise: float = _strength("noise added to sound and series")
     room: float = _strength("the echo of a room")
     slant: float = _strength("writing that leans")
-    scale: float = _strength("writing that is wider, narrower, higher or lower")
+    scale: float = _strength("writing and series that are wider, narrower, higher or lower")
     elastic: float = _strength("smooth distortions of writing")
-    jitter: float = _strength("displacements of single points and strokes")
+    jitter: float = _strength("displacements of points and strokes; unknown words")
     masks: float = _strength("stretches of steps and features that are blanked (SpecAugment)")
 
     def __post_init__(self) -> None:

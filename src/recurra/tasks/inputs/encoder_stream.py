@@ -50,4 +50,5 @@ class EncoderStream:
             return torch.zeros(0, self._recurrent.output_size)
         with torch.inference_mode():
             outputs, self.states = self._recurrent(steps.unsqueeze(1), self.states)
-        return outputs[:, 0]
+            own: Tensor = outputs[:, 0]
+            return own

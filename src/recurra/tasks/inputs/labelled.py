@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +16,7 @@ from recurra.data.sequences.sequence_sources import read_sequences
 from recurra.data.sequences.ucr_rows import holds_ucr_rows
 from recurra.data.text_form import TextForm
 from recurra.data.texts.labelled_texts import read_texts
-from recurra.data.texts.labels import several_labels
+from recurra.data.texts.labels import label_of, several_labels
 from recurra.data.transcripts.bad_items import BadItems
 from recurra.data.transcripts.folder_items import folder_files
 from recurra.data.transcripts.item import SUFFIXES, Item
@@ -43,6 +44,9 @@ LABEL_COLUMNS = (
 )
 """Usual names of a manifest's column of labels."""
 
+_BY_ITSELF = re.compile(r"^(sequence|item) 0( \(from 0\))?: ")
+"""How readers name the first of what is in memory."""
+
 _SERIES_ENDINGS = (".ts", ".arff", ".ts.gz", ".arff.gz")
 
 
@@ -59,7 +63,7 @@ def labelled_items(
 
     What they hold is seen from them where the settings don't say it. `labels`: each needs one.
     """
-    given = data[0] if isinstance(data, (list, tuple)) and len(data) == 1 else data
+    given = data[0] if isinstance(data, (list, tuple)) and _is_whole(data) else data
     kind = _seen(given) if config.input == "auto" else config.input
     if kind == "series":
         found = _series(config, given, where, bad, labels)
@@ -70,6 +74,15 @@ def labelled_items(
     if not getattr(config, "several", False) or kind == "text":
         return found
     return found._replace(items=[_several(item, config) for item in found.items])
+
+
+def _is_whole(data: Sequence[Any]) -> bool:
+    """Whether a list has one source alone: a file, or a data frame."""
+    return len(data) == 1 and (_is_path(data[0]) or hasattr(data[0], "columns"))
+
+
+def _is_path(each: Any) -> bool:
+    return isinstance(each, (str, os.PathLike))
 
 
 def _series(
@@ -116,8 +129,9 @@ def _media(
     bad: BadItems | None,
     labels: bool,
 ) -> list[Item]:
+    given = [_as_item(each) for each in data] if isinstance(data, (list, tuple)) else data
     return read_items(
-        data,
+        given,
         texts=labels,
         where=where,
         root=config.root,
@@ -130,6 +144,15 @@ def _media(
         form=form,
         bad=bad,
     )
+
+
+def _as_item(each: Any) -> Any:
+    """A path or an item as it is, a content with its label as a text, or without one."""
+    if _is_path(each) or isinstance(each, Item):
+        return each
+    content, label = each if _is_pair(each) else (each, None)
+    plain = label is None or isinstance(label, (list, set, tuple))
+    return content, (label if plain else label_of(label))
 
 
 def _several(item: Item, config: Any) -> Item:
@@ -161,7 +184,7 @@ def _seen(data: Any) -> str:
         first = first[0]
         if isinstance(first, str):
             return "text"
-    if isinstance(first, (str, os.PathLike)):
+    if _is_path(first):
         return _seen_in(Path(first))
     return "series" if isinstance(first, (np.ndarray, list, tuple)) or _is_series(first) else "auto"
 
@@ -255,22 +278,45 @@ def given_contents(config: SequenceConfig, how: Input, data: Any) -> Given:
     Raises DataError where a whole source can't be read.
     """
     config = dataclasses.replace(config, input=cast("Any", how.kind), root=None, outside=True)
-    bad = BadItems(1.0)
-    listed = labelled_items(config, data, None, ANY_FORM, bad, labels=False)
-    items = expanded(type(how), listed.items, ANY_FORM, bad)
     found = Given([], [], {})
-    for item in items:
-        found.names.append(item.name)
+    if hasattr(data, "columns") or _is_path(data):
+        _open(config, how, data, found)
+        return found
+    for number, each in enumerate(data):
+        before = len(found.names)
+        _open(config, how, [each], found)
+        if not _is_path(each) and len(found.names) == before + 1:
+            found.names[before] = f"item {number}"
+            if before in found.errors:
+                own = _BY_ITSELF.sub("", found.errors[before])
+                found.errors[before] = f"item {number} (from 0): {own}"
+    return found
+
+
+def _open(config: SequenceConfig, how: Input, data: Any, found: Given) -> None:
+    """Add the items of a source, those that can't be read after the others."""
+    bad = BadItems(1.0)
+    try:
+        listed = labelled_items(config, data, None, ANY_FORM, bad, labels=False)
+    except DataError as error:
+        in_memory = isinstance(data, list) and not _is_path(data[0])
+        if not len(bad) and not in_memory:
+            raise
+        listed = Listed([])
+        if not len(bad):  # else it says that nothing is left
+            bad.note("", error)
+    for item in expanded(type(how), listed.items, ANY_FORM, bad):
         try:
-            found.contents.append(how.open(item))
+            content = how.open(item)
         except DataError as error:
-            found.errors[len(found.contents)] = str(error)
-            found.contents.append(None)
+            bad.note(item.name, error)
+            continue
+        found.names.append(item.name)
+        found.contents.append(content)
     for name, message in bad.messages.items():
         found.errors[len(found.contents)] = message
         found.names.append(name)
         found.contents.append(None)
-    return found
 
 
 def paired(data: Any, labels: Sequence[Any]) -> list[tuple[Any, Any]]:

@@ -1,0 +1,225 @@
+"""Classification from data in memory: learns, keeps, loads, answers."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from classify_helpers import examples, small
+from click.testing import CliRunner
+
+from recurra import Classifier, load
+from recurra.cli import main
+from recurra.errors import ConfigError, DataError, RecurraWarning
+
+KINDS = ("series", "text", "sound", "ink", "image")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_learnt(trained, kind):
+    model = trained(kind)
+    contents, labels = examples(kind, 60, seed=1)
+    assert model.score(contents, labels) >= 0.9
+    found = model.predict(contents)
+    assert np.mean(found == labels) == pytest.approx(model.score(contents, labels))
+    chances = model.predict_proba(contents)
+    assert chances.shape == (60, len(model.classes_))
+    np.testing.assert_allclose(chances.sum(1), 1, rtol=1e-6)
+    assert (model.classes_[chances.argmax(1)] == found).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_loaded_run_answers_the_same(trained, kind):
+    model = trained(kind)
+    contents, labels = examples(kind, 12, seed=2)
+    again = load(model.run.path)
+    assert isinstance(again, Classifier)
+    assert (again.predict_proba(contents) == model.predict_proba(contents)).all()
+    assert again.evaluate(list(zip(contents, labels, strict=True))) == model.evaluate(
+        list(zip(contents, labels, strict=True))
+    )
+
+
+def test_answers_do_not_depend_on_what_is_beside_them(trained):
+    model = trained("series")
+    contents, _ = examples("series", 20, seed=3)
+    together = model.predict_proba(contents)
+    alone = np.concatenate([model.predict_proba([each]) for each in contents])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_bits_and_a_resumed_run_those_of_the_whole(tmp_path):
+    data = examples("series", 48)
+    how = {"max_steps": 12, "validate_every": 4, "schedule": "constant"}
+    runs = [small("series", **how).fit(*data) for _ in range(2)]
+    part = small("series", **{**how, "max_steps": 6}).fit(*data, out=tmp_path / "run")
+    again = Classifier.resuming(part.run.path, {"max_steps": 12})
+    again.fit(*data, out=tmp_path / "run", resume=True)
+    weights = [run.run.load_model() for run in (*runs, again)]
+    for name, whole in weights[0].items():
+        assert all(torch.equal(whole, other[name]) for other in weights[1:]), name
+
+
+def test_classes_that_are_whole_numbers_come_back_as_such():
+    contents, labels = examples("series", 48)
+    numbers = [{"slow": 10, "fast": 9, "mixed": -1}[label] for label in labels]
+    model = small("series", max_steps=4).fit(contents, numbers)
+    assert model.classes_.tolist() == [-1, 9, 10]
+    assert model.predict(contents[:3]).dtype == np.int64
+
+
+@pytest.mark.parametrize("layout", ["steps,channels", "channels,steps"])
+def test_both_orders_of_axes_are_recognised(trained, layout):
+    contents, labels = examples("series", 48)
+    turned = [each.T if layout == "channels,steps" else each for each in contents]
+    with pytest.warns(RecurraWarning, match="the axis that differs is time"):
+        model = small("series", max_steps=4).fit(turned, labels)
+    assert model.run.config["context"]["layout"] == layout
+    square = turned[0][:, :2] if layout == "channels,steps" else turned[0][:2]
+    assert model.predict_proba([square]).shape == (1, 3)  # of which axis is which the run knows
+
+
+def test_a_sequence_that_cannot_be_read_stops_no_other(trained):
+    model = trained("series")
+    contents, _ = examples("series", 5, seed=4)
+    contents[2] = np.full((7, 2), np.inf)
+    with pytest.warns(RecurraWarning, match="1 of 5 sequences can't be read: "):
+        found = model.predict(contents)
+    assert found[2] is None
+    assert all(isinstance(found[n], str) for n in (0, 1, 3, 4))
+    with pytest.warns(RecurraWarning, match="can't be read"):
+        chances = model.predict_proba(contents)
+    assert np.isnan(chances).all(1).tolist() == [False, False, True, False, False]
+    good = [contents[n] for n in (0, 1, 3, 4)]
+    np.testing.assert_allclose(chances[[0, 1, 3, 4]], model.predict_proba(good), atol=1e-6)
+    rows = model.predictions(contents)
+    assert "error" in rows[2]
+    assert rows[3]["prediction"] == found[3]
+    with pytest.raises(DataError, match="No sequence can be read"):
+        model.predict([contents[2]])
+
+
+def test_several_labels_of_an_item():
+    generator = np.random.default_rng(0)
+    contents, labels = [], []
+    for _ in range(160):
+        chosen = [name for name in ("up", "down") if generator.random() < 0.5]
+        wave = generator.normal(size=(20, 2)) * 0.1
+        wave[:, 0] += np.linspace(-1, 1, 20) * ("up" in chosen)
+        wave[:, 1] -= np.linspace(-1, 1, 20) * ("down" in chosen)
+        contents.append(wave)
+        labels.append(chosen)
+    model = small("series", several=True, max_steps=120).fit(contents[:120], labels[:120])
+    figures = model.evaluate(list(zip(contents[120:], labels[120:], strict=True)))
+    assert figures["accuracy"] > 0.8
+    assert figures["micro_f1"] > 0.9
+    chances = model.predict_proba(contents[120:])
+    for row, text in zip(chances, model.predict(contents[120:]), strict=True):
+        wanted = [n for n, p in zip(model.classes_, row, strict=True) if p >= 0.5]
+        assert text == "|".join(wanted)
+
+
+def test_rare_classes_count_as_much_where_they_are_to():
+    contents, labels = examples("series", 90)
+    few = [n for n, label in enumerate(labels) if label != "mixed" or n % 9 == 2]
+    model = small("series", class_weights="balanced", max_steps=2)
+    model.fit([contents[n] for n in few], [labels[n] for n in few])
+    weights = dict(zip(model.classes_, model.run.config["context"]["class_weights"], strict=True))
+    assert weights["mixed"] > 2 * weights["slow"] == pytest.approx(2 * weights["fast"], rel=0.1)
+
+
+def test_a_model_of_one_direction_says_when_enough_is_read(trained):
+    model = trained("series", bidirectional=False, pooling="last")
+    contents, labels = examples("series", 40, seed=5)
+    figures = model.evaluate(list(zip(contents, labels, strict=True)))
+    assert 0 < figures["early_read"] <= 1
+    assert figures["early_accuracy"] > figures["accuracy"] - 0.15
+    product = model._ready()
+    opened = [product.input.open(item) for item in _items(contents)]
+    for table, whole in zip(product.along(opened), model.predict_proba(contents), strict=True):
+        np.testing.assert_allclose(table[-1], whole, atol=1e-5)
+    again = load(model.run.path)
+    assert again._ready().rule == product.rule
+
+
+def _items(contents):
+    from recurra.data.sequences.sequence_sources import read_sequences
+
+    return read_sequences(contents, texts=False, layout="steps,channels").items
+
+
+def test_labels_that_training_lacks_are_errors_and_told(trained):
+    model = trained("series")
+    contents, labels = examples("series", 9, seed=6)
+    figures = model.evaluate(list(zip(contents, [*labels[:8], "new"], strict=True)))
+    assert figures["accuracy"] <= 8 / 9
+    assert any("'new'" in remark for remark in figures.remarks)
+
+
+def test_probabilities_are_calibrated_on_the_held_out_part(trained):
+    model = trained("text")
+    assert model._ready().temperature.value > 0
+    assert math.isfinite(model.validation["ece"])
+
+
+def test_report_and_card_show_classes_and_mistakes(trained):
+    path = trained("series").run.path
+    report = (path / "report.html").read_text()
+    for part in ("Confusion matrix", "Most confused classes", "slow", "of the items right"):
+        assert part in report, part
+    assert "precision" in (path / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "parts"),
+    [
+        (([np.zeros((5, 1))] * 4, ["a"] * 4), "one class alone"),
+        (([np.zeros((5, 1))] * 4, ["a"] * 3), "4 sequences and 3 labels"),
+        (([np.zeros((5, 1)), np.zeros((6, 2))] * 4, ["a", "b"] * 4), "channel"),
+        (([np.zeros((0, 1))] * 4, ["a", "b"] * 2), "give at least one of both"),
+        (([], []), "no"),
+    ],
+)
+def test_data_that_cannot_be_used_is_named(given, parts):
+    with pytest.raises(DataError, match=parts):
+        Classifier(input="series", max_steps=2).fit(*given)
+
+
+@pytest.mark.parametrize(
+    ("settings", "parts"),
+    [
+        ({"input": "series", "tokens": "characters"}, "it is for text"),
+        ({"several": True, "label_smoothing": 0.1}, "a question of its own"),
+        ({"separator": ","}, "several = false"),
+        ({"window": 8}, "whole sequences"),
+        ({"pooling": "median"}, "pooling"),
+    ],
+)
+def test_settings_that_contradict_one_another_are_refused(settings, parts):
+    with pytest.raises(ConfigError, match=parts):
+        Classifier(**settings)
+
+
+def test_the_command_line_trains_evaluates_and_predicts(tmp_path):
+    contents, labels = examples("text", 60)
+    rows = "".join(f"{text},{label}\n" for text, label in zip(contents, labels, strict=True))
+    (tmp_path / "texts.csv").write_text("text,label\n" + rows)
+    (tmp_path / "new.csv").write_text("text\nthe film was lovely\n\na sad story\n")
+    small_words = ["--hidden", "8", "--embedding", "8", "--channels", "4", "--max-steps", "4"]
+    run = str(tmp_path / "run")
+    words = ["train", "classify", str(tmp_path / "texts.csv"), "--out", run, *small_words]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    assert "accuracy" in result.stdout
+    result = CliRunner().invoke(main, ["evaluate", run, str(tmp_path / "texts.csv"), "--json"])
+    assert json.loads(result.stdout)["items"] == 60
+    out = tmp_path / "answers.csv"
+    result = CliRunner().invoke(main, ["predict", run, str(tmp_path / "new.csv"), "-o", str(out)])
+    assert result.exit_code == 0, result.output
+    header, *lines = out.read_text().splitlines()
+    assert header.startswith("item,prediction,bad,good")
+    assert len(lines) == 2
+    result = CliRunner().invoke(main, ["predict", run, str(tmp_path / "absent.csv")])
+    assert result.exit_code == 2
+    assert "no such file" in result.stderr
