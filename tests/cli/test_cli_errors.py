@@ -59,7 +59,7 @@ def test_a_file_that_is_not_there(recurra, run, verb):
         (("train", "language", "--gpu", "--out", "r"), ("no option --gpu; models train",)),
         (("generate", "r", "--zzz"), ("There is no option --zzz. See",)),
         (("--hlep",), ("did you mean --help?",)),
-        (("train", "cats.txt"), ("cats.txt is a file; name a task first: forecast, language",)),
+        (("train", "cats.txt"), ("cats.txt is a file; name a task first: classify, forecast",)),
         (("generate", "r", "hello"), ("argument (hello). See",)),
         (("train", "language"), ("--out",)),
         (("train", "language", "--cell", "lsmt", "--out", "r"), ("did you mean lstm?",)),

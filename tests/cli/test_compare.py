@@ -32,7 +32,10 @@ def test_a_table(recurra, here):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "No problem given; the problems are forecast, language, transcribe, adding, copy"),
+        (
+            (),
+            "No problem given; the problems are classify, forecast, language, transcribe, adding",
+        ),
         (("adding",), "No cells to compare; name some: --cells"),
         (("ading", "--cells", "gru"), "There is no problem 'ading'"),
         (("addding", "--cells", "gru"), "no problem 'addding'; did you mean adding?"),

@@ -261,7 +261,8 @@ def test_a_further_stage_is_replaced_and_resumed_with_its_run(tmp_path, ctrl_c, 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_run_is_loaded_as_the_estimator_of_its_task(tmp_path, name):
-    data = {"forecast": "a.csv", "language": "a.txt", "transcribe": "a.jsonl"}.get(name)
+    files = {"language": "a.txt", "transcribe": "a.jsonl", "classify": "a.jsonl"}
+    data = {"forecast": "a.csv", **files}.get(name)
     strokes = [{"strokes": [[[0, 0], [5, n]]], "text": "ab"[n % 2]} for n in range(20)]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, strokes)))
     (tmp_path / "a.txt").write_text("a line of text\n" * 40)
@@ -282,7 +283,7 @@ def test_a_run_is_loaded_as_the_estimator_of_its_task(tmp_path, name):
     [
         (
             {"task": "waves"},
-            "is a run of task 'waves'. There is no task 'waves'; the tasks are for",
+            "is a run of task 'waves'. There is no task 'waves'; the tasks are cl",
         ),
         (
             {"task": "nowhere:Task"},

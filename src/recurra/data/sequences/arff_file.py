@@ -35,7 +35,7 @@ class _Attribute:
 
 
 @dataclass(frozen=True)
-class _Layout:
+class _Relation:
     """The attributes of a row; the place of the label, None without one; steps where relational."""
 
     attributes: tuple[_Attribute, ...]
@@ -108,7 +108,7 @@ def _attribute(text: str, origin: str) -> _Attribute:
     return _Attribute(name, kind.split()[0].lower())
 
 
-def _layout(path: Path, attributes: Sequence[_Attribute], label_column: str | None) -> _Layout:
+def _layout(path: Path, attributes: Sequence[_Attribute], label_column: str | None) -> _Relation:
     names = [attribute.name for attribute in attributes]
     label = _label_place(attributes)
     if label_column is not None:
@@ -132,7 +132,7 @@ def _layout(path: Path, attributes: Sequence[_Attribute], label_column: str | No
             f"{path}: the attributes beside the label are the numbers of a series, and {shown}; "
             "drop it, or say which is the label (label_column = NAME)."
         )
-    return _Layout(tuple(attributes), label, relational)
+    return _Relation(tuple(attributes), label, relational)
 
 
 def _label_place(attributes: Sequence[_Attribute]) -> int | None:
@@ -143,7 +143,7 @@ def _label_place(attributes: Sequence[_Attribute]) -> int | None:
     return last if kind in ("nominal", "string") or name in _LABELS else None
 
 
-def _series(text: str, layout: _Layout) -> tuple[str | None, Series]:
+def _series(text: str, layout: _Relation) -> tuple[str | None, Series]:
     if text.startswith("{"):
         raise DataError("is a sparse row {place value, …}; write all values.")
     cells, count = _cells(text), len(layout.attributes)

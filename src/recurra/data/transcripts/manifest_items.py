@@ -77,6 +77,8 @@ def _layout(path: Path, rows: Sequence[ManifestRow], how: ManifestReading) -> _L
     ink = any(row.strokes for row in rows)
     file = find_column(path, columns, PATH_COLUMNS, "path", how.path_column)
     text = find_column(path, columns, how.text_names, how.role, how.text_column)
+    if text is None and how.classes:
+        text = find_column(path, columns, TEXT_COLUMNS, how.role, None)
     if rows and file is None and not ink:
         raise DataError(_missing(path, list(columns), "path", PATH_COLUMNS))
     if text is None and how.texts and not all(_has_texts_inside(row, file) for row in rows):

@@ -2,7 +2,7 @@
 
 from recurra.nn.frontends.convolutions import Block, FrontEnd, PlaneFrontEnd, SequenceFrontEnd
 from recurra.nn.frontends.streaming import FrontEndStream
-from recurra.nn.frontends.words import WordFrontEnd
+from recurra.nn.frontends.word_front_end import WordFrontEnd
 
 __all__ = [
     "Block",

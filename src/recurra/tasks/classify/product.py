@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from recurra.metrics.early_classification import StoppingRule
 from recurra.metrics.temperature import Temperature
+from recurra.tasks.classify.class_names import Labels
 from recurra.tasks.classify.config import ClassifyConfig
-from recurra.tasks.classify.labels import Labels
 from recurra.tasks.inputs import Input
 from recurra.tasks.inputs.collection import Part
 from recurra.tasks.inputs.item_batches import in_order, padded_features

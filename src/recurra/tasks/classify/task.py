@@ -21,8 +21,8 @@ from recurra.metrics.temperature import Temperature
 from recurra.nn.states import State
 from recurra.reports import Headline
 from recurra.tasks.classify import class_facts, class_judgement
+from recurra.tasks.classify.class_names import Labels
 from recurra.tasks.classify.config import ClassifyConfig
-from recurra.tasks.classify.labels import Labels
 from recurra.tasks.classify.model import LabelBatches, class_loss, class_weights, labelled
 from recurra.tasks.classify.product import Decider, deciding_nets
 from recurra.tasks.inputs import Input, input_from

@@ -54,14 +54,14 @@ from recurra.tasks.forecast.windows.splits import (
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain, Source, Task
 from recurra.training import Validate, Windows
 
-__all__ = ["TASK", "Forecast", "Series"]
+__all__ = ["TASK", "Forecast", "ForecastTables"]
 
 _VALIDATED = 512
 """Held-out windows that choose the best weights."""
 
 
 @dataclass(frozen=True, eq=False)
-class Series:
+class ForecastTables:
     """A panel of series, and where its table and that of its static covariates lie, if anywhere."""
 
     panel: Panel
@@ -71,7 +71,7 @@ class Series:
     """True for a part of a table that warnings were issued for already."""
 
 
-class Forecast(Task[ForecastConfig, Series, Model]):
+class Forecast(Task[ForecastConfig, ForecastTables, Model]):
     """Look-backs of many series; a network forecasts the steps that follow each, scaled."""
 
     configuration: ClassVar[type[TaskConfig]] = ForecastConfig
@@ -79,19 +79,19 @@ class Forecast(Task[ForecastConfig, Series, Model]):
     unit = "values"
     warning: ClassVar[type[Warning]] = ForecastWarning
 
-    def read(self, data: Any = None, *, static: Any = None, **others: Any) -> Series:
+    def read(self, data: Any = None, *, static: Any = None, **others: Any) -> ForecastTables:
         """Read a table: a path (.csv, .parquet), or a pandas or polars frame."""
         config = self.config
         if data is None and not config.data:
             raise DataError("No table to train on; give a path or a frame.")
         table = _single(config.data if data is None else data)
         if isinstance(table, Panel):
-            return Series(table, is_part=True)
+            return ForecastTables(table, is_part=True)
         static = config.static_data if static is None else static
         panel = read_panel(table, columns_of(config), static=static)
-        return Series(panel, _path(table), _path(static))
+        return ForecastTables(panel, _path(table), _path(static))
 
-    def notes(self, data: Series) -> list[str]:
+    def notes(self, data: ForecastTables) -> list[str]:
         """Warnings of missing, constant or short series, and of too few held-out windows."""
         panel = data.panel
         if data.is_part:
@@ -101,11 +101,11 @@ class Forecast(Task[ForecastConfig, Series, Model]):
             *interval_warnings(self.config, panel),
         ]
 
-    def record(self, config: ForecastConfig, data: Series) -> ForecastConfig:
+    def record(self, config: ForecastConfig, data: ForecastTables) -> ForecastConfig:
         """The configuration with absolute paths."""
         return dataclasses.replace(config, static_data=data.static_path)
 
-    def sources(self, data: Series) -> list[Source]:
+    def sources(self, data: ForecastTables) -> list[Source]:
         """The values, with covariates, as they were read."""
         panel, total = data.panel, hashlib.sha256()
         for array in (panel.y, panel.past, panel.future, panel.static, panel.offsets):
@@ -113,7 +113,7 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         total.update(repr((panel.ids.tolist(), panel.starts.tolist())).encode())
         return [Source("values", data.path, total.hexdigest())]
 
-    def context_of(self, data: Series) -> dict[str, Any]:
+    def context_of(self, data: ForecastTables) -> dict[str, Any]:
         """Sizes that the data decide (series, covariates, season), and the values' digest."""
         panel = data.panel
         return {
@@ -130,7 +130,7 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         """The network of `config.model`."""
         return build(self.config, self.sizes)
 
-    def windows(self, data: Series) -> Windows:
+    def windows(self, data: ForecastTables) -> Windows:
         """Windows drawn again in every epoch from all origins of training."""
         check_values(self.config, data.panel)
         return training_windows(self.config, *self._cut(data.panel), self.config.seed)
@@ -140,7 +140,7 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         loss: Tensor = model.loss(batch)  # type: ignore[operator]
         return loss, batch.values.numel(), None
 
-    def validation(self, data: Series) -> Validate | None:
+    def validation(self, data: ForecastTables) -> Validate | None:
         """The loss of forecasts on windows of the held-out part, spread evenly over it."""
         cutter, points = self._cut(data.panel)
         origins = holdout_origins(self.config, data.panel, points)
@@ -148,7 +148,9 @@ class Forecast(Task[ForecastConfig, Series, Model]):
             return None
         return lambda net: {"loss": _mean_loss(net, cutter, _spread(origins, _VALIDATED))}
 
-    def complete(self, models: Sequence[nn.Module], data: Series, retrain: Retrain) -> Model:
+    def complete(
+        self, models: Sequence[nn.Module], data: ForecastTables, retrain: Retrain
+    ) -> Model:
         """Calibrate on the held-out part; then train the final steps on that part too."""
         config, panel, nets = self.config, data.panel, _nets(models)
         cutter, points = self._cut(panel)
@@ -175,7 +177,7 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         """The model of the stored parts."""
         return Model.from_parts(self.config, self.sizes, _nets(models), dict(tensors), dict(facts))
 
-    def held_out(self, product: Model, data: Series) -> Backtest | None:
+    def held_out(self, product: Model, data: ForecastTables) -> Backtest | None:
         """Forecasts of the held-out part beside the baselines; final steps are not in them."""
         backtest = judge_holdout(product.before or product, data.panel)
         return None if backtest is None else _with_sections(backtest, [facts.HELD_OUT])
@@ -183,7 +185,7 @@ class Forecast(Task[ForecastConfig, Series, Model]):
     def evaluate(
         self,
         product: Model,
-        data: Series,
+        data: ForecastTables,
         *,
         windows: int = 1,
         step: int | None = None,
@@ -203,7 +205,7 @@ class Forecast(Task[ForecastConfig, Series, Model]):
             backtest, [*short_series_warnings(windows, origins, len(placed.panel)), *used]
         )
 
-    def probe(self, data: Series, *, rows: int, steps: int) -> Probe:
+    def probe(self, data: ForecastTables, *, rows: int, steps: int) -> Probe:
         """Windows of the held-out part, or the last ones; the loss is that of the forecast."""
         cutter, points = self._cut(data.panel)
         origins = holdout_origins(self.config, data.panel, points)
@@ -213,17 +215,17 @@ class Forecast(Task[ForecastConfig, Series, Model]):
         batch = cutter.cut(_spread(origins, rows), with_actual=True)
         return Probe({"batch": batch}, lambda loss: loss)
 
-    def facts(self, product: Model, data: Series, evaluation: Evaluation | None) -> Facts:
+    def facts(self, product: Model, data: ForecastTables, evaluation: Evaluation | None) -> Facts:
         """The data, warnings of them, the model, its quality, and pictures of forecasts."""
         assert evaluation is None or isinstance(evaluation, Backtest)
         return facts.facts_of(product, data.panel, data.path, evaluation)
 
-    def headline(self, data: Series, evaluation: Evaluation) -> Headline:
+    def headline(self, data: ForecastTables, evaluation: Evaluation) -> Headline:
         """The deciding figure of the held-out part beside the baselines, and the verdict."""
         assert isinstance(evaluation, Backtest)
         return facts.headline_of(evaluation)
 
-    def figures(self, data: Series) -> Figures:
+    def figures(self, data: ForecastTables) -> Figures:
         """MASE on the held-out part; chance is the best baseline's."""
         return Figures(
             title=f"forecast of {self.config.horizon} steps",
@@ -281,14 +283,14 @@ class _FinalSteps(Forecast):
         )
         return cls(changed, task.context)
 
-    def windows(self, data: Series) -> Windows:
+    def windows(self, data: ForecastTables) -> Windows:
         """Windows over the held-out part too."""
         cutter, points = self._cut(data.panel)
         lengths = data.panel.lengths
         everything = SplitPoints(lengths, points.first, lengths - self.config.horizon)
         return training_windows(self.config, cutter, everything, self.config.seed)
 
-    def validation(self, data: Series) -> None:
+    def validation(self, data: ForecastTables) -> None:
         """None: no part is held out any more."""
 
 
