@@ -77,7 +77,8 @@ class LoopState:
     epoch: int = 0  # the one under way, from 0
     index: int = 0  # its next window
     carried: State = None
-    best: dict[str, float] = field(default_factory=dict)  # empty before the first validation
+    best: dict[str, float] = field(default_factory=dict)  # of the weights kept; empty at first
+    leading: float | None = None  # the best value of the metric that chooses them
     since_best: int = 0  # validations without improvement
     validated: int = 0  # the step of the last validation
     last_validation: float | None = None  # its value of the metric that chooses the best
@@ -104,20 +105,29 @@ class LoopState:
             self.epoch, self.index, self.carried = self.epoch + 1, 0, None
 
     def judge(self, numbers: dict[str, float], metric: Metric) -> bool:
-        """Count a validation that gave `numbers`; true if it is the best so far by `metric`.
+        """Count a validation that gave `numbers`; true if its weights are to be kept by `metric`.
 
-        Of equal values that with the lower loss is: a share of errors is often the same, say zero.
+        Those of the best value are; of equal values, those with the lower loss, since a share of
+        errors is often the same, say zero. Where the value's standard error is given, as
+        `name_error`, later weights are kept as long as they aren't worse by more than that: which
+        of many validations on few items is the best is chance, and weights get better as the
+        learning rate falls.
         """
-        value = numbers[metric.name]
+        value, error = numbers[metric.name], numbers.get(f"{metric.name}_error", 0.0)
         self.validated, self.last_validation = self.step, value
-        best = self.best
-        better = not best or metric.is_better(value, best[metric.name])
-        if best and value == best[metric.name]:
-            better = numbers.get("loss", math.inf) < best.get("loss", math.inf)
-        self.since_best = 0 if better else self.since_best + 1
+        better = self.leading is None or metric.is_better(value, self.leading)
         if better:
+            self.leading = value
+        elif value == self.leading:
+            better = numbers.get("loss", math.inf) < self.best.get("loss", math.inf)
+        self.since_best = 0 if better else self.since_best + 1
+        assert self.leading is not None
+        near = error > 0 and not metric.is_better(
+            self.leading, value - error if metric.lower_is_better else value + error
+        )
+        if better or near:
             self.best = {"step": self.step, **numbers}
-        return better
+        return better or near
 
 
 class _Writer(Protocol):

@@ -9,6 +9,7 @@ from torch import nn
 
 from recurra.data.alphabet import Alphabet
 from recurra.errors import RecurraWarning
+from recurra.metrics.standard_error import standard_error
 from recurra.metrics.transcription import error_rates
 from recurra.tasks.inputs import Input
 from recurra.tasks.inputs.collection import Part
@@ -41,7 +42,7 @@ class Validation:
         return list(texts_in_order(self._how, self._part.contents, texts, self._batch_size))
 
     def __call__(self, net: nn.Module) -> dict[str, float]:
-        """The figures `loss` and `cer`."""
+        """The figures `loss`, and `cer` with its standard error."""
         assert isinstance(net, TranscribeNet)
         nats, characters, texts = 0.0, 0, self._part.texts
         written = [""] * len(texts)
@@ -54,7 +55,12 @@ class Validation:
                 (best,) = search.read(frames[: lengths[row], row])
                 written[number] = self._alphabet.decode(best.tokens)
         self._watch(any(written))
-        return {"loss": nats / characters, "cer": error_rates(texts, written).cer}
+        rates = error_rates(texts, written)
+        return {
+            "loss": nats / characters,
+            "cer": rates.cer,
+            "cer_error": standard_error(*rates.items["character"]),
+        }
 
     def _watch(self, writes: bool) -> None:
         self._silent = 0 if writes else self._silent + 1
