@@ -17,6 +17,7 @@ from recurra.data.transcripts.bad_items import BadItems
 from recurra.data.transcripts.item import Item, kind_of_items
 from recurra.errors import ConfigError, DataError
 from recurra.metrics.early_classification import StoppingRule
+from recurra.metrics.standard_error import standard_error
 from recurra.metrics.temperature import Temperature
 from recurra.nn.states import State
 from recurra.reports import Headline
@@ -267,18 +268,26 @@ class Classify(Task[ClassifyConfig, Collection, Decider]):
 def _validated(
     batches: Sequence[tuple[list[int], list[Rows]]], targets: Rows, count: int, net: nn.Module
 ) -> dict[str, float]:
-    """Nats an item of known class, and the share of all `count` items that are right."""
+    """Nats an item of known class, and the share of all `count` items that are right, with its
+    standard error.
+    """
     assert isinstance(net, PooledNet)
-    nats, right = 0.0, 0
+    nats, right = 0.0, [0] * count
     for numbers, features in batches:
         batch = labelled(features, targets[numbers])
         nats += float(class_loss(net, batch, None, 0.0)) * len(numbers)
         answers = net(batch.features, batch.lengths)
         if batch.targets.dim() == 2:
-            right += int(((answers > 0) == (batch.targets > 0.5)).all(-1).sum())
+            found = ((answers > 0) == (batch.targets > 0.5)).all(-1)
         else:
-            right += int((answers.argmax(-1) == batch.targets).sum())
-    return {"loss": nats / len(targets), "accuracy": right / count}
+            found = answers.argmax(-1) == batch.targets
+        for number, each in zip(numbers, found.tolist(), strict=True):
+            right[number] = int(each)
+    return {
+        "loss": nats / len(targets),
+        "accuracy": sum(right) / count,
+        "accuracy_error": standard_error(right, [1] * count),
+    }
 
 
 def _refused(how: Input, item: Item, steps: int) -> str | None:
