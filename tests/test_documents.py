@@ -67,6 +67,14 @@ def sales(weeks=3):
     return "\n".join(["unique_id,ds,y", *rows]) + "\n"
 
 
+def reviews(folder):
+    """Tables of labelled texts, one of them without labels."""
+    rows = [f"a {word} film,{label}" for word, label in (("fine", "good"), ("sad", "bad"))] * 12
+    for name in ("reviews", "other"):
+        (folder / f"{name}.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    (folder / "new.csv").write_text("text\na fine story\n")
+
+
 def recordings(folder):
     """A folder of recordings with their texts, a longer one, and a manifest of others."""
     noise = np.random.default_rng(0).normal(size=8000).astype("f4") / 10
@@ -89,6 +97,7 @@ def desk(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "book.txt").write_text(BOOK)
     (tmp_path / "sales.csv").write_text(sales())
+    reviews(tmp_path)
     (tmp_path / "newer.csv").write_text(sales(weeks=4))
     recordings(tmp_path)
     yield tmp_path
@@ -98,6 +107,7 @@ def desk(tmp_path, monkeypatch):
 
 FEW = {"max_steps": 2, "batch_size": 4}
 SMALL = {
+    "classify": {**FEW, "hidden": 8, "channels": 4},
     "language": {**FEW, "window": 16},
     "forecast": {**FEW, "hidden": 16},
     "transcribe": {**FEW, "hidden": 8, "channels": 4},
@@ -157,6 +167,7 @@ def run_command(words):
 BLOCKS = {
     "README.md": (9, 7),
     "cells.md": (4, 0),
+    "classification.md": (1, 1),
     "compare.md": (2, 1),
     "design.md": (0, 0),
     "forecasting.md": (3, 1),

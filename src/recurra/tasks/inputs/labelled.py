@@ -17,13 +17,13 @@ from recurra.data.sequences.ucr_rows import holds_ucr_rows
 from recurra.data.text_form import TextForm
 from recurra.data.texts.labelled_texts import read_texts
 from recurra.data.texts.labels import label_of, several_labels
+from recurra.data.texts.text_tables import TEXT_COLUMNS
 from recurra.data.transcripts.bad_items import BadItems
 from recurra.data.transcripts.folder_items import folder_files
 from recurra.data.transcripts.item import SUFFIXES, Item
 from recurra.data.transcripts.item_sources import read_items
 from recurra.data.transcripts.manifest_rows import (
     PATH_COLUMNS,
-    TEXT_COLUMNS,
     ManifestRow,
     manifest_suffix,
     plain_name,
@@ -33,12 +33,12 @@ from recurra.errors import DataError
 from recurra.tasks.inputs.collection import Listed, expanded
 from recurra.tasks.inputs.input import Input
 
-__all__ = ["ANY_FORM", "LABEL_COLUMNS", "Given", "given_contents", "labelled_items", "paired"]
+__all__ = ["ANY_FORM", "Given", "given_contents", "labelled_items", "paired"]
 
 ANY_FORM = TextForm("keep", "none", "keep", ())
 """Labels stay as they are written."""
 
-LABEL_COLUMNS = (
+_LABELS = (
     *("label", "class", "target", "category", "intent", "answer", "y"),
     *("digit", "word", "command", "sentiment", "activity"),
 )
@@ -63,7 +63,9 @@ def labelled_items(
 
     What they hold is seen from them where the settings don't say it. `labels`: each needs one.
     """
-    given = data[0] if isinstance(data, (list, tuple)) and _is_whole(data) else data
+    given = data
+    if isinstance(data, (list, tuple)) and _is_whole(data, texts=config.input == "text"):
+        given = data[0]
     kind = _seen(given) if config.input == "auto" else config.input
     if kind == "series":
         found = _series(config, given, where, bad, labels)
@@ -76,13 +78,14 @@ def labelled_items(
     return found._replace(items=[_several(item, config) for item in found.items])
 
 
-def _is_whole(data: Sequence[Any]) -> bool:
+def _is_whole(data: Sequence[Any], *, texts: bool) -> bool:
     """Whether a list has one source alone: a file, or a data frame."""
-    return len(data) == 1 and (_is_path(data[0]) or hasattr(data[0], "columns"))
+    return len(data) == 1 and (_is_path(data[0], texts=texts) or hasattr(data[0], "columns"))
 
 
-def _is_path(each: Any) -> bool:
-    return isinstance(each, (str, os.PathLike))
+def _is_path(each: Any, *, texts: bool = False) -> bool:
+    """Whether it names a file; among `texts` a str is one of them."""
+    return isinstance(each, os.PathLike) or (isinstance(each, str) and not texts)
 
 
 def _series(
@@ -138,7 +141,7 @@ def _media(
         outside=config.outside,
         path_column=config.path_column,
         text_column=config.label_column,
-        text_names=LABEL_COLUMNS,
+        text_names=_LABELS,
         classes=True,
         kind=None if config.input == "auto" else config.input,
         form=form,
@@ -282,10 +285,11 @@ def given_contents(config: SequenceConfig, how: Input, data: Any) -> Given:
     if hasattr(data, "columns") or _is_path(data):
         _open(config, how, data, found)
         return found
+    texts = how.kind == "text"
     for number, each in enumerate(data):
         before = len(found.names)
         _open(config, how, [each], found)
-        if not _is_path(each) and len(found.names) == before + 1:
+        if not _is_path(each, texts=texts) and len(found.names) == before + 1:
             found.names[before] = f"item {number}"
             if before in found.errors:
                 own = _BY_ITSELF.sub("", found.errors[before])
@@ -299,7 +303,7 @@ def _open(config: SequenceConfig, how: Input, data: Any, found: Given) -> None:
     try:
         listed = labelled_items(config, data, None, ANY_FORM, bad, labels=False)
     except DataError as error:
-        in_memory = isinstance(data, list) and not _is_path(data[0])
+        in_memory = isinstance(data, list) and not _is_path(data[0], texts=how.kind == "text")
         if not len(bad) and not in_memory:
             raise
         listed = Listed([])
