@@ -165,7 +165,7 @@ def run_command(words):
 
 
 BLOCKS = {
-    "README.md": (9, 7),
+    "README.md": (10, 8),
     "cells.md": (4, 0),
     "classification.md": (1, 1),
     "compare.md": (2, 1),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recurra.ragged import within
 
-__all__ = ["Pooling", "PoolingKind"]
+__all__ = ["Pooling", "PoolingKind", "PoolingStream"]
 
 PoolingKind = Literal["last", "mean", "max", "attention"]
 
@@ -64,16 +64,7 @@ class Pooling(nn.Module):
 
         For layers of one direction, so that outputs don't depend on later steps.
         """
-        if self.kind == "last":
-            return outputs
-        if self.kind == "max":
-            return outputs.cummax(0).values
-        if self.score is None:
-            counts = torch.arange(1, len(outputs) + 1, device=outputs.device)
-            return outputs.cumsum(0) / counts.view(-1, 1, 1)
-        scores = self.score(outputs)
-        highest = scores.cummax(0).values
-        return _running_mean(outputs, scores, highest)
+        return PoolingStream(self).feed(outputs)
 
     def _last(self, outputs: Tensor, lengths: Tensor) -> Tensor:
         rows = torch.arange(outputs.shape[1], device=outputs.device)
@@ -84,12 +75,49 @@ class Pooling(nn.Module):
         return torch.cat([last[:, :half], outputs[0, :, half:]], -1)
 
 
-def _running_mean(outputs: Tensor, scores: Tensor, highest: Tensor) -> Tensor:
-    """Softmax-weighted means of the first t steps, shifted by the highest score so far."""
-    total, weight, found = outputs[0] * 0, scores[0] * 0, []
-    before = highest[0]
-    for output, score, now in zip(outputs, scores, highest, strict=True):
-        shrink, own = (before - now).exp(), (score - now).exp()
-        total, weight, before = total * shrink + own * output, weight * shrink + own, now
-        found.append(total / weight)
-    return torch.stack(found)
+class PoolingStream:
+    """The pooling of one stream, step by step: after each step that of all until it.
+
+    `held` is what later steps need, by name.
+
+    Example:
+        >>> stream, outputs = PoolingStream(Pooling("mean", 3)), torch.randn(5, 2, 3)
+        >>> parts = torch.cat([stream.feed(outputs[:2]), stream.feed(outputs[2:])])
+        >>> torch.allclose(parts[-1], outputs.mean(0), atol=1e-6)
+        True
+    """
+
+    def __init__(self, pooling: Pooling) -> None:
+        self._pooling = pooling
+        self.held: dict[str, Tensor] = {}
+
+    def feed(self, outputs: Tensor) -> Tensor:
+        """The pooled outputs (t, B, size) after each of these steps (t, B, size)."""
+        if self._pooling.kind == "last" or not len(outputs):
+            return outputs
+        if self._pooling.kind == "max":
+            return self._greatest(outputs)
+        return self._means(outputs)
+
+    def _greatest(self, outputs: Tensor) -> Tensor:
+        before = [self.held["greatest"].unsqueeze(0)] if self.held else []
+        found = torch.cat([*before, outputs]).cummax(0).values[len(before) :]
+        self.held = {"greatest": found[-1]}
+        return found
+
+    def _means(self, outputs: Tensor) -> Tensor:
+        """Weighted means; by attention the weights are relative to the highest score so far."""
+        score = self._pooling.score
+        scores = outputs.new_zeros(*outputs.shape[:-1], 1) if score is None else score(outputs)
+        if not self.held:
+            total, weight = torch.zeros_like(outputs[0]), torch.zeros_like(scores[0])
+            self.held = {"total": total, "weight": weight, "highest": scores[0]}
+        total, weight, highest = self.held["total"], self.held["weight"], self.held["highest"]
+        found = []
+        for output, own in zip(outputs, scores, strict=True):
+            now = torch.maximum(highest, own)
+            shrink, share = (highest - now).exp(), (own - now).exp()
+            total, weight, highest = total * shrink + share * output, weight * shrink + share, now
+            found.append(total / weight)
+        self.held = {"total": total, "weight": weight, "highest": highest}
+        return torch.stack(found)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from click.testing import CliRunner
 
 from recurra import Classifier, load
 from recurra.cli import main
+from recurra.data.transcripts.chosen_rows import hold_out_of_classes
+from recurra.data.transcripts.item import Item
 from recurra.errors import ConfigError, DataError, RecurraWarning
 
 KINDS = ("series", "text", "sound", "ink", "image")
@@ -223,3 +226,53 @@ def test_the_command_line_trains_evaluates_and_predicts(tmp_path):
     result = CliRunner().invoke(main, ["predict", run, str(tmp_path / "absent.csv")])
     assert result.exit_code == 2
     assert "no such file" in result.stderr
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max", "attention"])
+def test_any_chunks_give_the_answers_of_the_whole(trained, pooling):
+    model = trained("series", bidirectional=False, pooling=pooling)
+    contents, _ = examples("series", 3, seed=8)
+    generator = np.random.default_rng(0)
+    for whole in contents:
+        wanted = model.predict_proba([whole])[0]
+        session, found = model.session(), []
+        for chunk in np.split(whole, np.sort(generator.integers(0, len(whole), 4))):
+            found += session.feed(chunk.astype(np.float32))
+            again = model.session()
+            again.restore(session.save())
+            session = again
+        found += session.finish()
+        assert len(found) == len(whole)
+        np.testing.assert_allclose(found[-1].probabilities, wanted, atol=1e-5)
+        assert found[-1].prediction == model.predict([whole])[0]
+        steps = [answer.stopped for answer in found]
+        table = np.array([answer.probabilities for answer in found])
+        rule = model._ready().rule
+        stop = rule.stop(table)
+        assert steps == [
+            n >= stop and max(table[stop - 1]) >= rule.threshold for n in range(1, len(whole) + 1)
+        ]
+
+
+def test_a_model_of_both_directions_or_of_texts_has_no_stream(trained):
+    with pytest.raises(ConfigError, match="can't be streamed"):
+        trained("series").session()
+    with pytest.raises(ConfigError, match="sound, ink or series"):
+        trained("text").session()
+
+
+def test_each_class_is_held_out_of_and_kept():
+    items = [Item(f"{n}", "series", label) for n, label in enumerate("a" * 50 + "b" * 20 + "c")]
+    parts = hold_out_of_classes(items, 0.2, seed=3)
+    held = Counter(item.text for item in parts.held)
+    assert held["a"] in (10, 11)
+    assert held["b"] in (4, 5)
+    assert held["c"] == 0
+    assert sorted(int(item.name) for item in (*parts.train, *parts.held)) == list(range(71))
+    assert hold_out_of_classes(items, 0.2, seed=3).held == parts.held
+    others = [hold_out_of_classes(items, 0.2, seed=n).held for n in range(4, 8)]
+    assert any(other != parts.held for other in others)
+    few = [Item(f"{n}", "series", "ab"[n % 2]) for n in range(4)]
+    assert len(hold_out_of_classes(few, 0.1).held) == 1
+    with pytest.raises(DataError, match="two or more"):
+        hold_out_of_classes(few[:1], 0.1)

@@ -23,6 +23,7 @@ from recurra.nn.states import State
 from recurra.reports import Headline
 from recurra.tasks.classify import class_facts, class_judgement
 from recurra.tasks.classify.class_names import Labels
+from recurra.tasks.classify.class_session import ClassSession
 from recurra.tasks.classify.config import ClassifyConfig
 from recurra.tasks.classify.model import LabelBatches, class_loss, class_weights, labelled
 from recurra.tasks.classify.product import Decider, deciding_nets
@@ -257,6 +258,10 @@ class Classify(Task[ClassifyConfig, Collection, Decider]):
             chance_loss=None,
             higher_is_better=True,
         )
+
+    def session(self, product: Decider, **options: Any) -> ClassSession:
+        """Answers to one sequence while it comes."""
+        return ClassSession(product)
 
     @functools.cached_property
     def _weights(self) -> Tensor | None:
