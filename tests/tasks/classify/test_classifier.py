@@ -276,3 +276,14 @@ def test_each_class_is_held_out_of_and_kept():
     assert len(hold_out_of_classes(few, 0.1).held) == 1
     with pytest.raises(DataError, match="two or more"):
         hold_out_of_classes(few[:1], 0.1)
+
+
+def test_attention_is_shown_behind_the_words_that_count(trained):
+    model = trained("text")
+    product = model._ready()
+    content = product.input.open(Item("1", "text", None, data="the film was really awful"))
+    weights = product.attention(content)
+    assert len(weights) == 5
+    assert max(weights) == 1
+    assert weights.index(1) == 4
+    assert trained("series", pooling="mean")._ready().attention(None) is None

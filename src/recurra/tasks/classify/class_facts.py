@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from recurra.errors import MissingExtra
 from recurra.plots import plot_accuracy_over_time, plot_confusion, plot_reliability
-from recurra.reports import Example, Examples, Headline, Mark, Section, drawn_section
+from recurra.reports import Example, Examples, Headline, Mark, Media, Section, drawn_section
 from recurra.tasks.classify.class_judgement import ClassJudgement, percent
 from recurra.tasks.classify.product import Decider
 from recurra.tasks.inputs.collection import Collection, Part
+from recurra.tasks.inputs.text_input import TextContent, TextInput
 from recurra.tasks.task import Evaluation, Facts
 
 __all__ = ["facts_of", "headline_of", "majority"]
@@ -142,6 +143,8 @@ def _pictures(product: Decider, part: Part, evaluation: Evaluation | None) -> Se
         )
     if evaluation.worst:
         note = "Held-out items that are wrong, those of which the model was surest first."
+        if product.input.kind == "text" and product.config.pooling == "attention":
+            note += " The darker a word's background, the more it counted."
         examples = _examples(product, part, evaluation)
         sections.append(Section("Hardest items", Examples(examples, note)))
     if (found := evaluation.reliability) is not None:
@@ -162,7 +165,15 @@ def _examples(product: Decider, part: Part, evaluation: ClassJudgement) -> list[
             "predicted": f"{predicted or '(none)'} ({percent(chance)})",
         }
         try:
-            found.append(Example(product.input.media(part.contents[number]), texts))
+            found.append(Example(_media(product, part.contents[number]), texts))
         except MissingExtra:
             found.append(Example(None, texts))
     return found
+
+
+def _media(product: Decider, content: object) -> Media:
+    """The content; a text with what the network attended to behind its words."""
+    how = product.input
+    if isinstance(how, TextInput) and isinstance(content, TextContent):
+        return how.media(content, product.attention(content))
+    return how.media(content)

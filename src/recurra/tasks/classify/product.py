@@ -90,6 +90,16 @@ class Decider:
         return torch.stack([net(features, lengths) for net in self.nets]).mean(0)
 
     @torch.inference_mode()
+    def attention(self, content: Any) -> list[float] | None:
+        """How much each step of the layers counts for the answer, the most for 1; None without."""
+        if self.config.pooling != "attention":
+            return None
+        features, lengths = padded_features([self.input.features(content)])
+        mean = torch.stack([net.weights(features, lengths)[:, 0] for net in self.nets]).mean(0)
+        steps = int(self.nets[0].front.lengths(lengths))
+        return (mean[:steps] / mean[:steps].max()).tolist()
+
+    @torch.inference_mode()
     def along(self, contents: Sequence[Any]) -> Iterator[Floats]:
         """The probabilities after every step of each content, (T, K) of its own steps.
 
