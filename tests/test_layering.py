@@ -120,6 +120,7 @@ OUTSIDE = {
     "PIL": {"data/images/image_file.py"},
     "jiwer": {"metrics/transcription.py"},
     "flashlight": {"decoding/flashlight.py"},
+    "sklearn": {"tasks/sklearn_tags.py"},
     "tokenizers": {"data/texts/subwords.py"},
     "llvmlite": {"engines/cpu/jit/llvm.py"},
     "triton": {"engines"},

@@ -1,7 +1,9 @@
 """Classification from data in memory: learns, keeps, loads, answers."""
 
+import copy
 import json
 import math
+import pickle
 from collections import Counter
 
 import numpy as np
@@ -287,3 +289,38 @@ def test_attention_is_shown_behind_the_words_that_count(trained):
     assert max(weights) == 1
     assert weights.index(1) == 4
     assert trained("series", pooling="mean")._ready().attention(None) is None
+
+
+def test_searches_and_scores_of_scikit_learn_take_it():
+    pytest.importorskip("sklearn")
+    from sklearn.base import clone, is_classifier
+    from sklearn.model_selection import GridSearchCV, cross_val_score
+
+    contents, labels = examples("series", 45)
+    model = small("series", max_steps=6)
+    assert is_classifier(model)
+    assert clone(model).get_params() == model.get_params()
+    assert len(cross_val_score(model, contents, labels, cv=2)) == 2
+    search = GridSearchCV(model, {"hidden": [4, 6]}, cv=2).fit(contents, labels)
+    assert search.best_params_["hidden"] in (4, 6)
+    assert search.predict(contents[:3]).shape == (3,)
+
+
+def test_it_is_pickled_and_copied_in_memory(trained):
+    model = trained("series")
+    contents, _ = examples("series", 5, seed=9)
+    for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert (twin.predict_proba(contents) == model.predict_proba(contents)).all()
+
+
+@pytest.mark.slow
+def test_processes_of_scikit_learn_train_side_by_side():
+    model_selection = pytest.importorskip("sklearn.model_selection")
+    contents, labels = examples("series", 45)
+    alone, both = (
+        model_selection.cross_val_score(
+            small("series", max_steps=6), contents, labels, cv=2, n_jobs=n
+        )
+        for n in (1, 2)
+    )
+    assert alone.tolist() == both.tolist()

@@ -15,6 +15,7 @@ from recurra.tasks.classify.task import Classify
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.inputs.labelled import Given, given_contents, paired
 from recurra.tasks.signature import options_of
+from recurra.tasks.sklearn_tags import sklearn_tags
 from recurra.tasks.task import Task
 
 __all__ = ["Classifier"]
@@ -105,6 +106,14 @@ class Classifier(Estimator[ClassifyConfig, Decider]):
         if all(name.lstrip("-").isdecimal() and str(int(name)) == name for name in names):
             return np.array([int(name) for name in names])
         return np.array(names, object)
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks, so that its searches and pipelines take a classifier."""
+        return sklearn_tags("classifier")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether it is trained."""
+        return self._product is not None
 
     def _given_contents(self, data: Any, *, warn: bool = True) -> Given:
         product = self._ready()
