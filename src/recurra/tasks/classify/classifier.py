@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
-from recurra.errors import DataError, RecurraWarning
 from recurra.tasks.classify.config import ClassifyConfig
 from recurra.tasks.classify.product import Decider
 from recurra.tasks.classify.task import Classify
-from recurra.tasks.estimator import Estimator
-from recurra.tasks.inputs.labelled import Given, given_contents, paired
+from recurra.tasks.inputs.labelled import Given
+from recurra.tasks.inputs.sequence_estimator import SequenceEstimator
 from recurra.tasks.signature import options_of
 from recurra.tasks.sklearn_tags import sklearn_tags
 from recurra.tasks.task import Task
@@ -23,7 +21,7 @@ __all__ = ["Classifier"]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
-class Classifier(Estimator[ClassifyConfig, Decider]):
+class Classifier(SequenceEstimator[ClassifyConfig, Decider]):
     """Whole sequences to classes: texts, series, sound, pen strokes or images.
 
     Any field of `ClassifyConfig` may be given by name. `fit` trains it on files, or on sequences
@@ -48,13 +46,6 @@ class Classifier(Estimator[ClassifyConfig, Decider]):
     def __init__(self, config: ClassifyConfig) -> None:
         super().__init__(config)
 
-    def fit(self, data: Any = None, labels: Sequence[Any] | None = None, **options: Any) -> Self:
-        """Train on files, or on sequences with their labels (N,); options as for `Estimator.fit`.
-
-        Raises DataError where there are not as many labels as sequences.
-        """
-        return super().fit(data if labels is None else paired(data, labels), **options)
-
     def predict(self, data: Any) -> np.ndarray[Any, Any]:
         """The class of each sequence (N,), or its classes joined; None where it can't be read.
 
@@ -75,29 +66,9 @@ class Classifier(Estimator[ClassifyConfig, Decider]):
         """
         return self._probabilities(self._given_contents(data))
 
-    def predictions(self, data: Any) -> list[dict[str, Any]]:
-        """A row for each sequence: its name, prediction, and the probability of each class.
-
-        One that can't be read has the reason instead, as `error`.
-        """
-        given, product = self._given_contents(data, warn=False), self._ready()
-        rows = self._probabilities(given)
-        chosen = iter(product.chosen(rows[given.good]))
-        return [
-            {"item": name, "error": given.errors[n]}
-            if n in given.errors
-            else {
-                "item": name,
-                "prediction": next(chosen),
-                **dict(zip(product.labels.names, rows[n].tolist(), strict=True)),
-            }
-            for n, name in enumerate(given.names)
-        ]
-
     def score(self, data: Any, labels: Sequence[Any] | None = None) -> float:
         """The share of sequences whose class is right."""
-        figures = self.evaluate(data if labels is None else paired(data, labels))
-        return figures["accuracy"]
+        return self.evaluate(self._paired(data, labels))["accuracy"]
 
     @property
     def classes_(self) -> np.ndarray[Any, Any]:
@@ -111,28 +82,18 @@ class Classifier(Estimator[ClassifyConfig, Decider]):
         """What scikit-learn asks, so that its searches and pipelines take a classifier."""
         return sklearn_tags("classifier")
 
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether it is trained."""
-        return self._product is not None
-
-    def _given_contents(self, data: Any, *, warn: bool = True) -> Given:
+    def _rows(self, contents: Sequence[Any]) -> list[dict[str, Any]]:
+        """The class, and the probability of each."""
         product = self._ready()
-        assert isinstance(self._task, Classify)
-        given = given_contents(self._task.measured_config, product.input, data)
-        if not given.good:
-            first = next(iter(given.errors.values()), "there is none.")
-            raise DataError(f"No sequence can be read: {first}")
-        if given.errors and warn:
-            warnings.warn(_unread(given), RecurraWarning, stacklevel=3)
-        return given
+        chances = product.probabilities(contents)
+        names = product.labels.names
+        return [
+            {"prediction": chosen, **dict(zip(names, row.tolist(), strict=True))}
+            for chosen, row in zip(product.chosen(chances), chances, strict=True)
+        ]
 
     def _probabilities(self, given: Given) -> Floats:
         product = self._ready()
         found = np.full((len(given.contents), len(product.labels)), np.nan)
         found[given.good] = product.probabilities([given.contents[n] for n in given.good])
         return found
-
-
-def _unread(given: Given) -> str:
-    count, first = len(given.errors), next(iter(given.errors.values()))
-    return f"{count:,} of {len(given.contents):,} sequences can't be read: {first}"
