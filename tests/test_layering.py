@@ -66,6 +66,7 @@ TASKS = {
     "forecast",
     "language",
     "long_range",
+    "regress",
     "transcribe",
 }  # packages of tasks; the other files are shared
 TASKS_BY_NAME = {  # outside the tasks, these files alone name one

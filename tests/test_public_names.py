@@ -80,7 +80,7 @@ def test_root_is_what_it_says():
     assert dir(recurra) == sorted(recurra.__all__)
     for name in recurra.__all__:
         assert getattr(recurra, name) is not None
-    with pytest.raises(AttributeError, match="it has Classifier, Forecaster, LanguageModel, "):
+    with pytest.raises(AttributeError, match="it has Classifier, Forecaster, LanguageModel, Reg"):
         recurra.nothing  # noqa: B018
 
 

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from recurra.tasks.forecast import Forecaster
     from recurra.tasks.language import LanguageModel
     from recurra.tasks.registry import load
+    from recurra.tasks.regress import Regressor
     from recurra.tasks.transcribe import Transcriber
 
 __all__ = [
     "Classifier",
     "Forecaster",
     "LanguageModel",
+    "Regressor",
     "Transcriber",
     "__version__",
     "accelerate",
@@ -41,6 +43,7 @@ __getattr__, __dir__ = attach(
         "Classifier": "recurra.tasks.classify",
         "Forecaster": "recurra.tasks.forecast",
         "LanguageModel": "recurra.tasks.language",
+        "Regressor": "recurra.tasks.regress",
         "Transcriber": "recurra.tasks.transcribe",
         "accelerate": "recurra.nn",
         "cells": "recurra.cells",

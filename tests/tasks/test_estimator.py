@@ -261,10 +261,17 @@ def test_a_further_stage_is_replaced_and_resumed_with_its_run(tmp_path, ctrl_c, 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_run_is_loaded_as_the_estimator_of_its_task(tmp_path, name):
-    files = {"language": "a.txt", "transcribe": "a.jsonl", "classify": "a.jsonl"}
+    files = {
+        "language": "a.txt",
+        "transcribe": "a.jsonl",
+        "classify": "a.jsonl",
+        "regress": "b.jsonl",
+    }
     data = {"forecast": "a.csv", **files}.get(name)
     strokes = [{"strokes": [[[0, 0], [5, n]]], "text": "ab"[n % 2]} for n in range(20)]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, strokes)))
+    numbered = [{**each, "text": str(n)} for n, each in enumerate(strokes)]
+    (tmp_path / "b.jsonl").write_text("\n".join(map(json.dumps, numbered)))
     (tmp_path / "a.txt").write_text("a line of text\n" * 40)
     rows = [f"a,{step},{step % 7}" for step in range(80)]
     (tmp_path / "a.csv").write_text("\n".join(["unique_id,ds,y", *rows]))

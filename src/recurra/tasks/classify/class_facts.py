@@ -9,28 +9,13 @@ from recurra.errors import MissingExtra
 from recurra.plots import plot_accuracy_over_time, plot_confusion, plot_reliability
 from recurra.reports import Example, Examples, Headline, Mark, Media, Section, drawn_section
 from recurra.tasks.classify.class_judgement import ClassJudgement, percent
-from recurra.tasks.classify.product import Decider
+from recurra.tasks.classify.decider import Decider
 from recurra.tasks.inputs.collection import Collection, Part
+from recurra.tasks.inputs.described import FILES, KINDS, described_items, described_network
 from recurra.tasks.inputs.text_input import TextContent, TextInput
 from recurra.tasks.task import Evaluation, Facts
 
 __all__ = ["facts_of", "headline_of", "majority"]
-
-_KINDS = {
-    "sound": "Sound",
-    "ink": "Pen strokes",
-    "image": "Images",
-    "series": "Series",
-    "text": "Texts",
-}
-_FILES = {
-    "sound": "word.wav",
-    "ink": "note.jsonl",
-    "image": "line.png",
-    "series": "new.csv",
-    "text": "new.csv",
-}
-
 
 _WIDE = 10
 """Classes above which the confusion matrix is drawn wide."""
@@ -41,9 +26,13 @@ def facts_of(product: Decider, data: Collection, evaluation: Evaluation | None) 
     kind = product.input.kind
     shown = [] if evaluation is None else list(evaluation.sections)
     return Facts(
-        title=f"{_KINDS[kind]} to classes",
-        sections=[*shown, Section("Data", _data(data)), Section("Model", _model(product))],
-        use=[f"recurra predict {{run}} {_FILES[kind]} -o answers.csv", "recurra evaluate {run}"],
+        title=f"{KINDS[kind]} to classes",
+        sections=[
+            *shown,
+            Section("Data", described_items(data, _labels(data.train))),
+            Section("Model", _model(product)),
+        ],
+        use=[f"recurra predict {{run}} {FILES[kind]} -o answers.csv", "recurra evaluate {run}"],
         pictures=_pictures(product, data.held_out, evaluation),
     )
 
@@ -72,42 +61,19 @@ def majority(data: Collection) -> float | None:
     return data.held_out.texts.count(label) / len(data.held_out)
 
 
-def _data(data: Collection) -> dict[str, object]:
-    facts: dict[str, object] = {
-        "items to train on": _described(data.train),
-        "items held out": _described(data.held_out) if len(data.held_out) else "none",
-    }
-    left_out = [str(part.bad) for part in (data.train, data.held_out) if len(part.bad)]
-    if left_out:
-        facts["left out"] = " ".join(left_out)
-    return facts
-
-
-def _described(part: Part) -> str:
-    steps = sorted(part.steps)
-    labels = Counter(part.texts)
-    rare, often = min(labels.values()), max(labels.values())
-    counts = f"{often:,}" if rare == often else f"{rare:,} to {often:,}"
-    return (
-        f"{len(part):,}, of {steps[0]:,} to {steps[-1]:,} steps, {counts} of each of "
-        f"{len(labels):,} labels"
-    )
+def _labels(part: Part) -> str:
+    counts = Counter(part.texts)
+    rare, often = min(counts.values()), max(counts.values())
+    shown = f"{often:,}" if rare == often else f"{rare:,} to {often:,}"
+    return f"{shown} of each of {len(counts):,} labels"
 
 
 def _model(product: Decider) -> dict[str, object]:
-    config, how, net = product.config, product.input, product.nets[0]
-    directions = (
-        "both directions" if config.bidirectional else "one direction, which can be streamed"
-    )
-    taken = net.front.subsampling
     names = ", ".join(product.labels.names[:40])
     more = "" if len(product.labels) <= 40 else " and others"
     return {
-        "input": f"{how.kind}" + (f", {taken} steps of which make one" if taken > 1 else ""),
-        "cell": f"{config.cell}, {config.layers} x {config.hidden} units, {directions}",
-        "pooling": config.pooling,
+        **described_network(product.config, product.input, product.nets[0]),
         "classes": f"{len(product.labels):,}: {names}{more}",
-        "parameters": f"{net.parameter_count():,}",
         "temperature": f"{product.temperature.value:.2f}",
     }
 

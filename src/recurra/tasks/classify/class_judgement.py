@@ -20,7 +20,7 @@ from recurra.metrics.early_classification import (
 from recurra.metrics.multilabel import label_scores
 from recurra.metrics.reliability import Reliability, reliability
 from recurra.reports import Section, TextTable, class_table, confusion_table
-from recurra.tasks.classify.product import Decider
+from recurra.tasks.classify.decider import Decider
 from recurra.tasks.inputs.collection import Part, groups_of
 from recurra.tasks.task import Evaluation
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from recurra.errors import ConfigError
 from recurra.metrics.early_classification import StopWatch
 from recurra.nn.pooling import PoolingStream
-from recurra.tasks.classify.product import Decider
+from recurra.tasks.classify.decider import Decider
 from recurra.tasks.inputs.encoder_stream import EncoderStream
 from recurra.tasks.session import Session, weights_digest
 

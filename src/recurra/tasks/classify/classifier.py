@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from recurra.tasks.classify.config import ClassifyConfig
-from recurra.tasks.classify.product import Decider
+from recurra.tasks.classify.decider import Decider
 from recurra.tasks.classify.task import Classify
 from recurra.tasks.inputs.labelled import Given
 from recurra.tasks.inputs.sequence_estimator import SequenceEstimator

@@ -22,8 +22,8 @@ from recurra.tasks.classify import class_facts, class_judgement
 from recurra.tasks.classify.class_names import Labels
 from recurra.tasks.classify.class_session import ClassSession
 from recurra.tasks.classify.config import ClassifyConfig
+from recurra.tasks.classify.decider import Decider, deciding_nets
 from recurra.tasks.classify.model import LabelBatches, class_loss, class_weights, labelled
-from recurra.tasks.classify.product import Decider, deciding_nets
 from recurra.tasks.inputs.collection import Collection
 from recurra.tasks.inputs.item_batches import in_order
 from recurra.tasks.inputs.pooled_net import PooledNet

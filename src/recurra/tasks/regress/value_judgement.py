@@ -1,0 +1,103 @@
+"""Errors of a regressor on items, with intervals, and the items with the greatest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from recurra.metrics.regression import RegressionScores, regression_scores, rmse_interval
+from recurra.reports import Section, TextTable
+from recurra.tasks.inputs.collection import Part, groups_of
+from recurra.tasks.regress.estimate import Estimate
+from recurra.tasks.task import Evaluation
+
+__all__ = ["ValueJudgement", "judged"]
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+_WORST = 10
+
+
+@dataclass(frozen=True, eq=False)
+class ValueJudgement(Evaluation):
+    """An evaluation with what the report draws: actual and predicted numbers (N, K), and the items
+    with the greatest errors.
+    """
+
+    actual: Floats | None = field(default=None, repr=False)
+    predicted: Floats | None = field(default=None, repr=False)
+    worst: Sequence[int] = field(default=(), repr=False)
+
+
+def judged(product: Estimate, part: Part, groups: str | None = None) -> ValueJudgement:
+    """Predict every item and compare with its numbers.
+
+    `groups` names a column: whole groups are drawn for the interval.
+    """
+    predicted = product.predicted(part.contents)
+    actual = product.targets.numbers(part.texts)
+    scores = regression_scores(predicted, actual)
+    names = groups_of(part.items, groups)
+    ends = rmse_interval(predicted, actual, np.random.default_rng(0), groups=names)
+    numbers = {name: float(value) for name, value in scores.overall._asdict().items()}
+    if ends is not None:
+        numbers |= {"rmse_low": ends[0], "rmse_high": ends[1]}
+    if product.intervals:
+        low, high = product.bounds(predicted)
+        inside = (low <= actual) & (actual <= high)
+        numbers |= {"coverage": float(inside.mean()), "width": float((high - low).mean())}
+    numbers["items"] = len(part)
+    errors = np.abs(predicted - actual) / product.targets.deviations
+    worst = np.argsort(-errors.max(1), kind="stable")[:_WORST].tolist()
+    remarks = [f"Left out: {part.bad}"] if len(part.bad) else []
+    sections = [Section("Errors", _table(numbers, product.config.level))]
+    if len(product.targets) > 1:
+        sections.append(Section("Errors of each number", _each(scores)))
+    return ValueJudgement(numbers, sections, remarks, actual, predicted, worst)
+
+
+_CALLED = {
+    "rmse": "root mean squared error",
+    "mae": "mean absolute error",
+    "mape": "mean absolute error by the actual value",
+    "r2": "share of the variance explained (R²)",
+    "coverage": "actual values inside their interval",
+    "width": "mean width of the intervals",
+}
+_SHARES = {"mape", "r2", "coverage"}
+
+
+def _table(numbers: dict[str, float], level: float) -> TextTable:
+    rows = []
+    for name, called in _CALLED.items():
+        if name not in numbers:
+            continue
+        shown = shown_as(name, numbers[name])
+        if name == "rmse" and "rmse_low" in numbers:
+            shown += f" ({numbers['rmse_low']:.4g} to {numbers['rmse_high']:.4g})"
+        if name == "coverage":
+            shown += f" (wanted {100 * level:g} %)"
+        rows.append([called, shown])
+    return TextTable(("figure", "value"), rows)
+
+
+def _each(scores: RegressionScores) -> TextTable:
+    rows = [
+        [str(number), *(shown_as(name, value) for name, value in score._asdict().items())]
+        for number, score in enumerate(scores.targets, start=1)
+    ]
+    return TextTable(("number", "R²", "RMSE", "MAE", "MAPE"), rows)
+
+
+def shown_as(name: str, value: float) -> str:
+    """A figure in words.
+
+    >>> shown_as("r2", 0.5), shown_as("rmse", 12.34567)
+    ('50.0 %', '12.35')
+    """
+    if math.isnan(value):
+        return "undefined"
+    return f"{100 * value:.1f} %" if name in _SHARES else f"{value:.4g}"
