@@ -27,7 +27,7 @@ def waves(count, seed=0, targets=1):
 
 def small(**settings):
     sizes = {"hidden": 16, "channels": 8, "max_steps": 200, "batch_size": 16, "dropout": 0.0}
-    rates = {"learning_rate": 0.02, "speed": 0.0, "scale": 0.0, "validate_every": 20}
+    rates = {"learning_rate": 0.02, "validate_every": 20}
     return Regressor(input="series", **{**sizes, **rates, **settings})
 
 

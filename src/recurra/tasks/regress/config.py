@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from recurra.config.options import option
 from recurra.config.sequence_config import SequenceConfig
 from recurra.config.task_config import EvaluateOptions
+from recurra.config.training_config import new_default
 
 __all__ = ["CONFIG", "RegressConfig", "RegressEvaluation"]
 
@@ -26,6 +27,8 @@ class RegressEvaluation(EvaluateOptions):
 class RegressConfig(SequenceConfig):
     """Data, model and training of a regressor: each field is an option and a key.
 
+    Pace, pitch, size and slant are not distorted: they may be what is to be predicted.
+
     Raises ConfigError for a value that is not allowed.
 
     >>> RegressConfig(input="series", level=0.8).error
@@ -40,6 +43,10 @@ class RegressConfig(SequenceConfig):
     error: Literal["squared", "absolute"] = option(
         "squared", "what is made small: squared errors (the mean), absolute ones (the median)"
     )
+    speed: float = new_default("speed", 0.0)
+    pitch: float = new_default("pitch", 0.0)
+    scale: float = new_default("scale", 0.0)
+    slant: float = new_default("slant", 0.0)
     level: float = option(
         0.9, "share of the actual values that intervals are to hold", above=0, maximum=0.999
     )
