@@ -63,7 +63,11 @@ class SequenceConfig(InputConfig):
         "dropout", 0.3, help="share of values dropped in, between and after the layers"
     )
     window: int = new_default("window", 0)
-    batch_size: int = new_default("batch_size", 32)
+    batch_size: int = new_default(
+        "batch_size",
+        32,
+        help="sequences trained on side by side; not given, at most an eighth of those there are",
+    )
     learning_rate: float = new_default("learning_rate", 2e-3)
     weight_decay: float = new_default("weight_decay", 1e-4)
     schedule: Literal["constant", "cosine"] = new_default("schedule", "cosine")
@@ -88,6 +92,15 @@ class SequenceConfig(InputConfig):
                     f"{name} = {getattr(self, name)!r} with input = {self.input!r}; it is for "
                     "text: leave it out."
                 )
+
+    def batch_of(self, count: int) -> int:
+        """The sequences of a batch where there are so many in all.
+
+        >>> SequenceConfig().batch_of(60), SequenceConfig(batch_size=16).batch_of(60)
+        (7, 16)
+        """
+        most = count if self._is_set("batch_size") else max(4, count // 8)
+        return min(self.batch_size, most, count)
 
     def length(self, windows: int) -> dict[str, Any]:
         """Settings of the length of a training on so many batches, where none is given."""

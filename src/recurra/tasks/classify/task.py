@@ -75,7 +75,7 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
             part.contents,
             self.labels.encode(part.texts),
             part.steps,
-            batch_size=min(config.batch_size, len(part)),
+            batch_size=config.batch_of(len(part)),
             seed=config.seed,
         )
 

@@ -91,7 +91,7 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
             part.contents,
             targets.standardised(targets.numbers(part.texts)),
             part.steps,
-            batch_size=min(config.batch_size, len(part)),
+            batch_size=config.batch_of(len(part)),
             seed=config.seed,
         )
 
