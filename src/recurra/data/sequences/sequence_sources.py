@@ -16,7 +16,7 @@ from recurra.data.sequences.long_table import LabelScope, TableRoles, read_long
 from recurra.data.sequences.ts_file import read_ts
 from recurra.data.sequences.ucr_rows import holds_ucr_rows, read_ucr_rows
 from recurra.data.tables.table import DELIMITERS
-from recurra.data.transcripts.bad_items import BadItems
+from recurra.data.transcripts.bad_items import BadItems, usable
 from recurra.data.transcripts.chosen_rows import choose_items
 from recurra.data.transcripts.item import Item, UnusableItem
 from recurra.errors import ConfigError, DataError
@@ -92,14 +92,7 @@ def read_sequences(
     notes: list[str] = []
     found, order = _read(source, labels, roles, layout, texts, notes)
     checked = _same_channels([_labelled(each, texts, label) for each in found])
-    for each in checked:
-        if isinstance(each, UnusableItem):
-            if bad is None:
-                raise DataError(each.message)
-            bad.note(each.origin, each.message, reason=each.reason)
-    if bad is not None:
-        bad.check(len(checked))
-    items = _with_own_names([each for each in checked if isinstance(each, Item)])
+    items = _with_own_names(usable(checked, bad))
     if where is not None:
         items = choose_items(items, where)
     said = [order.note] if order.note else []

@@ -13,7 +13,7 @@ from recurra.data.texts.text_file import TextFile, TextRow, read_text_file
 from recurra.data.texts.text_folders import class_folder_rows
 from recurra.data.texts.text_lines import LINE_LAYOUTS, LabelPart, line_rows, recognise_lines
 from recurra.data.texts.text_tables import TableReading, frame_rows, json_rows, table_file
-from recurra.data.transcripts.bad_items import BadItems
+from recurra.data.transcripts.bad_items import BadItems, usable
 from recurra.data.transcripts.chosen_rows import parse_where
 from recurra.data.transcripts.item import Item, UnusableItem
 from recurra.data.transcripts.manifest_rows import JSON_SUFFIXES
@@ -81,14 +81,7 @@ def read_texts(
         encoding,
     )
     found = [_checked(row, how) for row in _rows(source, how, [] if notes is None else notes)]
-    for each in found:
-        if isinstance(each, UnusableItem):
-            if bad is None:
-                raise DataError(each.message)
-            bad.note(each.origin, each.message, reason=each.reason)
-    if bad is not None:
-        bad.check(len(found))
-    items = [each for each in found if isinstance(each, Item)]
+    items = usable(found, bad)
     if not items:
         raise DataError("There is no text; give a file, a folder or a list with at least one.")
     return _with_own_names(items)

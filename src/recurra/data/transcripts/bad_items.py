@@ -2,10 +2,12 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
+from recurra.data.transcripts.item import Item, UnusableItem
 from recurra.errors import ConfigError, DataError
 
-__all__ = ["BadItems"]
+__all__ = ["BadItems", "usable"]
 
 _SHOWN = 5
 
@@ -71,6 +73,22 @@ class BadItems:
             counted = "; ".join(f"{reason}: {count:,}" for reason, count in rest)
             shown.append(f"And {sum(count for _, count in rest):,} more ({counted}).")
         return " ".join(shown)
+
+
+def usable(found: Sequence[Item | UnusableItem], bad: BadItems | None) -> list[Item]:
+    """The items that can be used; `bad` collects the others.
+
+    Raises DataError: without `bad`, for the first that can't be used; with it, for more of them
+    than its share.
+    """
+    for each in found:
+        if isinstance(each, UnusableItem):
+            if bad is None:
+                raise DataError(each.message)
+            bad.note(each.origin, each.message, reason=each.reason)
+    if bad is not None:
+        bad.check(len(found))
+    return [each for each in found if isinstance(each, Item)]
 
 
 def _reason(message: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from recurra.data.text_form import TextForm
-from recurra.data.transcripts.bad_items import BadItems
+from recurra.data.transcripts.bad_items import BadItems, usable
 from recurra.data.transcripts.chosen_rows import parse_where
 from recurra.data.transcripts.folder_items import file_item, folder_items
 from recurra.data.transcripts.item import Item, ItemKind, UnusableItem
@@ -71,14 +71,7 @@ def read_items(
     )
     found = [_checked(each, how, kind, form) for each in _read(source, how, kind)]
     found = _without_duplicates(found)
-    for each in found:
-        if isinstance(each, UnusableItem):
-            if bad is None:
-                raise DataError(each.message)
-            bad.note(each.origin, each.message, reason=each.reason)
-    if bad is not None:
-        bad.check(len(found))
-    items = [each for each in found if isinstance(each, Item)]
+    items = usable(found, bad)
     if not items:
         raise DataError(f"{_called(source)}: has no item; {_REMEDY}")
     return items

@@ -1,61 +1,25 @@
-"""Batches of items with their classes, and the loss of a network on them."""
+"""The loss of a network on items with their classes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recurra.tasks.inputs import Input
-from recurra.tasks.inputs.item_batches import ItemBatches, padded_features
+from recurra.tasks.inputs.item_batches import TargetBatch
 from recurra.tasks.inputs.pooled_net import PooledNet
 from recurra.tasks.network import penalised
 
-__all__ = ["LabelBatch", "LabelBatches", "class_loss", "class_weights"]
+__all__ = ["class_loss", "class_weights"]
 
 Rows = np.ndarray[Any, Any]
 
 
-class LabelBatch(NamedTuple):
-    """Features (T, B, F) of B items with their lengths, and their classes: numbers (B,), or where
-    an item may have several, ones and zeros (B, K).
-    """
-
-    features: Tensor
-    lengths: Tensor
-    targets: Tensor
-
-
-class LabelBatches(ItemBatches[LabelBatch]):
-    """Items with their targets (N,) or (N, K); further arguments as for `ItemBatches`."""
-
-    def __init__(
-        self,
-        how: Input,
-        contents: Sequence[Any],
-        targets: Rows,
-        lengths: Sequence[int],
-        **options: int,
-    ) -> None:
-        super().__init__(how, contents, lengths, **options)
-        self._targets = targets
-
-    def joined(self, features: Sequence[Rows], numbers: Sequence[int]) -> LabelBatch:
-        """A batch of these items."""
-        return labelled(features, self._targets[list(numbers)])
-
-
-def labelled(features: Sequence[Rows], targets: Rows) -> LabelBatch:
-    """A batch of these features (T, F) and targets."""
-    return LabelBatch(*padded_features(features), torch.from_numpy(np.asarray(targets)))
-
-
 def class_loss(
-    net: PooledNet, batch: LabelBatch, weights: Tensor | None, smoothing: float
+    net: PooledNet, batch: TargetBatch, weights: Tensor | None, smoothing: float
 ) -> Tensor:
     """Nats an item, with the penalties' gradient; `weights` (K,) are those of the classes.
 

@@ -23,9 +23,9 @@ from recurra.tasks.classify.class_names import Labels
 from recurra.tasks.classify.class_session import ClassSession
 from recurra.tasks.classify.config import ClassifyConfig
 from recurra.tasks.classify.decider import Decider, deciding_nets
-from recurra.tasks.classify.model import LabelBatches, class_loss, class_weights, labelled
+from recurra.tasks.classify.model import class_loss, class_weights
 from recurra.tasks.inputs.collection import Collection
-from recurra.tasks.inputs.item_batches import in_order
+from recurra.tasks.inputs.item_batches import TargetBatch, TargetBatches, in_order
 from recurra.tasks.inputs.pooled_net import PooledNet
 from recurra.tasks.inputs.sequence_task import SequenceTask
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain
@@ -70,7 +70,7 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
     def windows(self, data: Collection) -> Windows:
         """Items of nearly equal lengths, distorted anew in each epoch."""
         config, part = self.config, data.train
-        return LabelBatches(
+        return TargetBatches(
             self.input,
             part.contents,
             self.labels.encode(part.texts),
@@ -193,7 +193,7 @@ def _validated(
     assert isinstance(net, PooledNet)
     nats, right = 0.0, [0] * count
     for numbers, features in batches:
-        batch = labelled(features, targets[numbers])
+        batch = TargetBatch.of(features, targets[numbers])
         nats += float(class_loss(net, batch, None, 0.0)) * len(numbers)
         answers = net(batch.features, batch.lengths)
         if batch.targets.dim() == 2:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from recurra.data.batches import Dealt, bucketed, generator_of, pad
 from recurra.data.feature_masks import mask_features
 from recurra.tasks.inputs.input import Input
 
-__all__ = ["ItemBatches", "in_order", "padded_features"]
+__all__ = ["ItemBatches", "TargetBatch", "TargetBatches", "in_order", "padded_features"]
 
 Batch = TypeVar("Batch")
 Rows = np.ndarray[Any, Any]
@@ -72,6 +72,38 @@ class ItemBatches(Dealt[Batch]):
             used = order[: len(self) * self._batch_size]
             return used[self._lengths[used].argsort(stable=True)]
         return bucketed(order, self._lengths, self._batch_size, _POOL, generator)
+
+
+class TargetBatch(NamedTuple):
+    """Features (T, B, F) of B items with their lengths (B,), and their targets (B, ...)."""
+
+    features: Tensor
+    lengths: Tensor
+    targets: Tensor
+
+    @classmethod
+    def of(cls, features: Sequence[Rows], targets: Rows) -> TargetBatch:
+        """A batch of these features (T, F) and targets."""
+        return cls(*padded_features(features), torch.from_numpy(np.ascontiguousarray(targets)))
+
+
+class TargetBatches(ItemBatches[TargetBatch]):
+    """Items with a target each, (N, ...); further arguments as for `ItemBatches`."""
+
+    def __init__(
+        self,
+        how: Input,
+        contents: Sequence[Any],
+        targets: Rows,
+        lengths: Sequence[int],
+        **options: int,
+    ) -> None:
+        super().__init__(how, contents, lengths, **options)
+        self._targets = targets
+
+    def joined(self, features: Sequence[Rows], numbers: Sequence[int]) -> TargetBatch:
+        """A batch of these items."""
+        return TargetBatch.of(features, self._targets[list(numbers)])
 
 
 def padded_features(features: Sequence[Rows]) -> tuple[Tensor, Tensor]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -20,7 +19,7 @@ from recurra.nn.states import State
 from recurra.reports import Headline
 from recurra.tasks.inputs import Input
 from recurra.tasks.inputs.collection import Collection
-from recurra.tasks.inputs.item_batches import ItemBatches, in_order, padded_features
+from recurra.tasks.inputs.item_batches import TargetBatch, TargetBatches, in_order
 from recurra.tasks.inputs.pooled_net import PooledNet
 from recurra.tasks.inputs.sequence_task import SequenceTask
 from recurra.tasks.network import penalised
@@ -34,33 +33,6 @@ from recurra.training import Metric, Validate, Windows
 __all__ = ["TASK", "Regress"]
 
 Rows = np.ndarray[Any, Any]
-
-
-class ValueBatch(NamedTuple):
-    """Features (T, B, F) of B items with their lengths, and their standardised numbers (B, K)."""
-
-    features: Tensor
-    lengths: Tensor
-    targets: Tensor
-
-
-class ValueBatches(ItemBatches[ValueBatch]):
-    """Items with their standardised numbers (N, K); further arguments as for `ItemBatches`."""
-
-    def __init__(
-        self,
-        how: Input,
-        contents: Sequence[Any],
-        targets: Rows,
-        lengths: Sequence[int],
-        **options: int,
-    ) -> None:
-        super().__init__(how, contents, lengths, **options)
-        self._targets = targets
-
-    def joined(self, features: Sequence[Rows], numbers: Sequence[int]) -> ValueBatch:
-        """A batch of these items."""
-        return _valued(features, self._targets[list(numbers)])
 
 
 class Regress(SequenceTask[RegressConfig, Estimate]):
@@ -86,10 +58,10 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
     def windows(self, data: Collection) -> Windows:
         """Items of nearly equal lengths, distorted anew in each epoch."""
         config, part, targets = self.config, data.train, self.targets
-        return ValueBatches(
+        return TargetBatches(
             self.input,
             part.contents,
-            targets.standardised(targets.numbers(part.texts)),
+            targets.standardised(targets.numbers(part.texts)).astype(np.float32),
             part.steps,
             batch_size=config.batch_of(len(part)),
             seed=config.seed,
@@ -109,7 +81,7 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
         part, targets = data.held_out, self.targets
         if not len(part):
             return None
-        values = targets.standardised(targets.numbers(part.texts))
+        values = targets.standardised(targets.numbers(part.texts)).astype(np.float32)
         batches = list(in_order(self.input, part.contents, 2 * self.config.batch_size))
         return functools.partial(_validated, batches, values, self.config.error)
 
@@ -181,12 +153,7 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
         return super()._refused(how, item, steps)
 
 
-def _valued(features: Sequence[Rows], targets: Rows) -> ValueBatch:
-    """A batch of these features (T, F) and standardised numbers."""
-    return ValueBatch(*padded_features(features), torch.from_numpy(targets.astype(np.float32)))
-
-
-def _value_loss(net: PooledNet, batch: ValueBatch, error: str) -> Tensor:
+def _value_loss(net: PooledNet, batch: TargetBatch, error: str) -> Tensor:
     """The mean error, with the penalties' gradient."""
     answers, penalty = net.answered(batch.features, batch.lengths)
     losses = functional.mse_loss if error == "squared" else functional.l1_loss
@@ -200,7 +167,7 @@ def _validated(
     assert isinstance(net, PooledNet)
     each = np.zeros(len(targets))
     for numbers, features in batches:
-        batch = _valued(features, targets[numbers])
+        batch = TargetBatch.of(features, targets[numbers])
         distances = (net(batch.features, batch.lengths) - batch.targets).double().numpy()
         each[numbers] = (distances**2 if error == "squared" else np.abs(distances)).mean(1)
     count = len(each)
