@@ -29,6 +29,13 @@ _KINDS = {
 """Settings that some kinds of input alone have."""
 
 
+_LEAST_BATCH = 4
+"""Items of a batch, however few there are."""
+
+_OFTEN = 25
+"""Steps between validations at least, where an epoch has fewer."""
+
+
 def _strength(help: str) -> Any:
     return option(1.0, f"{help}: its strength in training, 0: none", minimum=0, maximum=4)
 
@@ -90,6 +97,27 @@ class InputConfig(TaskConfig):
     elastic: float = _strength("smooth distortions of writing")
     jitter: float = _strength("displacements of points and strokes; unknown words")
     masks: float = _strength("stretches of steps and features that are blanked (SpecAugment)")
+
+    def batch_of(self, count: int) -> int:
+        """The items of a batch where there are so many in all.
+
+        >>> InputConfig().batch_of(60), InputConfig(batch_size=20).batch_of(60)
+        (7, 20)
+        """
+        most = count if self._is_set("batch_size") else max(_LEAST_BATCH, count // 8)
+        return min(self.batch_size, most, count)
+
+    def paced(self, windows: int, *, steps: int, epochs: int, most: int) -> dict[str, Any]:
+        """Settings for so many batches an epoch, where they aren't given: the length, as many
+        `epochs` at most as make `steps`, at least 10; and validations that are not too frequent.
+        """
+        found: dict[str, Any] = {}
+        if self.validate_every is None and windows < _OFTEN:
+            found["validate_every"] = _OFTEN
+        if (self.epochs, self.max_steps, self.max_minutes) == (None, None, None):
+            found["epochs"] = min(epochs, max(10, -(-steps // windows)))
+            found["max_steps"] = most if found["epochs"] * windows > most else None
+        return found
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -93,21 +93,6 @@ class SequenceConfig(InputConfig):
                     "text: leave it out."
                 )
 
-    def batch_of(self, count: int) -> int:
-        """The sequences of a batch where there are so many in all.
-
-        >>> SequenceConfig().batch_of(60), SequenceConfig(batch_size=16).batch_of(60)
-        (7, 16)
-        """
-        most = count if self._is_set("batch_size") else max(4, count // 8)
-        return min(self.batch_size, most, count)
-
     def length(self, windows: int) -> dict[str, Any]:
         """Settings of the length of a training on so many batches, where none is given."""
-        if (self.epochs, self.max_steps, self.max_minutes) != (None, None, None):
-            return {}
-        epochs = min(MOST_EPOCHS, max(10, -(-LEAST_STEPS // windows)))
-        return {
-            "epochs": epochs,
-            "max_steps": MOST_STEPS if epochs * windows > MOST_STEPS else None,
-        }
+        return self.paced(windows, steps=LEAST_STEPS, epochs=MOST_EPOCHS, most=MOST_STEPS)

@@ -135,7 +135,11 @@ class TranscribeConfig(InputConfig):
     )
     ngram_text: str | None = option(None, "a text that these models learn from as well")
     window: int = new_default("window", 0)
-    batch_size: int = new_default("batch_size", 16)
+    batch_size: int = new_default(
+        "batch_size",
+        16,
+        help="items trained on side by side; not given, at most an eighth of those there are",
+    )
     learning_rate: float = new_default("learning_rate", 2e-3)
     weight_decay: float = new_default("weight_decay", 1e-4)
     schedule: Literal["constant", "cosine"] = new_default("schedule", "cosine")
@@ -194,14 +198,8 @@ class TranscribeConfig(InputConfig):
         >>> TranscribeConfig().suited(30).epochs
         100
         """
-        if (self.epochs, self.max_steps, self.max_minutes) != (None, None, None):
-            return self
-        epochs = min(MOST_EPOCHS, max(10, -(-LEAST_STEPS // windows)))
-        return dataclasses.replace(
-            self,
-            epochs=epochs,
-            max_steps=MOST_STEPS if epochs * windows > MOST_STEPS else None,
-        )
+        found = self.paced(windows, steps=LEAST_STEPS, epochs=MOST_EPOCHS, most=MOST_STEPS)
+        return dataclasses.replace(self, **found)
 
 
 CONFIG = TranscribeConfig

@@ -141,7 +141,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
             part.contents,
             [self.alphabet.encode(text) for text in part.texts],
             part.steps,
-            batch_size=min(config.batch_size, len(part)),
+            batch_size=config.batch_of(len(part)),
             seed=config.seed,
             curriculum=config.curriculum,
         )
