@@ -109,6 +109,22 @@ def test_a_member_that_is_trained_keeps_its_ensemble(tmp_path, hold):
     assert Run.open(tmp_path / "members/0/final").config == {}
 
 
+def test_a_folder_that_vanishes_meanwhile_hinders_no_refusal(tmp_path, hold, monkeypatch):
+    """A training that saves makes folders and renames them while another process looks."""
+    train(tmp_path, max_steps=3)
+    process, scan = hold(tmp_path), os.scandir
+
+    def vanishing(path="."):
+        if str(path).endswith(".tmp-step-3"):
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+        return scan(path)
+
+    (tmp_path / "checkpoints" / ".tmp-step-3").mkdir()
+    monkeypatch.setattr(os, "scandir", vanishing)
+    with pytest.raises(RunError, match=f"trained by process {process.pid}"):
+        Run.create(tmp_path, {}, overwrite=True)
+
+
 def test_a_run_that_was_replaced_is_not_trained(tmp_path):
     run = Run.create(tmp_path, {"hidden": 3})
     Run.create(tmp_path, {"hidden": 4}, overwrite=True)

@@ -98,7 +98,7 @@ class RunLock:
 
 def check_free(run: Path) -> None:
     """Raise `RunError` where a run inside `run`, a member of an ensemble, is being trained."""
-    for path in run.rglob(LOCK_FILE):
-        if path.parent != run:
-            with RunLock(path.parent):
+    for place, _, files in os.walk(run):  # goes on where a folder vanishes, as while one is saved
+        if LOCK_FILE in files and Path(place) != run:
+            with RunLock(Path(place)):
                 pass

@@ -83,6 +83,7 @@ def test_what_cannot_be_read_is_nan_and_told(trained):
     assert "error" in rows[1]
 
 
+@pytest.mark.slow
 def test_the_median_is_learnt_where_absolute_errors_are_made_small():
     skewed = np.random.default_rng(0).exponential(size=64) ** 2
     settings = {"max_steps": 60, "hidden": 4, "level": 0.5, "learning_rate": 0.05}
