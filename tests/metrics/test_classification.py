@@ -9,15 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recurra.errors import ConfigError, DataError
-from recurra.metrics.bootstrap import bootstrap_interval
 from recurra.metrics.classification import (
-    accuracy_interval,
     classification_scores,
     confused_pairs,
     confusion_matrix,
-    top_label_reliability,
 )
-from recurra.metrics.reliability import reliability
 
 
 def items(seed, count=60, classes=4, weighted=False):
@@ -145,35 +141,6 @@ def test_pairs_are_the_confusions_by_count():
     assert confused_pairs(np.diag([3, 4])) == []
 
 
-def test_the_interval_is_the_bootstrap_of_the_items_that_are_right():
-    chances, actual, weights = items(5, weighted=True)
-    right = chances.argmax(1) == actual
-    generator = np.random.default_rng
-    plain = accuracy_interval(chances, actual, generator(1), level=0.9)
-    assert plain == bootstrap_interval(right, np.ones(len(right)), generator(1), level=0.9)
-    assert plain[0] < right.mean() < plain[1]
-    weights = weights + 1
-    groups = [f"speaker {place % 7}" for place in range(len(actual))]
-    grouped = accuracy_interval(chances, actual, generator(1), weights=weights, groups=groups)
-    expected = bootstrap_interval(right * weights, weights, generator(1), groups=groups)
-    assert grouped == pytest.approx(expected)
-
-
-def test_items_of_no_weight_are_not_drawn():
-    chances, actual = [[0.9, 0.1]] * 6, [0, 1, 0, 1, 0, 0]
-    padded = accuracy_interval(
-        chances, actual, np.random.default_rng(2), weights=[1, 1, 1, 1, 0, 0], groups="abcdef"
-    )
-    assert padded == accuracy_interval(chances[:4], actual[:4], np.random.default_rng(2))
-    assert accuracy_interval([[1, 0]], [0], np.random.default_rng(2)) is None
-
-
-def test_reliability_is_of_the_predicted_classes():
-    chances, actual, _ = items(6)
-    found = top_label_reliability(chances, actual, bins=5)
-    assert found == reliability(chances.max(1), chances.argmax(1) == actual, bins=5)
-
-
 WRONG = [
     ([0.5, 0.5], [0, 1], r"probabilities \(2,\); give them as \(N, K\)"),
     ([[]], [], r"probabilities \(1, 0\)"),
@@ -189,14 +156,8 @@ WRONG = [
 
 @pytest.mark.parametrize(("chances", "actual", "message"), WRONG)
 def test_wrong_items(chances, actual, message):
-    uses = [
-        classification_scores,
-        top_label_reliability,
-        lambda *given: accuracy_interval(*given, np.random.default_rng()),
-    ]
-    for use in uses:
-        with pytest.raises(DataError, match=message):
-            use(chances, actual)
+    with pytest.raises(DataError, match=message):
+        classification_scores(chances, actual)
 
 
 @pytest.mark.parametrize(
@@ -218,5 +179,3 @@ def test_wrong_settings():
         classification_scores([[1, 0]], [0], top=[0])
     with pytest.raises(DataError, match="2 actual classes and 1 predicted ones"):
         confusion_matrix([0, 1], [0], 2)
-    with pytest.raises(DataError, match="1 groups for 2 items"):
-        accuracy_interval([[1, 0]] * 2, [0, 1], np.random.default_rng(), groups="a")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import optimize, special
 
 from recurra.errors import ConfigError, DataError
-from recurra.metrics.classification import top_label_reliability
+from recurra.metrics.reliability import reliability
 from recurra.metrics.temperature import Temperature
 
 
@@ -64,7 +64,7 @@ def test_the_log_loss_is_the_least(items, loss, independent, scale):
 def test_probabilities_become_calibrated(scale):
     logits, actual = class_items(scale)
     chances = Temperature.fit(logits, actual).apply(logits)
-    assert top_label_reliability(chances, actual).ece < 0.02
+    assert reliability(chances.max(1), chances.argmax(1) == actual).ece < 0.02
     assert chances.argmax(1).tolist() == logits.argmax(1).tolist()
 
 

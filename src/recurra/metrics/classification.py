@@ -4,14 +4,13 @@ A figure that is undefined, such as the precision of a class that is never predi
 over classes is over those of which the figure is defined.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from recurra.errors import ConfigError, DataError
-from recurra.metrics.bootstrap import bootstrap_interval
 from recurra.metrics.class_score import ClassScore, class_scores, mean_of_defined, ratio
 from recurra.metrics.classified_items import (
     Given,
@@ -19,16 +18,13 @@ from recurra.metrics.classified_items import (
     class_probabilities,
     item_weights,
 )
-from recurra.metrics.reliability import Reliability, reliability
 
 __all__ = [
     "ClassificationScores",
     "ConfusedPair",
-    "accuracy_interval",
     "classification_scores",
     "confused_pairs",
     "confusion_matrix",
-    "top_label_reliability",
 ]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -159,51 +155,6 @@ def confused_pairs(confusion: Floats, n: int = 10) -> list[ConfusedPair]:
     ]
     order = sorted(pairs, key=lambda pair: (-pair.items, -pair.share, pair.actual, pair.predicted))
     return order[:n]
-
-
-def accuracy_interval(
-    probabilities: Given,
-    actual: Given,
-    generator: np.random.Generator,
-    *,
-    weights: Given | None = None,
-    level: float = 0.95,
-    draws: int = 1000,
-    groups: Sequence[Hashable] | None = None,
-) -> tuple[float, float] | None:
-    """The bootstrap interval of the accuracy; groups and None are as in `bootstrap_interval`.
-
-    Items of weight 0 are not drawn. ConfigError and DataError as there and in
-    `classification_scores`.
-
-    >>> chances, actual = [[0.9, 0.1], [0.2, 0.8]] * 50, [0, 1, 0, 1, 1] * 20
-    >>> low, high = accuracy_interval(chances, actual, np.random.default_rng(0))
-    >>> 0.35 < low < 0.5 < high < 0.65
-    True
-    """
-    chances, classes = class_probabilities(probabilities, actual)
-    each = item_weights(weights, len(classes))
-    if groups is not None and len(groups) != len(classes):
-        raise DataError(f"{len(groups):,} groups for {len(classes):,} items; give one an item.")
-    drawn = np.flatnonzero(each)
-    right = (chances.argmax(1) == classes) * each
-    names = None if groups is None else [groups[int(place)] for place in drawn]
-    return bootstrap_interval(
-        right[drawn], each[drawn], generator, level=level, draws=draws, groups=names
-    )
-
-
-def top_label_reliability(probabilities: Given, actual: Given, bins: int = 10) -> Reliability:
-    """Reliability of the predicted classes, whose confidence is their probability.
-
-    Its `ece` is the expected calibration error of top labels. Errors are as in
-    `classification_scores`, and ConfigError for no bin.
-
-    >>> top_label_reliability([[0.75, 0.25], [0.25, 0.75]], [0, 0]).ece
-    0.25
-    """
-    chances, classes = class_probabilities(probabilities, actual)
-    return reliability(chances.max(1), chances.argmax(1) == classes, bins)
 
 
 def _top(chances: Floats, classes: Ints, shares: Floats, top: Sequence[int]) -> dict[int, float]:

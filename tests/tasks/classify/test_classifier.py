@@ -324,3 +324,11 @@ def test_processes_of_scikit_learn_train_side_by_side():
         for n in (1, 2)
     )
     assert alone.tolist() == both.tolist()
+
+
+def test_settings_of_another_kind_than_the_data_show_are_refused_before_training():
+    contents, labels = examples("series", 12)
+    with pytest.raises(ConfigError, match=r"tokens = 'characters' with input = 'series'"):
+        Classifier(tokens="characters", max_steps=2).fit(contents, labels)
+    with pytest.raises(ConfigError, match=r"height = 32 with input = 'series'; it is for image"):
+        Classifier(height=32, max_steps=2).fit(contents, labels)

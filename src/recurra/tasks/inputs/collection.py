@@ -128,7 +128,7 @@ def read_collection(
     of which a share is held out.
 
     Raises DataError for data that can't be read, or with more bad items than the configuration
-    allows.
+    allows; ConfigError for settings of another kind of input.
     """
     bad, bad_held = BadItems(config.bad_share), BadItems(config.bad_share)
     given = list(config.data) if data is None else data
@@ -138,7 +138,9 @@ def read_collection(
     if config.valid is not None or config.valid_where is not None:
         apart = given if config.valid is None else config.valid
         held = list_items(config, apart, config.valid_where, form, bad_held).items
-    kind = INPUTS[kind_of_items([*items, *held])]
+    name = kind_of_items([*items, *held])
+    dataclasses.replace(config, input=name)  # refuses settings of another kind than the data show
+    kind = INPUTS[name]
     items, held = expanded(kind, items, form, bad), expanded(kind, held, form, bad_held)
     if not held and config.valid_fraction:
         parts = _parted(config, items, classes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from recurra.config.sequence_config import SequenceConfig
@@ -57,8 +56,3 @@ class PooledNet(nn.Module):
     def parameter_count(self) -> int:
         """Learnt numbers."""
         return sum(parameter.numel() for parameter in self.parameters())
-
-
-def stacked_mean(answers: list[Tensor]) -> Tensor:
-    """The mean of the answers of several networks."""
-    return torch.stack(answers).mean(0)
