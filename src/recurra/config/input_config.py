@@ -14,11 +14,14 @@ DATA = (
     *("root", "outside", "path_column", "text_column", "bad_share"),
 )
 FEATURES = ("rate", "bands", "spacing", "curves", "height", "channels", "subsampling")
-DISTORTIONS = ("speed", "pitch", "noise", "room", "slant", "scale", "elastic", "jitter", "masks")
+DISTORTIONS = (
+    *("speed", "pitch", "noise", "room", "microphone"),
+    *("slant", "scale", "elastic", "jitter", "masks"),
+)
 """Names of the settings, for the groups that a command line lists them in."""
 
 _KINDS = {
-    **dict.fromkeys(("rate", "bands", "pitch", "room"), ("sound",)),
+    **dict.fromkeys(("rate", "bands", "pitch", "room", "microphone"), ("sound",)),
     **dict.fromkeys(("speed", "noise"), ("sound", "series")),
     **dict.fromkeys(("spacing", "curves"), ("ink",)),
     **dict.fromkeys(("jitter",), ("ink", "text")),
@@ -92,6 +95,7 @@ class InputConfig(TaskConfig):
     pitch: float = _strength("sound higher or lower")
     noise: float = _strength("noise added to sound and series")
     room: float = _strength("the echo of a room")
+    microphone: float = _strength("frequencies louder and softer, as microphones have them")
     slant: float = _strength("writing that leans")
     scale: float = _strength("writing and series that are wider, narrower, higher or lower")
     elastic: float = _strength("smooth distortions of writing")

@@ -14,6 +14,7 @@ from recurra.data.audio.sound_perturbation import (
     perturb,
     pink_noise,
     room_response,
+    tinted,
 )
 from recurra.errors import ConfigError
 
@@ -223,3 +224,21 @@ def voice(samples):
     lag = 20 + int(correlation[20:107].argmax())
     before, here, after = correlation[lag - 1 : lag + 2]
     return RATE / (lag + (before - after) / (2 * (before - 2 * here + after)))
+
+
+@pytest.mark.parametrize(("pitch", "place"), [(0.0, 0), (1_000.0, 1), (4_000.0, 2)])
+def test_a_filter_has_its_gains_at_their_frequencies(pitch, place):
+    # The middle one of three gains is where log(1 + 8 f / 4000) is half of log 9: at 1000 Hz.
+    gains = np.array([6.0, -9.0, 3.0])
+    samples = np.cos(2 * np.pi * pitch * np.arange(RATE) / RATE).astype(np.float32)
+    middle = slice(RATE // 4, 3 * RATE // 4)
+    louder = decibels(tinted(samples, gains)[middle]) - decibels(samples[middle])
+    assert louder == pytest.approx(gains[place], abs=0.1)
+
+
+def test_a_filter_neither_delays_nor_wraps_around():
+    samples = np.zeros(4_000, np.float32)
+    samples[50] = 1
+    filtered = tinted(samples, np.array([6.0, -6, 3, 0, 6, -3]))
+    assert np.abs(filtered).argmax() == 50
+    assert np.abs(filtered[-1_000:]).max() < 1e-3

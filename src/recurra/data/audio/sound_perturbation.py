@@ -1,4 +1,4 @@
-"""Recordings made different for training: speed, pitch, room, noise and level."""
+"""Recordings made different for training: speed, pitch, room, microphone, noise and level."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -10,11 +10,22 @@ from recurra.data.audio.pitch import shift_pitch
 from recurra.data.audio.sound import Samples, resample
 from recurra.errors import ConfigError
 
-__all__ = ["SoundPerturbation", "add_noise", "perturb", "pink_noise", "room_response"]
+__all__ = [
+    "SoundPerturbation",
+    "add_noise",
+    "perturb",
+    "pink_noise",
+    "room_response",
+    "tinted",
+]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 _PROBABILITY = "_probability"
+_TINTS = 6
+"""Frequencies at which the gain of a microphone is drawn."""
+_BEND = 8.0
+"""Half of the rate over the frequency at which the scale bends: 8 for 4 kHz, as mel has about 6."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +34,8 @@ class SoundPerturbation:
 
     speed: the most that the factor of speed, which pitch and formants follow, differs from 1.
     pitch: the most semitones up or down. room_low, room_high: seconds until the echo has fallen
-    by 60 dB. noise_low, noise_high: dB of the recording above the noise. gain: the most dB up or
+    by 60 dB. microphone: the most dB by which a band of frequencies is louder or softer (after
+    Nam, Kim and Park 2022). noise_low, noise_high: dB of the recording above the noise. gain: the most dB up or
     down. Raises ConfigError for values that can't be.
     """
 
@@ -34,6 +46,8 @@ class SoundPerturbation:
     room_probability: float = 0.2
     room_low: float = 0.05
     room_high: float = 0.4
+    microphone_probability: float = 0.5
+    microphone: float = 6.0
     noise_probability: float = 0.4
     noise_low: float = 8.0
     noise_high: float = 35.0
@@ -49,6 +63,7 @@ class SoundPerturbation:
             f"pitch = {self.pitch}; 0 to 12 semitones": 0 <= self.pitch <= 12,
             f"room_low = {self.room_low} and room_high = {self.room_high}; 0 < low <= high <= 5 "
             "seconds": 0 < self.room_low <= self.room_high <= 5,
+            f"microphone = {self.microphone}; 0 to 40 dB": 0 <= self.microphone <= 40,
             f"noise_low = {self.noise_low} and noise_high = {self.noise_high}; low <= high, in "
             "dB": self.noise_low <= self.noise_high,
             f"gain = {self.gain}; 0 to 40 dB": 0 <= self.gain <= 40,
@@ -90,6 +105,8 @@ def perturb(
     if happens(how.room_probability):
         seconds = generator.uniform(how.room_low, how.room_high)
         samples = _in_room(samples, room_response(rate, seconds, generator))
+    if happens(how.microphone_probability):
+        samples = tinted(samples, generator.uniform(-how.microphone, how.microphone, _TINTS))
     if happens(how.noise_probability):
         noise = _noise(len(samples), speech, generator)
         samples = add_noise(samples, noise, generator.uniform(how.noise_low, how.noise_high))
@@ -131,6 +148,20 @@ def room_response(rate: int, seconds: float, generator: np.random.Generator) -> 
     echo *= np.sqrt(generator.uniform(0.1, 1.0) / np.square(echo).sum())
     echo[0] = 1
     return echo
+
+
+def tinted(samples: Samples, gains: Floats) -> Samples:
+    """The recording (N,) through a filter with these gains (K,), in dB, from 0 Hz to half the rate.
+
+    They are at equal distances on a scale of frequencies that is linear at first and logarithmic
+    later, as mel is; between them the gain in dB is linear. No frequency is delayed.
+    """
+    size = 1 << (2 * len(samples) - 1).bit_length()
+    places = np.log1p(_BEND * np.linspace(0, 1, size // 2 + 1)) / np.log1p(_BEND)
+    decibels = np.interp(places, np.linspace(0, 1, len(gains)), gains)
+    spectrum = np.fft.rfft(samples, size) * 10 ** (decibels / 20)
+    filtered: Samples = np.fft.irfft(spectrum, size)[: len(samples)].astype(np.float32)
+    return filtered
 
 
 def _in_room(samples: Samples, response: Floats) -> Samples:

@@ -96,7 +96,7 @@ class SoundInput(Input):
         return self.log_mel.features(content.samples)
 
     def distorted(self, content: Sound, generator: Generator) -> Sound:
-        """The recording faster, higher, noisier, in another room."""
+        """The recording faster, higher, noisier, in another room, by another microphone."""
         samples = perturb(content.samples, content.rate, self.perturbation, generator)
         return Sound(samples, content.rate)
 
@@ -124,6 +124,11 @@ class SoundInput(Input):
         return self.log_mel.stream(state)
 
 
+_PERTURBATIONS = ("speed", "pitch", "room", "microphone", "noise")
+_SIZED = ("speed", "pitch", "microphone")
+"""Those whose strength changes how much they do, beside how often."""
+
+
 def _samples(item: Item) -> np.ndarray[Any, np.dtype[np.float32]]:
     samples = np.asarray(item.data, np.float32)
     if samples.ndim != 1:
@@ -149,10 +154,10 @@ def _usual_rate(items: Sequence[Item]) -> int:
 def _perturbation(config: InputConfig) -> SoundPerturbation:
     """The usual perturbation, each kind as strong as the configuration has it."""
     usual = SoundPerturbation()
-    strengths = {name: getattr(config, name) for name in ("speed", "pitch", "noise", "room")}
+    strengths = {name: getattr(config, name) for name in _PERTURBATIONS}
     chances = {
         f"{name}_probability": min(1.0, getattr(usual, f"{name}_probability") * strength)
         for name, strength in strengths.items()
     }
-    sizes = {name: getattr(usual, name) * strengths[name] for name in ("speed", "pitch")}
+    sizes = {name: getattr(usual, name) * strengths[name] for name in _SIZED}
     return dataclasses.replace(usual, **chances, **sizes)
