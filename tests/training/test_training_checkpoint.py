@@ -148,9 +148,7 @@ def test_by_the_clock_a_checkpoint_comes_each_half_minute(
     tmp_path, monkeypatch, second, saving, steps
 ):
     clock = Clock(monkeypatch, second, saving)
-    train(
-        tmp_path, loss=clock.loss, check=validation, epochs=None, max_steps=max(steps), **UNTOLD
-    )
+    train(tmp_path, loss=clock.loss, check=validation, epochs=None, max_steps=max(steps), **UNTOLD)
     assert [step for step, _ in clock.saves] == steps
 
 

@@ -246,6 +246,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
         self,
         product: Recogniser,
         *,
+        rate: int | None = None,
         beam: int | None = None,
         language: str | None = None,
         language_weight: float = Decoding.language_weight,
@@ -256,7 +257,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
         decoder: Literal["recurra", "flashlight"] = "recurra",
         **others: Any,
     ) -> TranscriptSession:
-        """One client's stream of sound or ink, decoded as `Decoding` describes."""
+        """One client's stream of sound at a rate or of ink, decoded as `Decoding` describes."""
         how = Decoding(
             beam=beam,
             language=language,
@@ -267,7 +268,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
             ngram=ngram,
             decoder=decoder,
         )
-        return TranscriptSession(product, how)
+        return TranscriptSession(product, how, rate)
 
     def _refused(self, how: Input, item: Item, steps: int) -> str | None:
         """Why the network can't write the text of an item; None where it can."""
