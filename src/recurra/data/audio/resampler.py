@@ -50,8 +50,9 @@ class Resampler:
         self._ready = _EMPTY
         self._begin(0 if state is None else int(state["before"]))
         if state is not None and self._stream is not None:
-            left = int(state["left"])
-            self._skip, self._left = self._skip + self._left - left, left
+            given = self._left - int(state["left"])
+            self._skip += given
+            self._left -= given
             self._ready = self._take(np.array(state["held"], np.float32))
 
     def state(self) -> dict[str, Any]:
@@ -84,13 +85,13 @@ class Resampler:
     def _begin(self, before: int) -> None:
         """A new stream of soxr, whose first `before` samples belong to the piece before."""
         piece = self._piece
-        self._stream = None
+        self._stream: Any = None
         if self._rates[0] != self._rates[1]:
             self._stream = _soxr().ResampleStream(*self._rates, 1, dtype="float32")
         self._held: list[Samples] = []
         self._before = before
-        self._skip = 0 if piece is None or not before else piece.outputs_before
-        self._left = sys.maxsize if piece is None else piece.outputs
+        self._skip: int = 0 if piece is None or not before else piece.outputs_before
+        self._left: int = sys.maxsize if piece is None else piece.outputs
 
     def _waiting(self) -> Samples:
         ready, self._ready = self._ready, _EMPTY

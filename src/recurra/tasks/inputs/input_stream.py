@@ -49,7 +49,7 @@ class InputStream:
             raise ConfigError(
                 f"rate = {rate} is of sound, and this model reads {how.kind}; leave it out."
             )
-        options = {} if rate is None else {"rate": rate}
+        options: dict[str, Any] = {} if rate is None else {"rate": rate}
         self._features = how.stream(**options)
         self._encoders = [_Encoder(net.front, net.recurrent) for net in nets]
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -14,7 +17,19 @@ from recurra.errors import ConfigError
 from recurra.nn.states import State, concatenate, reorder
 from recurra.tasks import registry
 
-__all__ = ["language_scorer"]
+__all__ = ["check_language", "language_scorer"]
+
+
+class _Language(NamedTuple):
+    """The vocabulary and the network of a run of `recurra train language`."""
+
+    vocabulary: Any
+    net: nn.Module
+
+
+def check_language(run: str) -> None:
+    """Raise what `language_scorer` raises for a run that it can't take."""
+    _loaded(run)
 
 
 def language_scorer(run: str, alphabet: Alphabet) -> NeuralScorer:
@@ -23,6 +38,25 @@ def language_scorer(run: str, alphabet: Alphabet) -> NeuralScorer:
     A text ends where the model would begin a new line. Raises ConfigError for a run of another
     task or level, RunError for one that can't be loaded.
     """
+    vocabulary, net = _loaded(run)
+    symbols = [int(token) for token in vocabulary.encode("".join(alphabet.characters))]
+    (end,) = vocabulary.encode("\n").tolist()
+    return NeuralScorer(
+        lambda tokens, states: _step(net, tokens, states),
+        symbols,
+        (vocabulary.start, None),
+        None if end == vocabulary.unknown else end,
+    )
+
+
+def _loaded(run: str) -> _Language:
+    manifest = Path(run, "manifest.json")
+    return _language(run, os.stat(manifest).st_mtime_ns if manifest.exists() else 0)
+
+
+@functools.lru_cache(maxsize=1)
+def _language(run: str, written: int) -> _Language:
+    """The parts of a run as it was written then, kept for the many searches of a choice."""
     model = registry.load(run)
     vocabulary = getattr(model, "vocabulary", None)
     if vocabulary is None or vocabulary.level != "char":
@@ -31,15 +65,7 @@ def language_scorer(run: str, alphabet: Alphabet) -> NeuralScorer:
             f"language = {run!r} is a run of {level}; give one of `recurra train language` by "
             "character (--level char)."
         )
-    symbols = [int(token) for token in vocabulary.encode("".join(alphabet.characters))]
-    (end,) = vocabulary.encode("\n").tolist()
-    net = getattr(model, "network")  # noqa: B009
-    return NeuralScorer(
-        lambda tokens, states: _step(net, tokens, states),
-        symbols,
-        (vocabulary.start, None),
-        None if end == vocabulary.unknown else end,
-    )
+    return _Language(vocabulary, getattr(model, "network"))  # noqa: B009
 
 
 @torch.inference_mode()
