@@ -99,7 +99,7 @@ def answer(model):
     return Handler
 
 
-def main(count=800, minutes=5.0, steps=None, port=8001):
+def main(count=800, steps=1500, port=8001):
     """Train, print the held-out errors, and serve the page; the share of right characters."""
     if shutil.which("espeak-ng") is None:
         sys.exit("espeak-ng, which speaks the commands, is not installed: apt install espeak-ng")
@@ -107,8 +107,6 @@ def main(count=800, minutes=5.0, steps=None, port=8001):
     model = Transcriber(
         input="sound",
         rate=RATE,
-        hidden=64,
-        max_minutes=minutes,
         max_steps=steps,
         bidirectional=False,
     )

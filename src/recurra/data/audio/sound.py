@@ -203,9 +203,10 @@ class _SoundFile:
         rate = self._file.samplerate
         readable = f"{frames / rate:.2f}"
         whole = "an unknown number of" if promised is None else f"{promised / rate:.2f}"
+        remedy = f"keep what is readable: ffmpeg -i OLD -t {readable} NEW.wav"
         raise DataError(
             f"{self._path}: is truncated or damaged: {readable} of {whole} seconds are readable. "
-            f"Get the whole file, or keep what is readable: ffmpeg -i OLD -t {readable} NEW.wav"
+            f"Get the whole file, or {remedy if float(readable) else 'record it again.'}"
         )
 
 

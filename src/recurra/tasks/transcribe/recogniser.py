@@ -31,9 +31,9 @@ _TUNED = {"ctc": 15_000, "transducer": 3_000}
 """Network steps of held-out items that weights are tried on: about half a minute."""
 
 _LANGUAGE, _WORDS, _BONUS = (0.2, 0.4, 0.6, 0.9, 1.3), (0.0, 0.2, 0.5, 1.0), (0.0, 0.5, 1.0, 1.6)
-_FUSED, _MORE = (0.0, 0.1, 0.2, 0.4, 0.7), (0.5, 1.0, 1.6, 2.4)
-"""The weights of the models of characters and words, the bonus of each character in nats, the
-weight of a language model, and the bonus beside it that are tried."""
+_FUSED = (0.0, 0.1, 0.2, 0.4, 0.7)
+"""The weights of the models of characters and words, the bonus of each character in nats, and the
+weight of a language model that are tried."""
 
 
 _PAUSE, _STRETCH, _LONGEST = 0.5, 8.0, 60.0
@@ -239,7 +239,7 @@ class Recogniser:
         """The weights that are tried in turn, with the values of each."""
         characters = [] if self.texts.characters is None else [("language", _LANGUAGE)]
         words = [] if self.texts.words is None else [("words", _WORDS)]
-        last = [] if self.texts.run is None else [("fused", _FUSED), ("bonus", _MORE), *characters]
+        last = [] if self.texts.run is None else [("fused", _FUSED), *characters]
         return [*characters, *words, ("bonus", _BONUS), *characters, *last]
 
     def _errors_with(self, weights: Weights, frames: Sequence[Tensor], texts: Sequence[str]) -> int:

@@ -62,8 +62,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
             )
         if self.config.ngram_text is not None:  # which is read when the training has ended
             check_exists(self.config.ngram_text)
-        if self.config.language is not None:
-            check_language(self.config.language)
+        check_language(self.config.language)
         return read_collection(self.config, data, self.config.form, self._refused)
 
     def read_measured(self, data: Any, *, where: str | None = None, **others: Any) -> Collection:
@@ -91,10 +90,8 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
 
     def record(self, config: TranscribeConfig, data: Collection) -> TranscribeConfig:
         """The configuration with absolute paths."""
-        given = {name: getattr(config, name) for name in config.places}
-        places: dict[str, Any] = {
-            name: str(Path(path).absolute()) for name, path in given.items() if path
-        }
+        kept = {name: getattr(config, name) for name in config.places}
+        places: Any = {name: str(Path(path).absolute()) for name, path in kept.items() if path}
         return dataclasses.replace(config, **places)
 
     def sources(self, data: Collection) -> list[Source]:
