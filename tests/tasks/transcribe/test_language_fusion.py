@@ -8,12 +8,13 @@ import pytest
 import torch
 from transcribe_helpers import items, small, texts
 
-from recurra import LanguageModel, Transcriber
+from recurra import LanguageModel, Transcriber, load
 from recurra.data.alphabet import Alphabet
 from recurra.decoding.scoring import Scorer
 from recurra.errors import ConfigError, RunError
 from recurra.tasks.transcribe import search
 from recurra.tasks.transcribe.config import TranscribeConfig
+from recurra.tasks.transcribe.fusion import language_scorer
 from recurra.tasks.transcribe.recogniser import Recogniser
 from recurra.tasks.transcribe.text_models import TextModels
 
@@ -49,7 +50,7 @@ def doubtful(text):
     """Frames (T, 3) of a text, each letter nearly as likely as the other, blanks between them."""
     rows = []
     for number, letter in enumerate(text):
-        right = 0.52 if number % 2 else 0.44
+        right = 0.7 if number % 2 else 0.44
         row = [0.04, right, 0.96 - right]
         rows += [row if letter == "a" else [row[0], row[2], row[1]], [0.98, 0.01, 0.01]]
     return torch.tensor(rows).log()
@@ -70,6 +71,24 @@ def test_the_weight_is_chosen_by_the_held_out_items(monkeypatch, good):
     chosen = plain._weighed(frames, texts)
     assert (chosen.weights.fused > 0) == good
     assert (chosen._errors(frames, texts) < plain._errors(frames, texts) / 2) == good
+
+
+def test_an_average_character_costs_nothing(language):
+    """Each is worth its log-probability, and the loss of the run on its held-out text."""
+    model = load(language)
+    tokens = model.vocabulary.encode("ab")
+    start = torch.tensor([[model.vocabulary.start]])
+    with torch.no_grad():
+        logits, _ = model.network(torch.cat([start, tokens[:, None]]))
+    plain = logits[:, 0].log_softmax(-1)
+    loss = model.run.config["results"][0]["best"]["loss"]
+    scorer = language_scorer(str(language), Alphabet("ab"))
+    first, state = scorer.score(scorer.start(), 1)
+    second, state = scorer.score(state, 2)
+    (end,) = model.vocabulary.encode("\n").tolist()
+    found = [first - loss, second - loss, scorer.finish(state) - loss]
+    expected = [plain[0, tokens[0]], plain[1, tokens[1]], plain[2, end]]
+    assert found == pytest.approx([float(value) for value in expected], abs=1e-4)
 
 
 def test_a_run_keeps_it_and_options_overrule_it(language, tmp_path, monkeypatch):

@@ -10,23 +10,25 @@ from recurra import Transcriber
 from recurra.data.images.rendered import Rendering, render_line
 from recurra.data.text import builtin_text
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 @pytest.mark.data
 def test_spoken_digits_are_heard(real_data):
     folder = real_data / "fsdd"
     settings = {"where": "split=train", "root": str(folder / "recordings"), "text_column": "digit"}
-    model = Transcriber(input="sound", max_steps=600, hidden=64, validate_every=100, **settings)
+    model = Transcriber(input="sound", max_steps=300, hidden=64, validate_every=100, **settings)
     model.fit(folder / "manifest.csv")
+    print(dict(model.validation))
     assert model.validation["cer"] < 0.1
 
 
 @pytest.mark.data
 def test_written_words_are_read(real_data):
     settings = {"where": "level=word", "hidden": 96, "validate_every": 200}
-    model = Transcriber(input="ink", max_steps=800, **settings)
+    model = Transcriber(input="ink", max_steps=600, **settings)
     model.fit(real_data / "pen_text" / "train.jsonl.gz")
+    print(dict(model.validation))
     assert model.validation["cer"] < 0.4
 
 
@@ -44,6 +46,7 @@ def rendered(count):
 
 
 def test_rendered_lines_are_read():
-    model = Transcriber(input="image", max_steps=500, hidden=96, height=32, validate_every=100)
+    model = Transcriber(input="image", max_steps=300, hidden=96, height=32, validate_every=100)
     model.fit(list(rendered(1200)))
+    print(dict(model.validation))
     assert model.validation["cer"] < 0.2

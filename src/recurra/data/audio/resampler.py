@@ -126,7 +126,7 @@ def resample(samples: Samples, from_rate: float, to_rate: float) -> Samples:
     return np.concatenate([resampler.feed(samples), resampler.finish()])
 
 
-class _Piece(NamedTuple):
+class _PieceSizes(NamedTuple):
     """Samples of a piece and of what is fed before it, at both rates: whole numbers of samples."""
 
     inputs: int
@@ -135,7 +135,7 @@ class _Piece(NamedTuple):
     outputs_before: int
 
 
-def _piece(from_rate: float, to_rate: float) -> _Piece | None:
+def _piece(from_rate: float, to_rate: float) -> _PieceSizes | None:
     """The size of pieces between two rates; None between rates that aren't whole numbers."""
     if from_rate != int(from_rate) or to_rate != int(to_rate):
         return None
@@ -143,7 +143,7 @@ def _piece(from_rate: float, to_rate: float) -> _Piece | None:
     inputs, outputs = int(from_rate) // divisor, int(to_rate) // divisor
     before = math.ceil(_REACH * from_rate / min(from_rate, to_rate) / inputs)
     times = max(16 * before, math.ceil(_SECONDS * from_rate / inputs))
-    return _Piece(times * inputs, times * outputs, before * inputs, before * outputs)
+    return _PieceSizes(times * inputs, times * outputs, before * inputs, before * outputs)
 
 
 _SECONDS, _REACH = 4.0, 512
