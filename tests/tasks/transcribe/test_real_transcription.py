@@ -10,7 +10,7 @@ from recurra import Transcriber
 from recurra.data.images.rendered import Rendering, render_line
 from recurra.data.text import builtin_text
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.data
@@ -19,7 +19,6 @@ def test_spoken_digits_are_heard(real_data):
     settings = {"where": "split=train", "root": str(folder / "recordings"), "text_column": "digit"}
     model = Transcriber(input="sound", max_steps=300, hidden=64, validate_every=100, **settings)
     model.fit(folder / "manifest.csv")
-    print(dict(model.validation))
     assert model.validation["cer"] < 0.1
 
 
@@ -28,7 +27,6 @@ def test_written_words_are_read(real_data):
     settings = {"where": "level=word", "hidden": 96, "validate_every": 200}
     model = Transcriber(input="ink", max_steps=600, **settings)
     model.fit(real_data / "pen_text" / "train.jsonl.gz")
-    print(dict(model.validation))
     assert model.validation["cer"] < 0.4
 
 
@@ -48,5 +46,4 @@ def rendered(count):
 def test_rendered_lines_are_read():
     model = Transcriber(input="image", max_steps=300, hidden=96, height=32, validate_every=100)
     model.fit(list(rendered(1200)))
-    print(dict(model.validation))
     assert model.validation["cer"] < 0.2
