@@ -4,9 +4,10 @@
     python examples/voice_commands.py
 
 espeak-ng speaks ten commands in many voices, pitches and speeds; a model trains on them for some
-minutes, then a page at http://localhost:8001 shows what the microphone hears. A demonstration:
-synthetic voices are not people (a model of such voices alone had 57 % of real spoken digits right);
-record a few people and train on `recurra train transcribe recordings/`.
+minutes, then a page at http://localhost:8001 shows what the microphone hears while it hears it, or
+what is in a recording that is dropped there. A demonstration: synthetic voices are not people (a
+model of such voices alone had 57 % of real spoken digits right); record a few people and train on
+`recurra train transcribe recordings/`.
 """
 
 import io
@@ -15,6 +16,7 @@ import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 import soundfile
@@ -47,21 +49,41 @@ def commands(count, generator):
         yield spoken(text, voice, pitch, speed), text
 
 
+class Listener:
+    """The streams of sound that pages send, by their names."""
+
+    def __init__(self, model):
+        self.model, self.streams = model, {}
+
+    def text(self, name, rate, samples, last):
+        """What a stream seems to say so far, after these samples."""
+        if name not in self.streams:
+            self.streams = dict(list(self.streams.items())[-9:])  # others were left
+            self.streams[name] = (self.model.session(rate=rate), [])
+        session, settled = self.streams[name]
+        settled += session.feed(samples)
+        if last:
+            settled += session.finish()
+            del self.streams[name]
+        return "".join(span.text for span in settled) + ("" if last else session.partial)
+
+
 def answer(model):
-    """A handler of requests: the page, and the text of sound that it sends."""
+    """A handler of requests: the page, and the text of the sound that it sends."""
+    listener = Listener(model)
+    page = PAGE.read_text().replace("COMMANDS", ", ".join(COMMANDS))
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            page = (
-                PAGE.read_text().replace("COMMANDS", ", ".join(COMMANDS)).replace("RATE", str(RATE))
-            )
             self.reply(page, "html")
 
         def do_POST(self):
+            query = dict(parse_qsl(urlsplit(self.path).query))
             data = self.rfile.read(int(self.headers["Content-Length"]))
-            sound = Sound(np.frombuffer(data, "<f4"), RATE)
+            samples = np.frombuffer(data, "<f4")
             try:
-                self.reply(model.transcribe([sound])[0].text or "(nothing)")
+                rate, last = int(query["rate"]), "last" in query
+                self.reply(listener.text(query["stream"], rate, samples, last))
             except RecurraError as error:
                 self.reply(str(error), status=400)
 
@@ -71,15 +93,23 @@ def answer(model):
             self.end_headers()
             self.wfile.write(text.encode())
 
+        def log_message(self, *line):
+            """Nothing: a page asks several times a second."""
+
     return Handler
 
 
-def main(count=800, minutes=5.0, steps=None, port=8001):
+def main(count=800, steps=1500, port=8001):
     """Train, print the held-out errors, and serve the page; the share of right characters."""
     if shutil.which("espeak-ng") is None:
         sys.exit("espeak-ng, which speaks the commands, is not installed: apt install espeak-ng")
     data = list(commands(count, np.random.default_rng(0)))
-    model = Transcriber(input="sound", rate=RATE, max_minutes=minutes, max_steps=steps)
+    model = Transcriber(
+        input="sound",
+        rate=RATE,
+        max_steps=steps,
+        bidirectional=False,
+    )
     model.fit(data)
     print(f"words wrong of held-out voices: {model.validation['wer']:.1%}")
     if port:

@@ -116,7 +116,7 @@ OUTSIDE = {
     "pyarrow": {"data/tables/table.py"},
     "narwhals": {"data/tables/table.py"},
     "soundfile": {"data/audio/sound.py"},
-    "soxr": {"data/audio/sound.py"},
+    "soxr": {"data/audio/resampler.py"},
     "kaldi_native_fbank": {"data/audio/log_mel.py"},
     "PIL": {"data/images/image_file.py"},
     "jiwer": {"metrics/transcription.py"},

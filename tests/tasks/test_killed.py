@@ -29,8 +29,9 @@ def _quick(undrawn, monkeypatch):
 
 
 def parity(**settings):
-    given = {"epochs": 1, "sequences": 16, "batch_size": 8, "hidden": 2, "bits": 3, **settings}
-    return estimator_for(Parity)(**given)
+    """Epochs of two steps, with a checkpoint after each."""
+    given = {"epochs": 1, "sequences": 16, "batch_size": 8, "hidden": 2, "bits": 3}
+    return estimator_for(Parity)(**{**given, "checkpoint_every": 2, **settings})
 
 
 def timeless(run):

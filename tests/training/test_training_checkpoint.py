@@ -5,9 +5,10 @@ import os
 
 import pytest
 from test_training_run import bits_of, flip
-from training_toys import contents, last_checkpoint, train, validation
+from training_toys import contents, last_checkpoint, square_loss, train, validation
 
 from recurra.errors import RunError, TrainingError
+from recurra.training import checkpointing, training_loop
 
 FILES = [
     "model.safetensors",
@@ -105,3 +106,71 @@ def test_a_full_disk(tmp_path, monkeypatch, name):
     assert contents(tmp_path / "run")[:2] == before[:2]
     assert not list((tmp_path / "run" / "checkpoints").glob(".*"))
     assert resume(tmp_path / "run").stopped == "finished"
+
+
+class Clock:
+    """Time that passes only in steps, `second` each, and in saves of a checkpoint."""
+
+    def __init__(self, monkeypatch, second, saving=0):
+        self.now, self.second, self.saving, self.saves = 0.0, second, saving, []
+        self._save = checkpointing.save
+        monkeypatch.setattr(checkpointing, "save", self.save)
+        for module in (checkpointing, training_loop):
+            monkeypatch.setattr(module, "time", self)
+
+    def monotonic(self):
+        return self.now
+
+    def save(self, folder, checkpoint):
+        self.saves.append((checkpoint.step, self.now))
+        self.now += self.saving
+        self._save(folder, checkpoint)
+
+    def loss(self, *given):
+        self.now += self.second
+        return square_loss(*given)
+
+
+UNTOLD = {"checkpoint_every": None, "validate_every": None}
+
+
+@pytest.mark.parametrize(
+    ("second", "saving", "steps"),
+    [
+        (1, 0, [0, 30, 60, 70]),  # not at the end of each epoch, of 7 steps
+        (29, 0, [0, 2, 4, 6, 7]),
+        (40, 1, [*range(8)]),
+        (1, 3, [0, 60, 70]),  # the first one has shown what one costs
+        (1, 0.1, [0, 30, 60, 70]),
+    ],
+)
+def test_by_the_clock_a_checkpoint_comes_each_half_minute(
+    tmp_path, monkeypatch, second, saving, steps
+):
+    clock = Clock(monkeypatch, second, saving)
+    train(tmp_path, loss=clock.loss, check=validation, epochs=None, max_steps=max(steps), **UNTOLD)
+    assert [step for step, _ in clock.saves] == steps
+
+
+def test_a_long_validation_is_not_lost(tmp_path, monkeypatch):
+    clock = Clock(monkeypatch, 1)
+
+    def slow(model):
+        clock.now += 100
+        return validation(model)
+
+    train(tmp_path, loss=clock.loss, check=slow, epochs=2, **UNTOLD)
+    assert [step for step, _ in clock.saves] == [0, 7, 14]
+
+
+def test_what_is_resumed_waits_half_a_minute_again(tmp_path, monkeypatch):
+    clock = Clock(monkeypatch, 1)
+    train(tmp_path, loss=clock.loss, epochs=None, max_steps=50, **UNTOLD)
+    train(tmp_path, loss=clock.loss, epochs=None, max_steps=90, resume=True, **UNTOLD)
+    assert [step for step, _ in clock.saves] == [0, 30, 50, 80, 90]
+
+
+def test_by_steps_no_epoch_ends_with_a_checkpoint(tmp_path, monkeypatch):
+    clock = Clock(monkeypatch, 60)
+    train(tmp_path, loss=clock.loss, check=validation, checkpoint_every=9)
+    assert [step for step, _ in clock.saves] == [0, 9, 18, 21]

@@ -155,8 +155,10 @@ class TrainingConfig:
     validate_every: int | None = option(
         None, "steps between validations; left out: at the end of each epoch", minimum=1
     )
-    checkpoint_every: int = option(
-        500, "steps between checkpoints; each epoch ends with one too", minimum=1
+    checkpoint_every: int | None = option(
+        None,
+        "steps between checkpoints; left out: half a minute, or 20 times as long as one takes",
+        minimum=1,
     )
     log_every: int = option(50, "steps between lines of metrics.jsonl", minimum=1)
     watch_every: int = option(

@@ -1,6 +1,7 @@
 """Checkpoints of a training: what the loop needs to resume, gathered, saved and restored."""
 
 import dataclasses
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -29,6 +30,9 @@ __all__ = ["Checkpoints"]
 _FREE = ("best", "checkpoint_every", "log_every", "watch_every", "tensorboard")
 """Settings on which no weight depends, and `best`, which the metric stands for."""
 
+_SECONDS, _TIMES_COST = 30.0, 20
+"""Seconds between checkpoints, or so many times those that one takes, whichever is longer."""
+
 
 class Checkpoints:
     """Those of a run: saves and restores model, optimiser and the loop's state.
@@ -53,9 +57,11 @@ class Checkpoints:
             "settings": _fixed_settings(config),
             "trained": list(optim.trained(model)),
         }
+        self._every = config.checkpoint_every
         self._folder = run.path / "checkpoints"
         self._best: dict[str, Tensor] | None = None
         self._saved_at: int | None = None
+        self._saved_seconds, self._cost = 0.0, 0.0
 
     def begin(self, resume: bool) -> LoopState | None:
         """Restore the newest checkpoint and give its state; None where there is none.
@@ -73,17 +79,25 @@ class Checkpoints:
             )
         _check_same(last.state, self._fixed)
         state = _restore(last, self._model, self._optimizer)
-        self._best, self._saved_at = last.best, last.step
+        self._best, self._saved_at, self._saved_seconds = last.best, last.step, state.seconds
         if ranks.rank() == 0:
             prune(self._folder)
         self._run.truncate_lines(last.state["lines_bytes"])
         self._run.save_model(last.best or last.model)
         return state
 
+    def due(self, state: LoopState) -> bool:
+        """Whether the next checkpoint is, by steps or by rank 0's clock: the same on all ranks."""
+        if self._every is not None:
+            return state.step % self._every == 0
+        waited = state.seconds - self._saved_seconds
+        return waited >= max(_SECONDS, _TIMES_COST * self._cost)
+
     def save(self, state: LoopState) -> None:
         """Save a checkpoint, unless that of this step is there; `TrainingError` if not finite."""
         if state.step == self._saved_at:
             return
+        begun = time.monotonic()
         others = [*optim.tensors(self._optimizer).values(), *tensors_of(state.carried)]
         require_finite(self._model, others, state.step)
         numbers = {**self._fixed, "lines_bytes": self._run.sync_lines()}
@@ -91,9 +105,10 @@ class Checkpoints:
         if ranks.rank() == 0:
             with saving(f"The checkpoint of step {state.step}", self._run.path):
                 save(self._folder, checkpoint)
-        self._saved_at = state.step
         if self._best is None:
             self._run.save_model(checkpoint.model)
+        self._saved_at, self._saved_seconds = state.step, state.seconds
+        ((self._cost,), *_) = ranks.numbers([time.monotonic() - begun])
 
     def save_best(self, step: int) -> None:
         """Make the present weights the run's model.safetensors, until better ones come."""

@@ -223,10 +223,11 @@ class _Loop:
     def _loop(self) -> Stopped:
         self._validate_if_due()
         while (stopped := self._reason_to_stop()) is None:
+            if self.checkpoints.due(self.state):
+                self.checkpoints.save(self.state)
             self._step()
             self._log_if_due()
             self._validate_if_due()
-            self._save_if_due()
         self.checkpoints.save(self.state)
         # What comes after that checkpoint is undone on resuming, so that training for longer is
         # the same as never having stopped.
@@ -262,7 +263,7 @@ class _Loop:
         for line in stepped.flow:
             self.run.log_gradients(line)
         state.add(stepped, len(self.stepper.windows))
-        state.seconds = time.monotonic() - self.clock
+        self._read_clock()
         self.progress.update(
             state.step,
             state.epochs_begun,
@@ -271,6 +272,9 @@ class _Loop:
             validation=state.last_validation,
             metric=self.metric.name,
         )
+
+    def _read_clock(self) -> None:
+        self.state.seconds = time.monotonic() - self.clock
 
     def _log_if_due(self) -> None:
         if self.state.step % self.config.log_every == 0:
@@ -304,10 +308,7 @@ class _Loop:
         self.recorder.write(line)
         if state.judge(numbers, self.metric):
             self.checkpoints.save_best(state.step)
-
-    def _save_if_due(self) -> None:
-        if self.state.index == 0 or self.state.step % self.config.checkpoint_every == 0:
-            self.checkpoints.save(self.state)
+        self._read_clock()  # a checkpoint may be due by now
 
     def _finish(self) -> None:
         """Write the last line and validate, where neither was due at the last step."""

@@ -173,3 +173,11 @@ def test_no_file_is_left_open(tmp_path):
     numbers = Path("/proc/self/fd")
     if numbers.exists():
         assert not [n for n in numbers.iterdir() if str(tmp_path) in str(n.resolve())]
+
+
+def test_of_a_file_that_breaks_off_at_once_nothing_is_to_be_kept(tmp_path):
+    soundfile.write(tmp_path / "a.flac", NOISE[:4_000], 8_000)
+    data = (tmp_path / "a.flac").read_bytes()
+    (tmp_path / "a.flac").write_bytes(data[: len(data) // 2])
+    message = refused(tmp_path / "a.flac", "0.00 of 0.50 seconds are readable. .*record it again")
+    assert "ffmpeg" not in message

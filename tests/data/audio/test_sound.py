@@ -5,20 +5,16 @@ import tracemalloc
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from recurra.data.audio.sound import (
-    Resampler,
     Sound,
     SoundFacts,
     read_sound,
-    resample,
     sound_blocks,
     sound_facts,
     write_sound,
 )
-from recurra.errors import ConfigError, MissingExtra
+from recurra.errors import MissingExtra
 
 FORMATS = {
     "wav": ("WAV", "PCM_16", 4e-5),
@@ -81,40 +77,6 @@ def test_a_tone_keeps_its_pitch_and_level_at_another_rate(tmp_path, own, rate):
     assert (sound.rate, len(sound.samples)) == (rate, rate)
     expected = tones(1, rate)[:, 0]
     assert np.abs(sound.samples - expected)[500:-500].max() < 1e-4
-
-
-def test_what_the_new_rate_cannot_hold_is_taken_out():
-    wave = np.sin(2 * np.pi * 5_000 * np.arange(16_000) / 16_000).astype(np.float32)
-    assert np.abs(resample(wave, 16_000, 8_000))[500:-500].max() < 1e-4
-
-
-def chunks(samples, sizes):
-    """The samples cut at these sizes, over and over; the last chunk is what remains."""
-    start, number = 0, 0
-    while start < len(samples):
-        stop = start + sizes[number % len(sizes)]
-        yield samples[start:stop]
-        start, number = stop, number + 1
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    rates=st.sampled_from([(44_100, 16_000), (8_000, 16_000), (16_000, 8_000), (7_919, 11_025)]),
-    sizes=st.lists(st.integers(0, 1_500), min_size=1, max_size=6).filter(any),
-    count=st.integers(0, 4_000),
-)
-def test_chunks_are_resampled_to_the_bits_of_the_whole(rates, sizes, count):
-    samples = noise(count)
-    resampler = Resampler(*rates)
-    pieces = [resampler.feed(chunk) for chunk in chunks(samples, sizes)]
-    assert np.array_equal(np.concatenate([*pieces, resampler.finish()]), resample(samples, *rates))
-
-
-@pytest.mark.parametrize("rates", [(0, 8_000), (8_000, -1), (float("nan"), 1), (1, float("inf"))])
-def test_rates_are_positive(rates):
-    with pytest.raises(ConfigError, match="both rates must be positive"):
-        Resampler(*rates)
-    assert Resampler(8_000, 8_000).finish().shape == (0,)
 
 
 @pytest.mark.parametrize("rate", [None, 8_000])

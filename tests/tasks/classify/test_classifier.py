@@ -11,6 +11,8 @@ import pytest
 import torch
 from classify_helpers import examples, small
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from recurra import Classifier, load
 from recurra.cli import main
@@ -254,6 +256,37 @@ def test_any_chunks_give_the_answers_of_the_whole(trained, pooling):
         assert steps == [
             n >= stop and max(table[stop - 1]) >= rule.threshold for n in range(1, len(whole) + 1)
         ]
+
+
+@pytest.mark.parametrize(("kind", "pooling"), [("series", "attention"), ("sound", "max")])
+@given(
+    cuts=st.lists(st.floats(0, 1), min_size=1, max_size=5),
+    saves=st.sets(st.integers(0, 6)),
+    number=st.integers(0, 3),
+)
+@settings(max_examples=12, deadline=None)
+def test_a_stream_saved_anywhere_gives_the_same_answers(
+    trained, kind, pooling, cuts, saves, number
+):
+    """Each state is restored into a session that has read something else."""
+    model = trained(kind, bidirectional=False, pooling=pooling)
+    content = examples(kind, 4, seed=8)[0][number]
+    own = {"rate": 11025} if kind == "sound" else {}
+    values = content.samples if own else content.astype(np.float32)
+    chunks = np.split(values, sorted(int(cut * len(values)) for cut in cuts))
+    whole, session = model.session(**own), model.session(**own)
+    for place, chunk in enumerate(chunks):
+        expected = shown(whole.feed(chunk))
+        assert shown(session.feed(chunk)) == expected
+        if place in saves:
+            saved, session = session.save(), model.session()
+            session.feed(values)
+            session.restore(saved)
+    assert shown(session.finish()) == shown(whole.finish())
+
+
+def shown(answers):
+    return [(each.prediction, each.probabilities.tolist(), each.stopped) for each in answers]
 
 
 def test_a_model_of_both_directions_or_of_texts_has_no_stream(trained):

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from transcribe_helpers import items
 
 from recurra import load
+from recurra.data.audio.resampler import resample
+from recurra.data.audio.sound import Sound
 from recurra.errors import ConfigError, RunError
 from recurra.tasks.transcribe.search import Pauses
 
@@ -74,6 +76,65 @@ def test_a_saved_stream_goes_on_in_another_process(models, kind):
         session = load(model.run.path).session()
         session.restore(saved)
     assert found + session.finish() == expected
+
+
+def chunks_of(kind, content, cuts):
+    """What to feed, with its options: sound cut at these places, strokes cut at the first."""
+    if kind == "sound":
+        places = sorted(int(cut * len(content.samples)) for cut in cuts)
+        return [(chunk, {}) for chunk in np.split(content.samples, places)]
+    parts = []
+    for stroke in content.strokes:
+        place = int(cuts[0] * len(stroke))
+        parts += [(stroke[:place, :2], {}), (stroke[place:, :2], {"pen_up": True})]
+    return parts
+
+
+OPTIONS = [{}, {"beam": 5}, {"beam": 1, "ngram": False}, {"beam": 3, "boost": "ab, c"}]
+
+
+@pytest.mark.parametrize(("kind", "rate"), [("sound", 8000), ("sound", 11025), ("ink", None)])
+@given(
+    cuts=st.lists(st.floats(0, 1), min_size=1, max_size=6),
+    saves=st.sets(st.integers(0, 20)),
+    options=st.sampled_from(OPTIONS),
+    number=st.integers(0, 7),
+)
+@settings(max_examples=12, deadline=None)
+def test_a_stream_saved_anywhere_gives_the_same_text(
+    models, kind, rate, cuts, saves, options, number
+):
+    """Each state is restored into a session that has read something else, of the model's rate."""
+    model, (content, _) = models[kind], items(kind, 8, seed=6)[number]
+    parts = chunks_of(kind, content, cuts)
+    whole = model.session(rate=rate, **options)
+    expected = [(whole.feed(part, **how), whole.partial) for part, how in parts]
+    session = model.session(rate=rate, **options)
+    for place, (part, how) in enumerate(parts):
+        assert (session.feed(part, **how), session.partial) == expected[place]
+        if place in saves:
+            saved, session = session.save(), model.session(**options)
+            session.feed(part)
+            session.restore(saved)
+            assert session.save() == saved
+    assert session.finish() == whole.finish()
+
+
+def test_sound_at_another_rate_gives_the_text_of_the_resampled(models):
+    (content, _) = items("sound", 1, seed=6)[0]
+    own = resample(content.samples, 8000, 11025)
+    (whole,) = models["sound"].transcribe([Sound(own, 11025)], times=True)
+    session, found = models["sound"].session(rate=11025), []
+    for chunk in np.array_split(own, 9):
+        found += session.feed(chunk)
+    found += session.finish()
+    assert "".join(each.text for each in found) == whole.text != ""
+    assert [each.start for each in found] == pytest.approx([c.start for c in whole.characters])
+
+
+def test_ink_has_no_rate(models):
+    with pytest.raises(ConfigError, match="rate = 8000 is of sound, and this model reads ink"):
+        models["ink"].session(rate=8000)
 
 
 def test_a_stream_of_another_model_is_refused(models):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from recurra.data.audio.sound import Samples
+from recurra.data.audio.resampler import Resampler, Samples
 from recurra.errors import ConfigError, DataError, MissingExtra
 
 __all__ = ["Features", "LogMel", "LogMelStream"]
@@ -117,9 +117,11 @@ class LogMel:
         stream = self.stream()
         return np.concatenate([stream.feed(samples), stream.finish()])
 
-    def stream(self, state: Mapping[str, Any] | None = None) -> "LogMelStream":
-        """A stream at its start, or continued from the `state()` of another."""
-        return LogMelStream(self, state)
+    def stream(
+        self, state: Mapping[str, Any] | None = None, *, rate: int | None = None
+    ) -> "LogMelStream":
+        """A stream of sound at a rate, by default `self.rate`, or continued from a `state()`."""
+        return LogMelStream(self, state, self.rate if rate is None else rate)
 
 
 class LogMelStream:
@@ -128,11 +130,14 @@ class LogMelStream:
     Nothing grows with the length of the sound.
     """
 
-    def __init__(self, settings: LogMel, state: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, settings: LogMel, state: Mapping[str, Any] | None, rate: int) -> None:
         self._settings = settings
         self._options = _options(settings)
         self._overlap = -(-settings._reach // settings.shift)
-        state = state or {}
+        state = {} if state is None else state
+        self._rate = int(state.get("rate", rate))
+        held = {name: value for name, value in state.items() if name in ("held", "before", "left")}
+        self._resampler = Resampler(self._rate, settings.rate, held or None)
         # A tail of the sound that begins at some frame's shift, and its frames given already.
         self._tail = np.array(state.get("tail", ()), np.float32)
         self._given = int(state.get("given", 0))
@@ -140,8 +145,12 @@ class LogMelStream:
         self._finished = False
 
     def state(self) -> dict[str, Any]:
-        """What `LogMel.stream` continues from, as arrays of a few hundred numbers."""
+        """What `LogMel.stream` continues from, as arrays: some hundred numbers, at another rate
+        than the model's some seconds of sound.
+        """
         return {
+            **self._resampler.state(),
+            "rate": np.array(self._rate),
             "tail": self._tail.copy(),
             "given": np.array(self._given),
             "level": np.array(self._level),
@@ -151,16 +160,17 @@ class LogMelStream:
         """The frames (t, bands) that are certain after these samples (n,); t may be 0."""
         if self._finished:
             raise DataError("This sound is finished; begin another stream for more samples.")
-        samples = _checked(samples)
+        samples = self._resampler.feed(_checked(samples))
         pieces = [samples[start : start + _PIECE] for start in range(0, len(samples), _PIECE)]
         empty = np.zeros((0, self._settings.bands), np.float32)
         return np.concatenate([empty, *map(self._feed_piece, pieces)])
 
     def finish(self) -> Features:
         """The frames (t, bands) that remain, whose sound is mirrored beyond its end."""
+        before = self._feed_piece(self._resampler.finish())
         frames = self._frames(self._settings.frames(len(self._tail)), last=True)
         self._finished = True
-        return frames
+        return np.concatenate([before, frames])
 
     def _feed_piece(self, samples: Samples) -> Features:
         self._tail = np.concatenate([self._tail, samples])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recurra.data.audio.sound import Samples
+from recurra.data.audio.resampler import Samples
 from recurra.errors import DataError
 
 __all__ = ["PcmStream", "pcm_samples"]

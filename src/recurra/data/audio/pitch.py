@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data.audio.sound import Samples, resample
+from recurra.data.audio.resampler import Samples, resample
 
 __all__ = ["shift_pitch", "stretch_time"]
 

@@ -1,6 +1,6 @@
 """Sound from files: one channel of float32 samples, at any rate, whole or in blocks.
 
-Imports soundfile and soxr, lazily.
+Imports soundfile, lazily.
 """
 
 import importlib
@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 
 from recurra.data import check_exists
+from recurra.data.audio.resampler import Resampler, Samples
 from recurra.data.audio.sound_headers import (
     foreign_format,
     has_last_ogg_page,
@@ -21,23 +22,17 @@ from recurra.data.audio.sound_headers import (
     mp3_has_length,
     share_of_bytes,
 )
-from recurra.errors import ConfigError, DataError, MissingExtra
+from recurra.errors import DataError, MissingExtra
 
 __all__ = [
-    "Resampler",
-    "Samples",
     "Sound",
     "SoundFacts",
     "read_sound",
-    "resample",
     "sound_blocks",
     "sound_facts",
     "wav_bytes",
     "write_sound",
 ]
-
-Samples = np.ndarray[Any, np.dtype[np.float32]]
-"""Samples (N,) of one channel; full scale is -1 to 1."""
 
 _RATES = (1_000, 768_000)
 """Hz: the lowest and highest rate of a file; others are those of damaged headers."""
@@ -113,51 +108,6 @@ def _resampled(file: "_SoundFile", rate: int | None, seconds: float) -> Iterator
 def write_sound(path: str | os.PathLike[str], sound: Sound) -> None:
     """Write a WAV file of 16 bits a sample; values beyond -1 to 1 are clipped."""
     _soundfile().write(os.fspath(path), sound.samples, sound.rate, format="WAV", subtype="PCM_16")
-
-
-class Resampler:
-    """Samples at one rate from those at another, as they come.
-
-    Chunks of any size give the same bits as the whole. Equal rates leave samples as they are.
-    Rates are in Hz or any other unit: their ratio counts. soxr's high quality.
-
-    >>> resampler = Resampler(8000, 16000)
-    >>> first = resampler.feed(np.zeros(800, np.float32))
-    >>> len(first) + len(resampler.finish())
-    1600
-    """
-
-    def __init__(self, from_rate: float, to_rate: float) -> None:
-        if not (0 < from_rate < np.inf and 0 < to_rate < np.inf):
-            raise ConfigError(
-                f"Resampling from {from_rate} to {to_rate} Hz; both rates must be positive."
-            )
-        self._stream = None
-        if from_rate != to_rate:
-            soxr = _optional("soxr", "Resampling sound")
-            self._stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
-
-    def feed(self, samples: Samples) -> Samples:
-        """The samples (M,) that are certain after these (N,); M may be 0."""
-        if self._stream is None or not len(samples):
-            return samples
-        return self._process(np.ascontiguousarray(samples), last=False)
-
-    def finish(self) -> Samples:
-        """The samples (M,) that remain; nothing can be fed afterwards."""
-        empty = np.zeros(0, np.float32)
-        return empty if self._stream is None else self._process(empty, last=True)
-
-    def _process(self, samples: Samples, *, last: bool) -> Samples:
-        assert self._stream is not None
-        resampled: Samples = self._stream.resample_chunk(samples, last=last)
-        return resampled
-
-
-def resample(samples: Samples, from_rate: float, to_rate: float) -> Samples:
-    """The whole of a sound (N,) at another rate (M,)."""
-    resampler = Resampler(from_rate, to_rate)
-    return np.concatenate([resampler.feed(samples), resampler.finish()])
 
 
 @contextmanager
@@ -253,9 +203,10 @@ class _SoundFile:
         rate = self._file.samplerate
         readable = f"{frames / rate:.2f}"
         whole = "an unknown number of" if promised is None else f"{promised / rate:.2f}"
+        remedy = f"keep what is readable: ffmpeg -i OLD -t {readable} NEW.wav"
         raise DataError(
             f"{self._path}: is truncated or damaged: {readable} of {whole} seconds are readable. "
-            f"Get the whole file, or keep what is readable: ffmpeg -i OLD -t {readable} NEW.wav"
+            f"Get the whole file, or {remedy if float(readable) else 'record it again.'}"
         )
 
 
@@ -284,15 +235,10 @@ def _unreadable(path: str | os.PathLike[str], raw: BinaryIO, reason: str) -> str
 
 
 def _soundfile() -> Any:
-    return _optional("soundfile", "Reading sound")
-
-
-def _optional(package: str, purpose: str) -> Any:
-    """A package; MissingExtra where it is not installed, or its library can't be loaded."""
     try:
-        return importlib.import_module(package)
-    except (ImportError, OSError) as error:
-        raise MissingExtra(package, "transcribe", purpose) from error
+        return importlib.import_module("soundfile")
+    except (ImportError, OSError) as error:  # not installed, or its library can't be loaded
+        raise MissingExtra("soundfile", "transcribe", "Reading sound") from error
 
 
 def wav_bytes(sound: Sound) -> bytes:

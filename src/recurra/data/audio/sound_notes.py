@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recurra.data.audio.sound import Samples
+from recurra.data.audio.resampler import Samples
 
 __all__ = ["clipping_note", "rate_note", "silence_note"]
 

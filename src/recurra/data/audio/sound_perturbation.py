@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from recurra.data.audio.pitch import shift_pitch
-from recurra.data.audio.sound import Samples, resample
+from recurra.data.audio.resampler import Samples, resample
 from recurra.errors import ConfigError
 
 __all__ = [

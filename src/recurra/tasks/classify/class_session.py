@@ -32,17 +32,17 @@ class StepAnswer(NamedTuple):
 class ClassSession(Session[Any, StepAnswer]):
     """Answers to one sequence of sound, ink or numbers while it comes.
 
-    `feed` takes samples at the model's rate, points of a stroke, or steps (T, C), as the model
-    reads them; `finish` answers for the steps that were waiting for more.
+    `feed` takes samples at `rate` or, without one, at the model's, points of a stroke, or steps
+    (T, C), as the model reads them; `finish` answers for the steps that were waiting for more.
 
     Raises ConfigError for a model that reads each sequence from its end as well, texts, or images.
     """
 
-    def __init__(self, product: Decider) -> None:
+    def __init__(self, product: Decider, rate: int | None = None) -> None:
         super().__init__(weights_digest(product.nets))
         self._product = product
         self._stream = InputStream(
-            product.input, product.nets, bidirectional=product.config.bidirectional
+            product.input, product.nets, bidirectional=product.config.bidirectional, rate=rate
         )
         self._poolings = [PoolingStream(net.pooling) for net in product.nets]
         self._watch: StopWatch | None = None if product.rule is None else product.rule.watch()

@@ -173,9 +173,9 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
             higher_is_better=True,
         )
 
-    def session(self, product: Decider, **options: Any) -> ClassSession:
-        """Answers to one sequence while it comes."""
-        return ClassSession(product)
+    def session(self, product: Decider, *, rate: int | None = None, **options: Any) -> ClassSession:
+        """Answers to one sequence while it comes; sound at `rate`, by default the model's."""
+        return ClassSession(product, rate)
 
     @functools.cached_property
     def _weights(self) -> Tensor | None:

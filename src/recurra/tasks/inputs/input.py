@@ -108,7 +108,8 @@ class Input(ABC):
     def stream(self, state: Mapping[str, Any] | None = None) -> Any:
         """A stream of raw features (`feed`, `finish`, `state`), new or from another's state.
 
-        ConfigError where this kind has none.
+        What has a rate takes that of a new stream, `rate`, too. ConfigError where this kind has
+        no stream.
         """
         raise ConfigError(f"A stream is of sound, ink or series, and this model reads {self.kind}.")
 

@@ -30,18 +30,27 @@ class _Network(Protocol):
 class InputStream:
     """The outputs of each network for one stream: those of the whole, whatever the chunks.
 
-    Raises ConfigError for networks that read each sequence from its end as well, and for an input
-    that has no stream.
+    `rate` is that of what is fed, by default the model's.
+
+    Raises ConfigError for networks that read each sequence from its end as well, for an input
+    that has no stream, and for a rate of what has none.
     """
 
-    def __init__(self, how: Input, nets: Sequence[_Network], *, bidirectional: bool) -> None:
+    def __init__(
+        self, how: Input, nets: Sequence[_Network], *, bidirectional: bool, rate: int | None = None
+    ) -> None:
         if how.streams and bidirectional:
             raise ConfigError(
                 "The model reads each sequence from its end as well (bidirectional = true), so it "
                 "can't be streamed; train one with --no-bidirectional."
             )
         self._how = how
-        self._features = how.stream()
+        if rate is not None and how.rate is None:
+            raise ConfigError(
+                f"rate = {rate} is of sound, and this model reads {how.kind}; leave it out."
+            )
+        options: dict[str, Any] = {} if rate is None else {"rate": rate}
+        self._features = how.stream(**options)
         self._encoders = [_Encoder(net.front, net.recurrent) for net in nets]
 
     def feed(self, chunk: Any, **options: Any) -> list[Tensor]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from recurra.data.audio.sound import Samples, Sound
+from recurra.data.audio.resampler import Samples
+from recurra.data.audio.sound import Sound
 
 __all__ = ["LONGEST", "cut", "quiet_cut"]
 

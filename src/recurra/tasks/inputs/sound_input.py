@@ -13,14 +13,8 @@ import numpy as np
 
 from recurra.config.input_config import InputConfig
 from recurra.data.audio.log_mel import LogMel, LogMelStream
-from recurra.data.audio.sound import (
-    Sound,
-    read_sound,
-    resample,
-    sound_blocks,
-    sound_facts,
-    wav_bytes,
-)
+from recurra.data.audio.resampler import resample
+from recurra.data.audio.sound import Sound, read_sound, sound_blocks, sound_facts, wav_bytes
 from recurra.data.audio.sound_notes import clipping_note, rate_note, silence_note
 from recurra.data.audio.sound_perturbation import SoundPerturbation, perturb
 from recurra.data.transcripts.item import Item
@@ -119,9 +113,11 @@ class SoundInput(Input):
         )
         return [note for note in notes if note]
 
-    def stream(self, state: Mapping[str, Any] | None = None) -> LogMelStream:
-        """Log-mel bands as samples come."""
-        return self.log_mel.stream(state)
+    def stream(
+        self, state: Mapping[str, Any] | None = None, *, rate: int | None = None
+    ) -> LogMelStream:
+        """Log-mel bands as samples come, at any rate."""
+        return self.log_mel.stream(state, rate=rate)
 
 
 _PERTURBATIONS = ("speed", "pitch", "room", "microphone", "noise")

@@ -23,6 +23,7 @@ from recurra.tasks.inputs.collection import Part, groups_of
 from recurra.tasks.task import Evaluation
 from recurra.tasks.transcribe.config import Decoding
 from recurra.tasks.transcribe.recogniser import Recogniser
+from recurra.tasks.transcribe.word_list import ruled_out
 
 __all__ = ["TranscriptJudgement", "judged"]
 
@@ -75,6 +76,9 @@ def judged(
         *_confused(part.texts, texts),
     ]
     remarks = [f"Left out: {part.bad}"] if len(part.bad) else []
+    if how.lexicon is not None:
+        remark = ruled_out(how.lexicon, product.alphabet, part.texts)
+        remarks += [remark] if remark else []
     worst = worst_transcripts(part.texts, texts, _WORST)
     return TranscriptJudgement(numbers, sections, remarks, curve, worst)
 

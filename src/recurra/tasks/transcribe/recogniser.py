@@ -12,18 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from recurra.data.alphabet import Alphabet
-from recurra.data.text import read_text
 from recurra.decoding.confidence import words
 from recurra.decoding.hypothesis import Hypothesis
-from recurra.decoding.ngram import NGram
 from recurra.metrics.reliability import ConfidenceCalibration
 from recurra.metrics.transcription import error_rates, right_characters
 from recurra.tasks.inputs import Input
 from recurra.tasks.inputs.collection import Collection, Part
 from recurra.tasks.transcribe.config import Decoding, TranscribeConfig
 from recurra.tasks.transcribe.model import TranscribeNet
-from recurra.tasks.transcribe.search import Pauses, Search, TextModels, Weights, search_for
+from recurra.tasks.transcribe.search import Pauses, Search, Weights, search_for
 from recurra.tasks.transcribe.text_batches import padded
+from recurra.tasks.transcribe.text_models import TextModels
 from recurra.tasks.transcribe.transcript import TextSpan, Transcript
 
 __all__ = ["Recogniser"]
@@ -32,8 +31,9 @@ _TUNED = {"ctc": 15_000, "transducer": 3_000}
 """Network steps of held-out items that weights are tried on: about half a minute."""
 
 _LANGUAGE, _WORDS, _BONUS = (0.2, 0.4, 0.6, 0.9, 1.3), (0.0, 0.2, 0.5, 1.0), (0.0, 0.5, 1.0, 1.6)
-"""The weights of the models of characters and words, and the bonus of each character in nats, that
-are tried."""
+_FUSED = (0.0, 0.1, 0.2, 0.4, 0.7)
+"""The weights of the models of characters and words, the bonus of each character in nats, and the
+weight of a language model that are tried."""
 
 
 _PAUSE, _STRETCH, _LONGEST = 0.5, 8.0, 60.0
@@ -79,7 +79,7 @@ class Recogniser:
         data: Collection,
     ) -> Recogniser:
         """Train the models of texts; choose weights and calibrate on the held-out items."""
-        texts = _text_models(config, alphabet, data.train.texts)
+        texts = TextModels.trained(config, alphabet, data.train.texts)
         made = cls(config, how, alphabet, _nets(models), texts)
         if not len(data.held_out):
             return made
@@ -88,15 +88,9 @@ class Recogniser:
 
     def to_parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and JSON that `from_parts` reads."""
-        tensors: dict[str, Tensor] = {}
-        facts: dict[str, Any] = {
-            "weights": self.weights._asdict(),
-            "calibration": dataclasses.asdict(self.calibration),
-        }
-        for kind, model in self.texts._asdict().items():
-            if model is not None:
-                arrays, facts[kind] = model.to_arrays()
-                tensors |= {f"{kind}.{name}": torch.from_numpy(a) for name, a in arrays.items()}
+        tensors, facts = self.texts.to_parts()
+        facts["weights"] = self.weights._asdict()
+        facts["calibration"] = dataclasses.asdict(self.calibration)
         return tensors, facts
 
     @classmethod
@@ -112,7 +106,7 @@ class Recogniser:
         """The recogniser that `to_parts` took apart; of an unfinished run, a plain one."""
         if not facts:
             return cls(config, how, alphabet, _nets(models))
-        texts = TextModels(*(_kept_model(kind, tensors, facts) for kind in TextModels._fields))
+        texts = TextModels.from_parts(config, tensors, facts)
         return cls(
             config,
             how,
@@ -245,7 +239,8 @@ class Recogniser:
         """The weights that are tried in turn, with the values of each."""
         characters = [] if self.texts.characters is None else [("language", _LANGUAGE)]
         words = [] if self.texts.words is None else [("words", _WORDS)]
-        return [*characters, *words, ("bonus", _BONUS), *characters]
+        last = [] if self.texts.run is None else [("fused", _FUSED), *characters]
+        return [*characters, *words, ("bonus", _BONUS), *characters, *last]
 
     def _errors_with(self, weights: Weights, frames: Sequence[Tensor], texts: Sequence[str]) -> int:
         return dataclasses.replace(self, weights=weights)._errors(frames, texts)
@@ -272,28 +267,3 @@ class Recogniser:
 def _nets(models: Sequence[nn.Module]) -> tuple[TranscribeNet, ...]:
     assert all(isinstance(model, TranscribeNet) for model in models)
     return tuple(models)  # type: ignore[arg-type]
-
-
-def _kept_model(kind: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> NGram | None:
-    """The model of a kind that a run keeps, None where it has none."""
-    if kind not in facts:
-        return None
-    prefix = f"{kind}."
-    named = {name: value for name, value in tensors.items() if name.startswith(prefix)}
-    arrays = {name.removeprefix(prefix): value.numpy() for name, value in named.items()}
-    return NGram.from_arrays(arrays, facts[kind])
-
-
-def _text_models(config: TranscribeConfig, alphabet: Alphabet, texts: Sequence[str]) -> TextModels:
-    """The models of the transcripts, and of the lines of a further text."""
-    lines = list(texts)
-    if config.ngram_text is not None:
-        further = read_text([config.ngram_text]).content.split("\n")
-        lines += [line for each in further if (line := config.form.apply(each))]
-    known = [alphabet.known(line) for line in lines]
-    characters = words = None
-    if config.ngram:
-        characters = NGram.train(known, config.ngram, vocabulary=alphabet.characters)
-    if config.word_ngram:
-        words = NGram.train([line.split() for line in known], config.word_ngram)
-    return TextModels(characters, words)

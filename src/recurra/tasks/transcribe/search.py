@@ -11,13 +11,10 @@ import torch
 from torch import Tensor
 
 from recurra.data.alphabet import Alphabet
-from recurra.data.text import read_text
 from recurra.decoding import ctc
 from recurra.decoding.ctc_beam import CtcPrefixBeam
 from recurra.decoding.flashlight import FlashlightBeam
 from recurra.decoding.hypothesis import Hypothesis
-from recurra.decoding.lexicon import Lexicon
-from recurra.decoding.ngram import NGram
 from recurra.decoding.scoring import Combined, NGramScorer, Scorer
 from recurra.decoding.transducer import TransducerGreedy
 from recurra.decoding.transducer_beam import TransducerBeam
@@ -26,8 +23,10 @@ from recurra.errors import ConfigError
 from recurra.tasks.transcribe.config import Decoding
 from recurra.tasks.transcribe.fusion import language_scorer
 from recurra.tasks.transcribe.model import TranscribeNet
+from recurra.tasks.transcribe.text_models import TextModels
+from recurra.tasks.transcribe.word_list import lexicon_of
 
-__all__ = ["Pauses", "Search", "TextModels", "Weights", "greedy_decoder", "search_for"]
+__all__ = ["Pauses", "Search", "Weights", "greedy_decoder", "search_for"]
 
 BEAM = 16
 
@@ -38,20 +37,14 @@ Frames = Tensor
 
 class Weights(NamedTuple):
     """The hypotheses kept side by side (1: greedy), the weights of the models of characters and of
-    words, and the bonus of each character, in nats.
+    words, the bonus of each character, in nats, and the weight of a run of a language model.
     """
 
     beam: int = BEAM
     language: float = 0.0
     bonus: float = 0.0
     words: float = 0.0
-
-
-class TextModels(NamedTuple):
-    """What usually follows what in the transcripts: models of characters and of words, or None."""
-
-    characters: NGram | None = None
-    words: NGram | None = None
+    fused: float = 0.0
 
 
 class Pauses(NamedTuple):
@@ -187,7 +180,7 @@ def search_for(
     """
     scorers = _scorers(alphabet, models, weights, how)
     if how.lexicon is not None and net.transducer is not None:
-        scorers.append((_lexicon(how.lexicon, alphabet), 1.0))
+        scorers.append((lexicon_of(how.lexicon, alphabet), 1.0))
     weighs = bool(scorers) or how.lexicon is not None
     beam = how.beam or (max(weights.beam, BEAM) if weighs else weights.beam)
     own = how.decoder == "recurra"
@@ -204,7 +197,7 @@ def search_for(
         return Search(
             TransducerBeam(predict, join, beam=beam, scorer=scorer, beta=weights.bonus), None
         )
-    lexicon = None if how.lexicon is None else _lexicon(how.lexicon, alphabet)
+    lexicon = None if how.lexicon is None else lexicon_of(how.lexicon, alphabet)
     kind = CtcPrefixBeam if own else FlashlightBeam
     return Search(kind(beam, scorer=scorer, beta=weights.bonus, lexicon=lexicon), pauses)
 
@@ -224,20 +217,26 @@ def _scorers(
         scorers.append((NGramScorer(models.characters, alphabet.characters), weights.language))
     if models.words is not None and how.ngram and weights.words:
         scorers.append((WordScorer(models.words, alphabet.characters), weights.words))
-    if how.language is not None:
-        scorers.append((language_scorer(how.language, alphabet), how.language_weight))
+    run, weight = _language(models, weights, how)
+    if run is not None and weight:
+        scorers.append((language_scorer(run, alphabet), weight))
     if phrases := [phrase.strip() for phrase in how.boost.split(",") if phrase.strip()]:
         scorers.append((Boost(phrases, how.boost_weight, alphabet.characters), 1.0))
     return scorers
 
 
-def _lexicon(path: str, alphabet: Alphabet) -> Lexicon:
-    words = read_text([path]).content.split()
-    marks = "".join(each for each in alphabet.characters if each in _BEFORE + _AFTER)
-    before = "".join(each for each in marks if each in _BEFORE)
-    after = "".join(each for each in marks if each in _AFTER)
-    return Lexicon(words, alphabet.characters, ignore_case=True, before=before, after=after)
+def _language(models: TextModels, weights: Weights, how: Decoding) -> tuple[str | None, float]:
+    """The run of a language model that counts, and how much."""
+    run = how.language or models.run
+    if run is None and how.language_weight is not None:
+        raise ConfigError(
+            f"language_weight = {how.language_weight} without language: it would weigh nothing; "
+            "give language as well, or leave language_weight out."
+        )
+    if how.language_weight is not None:
+        return run, how.language_weight
+    return run, _UNCHOSEN if how.language is not None else weights.fused
 
 
-_BEFORE, _AFTER = "\"'([«“‘", "\"')]»”’.,;:!?…"
-"""Marks that may stand before and after a word of a lexicon."""
+_UNCHOSEN = 0.3
+"""The weight of a language model that no held-out items were decoded with."""

@@ -34,6 +34,7 @@ from recurra.tasks.inputs.front_end import convolutions
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain, Source, Task
 from recurra.tasks.transcribe import judgement, transcription_facts
 from recurra.tasks.transcribe.config import Decoding, TranscribeConfig
+from recurra.tasks.transcribe.fusion import check_language
 from recurra.tasks.transcribe.model import TranscribeNet, TranscribeSizes, needed_steps
 from recurra.tasks.transcribe.recogniser import Recogniser
 from recurra.tasks.transcribe.text_batches import TextBatches
@@ -61,6 +62,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
             )
         if self.config.ngram_text is not None:  # which is read when the training has ended
             check_exists(self.config.ngram_text)
+        check_language(self.config.language)
         return read_collection(self.config, data, self.config.form, self._refused)
 
     def read_measured(self, data: Any, *, where: str | None = None, **others: Any) -> Collection:
@@ -88,9 +90,9 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
 
     def record(self, config: TranscribeConfig, data: Collection) -> TranscribeConfig:
         """The configuration with absolute paths."""
-        valid = str(Path(config.valid).absolute()) if config.valid else None
-        text = str(Path(config.ngram_text).absolute()) if config.ngram_text else None
-        return dataclasses.replace(config, valid=valid, ngram_text=text)
+        kept = {name: getattr(config, name) for name in config.places}
+        places: Any = {name: str(Path(path).absolute()) for name, path in kept.items() if path}
+        return dataclasses.replace(config, **places)
 
     def sources(self, data: Collection) -> list[Source]:
         """The items trained on and those held out, by their digests."""
@@ -246,9 +248,10 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
         self,
         product: Recogniser,
         *,
+        rate: int | None = None,
         beam: int | None = None,
         language: str | None = None,
-        language_weight: float = Decoding.language_weight,
+        language_weight: float | None = None,
         lexicon: str | None = None,
         boost: str = "",
         boost_weight: float = Decoding.boost_weight,
@@ -256,7 +259,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
         decoder: Literal["recurra", "flashlight"] = "recurra",
         **others: Any,
     ) -> TranscriptSession:
-        """One client's stream of sound or ink, decoded as `Decoding` describes."""
+        """One client's stream of sound at a rate or of ink, decoded as `Decoding` describes."""
         how = Decoding(
             beam=beam,
             language=language,
@@ -267,7 +270,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
             ngram=ngram,
             decoder=decoder,
         )
-        return TranscriptSession(product, how)
+        return TranscriptSession(product, how, rate)
 
     def _refused(self, how: Input, item: Item, steps: int) -> str | None:
         """Why the network can't write the text of an item; None where it can."""

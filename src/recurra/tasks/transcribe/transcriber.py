@@ -8,11 +8,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, ClassVar, cast
 
-import numpy as np
-
 from recurra.config.options import config_from_mapping
 from recurra.data.audio.pcm import PcmStream
-from recurra.data.audio.sound import Resampler
 from recurra.data.transcripts.bad_items import BadItems
 from recurra.data.transcripts.item import Item
 from recurra.errors import ConfigError, DataError, RecurraWarning
@@ -94,16 +91,13 @@ class Transcriber(Estimator[TranscribeConfig, Recogniser]):
 
         Raises ConfigError where the model can't be streamed, or reads no sound.
         """
-        session = cast("TranscriptSession", self.session(**decoding))
-        pcm, how = PcmStream(), self._ready().input
-        if how.rate is None:
+        if (how := self._ready().input).rate is None:
             raise ConfigError(f"The model reads {how.kind}, not sound; name a file.")
-        resampler = Resampler(rate or how.rate, how.rate)
+        session = cast("TranscriptSession", self.session(rate=rate, **decoding))
+        pcm = PcmStream()
         while data := source.read(_CHUNK):
-            yield _text(session.feed(resampler.feed(pcm.feed(data))))
-        yield _text(
-            session.feed(np.concatenate([resampler.feed(pcm.finish()), resampler.finish()]))
-        )
+            yield _text(session.feed(pcm.feed(data)))
+        yield _text(session.feed(pcm.finish()))
         yield _text(session.finish())
 
     def _items(self, data: Any) -> list[Item]:

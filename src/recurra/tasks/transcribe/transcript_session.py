@@ -22,20 +22,21 @@ __all__ = ["TranscriptSession"]
 class TranscriptSession(Session[Any, TextSpan]):
     """Text of one stream: `partial` is what it seems to be so far, results are what is settled.
 
-    `feed` takes samples at the model's rate, float32 (N,), of sound; of ink the next points (N, 2)
-    of a stroke, and `pen_up=True` with its last ones. Characters are settled where a pause ends a
-    stretch of at least 8 seconds, and by `finish`, which reads what the model was waiting for.
+    `feed` takes samples (N,) of sound, at `rate` or, without one, the model's; of ink the next
+    points (N, 2) of a stroke, and `pen_up=True` with its last ones. Characters are settled where a
+    pause ends a stretch of at least 8 seconds, and by `finish`, which reads what the model was
+    waiting for.
 
     Raises ConfigError for a model that reads each sequence from its end as well, or images.
     """
 
-    def __init__(self, product: Recogniser, how: Decoding) -> None:
+    def __init__(self, product: Recogniser, how: Decoding, rate: int | None = None) -> None:
         super().__init__(weights_digest(product.nets))
         _check(how)
         self._product = product
         self._search = product.search(how)
         self._stream = InputStream(
-            product.input, product.nets, bidirectional=product.config.bidirectional
+            product.input, product.nets, bidirectional=product.config.bidirectional, rate=rate
         )
         self._frames = torch.zeros(0, product.nets[0].frame_size)
         self._settled_frames = 0

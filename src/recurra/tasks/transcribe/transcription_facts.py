@@ -103,9 +103,11 @@ def _decoding(product: Recogniser) -> str:
     models = {"characters": weights.language, "words": weights.words}
     used = [
         f"a model of {model.order} {kind} in a row (weight {models[kind]:g})"
-        for kind, model in product.texts._asdict().items()
-        if model is not None and models[kind]
+        for kind, model in product.texts.ngrams.items()
+        if models[kind]
     ]
+    if weights.fused:
+        used.append(f"the language model {product.texts.run} (weight {weights.fused:g})")
     if not used:
         return beam
     return f"{beam}, with {' and '.join(used)}, bonus {weights.bonus:g} a character"
