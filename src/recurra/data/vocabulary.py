@@ -262,9 +262,7 @@ def vocabulary_from(
     raise ConfigError(f"level = {level!r}; the levels are {', '.join(LEVELS)}.")
 
 
-def _build_words(
-    text: str, min_count: int, max_words: int, tokeniser: Tokeniser | None
-) -> Words:
+def _build_words(text: str, min_count: int, max_words: int, tokeniser: Tokeniser | None) -> Words:
     counts = Counter(_words(text, _splitting(tokeniser)))
     for special in (UNK, EOS):
         counts.pop(special, None)

@@ -27,8 +27,8 @@ def tokeniser_of(config: LanguageConfig) -> Tokeniser | None:
 def lines_of_texts(data: Any, config: LanguageConfig, *, where: str | None) -> Text:
     """A line for each text of files, folders, data frames or lists, in an order of the seed's.
 
-    In a list a `str` that names no file is a text. In files texts of one class stand side by side, hence
-    the order. Raises DataError where a text can't be read.
+    In a list a `str` that names no file is a text. Files may have the texts of a class side by
+    side, hence the order. Raises DataError where a text can't be read.
     """
     several = isinstance(data, (list, tuple))
     lines, sources = list[str](), list[TextSource]()

@@ -155,7 +155,8 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
             tokeniser=(tokeniser := tokeniser_of(config)),
         )
         context = {"level": config.level, "vocabulary": vocabulary.tokens()}
-        return context if tokeniser is None else {**context, "tokeniser": dataclasses.asdict(tokeniser)}
+        divided = {} if tokeniser is None else {"tokeniser": dataclasses.asdict(tokeniser)}
+        return {**context, **divided}
 
     def grown(self, old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         """The old vocabulary, with the tokens that are new at its end."""
