@@ -261,8 +261,8 @@ class TaskConfig(NetworkConfig):
         for name in ("freeze", "unfreeze", "lower_rate"):
             if self.start is None and self._is_set(name):
                 raise ConfigError(
-                    f"{name} = {getattr(self, name)!r} without start: it is for weights of another "
-                    f"run; give start as well (--from RUN), or leave {name} out."
+                    f"{name} = {getattr(self, name)!r} without start: only weights of another "
+                    f"run are meant; give start as well (--from RUN), or leave {name} out."
                 )
 
     @classmethod

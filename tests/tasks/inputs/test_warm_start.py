@@ -183,7 +183,7 @@ def test_contradictions_are_refused(old, tmp_path):
             started(old, **settings)
     with pytest.raises(ConfigError, match="reads text, and the data are series"):
         started(old, examples("series", 20))
-    with pytest.raises(ConfigError, match=r"unfreeze = 0\.3 without start: it is for weights of"):
+    with pytest.raises(ConfigError, match=r"unfreeze = 0\.3 without start: only weights of"):
         small("text", unfreeze=0.3)
     run = Run.create(tmp_path / "other", {"task": "other", "settings": {}})
     run.save_model({"encoder.weight": torch.zeros(3, 2)})

@@ -62,7 +62,8 @@ def _first(path: Path, lines: Iterator[tuple[int, bytes]]) -> tuple[int, bytes]:
     first = next(lines, None)
     if first is None:
         raise DataError(f"{path}: is empty; give a file with a word and its numbers in each line.")
-    _split(path, *first, max(1, _width(first[1])))
+    if _width(first[1]) < 1:
+        _split(path, *first, 1)  # raises
     return first
 
 
