@@ -109,12 +109,17 @@ class SequenceConfig(InputConfig):
             raise ConfigError(
                 "freeze_vectors = true without vectors; give a file of them, or leave it out."
             )
-        for name, ways in (("tokens", ("auto", "words", "spaced")), ("start", (None,))):
-            if self.vectors is not None and getattr(self, name) not in ways:
-                raise ConfigError(
-                    f"vectors = {self.vectors!r} with {name} = {getattr(self, name)!r}: they are "
-                    "of words, which no run has vectors of yet; leave one of the two out."
-                )
+        given = f"vectors = {self.vectors!r} with"
+        if self.vectors is not None and self.tokens not in ("auto", "words", "spaced"):
+            raise ConfigError(
+                f"{given} tokens = {self.tokens!r}: they are vectors of words; leave one of the "
+                "two out."
+            )
+        if self.vectors is not None and self.start is not None:
+            raise ConfigError(
+                f"{given} start = {self.start!r}: each says what words start with; leave one of "
+                "the two out."
+            )
 
     def length(self, windows: int) -> dict[str, Any]:
         """Settings of the length of a training on so many batches, where none is given."""

@@ -60,5 +60,5 @@ def take_vectors(front: nn.Module, how: Input, config: SequenceConfig) -> str:
     rest = "are zeros" if config.freeze_vectors else "start at random"
     return (
         f"Vectors of {config.vectors}: for {len(words) - len(lacking):,} of {len(words):,} words, "
-        f"{seen:.0%} of the texts' as they come{others}{rest if lacking else ''}."
+        f"{100 * seen:.0f} % of those in the texts{others}{rest if lacking else ''}."
     )

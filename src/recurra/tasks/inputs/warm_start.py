@@ -55,7 +55,9 @@ def adopted(config: Config, old: Mapping[str, Any], given: Iterable[str]) -> Con
 def _settings_of(old: Mapping[str, Any]) -> dict[str, Any]:
     settings = old["settings"]
     if not _is_language(old):
-        return {name: settings[name] for name in (*_LAYERS, *_OTHERS) if name in settings}
+        own = {name: settings[name] for name in (*_LAYERS, *_OTHERS) if name in settings}
+        divided = old.get("context", {}).get("input", {}).get("tokeniser")
+        return own if divided is None else {**own, "tokens": divided["kind"]}
     tokeniser = _tokeniser(old["context"])
     found = {name: settings[name] for name in _LAYERS}
     plain = (found["skip"], found["norm"], found["dilation"]) == ("none", "none", 1)
