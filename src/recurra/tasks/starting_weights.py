@@ -94,19 +94,21 @@ def settings_taken_over(before: TaskConfig, after: TaskConfig) -> str:
 def set_part_rates(model: nn.Module, taken: Collection[str], config: TaskConfig) -> None:
     """Let the parts of a model with weights `taken` over begin to learn later, from the top down.
 
-    A part is a layer, or one of the model's own modules, in the model's order.
+    A part is a layer, or one of the model's own modules, in the model's order. What is new learns
+    from the beginning, as does the top part where nothing is new.
     """
     if not config.unfreeze and config.lower_rate == 1:
         return
-    names = [name for name, _ in model.named_parameters() if name in taken]
+    every = [name for name, _ in model.named_parameters()]
+    names = [name for name in every if name in taken]
     parts: Sequence[str] = list(dict.fromkeys(map(_part, names)))
-    model.part_rates = {  # type: ignore[assignment]
-        name: PartRate(
-            min(1.0, (config.unfreeze or 0.0) * (depth := len(parts) - parts.index(_part(name)))),
-            config.lower_rate**depth,
-        )
-        for name in names
+    top = int(len(names) < len(every))
+    depths = {part: top + above for above, part in enumerate(reversed(parts))}
+    share, factor = config.unfreeze or 0.0, config.lower_rate
+    rates = {
+        part: PartRate(min(1.0, share * depth), factor**depth) for part, depth in depths.items()
     }
+    model.part_rates = {name: rates[_part(name)] for name in names}  # type: ignore[assignment]
 
 
 def _part(name: str) -> str:

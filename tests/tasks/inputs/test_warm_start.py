@@ -131,6 +131,9 @@ def test_parts_begin_to_learn_from_the_top_down(old):
             if group["lr"] == 0.1 and "_reverse" not in name and "pooling" not in name
         }
         assert found == parts
+    set_part_rates(rates, list(rates.state_dict()), model.config)
+    begin = {name.split(".")[0]: rate.begins for name, rate in rates.part_rates.items()}
+    assert begin == {"head": 0.0, "pooling": 0.25, "recurrent": 0.5, "front": 0.75}
     before = Run.open(old.run.path).load_model()["recurrent.W_l0"]
     kept = started(old, **{**how, "unfreeze": 0.5}, max_steps=1)
     assert torch.equal(kept.run.load_model()["recurrent.W_l0"], before)
@@ -160,7 +163,7 @@ def test_a_run_is_resumed_without_the_one_it_started_from(old, tmp_path):
 
 def test_a_classifier_goes_on_with_the_words_of_another():
     old = small("text", max_steps=4).fit(TEXTS, LABELS)
-    new = started(old)
+    new = started(old, learning_rate=1e-30)
     assert len(new._product.input.vocabulary) > len(old._product.input.vocabulary)
     for text in examples("text", 5, seed=3)[0]:
         rows, outputs, _ = read(new, text)

@@ -120,7 +120,7 @@ class TextInput(Input):
                 _known(split), min_count=how.min_count, size=how.vocabulary
             ),
             spelling=spelling,
-            distortion=_distortion(config),
+            distortion=_distortion(config, kind),
             masks=FeatureMasks.none(),
         )
 
@@ -133,7 +133,8 @@ class TextInput(Input):
         split = [self.tokeniser.split(text) for text in _texts(items)]
         least = sys.maxsize if self.tokeniser.model else how.min_count
         vocabulary = self.vocabulary.extended(_known(split), min_count=least, size=how.vocabulary)
-        return dataclasses.replace(self, vocabulary=vocabulary, distortion=_distortion(config))
+        distortion = _distortion(config, self.tokeniser.kind)
+        return dataclasses.replace(self, vocabulary=vocabulary, distortion=distortion)
 
     @property
     def size(self) -> int:
@@ -224,7 +225,10 @@ def _known(split: Iterable[Iterable[Token]]) -> Iterator[list[str]]:
         yield [token.text for token in tokens if token.text != UNKNOWN_PIECE]
 
 
-def _distortion(config: InputConfig) -> TextDistortion:
-    """The usual distortion, each kind as strong as the configuration has it."""
-    usual = TextDistortion()
+def _distortion(config: InputConfig, kind: TokenKind) -> TextDistortion:
+    """The usual distortion, each kind as strong as the configuration has it.
+
+    Characters aren't left out: a letter less is another word.
+    """
+    usual = TextDistortion(drop=0.0) if kind == "characters" else TextDistortion()
     return TextDistortion(usual.unknown * config.jitter, min(0.5, usual.drop * config.masks))
