@@ -168,7 +168,7 @@ def run_command(words):
 BLOCKS = {
     "README.md": (10, 8),
     "cells.md": (4, 0),
-    "classification.md": (2, 1),
+    "classification.md": (2, 2),
     "compare.md": (2, 1),
     "design.md": (0, 0),
     "forecasting.md": (3, 1),

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recurra.data.texts.tokeniser import Tokeniser
 from recurra.data.vocabulary import (
     Bytes,
     Characters,
@@ -59,6 +60,20 @@ def test_characters_that_the_text_lacks_come_out_as_the_replacement_character(te
 def test_unknown_words_are_counted():
     found = build_vocabulary("word", "a b c\n", max_words=4).unknown_in("a c d d <unk>\n")
     assert found == {"c": 1, "d": 2}
+
+
+def test_words_and_characters_of_a_tokeniser():
+    words = build_vocabulary("word", "No way!\nno\n", tokeniser=Tokeniser("words", lower=True))
+    assert words.tokens() == ["<unk>", "<eos>", "no", "way", "!"]
+    again = vocabulary_from("word", words.tokens(), Tokeniser("words", lower=True))
+    assert again.encode("WAY, no!\n").tolist() == [3, 0, 2, 4, 1]
+    assert again.unknown_in("WAY, no!\n") == {",": 1}
+    assert again.characters("no way!\n") == len("no way !\n")
+    assert again.prompt("no!").tolist() == [2, 4]
+    characters = build_vocabulary("char", "Ab\n", tokeniser=Tokeniser("characters", lower=True))
+    assert characters.tokens() == ["�", "\n", "a", "b"]
+    assert characters.encode("aAB!").tolist() == [2, 2, 3, 0]
+    assert characters.unknown_in("aA!") == {"!": 1}
 
 
 def test_a_note_names_five_and_counts_the_rest():

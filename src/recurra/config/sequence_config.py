@@ -14,7 +14,10 @@ __all__ = ["LEAST_STEPS", "SequenceConfig"]
 LEAST_STEPS, MOST_STEPS, MOST_EPOCHS = 1_500, 40_000, 300
 """The length of a training without one of its own."""
 
-_TEXT = ("encoding", "tokens", "min_count", "vocabulary", "lower", "embedding")
+_TEXT = (
+    *("encoding", "tokens", "min_count", "vocabulary", "lower", "embedding"),
+    *("vectors", "freeze_vectors"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,7 @@ class SequenceConfig(InputConfig):
         *TaskConfig.usual,
         "bidirectional",
     )
+    places: ClassVar[tuple[str, ...]] = ("valid", "vectors")
     inapplicable: ClassVar[tuple[str, ...]] = ("window",)
     groups: ClassVar[dict[str, tuple[str, ...]]] = {
         "Data": (*DATA, "label_column", "layout"),
@@ -44,13 +48,19 @@ class SequenceConfig(InputConfig):
         "auto", "the order of the axes of arrays; auto: as they show"
     )
     encoding: str = option("utf-8", "how files of texts are written, such as latin-1")
-    tokens: Literal["words", "subwords", "characters"] = option(
-        "words", "what a text is divided into"
+    tokens: Literal["auto", "words", "spaced", "subwords", "characters"] = option(
+        "auto",
+        "what a text is divided into; spaced: what stands between white space; auto: words, but "
+        "characters of texts that are a word or two each, such as names",
     )
     min_count: int = option(1, "least times that a token of texts occurs in training", minimum=1)
     vocabulary: int = option(30_000, "most different tokens of texts", minimum=2)
     lower: bool = option(True, "texts in lower case")
     embedding: int = option(128, "size of the vector of a token", minimum=1)
+    vectors: str | None = option(
+        None, "a file of word vectors (word2vec, GloVe, fastText as text) that words start with"
+    )
+    freeze_vectors: bool = option(False, "keep these vectors as they are")
     pooling: Literal["last", "mean", "max", "attention"] = option(
         "attention", "how the outputs of all steps become one"
     )
@@ -86,12 +96,30 @@ class SequenceConfig(InputConfig):
             raise ConfigError(
                 f"window = {self.window}; whole sequences are trained on: leave it out."
             )
+        self._check_vectors()
         for name in _TEXT if self.input not in ("auto", "text") else ():
             if self._is_set(name):
                 raise ConfigError(
                     f"{name} = {getattr(self, name)!r} with input = {self.input!r}; it is for "
                     "text: leave it out."
                 )
+
+    def _check_vectors(self) -> None:
+        if self.freeze_vectors and self.vectors is None:
+            raise ConfigError(
+                "freeze_vectors = true without vectors; give a file of them, or leave it out."
+            )
+        given = f"vectors = {self.vectors!r} with"
+        if self.vectors is not None and self.tokens not in ("auto", "words", "spaced"):
+            raise ConfigError(
+                f"{given} tokens = {self.tokens!r}: they are vectors of words; leave one of the "
+                "two out."
+            )
+        if self.vectors is not None and self.start is not None:
+            raise ConfigError(
+                f"{given} start = {self.start!r}: each says what words start with; leave one of "
+                "the two out."
+            )
 
     def length(self, windows: int) -> dict[str, Any]:
         """Settings of the length of a training on so many batches, where none is given."""

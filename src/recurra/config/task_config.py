@@ -242,13 +242,28 @@ class TaskConfig(NetworkConfig):
         "", "parts of the model that keep the weights of `start`, as their names begin: embedding"
     )
 
+    unfreeze: float | None = option(
+        None,
+        "share of the training after which each next part with weights of `start`, from the top "
+        "one down, is trained as well; 0: all from the beginning; left out: as the task has it",
+        minimum=0,
+        maximum=0.5,
+    )
+    lower_rate: float = option(
+        1.0,
+        "learning rate of each part with weights of `start`, as a share of that of the part above",
+        above=0,
+        maximum=1,
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.freeze and self.start is None:
-            raise ConfigError(
-                f"freeze = {self.freeze!r} without start: only weights of another run are frozen; "
-                "give start as well (--from RUN), or leave freeze out."
-            )
+        for name in ("freeze", "unfreeze", "lower_rate"):
+            if self.start is None and self._is_set(name):
+                raise ConfigError(
+                    f"{name} = {getattr(self, name)!r} without start: only weights of another "
+                    f"run are meant; give start as well (--from RUN), or leave {name} out."
+                )
 
     @classmethod
     def summary_of(cls, contest: str) -> str:

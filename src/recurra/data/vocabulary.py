@@ -3,13 +3,14 @@
 import codecs
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from recurra.data.texts.tokeniser import Tokeniser, lower_case
 from recurra.errors import ConfigError, DataError
 
 __all__ = [
@@ -77,13 +78,16 @@ class Vocabulary(Protocol):
 class Characters:
     """A vocabulary of characters, numbered as they are given; one of them is `�`, the unknown one.
 
+    A `tokeniser` says whether texts are read in lower case.
+
     >>> Characters("�aeh").encode("heat").tolist()
     [3, 2, 1, 0]
     """
 
     level = "char"
 
-    def __init__(self, characters: Iterable[str]) -> None:
+    def __init__(self, characters: Iterable[str], tokeniser: Tokeniser | None = None) -> None:
+        self._lower = tokeniser is not None and tokeniser.lower
         self._characters = list(dict.fromkeys(characters))
         self.unknown: int = self._characters.index(UNKNOWN_CHARACTER)
         codes = _codes("".join(self._characters))
@@ -101,11 +105,16 @@ class Characters:
 
     def encode(self, text: str) -> Tensor:
         # Beyond the table's last code everything is unknown, as its last entry is.
-        return torch.from_numpy(self._table[np.minimum(_codes(text), len(self._table) - 1)])
+        codes = _codes(self._read(text))
+        return torch.from_numpy(self._table[np.minimum(codes, len(self._table) - 1)])
+
+    def _read(self, text: str) -> str:
+        return lower_case(text) if self._lower else text
 
     def unknown_in(self, text: str) -> Counter[str]:
         known = set(self._characters)
-        return Counter({each: n for each, n in Counter(text).items() if each not in known})
+        found = Counter(self._read(text))
+        return Counter({each: n for each, n in found.items() if each not in known})
 
     def token(self, text: str) -> int:
         if text not in self._characters:
@@ -166,7 +175,9 @@ class Bytes:
 
 
 class Words:
-    """A vocabulary of words between white space; `<eos>` ends a line, `<unk>` is any other word.
+    """A vocabulary of words; `<eos>` ends a line, `<unk>` is any other word.
+
+    Words stand between white space, or are those of a `tokeniser`.
 
     >>> Words(["<unk>", "<eos>", "no"]).encode("no way\\n").tolist()
     [2, 0, 1]
@@ -174,7 +185,8 @@ class Words:
 
     level = "word"
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], tokeniser: Tokeniser | None = None) -> None:
+        self._split = _splitting(tokeniser)
         self._words = list(words)
         self._ids = {word: index for index, word in enumerate(self._words)}
         self.unknown: int = self._ids[UNK]
@@ -185,10 +197,11 @@ class Words:
 
     def encode(self, text: str) -> Tensor:
         ids, unknown = self._ids, self.unknown
-        return torch.tensor([ids.get(word, unknown) for word in _words(text)], dtype=torch.long)
+        words = _words(text, self._split)
+        return torch.tensor([ids.get(word, unknown) for word in words], dtype=torch.long)
 
     def unknown_in(self, text: str) -> Counter[str]:
-        return Counter(word for word in _words(text) if word not in self._ids)
+        return Counter(word for word in _words(text, self._split) if word not in self._ids)
 
     def token(self, text: str) -> int:
         if text not in self._ids:
@@ -204,7 +217,7 @@ class Words:
 
     def characters(self, text: str) -> int:
         """The length with one space between words and one end for each line."""
-        return sum(len(" ".join(line.split())) + 1 for line in _lines(text))
+        return sum(len(" ".join(self._split(line))) + 1 for line in _lines(text))
 
     def tokens(self) -> list[str]:
         return self._words
@@ -214,32 +227,43 @@ LEVELS = ("char", "byte", "word")
 
 
 def build_vocabulary(
-    level: str, text: str, *, min_count: int = 1, max_words: int = 0
+    level: str,
+    text: str,
+    *,
+    min_count: int = 1,
+    max_words: int = 0,
+    tokeniser: Tokeniser | None = None,
 ) -> Vocabulary:
     """The vocabulary of a text; the two limits are for words (`max_words=0`: no limit).
+
+    A `tokeniser` divides lines into words, or puts characters into lower case.
 
     A word seen less than `min_count` times, or not among the `max_words` most frequent (`<unk>` and
     `<eos>` counted), is `<unk>`. ConfigError where no word is kept.
     """
     if level == "word":
-        return _build_words(text, min_count, max_words)
-    characters = sorted(set(text) - {UNKNOWN_CHARACTER})
-    return vocabulary_from(level, [UNKNOWN_CHARACTER, *characters] if level == "char" else [])
+        return _build_words(text, min_count, max_words, tokeniser)
+    read = lower_case(text) if tokeniser is not None and tokeniser.lower else text
+    characters = sorted(set(read) - {UNKNOWN_CHARACTER})
+    tokens = [UNKNOWN_CHARACTER, *characters] if level == "char" else []
+    return vocabulary_from(level, tokens, tokeniser)
 
 
-def vocabulary_from(level: str, tokens: Sequence[str]) -> Vocabulary:
+def vocabulary_from(
+    level: str, tokens: Sequence[str], tokeniser: Tokeniser | None = None
+) -> Vocabulary:
     """The vocabulary that gave `level` and `tokens()`."""
     if level == "char":
-        return Characters(tokens)
+        return Characters(tokens, tokeniser)
     if level == "byte":
         return Bytes()
     if level == "word":
-        return Words(tokens)
+        return Words(tokens, tokeniser)
     raise ConfigError(f"level = {level!r}; the levels are {', '.join(LEVELS)}.")
 
 
-def _build_words(text: str, min_count: int, max_words: int) -> Words:
-    counts = Counter(_words(text))
+def _build_words(text: str, min_count: int, max_words: int, tokeniser: Tokeniser | None) -> Words:
+    counts = Counter(_words(text, _splitting(tokeniser)))
     for special in (UNK, EOS):
         counts.pop(special, None)
     frequent = [word for word, count in counts.most_common() if count >= min_count]
@@ -250,7 +274,14 @@ def _build_words(text: str, min_count: int, max_words: int) -> Words:
             f"min_count = {min_count} and max_words = {max_words} keep no word; the most frequent "
             f"comes {most:,} times, and 2 of max_words are <unk> and <eos>: give others."
         )
-    return Words([UNK, EOS, *kept])
+    return Words([UNK, EOS, *kept], tokeniser)
+
+
+def _splitting(tokeniser: Tokeniser | None) -> Callable[[str], list[str]]:
+    """Divides a line into words."""
+    if tokeniser is None:
+        return str.split
+    return lambda line: [token.text for token in tokeniser.split(line)]
 
 
 def _lines(text: str) -> list[str]:
@@ -258,9 +289,9 @@ def _lines(text: str) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
-def _words(text: str) -> Iterable[str]:
+def _words(text: str, split: Callable[[str], list[str]]) -> Iterable[str]:
     for line in _lines(text):
-        yield from line.split()
+        yield from split(line)
         yield EOS
 
 

@@ -35,8 +35,8 @@ from recurra.tasks.stages import (
     build_members,
     has_begun,
     member_run,
-    start_from,
 )
+from recurra.tasks.starting_weights import begin, set_part_rates, settings_taken_over
 from recurra.tasks.task import Evaluation, Facts, Task
 from recurra.training import Progress, RichProgress, TrainingResult
 from recurra.training.training_loop import check_settings
@@ -229,17 +229,19 @@ class Estimator(Named[Config], Generic[Config, Product]):
 
         Nothing is replaced unchecked.
         """
-        task = self.task(self.config)
-        read = task.read(data, **others)
         start = None if self.config.start is None else Run.open(self.config.start)
+        old = None if start is None else start.config
+        task = self.task(self.config).settled(self._given, old)
+        read = task.read(data, **others)
         task.context = task.context_of(read)
-        if start is not None:
-            task.context = task.grown(start.config.get("context", {}), dict(task.context))
+        if old is not None:
+            task.context = task.grown(old.get("context", {}), dict(task.context))
         models = build_members(task)
-        said = [start_from(module, start) for module in models] if start is not None else []
+        begun = [begin(task, module, read, start) for module in models]
         length = _check_settings(task, models, read)
+        changed = settings_taken_over(self.config, task.config)
         task.config = record.recorded(task, data, read)
-        settings = record.write_record(task, read, models, said[0] if said else None)
+        settings = record.write_record(task, read, models, begun[0].said(changed), begun[0].taken)
         return task, models, read, Run.create(out, settings, overwrite=overwrite), length
 
     def _resumed(
@@ -260,8 +262,11 @@ class Estimator(Named[Config], Generic[Config, Product]):
         models = build_members(task)
         record.check_cells(run, models)
         for number, module in enumerate(models):
-            if config.start is not None and not has_begun(run, number, len(models)):
-                start_from(module, Run.open(config.start))
+            if has_begun(run, number, len(models)):
+                set_part_rates(module, run.config.get("taken", ()), config)
+            else:
+                start = None if config.start is None else Run.open(config.start)
+                begin(task, module, read, start)
         length = _check_settings(task, models, read)
         task.config = record.recorded(task, data, read)
         run.save_config(record.reopened(run, task.config))

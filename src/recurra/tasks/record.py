@@ -6,7 +6,8 @@ settings               every setting
 cells                  the SHA-256 of each cell's equations
 sources                the parts of the data: name, path, SHA-256
 context                what travels with the weights: a vocabulary, say
-start                  what was taken over from another run
+start                  what weights begin with that isn't drawn, as a sentence
+taken                  the names of the weights that were taken over from another run
 artefacts, results     written when the training is complete
 completed              the SHA-256 of the model.safetensors that these two belong to
 """
@@ -60,7 +61,11 @@ _PLACES = ("data",)
 
 
 def write_record(
-    task: Task[Any, Any, Any], data: Any, models: Sequence[nn.Module], start: str | None = None
+    task: Task[Any, Any, Any],
+    data: Any,
+    models: Sequence[nn.Module],
+    start: str | None = None,
+    taken: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Everything needed to build the model, to read the data again and to know them."""
     return {
@@ -72,6 +77,7 @@ def write_record(
         "sources": [dataclasses.asdict(source) for source in task.sources(data)],
         "context": dict(task.context),
         **({} if start is None else {"start": start}),
+        **({"taken": list(taken)} if taken else {}),
     }
 
 

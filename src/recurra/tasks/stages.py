@@ -1,4 +1,4 @@
-"""The trainings of a run: its members, stage by stage, perhaps with weights of another run."""
+"""The trainings of a run: its members, stage by stage."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from recurra.errors import ConfigError, RunError
+from recurra.errors import ConfigError
 from recurra.processes import machine_memory
 from recurra.runs import ranks
 from recurra.runs.run import Run
@@ -26,43 +26,8 @@ __all__ = [
     "freeze",
     "has_begun",
     "member_run",
-    "start_from",
     "unallocated",
 ]
-
-
-_SHOWN = 6
-
-
-def start_from(model: nn.Module, run: Run) -> str:
-    """Copy weights of a run into a model, by name; a sentence says which.
-
-    An embedding or a linear layer that has grown at its end, by new tokens, keeps the old rows. The
-    members of an ensemble all start from its first one.
-
-    Raises RunError where nothing fits.
-    """
-    old = {name.removeprefix("member0."): value for name, value in run.load_model().items()}
-    copied, grown, new = [], [], []
-    for name, value in model.state_dict().items():
-        if name not in old:
-            new.append(name)
-        elif old[name].shape == value.shape:
-            value.copy_(old[name])
-            copied.append(name)
-        elif _has_grown(model.get_submodule(name.rpartition(".")[0]), old[name], value):
-            value[: len(old[name])].copy_(old[name])
-            grown.append(name)
-        else:
-            new.append(name)
-    if not copied and not grown:
-        raise RunError(
-            f"No weight of {run.path} fits this model: it has {_listed(list(old))}, the model "
-            f"{_listed(new)}; start from a run with layers of the same names and sizes."
-        )
-    parts = {"copied": copied, "grown": grown, "drawn": new}
-    said = (f"{what} {_listed(names)}" for what, names in parts.items() if names)
-    return f"Weights from {run.path}: {'; '.join(said)}."
 
 
 def freeze(model: nn.Module, parts: str) -> None:
@@ -84,20 +49,6 @@ def freeze(model: nn.Module, parts: str) -> None:
             every[name].requires_grad_(False)
     if not any(parameter.requires_grad for parameter in every.values()):
         raise ConfigError(f"freeze = {parts!r}: nothing is left to train; freeze fewer parts.")
-
-
-def _has_grown(owner: nn.Module, old: Tensor, new: Tensor) -> bool:
-    # The rows of other modules, such as the gates of a recurrent layer, don't grow at their end.
-    return (
-        isinstance(owner, (nn.Embedding, nn.Linear))
-        and old.shape[1:] == new.shape[1:]
-        and len(old) < len(new)
-    )
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
 
 
 class StageInterrupted(Exception):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -215,6 +215,14 @@ class Task(ABC, Generic[Config, Data, Product]):
         seed = self.config.seed + number
         return type(self)(dataclasses.replace(self.config, seed=seed, ensemble=1), self.context)
 
+    def settled(self, given: Iterable[str], old: Mapping[str, Any] | None) -> Self:
+        """The task with settings that decide whether weights fit which are there already.
+
+        `given` are the names of settings that may not be changed, `old` is the config.json of a run
+        to start from. ConfigError where they contradict one another.
+        """
+        return self
+
     @abstractmethod
     def read(self, data: Any = None, **others: Any) -> Data:
         """Read the data, given or those that the configuration names.
@@ -252,6 +260,16 @@ class Task(ABC, Generic[Config, Data, Product]):
     @abstractmethod
     def build(self) -> nn.Module:
         """The untrained model, its weights drawn from torch's random numbers."""
+
+    def translated(
+        self, old: Mapping[str, Any], weights: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """The weights of a run to start from by the names that this task's model has for them."""
+        return weights
+
+    def primed(self, model: nn.Module, data: Data) -> str | None:
+        """Set weights that begin with what is known of the data; a sentence says which, if any."""
+        return None
 
     @abstractmethod
     def windows(self, data: Data) -> Windows:

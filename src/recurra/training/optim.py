@@ -1,8 +1,8 @@
 """torch's optimisers as the configuration names them, their parameter groups and learning rate."""
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from recurra.errors import ConfigError
 from recurra.nn.init.stored_parameters import own_layers
 
 __all__ = [
+    "PartRate",
     "learning_rate",
     "load_tensors",
     "make_optimizer",
@@ -25,6 +26,17 @@ __all__ = [
 
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
+
+
+class PartRate(NamedTuple):
+    """The learning rate of a part of a model: after which share of the training it is not 0, and
+    what share of the others' it is then.
+
+    A model that has it in `part_rates`, by the names of parameters, is trained accordingly.
+    """
+
+    begins: float = 0.0
+    factor: float = 1.0
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
@@ -49,9 +61,14 @@ def _groups(model: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
     weights = list(trained(model).items())
     decay = config.weight_decay
     alone = undecayed(model) if decay and not config.decay_all else set()
-    parts = {decay: [w for w in weights if w[0] not in alone]}
-    parts[0.0] = parts.get(0.0, []) + [w for w in weights if w[0] in alone]
-    return [{"params": part, "weight_decay": of} for of, part in parts.items() if part]
+    rates: Mapping[str, PartRate] = getattr(model, "part_rates", {})
+    parts: dict[tuple[float, PartRate], list[tuple[str, nn.Parameter]]] = {}
+    for name, weight in sorted(weights, key=lambda named: named[0] in alone):
+        key = (0.0 if name in alone else decay, rates.get(name, PartRate()))
+        parts.setdefault(key, []).append((name, weight))
+    return [
+        {"params": part, "weight_decay": of, **rate._asdict()} for (of, rate), part in parts.items()
+    ]
 
 
 def undecayed(model: nn.Module) -> set[str]:
@@ -111,10 +128,10 @@ def learning_rate(config: TrainingConfig, budget: Budget, step: int, seconds: fl
     return peak * (final + (1 - final) * (1 + math.cos(math.pi * share)) / 2)
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the rate of every group."""
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float, share: float) -> None:
+    """Set the rate of every group after a share of the training, as each one's `PartRate` is."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["factor"] if share >= group["begins"] else 0.0
 
 
 def tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -130,7 +130,8 @@ class Stepper:
         """
         began = time.perf_counter()
         rate = learning_rate(self.config, state.budget, state.step, state.seconds)
-        set_learning_rate(self.optimizer, rate)
+        share = state.budget.share(state.step, state.seconds, 0)
+        set_learning_rate(self.optimizer, rate, share)
         self.optimizer.zero_grad(set_to_none=True)
         before = Before(self.model)
         try:

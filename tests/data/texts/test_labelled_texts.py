@@ -357,6 +357,9 @@ def test_options_that_do_not_fit(put, tmp_path):
 def test_lines_without_labels(put):
     path = put("a.txt", "one text\n\nanother\n")
     assert shown(read_texts(path, labels=False)) == [(None, "one text"), (None, "another")]
+    numbered = put("b.txt", "0 one text\n1 another\n0 a third\n")
+    texts = [item.data for item in read_texts(numbered, labels=False)]
+    assert texts == ["one text", "another", "a third"]
 
 
 @pytest.mark.data

@@ -14,7 +14,7 @@ from recurra.data.texts import subwords as subwords_module
 from recurra.data.texts.subwords import Subwords
 from recurra.data.texts.token_vocabulary import Spelling, TokenVocabulary
 from recurra.data.texts.tokeniser import Tokeniser, lower_case
-from recurra.data.texts.words import _ASSIGNED, split_characters, split_words
+from recurra.data.texts.words import _ASSIGNED, split_characters, split_spaced, split_words
 from recurra.errors import ConfigError, DataError, MissingExtra
 
 WORDS = {
@@ -54,6 +54,11 @@ def test_words_and_characters_lie_where_they_say_and_leave_out_only_the_invisibl
 
 def assert_invisible(text):
     assert all(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in text)
+
+
+def test_words_between_white_space():
+    assert [word.text for word in split_spaced(" do n't\u3000go. ")] == ["do", "n't", "go."]
+    assert Tokeniser("spaced", lower=True).split("Do N'T")[1] == ("n't", 3, 6)
 
 
 def test_characters_have_one_space_between_words():

@@ -99,24 +99,26 @@ def test_dropout_in_training_alone():
 def test_vectors_of_words():
     given = torch.randn(20, 5) * 3
     given[[0, 1, 7]] = 0
-    front = WordFrontEnd(20, 5, vectors=given)
+    front = WordFrontEnd(20, 5)
+    front.take_vectors(given)
     weight = front.tokens.weight
     assert weight.requires_grad
     assert torch.equal(weight[2:7], given[2:7])
     assert weight[[1, 7]].abs().mean() > 0.3
     assert not weight[0].any()
-    frozen = WordFrontEnd(20, 5, vectors=given.double(), frozen=True, letters=9)
+    frozen = WordFrontEnd(20, 5, letters=9)
+    frozen.take_vectors(given.double(), frozen=True)
     assert torch.equal(frozen.tokens.weight, given)
     assert not frozen.tokens.weight.requires_grad
     assert frozen.letters.weight.requires_grad
-    assert WordFrontEnd(20, 5, vectors=torch.zeros(20, 5)).tokens.weight[1:].any()
+    unknown = WordFrontEnd(20, 5)
+    unknown.take_vectors(torch.zeros(20, 5))
+    assert unknown.tokens.weight[1:].any()
 
 
 def test_vectors_that_do_not_fit():
     with pytest.raises(ConfigError, match=r"shape \(3, 5\), and the tokens need \(20, 5\)"):
-        WordFrontEnd(20, 5, vectors=torch.zeros(3, 5))
-    with pytest.raises(ConfigError, match="frozen = true without vectors"):
-        WordFrontEnd(20, 5, frozen=True)
+        WordFrontEnd(20, 5).take_vectors(torch.zeros(3, 5))
 
 
 def test_a_stream_gives_each_word_at_once(front):

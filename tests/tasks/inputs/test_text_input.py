@@ -70,6 +70,7 @@ def test_other_tokens_have_no_characters(tokens):
     how = text_input(tokens=tokens, vocabulary=40)
     rows = how.raw(how.open(item("the cat")))
     assert (rows.dtype, rows.shape[1], how.size) == (np.int64, 1, 1)
+    assert (how.distortion.drop == 0) == (tokens == "characters")
     assert (rows > 1).all()
     assert len(how.vocabulary) <= 40
     assert how.raw(how.open(item("ж")))[-1].tolist() == [1]

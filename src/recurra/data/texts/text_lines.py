@@ -35,12 +35,12 @@ def recognise_lines(file: TextFile, *, labels: bool) -> str:
         return "tab"
     if _share(head, lambda line: _TREC.match(line) is not None):
         return "trec"
-    if not labels:
-        return "lines"
     numbered = [line for line in head if re.match(r"-?\d+\s+\S", line)]
     different = {line.split()[0] for line in numbered}
     if len(numbered) >= _MOST * len(head) and len(different) <= max(2, _FEW * len(head)):
         return "first_word"
+    if not labels:
+        return "lines"
     raise DataError(
         f"{file.path}: its labels aren't recognised; name the layout: tab (label, tab, text), "
         "fasttext (__label__x text), trec (LABEL:fine text) or first_word (label text), or give a "

@@ -1,7 +1,7 @@
 """Tokens of texts as numbers, with how often training has seen each, and the spelling of words."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -55,8 +55,7 @@ class TokenVocabulary:
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(text)
-        frequent = [item for item in counts.items() if item[1] >= min_count]
-        frequent.sort(key=lambda item: (-item[1], item[0]))
+        frequent = _frequent(counts, min_count)
         kept = frequent[: max(0, size - 2)] if size else frequent
         if not kept:
             raise ConfigError(
@@ -66,6 +65,23 @@ class TokenVocabulary:
                 "and the unknown token: give others, or texts that aren't empty."
             )
         return cls(tuple(token for token, _ in kept), tuple(count for _, count in kept))
+
+    def extended(
+        self, texts: Iterable[Iterable[str]], *, min_count: int = 1, size: int = 0
+    ) -> "TokenVocabulary":
+        """The same tokens, then new ones of the texts as in `of`, all with their counts there.
+
+        >>> vocabulary = TokenVocabulary(("be", "to"), (9, 8))
+        >>> vocabulary.extended([["to", "go", "to"]])
+        TokenVocabulary(tokens=('be', 'to', 'go'), counts=(0, 2, 1))
+        """
+        counts: Counter[str] = Counter()
+        for text in texts:
+            counts.update(text)
+        new = _frequent({t: n for t, n in counts.items() if t not in self}, min_count)
+        room = max(0, size - len(self)) if size else len(new)
+        tokens = (*self.tokens, *(token for token, _ in new[:room]))
+        return TokenVocabulary(tokens, tuple(counts[token] for token in tokens))
 
     def __len__(self) -> int:
         return len(self.tokens) + 2
@@ -86,6 +102,12 @@ class TokenVocabulary:
     @cached_property
     def _ids(self) -> dict[str, int]:
         return {token: number for number, token in enumerate(self.tokens, start=2)}
+
+
+def _frequent(counts: Mapping[str, int], min_count: int) -> list[tuple[str, int]]:
+    """Those that come so often, most frequent first, those of one count by code points."""
+    found = [item for item in counts.items() if item[1] >= min_count]
+    return sorted(found, key=lambda item: (-item[1], item[0]))
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,23 @@
-"""Texts to tokens: words, sub-words or characters, in lower case or as they are."""
+"""Texts to tokens: words, what spaces part, sub-words or characters, in lower case or not."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
 
 from recurra.data.texts.subwords import Subwords
-from recurra.data.texts.words import Token, split_characters, split_words
+from recurra.data.texts.words import Token, split_characters, split_spaced, split_words
 from recurra.errors import ConfigError, DataError
 
 __all__ = ["TokenKind", "Tokeniser", "lower_case"]
 
-TokenKind = Literal["words", "subwords", "characters"]
+TokenKind = Literal["words", "spaced", "subwords", "characters"]
 
+_SPLIT: Mapping[str, Callable[[str], list[Token]]] = {
+    "words": split_words,
+    "spaced": split_spaced,
+    "characters": split_characters,
+}
 _SUBWORDS = 4000
 """Sub-words where no limit is given."""
 
@@ -21,7 +26,8 @@ _SUBWORDS = 4000
 class Tokeniser:
     """Splits texts; its fields are JSON values.
 
-    model: the sub-words as JSON text, None for words and characters. ConfigError for another kind.
+    kind: "words" are those of `split_words`, "spaced" ones stand between white space.
+    model: the sub-words as JSON text, None for other kinds. ConfigError for another kind.
 
     >>> [word.text for word in Tokeniser("words", lower=True).split("No way.")]
     ['no', 'way', '.']
@@ -71,7 +77,7 @@ class Tokeniser:
         text = lower_case(text) if self.lower else text
         if self._subwords is not None:
             return self._subwords.split(text)
-        return split_words(text) if self.kind == "words" else split_characters(text)
+        return _SPLIT[self.kind](text)
 
     @cached_property
     def _subwords(self) -> Subwords | None:

@@ -11,7 +11,7 @@ import numpy as np
 from recurra.data import check_exists
 from recurra.errors import DataError
 
-__all__ = ["WordVectors", "read_vectors"]
+__all__ = ["WordVectors", "read_vectors", "vector_size"]
 
 
 class WordVectors(NamedTuple):
@@ -34,11 +34,8 @@ def read_vectors(path: str | Path, words: Sequence[str]) -> WordVectors:
     for place, each in enumerate(words):
         wanted.setdefault(each.encode("utf-8", "surrogatepass"), []).append(place)
     lines = _lines(path)
-    first = next(lines, None)
-    if first is None:
-        raise DataError(f"{path}: is empty; give a file with a word and its numbers in each line.")
-    header = _header(first[1])
-    width = header[1] if header else len(first[1].split()) - 1
+    first = _first(path, lines)
+    header, width = _header(first[1]), _width(first[1])
     matrix = np.zeros((len(words), width), dtype=np.float32)
     found = np.zeros(len(words), dtype=bool)
     count = 0
@@ -54,6 +51,25 @@ def read_vectors(path: str | Path, words: Sequence[str]) -> WordVectors:
             "short or was put together from others: copy it again, or leave out that line."
         )
     return WordVectors(matrix, found)
+
+
+def vector_size(path: str | Path) -> int:
+    """The numbers of each vector of a file, by its first line; DataError where it has none."""
+    return _width(_first(Path(path), _lines(Path(path)))[1])
+
+
+def _first(path: Path, lines: Iterator[tuple[int, bytes]]) -> tuple[int, bytes]:
+    first = next(lines, None)
+    if first is None:
+        raise DataError(f"{path}: is empty; give a file with a word and its numbers in each line.")
+    if _width(first[1]) < 1:
+        _split(path, *first, 1)  # raises
+    return first
+
+
+def _width(line: bytes) -> int:
+    header = _header(line)
+    return header[1] if header else len(line.split()) - 1
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -17,7 +17,7 @@ import unicodedata
 from functools import cache
 from typing import NamedTuple
 
-__all__ = ["Token", "split_characters", "split_words", "word_expression"]
+__all__ = ["Token", "split_characters", "split_spaced", "split_words", "word_expression"]
 
 _SPACELESS = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff"
@@ -47,6 +47,15 @@ def split_words(text: str) -> list[Token]:
     ['我', '爱', 'RNN']
     """
     return [Token(match[0], *match.span()) for match in word_expression().finditer(text)]
+
+
+def split_spaced(text: str) -> list[Token]:
+    """What stands between white space.
+
+    >>> [word.text for word in split_spaced("do n't  go.")]
+    ['do', "n't", 'go.']
+    """
+    return [Token(match[0], *match.span()) for match in re.finditer(r"\S+", text)]
 
 
 def split_characters(text: str) -> list[Token]:

@@ -26,10 +26,6 @@ class WordFrontEnd(FrontEnd):
 
     tokens, letters: how many numbers there are; `letters` = 0: no characters (C = 0).
     size, letter_size, channels: of a token's vector, a character's, and of the convolution.
-    vectors: (tokens, size), with which the vectors of tokens start; rows of zeros start at random,
-        unless `frozen`, which keeps all of them as they are.
-
-    Raises ConfigError for vectors of another shape, or frozen ones without vectors.
 
     Example:
         >>> front = WordFrontEnd(100, 8, letters=30, channels=4)
@@ -47,8 +43,6 @@ class WordFrontEnd(FrontEnd):
         letter_size: int = 16,
         channels: int = 32,
         dropout: float = 0.0,
-        vectors: Tensor | None = None,
-        frozen: bool = False,
     ) -> None:
         super().__init__([], dropout)
         self.tokens: nn.Embedding = nn.Embedding(tokens, size, padding_idx=0)
@@ -58,7 +52,10 @@ class WordFrontEnd(FrontEnd):
             self.letters = nn.Embedding(letters, letter_size, padding_idx=0)
             self.convolution = nn.Conv1d(letter_size, channels, 3, padding=1)
         self.output_size: int = size + channels * bool(letters)
-        self._start(vectors, frozen)
+        for embedding in (self.tokens, self.letters):
+            if embedding is not None:
+                nn.init.normal_(embedding.weight, std=_SPREAD)
+                embedding.weight.data[0] = 0
 
     @property
     def convolutions(self) -> Sequence[nn.Module]:
@@ -84,21 +81,12 @@ class WordFrontEnd(FrontEnd):
         words: Tensor = (rows * (different != 0).unsqueeze(1)).amax(2)
         return words[places].view(*letters.shape[:2], words.shape[1])
 
-    def _start(self, vectors: Tensor | None, frozen: bool) -> None:
-        for embedding in (self.tokens, self.letters):
-            if embedding is not None:
-                nn.init.normal_(embedding.weight, std=_SPREAD)
-        with torch.no_grad():
-            if vectors is not None:
-                self._take(vectors, frozen)
-            elif frozen:
-                raise ConfigError("frozen = true without vectors of words; give them, or train.")
-            for embedding in (self.tokens, self.letters):
-                if embedding is not None:
-                    embedding.weight[0] = 0
-        self.tokens.weight.requires_grad_(not frozen)
+    @torch.no_grad()
+    def take_vectors(self, vectors: Tensor, *, frozen: bool = False) -> None:
+        """Start with vectors (tokens, size); rows of zeros stay random, unless all are `frozen`.
 
-    def _take(self, vectors: Tensor, frozen: bool) -> None:
+        Random ones become as wide as those that are known. ConfigError for another shape.
+        """
         own = self.tokens.weight
         if vectors.shape != own.shape:
             raise ConfigError(
@@ -109,6 +97,8 @@ class WordFrontEnd(FrontEnd):
         known = vectors.any(1, keepdim=True)
         if frozen:
             own.copy_(vectors)
-        elif known.any():  # random ones as wide as those that are known
+        elif known.any():
             spread = vectors[known[:, 0]].std(correction=0)
             own.copy_(torch.where(known, vectors, own * (spread / _SPREAD)))
+        own[0] = 0
+        own.requires_grad_(not frozen)

@@ -13,7 +13,7 @@ from recurra.data.transcripts.bad_items import BadItems
 from recurra.data.transcripts.chosen_rows import HeldOutItems, hold_out, hold_out_of_classes
 from recurra.data.transcripts.item import Item, kind_of_items
 from recurra.data.transcripts.item_sources import digest_items, read_items
-from recurra.errors import DataError
+from recurra.errors import ConfigError, DataError
 from recurra.tasks.inputs import INPUTS, Input
 from recurra.tasks.task import Source
 
@@ -121,11 +121,12 @@ def read_collection(
     *,
     listing: Listing | None = None,
     classes: bool = False,
+    begun: Input | None = None,
 ) -> Collection:
     """The items of `data`, or of the files that the configuration names, and those held out.
 
     `listing` lists the items, by default `listed`. `classes`: texts are names of classes, of each
-    of which a share is held out.
+    of which a share is held out. `begun`: the input of a run that is trained further, or again.
 
     Raises DataError for data that can't be read, or with more bad items than the configuration
     allows; ConfigError for settings of another kind of input.
@@ -139,13 +140,18 @@ def read_collection(
         apart = given if config.valid is None else config.valid
         held = list_items(config, apart, config.valid_where, form, bad_held).items
     name = kind_of_items([*items, *held])
+    if begun is not None and begun.kind != name:
+        raise ConfigError(
+            f"The run to start from reads {begun.kind}, and the data are {name}; start from a run "
+            "of the same kind."
+        )
     dataclasses.replace(config, input=name)  # refuses settings of another kind than the data show
     kind = INPUTS[name]
     items, held = expanded(kind, items, form, bad), expanded(kind, held, form, bad_held)
     if not held and config.valid_fraction:
         parts = _parted(config, items, classes)
         items, held = parts.train, parts.held
-    how = kind.of(config, items)
+    how = kind.of(config, items) if begun is None else begun.begun(config, items)
     train = opened(how, items, bad, refuse)
     held_out = opened(how, held, bad_held, refuse) if held else Part()
     place = _place(given)

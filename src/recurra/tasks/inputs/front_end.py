@@ -25,7 +25,8 @@ def front_end(config: SequenceConfig, how: Input) -> FrontEnd:
             config.embedding,
             letters=0 if how.spelling is None else len(how.spelling),
             channels=config.channels,
-            dropout=config.dropout,
+            # Of a character's vector less can be missing; the network drops values of it as well.
+            dropout=0.0 if how.tokeniser.kind == "characters" else config.dropout,
         )
     usual = how.pace if isinstance(how, SeriesInput) else 0
     return convolutions(config, how.kind, how.size, usual)

@@ -64,6 +64,10 @@ class Input(ABC):
     def of(cls, config: InputConfig, items: Sequence[Item]) -> Self:
         """The input with the settings of a configuration, and those that the items decide."""
 
+    def begun(self, config: InputConfig, items: Sequence[Item]) -> Self:
+        """The input of a run, to train further on these items."""
+        return self
+
     @abstractmethod
     def open(self, item: Item) -> Any:
         """The content of an item; DataError where it can't be used."""

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recurra.config.sequence_config import SequenceConfig
 from recurra.data.transcripts.bad_items import BadItems
 from recurra.data.transcripts.item import Item, kind_of_items
 from recurra.errors import ConfigError, DataError
+from recurra.nn.frontends import WordFrontEnd
 from recurra.tasks.inputs import Input, input_from
 from recurra.tasks.inputs.collection import Collection, Part, expanded, opened, read_collection
 from recurra.tasks.inputs.front_end import front_end
 from recurra.tasks.inputs.labelled import ANY_FORM, labelled_items
 from recurra.tasks.inputs.pooled_net import PooledNet
+from recurra.tasks.inputs.text_input import TextInput
+from recurra.tasks.inputs.vectors_of_words import take_vectors, with_vectors
+from recurra.tasks.inputs.warm_start import adopted, input_of, weights_of
 from recurra.tasks.task import Evaluation, Probe, Source, Task
 
 __all__ = ["SequenceTask"]
@@ -40,6 +44,17 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
 
     unit = "items"
 
+    def settled(self, given: Iterable[str], old: Mapping[str, Any] | None) -> Self:
+        """With the sizes and the input of a run to start from, or the size of word vectors."""
+        made = self
+        if old is not None:
+            made = type(self)(adopted(self.config, old, given))
+            if (how := input_of(old)) is not None:
+                made.context = {"input": how}
+        if self.config.vectors is not None:
+            made = type(self)(with_vectors(self.config, given))
+        return made
+
     def read(self, data: Any = None, **others: Any) -> Collection:
         """Read files, a folder, or pairs of a sequence and its label."""
         if data is None and not self.config.data:
@@ -54,6 +69,7 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
             self._refused,
             listing=labelled_items,
             classes=self.classes,
+            begun=self.input if "input" in self.context else None,
         )
 
     def read_measured(self, data: Any, *, where: str | None = None, **others: Any) -> Collection:
@@ -68,14 +84,15 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
     def notes(self, data: Collection) -> list[str]:
         """What was recognised, items that were left out, and what is odd about others."""
         parts = {"": data.train, " to validate on": data.held_out}
-        notes = list(data.notes)
+        notes = [*data.notes, *_read_as(data.how, self.config)]
         notes += [f"Left out{what}: {part.bad}" for what, part in parts.items() if len(part.bad)]
         return notes + [note for part in parts.values() for note in part.notes]
 
     def record(self, config: Config, data: Collection) -> Config:
         """The configuration with absolute paths."""
-        valid = str(Path(config.valid).absolute()) if config.valid else None
-        return dataclasses.replace(config, valid=valid)
+        given = {name: getattr(config, name) for name in config.places}
+        places: Any = {name: os.path.abspath(each) for name, each in given.items() if each}
+        return dataclasses.replace(config, **places)
 
     def sources(self, data: Collection) -> list[Source]:
         """The items trained on and those held out, by their digests."""
@@ -83,7 +100,9 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
 
     def context_of(self, data: Collection) -> dict[str, Any]:
         """The input with the statistics of its features, and what there is to know of answers."""
-        context: dict[str, Any] = {"input": data.how.fitted(data.train.contents).to_json()}
+        is_begun = "input" in self.context
+        how = data.how if is_begun else data.how.fitted(data.train.contents)
+        context: dict[str, Any] = {"input": how.to_json()}
         if data.layout is not None:
             context["layout"] = data.layout
         return {**context, **self.answers_of(data)}
@@ -92,16 +111,18 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
     def answers_of(self, data: Collection) -> dict[str, Any]:
         """What must travel with the weights of the labels, as JSON."""
 
-    def grown(self, old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-        """The input of the old run, where it has one of this kind."""
-        if "input" not in old:
-            return new
-        if old["input"]["kind"] != new["input"]["kind"]:
-            raise ConfigError(
-                f"The run to start from reads {old['input']['kind']}, and the data are "
-                f"{new['input']['kind']}; start from a run of the same kind."
-            )
-        return {**new, "input": old["input"]}
+    def translated(
+        self, old: Mapping[str, Any], weights: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Those of another task of sequences, or of a language model."""
+        return weights_of(old, weights)
+
+    def primed(self, model: nn.Module, data: Collection) -> str | None:
+        """Vectors of words that the user has."""
+        if self.config.vectors is None:
+            return None
+        assert isinstance(model, PooledNet)
+        return take_vectors(model.front, self.input, self.config)
 
     @property
     def measured_config(self) -> Config:
@@ -116,7 +137,10 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
 
     def network(self, outputs: int) -> PooledNet:
         """A front end for the kind of input, recurrent layers, pooling, so many outputs."""
-        return PooledNet(self.config, front_end(self.config, self.input), outputs)
+        net = PooledNet(self.config, front_end(self.config, self.input), outputs)
+        if isinstance(net.front, WordFrontEnd):
+            net.front.tokens.weight.requires_grad_(not self.config.freeze_vectors)
+        return net
 
     def held_out(self, product: Product, data: Collection) -> Evaluation | None:
         """The figures on the held-out items."""
@@ -146,3 +170,12 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
     def _refused(self, how: Input, item: Item, steps: int) -> str | None:
         """Why the network can't read an item; None where it can."""
         return "has no step; leave it out." if steps < 1 else None
+
+
+def _read_as(how: Input, config: SequenceConfig) -> list[str]:
+    """A sentence where texts are read as characters without being asked."""
+    if config.tokens != "auto" or not isinstance(how, TextInput):
+        return []
+    if how.tokeniser.kind != "characters":
+        return []
+    return ["The texts are a word or two each: they are read as characters (or give tokens)."]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -13,7 +15,8 @@ from recurra.config.input_config import InputConfig
 from recurra.data.feature_masks import FeatureMasks
 from recurra.data.texts.subwords import UNKNOWN_PIECE
 from recurra.data.texts.token_vocabulary import UNKNOWN, Ids, Spelling, TokenVocabulary
-from recurra.data.texts.tokeniser import Tokeniser
+from recurra.data.texts.tokeniser import Tokeniser, TokenKind, lower_case
+from recurra.data.texts.words import Token, split_words
 from recurra.data.transcripts.item import Item
 from recurra.errors import ConfigError, DataError
 from recurra.reports import Media
@@ -23,6 +26,9 @@ __all__ = ["TextContent", "TextDistortion", "TextInput"]
 
 Numbers = np.ndarray[Any, np.dtype[Any]]
 """int64 (T, 1 + C), where the features of other kinds are float32."""
+
+_FEW = 2
+"""Words a text on average, at most, where characters are read."""
 
 _SPELLINGS = 100_000
 """Words whose spelling is kept in memory as numbers: 18 MB."""
@@ -97,27 +103,38 @@ class TextInput(Input):
     def of(cls, config: InputConfig, items: Sequence[Item]) -> Self:
         """With the tokens of the items, as the configuration wants them; ConfigError if none."""
         how: Any = config  # a task of texts has settings that others lack
-        texts = [item.data for item in items if isinstance(item.data, str)]
+        texts = _texts(items)
+        kind = _suitable(texts) if how.tokens == "auto" else how.tokens
         tokeniser = Tokeniser.of(
-            how.tokens, texts, lower=how.lower, size=how.vocabulary, min_count=how.min_count
+            kind, texts, lower=how.lower, size=how.vocabulary, min_count=how.min_count
         )
         split = [tokeniser.split(text) for text in texts]
         spelling = None
-        if how.tokens == "words":
+        if kind in ("words", "spaced"):
             places = zip(texts, split, strict=True)
             words = {text[word.start : word.stop] for text, words in places for word in words}
             spelling = Spelling.of(words, min_count=how.min_count)
         return cls(
             tokeniser=tokeniser,
             vocabulary=TokenVocabulary.of(
-                ([t.text for t in tokens if t.text != UNKNOWN_PIECE] for tokens in split),
-                min_count=how.min_count,
-                size=how.vocabulary,
+                _known(split), min_count=how.min_count, size=how.vocabulary
             ),
             spelling=spelling,
-            distortion=_distortion(config),
+            distortion=_distortion(config, kind),
             masks=FeatureMasks.none(),
         )
+
+    def begun(self, config: InputConfig, items: Sequence[Item]) -> Self:
+        """The same with new tokens at the vocabulary's end, and the items' own counts.
+
+        A vocabulary of sub-words stays as it is: their splitting was learnt with it.
+        """
+        how: Any = config
+        split = [self.tokeniser.split(text) for text in _texts(items)]
+        least = sys.maxsize if self.tokeniser.model else how.min_count
+        vocabulary = self.vocabulary.extended(_known(split), min_count=least, size=how.vocabulary)
+        distortion = _distortion(config, self.tokeniser.kind)
+        return dataclasses.replace(self, vocabulary=vocabulary, distortion=distortion)
 
     @property
     def size(self) -> int:
@@ -189,7 +206,29 @@ class TextInput(Input):
         return {}
 
 
-def _distortion(config: InputConfig) -> TextDistortion:
-    """The usual distortion, each kind as strong as the configuration has it."""
-    usual = TextDistortion()
+def _texts(items: Sequence[Item]) -> list[str]:
+    return [item.data for item in items if isinstance(item.data, str)]
+
+
+def _suitable(texts: Sequence[str]) -> TokenKind:
+    """Characters of texts that are a word or two each, most of which come once; else words."""
+    words = [word.text for text in texts for word in split_words(lower_case(text))]
+    counts = Counter(words)
+    rare = sum(count == 1 for count in counts.values())
+    few = len(words) <= _FEW * len(texts)
+    return "characters" if words and few and 2 * rare >= len(counts) else "words"
+
+
+def _known(split: Iterable[Iterable[Token]]) -> Iterator[list[str]]:
+    """The tokens of each text that may be in a vocabulary."""
+    for tokens in split:
+        yield [token.text for token in tokens if token.text != UNKNOWN_PIECE]
+
+
+def _distortion(config: InputConfig, kind: TokenKind) -> TextDistortion:
+    """The usual distortion, each kind as strong as the configuration has it.
+
+    Characters aren't left out: a letter less is another word.
+    """
+    usual = TextDistortion(drop=0.0) if kind == "characters" else TextDistortion()
     return TextDistortion(usual.unknown * config.jitter, min(0.5, usual.drop * config.masks))

@@ -14,6 +14,8 @@ from recurra.errors import ConfigError
 
 __all__ = ["CONFIG", "LanguageConfig", "check_writing"]
 
+_OF_TEXTS = ("text_column", "where", "encoding", "lower")
+
 EPOCHS, LEAST_STEPS, MOST_STEPS, PATIENCE = 10, 1_000, 20_000, 5
 """The length of a training without one of its own. Of 20 kB ten epochs are 50 steps, after which a
 model of 256 units is at 2.7 nats, and it is best, at 1.76, after 280 of 1,000."""
@@ -36,10 +38,11 @@ class LanguageConfig(TaskConfig):
     summary: ClassVar[str] = "A model of text by character, byte or word: what comes next."
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"language": {}}
     inapplicable: ClassVar[tuple[str, ...]] = ("bidirectional",)
-    usual: ClassVar[tuple[str, ...]] = ("valid", "level", *TaskConfig.usual)
+    usual: ClassVar[tuple[str, ...]] = ("valid", "level", "texts", *TaskConfig.usual)
     places: ClassVar[tuple[str, ...]] = ("valid",)
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Data": ("valid", "valid_fraction", "level", "min_count", "max_words"),
+        "Texts of other tasks": ("texts", *_OF_TEXTS),
     }
 
     valid: str | None = option(None, "text file to validate on; none: the end of the training text")
@@ -51,6 +54,15 @@ class LanguageConfig(TaskConfig):
         1, "words seen less often become <unk>: 2 for text without <unk> of its own", minimum=1
     )
     max_words: int = option(0, "keep so many words, the most frequent; 0: all", minimum=0)
+    texts: bool = option(
+        False,
+        "files are those of a task of texts: tables, lines, folders; each text becomes a line, "
+        "without its label, and words are divided as that task does",
+    )
+    text_column: str | None = option(None, "a table's column of texts, if its name is unusual")
+    where: str | None = option(None, "rows of a table to train on: split=train")
+    encoding: str = option("utf-8", "how files of texts are written, such as latin-1")
+    lower: bool = option(True, "texts in lower case")
     cell: str = new_default("cell", "lstm")
     hidden: int = new_default("hidden", 256)
     embedding: int = option(0, "size of a token's vector; 0: as hidden", minimum=0, maximum=10**8)
@@ -90,6 +102,7 @@ class LanguageConfig(TaskConfig):
                 )
 
     def _check_data(self) -> None:
+        self._check_texts()
         for name in ("min_count", "max_words"):
             if self._is_set(name) and self.level != "word":
                 raise ConfigError(
@@ -106,6 +119,19 @@ class LanguageConfig(TaskConfig):
                 f"validate_every = {self.validate_every} with valid_fraction = 0: nothing is held "
                 "out to validate on; leave validate_every out, or give valid or valid_fraction."
             )
+
+    def _check_texts(self) -> None:
+        if self.texts and self.level == "byte":
+            raise ConfigError(
+                "texts = true with level = 'byte': tasks of texts read characters or words; give "
+                "level = 'word' or 'char', or leave texts out."
+            )
+        for name in _OF_TEXTS if not self.texts else ():
+            if self._is_set(name):
+                raise ConfigError(
+                    f"{name} = {getattr(self, name)!r} with texts = false: files are read as they "
+                    f"are; leave {name} out, or give texts."
+                )
 
     def suited(self, windows: int) -> Self:
         """These settings for a text of so many windows, with a length where none is given.

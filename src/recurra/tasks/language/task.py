@@ -30,6 +30,7 @@ from recurra.reports import Headline, Mark, Section
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.language.config import LanguageConfig
 from recurra.tasks.language.known_figures import nats_by_frequency, published_figures
+from recurra.tasks.language.lines_of_texts import lines_of_texts, tokeniser_of
 from recurra.tasks.language.model import LanguageNet, mean_nats, next_token_loss
 from recurra.tasks.language.text_session import Sampling, TextSession, write
 from recurra.tasks.signature import options_of
@@ -70,10 +71,14 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         a file. Without any it is the text of the settings: by default Python's documentation.
         """
         config = self.config
-        text = read_text(config.data, raw=self._raw) if data is None else self._text(data)
+        if data is None and not config.data:
+            text = read_text(())
+        else:
+            given = [Path(path) for path in config.data] if data is None else data
+            text = self._text(given, config.where)
         sources = [Source("training files", s.path, s.sha256) for s in text.sources]
         if config.valid is not None:
-            held_out = read_text([config.valid], raw=self._raw)
+            held_out = self._text([Path(config.valid)])
             sources += [Source("validation files", s.path, s.sha256) for s in held_out.sources]
             return Texts(text.content, held_out.content, tuple(sources))
         return Texts(*self._split(text.content), tuple(sources))
@@ -92,7 +97,8 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         if fraction == 0:
             return content, ""
         words = self.config.level == "word"
-        train, held_out = split_text(content, fraction, whole_words=words)
+        whole = words or self.config.texts
+        train, held_out = split_text(content, fraction, whole_words=whole)
         if not train or not held_out:
             count = len(content.split()) if words else len(content)
             unit, level = ("words", ", or another level") if words else ("characters", "")
@@ -107,10 +113,12 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         """Whether files are read as bytes, every one of which is a token."""
         return self.config.level == "byte"
 
-    def _text(self, data: Any) -> Text:
+    def _text(self, data: Any, where: str | None = None) -> Text:
         """Files and texts in memory, one after the other."""
         if isinstance(data, Text):
             return data
+        if self.config.texts:
+            return lines_of_texts(data, self.config, where=where)
         items: list[Any] = list(data) if isinstance(data, (list, tuple)) else [data]
         if items in ([], [""]):
             raise DataError("data is empty; give a text, or the paths of files.")
@@ -144,8 +152,11 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
             data.train,
             min_count=config.min_count,
             max_words=config.max_words,
+            tokeniser=(tokeniser := tokeniser_of(config)),
         )
-        return {"level": config.level, "vocabulary": vocabulary.tokens()}
+        context = {"level": config.level, "vocabulary": vocabulary.tokens()}
+        divided = {} if tokeniser is None else {"tokeniser": dataclasses.asdict(tokeniser)}
+        return {**context, **divided}
 
     def grown(self, old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         """The old vocabulary, with the tokens that are new at its end."""
@@ -155,13 +166,19 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
                 f"level = {self.config.level!r}, and the run to start from has level = {level!r}, "
                 "whose tokens are others; give the same level."
             )
+        if old.get("tokeniser") != new.get("tokeniser"):
+            raise ConfigError(
+                "The run to start from divides texts otherwise; give texts and lower as it has "
+                "them."
+            )
         tokens = dict.fromkeys([*old.get("vocabulary", []), *new["vocabulary"]])
         return {**new, "vocabulary": list(tokens)}
 
     @property
     def vocabulary(self) -> Vocabulary:
         """The vocabulary that the context holds."""
-        return vocabulary_from(self.config.level, self.context["vocabulary"])
+        tokens = self.context["vocabulary"]
+        return vocabulary_from(self.config.level, tokens, tokeniser_of(self.config))
 
     def build(self) -> LanguageNet:
         """Embedding, recurrent layers, and a linear layer over the vocabulary."""
