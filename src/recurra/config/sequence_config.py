@@ -1,5 +1,6 @@
 """Settings of tasks that give one answer for a whole sequence; without torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -30,6 +31,7 @@ class SequenceConfig(InputConfig):
         "bidirectional",
     )
     inapplicable: ClassVar[tuple[str, ...]] = ("window",)
+    space: ClassVar[Mapping[str, Any]] = {"pooling": ["attention", "mean", "max", "last"]}
     groups: ClassVar[dict[str, tuple[str, ...]]] = {
         "Data": (*DATA, "label_column", "layout"),
         "Texts": _TEXT,

@@ -37,6 +37,7 @@ class ClassifyConfig(SequenceConfig):
     summary: ClassVar[str] = "Texts, series, sound, pen strokes or images to classes."
     evaluation: ClassVar[type[EvaluateOptions]] = ClassifyEvaluation
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"classify": {}}
+    judging: ClassVar[tuple[str, ...]] = ("several", "separator")
 
     several: bool = option(
         False, "an item may have several labels, or none: a JSON list, or separated"

@@ -39,6 +39,7 @@ class RegressConfig(SequenceConfig):
     summary: ClassVar[str] = "Texts, series, sound, pen strokes or images to numbers."
     evaluation: ClassVar[type[EvaluateOptions]] = RegressEvaluation
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"regress": {}}
+    judging: ClassVar[tuple[str, ...]] = ("error",)
 
     error: Literal["squared", "absolute"] = option(
         "squared", "what is made small: squared errors (the mean), absolute ones (the median)"

@@ -88,6 +88,9 @@ class TranscribeConfig(InputConfig):
         "bidirectional",
     )
     inapplicable: ClassVar[tuple[str, ...]] = ("window",)
+    judging: ClassVar[tuple[str, ...]] = (
+        *("alphabet", "case", "unicode_form", "punctuation", "replace"),
+    )
     places: ClassVar[tuple[str, ...]] = ("valid", "ngram_text")
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Data": DATA,
