@@ -147,7 +147,9 @@ class Study:
             return {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = self._optuna.importance.get_param_importances(self._study)
+            importance = self._optuna.importance
+            evaluator = importance.PedAnovaImportanceEvaluator()  # needs no further package
+            found = importance.get_param_importances(self._study, evaluator=evaluator)
         return {name: float(share) for name, share in found.items() if math.isfinite(share)}
 
     def _take(self, trials: int, stack: contextlib.ExitStack) -> Taken | None:
@@ -159,10 +161,16 @@ class Study:
             return None
         if not known and self.search.defaults:
             self._study.enqueue_trial(self.search.defaults, skip_if_exists=True)
-        self._study.sampler = self._optuna.samplers.TPESampler(seed=self.search.seed + len(known))
+        self._study.sampler = self._sampler(self.search.seed + len(known))
         asked = self._study.ask()
         self._lock(asked.number, stack)
         return self._settings_of(asked)
+
+    def _sampler(self, seed: int) -> Any:
+        """Draws the next trial apart from those that other processes have under way."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of optuna 4: it may change
+            return self._optuna.samplers.TPESampler(seed=seed, constant_liar=True)
 
     def _lock(self, number: int, stack: contextlib.ExitStack) -> bool:
         folder = trial_folder(self.folder, number)
