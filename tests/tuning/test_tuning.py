@@ -277,13 +277,13 @@ def test_data_in_memory_are_trained_on_here(tmp_path):
     waves = [np.sin(np.arange(12) * (0.3, 0.9)[n % 2] + generator.uniform(0, 6)) for n in range(40)]
     labels = ["slow", "fast"] * 20
     how = {"space": {"hidden": [4, 8]}, "channels": 4, "max_steps": 2, "watch_every": 0}
-    tuned = tune("classify", waves, labels=labels, out=tmp_path / "s", trials=2, **how)
+    tuned = tune("classify", waves, y=labels, out=tmp_path / "s", trials=2, **how)
     assert [record.state for record in tuned.trials] == ["complete"] * 2
     assert load(tuned.run).classes_.tolist() == ["fast", "slow"]
     with pytest.raises(ConfigError, match="jobs = 2 with data in memory"):
-        tune("classify", waves, labels=labels, out=tmp_path / "t", jobs=2)
+        tune("classify", waves, y=labels, out=tmp_path / "t", jobs=2)
     with pytest.raises(ConfigError, match="did you mean 'hidden'"):
-        tune("classify", waves, labels=labels, out=tmp_path / "t", hiden=2)
+        tune("classify", waves, y=labels, out=tmp_path / "t", hiden=2)
 
 
 def test_the_command_line_searches_shows_and_refits(tmp_path):

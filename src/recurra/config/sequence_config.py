@@ -33,7 +33,7 @@ class SequenceConfig(InputConfig):
     inapplicable: ClassVar[tuple[str, ...]] = ("window",)
     space: ClassVar[Mapping[str, Any]] = {"pooling": ["attention", "mean", "max", "last"]}
     groups: ClassVar[dict[str, tuple[str, ...]]] = {
-        "Data": (*DATA, "label_column", "layout"),
+        "Data": (*DATA, "label_column", "weight_column", "layout"),
         "Texts": _TEXT,
         "Features": FEATURES,
         "Distortions in training": DISTORTIONS,
@@ -41,6 +41,9 @@ class SequenceConfig(InputConfig):
 
     label_column: str | None = option(
         None, "the column of the answers, where its name is unusual (not label, class, target ...)"
+    )
+    weight_column: str | None = option(
+        None, "a column of numbers from 0 on: how much an item counts, in training and figures"
     )
     layout: Literal["auto", "steps,channels", "channels,steps"] = option(
         "auto", "the order of the axes of arrays; auto: as they show"

@@ -96,7 +96,7 @@ def tune(
 
     Args:
         task: the task's name.
-        data: files, or data in memory, as the task's `fit` takes them; `labels=`, too.
+        data: files, or data in memory, as the task's `fit` takes them, which may take more (`y`).
         out: the directory of the search; a search that is there is continued.
         trials: those wanted in all, of several processes together.
         space: for each setting a range `{"low": 1, "high": 3}`, with `log` or `step`, or a list of
