@@ -1,5 +1,9 @@
 """What a search tries: ranges and lists, held to the task's settings."""
 
+import re
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from recurra.config.options import config_from_mapping
@@ -68,6 +72,12 @@ def test_ranges_know_what_lies_in_them():
 def test_what_cannot_be_searched_is_refused(table, part):
     with pytest.raises(ConfigError, match=part):
         space_from(CLASSIFY, table, {"layers": 2})
+
+
+def test_the_space_of_the_document_is_one():
+    page = (Path(__file__).parents[2] / "docs" / "tuning.md").read_text()
+    table = tomllib.loads(re.search(r"```toml\n(.*?)```", page, re.S)[1])
+    assert space_from(CLASSIFY, table, {}).keys() == table.keys()
 
 
 def test_none_is_a_value_where_a_setting_may_be_none():
