@@ -16,7 +16,7 @@ from recurra import load, tune
 from recurra.cli import main
 from recurra.errors import ConfigError, RunError, TrainingError
 from recurra.tuning import TuningProgress
-from recurra.tuning.search import begin_search, search_at
+from recurra.tuning.settings_search import begin_search, search_at
 from recurra.tuning.study import Study
 from recurra.tuning.trial_training import TrialWatch, run_next_trial
 

@@ -15,8 +15,8 @@ from recurra.cli.task_group import TaskGroup, task_command
 from recurra.config.options import read_settings
 from recurra.config.task_config import TaskConfig
 from recurra.runs.run import Run
-from recurra.tuning.search import Search, begin_search, search_at
 from recurra.tuning.search_space import space_from
+from recurra.tuning.settings_search import SettingsSearch, begin_search, search_at
 
 __all__ = ["command"]
 
@@ -90,7 +90,7 @@ def _space(path: str, config: type[TaskConfig], settings: dict[str, Any]) -> dic
     return read_settings(path, {}, lambda table: space_from(config, table, settings))
 
 
-def _tune(out: str, search: Search, trials: int, jobs: int, *, refit: bool) -> None:
+def _tune(out: str, search: SettingsSearch, trials: int, jobs: int, *, refit: bool) -> None:
     # torch takes a second to load: not before what was asked for is known to make sense.
     from recurra.cli.train import train_shown
     from recurra.cli.tune_report import TuningBars, show_tuned

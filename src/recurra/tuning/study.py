@@ -20,8 +20,8 @@ from typing import Any
 
 from recurra.errors import MissingExtra, RunError
 from recurra.runs.run_lock import RunLock
-from recurra.tuning.search import JOURNAL, Search, trial_folder
 from recurra.tuning.search_space import NumberRange
+from recurra.tuning.settings_search import JOURNAL, SettingsSearch, trial_folder
 from recurra.tuning.trial_record import State, TrialRecord, best_of
 
 __all__ = ["SHARES", "Study", "Taken", "require_optuna"]
@@ -70,7 +70,7 @@ class Study:
     `higher`: higher values are better.
     """
 
-    def __init__(self, folder: Path, search: Search, *, higher: bool) -> None:
+    def __init__(self, folder: Path, search: SettingsSearch, *, higher: bool) -> None:
         self.folder, self.search, self.higher = folder, search, higher
         self._optuna = require_optuna()
         with self.alone(), warnings.catch_warnings():

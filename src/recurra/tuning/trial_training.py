@@ -15,7 +15,7 @@ from recurra.errors import ConfigError, MissingExtra, RecurraWarning, RunError, 
 from recurra.processes import STOPPED, report_progress
 from recurra.runs.run import Run
 from recurra.tasks.registry import estimator_of, task_named
-from recurra.tuning.search import Search, search_at, trial_folder
+from recurra.tuning.settings_search import SettingsSearch, search_at, trial_folder
 from recurra.tuning.study import SHARES, Study, Taken
 
 __all__ = ["TrialWatch", "metric_of", "run_next_trial", "train_next"]
@@ -26,7 +26,7 @@ _BETWEEN_LINES = 0.25
 Report = Callable[..., None]
 
 
-def metric_of(search: Search) -> Metric:
+def metric_of(search: SettingsSearch) -> Metric:
     """The number of validations that trials are compared by."""
     return search.config.of(search.settings).best_metric or task_named(search.task).metric
 
@@ -108,7 +108,7 @@ class TrialWatch:
     had then. Further trainings of the same trial (members of an ensemble) are not compared.
     """
 
-    def __init__(self, taken: Taken, report: Report, search: Search) -> None:
+    def __init__(self, taken: Taken, report: Report, search: SettingsSearch) -> None:
         self._taken, self._report, self._search = taken, report, search
         self.metric: Metric = metric_of(search)
         self._began, self._last = time.monotonic(), 0.0

@@ -17,8 +17,8 @@ from recurra.config.training_config import Metric
 from recurra.errors import ConfigError, RecurraError, TrainingError
 from recurra.processes import Job, run_jobs
 from recurra.tasks.registry import config_of, estimator_of
-from recurra.tuning.search import Search, begin_search, trial_folder
 from recurra.tuning.search_space import LENGTHS
+from recurra.tuning.settings_search import SettingsSearch, begin_search, trial_folder
 from recurra.tuning.study import Study, require_optuna
 from recurra.tuning.trial_record import TrialRecord, best_of
 from recurra.tuning.trial_training import metric_of, train_next
@@ -35,7 +35,7 @@ class Tuned:
     """The trials of a search so far, and the share of each setting in which are the best."""
 
     folder: Path
-    search: Search
+    search: SettingsSearch
     metric: Metric
     trials: Sequence[TrialRecord]
     importance: Mapping[str, float]
@@ -92,7 +92,7 @@ def tune(
     progress: TuningProgress | None = None,
     **settings: Any,
 ) -> Tuned:
-    """Search for good settings of a task, until the directory `out` has so many trials.
+    """SettingsSearch for good settings of a task, until the directory `out` has so many trials.
 
     Args:
         task: the task's name.
@@ -174,7 +174,9 @@ class _KilledError(RecurraError):
 class _Work:
     """The trials that this process starts."""
 
-    def __init__(self, folder: Path, search: Search, trials: int, show: TuningProgress) -> None:
+    def __init__(
+        self, folder: Path, search: SettingsSearch, trials: int, show: TuningProgress
+    ) -> None:
         self._folder, self._search, self._trials, self._show = folder, search, trials, show
         self._metric = metric_of(search)
         self._study = Study(folder, search, higher=not self._metric.lower_is_better)

@@ -81,10 +81,6 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
             seed=config.seed,
         )
 
-    def suited(self, windows: Windows) -> ClassifyConfig:
-        """As many epochs as make enough steps, where no length is given."""
-        return self.config.suited(len(windows))
-
     def loss(self, model: nn.Module, batch: Any, state: State) -> tuple[Tensor, int, State]:
         """Nats an item."""
         assert isinstance(model, PooledNet)
@@ -105,7 +101,7 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
             )
         contents = [part.contents[n] for n in known]
         targets = labels.encode([part.texts[n] for n in known])
-        batches = list(in_order(self.input, contents, 2 * self.config.batch_size))
+        batches = list(in_order(self.input, contents, self.config.reading_batch))
         weights = weights_of(self.config, part.items)
         each = np.ones(len(part)) if weights is None else weights
         counts = each[known], np.delete(each, known)

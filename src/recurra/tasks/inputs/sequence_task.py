@@ -23,6 +23,7 @@ from recurra.tasks.inputs.labelled import ANY_FORM, labelled_items
 from recurra.tasks.inputs.pooled_net import PooledNet
 from recurra.tasks.inputs.weighted_items import GivenColumns, weight_source
 from recurra.tasks.task import Evaluation, Probe, Source, Task
+from recurra.training import Windows
 
 __all__ = ["SequenceTask"]
 
@@ -98,6 +99,10 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
         if data.layout is not None:
             context["layout"] = data.layout
         return {**context, **self.answers_of(data)}
+
+    def suited(self, windows: Windows) -> Config:
+        """As many epochs as make enough steps, where no length is given."""
+        return self.config.suited(len(windows))
 
     @abstractmethod
     def answers_of(self, data: Collection) -> dict[str, Any]:

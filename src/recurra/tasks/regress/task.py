@@ -69,10 +69,6 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
             seed=config.seed,
         )
 
-    def suited(self, windows: Windows) -> RegressConfig:
-        """As many epochs as make enough steps, where no length is given."""
-        return self.config.suited(len(windows))
-
     def loss(self, model: nn.Module, batch: Any, state: State) -> tuple[Tensor, int, State]:
         """The mean error, in units of the deviations in training."""
         assert isinstance(model, PooledNet)
@@ -84,7 +80,7 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
         if not len(part):
             return None
         values = targets.standardised(targets.numbers(part.texts)).astype(np.float32)
-        batches = list(in_order(self.input, part.contents, 2 * self.config.batch_size))
+        batches = list(in_order(self.input, part.contents, self.config.reading_batch))
         weights = weights_of(self.config, part.items)
         each = np.ones(len(part)) if weights is None else weights
         return functools.partial(_validated, batches, values, each, self.config.error)

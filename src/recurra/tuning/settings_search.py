@@ -24,7 +24,7 @@ from recurra.files import write_atomic
 from recurra.tasks.registry import check_early, config_of
 from recurra.tuning.search_space import Space, default_space, space_from
 
-__all__ = ["JOURNAL", "Search", "begin_search", "search_at", "trial_folder"]
+__all__ = ["JOURNAL", "SettingsSearch", "begin_search", "search_at", "trial_folder"]
 
 FILE, JOURNAL = "study.json", "journal.log"
 _FORMAT = "recurra search 1"
@@ -32,13 +32,13 @@ _OURS = (FILE, JOURNAL, "trials", "refit", "best.toml", "trials.csv", "report.ht
 
 
 @dataclass(frozen=True, kw_only=True)
-class Search:
+class SettingsSearch:
     """Trials of a task, all with `settings`, and each with others that `space` describes.
 
     `data` are files; none: in memory, or those that the settings name. Raises ConfigError for a
     setting or a range that is not allowed.
 
-    >>> search = Search(task="classify", settings={"max_steps": 9}, space={"layers": [1, 2]})
+    >>> search = SettingsSearch(task="classify", settings={"max_steps": 9}, space={"layers": [1, 2]})
     >>> search.ranges
     {'layers': ValueList(values=(1, 2))}
     """
@@ -83,7 +83,7 @@ def begin_search(
     *,
     prune: bool | None = None,
     overwrite: bool = False,
-) -> Search:
+) -> SettingsSearch:
     """The search of a directory: that which is there, or a new one.
 
     Without a `space` it is the task's default one. Of a search that is there everything may be left
@@ -98,7 +98,9 @@ def begin_search(
         _check_same(folder, there, given, settings)
         return there
     table = default_space(config_of(task), settings) if space is None else space
-    search = Search(task=task, data=files, settings=settings, space=table, prune=prune is not False)
+    search = SettingsSearch(
+        task=task, data=files, settings=settings, space=table, prune=prune is not False
+    )
     check_early(search.config.of(settings), files)
     _clear(folder)
     try:
@@ -109,7 +111,7 @@ def begin_search(
     return search
 
 
-def search_at(folder: Path) -> Search | None:
+def search_at(folder: Path) -> SettingsSearch | None:
     """The search that a directory holds, None where it is empty or isn't there.
 
     Raises RunError where it holds other files, or where study.json is damaged.
@@ -123,7 +125,7 @@ def search_at(folder: Path) -> Search | None:
         saved = json.loads((folder / FILE).read_bytes())
         if saved.pop("format") != _FORMAT:
             raise ValueError
-        return Search(**{**saved, "data": tuple(saved["data"])})
+        return SettingsSearch(**{**saved, "data": tuple(saved["data"])})
     except ConfigError as error:
         raise RunError(f"{folder / FILE} doesn't fit this version of Recurra: {error}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -139,7 +141,7 @@ def trial_folder(folder: Path, number: int) -> Path:
 
 
 def _check_same(
-    folder: Path, there: Search, given: Mapping[str, Any], settings: Mapping[str, Any]
+    folder: Path, there: SettingsSearch, given: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> None:
     saved = _as_json(there)
     pairs = [(name, value, saved[name]) for name, value in given.items()]
@@ -153,7 +155,7 @@ def _check_same(
             )
 
 
-def _as_json(search: Search) -> dict[str, Any]:
+def _as_json(search: SettingsSearch) -> dict[str, Any]:
     fields = {name: getattr(search, name) for name in ("task", "data", "settings", "space")}
     made: dict[str, Any] = json.loads(json.dumps({**fields, "prune": search.prune}))
     return {"format": _FORMAT, **made}
