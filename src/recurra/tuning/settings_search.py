@@ -38,7 +38,7 @@ class SettingsSearch:
     `data` are files; none: in memory, or those that the settings name. Raises ConfigError for a
     setting or a range that is not allowed.
 
-    >>> search = SettingsSearch(task="classify", settings={"max_steps": 9}, space={"layers": [1, 2]})
+    >>> search = SettingsSearch(task="classify", space={"layers": [1, 2]})
     >>> search.ranges
     {'layers': ValueList(values=(1, 2))}
     """

@@ -92,7 +92,7 @@ def tune(
     progress: TuningProgress | None = None,
     **settings: Any,
 ) -> Tuned:
-    """SettingsSearch for good settings of a task, until the directory `out` has so many trials.
+    """Search for good settings of a task, until the directory `out` has so many trials.
 
     Args:
         task: the task's name.
