@@ -251,7 +251,7 @@ def test_a_trial_worse_than_the_median_at_the_same_share_is_ended(tmp_path, valu
         steps = 0
         try:
             for step in range(1, 40):
-                watch.update(step, 1, 1.0, 1.0, validation=value if step > 2 else 0.1)
+                watch.update(step, 1, 1.0, 1.0, validation=value if step < 4 else 0.1)
                 steps = step
             ended = False
         except Exception as error:
@@ -259,6 +259,14 @@ def test_a_trial_worse_than_the_median_at_the_same_share_is_ended(tmp_path, valu
     assert ended == (ends and prune)
     if ended:
         assert steps == 7  # a fifth of the budget
+
+
+def test_of_equal_trials_the_lower_loss_is_better(tmp_path):
+    study = begun(tmp_path / "s")
+    for value, loss in ((0.5, 0.1), (0.75, 0.9), (0.75, 0.4), (0.75, 0.4)):
+        with study.taken(4) as taken:
+            study.tell(taken.trial, "complete", value, loss=loss)
+    assert study.best.number == 2
 
 
 def test_importance_names_what_matters(tmp_path):

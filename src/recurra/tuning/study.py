@@ -71,7 +71,9 @@ class Study:
     """
 
     def __init__(self, folder: Path, search: SettingsSearch, *, higher: bool) -> None:
-        self.folder, self.search, self.higher = folder, search, higher
+        self.folder: Path = folder
+        self.search: SettingsSearch = search
+        self.higher: bool = higher
         self._optuna = require_optuna()
         with self.alone(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the journal is marked as experimental
@@ -245,6 +247,8 @@ def _record(trial: Any) -> TrialRecord:
         state=state,
         settings=dict(trial.params),
         value=trial.value if state == "complete" else None,
+        spread=facts.get("spread"),
+        loss=facts.get("loss"),
         steps=facts.get("steps", 0),
         minutes=facts.get("minutes", 0.0),
         error=facts.get("error", ""),

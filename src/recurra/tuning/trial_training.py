@@ -6,7 +6,7 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from recurra.errors import ConfigError, MissingExtra, RecurraWarning, RunError, 
 from recurra.processes import STOPPED, report_progress
 from recurra.runs.run import Run
 from recurra.tasks.registry import estimator_of, task_named
+from recurra.training import TrainingResult
 from recurra.tuning.settings_search import SettingsSearch, search_at, trial_folder
 from recurra.tuning.study import SHARES, Study, Taken
 
@@ -97,8 +98,20 @@ def _train(
             "Trials are compared by their validations, and nothing is held out to validate on; "
             "give data for that, or a part of those to train on (valid_fraction)."
         )
-    value = statistics.fmean(result.best[watch.metric.name] for result in model.results)
-    study.tell(taken.trial, "complete", value, **watch.facts())
+    study.tell(taken.trial, "complete", **_judged(model.results, watch.metric), **watch.facts())
+
+
+def _judged(results: Sequence[TrainingResult], metric: Metric) -> dict[str, float]:
+    """The value of a trial, with its standard error and its loss where there are any: means over
+    the members of an ensemble.
+    """
+    names = {"value": metric.name, "spread": f"{metric.name}_error", "loss": "loss"}
+    every = [result.best for result in results]
+    return {
+        called: statistics.fmean(best[name] for best in every)
+        for called, name in names.items()
+        if all(name in best for best in every)
+    }
 
 
 class TrialWatch:

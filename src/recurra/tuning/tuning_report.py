@@ -68,6 +68,11 @@ def trials_table(tuned: Tuned, count: int = _SHOWN, *, lengths: bool = True) -> 
     ]
     further = len(ranked) - len(rows)
     notes = [f"{further} further trials: trials.csv"] if further > 0 else []
+    if tuned.best is not None and tuned.best.spread:
+        notes.append(
+            f"the standard error of the best is {figure(tuned.best.spread, tuned)}: trials nearer "
+            "to it than that may differ by chance; of equal ones the lower loss decides"
+        )
     columns = ["trial", tuned.metric.name, *names, *(["steps", "minutes"] if lengths else [])]
     return TextTable(columns, rows, notes=notes)
 
@@ -83,8 +88,9 @@ def _ranked(tuned: Tuned) -> list[TrialRecord]:
     sign = 1 if tuned.metric.lower_is_better else -1
     order = ("complete", "running", "pruned", "diverged", "failed")
 
-    def key(record: TrialRecord) -> tuple[int, float, int]:
-        return order.index(record.state), sign * (record.value or 0.0), record.number
+    def key(record: TrialRecord) -> tuple[int, float, float, int]:
+        value = sign * (record.value or 0.0)
+        return order.index(record.state), value, record.loss or 0.0, record.number
 
     return sorted(tuned.trials, key=key)
 
