@@ -243,7 +243,7 @@ def test_a_trial_worse_than_the_median_at_the_same_share_is_ended(tmp_path, valu
             watch = TrialWatch(taken, lambda **line: None, study.search)
             watch.start(20, 0)
             for step in range(1, 20):
-                watch.update(step, 1, 1.0, 1.0, validation=better)
+                watch.update(step, 1, 1.0, 1.0, validation=better if step < 2 else 0.0)
             study.tell(taken.trial, "complete", better)
     with study.taken(9) as taken:
         watch = TrialWatch(taken, lambda **line: None, study.search)
