@@ -8,11 +8,13 @@ best.toml, trials.csv, report.html
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +23,16 @@ from recurra.config.options import check_options, option
 from recurra.config.task_config import TaskConfig
 from recurra.errors import ConfigError, RunError
 from recurra.files import write_atomic
+from recurra.runs.run_lock import LOCK_FILE, RunLock, check_free
 from recurra.tasks.registry import check_early, config_of
 from recurra.tuning.search_space import Space, default_space, space_from
 
-__all__ = ["JOURNAL", "SettingsSearch", "begin_search", "search_at", "trial_folder"]
+__all__ = ["JOURNAL", "SettingsSearch", "alone", "begin_search", "search_at", "trial_folder"]
 
 FILE, JOURNAL = "study.json", "journal.log"
 _FORMAT = "recurra search 1"
+_BETWEEN_TRIES = 0.05
+"""Seconds."""
 _OURS = (FILE, JOURNAL, "trials", "refit", "best.toml", "trials.csv", "report.html")
 
 
@@ -90,8 +95,8 @@ def begin_search(
     out. Raises RunError where other files are there, or a search that differs from what is given.
     """
     files = tuple(os.path.abspath(path) for path in data)
-    there = search_at(folder)
-    if there is not None and not overwrite:
+    there = None if overwrite else search_at(folder)
+    if there is not None:
         given: dict[str, Any] = {"task": task, **({"data": files} if files else {})}
         given |= {} if space is None else {"space": space}
         given |= {} if prune is None else {"prune": prune}
@@ -102,13 +107,41 @@ def begin_search(
         task=task, data=files, settings=settings, space=table, prune=prune is not False
     )
     check_early(search.config.of(settings), files)
-    _clear(folder)
+    _write(folder, search, overwrite=overwrite)
+    return search
+
+
+def _write(folder: Path, search: SettingsSearch, *, overwrite: bool) -> None:
+    """Begin the search in a directory, unless another process has just done the same."""
+    if overwrite:
+        search_at(folder)  # files of others are not deleted
     try:
         (folder / "trials").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{folder} can't become a search: {error.strerror or error}.") from error
-    write_atomic(folder / FILE, (json.dumps(_as_json(search), indent=2) + "\n").encode())
-    return search
+    with alone(folder):
+        check_free(folder)
+        if overwrite or search_at(folder) is None:
+            _clear(folder)
+            write_atomic(folder / FILE, (json.dumps(_as_json(search), indent=2) + "\n").encode())
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process begins the search, chooses a trial or records one."""
+    lock = RunLock(folder)
+    while True:
+        try:
+            lock.__enter__()
+            break
+        except RunError as error:
+            if not isinstance(error.__cause__, BlockingIOError):
+                raise
+            time.sleep(_BETWEEN_TRIES)
+    try:
+        yield
+    finally:
+        lock.__exit__()
 
 
 def search_at(folder: Path) -> SettingsSearch | None:
@@ -119,7 +152,7 @@ def search_at(folder: Path) -> SettingsSearch | None:
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file; a search is a directory: choose another --out.")
     names = {path.name for path in folder.iterdir()} if folder.exists() else set[str]()
-    if not names - {f".{FILE}.tmp", "trials"}:
+    if not names - {f".{FILE}.tmp", "trials", LOCK_FILE}:
         return None
     try:
         saved = json.loads((folder / FILE).read_bytes())
@@ -147,7 +180,7 @@ def _check_same(
     pairs = [(name, value, saved[name]) for name, value in given.items()]
     pairs += [(name, value, there.settings.get(name)) for name, value in settings.items()]
     for name, new, old in pairs:
-        if json.loads(json.dumps(new)) != old:
+        if json.loads(json.dumps(new, default=str)) != old:
             raise RunError(
                 f"{name} = {new!r} was given, and the search in {folder} has {old!r}; leave it "
                 "out to continue that search, replace it with --overwrite (from Python: "
@@ -157,7 +190,7 @@ def _check_same(
 
 def _as_json(search: SettingsSearch) -> dict[str, Any]:
     fields = {name: getattr(search, name) for name in ("task", "data", "settings", "space")}
-    made: dict[str, Any] = json.loads(json.dumps({**fields, "prune": search.prune}))
+    made: dict[str, Any] = json.loads(json.dumps({**fields, "prune": search.prune}, default=str))
     return {"format": _FORMAT, **made}
 
 
@@ -169,3 +202,4 @@ def _clear(folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+    (folder / "trials").mkdir()

@@ -11,7 +11,6 @@ import importlib
 import importlib.util
 import math
 import shutil
-import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from typing import Any
 from recurra.errors import MissingExtra, RunError
 from recurra.runs.run_lock import RunLock
 from recurra.tuning.search_space import NumberRange
-from recurra.tuning.settings_search import JOURNAL, SettingsSearch, trial_folder
+from recurra.tuning.settings_search import JOURNAL, SettingsSearch, alone, trial_folder
 from recurra.tuning.trial_record import State, TrialRecord, best_of
 
 __all__ = ["SHARES", "Study", "Taken", "require_optuna"]
@@ -31,9 +30,6 @@ SHARES = 20
 
 _COMPARED_AFTER, _WARM_UP = 5, SHARES // 5
 """Complete trials, and parts of the budget, before any trial is ended early."""
-
-_BETWEEN_TRIES = 0.05
-"""Seconds."""
 
 
 def require_optuna() -> Any:
@@ -208,24 +204,9 @@ class Study:
             if ended and (best is None or record.number != best.number):
                 shutil.rmtree(trial_folder(self.folder, record.number), ignore_errors=True)
 
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> contextlib.AbstractContextManager[None]:
         """Wait until no other process chooses or records a trial."""
-        lock = RunLock(self.folder)
-        while True:
-            try:
-                lock.__enter__()
-                break
-            except RunError as error:
-                if isinstance(error.__cause__, OSError) and not isinstance(
-                    error.__cause__, BlockingIOError
-                ):
-                    raise
-                time.sleep(_BETWEEN_TRIES)
-        try:
-            yield
-        finally:
-            lock.__exit__()
+        return alone(self.folder)
 
 
 def _mend(journal: Path) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recurra.files import write_atomic
@@ -151,8 +152,10 @@ def _headline(tuned: Tuned) -> Sequence[Section]:
     others = []
     if first is not None and first.value is not None and first.number != best.number:
         others = [Mark("the first trial", first.value, text=figure(first.value, tuned))]
+    own_best = best.number == 0 and tuned.search.defaults.keys() == tuned.search.ranges.keys()
     own = Mark(f"trial {best.number}", best.value, text=figure(best.value, tuned))
     meaning = [
+        *(["No trial is better than the first, with the task's own settings."] if own_best else []),
         "The best validation of many is a little too good: measure the model on data of its own.",
         f"Train with these settings: {final_command(tuned)}",
     ]
@@ -161,7 +164,7 @@ def _headline(tuned: Tuned) -> Sequence[Section]:
     chosen = {name: shown_setting(value) for name, value in best.settings.items()}
     return [
         Section("", Headline(named, own, others, higher, meaning=meaning)),
-        Section("Best settings", chosen),
+        Section(f"Best settings: trial {best.number}", chosen),
     ]
 
 
@@ -172,7 +175,7 @@ def _errors(tuned: Tuned) -> list[Section]:
 
 def _shared(tuned: Tuned) -> dict[str, object]:
     search = tuned.search
-    data = {"data": ", ".join(search.data)} if search.data else {}
+    data = {"data": ", ".join(Path(path).name for path in search.data)} if search.data else {}
     pruned = (
         f"after each of {SHARES} parts of its budget, from the fifth of it on, where it is worse "
         "than the median of the complete trials, of which there are five at least"
