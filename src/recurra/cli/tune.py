@@ -17,6 +17,7 @@ from recurra.config.task_config import TaskConfig
 from recurra.runs.run import Run
 from recurra.tuning.search_space import space_from
 from recurra.tuning.settings_search import SettingsSearch, begin_search, search_at
+from recurra.tuning.study import require_optuna
 
 __all__ = ["command"]
 
@@ -72,6 +73,7 @@ def _command(name: str, config: type[TaskConfig]) -> click.Command:
         if not continued:
             settings = read_settings(file, given(options), config.of)
         table = None if space is None else _space(space, config, settings)
+        require_optuna()
         search = begin_search(
             Path(out), name, data, settings, table, prune=prune, overwrite=overwrite
         )
