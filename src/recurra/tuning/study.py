@@ -73,13 +73,15 @@ class Study:
         self._optuna = require_optuna()
         with self.alone(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the journal is marked as experimental
-            _mend(folder / JOURNAL)
             self._study = self._opened()
 
     def _opened(self) -> Any:
         optuna = self._optuna
         journal = importlib.import_module("optuna.storages.journal")
-        backend = journal.JournalFileBackend(str(self.folder / JOURNAL))
+        path = self.folder / JOURNAL
+        with _locked(journal.JournalFileSymlinkLock(str(path))):
+            _mend(path)
+        backend = journal.JournalFileBackend(str(path))
         pruner = optuna.pruners.MedianPruner(_COMPARED_AFTER, _WARM_UP)
         return optuna.create_study(
             storage=optuna.storages.JournalStorage(backend),
@@ -207,6 +209,16 @@ class Study:
     def alone(self) -> contextlib.AbstractContextManager[None]:
         """Wait until no other process chooses or records a trial."""
         return alone(self.folder)
+
+
+@contextlib.contextmanager
+def _locked(lock: Any) -> Iterator[None]:
+    """Hold optuna's lock of the journal, which those that are training write reports to."""
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _mend(journal: Path) -> None:
