@@ -210,12 +210,12 @@ class _Work:
         order = {"folder": str(self._folder), "trials": self._trials}
         left = [
             Job(
-                f"process {number}",
+                f"worker {number}",
                 "recurra.tuning.trial_training:run_next_trial",
                 order,
                 {"OMP_NUM_THREADS": str(threads)} if jobs > 1 else {},
                 _KilledError,
-                "run the search again, with fewer jobs where memory ran out",
+                "give fewer jobs, or smaller sizes, where memory ran out",
             )
             for number in range(len(ended), self._trials)
         ]
