@@ -28,6 +28,7 @@ from recurra.config.options import config_from_mapping
 from recurra.data.audio.sound import Sound, write_sound
 from recurra.errors import MissingExtra
 from recurra.tasks.registry import TASKS, config_of
+from recurra.tuning.trial_training import run_next_trial
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -139,7 +140,16 @@ def briefly(monkeypatch):
 
     monkeypatch.setattr("recurra.config.task_config.config_from_mapping", small)
     monkeypatch.setattr(Comparison, "__post_init__", one_seed)
+
+    def try_here(jobs, workers, *, progress, ended, failed):
+        monkeypatch.setattr(
+            "recurra.tuning.trial_training.report_progress", lambda **line: progress("", line)
+        )
+        for job in jobs:
+            ended(job, run_next_trial(**job.arguments))
+
     monkeypatch.setattr("recurra.compare.comparison_run.run_jobs", run_here)
+    monkeypatch.setattr("recurra.tuning.tuning_run.run_jobs", try_here)
     monkeypatch.setattr("recurra.compare.findings.require_matplotlib", no_matplotlib)
 
 
@@ -178,6 +188,7 @@ BLOCKS = {
     "tasks.md": (3, 2),
     "training.md": (2, 1),
     "transcription.md": (2, 1),
+    "tuning.md": (1, 1),
 }
 
 

@@ -51,6 +51,7 @@ LAYERS = {
         "cells",
     },
     "compare": {"tasks", "training", "insight", "reports", "plots", "runs", "config", "nn"},
+    "tuning": {"tasks", "training", "reports", "runs", "config", "cells"},
     "bench": {"nn", "cells", "engines", "plots"},
     "deploy": {"tasks", "runs", "nn", "compile"},
 }
@@ -93,6 +94,7 @@ OUTSIDE = {
         "decoding",
         "tasks",
         "compare",
+        "tuning",
         "deploy",
     },
     "numpy": {
@@ -121,6 +123,7 @@ OUTSIDE = {
     "PIL": {"data/images/image_file.py"},
     "jiwer": {"metrics/transcription.py"},
     "flashlight": {"decoding/flashlight.py"},
+    "optuna": {"tuning/study.py"},
     "sklearn": {"tasks/sklearn_tags.py"},
     "tokenizers": {"data/texts/subwords.py"},
     "llvmlite": {"engines/cpu/jit/llvm.py"},

@@ -118,6 +118,24 @@ def test_a_process_that_is_killed_raises_with_the_remedy(job, tmp_path, monkeypa
         run_job(job("greet"))
 
 
+def test_errors_are_given_to_who_wants_them_and_the_others_go_on(job):
+    found, errors = [], []
+    run_jobs(
+        [job("wrong"), job("greet", name="all")],
+        1,
+        ended=lambda job, result: found.append(result["text"]),
+        failed=lambda job, error: errors.append(error),
+    )
+    assert found == ["hello all"]
+    assert [type(error) for error in errors] == [DataError]
+
+    def gives_up(job, error):
+        raise TrainingError("enough")
+
+    with pytest.raises(TrainingError, match="enough"):
+        run_jobs([job("wrong")], 1, ended=lambda *_: None, failed=gives_up)
+
+
 def test_an_error_interrupts_the_others_which_save(job, tmp_path):
     with pytest.raises(DataError):
         run_jobs([job("sleep", folder=str(tmp_path)), job("wrong")], 2, ended=lambda *_: None)

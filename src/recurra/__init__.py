@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from recurra.tasks.registry import load
     from recurra.tasks.regress import Regressor
     from recurra.tasks.transcribe import Transcriber
+    from recurra.tuning import tune
 
 __all__ = [
     "Classifier",
@@ -33,6 +34,7 @@ __all__ = [
     "load",
     "nn",
     "training",
+    "tune",
 ]
 
 __getattr__: Getter
@@ -52,5 +54,6 @@ __getattr__, __dir__ = attach(
         "load": "recurra.tasks.registry",
         "nn": "recurra.nn",
         "training": "recurra.training",
+        "tune": "recurra.tuning",
     },
 )

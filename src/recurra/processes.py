@@ -83,21 +83,31 @@ def run_jobs(
     *,
     ended: Callable[[Job, Any], None],
     progress: Listener = lambda name, line: None,
+    failed: Callable[[Job, RecurraError], None] | None = None,
 ) -> None:
     """Run jobs in turn, `workers` at a time.
 
     `progress(name, line)` is called from threads with each line that a job reports; `ended` with
     each job that has ended, and its result. Ctrl-C or SIGTERM interrupts all processes, so that
     they can save, and is raised once they have ended; a second one kills them. The first error of
-    any process is raised after the others were interrupted and have ended.
+    any process is raised after the others were interrupted and have ended; with `failed` each is
+    given to that instead, which may raise.
     """
     crew = _Crew(progress)
     with Interrupts() as interrupts, interrupts.at_once(), ThreadPoolExecutor(workers) as pool:
         futures = {pool.submit(crew.run, job): job for job in jobs}
         try:
             for future in as_completed(futures):
-                if (outcome := future.result()) is not None:
-                    ended(futures[future], outcome["result"])
+                job = futures[future]
+                try:
+                    outcome = future.result()
+                except RecurraError as error:
+                    if failed is None:
+                        raise
+                    failed(job, error)
+                    continue
+                if outcome is not None:
+                    ended(job, outcome["result"])
         except BaseException:
             # Not SIGINT, which a shell's background job and all its processes ignore.
             crew.stop(signal.SIGTERM)

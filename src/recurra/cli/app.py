@@ -79,6 +79,7 @@ VERBS = {
     "transcribe": ("recurra.cli.transcribe", "Write the text of sound, pen strokes or images."),
     "inspect": ("recurra.cli.inspect", "Show how gradients flow through a run, with remedies."),
     "compare": ("recurra.cli.compare", "Train several cells on one problem, side by side."),
+    "tune": ("recurra.cli.tune", "Search for good settings of a task."),
     "bench": ("recurra.cli.bench", "Measure Recurra against torch.nn on this machine."),
     "cells": ("recurra.cli.cells", "List the cells, or show one's equations."),
 }

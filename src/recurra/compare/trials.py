@@ -49,8 +49,9 @@ _TRIES = 64
 Settings = Mapping[str, Any]
 Weights = dict[str, Tensor]
 
-_STEPS = 100
-"""Steps of a window whose gradient is followed, where the task's windows have no length."""
+_ROWS, _STEPS = 32, 100
+"""Rows and steps of a window whose gradient is followed, where the settings leave them to the data.
+"""
 
 
 _READ: dict[tuple[str, str], tuple[Any, Mapping[str, Any]]] = {}
@@ -118,7 +119,7 @@ class Contest:
         if weights is not None:
             model.load_state_dict(split_tensors(weights, task.config.ensemble)[0][0])
         config = task.config
-        probe = task.probe(data, rows=config.batch_size, steps=config.window or _STEPS)
+        probe = task.probe(data, rows=config.batch_size or _ROWS, steps=config.window or _STEPS)
         return farthest(gradient_flow(model.eval(), probe.inputs, loss=probe.loss))
 
     def _model(self, settings: Settings) -> tuple[nn.Module, Task[Any, Any, Any], Any]:

@@ -15,8 +15,10 @@ from typing import Any, Literal, SupportsIndex, TypeVar
 from recurra.errors import ConfigError
 
 __all__ = [
+    "check_option",
     "check_options",
     "check_seed",
+    "check_value",
     "config_from_mapping",
     "nearest_option",
     "option",
@@ -56,10 +58,21 @@ def check_options(options: Any) -> None:
     """
     hints = typing.get_type_hints(type(options))
     for field in dataclasses.fields(options):
-        value, hint = getattr(options, field.name), hints[field.name]
-        if not (_fits(hint, value) and (value is None or _within(value, field.metadata))):
-            allowed = _allowed(hint, field.metadata)
-            raise ConfigError(f"{field.name} = {value!r}; it must be {allowed}.")
+        check_value(field, hints[field.name], getattr(options, field.name))
+
+
+def check_value(field: "dataclasses.Field[Any]", hint: Any, value: Any) -> None:
+    """Check a value against a field's type and limits; raises as `check_options` does."""
+    if not (_fits(hint, value) and (value is None or _within(value, field.metadata))):
+        allowed = _allowed(hint, field.metadata)
+        raise ConfigError(f"{field.name} = {value!r}; it must be {allowed}.")
+
+
+def check_option(name: str, known: Iterable[str]) -> None:
+    """Raise ConfigError, naming the nearest, for a name that is not among `known`."""
+    names = list(known)
+    if name not in names:
+        raise ConfigError(_unknown(name, names))
 
 
 def check_seed(seed: object) -> None:
@@ -85,8 +98,7 @@ def config_from_mapping(cls: type[Options], mapping: Mapping[str, Any]) -> Optio
     for name in mapping:
         if name not in fields and isinstance(mapping[name], Mapping):
             raise ConfigError(f"[{name}] is a table; every setting stands outside of tables.")
-        if name not in fields:
-            raise ConfigError(_unknown(name, list(fields)))
+        check_option(name, fields)
     values = {name: _adapt(hints[name], value) for name, value in mapping.items()}
     for name, field in fields.items():
         if name not in values and _required(field):

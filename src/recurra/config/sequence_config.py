@@ -1,18 +1,15 @@
 """Settings of tasks that give one answer for a whole sequence; without torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from recurra.config.input_config import DATA, DISTORTIONS, FEATURES, InputConfig
 from recurra.config.options import option
 from recurra.config.task_config import TaskConfig
-from recurra.config.training_config import new_default
 from recurra.errors import ConfigError
 
-__all__ = ["LEAST_STEPS", "SequenceConfig"]
-
-LEAST_STEPS, MOST_STEPS, MOST_EPOCHS = 1_500, 40_000, 300
-"""The length of a training without one of its own."""
+__all__ = ["SequenceConfig"]
 
 _TEXT = (
     *("encoding", "tokens", "min_count", "vocabulary", "lower", "embedding"),
@@ -33,9 +30,9 @@ class SequenceConfig(InputConfig):
         "bidirectional",
     )
     places: ClassVar[tuple[str, ...]] = ("valid", "vectors")
-    inapplicable: ClassVar[tuple[str, ...]] = ("window",)
+    space: ClassVar[Mapping[str, Any]] = {"pooling": ["attention", "mean", "max", "last"]}
     groups: ClassVar[dict[str, tuple[str, ...]]] = {
-        "Data": (*DATA, "label_column", "layout"),
+        "Data": (*DATA, "label_column", "weight_column", "layout"),
         "Texts": _TEXT,
         "Features": FEATURES,
         "Distortions in training": DISTORTIONS,
@@ -43,6 +40,9 @@ class SequenceConfig(InputConfig):
 
     label_column: str | None = option(
         None, "the column of the answers, where its name is unusual (not label, class, target ...)"
+    )
+    weight_column: str | None = option(
+        None, "a column of numbers from 0 on: how much an item counts, in training and figures"
     )
     layout: Literal["auto", "steps,channels", "channels,steps"] = option(
         "auto", "the order of the axes of arrays; auto: as they show"
@@ -64,38 +64,9 @@ class SequenceConfig(InputConfig):
     pooling: Literal["last", "mean", "max", "attention"] = option(
         "attention", "how the outputs of all steps become one"
     )
-    cell: str = new_default("cell", "gru")
-    hidden: int = new_default("hidden", 128)
-    bidirectional: bool = option(
-        True, "a second direction reads each sequence from its end; streams need one direction"
-    )
-    dropout: float = new_default(
-        "dropout", 0.3, help="share of values dropped in, between and after the layers"
-    )
-    window: int = new_default("window", 0)
-    batch_size: int = new_default(
-        "batch_size",
-        32,
-        help="sequences trained on side by side; not given, at most an eighth of those there are",
-    )
-    learning_rate: float = new_default("learning_rate", 2e-3)
-    weight_decay: float = new_default("weight_decay", 1e-4)
-    schedule: Literal["constant", "cosine"] = new_default("schedule", "cosine")
-    final_learning_rate: float = new_default("final_learning_rate", 0.01)
-    clip_norm: float | None = new_default("clip_norm", 5.0)
-    epochs: int | None = new_default(
-        "epochs",
-        None,
-        help="times to go through the data; without a length (this, max_steps or max_minutes) as "
-        f"many as make {LEAST_STEPS:,} steps, at least 10 and at most {MOST_EPOCHS}",
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.window:
-            raise ConfigError(
-                f"window = {self.window}; whole sequences are trained on: leave it out."
-            )
         self._check_vectors()
         for name in _TEXT if self.input not in ("auto", "text") else ():
             if self._is_set(name):
@@ -120,7 +91,3 @@ class SequenceConfig(InputConfig):
                 f"{given} start = {self.start!r}: each says what words start with; leave one of "
                 "the two out."
             )
-
-    def length(self, windows: int) -> dict[str, Any]:
-        """Settings of the length of a training on so many batches, where none is given."""
-        return self.paced(windows, steps=LEAST_STEPS, epochs=MOST_EPOCHS, most=MOST_STEPS)

@@ -212,7 +212,9 @@ class TaskConfig(NetworkConfig):
     lie. `evaluation` holds the options of the task's evaluation; `contests` names what `recurra
     compare` may compare cells on, each with the settings that make it; `groups` are titles under
     which the command line lists settings, `usual` those that its --help lists, the rest by
-    --help-all, and `inapplicable` those that it has no option for.
+    --help-all, and `inapplicable` those that it has no option for. `space` is what `recurra tune`
+    searches beside what it searches for every task; `judging` names settings that decide what a
+    validation measures, beside those of the group Data.
 
     Raises ConfigError for a value that is not allowed.
     """
@@ -228,6 +230,8 @@ class TaskConfig(NetworkConfig):
         *("epochs", "max_minutes", "batch_size", "learning_rate", "seed"),
     )
     inapplicable: ClassVar[tuple[str, ...]] = ()
+    space: ClassVar[Mapping[str, Any]] = {}
+    judging: ClassVar[tuple[str, ...]] = ()
 
     data: tuple[str, ...] = option((), "files to train on")
     ensemble: int = option(

@@ -233,11 +233,13 @@ class TrainingConfig:
             )
 
 
-def new_default(name: str, value: Any, *, help: str | None = None) -> Any:
+def new_default(
+    name: str, value: Any, *, help: str | None = None, minimum: float | None = None
+) -> Any:
     """An inherited field with another default, for the configuration of a task.
 
-    Limits are those of the class that the task's configuration extends, and so is the help unless
-    it is given.
+    Limits are those of the class that the task's configuration extends, and so is the help, unless
+    they are given.
 
     >>> @dataclass(frozen=True, kw_only=True)
     ... class Long(TrainingConfig):
@@ -246,7 +248,9 @@ def new_default(name: str, value: Any, *, help: str | None = None) -> Any:
     Traceback (most recent call last):
     recurra.errors.ConfigError: epochs = 0; it must be a whole number at least 1.
     """
-    return dataclasses.field(default=value, metadata={_INHERITED: name, "help": help})
+    own = {"help": help, "minimum": minimum}
+    given = {key: each for key, each in own.items() if each is not None}
+    return dataclasses.field(default=value, metadata={_INHERITED: name, **given})
 
 
 _INHERITED = "inherited from"
@@ -262,5 +266,5 @@ def _inherit_metadata(cls: type) -> None:
         old = next((fields[name] for fields in bases if name in fields), None)
         if old is None or name != attribute:
             raise TypeError(f"{cls.__name__}.{attribute}: there is no inherited field {name!r}")
-        own = field.metadata["help"]
-        field.metadata = MappingProxyType({**old.metadata, **({"help": own} if own else {})})
+        own = {key: value for key, value in field.metadata.items() if key != _INHERITED}
+        field.metadata = MappingProxyType({**old.metadata, **own})

@@ -29,6 +29,7 @@ from recurra.tasks import record
 from recurra.tasks.description import Description, add_inspection, describe
 from recurra.tasks.session import Session
 from recurra.tasks.signature import Named, options_of
+from recurra.tasks.sklearn_tags import not_trained
 from recurra.tasks.stages import (
     StageInterrupted,
     Stages,
@@ -357,7 +358,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
                 f"The training was interrupted after {self.results[-1].steps:,} steps; resume it "
                 "with fit(..., resume=True), or load the run for its best weights so far."
             )
-        raise RunError(f"The model is not trained yet; call fit, or {type(self).__name__}.load.")
+        raise not_trained(f"The model is not trained yet; call fit, or {type(self).__name__}.load.")
 
 
 @functools.cache

@@ -121,7 +121,7 @@ def test_labels_of_steps():
         ([], "has 0 steps of 1 channels"),
         ([1.0, np.inf], "step 2 of 'channel 1' is inf"),
         ([np.nan], "all its values are missing"),
-        ([1 + 2j], "has complex numbers"),
+        ([1 + 2j], "Complex data not supported"),
         (["x"], "isn't an array of numbers"),
         ([[1.0, 2.0], [3.0]], "isn't an array of numbers"),
         (np.zeros((2, 2, 2)), r"has the shape \(2, 2, 2\)"),

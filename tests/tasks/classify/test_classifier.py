@@ -199,7 +199,7 @@ def test_data_that_cannot_be_used_is_named(given, parts):
         ({"input": "series", "tokens": "characters"}, "it is for text"),
         ({"several": True, "label_smoothing": 0.1}, "a question of its own"),
         ({"separator": ","}, "several = false"),
-        ({"window": 8}, "whole sequences"),
+        ({"window": 8}, "whole items"),
         ({"pooling": "median"}, "pooling"),
     ],
 )

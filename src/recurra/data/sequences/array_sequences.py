@@ -132,7 +132,7 @@ def _array(sequence: Any) -> Doubles | DataError:
     try:
         given = np.asarray(sequence)
         if given.dtype.kind == "c":
-            return DataError("has complex numbers; give their parts as channels of their own.")
+            return DataError("Complex data not supported: give the parts as channels of their own.")
         array = np.asarray(given, np.float64)
     except (TypeError, ValueError) as error:
         why = str(error).partition("\n")[0]

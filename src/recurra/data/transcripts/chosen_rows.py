@@ -156,7 +156,7 @@ def hold_out(
         what = {"text": "texts", "item": "items"}.get(by, f"values of column {by!r}")
         raise DataError(
             f"Nothing can be held out: it takes two or more different {what}, and there "
-            f"{'is 1' if groups else 'are none'}."
+            f"{'is 1 of 1 sample' if len(items) == 1 else 'is 1' if groups else 'are none'}."
         )
     wanted = min(max(1, round(share * len(items))), len(items) - 1)
     held = _drawn(groups, wanted, seed)
@@ -180,7 +180,8 @@ def hold_out_of_classes(items: Sequence[Item], share: float, seed: int = 0) -> H
     if not 0 < share < 1:
         raise ConfigError(f"share = {share:g} to hold out; it is between 0 and 1.")
     if len(items) < 2:
-        raise DataError(f"Nothing can be held out of {len(items)} items; give two or more.")
+        few = "one sample" if items else "no sample"
+        raise DataError(f"Nothing can be held out of {few}; give two or more.")
     classes: dict[str, list[int]] = {}
     for number, item in enumerate(items):
         classes.setdefault(item.text or "", []).append(number)

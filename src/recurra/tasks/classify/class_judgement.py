@@ -22,6 +22,7 @@ from recurra.metrics.reliability import Reliability, reliability
 from recurra.reports import Section, TextTable, class_table, confusion_table
 from recurra.tasks.classify.decider import Decider
 from recurra.tasks.inputs.collection import Part, groups_of
+from recurra.tasks.inputs.weighted_items import weights_of
 from recurra.tasks.task import Evaluation
 
 __all__ = ["ClassJudgement", "judged"]
@@ -56,14 +57,16 @@ def judged(product: Decider, part: Part, groups: str | None = None) -> ClassJudg
     predicted = product.classes_of(chances)
     right = np.zeros(len(part), bool)
     right[known] = [set(product.labels.split(part.texts[n])) == set(predicted[n]) for n in known]
+    own = weights_of(product.config, part.items)
+    weights = np.ones(len(part)) if own is None else own
     ends = bootstrap_interval(
-        right, np.ones(len(part)), np.random.default_rng(0), groups=groups_of(part.items, groups)
+        right * weights, weights, np.random.default_rng(0), groups=groups_of(part.items, groups)
     )
-    numbers: dict[str, float] = {"accuracy": float(right.mean())}
+    numbers: dict[str, float] = {"accuracy": float(np.average(right, weights=weights))}
     if ends is not None:
         numbers |= {"accuracy_low": ends[0], "accuracy_high": ends[1]}
     details = _several if product.several else _single
-    found = details(product, part, known, chances)
+    found = details(product, part, known, chances, weights[known])
     early, curve = _early(product, part, known)
     numbers |= {**found.numbers, **_early_numbers(early), "items": len(part)}
     return dataclasses.replace(
@@ -93,13 +96,16 @@ def _early_numbers(early: EarlyScores | None) -> dict[str, float]:
     return {"early_accuracy": early.accuracy, "early_read": early.earliness}
 
 
-def _single(product: Decider, part: Part, known: Sequence[int], chances: Floats) -> ClassJudgement:
+def _single(
+    product: Decider, part: Part, known: Sequence[int], chances: Floats, weights: Floats
+) -> ClassJudgement:
     """Figures of items that each have one class."""
     if not known:
         return ClassJudgement({})
     actual = product.labels.encode([part.texts[n] for n in known])
     rows = chances[list(known)]
-    scores = classification_scores(rows, actual, top=(5,) if len(product.labels) > 10 else ())
+    top = (5,) if len(product.labels) > 10 else ()
+    scores = classification_scores(rows, actual, weights=weights, top=top)
     curve = reliability(rows.max(1), rows.argmax(1) == actual)
     numbers = {
         "balanced_accuracy": scores.balanced_accuracy,
@@ -129,13 +135,15 @@ def _single(product: Decider, part: Part, known: Sequence[int], chances: Floats)
     )
 
 
-def _several(product: Decider, part: Part, known: Sequence[int], chances: Floats) -> ClassJudgement:
+def _several(
+    product: Decider, part: Part, known: Sequence[int], chances: Floats, weights: Floats
+) -> ClassJudgement:
     """Figures of items that may have several classes."""
     if not known:
         return ClassJudgement({})
     actual = product.labels.encode([part.texts[n] for n in known])
     rows = chances[list(known)]
-    scores = label_scores(rows, actual)
+    scores = label_scores(rows, actual, weights=weights)
     curve = reliability(rows.ravel(), actual.ravel() > 0.5)
     numbers = {
         "micro_f1": scores.micro_f1,

@@ -10,6 +10,7 @@ import numpy as np
 from recurra.tasks.classify.config import ClassifyConfig
 from recurra.tasks.classify.decider import Decider
 from recurra.tasks.classify.task import Classify
+from recurra.tasks.inputs.array_checks import check_classes
 from recurra.tasks.inputs.labelled import Given
 from recurra.tasks.inputs.sequence_estimator import SequenceEstimator
 from recurra.tasks.signature import options_of
@@ -66,9 +67,18 @@ class Classifier(SequenceEstimator[ClassifyConfig, Decider]):
         """
         return self._probabilities(self._given_contents(data))
 
-    def score(self, data: Any, labels: Sequence[Any] | None = None) -> float:
-        """The share of sequences whose class is right."""
-        return self.evaluate(self._paired(data, labels))["accuracy"]
+    def score(
+        self,
+        data: Any,
+        y: Sequence[Any] | None = None,
+        sample_weight: Sequence[float] | None = None,
+    ) -> float:
+        """The share of sequences whose class is right, each as often as it weighs."""
+        return self._judged(data, y, sample_weight)["accuracy"]
+
+    def _paired(self, data: Any, labels: Sequence[Any] | None) -> Any:
+        check_classes(labels)
+        return super()._paired(data, labels)
 
     @property
     def classes_(self) -> np.ndarray[Any, Any]:

@@ -1,26 +1,14 @@
 """Every setting of the classification task, with its default and its one description; no torch."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 from recurra.config.options import option
 from recurra.config.sequence_config import SequenceConfig
-from recurra.config.task_config import EvaluateOptions
 from recurra.errors import ConfigError
 
-__all__ = ["CONFIG", "ClassifyConfig", "ClassifyEvaluation"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassifyEvaluation(EvaluateOptions):
-    """Options of the evaluation of a classifier."""
-
-    where: str | None = option(None, "rows of the data to measure on: split=test")
-    groups: str | None = option(
-        None, "the column (speaker, writer) whose groups the intervals draw whole"
-    )
+__all__ = ["CONFIG", "ClassifyConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +23,8 @@ class ClassifyConfig(SequenceConfig):
 
     task: ClassVar[str] = "classify"
     summary: ClassVar[str] = "Texts, series, sound, pen strokes or images to classes."
-    evaluation: ClassVar[type[EvaluateOptions]] = ClassifyEvaluation
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"classify": {}}
+    judging: ClassVar[tuple[str, ...]] = ("several", "separator")
 
     several: bool = option(
         False, "an item may have several labels, or none: a JSON list, or separated"
@@ -61,14 +49,6 @@ class ClassifyConfig(SequenceConfig):
                 f"separator = {self.separator!r} with several = false: an item has one label; "
                 "leave separator out, or give several."
             )
-
-    def suited(self, windows: int) -> Self:
-        """These settings for data of so many batches, with a length where none is given.
-
-        >>> ClassifyConfig().suited(30).epochs
-        50
-        """
-        return dataclasses.replace(self, **self.length(windows))
 
 
 CONFIG = ClassifyConfig

@@ -66,7 +66,7 @@ class Decider:
     def answers(self, contents: Sequence[Any]) -> Floats:
         """The networks' mean answers (N, K), before they become probabilities."""
         found = np.zeros((len(contents), len(self.labels)))
-        for numbers, features in in_order(self.input, contents, 2 * self.config.batch_size):
+        for numbers, features in in_order(self.input, contents, self.config.reading_batch):
             found[numbers] = self._mean(*padded_features(features)).double().numpy()
         return found
 

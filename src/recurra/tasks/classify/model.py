@@ -23,16 +23,22 @@ def class_loss(
 ) -> Tensor:
     """Nats an item, with the penalties' gradient; `weights` (K,) are those of the classes.
 
-    Where an item may have several classes, the mean over the classes.
+    Where an item may have several classes, the mean over the classes. Weights of items multiply
+    their nats.
     """
     answers, penalty = net.answered(batch.features, batch.lengths)
+    own = torch.ones(len(batch.targets)) if batch.weights is None else batch.weights
+    total = torch.tensor(float(len(own)))
     if batch.targets.dim() == 2:
-        loss = functional.binary_cross_entropy_with_logits(
-            answers, batch.targets, pos_weight=weights
-        )
+        losses = functional.binary_cross_entropy_with_logits(
+            answers, batch.targets, pos_weight=weights, reduction="none"
+        ).mean(1)
     else:
-        loss = functional.cross_entropy(answers, batch.targets, weights, label_smoothing=smoothing)
-    return penalised(loss, penalty)
+        losses = functional.cross_entropy(
+            answers, batch.targets, weights, label_smoothing=smoothing, reduction="none"
+        )
+        total = total if weights is None else weights[batch.targets].sum()
+    return penalised((own * losses).sum() / total, penalty)
 
 
 def class_weights(targets: Rows, classes: int) -> Tensor:

@@ -25,9 +25,10 @@ from recurra.tasks.classify.config import ClassifyConfig
 from recurra.tasks.classify.decider import Decider, deciding_nets
 from recurra.tasks.classify.model import class_loss, class_weights
 from recurra.tasks.inputs.collection import Collection
-from recurra.tasks.inputs.item_batches import TargetBatch, TargetBatches, in_order
+from recurra.tasks.inputs.item_batches import TargetBatch, in_order
 from recurra.tasks.inputs.pooled_net import PooledNet
 from recurra.tasks.inputs.sequence_task import SequenceTask
+from recurra.tasks.inputs.weighted_items import WeightedBatches, weights_of
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain
 from recurra.training import Metric, Validate, Windows
 
@@ -70,7 +71,8 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
     def windows(self, data: Collection) -> Windows:
         """Items of nearly equal lengths, distorted anew in each epoch."""
         config, part = self.config, data.train
-        return TargetBatches(
+        return WeightedBatches(
+            weights_of(config, part.items),
             self.input,
             part.contents,
             self.labels.encode(part.texts),
@@ -78,10 +80,6 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
             batch_size=config.batch_of(len(part)),
             seed=config.seed,
         )
-
-    def suited(self, windows: Windows) -> ClassifyConfig:
-        """As many epochs as make enough steps, where no length is given."""
-        return self.config.suited(len(windows))
 
     def loss(self, model: nn.Module, batch: Any, state: State) -> tuple[Tensor, int, State]:
         """Nats an item."""
@@ -103,8 +101,11 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
             )
         contents = [part.contents[n] for n in known]
         targets = labels.encode([part.texts[n] for n in known])
-        batches = list(in_order(self.input, contents, 2 * self.config.batch_size))
-        return functools.partial(_validated, batches, targets, len(part))
+        batches = list(in_order(self.input, contents, self.config.reading_batch))
+        weights = weights_of(self.config, part.items)
+        each = np.ones(len(part)) if weights is None else weights
+        counts = each[known], np.delete(each, known)
+        return functools.partial(_validated, batches, targets, *counts)
 
     def complete(self, models: Sequence[nn.Module], data: Collection, retrain: Retrain) -> Decider:
         """Choose the temperature of the answers on the held-out part."""
@@ -185,27 +186,34 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
 
 
 def _validated(
-    batches: Sequence[tuple[list[int], list[Rows]]], targets: Rows, count: int, net: nn.Module
+    batches: Sequence[tuple[list[int], list[Rows]]],
+    targets: Rows,
+    weights: Rows,
+    unknown: Rows,
+    net: nn.Module,
 ) -> dict[str, float]:
-    """Nats an item of known class, and the share of all `count` items that are right, with its
-    standard error.
+    """Nats an item of known class, and the share of items that are right, with its standard error.
+
+    Items count by their `weights`; others, of weights `unknown`, are of unknown classes and wrong.
     """
     assert isinstance(net, PooledNet)
-    nats, right = 0.0, [0] * count
+    nats, right = 0.0, np.zeros(len(targets))
     for numbers, features in batches:
-        batch = TargetBatch.of(features, targets[numbers])
+        own = torch.from_numpy(weights[numbers].astype(np.float32))
+        batch = TargetBatch.of(features, targets[numbers])._replace(weights=own)
         nats += float(class_loss(net, batch, None, 0.0)) * len(numbers)
         answers = net(batch.features, batch.lengths)
         if batch.targets.dim() == 2:
             found = ((answers > 0) == (batch.targets > 0.5)).all(-1)
         else:
             found = answers.argmax(-1) == batch.targets
-        for number, each in zip(numbers, found.tolist(), strict=True):
-            right[number] = int(each)
+        right[numbers] = found.numpy()
+    shares = np.concatenate([right * weights, 0 * unknown])
+    every = np.concatenate([weights, unknown])
     return {
-        "loss": nats / len(targets),
-        "accuracy": sum(right) / count,
-        "accuracy_error": standard_error(right, [1] * count),
+        "loss": nats / weights.sum(),
+        "accuracy": shares.sum() / every.sum(),
+        "accuracy_error": standard_error(shares, every),
     }
 
 

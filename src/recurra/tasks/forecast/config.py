@@ -67,6 +67,10 @@ class ForecastConfig(TaskConfig):
     )
     inapplicable: ClassVar[tuple[str, ...]] = ("bidirectional", "window")
     places: ClassVar[tuple[str, ...]] = ("static_data",)
+    judging: ClassVar[tuple[str, ...]] = (
+        *("model", "distribution", "components", "loss", "errors", "intervals", "quantiles"),
+        *("scaling", "transform", "holdback"),
+    )
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Data": (
             "horizon",

@@ -21,6 +21,7 @@ __all__ = [
     "Collection",
     "Contents",
     "Listed",
+    "Listing",
     "Part",
     "Refuse",
     "expanded",

@@ -75,11 +75,15 @@ class ItemBatches(Dealt[Batch]):
 
 
 class TargetBatch(NamedTuple):
-    """Features (T, B, F) of B items with their lengths (B,), and their targets (B, ...)."""
+    """Features (T, B, F) of B items with their lengths (B,), and their targets (B, ...).
+
+    `weights` (B,) are those of the items; None: all weigh alike.
+    """
 
     features: Tensor
     lengths: Tensor
     targets: Tensor
+    weights: Tensor | None = None
 
     @classmethod
     def of(cls, features: Sequence[Rows], targets: Rows) -> TargetBatch:

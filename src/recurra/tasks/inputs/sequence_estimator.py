@@ -12,8 +12,10 @@ import numpy as np
 from recurra.config.sequence_config import SequenceConfig
 from recurra.errors import DataError, RecurraWarning
 from recurra.tasks.estimator import Estimator
+from recurra.tasks.inputs.array_checks import as_labels, as_sequences
 from recurra.tasks.inputs.labelled import Given, given_contents, paired
 from recurra.tasks.inputs.sequence_task import SequenceTask
+from recurra.tasks.task import Evaluation
 
 __all__ = ["SequenceEstimator"]
 
@@ -25,12 +27,26 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 class SequenceEstimator(Estimator[Config, Product], Generic[Config, Product]):
     """Trained on files, or on sequences and their labels."""
 
-    def fit(self, data: Any = None, labels: Sequence[Any] | None = None, **options: Any) -> Self:
-        """Train on files, or on sequences with their labels (N,); options as for `Estimator.fit`.
+    def fit(
+        self,
+        data: Any = None,
+        y: Sequence[Any] | None = None,
+        sample_weight: Sequence[float] | None = None,
+        *,
+        groups: Sequence[Any] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Train on files, or on sequences with their labels `y`; options as for `Estimator.fit`.
 
-        Raises DataError where there are not as many labels as sequences.
+        `sample_weight` (N,) says how much each sequence counts, in the loss and where the best
+        weights are chosen; sequences of one of the `groups` (N,) are all trained on or all held
+        out. An array (N, T) is N series of one channel.
+
+        Raises DataError where there are not as many of them as sequences.
         """
-        return super().fit(self._paired(data, labels), **options)
+        given = {"sample_weight": sample_weight, "groups": groups}
+        options |= {name: value for name, value in given.items() if value is not None}
+        return super().fit(self._paired(data, y), **options)
 
     def predictions(self, data: Any) -> list[dict[str, Any]]:
         """A row for each sequence: its name, and what is predicted.
@@ -48,18 +64,48 @@ class SequenceEstimator(Estimator[Config, Product], Generic[Config, Product]):
         """Whether it is trained."""
         return self._product is not None
 
+    @property
+    def n_features_in_(self) -> int:
+        """The channels of the series it was trained on; AttributeError for any other kind."""
+        columns = self._task.context.get("input", {}).get("columns", {})
+        if "channels" not in columns:
+            raise AttributeError("n_features_in_ is there of a model that is trained on series.")
+        return len(columns["channels"])
+
+    def _judged(self, data: Any, labels: Sequence[Any] | None, weights: Any) -> Evaluation:
+        """The evaluation on sequences with their labels and weights."""
+        if weights is None:
+            return self.evaluate(self._paired(data, labels))
+        product = self._ready()
+        read = self._task.read_measured(self._paired(data, labels), sample_weight=weights)
+        return self._task.evaluate(product, read)
+
     @abstractmethod
     def _rows(self, contents: Sequence[Any]) -> list[dict[str, Any]]:
         """What is predicted of each content, by column."""
 
     def _paired(self, data: Any, labels: Sequence[Any] | None) -> Any:
-        return data if labels is None else paired(data, labels)
+        sequences = as_sequences(data)
+        if labels is not None and hasattr(data, "columns"):
+            raise DataError(
+                "A data frame has a row for each step, and its labels in a column (label_column); "
+                "give it without labels apart, or frame.to_numpy() where a row is a sequence."
+            )
+        if labels is not None:
+            return paired(sequences, as_labels(labels))
+        if isinstance(sequences, np.ndarray):
+            raise DataError(
+                f"An array of shape {sequences.shape} is given without labels; y should be a 1d "
+                "array with one for each sequence."
+            )
+        return data
 
     def _given_contents(self, data: Any, *, warn: bool = True) -> Given:
         """What was given to be answered; DataError where nothing can be read."""
         self._ready()
         assert isinstance(self._task, SequenceTask)
-        given = given_contents(self._task.measured_config, self._task.input, data)
+        sequences = as_sequences(data)
+        given = given_contents(self._task.measured_config, self._task.input, sequences)
         if not given.good:
             first = next(iter(given.errors.values()), "there is none.")
             raise DataError(f"No sequence can be read: {first}")

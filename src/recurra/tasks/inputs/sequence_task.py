@@ -25,7 +25,9 @@ from recurra.tasks.inputs.pooled_net import PooledNet
 from recurra.tasks.inputs.text_input import TextInput
 from recurra.tasks.inputs.vectors_of_words import take_vectors, with_vectors
 from recurra.tasks.inputs.warm_start import adopted, input_of, weights_of
+from recurra.tasks.inputs.weighted_items import GivenColumns, weight_source
 from recurra.tasks.task import Evaluation, Probe, Source, Task
+from recurra.training import Windows
 
 __all__ = ["SequenceTask"]
 
@@ -55,27 +57,37 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
             made = type(self)(with_vectors(self.config, given))
         return made
 
-    def read(self, data: Any = None, **others: Any) -> Collection:
-        """Read files, a folder, or pairs of a sequence and its label."""
+    def read(
+        self, data: Any = None, *, sample_weight: Any = None, groups: Any = None, **others: Any
+    ) -> Collection:
+        """Read files, a folder, or pairs of a sequence and its label.
+
+        Of pairs, `sample_weight` (N,) says how much each counts, and none of `groups` (N,) is both
+        trained on and held out.
+        """
         if data is None and not self.config.data:
             raise DataError(
                 "No data to train on; give a table of texts or series with a label column, a "
                 "manifest of paths and labels, or a folder with a folder for each class."
             )
+        given = GivenColumns.of(data, sample_weight, groups)
         return read_collection(
-            self.config,
+            given.config(self.config),
             data,
             ANY_FORM,
             self._refused,
-            listing=labelled_items,
+            listing=given.listing(labelled_items, data),
             classes=self.classes,
             begun=self.input if "input" in self.context else None,
         )
 
-    def read_measured(self, data: Any, *, where: str | None = None, **others: Any) -> Collection:
-        """Read data to be measured whole."""
+    def read_measured(
+        self, data: Any, *, where: str | None = None, sample_weight: Any = None, **others: Any
+    ) -> Collection:
+        """Read data to be measured whole; `sample_weight` as for `read`."""
         bad, how = BadItems(self.config.bad_share), self.input
-        items = labelled_items(self.measured_config, data, where, ANY_FORM, bad).items
+        listing = GivenColumns.of(data, sample_weight, None).listing(labelled_items, data)
+        items = listing(self.measured_config, data, where, ANY_FORM, bad).items
         if (kind := kind_of_items(items)) != how.kind:
             raise DataError(f"The model reads {how.kind}, and the data are of kind {kind}.")
         items = expanded(type(how), items, ANY_FORM, bad)
@@ -95,8 +107,8 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
         return dataclasses.replace(config, **places)
 
     def sources(self, data: Collection) -> list[Source]:
-        """The items trained on and those held out, by their digests."""
-        return list(data.sources)
+        """The items trained on and those held out, by their digests, and weights if there are."""
+        return [*data.sources, *weight_source(self.config, data)]
 
     def context_of(self, data: Collection) -> dict[str, Any]:
         """The input with the statistics of its features, and what there is to know of answers."""
@@ -106,6 +118,10 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
         if data.layout is not None:
             context["layout"] = data.layout
         return {**context, **self.answers_of(data)}
+
+    def suited(self, windows: Windows) -> Config:
+        """As many epochs as make enough steps, where no length is given."""
+        return self.config.suited(len(windows))
 
     @abstractmethod
     def answers_of(self, data: Collection) -> dict[str, Any]:

@@ -178,6 +178,7 @@ class LongRangeConfig(TaskConfig):
         *("max_steps", "max_minutes", "batch_size", "learning_rate", "seed"),
     )
     inapplicable: ClassVar[tuple[str, ...]] = ("window",)
+    judging: ClassVar[tuple[str, ...]] = ("problem", "length", "validation_sequences")
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Problem": ("problem", "length", "validation_sequences", "test_sequences")
     }

@@ -1,26 +1,14 @@
 """Every setting of the regression task, with its default and its one description; no torch."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 from recurra.config.options import option
 from recurra.config.sequence_config import SequenceConfig
-from recurra.config.task_config import EvaluateOptions
 from recurra.config.training_config import new_default
 
-__all__ = ["CONFIG", "RegressConfig", "RegressEvaluation"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RegressEvaluation(EvaluateOptions):
-    """Options of the evaluation of a regressor."""
-
-    where: str | None = option(None, "rows of the data to measure on: split=test")
-    groups: str | None = option(
-        None, "the column (subject, machine) whose groups the intervals draw whole"
-    )
+__all__ = ["CONFIG", "RegressConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +25,8 @@ class RegressConfig(SequenceConfig):
 
     task: ClassVar[str] = "regress"
     summary: ClassVar[str] = "Texts, series, sound, pen strokes or images to numbers."
-    evaluation: ClassVar[type[EvaluateOptions]] = RegressEvaluation
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"regress": {}}
+    judging: ClassVar[tuple[str, ...]] = ("error",)
 
     error: Literal["squared", "absolute"] = option(
         "squared", "what is made small: squared errors (the mean), absolute ones (the median)"
@@ -50,14 +38,6 @@ class RegressConfig(SequenceConfig):
     level: float = option(
         0.9, "share of the actual values that intervals are to hold", above=0, maximum=0.999
     )
-
-    def suited(self, windows: int) -> Self:
-        """These settings for data of so many batches, with a length where none is given.
-
-        >>> RegressConfig().suited(30).epochs
-        50
-        """
-        return dataclasses.replace(self, **self.length(windows))
 
 
 CONFIG = RegressConfig

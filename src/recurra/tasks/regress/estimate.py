@@ -58,7 +58,7 @@ class Estimate:
     def predicted(self, contents: Sequence[Any]) -> Floats:
         """The numbers (N, K) of each content."""
         found = np.zeros((len(contents), len(self.targets)))
-        for numbers, features in in_order(self.input, contents, 2 * self.config.batch_size):
+        for numbers, features in in_order(self.input, contents, self.config.reading_batch):
             found[numbers] = self._mean(*padded_features(features)).double().numpy()
         return self.targets.restored(found)
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from recurra.errors import DataError
+from recurra.tasks.inputs.array_checks import as_labels
 from recurra.tasks.inputs.sequence_estimator import SequenceEstimator
 from recurra.tasks.regress.config import RegressConfig
 from recurra.tasks.regress.estimate import Estimate
@@ -73,18 +74,22 @@ class Regressor(SequenceEstimator[RegressConfig, Estimate]):
         low, high = product.bounds(predicted.reshape(len(predicted), -1))
         return _squeezed(low), _squeezed(high)
 
-    def score(self, data: Any, labels: Sequence[Any] | None = None) -> float:
-        """The share of the variance that is explained, R²."""
-        return self.evaluate(self._paired(data, labels))["r2"]
+    def score(
+        self,
+        data: Any,
+        y: Sequence[Any] | None = None,
+        sample_weight: Sequence[float] | None = None,
+    ) -> float:
+        """The share of the variance that is explained, R², each sequence as often as it weighs."""
+        return self._judged(data, y, sample_weight)["r2"]
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn asks, so that its searches and pipelines take a regressor."""
         return sklearn_tags("regressor")
 
     def _paired(self, data: Any, labels: Sequence[Any] | None) -> Any:
-        return super()._paired(
-            data, None if labels is None else [target_text(label) for label in labels]
-        )
+        texts = None if labels is None else [target_text(label) for label in as_labels(labels)]
+        return super()._paired(data, texts)
 
     def _rows(self, contents: Sequence[Any]) -> list[dict[str, Any]]:
         """The numbers, and the ends of their intervals where there are any."""

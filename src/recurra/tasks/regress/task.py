@@ -19,9 +19,10 @@ from recurra.nn.states import State
 from recurra.reports import Headline
 from recurra.tasks.inputs import Input
 from recurra.tasks.inputs.collection import Collection
-from recurra.tasks.inputs.item_batches import TargetBatch, TargetBatches, in_order
+from recurra.tasks.inputs.item_batches import TargetBatch, in_order
 from recurra.tasks.inputs.pooled_net import PooledNet
 from recurra.tasks.inputs.sequence_task import SequenceTask
+from recurra.tasks.inputs.weighted_items import WeightedBatches, weights_of
 from recurra.tasks.network import penalised
 from recurra.tasks.regress import value_facts, value_judgement
 from recurra.tasks.regress.config import RegressConfig
@@ -58,7 +59,8 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
     def windows(self, data: Collection) -> Windows:
         """Items of nearly equal lengths, distorted anew in each epoch."""
         config, part, targets = self.config, data.train, self.targets
-        return TargetBatches(
+        return WeightedBatches(
+            weights_of(config, part.items),
             self.input,
             part.contents,
             targets.standardised(targets.numbers(part.texts)).astype(np.float32),
@@ -66,10 +68,6 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
             batch_size=config.batch_of(len(part)),
             seed=config.seed,
         )
-
-    def suited(self, windows: Windows) -> RegressConfig:
-        """As many epochs as make enough steps, where no length is given."""
-        return self.config.suited(len(windows))
 
     def loss(self, model: nn.Module, batch: Any, state: State) -> tuple[Tensor, int, State]:
         """The mean error, in units of the deviations in training."""
@@ -82,8 +80,10 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
         if not len(part):
             return None
         values = targets.standardised(targets.numbers(part.texts)).astype(np.float32)
-        batches = list(in_order(self.input, part.contents, 2 * self.config.batch_size))
-        return functools.partial(_validated, batches, values, self.config.error)
+        batches = list(in_order(self.input, part.contents, self.config.reading_batch))
+        weights = weights_of(self.config, part.items)
+        each = np.ones(len(part)) if weights is None else weights
+        return functools.partial(_validated, batches, values, each, self.config.error)
 
     def complete(self, models: Sequence[nn.Module], data: Collection, retrain: Retrain) -> Estimate:
         """Choose the width of intervals on the held-out part."""
@@ -154,23 +154,30 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
 
 
 def _value_loss(net: PooledNet, batch: TargetBatch, error: str) -> Tensor:
-    """The mean error, with the penalties' gradient."""
+    """The mean error, each item's by its weight, with the penalties' gradient."""
     answers, penalty = net.answered(batch.features, batch.lengths)
     losses = functional.mse_loss if error == "squared" else functional.l1_loss
-    return penalised(losses(answers, batch.targets), penalty)
+    if batch.weights is None:
+        return penalised(losses(answers, batch.targets), penalty)
+    each = losses(answers, batch.targets, reduction="none").mean(1)
+    return penalised((batch.weights * each).mean(), penalty)
 
 
 def _validated(
-    batches: Sequence[tuple[list[int], list[Rows]]], targets: Rows, error: str, net: nn.Module
+    batches: Sequence[tuple[list[int], list[Rows]]],
+    targets: Rows,
+    weights: Rows,
+    error: str,
+    net: nn.Module,
 ) -> dict[str, float]:
-    """The mean error of all items, with its standard error."""
+    """The mean error of all items, each by its weight, with its standard error."""
     assert isinstance(net, PooledNet)
     each = np.zeros(len(targets))
     for numbers, features in batches:
         batch = TargetBatch.of(features, targets[numbers])
         distances = (net(batch.features, batch.lengths) - batch.targets).double().numpy()
         each[numbers] = (distances**2 if error == "squared" else np.abs(distances)).mean(1)
-    count = len(each)
+    each, count = each * weights, len(each)
     spread = float(each.std(ddof=1) / np.sqrt(count)) if count > 1 else 0.0
     return {"loss": float(each.mean()), "loss_error": spread}
 

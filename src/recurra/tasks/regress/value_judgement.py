@@ -12,6 +12,7 @@ import numpy as np
 from recurra.metrics.regression import RegressionScores, regression_scores, rmse_interval
 from recurra.reports import Section, TextTable
 from recurra.tasks.inputs.collection import Part, groups_of
+from recurra.tasks.inputs.weighted_items import weights_of
 from recurra.tasks.regress.estimate import Estimate
 from recurra.tasks.task import Evaluation
 
@@ -39,16 +40,19 @@ def judged(product: Estimate, part: Part, groups: str | None = None) -> ValueJud
     """
     predicted = product.predicted(part.contents)
     actual = product.targets.numbers(part.texts)
-    scores = regression_scores(predicted, actual)
+    weights = weights_of(product.config, part.items)
+    scores = regression_scores(predicted, actual, weights=weights)
     names = groups_of(part.items, groups)
-    ends = rmse_interval(predicted, actual, np.random.default_rng(0), groups=names)
+    generator = np.random.default_rng(0)
+    ends = rmse_interval(predicted, actual, generator, weights=weights, groups=names)
     numbers = {name: float(value) for name, value in scores.overall._asdict().items()}
     if ends is not None:
         numbers |= {"rmse_low": ends[0], "rmse_high": ends[1]}
     if product.intervals:
         low, high = product.bounds(predicted)
         inside = (low <= actual) & (actual <= high)
-        numbers |= {"coverage": float(inside.mean()), "width": float((high - low).mean())}
+        held = float(np.average(inside.mean(1), weights=weights))
+        numbers |= {"coverage": held, "width": float((high - low).mean())}
     numbers["items"] = len(part)
     errors = np.abs(predicted - actual) / product.targets.deviations
     worst = np.argsort(-errors.max(1), kind="stable")[:_WORST].tolist()

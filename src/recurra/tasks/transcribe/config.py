@@ -1,11 +1,16 @@
 """Every setting of the transcription task, with its default and its one description; no torch."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
-from recurra.config.input_config import DATA, DISTORTIONS, FEATURES, InputConfig
+from recurra.config.input_config import (
+    DATA,
+    DISTORTIONS,
+    FEATURES,
+    InputConfig,
+    ItemEvaluation,
+)
 from recurra.config.options import check_options, option
 from recurra.config.task_config import EvaluateOptions, TaskConfig
 from recurra.config.training_config import new_default
@@ -13,10 +18,6 @@ from recurra.data.text_form import TextForm, parse_replacements
 from recurra.errors import ConfigError
 
 __all__ = ["CONFIG", "Decoding", "TranscribeConfig", "TranscribeEvaluation"]
-
-LEAST_STEPS, MOST_STEPS, MOST_EPOCHS = 3_000, 40_000, 300
-"""The length of a training without one of its own. However few the data, it takes some thousand
-steps to leave the plateau of CTC, where every frame is blank."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +63,8 @@ class Decoding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranscribeEvaluation(EvaluateOptions, Decoding):
+class TranscribeEvaluation(ItemEvaluation, Decoding):
     """Options of the evaluation of a transcriber."""
-
-    where: str | None = option(None, "rows of the manifest to measure on: split=test")
-    groups: str | None = option(
-        None, "the manifest's column (speaker, writer) whose groups the intervals draw whole"
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +86,14 @@ class TranscribeConfig(InputConfig):
         *TaskConfig.usual,
         "bidirectional",
     )
-    inapplicable: ClassVar[tuple[str, ...]] = ("window",)
     places: ClassVar[tuple[str, ...]] = ("valid", "ngram_text", "language")
+    judging: ClassVar[tuple[str, ...]] = (
+        *("alphabet", "case", "unicode_form", "punctuation", "replace"),
+    )
+    steps_wanted: ClassVar[int] = 3_000
+    """However few the data, it takes some thousand steps to leave the plateau of CTC, where every
+    frame is blank."""
+    usual_batch: ClassVar[int] = 16
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Data": DATA,
         "Texts": ("alphabet", "case", "unicode_form", "punctuation", "replace"),
@@ -115,15 +117,8 @@ class TranscribeConfig(InputConfig):
     ctc_weight: float = option(
         0.3, "weight of a CTC loss beside that of a transducer", minimum=0, maximum=0.95
     )
-    cell: str = new_default("cell", "gru")
-    hidden: int = new_default("hidden", 128)
     layers: int = new_default("layers", 2)
-    bidirectional: bool = option(
-        True, "a second direction reads each sequence from its end; streams need one direction"
-    )
-    dropout: float = new_default(
-        "dropout", 0.2, help="share of values dropped in, between and after the layers"
-    )
+    dropout: float = new_default("dropout", 0.2)
     curriculum: int = option(
         1, "epochs at the beginning that go from short sequences to long ones", minimum=0
     )
@@ -143,31 +138,10 @@ class TranscribeConfig(InputConfig):
         "are better for it",
         flag="--lm",
     )
-    window: int = new_default("window", 0)
-    batch_size: int = new_default(
-        "batch_size",
-        16,
-        help="items trained on side by side; not given, at most an eighth of those there are",
-    )
-    learning_rate: float = new_default("learning_rate", 2e-3)
-    weight_decay: float = new_default("weight_decay", 1e-4)
-    schedule: Literal["constant", "cosine"] = new_default("schedule", "cosine")
-    final_learning_rate: float = new_default("final_learning_rate", 0.01)
-    clip_norm: float | None = new_default("clip_norm", 5.0)
-    epochs: int | None = new_default(
-        "epochs",
-        None,
-        help="times to go through the data; without a length (this, max_steps or max_minutes) as "
-        f"many as make {LEAST_STEPS:,} steps, at most {MOST_EPOCHS}",
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         parse_replacements(self.replace)
-        if self.window:
-            raise ConfigError(
-                f"window = {self.window}; transcribers are trained on whole items: leave it out."
-            )
         self._check_model()
         for name, value in self.initialisers:
             if value is None:
@@ -200,15 +174,6 @@ class TranscribeConfig(InputConfig):
         """The form that transcripts are brought to."""
         pairs = parse_replacements(self.replace)
         return TextForm(self.case, self.unicode_form, self.punctuation, pairs)
-
-    def suited(self, windows: int) -> Self:
-        """These settings for data of so many batches, with a length where none is given.
-
-        >>> TranscribeConfig().suited(30).epochs
-        100
-        """
-        found = self.paced(windows, steps=LEAST_STEPS, epochs=MOST_EPOCHS, most=MOST_STEPS)
-        return dataclasses.replace(self, **found)
 
 
 CONFIG = TranscribeConfig

@@ -119,7 +119,7 @@ class Recogniser:
 
     def frames(self, part: Part) -> Iterator[Tensor]:
         """What the search reads of each item (T', K), in order, the networks' mean."""
-        size = 2 * self.config.batch_size
+        size = self.config.reading_batch
         for first in range(0, len(part), size):
             numbers = range(first, min(first + size, len(part)))
             yield from self.frames_of([part.contents[number] for number in numbers])

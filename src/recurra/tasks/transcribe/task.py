@@ -161,7 +161,7 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
         """Nats a character and the rate of wrong characters, by the most likely path."""
         if not len(data.held_out):
             return None
-        return Validation(self.input, self.alphabet, data.held_out, 2 * self.config.batch_size)
+        return Validation(self.input, self.alphabet, data.held_out, self.config.reading_batch)
 
     def complete(
         self, models: Sequence[nn.Module], data: Collection, retrain: Retrain
