@@ -30,6 +30,8 @@ class _Network(Protocol):
 class InputStream:
     """The outputs of each network for one stream: those of the whole, whatever the chunks.
 
+    `steps` counts those of the features that have come.
+
     Raises ConfigError for networks that read each sequence from its end as well, and for an input
     that has no stream.
     """
@@ -42,6 +44,7 @@ class InputStream:
             )
         self._how = how
         self._features = how.stream()
+        self.steps: int = 0
         self._encoders = [_Encoder(net.front, net.recurrent) for net in nets]
 
     def feed(self, chunk: Any, **options: Any) -> list[Tensor]:
@@ -57,7 +60,7 @@ class InputStream:
     def state(self) -> dict[str, Tensor]:
         """Everything that later outputs depend on, as tensors by name."""
         tensors: dict[str, Tensor] = {}
-        facts: dict[str, Any] = {"features": {}, "encoders": []}
+        facts: dict[str, Any] = {"features": {}, "encoders": [], "steps": self.steps}
         for name, value in self._features.state().items():
             if isinstance(value, np.ndarray):
                 tensors[f"features.{name}"] = torch.from_numpy(value.copy())
@@ -75,10 +78,12 @@ class InputStream:
         facts = json.loads(bytes(tensors["facts"].tolist()))
         kept = {name: value.numpy() for name, value in _below("features.", tensors).items()}
         self._features = self._how.stream({**kept, **facts["features"]})
+        self.steps = facts["steps"]
         for number, about in enumerate(facts["encoders"]):
             self._encoders[number].set_state(_below(f"{number}.", tensors), about)
 
     def _encoded(self, features: np.ndarray[Any, Any]) -> list[Tensor]:
+        self.steps += len(features)
         ready = torch.from_numpy(self._how.standardised(features)) if len(features) else None
         return [encoder.feed(ready) for encoder in self._encoders]
 
