@@ -44,6 +44,8 @@ __all__ = ["TASK", "Regress"]
 
 Rows = np.ndarray[Any, Any]
 
+_BATCHES = 50
+"""Batches of windows in an epoch, at least."""
 _LEAST_TAPS = 8
 """A filter that looks back on fewer steps is left out."""
 _FEW = 4
@@ -148,6 +150,10 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
                 seed=config.seed,
             )
         windows = WindowBatches.places(part.steps, config.window, config.washout or 0)
+        batch_size = config.batch_of(len(windows))
+        if config.window < max(part.steps):  # cut elsewhere each time, so that more are as new
+            windows *= max(1, _BATCHES * config.batch_size // len(windows))
+            batch_size = min(config.batch_size, len(windows))
         return WindowBatches(
             self.input,
             part.contents,
@@ -156,7 +162,7 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
             window=config.window,
             washout=config.washout or 0,
             padding=np.nan,
-            batch_size=config.batch_of(len(windows)),
+            batch_size=batch_size,
             seed=config.seed,
         )
 
