@@ -43,7 +43,7 @@ def test_a_recording_is_simulated_and_what_was_chosen_is_said(simulator):
     model, notes = simulator
     for part in ("every step has an answer: each of what came until then", "windows of 100"):
         assert part in notes
-    assert "the first 25 of which don't count" in notes
+    assert "the first 50 of which don't count" in notes
     assert "The last part of each series is held out" in notes
     signal, actual = lagged(2000, seed=1)
     found = model.predict(signal)
