@@ -76,6 +76,14 @@ def reviews(folder):
     (folder / "new.csv").write_text("text\na fine story\n")
 
 
+def plant(folder):
+    """Tables of a plant, one of them without what a soft sensor gives."""
+    rows = [f"{minute},{minute % 17},{minute % 5}" for minute in range(300)]
+    (folder / "today.csv").write_text("\n".join(["time,heat,flow", *rows]) + "\n")
+    rows = [f"{row},{number % 17 / 3}" for number, row in enumerate(rows)]
+    (folder / "plant.csv").write_text("\n".join(["time,heat,flow,quality", *rows]) + "\n")
+
+
 def recordings(folder):
     """A folder of recordings with their texts, a longer one, and a manifest of others."""
     noise = np.random.default_rng(0).normal(size=8000).astype("f4") / 10
@@ -99,6 +107,7 @@ def desk(tmp_path, monkeypatch):
     (tmp_path / "book.txt").write_text(BOOK)
     (tmp_path / "sales.csv").write_text(sales())
     reviews(tmp_path)
+    plant(tmp_path)
     (tmp_path / "newer.csv").write_text(sales(weeks=4))
     recordings(tmp_path)
     yield tmp_path
@@ -178,7 +187,7 @@ def run_command(words):
 BLOCKS = {
     "README.md": (10, 8),
     "cells.md": (4, 0),
-    "classification.md": (2, 2),
+    "classification.md": (4, 3),
     "compare.md": (2, 1),
     "design.md": (0, 0),
     "forecasting.md": (3, 1),

@@ -32,7 +32,7 @@ class SequenceConfig(InputConfig):
     places: ClassVar[tuple[str, ...]] = ("valid", "vectors")
     space: ClassVar[Mapping[str, Any]] = {"pooling": ["attention", "mean", "max", "last"]}
     groups: ClassVar[dict[str, tuple[str, ...]]] = {
-        "Data": (*DATA, "label_column", "weight_column", "layout"),
+        "Data": (*DATA, "label_column", "id_column", "weight_column", "layout"),
         "Texts": _TEXT,
         "Features": FEATURES,
         "Distortions in training": DISTORTIONS,
@@ -40,6 +40,9 @@ class SequenceConfig(InputConfig):
 
     label_column: str | None = option(
         None, "the column of the answers, where its name is unusual (not label, class, target ...)"
+    )
+    id_column: str | None = option(
+        None, "the column that names the sequence of a row, likewise (not id, series, case ...)"
     )
     weight_column: str | None = option(
         None, "a column of numbers from 0 on: how much an item counts, in training and figures"

@@ -35,8 +35,8 @@ class SoundPerturbation:
     speed: the most that the factor of speed, which pitch and formants follow, differs from 1.
     pitch: the most semitones up or down. room_low, room_high: seconds until the echo has fallen
     by 60 dB. microphone: the most dB by which a band of frequencies is louder or softer (after
-    Nam, Kim and Park 2022). noise_low, noise_high: dB of the recording above the noise. gain: the most dB up or
-    down. Raises ConfigError for values that can't be.
+    Nam, Kim and Park 2022). noise_low, noise_high: dB of the recording above the noise. gain: the
+    most dB up or down. Raises ConfigError for values that can't be.
     """
 
     speed_probability: float = 0.7

@@ -30,14 +30,21 @@ class _Network(Protocol):
 class InputStream:
     """The outputs of each network for one stream: those of the whole, whatever the chunks.
 
-    `rate` is that of what is fed, by default the model's.
+    `rate` is that of what is fed, by default the model's. `steps` counts those of the features
+    that have come. `with_steps` puts the steps of the front end beside the outputs.
 
     Raises ConfigError for networks that read each sequence from its end as well, for an input
     that has no stream, and for a rate of what has none.
     """
 
     def __init__(
-        self, how: Input, nets: Sequence[_Network], *, bidirectional: bool, rate: int | None = None
+        self,
+        how: Input,
+        nets: Sequence[_Network],
+        *,
+        bidirectional: bool,
+        rate: int | None = None,
+        with_steps: bool = False,
     ) -> None:
         if how.streams and bidirectional:
             raise ConfigError(
@@ -51,7 +58,8 @@ class InputStream:
             )
         options: dict[str, Any] = {} if rate is None else {"rate": rate}
         self._features = how.stream(**options)
-        self._encoders = [_Encoder(net.front, net.recurrent) for net in nets]
+        self.steps: int = 0
+        self._encoders = [_Encoder(net.front, net.recurrent, with_steps) for net in nets]
 
     def feed(self, chunk: Any, **options: Any) -> list[Tensor]:
         """The outputs (t, size) of each network that a chunk settles; `options` are the input's."""
@@ -66,7 +74,7 @@ class InputStream:
     def state(self) -> dict[str, Tensor]:
         """Everything that later outputs depend on, as tensors by name."""
         tensors: dict[str, Tensor] = {}
-        facts: dict[str, Any] = {"features": {}, "encoders": []}
+        facts: dict[str, Any] = {"features": {}, "encoders": [], "steps": self.steps}
         for name, value in self._features.state().items():
             if isinstance(value, np.ndarray):
                 tensors[f"features.{name}"] = torch.from_numpy(value.copy())
@@ -84,10 +92,12 @@ class InputStream:
         facts = json.loads(bytes(tensors["facts"].tolist()))
         kept = {name: value.numpy() for name, value in _below("features.", tensors).items()}
         self._features = self._how.stream({**kept, **facts["features"]})
+        self.steps = facts["steps"]
         for number, about in enumerate(facts["encoders"]):
             self._encoders[number].set_state(_below(f"{number}.", tensors), about)
 
     def _encoded(self, features: np.ndarray[Any, Any]) -> list[Tensor]:
+        self.steps += len(features)
         ready = torch.from_numpy(self._how.standardised(features)) if len(features) else None
         return [encoder.feed(ready) for encoder in self._encoders]
 
@@ -95,8 +105,8 @@ class InputStream:
 class _Encoder:
     """A front end and recurrent layers over one stream, in chunks."""
 
-    def __init__(self, front: FrontEnd, recurrent: Recurrent | Stack) -> None:
-        self._recurrent = recurrent
+    def __init__(self, front: FrontEnd, recurrent: Recurrent | Stack, with_steps: bool) -> None:
+        self._recurrent, self._with_steps = recurrent, with_steps
         self._front = FrontEndStream(front)
         self._states: State = None
 
@@ -121,11 +131,12 @@ class _Encoder:
 
     def _run(self, steps: Tensor | None) -> Tensor:
         if steps is None or not len(steps):
-            return torch.zeros(0, self._recurrent.output_size)
+            more = self._front.front.output_size if self._with_steps else 0
+            return torch.zeros(0, self._recurrent.output_size + more)
         with torch.inference_mode():
             outputs, self._states = self._recurrent(steps.unsqueeze(1), self._states)
             own: Tensor = outputs[:, 0]
-            return own
+            return torch.cat([own, steps], -1) if self._with_steps else own
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

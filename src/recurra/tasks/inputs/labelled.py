@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from recurra.config.sequence_config import SequenceConfig
 from recurra.data.sequences.sequence_sources import read_sequences
+from recurra.data.sequences.step_labels import LabelScope, is_one_recording
+from recurra.data.sequences.table_roles import TIME_COLUMNS
 from recurra.data.sequences.ucr_rows import holds_ucr_rows
 from recurra.data.text_form import TextForm
 from recurra.data.texts.labelled_texts import read_texts
@@ -30,10 +31,9 @@ from recurra.data.transcripts.manifest_rows import (
     read_rows,
 )
 from recurra.errors import DataError
-from recurra.tasks.inputs.collection import Listed, expanded
-from recurra.tasks.inputs.input import Input
+from recurra.tasks.inputs.collection import Listed
 
-__all__ = ["ANY_FORM", "Given", "given_contents", "labelled_items", "paired"]
+__all__ = ["ANY_FORM", "is_path", "labelled_items", "paired"]
 
 ANY_FORM = TextForm("keep", "none", "keep", ())
 """Labels stay as they are written."""
@@ -43,9 +43,6 @@ _LABELS = (
     *("digit", "word", "command", "sentiment", "activity"),
 )
 """Usual names of a manifest's column of labels."""
-
-_BY_ITSELF = re.compile(r"^(sequence|item) 0( \(from 0\))?: ")
-"""How readers name the first of what is in memory."""
 
 _SERIES_ENDINGS = (".ts", ".arff", ".ts.gz", ".arff.gz")
 
@@ -58,17 +55,19 @@ def labelled_items(
     bad: BadItems | None,
     *,
     labels: bool = True,
+    scope: LabelScope = "sequence",
 ) -> Listed:
     """The items of files, folders, tables or pairs in memory, their labels as texts.
 
-    What they hold is seen from them where the settings don't say it. `labels`: each needs one.
+    What they hold is seen from them where the settings don't say it. `labels`: each needs one;
+    `scope`: what has a label, of series.
     """
     given = data
     if isinstance(data, (list, tuple)) and _is_whole(data, texts=config.input == "text"):
         given = data[0]
     kind = _seen(given) if config.input == "auto" else config.input
     if kind == "series":
-        found = _series(config, given, where, bad, labels)
+        found = _series(config, given, where, bad, labels, scope)
     elif kind == "text":
         found = _texts(config, given, where, bad, labels)
     else:
@@ -80,23 +79,30 @@ def labelled_items(
 
 def _is_whole(data: Sequence[Any], *, texts: bool) -> bool:
     """Whether a list has one source alone: a file, or a data frame."""
-    return len(data) == 1 and (_is_path(data[0], texts=texts) or hasattr(data[0], "columns"))
+    return len(data) == 1 and (is_path(data[0], texts=texts) or hasattr(data[0], "columns"))
 
 
-def _is_path(each: Any, *, texts: bool = False) -> bool:
-    """Whether it names a file; among `texts` a str is one of them."""
+def is_path(each: Any, *, texts: bool = False) -> bool:
+    """Tell whether it names a file; among `texts` a str is one of them."""
     return isinstance(each, os.PathLike) or (isinstance(each, str) and not texts)
 
 
 def _series(
-    config: SequenceConfig, data: Any, where: str | None, bad: BadItems | None, labels: bool
+    config: SequenceConfig,
+    data: Any,
+    where: str | None,
+    bad: BadItems | None,
+    labels: bool,
+    scope: LabelScope,
 ) -> Listed:
     sequences, answers = _unpaired(data)
     reading = read_sequences(
         sequences,
         answers,
         texts=labels,
+        label=scope,
         where=where,
+        id_column=config.id_column,
         label_column=config.label_column,
         layout=None if config.layout == "auto" else config.layout,
         bad=bad,
@@ -151,7 +157,7 @@ def _media(
 
 def _as_item(each: Any) -> Any:
     """A path or an item as it is, a content with its label as a text, or without one."""
-    if _is_path(each) or isinstance(each, Item):
+    if is_path(each) or isinstance(each, Item):
         return each
     content, label = each if _is_pair(each) else (each, None)
     plain = label is None or isinstance(label, (list, set, tuple))
@@ -187,7 +193,7 @@ def _seen(data: Any) -> str:
         first = first[0]
         if isinstance(first, str):
             return "text"
-    if _is_path(first):
+    if is_path(first):
         return _seen_in(Path(first))
     return "series" if isinstance(first, (np.ndarray, list, tuple)) or _is_series(first) else "auto"
 
@@ -245,7 +251,12 @@ def _seen_in_table(path: Path) -> str:
         return "auto"
     if _has_texts(names):
         return "text"
-    numeric = [name for name in cells if all(_is_number(row.cells.get(name, "")) for row in rows)]
+    numeric = [
+        name
+        for name in cells
+        if plain_name(name) in TIME_COLUMNS
+        or all(_is_number(row.cells.get(name, "")) for row in rows)
+    ]
     return "series" if len(numeric) >= 2 and len(numeric) >= len(cells) - 2 else "text"
 
 
@@ -261,76 +272,18 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Given:
-    """What was given to be answered: names, contents (None where one can't be read), and why."""
-
-    names: list[str]
-    contents: list[Any]
-    errors: dict[int, str]
-
-    @property
-    def good(self) -> list[int]:
-        """The places of contents that can be read."""
-        return [n for n in range(len(self.contents)) if n not in self.errors]
-
-
-def given_contents(config: SequenceConfig, how: Input, data: Any) -> Given:
-    """The contents of sequences without labels; those that can't be read are kept with the reason.
-
-    Raises DataError where a whole source can't be read.
-    """
-    config = dataclasses.replace(config, input=cast("Any", how.kind), root=None, outside=True)
-    found = Given([], [], {})
-    if hasattr(data, "columns") or _is_path(data):
-        _open(config, how, data, found)
-        return found
-    texts = how.kind == "text"
-    for number, each in enumerate(data):
-        before = len(found.names)
-        _open(config, how, [each], found)
-        if not _is_path(each, texts=texts) and len(found.names) == before + 1:
-            found.names[before] = f"item {number}"
-            if before in found.errors:
-                own = _BY_ITSELF.sub("", found.errors[before])
-                found.errors[before] = f"item {number} (from 0): {own}"
-    return found
-
-
-def _open(config: SequenceConfig, how: Input, data: Any, found: Given) -> None:
-    """Add the items of a source, those that can't be read after the others."""
-    bad = BadItems(1.0)
-    try:
-        listed = labelled_items(config, data, None, ANY_FORM, bad, labels=False)
-    except DataError as error:
-        in_memory = isinstance(data, list) and not _is_path(data[0], texts=how.kind == "text")
-        if not len(bad) and not in_memory:
-            raise
-        listed = Listed([])
-        if not len(bad):  # else it says that nothing is left
-            bad.note("", error)
-    for item in expanded(type(how), listed.items, ANY_FORM, bad):
-        try:
-            content = how.open(item)
-        except DataError as error:
-            bad.note(item.name, error)
-            continue
-        found.names.append(item.name)
-        found.contents.append(content)
-    for name, message in bad.messages.items():
-        found.errors[len(found.contents)] = message
-        found.names.append(name)
-        found.contents.append(None)
-
-
-def paired(data: Any, labels: Sequence[Any]) -> list[tuple[Any, Any]]:
-    """Sequences with their labels.
+def paired(
+    data: Any, labels: Sequence[Any], scope: LabelScope = "sequence"
+) -> list[tuple[Any, Any]]:
+    """Sequences with their labels; an array that is one sequence with labels of steps is one pair.
 
     Raises DataError where there are not as many of both.
 
     >>> paired(["a", "b"], [1, 2.5])
     [('a', 1), ('b', 2.5)]
     """
+    if is_one_recording(data, labels, scope):
+        return [(data, labels)]
     sequences, answers = list(data), list(labels)
     if len(sequences) != len(answers):
         raise DataError(

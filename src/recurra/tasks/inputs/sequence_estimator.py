@@ -10,10 +10,12 @@ from typing import Any, Generic, Self, TypeVar
 import numpy as np
 
 from recurra.config.sequence_config import SequenceConfig
+from recurra.data.sequences.step_labels import LabelScope
 from recurra.errors import DataError, RecurraWarning
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.inputs.array_checks import as_labels, as_sequences
-from recurra.tasks.inputs.labelled import Given, given_contents, paired
+from recurra.tasks.inputs.given_contents import Given, given_contents
+from recurra.tasks.inputs.labelled import paired
 from recurra.tasks.inputs.sequence_task import SequenceTask
 from recurra.tasks.task import Evaluation
 
@@ -84,15 +86,21 @@ class SequenceEstimator(Estimator[Config, Product], Generic[Config, Product]):
     def _rows(self, contents: Sequence[Any]) -> list[dict[str, Any]]:
         """What is predicted of each content, by column."""
 
+    @property
+    def _scope(self) -> LabelScope:
+        """What has a label."""
+        assert isinstance(self._task, SequenceTask)
+        return self._task.scope
+
     def _paired(self, data: Any, labels: Sequence[Any] | None) -> Any:
-        sequences = as_sequences(data)
-        if labels is not None and hasattr(data, "columns"):
+        sequences = self._sequences(data)
+        if labels is not None and self._scope != "step" and hasattr(data, "columns"):
             raise DataError(
                 "A data frame has a row for each step, and its labels in a column (label_column); "
                 "give it without labels apart, or frame.to_numpy() where a row is a sequence."
             )
         if labels is not None:
-            return paired(sequences, as_labels(labels))
+            return paired(sequences, as_labels(labels), self._scope)
         if isinstance(sequences, np.ndarray):
             raise DataError(
                 f"An array of shape {sequences.shape} is given without labels; y should be a 1d "
@@ -100,12 +108,16 @@ class SequenceEstimator(Estimator[Config, Product], Generic[Config, Product]):
             )
         return data
 
+    def _sequences(self, data: Any) -> Any:
+        """Data in memory as a list of sequences; of one recording with labels of steps as it is."""
+        return data if self._scope == "step" else as_sequences(data)
+
     def _given_contents(self, data: Any, *, warn: bool = True) -> Given:
         """What was given to be answered; DataError where nothing can be read."""
         self._ready()
         assert isinstance(self._task, SequenceTask)
-        sequences = as_sequences(data)
-        given = given_contents(self._task.measured_config, self._task.input, sequences)
+        sequences, scope = self._sequences(data), self._scope
+        given = given_contents(self._task.measured_config, self._task.input, sequences, scope)
         if not given.good:
             first = next(iter(given.errors.values()), "there is none.")
             raise DataError(f"No sequence can be read: {first}")

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from recurra.config.sequence_config import SequenceConfig
+from recurra.data.sequences.step_labels import LabelScope
+from recurra.data.text_form import TextForm
 from recurra.data.transcripts.bad_items import BadItems
+from recurra.data.transcripts.chosen_rows import HeldOutItems
 from recurra.data.transcripts.item import Item, kind_of_items
 from recurra.errors import ConfigError, DataError
-from recurra.nn.frontends import WordFrontEnd
+from recurra.nn.frontends import FilteredFrontEnd, WordFrontEnd
 from recurra.tasks.inputs import Input, input_from
-from recurra.tasks.inputs.collection import Collection, Part, expanded, opened, read_collection
+from recurra.tasks.inputs.collection import (
+    Collection,
+    Listed,
+    Part,
+    expanded,
+    held_by_column,
+    opened,
+    read_collection,
+)
 from recurra.tasks.inputs.front_end import front_end
 from recurra.tasks.inputs.labelled import ANY_FORM, labelled_items
 from recurra.tasks.inputs.pooled_net import PooledNet
+from recurra.tasks.inputs.step_net import StepNet
 from recurra.tasks.inputs.text_input import TextInput
 from recurra.tasks.inputs.vectors_of_words import take_vectors, with_vectors
 from recurra.tasks.inputs.warm_start import adopted, input_of, weights_of
@@ -30,6 +43,9 @@ from recurra.tasks.task import Evaluation, Probe, Source, Task
 from recurra.training import Windows
 
 __all__ = ["SequenceTask"]
+
+LinearFilter = tuple[Tensor, Tensor]
+"""The weights (K, F, taps) and the bias (K,) of a filter of features."""
 
 Config = TypeVar("Config", bound=SequenceConfig)
 Product = TypeVar("Product")
@@ -41,10 +57,16 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
     The context holds the input, the order of the axes of arrays, and what `answers_of` adds.
     """
 
-    classes: ClassVar[bool] = False
-    """Whether labels are names of classes, of each of which a share is held out."""
-
     unit = "items"
+
+    def __init__(self, config: Config, context: Mapping[str, Any] | None = None) -> None:
+        super().__init__(config, context)
+        self._beside: tuple[GivenColumns, Any] = (GivenColumns({}), None)
+
+    @property
+    def scope(self) -> LabelScope:
+        """What has a label: a whole sequence, or each of its steps."""
+        return "sequence"
 
     def settled(self, given: Iterable[str], old: Mapping[str, Any] | None) -> Self:
         """With the sizes and the input of a run to start from, or the size of word vectors."""
@@ -56,6 +78,18 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
         if self.config.vectors is not None:
             made = type(self)(with_vectors(self.config, given))
         return made
+
+    def listed(
+        self, config: Config, data: Any, where: str | None, form: TextForm, bad: BadItems | None
+    ) -> Listed:
+        """The items of data, with their labels, and the columns given beside them."""
+        columns, own = self._beside
+        listing = columns.listing(functools.partial(labelled_items, scope=self.scope), own)
+        return listing(config, data, where, form, bad)
+
+    def held_apart(self, config: Config, items: Sequence[Item]) -> HeldOutItems:
+        """Items for training, and those held out where nothing else is validated on."""
+        return held_by_column(config, items)
 
     def read(
         self, data: Any = None, *, sample_weight: Any = None, groups: Any = None, **others: Any
@@ -71,13 +105,14 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
                 "manifest of paths and labels, or a folder with a folder for each class."
             )
         given = GivenColumns.of(data, sample_weight, groups)
+        self._beside = given, data
         return read_collection(
             given.config(self.config),
             data,
             ANY_FORM,
             self._refused,
-            listing=given.listing(labelled_items, data),
-            classes=self.classes,
+            listing=self.listed,
+            hold=self.held_apart,
             begun=self.input if "input" in self.context else None,
         )
 
@@ -86,8 +121,8 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
     ) -> Collection:
         """Read data to be measured whole; `sample_weight` as for `read`."""
         bad, how = BadItems(self.config.bad_share), self.input
-        listing = GivenColumns.of(data, sample_weight, None).listing(labelled_items, data)
-        items = listing(self.measured_config, data, where, ANY_FORM, bad).items
+        self._beside = GivenColumns.of(data, sample_weight, None), data
+        items = self.listed(self.measured_config, data, where, ANY_FORM, bad).items
         if (kind := kind_of_items(items)) != how.kind:
             raise DataError(f"The model reads {how.kind}, and the data are of kind {kind}.")
         items = expanded(type(how), items, ANY_FORM, bad)
@@ -157,6 +192,16 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
         if isinstance(net.front, WordFrontEnd):
             net.front.tokens.weight.requires_grad_(not self.config.freeze_vectors)
         return net
+
+    def step_network(self, outputs: int, linear: LinearFilter | None = None) -> StepNet:
+        """The same with so many outputs for every step, none of which the front end joins.
+
+        `linear` is a filter whose answers the network corrects.
+        """
+        front = front_end(self.config, self.input, of_steps=True)
+        if linear is not None:
+            front = FilteredFrontEnd(front, *linear)
+        return StepNet(self.config, front, outputs)
 
     def held_out(self, product: Product, data: Collection) -> Evaluation | None:
         """The figures on the held-out items."""

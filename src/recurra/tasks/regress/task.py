@@ -1,4 +1,7 @@
-"""The regression task: texts, series, sound, pen strokes or images in, numbers out."""
+"""The regression task: texts, series, sound, pen strokes or images in, numbers out.
+
+Labels are of whole sequences, or of every step of series; which it is the data show.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +11,34 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from recurra.config.task_config import TaskConfig
+from recurra.data.sequences.held_out_ends import hold_out_ends
+from recurra.data.sequences.step_labels import LabelScope
+from recurra.data.transcripts.chosen_rows import HeldOutItems
 from recurra.data.transcripts.item import Item
-from recurra.errors import DataError
+from recurra.errors import ConfigError, DataError
 from recurra.metrics.conformal import ConformalInterval
 from recurra.nn.states import State
 from recurra.reports import Headline
 from recurra.tasks.inputs import Input
 from recurra.tasks.inputs.collection import Collection
-from recurra.tasks.inputs.item_batches import TargetBatch, in_order
-from recurra.tasks.inputs.pooled_net import PooledNet
+from recurra.tasks.inputs.encoder import SequenceEncoder
+from recurra.tasks.inputs.item_batches import in_order
 from recurra.tasks.inputs.sequence_task import SequenceTask
 from recurra.tasks.inputs.weighted_items import WeightedBatches, weights_of
+from recurra.tasks.inputs.window_batches import WindowBatches
 from recurra.tasks.network import penalised
 from recurra.tasks.regress import value_facts, value_judgement
 from recurra.tasks.regress.config import RegressConfig
 from recurra.tasks.regress.estimate import Estimate, estimating_nets
-from recurra.tasks.regress.targets import Targets, numbers_of
+from recurra.tasks.regress.least_squares import least_squares_filter, usual_taps
+from recurra.tasks.regress.step_facts import step_notes
+from recurra.tasks.regress.step_values import ValueSession
+from recurra.tasks.regress.target_errors import target_errors, validated
+from recurra.tasks.regress.targets import Targets, actual_numbers, numbers_of, step_numbers
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain
 from recurra.training import Metric, Validate, Windows
 
@@ -35,55 +46,154 @@ __all__ = ["TASK", "Regress"]
 
 Rows = np.ndarray[Any, Any]
 
+_BATCHES = 50
+"""Batches of windows in an epoch, at least."""
+_LEAST_TAPS = 8
+"""A filter that looks back on fewer steps is left out."""
+_FEW = 4
+"""Series that are too few for whole ones to be held out."""
+
 
 class Regress(SequenceTask[RegressConfig, Estimate]):
-    """Whole sequences are read by a network that gives a number, or several."""
+    """Sequences are read by a network that gives a number, or several, in all or at every step."""
 
     configuration: ClassVar[type[TaskConfig]] = RegressConfig
     estimator = "recurra.tasks.regress.regressor:Regressor"
     metric: ClassVar[Metric] = Metric("loss")
 
+    @property
+    def scope(self) -> LabelScope:
+        """What has a label: what the run was trained on, else what the settings say."""
+        kept: LabelScope = self.context.get("answers", self.config.answers)
+        return kept
+
+    @property
+    def of_steps(self) -> bool:
+        """Whether every step has an answer."""
+        return self.scope == "step"
+
+    def held_apart(self, config: RegressConfig, items: Sequence[Item]) -> HeldOutItems:
+        """Whole sequences; of a few series with labels of steps the last part of each."""
+        steps = any(getattr(item.data, "labels", None) is not None for item in items)
+        if steps and len(items) <= _FEW and config.valid_by is None:
+            return hold_out_ends(items, config.valid_fraction)
+        return super().held_apart(config, items)
+
+    def read(self, data: Any = None, **others: Any) -> Collection:
+        """Read files, a folder, or pairs of a sequence and its labels; decide what they show."""
+        given, both = self.config, self.config.bidirectional
+        self.config: RegressConfig = dataclasses.replace(given, bidirectional=both is not False)
+        found = super().read(data, **others)
+        self.config = given.decided(found.train.steps if found.of_steps else None)
+        if not found.of_steps:
+            return found
+        # What is distorted, say, is another matter now.
+        return dataclasses.replace(found, how=type(found.how).of(self.config, found.train.items))
+
+    def notes(self, data: Collection) -> list[str]:
+        """Those of every task of sequences, and what was chosen for answers to every step."""
+        return super().notes(data) + (step_notes(self.config, data) if self.of_steps else [])
+
     def answers_of(self, data: Collection) -> dict[str, Any]:
-        """The means and deviations of the numbers."""
-        return {"targets": dataclasses.asdict(Targets.of(data.train.texts))}
+        """What has an answer, and the means and deviations of the numbers."""
+        targets = Targets.of(np.concatenate(actual_numbers(data.train)))
+        if not data.of_steps:
+            return {"answers": "sequence", "targets": dataclasses.asdict(targets)}
+        return {
+            "answers": "step",
+            "targets": dataclasses.asdict(targets),
+            "filter": self._filter(data, targets),
+        }
+
+    def _filter(self, data: Collection, targets: Targets) -> dict[str, Any] | None:
+        """The linear filter of a simulation, by least squares; None of series that are read whole,
+        from their end as well, or several steps at once.
+        """
+        config = self.config
+        how = data.how.fitted(data.train.contents)
+        taps = usual_taps(how.size, config.washout or 0)
+        windows = config.window < max(data.train.steps)
+        if not windows or config.bidirectional or config.subsampling > 1 or taps < _LEAST_TAPS:
+            return None
+        pairs = (
+            (how.features(content), targets.standardised(numbers))
+            for content, numbers in zip(
+                data.train.contents, actual_numbers(data.train), strict=True
+            )
+        )
+        weight, bias = least_squares_filter(pairs, taps)
+        return {"weight": weight.tolist(), "bias": bias.tolist()}
 
     @property
     def targets(self) -> Targets:
         """The numbers that the context describes."""
         return Targets(**self.context["targets"])
 
-    def build(self) -> PooledNet:
+    def build(self) -> SequenceEncoder:
         """A network with an output for each number."""
-        return self.network(len(self.targets))
+        if not self.of_steps:
+            return self.network(len(self.targets))
+        kept = self.context.get("filter")
+        linear = None
+        if kept is not None:
+            linear = torch.tensor(kept["weight"]), torch.tensor(kept["bias"])
+        return self.step_network(len(self.targets), linear)
 
     def windows(self, data: Collection) -> Windows:
-        """Items of nearly equal lengths, distorted anew in each epoch."""
-        config, part, targets = self.config, data.train, self.targets
-        return WeightedBatches(
-            weights_of(config, part.items),
+        """Items of nearly equal lengths, distorted anew in each epoch; of long series windows."""
+        config, part = self.config, data.train
+        weights = weights_of(config, part.items)
+        if not self.of_steps:
+            return WeightedBatches(
+                weights,
+                self.input,
+                part.contents,
+                self._units(np.concatenate(actual_numbers(part))),
+                part.steps,
+                batch_size=config.batch_of(len(part)),
+                seed=config.seed,
+            )
+        if weights is not None:
+            raise ConfigError(
+                "Weights are of whole sequences, and here every step has a number: leave them out."
+            )
+        windows = WindowBatches.places(part.steps, config.window, config.washout or 0)
+        batch_size = config.batch_of(len(windows))
+        if config.window < max(part.steps):  # cut elsewhere each time, so that more are as new
+            windows *= max(1, _BATCHES * config.batch_size // len(windows))
+            batch_size = min(config.batch_size, len(windows))
+        return WindowBatches(
             self.input,
             part.contents,
-            targets.standardised(targets.numbers(part.texts)).astype(np.float32),
-            part.steps,
-            batch_size=config.batch_of(len(part)),
+            self._step_targets,
+            windows=windows,
+            window=config.window,
+            washout=config.washout or 0,
+            padding=np.nan,
+            batch_size=batch_size,
             seed=config.seed,
         )
 
     def loss(self, model: nn.Module, batch: Any, state: State) -> tuple[Tensor, int, State]:
         """The mean error, in units of the deviations in training."""
-        assert isinstance(model, PooledNet)
-        return _value_loss(model, batch, self.config.error), len(batch.targets), None
+        assert isinstance(model, SequenceEncoder)
+        answers, penalty = model.answered(batch.features, batch.lengths)
+        errors, seen = target_errors(answers, batch.targets, self.config.error)
+        if batch.weights is not None:
+            errors = errors * batch.weights.unsqueeze(-1)
+        count = int(seen.any(-1).sum())
+        return penalised(errors.sum() / seen.sum().clamp(min=1), penalty), max(count, 1), None
 
     def validation(self, data: Collection) -> Validate | None:
         """The mean error of the held-out items."""
-        part, targets = data.held_out, self.targets
+        part = data.held_out
         if not len(part):
             return None
-        values = targets.standardised(targets.numbers(part.texts)).astype(np.float32)
+        values = [self._units(numbers) for numbers in actual_numbers(part)]
         batches = list(in_order(self.input, part.contents, self.config.reading_batch))
         weights = weights_of(self.config, part.items)
         each = np.ones(len(part)) if weights is None else weights
-        return functools.partial(_validated, batches, values, each, self.config.error)
+        return functools.partial(validated, batches, values, self.config.error, self.of_steps, each)
 
     def complete(self, models: Sequence[nn.Module], data: Collection, retrain: Retrain) -> Estimate:
         """Choose the width of intervals on the held-out part."""
@@ -143,43 +253,34 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
             chance_loss=None,
         )
 
+    def session(self, product: Estimate, **options: Any) -> ValueSession:
+        """The numbers of each step of a series while it comes; ConfigError without such."""
+        if not product.of_steps:
+            raise ConfigError(
+                "The model has an answer for a whole sequence, so none while it comes; predict it, "
+                "or train on series with a number for each step."
+            )
+        return ValueSession(product)
+
+    def _units(self, numbers: Rows) -> Rows:
+        """Numbers in units of the deviations in training."""
+        return self.targets.standardised(numbers).astype(np.float32)
+
+    def _step_targets(self, content: Any) -> Rows:
+        """The targets of the steps of a content."""
+        return self._units(step_numbers(content.labels, len(self.targets)))
+
     def _refused(self, how: Input, item: Item, steps: int) -> str | None:
         """Why an item can't be used: without steps, or with a label that is no number."""
-        if item.text is not None:
-            try:
+        labels = getattr(item.data, "labels", None)
+        try:
+            if item.text is not None:
                 numbers_of(item.text)
-            except DataError as error:
-                return str(error)
+            if labels is not None:
+                step_numbers(labels)
+        except DataError as error:
+            return str(error)
         return super()._refused(how, item, steps)
-
-
-def _value_loss(net: PooledNet, batch: TargetBatch, error: str) -> Tensor:
-    """The mean error, each item's by its weight, with the penalties' gradient."""
-    answers, penalty = net.answered(batch.features, batch.lengths)
-    losses = functional.mse_loss if error == "squared" else functional.l1_loss
-    if batch.weights is None:
-        return penalised(losses(answers, batch.targets), penalty)
-    each = losses(answers, batch.targets, reduction="none").mean(1)
-    return penalised((batch.weights * each).mean(), penalty)
-
-
-def _validated(
-    batches: Sequence[tuple[list[int], list[Rows]]],
-    targets: Rows,
-    weights: Rows,
-    error: str,
-    net: nn.Module,
-) -> dict[str, float]:
-    """The mean error of all items, each by its weight, with its standard error."""
-    assert isinstance(net, PooledNet)
-    each = np.zeros(len(targets))
-    for numbers, features in batches:
-        batch = TargetBatch.of(features, targets[numbers])
-        distances = (net(batch.features, batch.lengths) - batch.targets).double().numpy()
-        each[numbers] = (distances**2 if error == "squared" else np.abs(distances)).mean(1)
-    each, count = each * weights, len(each)
-    spread = float(each.std(ddof=1) / np.sqrt(count)) if count > 1 else 0.0
-    return {"loss": float(each.mean()), "loss_error": spread}
 
 
 TASK = Regress

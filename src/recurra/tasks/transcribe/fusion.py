@@ -72,6 +72,7 @@ def _language(run: str, written: int) -> _Language:
             f"language = {run!r} is a run of {level}; give one of `recurra train language` by "
             "character (--level char)."
         )
+    assert model.run is not None  # of a model that is loaded
     nats = model.run.config["results"][0]["best"].get("loss", 0.0)
     return _Language(vocabulary, getattr(model, "network"), nats)  # noqa: B009
 
