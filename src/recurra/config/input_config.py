@@ -190,7 +190,7 @@ class InputConfig(TaskConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.window:
+        if self.window and "window" in self.inapplicable:
             raise ConfigError(f"window = {self.window}; whole items are trained on: leave it out.")
         if self.subsampling not in (0, 1, 2, 4, 8):
             raise ConfigError(f"subsampling = {self.subsampling}; it must be 0, 1, 2, 4 or 8.")

@@ -9,13 +9,17 @@ from torch.nn import functional
 from recurra import Classifier, Regressor
 from recurra.errors import ConfigError, DataError, RunError
 from recurra.tasks.classify.model import class_loss
+from recurra.tasks.inputs.encoder import SequenceEncoder
 from recurra.tasks.inputs.item_batches import TargetBatch
 from recurra.tasks.inputs.weighted_items import weights_of
-from recurra.tasks.regress.task import _value_loss
+from recurra.tasks.regress.target_errors import target_loss
 
 
-class Answers(torch.nn.Module):
+class Answers(SequenceEncoder):
     """A network that answers what its features are."""
+
+    def __init__(self):
+        torch.nn.Module.__init__(self)
 
     def answered(self, features, lengths):
         return features, torch.zeros(())
@@ -51,7 +55,7 @@ def test_a_weight_in_the_loss_is_a_repeated_item(targets, smoothing):
 @pytest.mark.parametrize("error", ["squared", "absolute"])
 def test_a_weight_in_a_regressions_loss_is_a_repeated_item(error):
     weighted, repeated = batches(torch.randn(4, 2), [3, 0, 1, 2])
-    losses = [float(_value_loss(Answers(), each, error)) for each in (weighted, repeated)]
+    losses = [float(target_loss(Answers(), each, error)[0]) for each in (weighted, repeated)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 

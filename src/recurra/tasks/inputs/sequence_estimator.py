@@ -93,7 +93,7 @@ class SequenceEstimator(Estimator[Config, Product], Generic[Config, Product]):
         return self._task.scope
 
     def _paired(self, data: Any, labels: Sequence[Any] | None) -> Any:
-        sequences = self._sequences(data)
+        sequences = data if _is_recording(data, labels) else self._sequences(data)
         if labels is not None and self._scope != "step" and hasattr(data, "columns"):
             raise DataError(
                 "A data frame has a row for each step, and its labels in a column (label_column); "
@@ -124,6 +124,13 @@ class SequenceEstimator(Estimator[Config, Product], Generic[Config, Product]):
         if given.errors and warn:
             warnings.warn(_unread(given), RecurraWarning, stacklevel=4)
         return given
+
+
+def _is_recording(data: Any, labels: Any) -> bool:
+    """Whether an array of one axis has a label for each step."""
+    if not isinstance(data, np.ndarray) or data.ndim != 1 or data.dtype.kind not in "biuf":
+        return False
+    return labels is not None and len(labels) == len(data)
 
 
 def _unread(given: Given) -> str:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from recurra.tasks.inputs.encoder import SequenceEncoder
 from recurra.tasks.inputs.item_batches import TargetBatch
+from recurra.tasks.network import penalised
 
-__all__ = ["target_errors", "validated"]
+__all__ = ["target_errors", "target_loss", "validated"]
 
 Rows = np.ndarray[Any, Any]
 
@@ -22,6 +23,19 @@ def target_errors(answers: Tensor, targets: Tensor, error: str) -> tuple[Tensor,
     seen = ~targets.isnan()
     distances = torch.where(seen, answers - torch.where(seen, targets, 0), 0)
     return (distances.square() if error == "squared" else distances.abs()), seen
+
+
+def target_loss(net: nn.Module, batch: TargetBatch, error: str) -> tuple[Tensor, int]:
+    """The mean error, each item's by its weight, with the penalties' gradient; and the number of
+    answers that have a target.
+    """
+    assert isinstance(net, SequenceEncoder)
+    answers, penalty = net.answered(batch.features, batch.lengths)
+    errors, seen = target_errors(answers, batch.targets, error)
+    if batch.weights is not None:
+        errors = errors * batch.weights.unsqueeze(-1)
+    count = int(seen.any(-1).sum())
+    return penalised(errors.sum() / seen.sum().clamp(min=1), penalty), max(count, 1)
 
 
 def validated(

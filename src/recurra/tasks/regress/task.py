@@ -30,14 +30,13 @@ from recurra.tasks.inputs.item_batches import in_order
 from recurra.tasks.inputs.sequence_task import SequenceTask
 from recurra.tasks.inputs.weighted_items import WeightedBatches, weights_of
 from recurra.tasks.inputs.window_batches import WindowBatches
-from recurra.tasks.network import penalised
 from recurra.tasks.regress import value_facts, value_judgement
 from recurra.tasks.regress.config import RegressConfig
 from recurra.tasks.regress.estimate import Estimate, estimating_nets
 from recurra.tasks.regress.least_squares import least_squares_filter, usual_taps
 from recurra.tasks.regress.step_facts import step_notes
 from recurra.tasks.regress.step_values import ValueSession
-from recurra.tasks.regress.target_errors import target_errors, validated
+from recurra.tasks.regress.target_errors import target_loss, validated
 from recurra.tasks.regress.targets import Targets, actual_numbers, numbers_of, step_numbers
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain
 from recurra.training import Metric, Validate, Windows
@@ -79,11 +78,13 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
             return hold_out_ends(items, config.valid_fraction)
         return super().held_apart(config, items)
 
-    def read(self, data: Any = None, **others: Any) -> Collection:
+    def read(
+        self, data: Any = None, *, sample_weight: Any = None, groups: Any = None, **others: Any
+    ) -> Collection:
         """Read files, a folder, or pairs of a sequence and its labels; decide what they show."""
         given, both = self.config, self.config.bidirectional
         self.config: RegressConfig = dataclasses.replace(given, bidirectional=both is not False)
-        found = super().read(data, **others)
+        found = super().read(data, sample_weight=sample_weight, groups=groups)
         self.config = given.decided(found.train.steps if found.of_steps else None)
         if not found.of_steps:
             return found
@@ -176,13 +177,7 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
 
     def loss(self, model: nn.Module, batch: Any, state: State) -> tuple[Tensor, int, State]:
         """The mean error, in units of the deviations in training."""
-        assert isinstance(model, SequenceEncoder)
-        answers, penalty = model.answered(batch.features, batch.lengths)
-        errors, seen = target_errors(answers, batch.targets, self.config.error)
-        if batch.weights is not None:
-            errors = errors * batch.weights.unsqueeze(-1)
-        count = int(seen.any(-1).sum())
-        return penalised(errors.sum() / seen.sum().clamp(min=1), penalty), max(count, 1), None
+        return *target_loss(model, batch, self.config.error), None
 
     def validation(self, data: Collection) -> Validate | None:
         """The mean error of the held-out items."""
