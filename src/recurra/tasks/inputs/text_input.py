@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -12,6 +13,7 @@ import numpy as np
 from recurra.config.input_config import InputConfig
 from recurra.data.feature_masks import FeatureMasks
 from recurra.data.texts.subwords import UNKNOWN_PIECE
+from recurra.data.texts.tagged_tokens import TaggedTokens
 from recurra.data.texts.token_vocabulary import UNKNOWN, Ids, Spelling, TokenVocabulary
 from recurra.data.texts.tokeniser import Tokeniser
 from recurra.data.transcripts.item import Item
@@ -30,11 +32,15 @@ _SPELLINGS = 100_000
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TextContent:
-    """A text, the numbers of its tokens (T,), and their places in it (T, 2)."""
+    """A text, the numbers of its tokens (T,), and their places in it (T, 2).
+
+    labels: by layer, one for each token; empty where the text has none or one as a whole.
+    """
 
     text: str
     ids: Ids
     places: Ids
+    labels: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -55,7 +61,7 @@ class TextDistortion:
 
     unknown: a token that training has seen n times is read as the unknown one with probability
         unknown / (unknown + n), after Kiperwasser and Goldberg 2016; its characters stay.
-    drop: it is left out. At least one token of a text stays.
+    drop: it is left out, with its label. At least one token of a text stays.
 
     ConfigError for numbers that are no such chances.
     """
@@ -97,20 +103,20 @@ class TextInput(Input):
     def of(cls, config: InputConfig, items: Sequence[Item]) -> Self:
         """With the tokens of the items, as the configuration wants them; ConfigError if none."""
         how: Any = config  # a task of texts has settings that others lack
-        texts = [item.data for item in items if isinstance(item.data, str)]
+        given = [item.data for item in items if isinstance(item.data, (str, TaggedTokens))]
+        texts = [each for each in given if isinstance(each, str)]
         tokeniser = Tokeniser.of(
             how.tokens, texts, lower=how.lower, size=how.vocabulary, min_count=how.min_count
         )
-        split = [tokeniser.split(text) for text in texts]
+        split = [tokeniser.read(each) for each in given]
         spelling = None
         if how.tokens == "words":
-            places = zip(texts, split, strict=True)
-            words = {text[word.start : word.stop] for text, words in places for word in words}
+            words = {text[word.start : word.stop] for text, tokens in split for word in tokens}
             spelling = Spelling.of(words, min_count=how.min_count)
         return cls(
             tokeniser=tokeniser,
             vocabulary=TokenVocabulary.of(
-                ([t.text for t in tokens if t.text != UNKNOWN_PIECE] for tokens in split),
+                ([t.text for t in tokens if t.text != UNKNOWN_PIECE] for _, tokens in split),
                 min_count=how.min_count,
                 size=how.vocabulary,
             ),
@@ -126,12 +132,12 @@ class TextInput(Input):
 
     def open(self, item: Item) -> TextContent:
         """The tokens of the text."""
-        if not isinstance(item.data, str):
+        if not isinstance(item.data, (str, TaggedTokens)):
             raise DataError(
                 f"{item.origin or item.name}: is of type {type(item.data).__name__}; give a str."
             )
         try:
-            found = self.tokeniser.split(item.data)
+            text, found = self.tokeniser.read(item.data)
         except DataError as error:
             raise DataError(f"{item.origin or item.name}: {error}") from error
         if not found:
@@ -140,7 +146,9 @@ class TextInput(Input):
                 "leave out texts of white space and invisible characters."
             )
         places = np.array([(token.start, token.stop) for token in found], dtype=np.int64)
-        return TextContent(item.data, self.vocabulary.encode(token.text for token in found), places)
+        labels = item.data.tags if isinstance(item.data, TaggedTokens) else {}
+        ids = self.vocabulary.encode(token.text for token in found)
+        return TextContent(text, ids, places, labels)
 
     def raw(self, content: TextContent) -> Numbers:
         """The numbers (T, 1 + C) of the tokens and their characters."""
@@ -156,7 +164,10 @@ class TextInput(Input):
         ids = np.where(draws[0] * (how.unknown + seen) < how.unknown, UNKNOWN, content.ids)
         kept = draws[1] >= how.drop
         kept[int(draws[1].argmax())] = True
-        return TextContent(content.text, ids[kept], content.places[kept])
+        labels = {
+            layer: tuple(itertools.compress(each, kept)) for layer, each in content.labels.items()
+        }
+        return TextContent(content.text, ids[kept], content.places[kept], labels)
 
     def media(self, content: TextContent, weights: Sequence[float] | None = None) -> Media:
         """The text, with a weight from 0 to 1 for each token where they are given."""

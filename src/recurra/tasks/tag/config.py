@@ -1,0 +1,101 @@
+"""Every setting of the tagging task, with its default and its one description; no torch."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+from recurra.config.options import option
+from recurra.config.sequence_config import SequenceConfig
+from recurra.config.task_config import EvaluateOptions, TaskConfig
+from recurra.config.training_config import new_default
+from recurra.errors import ConfigError
+
+__all__ = ["CONFIG", "TagConfig", "TagEvaluation"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagEvaluation(EvaluateOptions):
+    """Options of the evaluation of a tagger."""
+
+    where: str | None = option(None, "rows of the data to measure on: split=test")
+    groups: str | None = option(
+        None, "the column (document, subject) whose groups the intervals draw whole"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagConfig(SequenceConfig):
+    """Data, model and training of a tagger: each field is an option and a key.
+
+    Raises ConfigError for a value that is not allowed.
+
+    >>> TagConfig(crf=True).hidden
+    128
+    """
+
+    task: ClassVar[str] = "tag"
+    summary: ClassVar[str] = "Words of texts, or steps of series, to their tags."
+    evaluation: ClassVar[type[EvaluateOptions]] = TagEvaluation
+    contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"tag": {}}
+    usual: ClassVar[tuple[str, ...]] = (
+        *("input", "label_column", "where", "valid", "valid_where", "crf"),
+        *TaskConfig.usual,
+        "bidirectional",
+    )
+    inapplicable: ClassVar[tuple[str, ...]] = ("window", "pooling", "tokens")
+
+    label_column: str | None = option(
+        None,
+        "the column of the tags, where its name is unusual; several, with commas, are layers that "
+        "are trained together",
+    )
+    crf: bool | None = option(
+        None,
+        "a conditional random field, which knows what tag follows what; none: where tags have a "
+        "scheme (BIO, BIOES)",
+    )
+    label_smoothing: float = option(
+        0.05,
+        "share of each target that is spread over all tags, where there is no crf",
+        minimum=0,
+        maximum=0.9,
+    )
+    tokens: Literal["words", "subwords", "characters"] = new_default("tokens", "words")
+    pooling: Literal["last", "mean", "max", "attention"] = new_default("pooling", "attention")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("tokens", "pooling"):
+            if self._is_set(name):
+                raise ConfigError(
+                    f"{name} = {getattr(self, name)!r}; a tagger answers for each word or step "
+                    "that the data have: leave it out."
+                )
+        if len(set(self.layer_names)) != len(self.layer_names) or "" in self.layer_names:
+            raise ConfigError(
+                f"label_column = {self.label_column!r}; give the name of a column, or several "
+                "different ones with commas between them."
+            )
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The columns of `label_column`, none where it is left out.
+
+        >>> TagConfig(label_column="upos, xpos").layer_names
+        ('upos', 'xpos')
+        """
+        if self.label_column is None:
+            return ()
+        return tuple(name.strip() for name in self.label_column.split(","))
+
+    def suited(self, windows: int) -> Self:
+        """These settings for data of so many batches, with a length where none is given.
+
+        >>> TagConfig().suited(30).epochs
+        50
+        """
+        return dataclasses.replace(self, **self.length(windows))
+
+
+CONFIG = TagConfig

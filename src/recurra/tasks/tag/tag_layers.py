@@ -1,0 +1,75 @@
+"""Layers of tags: their names in order, and the scheme that they follow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from recurra.errors import DataError
+
+__all__ = ["UNSEEN", "TagLayer", "tags_of"]
+
+Ids = np.ndarray[Any, np.dtype[np.int64]]
+
+UNSEEN = -1
+"""The number of a tag that training lacks."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TagLayer:
+    """The tags of one layer, by the alphabet; `scheme` is that of segments, None for plain tags.
+
+    Fields are JSON values.
+
+    >>> layer = TagLayer.of("upos", [("NOUN", "VERB"), ("NOUN",)])
+    >>> layer.tags, layer.encode(["VERB", "X"]).tolist()
+    (('NOUN', 'VERB'), [1, -1])
+    """
+
+    name: str
+    tags: tuple[str, ...]
+    scheme: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tags", tuple(self.tags))
+
+    @classmethod
+    def of(cls, name: str, sequences: Iterable[Sequence[str]]) -> TagLayer:
+        """The tags of training sequences; DataError where there is one alone."""
+        counts = Counter(tag for tags in sequences for tag in tags)
+        if len(counts) < 2:
+            shown = f"one tag alone ({next(iter(counts))!r})" if counts else "no tag at all"
+            raise DataError(
+                f"The items to train on have {shown} in layer {name!r}; give items of two tags or "
+                "more."
+            )
+        return cls(name, tuple(sorted(counts)), None)
+
+    def __len__(self) -> int:
+        return len(self.tags)
+
+    def encode(self, tags: Sequence[str]) -> Ids:
+        """The numbers (T,) of tags, -1 for one that training lacks."""
+        known = self._numbers
+        return np.array([known.get(tag, UNSEEN) for tag in tags], np.int64)
+
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        """The tags of numbers."""
+        return [self.tags[number] for number in ids]
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {tag: number for number, tag in enumerate(self.tags)}
+
+
+def tags_of(content: Any) -> Mapping[str, Sequence[str]]:
+    """The tags of a content's steps, by layer."""
+    labels: Mapping[str, Sequence[str]] | Sequence[str] | None = content.labels
+    if isinstance(labels, Mapping):
+        return labels
+    return {} if labels is None else {"label": labels}
