@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from recurra.errors import DataError
+from recurra.nn.crf import Allowed
 
-__all__ = ["UNSEEN", "TagLayer", "tags_of"]
+__all__ = ["MISSING", "UNSEEN", "TagLayer", "encoded", "tags_of"]
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-UNSEEN = -1
-"""The number of a tag that training lacks."""
+UNSEEN, MISSING = -1, -100
+"""The numbers of a tag that training lacks, and of none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +43,7 @@ class TagLayer:
     @classmethod
     def of(cls, name: str, sequences: Iterable[Sequence[str]]) -> TagLayer:
         """The tags of training sequences; DataError where there is one alone."""
-        counts = Counter(tag for tags in sequences for tag in tags)
+        counts = Counter(tag for tags in sequences for tag in tags if tag)
         if len(counts) < 2:
             shown = f"one tag alone ({next(iter(counts))!r})" if counts else "no tag at all"
             raise DataError(
@@ -50,13 +52,23 @@ class TagLayer:
             )
         return cls(name, tuple(sorted(counts)), None)
 
+    @property
+    def allowed(self) -> Allowed | None:
+        """What the scheme allows; None where it has none."""
+        return None
+
     def __len__(self) -> int:
         return len(self.tags)
 
     def encode(self, tags: Sequence[str]) -> Ids:
-        """The numbers (T,) of tags, -1 for one that training lacks."""
+        """The numbers (T,) of tags, -1 for one that training lacks, -100 where there is none."""
         known = self._numbers
         return np.array([known.get(tag, UNSEEN) for tag in tags], np.int64)
+
+    def unseen_in(self, contents: Iterable[Any]) -> Counter[str]:
+        """The tags of contents that training had not, with their counts."""
+        tags = (tag for content in contents for tag in tags_of(content)[self.name])
+        return Counter(tag for tag in tags if tag not in self._numbers)
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         """The tags of numbers."""
@@ -64,7 +76,13 @@ class TagLayer:
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
-        return {tag: number for number, tag in enumerate(self.tags)}
+        return {"": MISSING, **{tag: number for number, tag in enumerate(self.tags)}}
+
+
+def encoded(layers: Sequence[TagLayer], content: Any) -> Ids:
+    """The numbers of a content's tags (T, L); DataError where it has not those of a layer."""
+    tags = tags_of(content)
+    return np.stack([layer.encode(tags[layer.name]) for layer in layers], 1)
 
 
 def tags_of(content: Any) -> Mapping[str, Sequence[str]]:
