@@ -100,7 +100,7 @@ def option_of(field: Field, hint: Any) -> click.Option:
     flag = field.metadata.get("flag", f"--{field.name.replace('_', '-')}")
     text = field.metadata["help"]
     if bool in (hint, *typing.get_args(hint)):
-        default = {True: "on", False: "off", None: NONE}[field.default]
+        default = NONE if field.default is None else "on" if field.default else "off"
         names = [f"{flag}/--no-{flag[2:]}", field.name]
         return click.Option(names, default=None, help=f"{text} [{default}]")
     text = f"{text} [{NONE if field.default is None else field.default}]"

@@ -5,8 +5,11 @@ from typing import Any, Literal
 __all__ = ["sklearn_tags"]
 
 
-def sklearn_tags(kind: Literal["classifier", "regressor"]) -> Any:
-    """The tags of an estimator of sequences: scikit-learn calls this, so it is installed."""
+def sklearn_tags(kind: Literal["classifier", "regressor"] | None) -> Any:
+    """The tags of an estimator of sequences: scikit-learn calls this, so it is installed.
+
+    None: what it answers is neither a class nor a number of a whole sequence.
+    """
     from sklearn.utils import (  # type: ignore[import-untyped]
         ClassifierTags,
         InputTags,

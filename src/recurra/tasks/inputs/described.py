@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from recurra.config.sequence_config import SequenceConfig
 from recurra.tasks.inputs.collection import Collection, Part
+from recurra.tasks.inputs.encoder import SequenceEncoder
 from recurra.tasks.inputs.input import Input
 from recurra.tasks.inputs.pooled_net import PooledNet
 
@@ -40,8 +41,10 @@ def described_items(data: Collection, labels: str) -> dict[str, object]:
     return facts
 
 
-def described_network(config: SequenceConfig, how: Input, net: PooledNet) -> dict[str, object]:
-    """The input, the cell, the pooling, and how many numbers are learnt."""
+def described_network(
+    config: SequenceConfig, how: Input, net: SequenceEncoder
+) -> dict[str, object]:
+    """The input, the cell, the pooling if there is one, and how many numbers are learnt."""
     directions = (
         "both directions" if config.bidirectional else "one direction, which can be streamed"
     )
@@ -49,7 +52,7 @@ def described_network(config: SequenceConfig, how: Input, net: PooledNet) -> dic
     return {
         "input": f"{how.kind}" + (f", {taken} steps of which make one" if taken > 1 else ""),
         "cell": f"{config.cell}, {config.layers} x {config.hidden} units, {directions}",
-        "pooling": config.pooling,
+        **({"pooling": config.pooling} if isinstance(net, PooledNet) else {}),
         "parameters": f"{net.parameter_count():,}",
     }
 

@@ -110,7 +110,9 @@ class Input(ABC):
 
         ConfigError where this kind has none.
         """
-        raise ConfigError(f"A stream is of sound, ink or series, and this model reads {self.kind}.")
+        raise ConfigError(
+            f"A stream is of sound, ink, series or words, and this model reads {self.kind}."
+        )
 
     @staticmethod
     def expanded(items: Sequence[Item]) -> Iterator[Item | tuple[Item, Exception]]:

@@ -21,7 +21,7 @@ from recurra.errors import ConfigError, DataError
 from recurra.reports import Media
 from recurra.tasks.inputs.input import Generator, Input
 
-__all__ = ["TextContent", "TextDistortion", "TextInput"]
+__all__ = ["TextContent", "TextDistortion", "TextInput", "TokenStream"]
 
 Numbers = np.ndarray[Any, np.dtype[Any]]
 """int64 (T, 1 + C), where the features of other kinds are float32."""
@@ -87,6 +87,7 @@ class TextInput(Input):
 
     kind: ClassVar[str] = "text"
     unit: ClassVar[str] = "tokens"
+    streams: ClassVar[bool] = True
     parts: ClassVar[Mapping[str, type]] = {
         "tokeniser": Tokeniser,
         "vocabulary": TokenVocabulary,
@@ -121,7 +122,7 @@ class TextInput(Input):
                 size=how.vocabulary,
             ),
             spelling=spelling,
-            distortion=_distortion(config),
+            distortion=_distortion(config, leaves_out=len(texts) == len(given)),
             masks=FeatureMasks.none(),
         )
 
@@ -142,7 +143,7 @@ class TextInput(Input):
             raise DataError(f"{item.origin or item.name}: {error}") from error
         if not found:
             raise DataError(
-                f"{item.origin or item.name}: has no {self.tokeniser.kind} ({item.data[:20]!r}); "
+                f"{item.origin or item.name}: has no {self.tokeniser.kind} ({text[:20]!r}); "
                 "leave out texts of white space and invisible characters."
             )
         places = np.array([(token.start, token.stop) for token in found], dtype=np.int64)
@@ -185,6 +186,16 @@ class TextInput(Input):
         """The same: numbers of tokens have no statistics."""
         return self
 
+    def stream(self, state: Mapping[str, Any] | None = None) -> TokenStream:
+        """Rows of words as they come; ConfigError for other tokens, whose text must be whole."""
+        if self.tokeniser.kind != "words":
+            raise ConfigError(
+                f"The model reads {self.tokeniser.kind} of whole texts (tokens = "
+                f"{self.tokeniser.kind!r}), so it can't be streamed; train one with tokens = "
+                "'words'."
+            )
+        return TokenStream(self)
+
     def _spelt(self, words: Sequence[str]) -> Ids:
         assert self.spelling is not None
         known = self._spellings
@@ -200,7 +211,35 @@ class TextInput(Input):
         return {}
 
 
-def _distortion(config: InputConfig) -> TextDistortion:
-    """The usual distortion, each kind as strong as the configuration has it."""
+class TokenStream:
+    """Rows of tokens as they come: a list of words at a time, each with all that it is read by."""
+
+    def __init__(self, how: TextInput) -> None:
+        self._how = how
+
+    def feed(self, tokens: Sequence[str]) -> Numbers:
+        """The rows (n, 1 + C) of n tokens; DataError where they are none."""
+        if isinstance(tokens, str):
+            raise DataError(f"a stream of texts takes a list of words, and {tokens!r} is a str.")
+        if not len(tokens):
+            return self.finish()
+        item = Item("these tokens", "text", None, data=TaggedTokens(tuple(tokens)))
+        return self._how.raw(self._how.open(item))
+
+    def finish(self) -> Numbers:
+        """No more rows: no token waits for another."""
+        return np.zeros((0, self._how.size), np.int64)
+
+    def state(self) -> dict[str, Any]:
+        """Nothing: a row depends on its token alone."""
+        return {}
+
+
+def _distortion(config: InputConfig, *, leaves_out: bool) -> TextDistortion:
+    """The usual distortion, each kind as strong as the configuration has it.
+
+    `leaves_out`: tokens are left out; where each has a tag, its neighbours are what the tag is of.
+    """
     usual = TextDistortion()
-    return TextDistortion(usual.unknown * config.jitter, min(0.5, usual.drop * config.masks))
+    drop = min(0.5, usual.drop * config.masks) if leaves_out else 0.0
+    return TextDistortion(usual.unknown * config.jitter, drop)

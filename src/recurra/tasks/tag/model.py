@@ -58,7 +58,7 @@ def tag_loss(net: TagNet, batch: TargetBatch, smoothing: float) -> Tensor:
     """
     scores, penalty = net.answered(batch.features, batch.lengths)
     losses = []
-    for number, own in enumerate(scores.split(net.sizes, -1)):
+    for number, own in enumerate(torch.split(scores, net.sizes, -1)):
         tags, known = batch.targets[..., number], batch.targets[..., number] >= 0
         if net.learnt[number]:
             losses.append(_field_loss(net.fields[number], own, tags, known, batch.lengths))

@@ -71,7 +71,7 @@ class SequenceTagger:
         for numbers, features in in_order(self.input, contents, 2 * self.config.batch_size):
             inputs, lengths = padded_features(features)
             scores = self.scores(inputs, lengths)
-            for layer, own in enumerate(scores.split(self.nets[0].sizes, -1)):
+            for layer, own in enumerate(torch.split(scores, self.nets[0].sizes, -1)):
                 for number, answer in zip(numbers, self._read(layer, own, lengths), strict=True):
                     found[number].append(answer)
         return found
@@ -92,8 +92,8 @@ class SequenceTagger:
         fields = [net.fields[layer] for net in self.nets]
         made = copy.deepcopy(fields[0])
         with torch.no_grad():
-            for own, *others in zip(*(field.parameters() for field in [made, *fields])):
-                own.copy_(torch.stack(others).mean(0))
+            for name, own in made.named_parameters():
+                own.copy_(torch.stack([field.get_parameter(name) for field in fields]).mean(0))
         assert isinstance(made, ConditionalRandomField)
         return made
 
@@ -105,9 +105,7 @@ class SequenceTagger:
         chances = scores.softmax(-1) if free else field.marginals(scores, lengths)
         steps = zip(lengths.tolist(), ids.unbind(1), chances.unbind(1), strict=True)
         return [
-            LayerAnswer(
-                own[:count].numpy(), self.calibrate(layer, each[:count].double().numpy())
-            )
+            LayerAnswer(own[:count].numpy(), self.calibrate(layer, each[:count].double().numpy()))
             for count, own, each in steps
         ]
 

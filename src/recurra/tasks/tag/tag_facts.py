@@ -16,7 +16,7 @@ from recurra.tasks.inputs.text_input import TextContent
 from recurra.tasks.tag.sequence_tagger import LayerAnswer, SequenceTagger
 from recurra.tasks.tag.tag_judgement import LayerJudgement, TagJudgement, percent
 from recurra.tasks.tag.tag_layers import TagLayer, tags_of
-from recurra.tasks.tag.tag_scores import layer_errors
+from recurra.tasks.tag.tag_scores import step_errors
 from recurra.tasks.task import Evaluation, Facts
 
 __all__ = ["baseline", "facts_of", "headline_of"]
@@ -43,9 +43,7 @@ def facts_of(product: SequenceTagger, data: Collection, evaluation: Evaluation |
     )
 
 
-def headline_of(
-    layers: Sequence[TagLayer], data: Collection, evaluation: Evaluation
-) -> Headline:
+def headline_of(layers: Sequence[TagLayer], data: Collection, evaluation: Evaluation) -> Headline:
     """The share of right tags or the F1 of segments, beside the most frequent tag of each word."""
     plain, own = baseline(layers, data), evaluation["score"]
     others = [] if plain is None else [Mark(_baseline_name(data), plain, text=percent(plain))]
@@ -93,7 +91,7 @@ def baseline(layers: Sequence[TagLayer], data: Collection) -> float | None:
         errors = np.zeros(4)
         for content in data.held_out.contents:
             found = layer.encode([usual.get(word, most) for word in _words(content)])
-            errors += layer_errors(layer, found, layer.encode(tags_of(content)[layer.name]))
+            errors += step_errors(layer, found, tags_of(content)[layer.name])
         scores.append(1 - errors[2] / max(errors[3], 1))
     return float(np.mean(scores))
 
@@ -155,9 +153,7 @@ def _drawn(judgement: LayerJudgement, name: str) -> list[Section]:
         points = {"tags": [(b.confidence, b.accuracy, b.count) for b in curve.bins]}
         caption = "Tags by the probability of what was predicted: on the line, so many were right."
         found.append(
-            drawn_section(
-                f"Confidence{suffix}", lambda: plot_reliability(points), caption=caption
-            )
+            drawn_section(f"Confidence{suffix}", lambda: plot_reliability(points), caption=caption)
         )
     return found
 

@@ -18,8 +18,8 @@ from recurra.reports import Section, TextTable, class_table, confusion_table
 from recurra.tasks.inputs.collection import Part, groups_of
 from recurra.tasks.inputs.text_input import TextContent
 from recurra.tasks.tag.sequence_tagger import LayerAnswer, SequenceTagger
-from recurra.tasks.tag.tag_layers import Floats, Ids, TagLayer, encoded
-from recurra.tasks.tag.tag_scores import layer_errors
+from recurra.tasks.tag.tag_layers import Floats, Ids, TagLayer, encoded, tags_of
+from recurra.tasks.tag.tag_scores import step_errors
 from recurra.tasks.task import Evaluation
 
 __all__ = ["LayerJudgement", "TagJudgement", "judged", "percent"]
@@ -62,7 +62,7 @@ def judged(product: SequenceTagger, part: Part, groups: str | None = None) -> Ta
         _layer(
             layer,
             [each[number] for each in answers],
-            [each[:, number] for each in actual],
+            [tags_of(content)[layer.name] for content in part.contents],
             unknown,
             names,
         )
@@ -83,7 +83,7 @@ def judged(product: SequenceTagger, part: Part, groups: str | None = None) -> Ta
     return TagJudgement(
         numbers,
         [section for each in found for section in _titled(each, one)],
-        _remarks(product, part, actual),
+        _remarks(product, part),
         found,
         _worst(answers, actual),
     )
@@ -92,24 +92,23 @@ def judged(product: SequenceTagger, part: Part, groups: str | None = None) -> Ta
 def _layer(
     layer: TagLayer,
     answers: Sequence[LayerAnswer],
-    actual: Sequence[Ids],
+    actual: Sequence[Sequence[str]],
     unknown: Sequence[np.ndarray[Any, Any]],
     groups: Sequence[str] | None,
 ) -> LayerJudgement:
     errors = np.array(
-        [layer_errors(layer, own.ids, each) for own, each in zip(answers, actual, strict=True)],
+        [step_errors(layer, own.ids, each) for own, each in zip(answers, actual, strict=True)],
         float,
     )
     numbers = {"accuracy": 1 - _rate(errors[:, 0], errors[:, 1])}
     score = "accuracy" if layer.scheme is None else "f1"
     numbers |= {"score": 1 - _rate(errors[:, 2], errors[:, 3])}
     numbers[score] = numbers["score"]
-    ends = bootstrap_interval(
-        errors[:, 2], errors[:, 3], np.random.default_rng(0), groups=groups
-    )
+    ends = bootstrap_interval(errors[:, 2], errors[:, 3], np.random.default_rng(0), groups=groups)
     if ends is not None:
         numbers |= {f"{score}_low": 1 - ends[1], f"{score}_high": 1 - ends[0]}
-    flat, ids = np.concatenate(actual), np.concatenate([each.ids for each in answers])
+    flat = np.concatenate([layer.encode(each) for each in actual])
+    ids = np.concatenate([each.ids for each in answers])
     chances = np.concatenate([each.probabilities for each in answers])
     numbers |= _unknown_numbers(np.concatenate(unknown), ids == flat)
     numbers["sequence_accuracy"] = float((errors[:, 0] == 0).mean())
@@ -141,11 +140,14 @@ def _rate(errors: Floats, units: Floats) -> float:
 def _unknown(content: Any) -> np.ndarray[Any, Any]:
     """Which steps (T,) are words that training lacks."""
     if isinstance(content, TextContent):
-        return content.ids == UNKNOWN
+        found: np.ndarray[Any, Any] = content.ids == UNKNOWN
+        return found
     return np.zeros(len(content), bool)
 
 
-def _unknown_numbers(unknown: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> dict[str, float]:
+def _unknown_numbers(
+    unknown: np.ndarray[Any, Any], right: np.ndarray[Any, Any]
+) -> dict[str, float]:
     if not unknown.any():
         return {}
     return {
@@ -213,9 +215,9 @@ def _worst(
     return [(number, answers[number]) for number in order[:_WORST] if surprise[number] > 0]
 
 
-def _remarks(product: SequenceTagger, part: Part, actual: Sequence[Ids]) -> list[str]:
+def _remarks(product: SequenceTagger, part: Part) -> list[str]:
     remarks = [f"Left out: {part.bad}"] if len(part.bad) else []
-    for number, layer in enumerate(product.layers):
+    for layer in product.layers:
         unseen = layer.unseen_in(part.contents)
         if unseen:
             shown = ", ".join(map(repr, list(unseen)[:10]))

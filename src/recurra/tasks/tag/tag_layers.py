@@ -10,6 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from recurra.data.texts.tag_schemes import (
+    TagScheme,
+    allowed_transitions,
+    converted_tags,
+    recognise_scheme,
+)
 from recurra.errors import DataError
 from recurra.nn.crf import Allowed
 
@@ -35,7 +41,7 @@ class TagLayer:
 
     name: str
     tags: tuple[str, ...]
-    scheme: str | None = None
+    scheme: TagScheme | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tags", tuple(self.tags))
@@ -43,19 +49,20 @@ class TagLayer:
     @classmethod
     def of(cls, name: str, sequences: Iterable[Sequence[str]]) -> TagLayer:
         """The tags of training sequences; DataError where there is one alone."""
-        counts = Counter(tag for tags in sequences for tag in tags if tag)
+        listed = list(sequences)
+        counts = Counter(tag for tags in listed for tag in tags if tag)
         if len(counts) < 2:
             shown = f"one tag alone ({next(iter(counts))!r})" if counts else "no tag at all"
             raise DataError(
                 f"The items to train on have {shown} in layer {name!r}; give items of two tags or "
                 "more."
             )
-        return cls(name, tuple(sorted(counts)), None)
+        return cls(name, tuple(sorted(counts)), recognise_scheme(listed))
 
     @property
     def allowed(self) -> Allowed | None:
         """What the scheme allows; None where it has none."""
-        return None
+        return None if self.scheme is None else allowed_transitions(self.tags, self.scheme)
 
     def __len__(self) -> int:
         return len(self.tags)
@@ -63,11 +70,15 @@ class TagLayer:
     def encode(self, tags: Sequence[str]) -> Ids:
         """The numbers (T,) of tags, -1 for one that training lacks, -100 where there is none."""
         known = self._numbers
-        return np.array([known.get(tag, UNSEEN) for tag in tags], np.int64)
+        return np.array([known.get(tag, UNSEEN) for tag in self.settled(tags)], np.int64)
+
+    def settled(self, tags: Sequence[str]) -> Sequence[str]:
+        """The tags in the layer's own scheme, where it has one."""
+        return tags if self.scheme is None else converted_tags(tags, self.scheme)
 
     def unseen_in(self, contents: Iterable[Any]) -> Counter[str]:
         """The tags of contents that training had not, with their counts."""
-        tags = (tag for content in contents for tag in tags_of(content)[self.name])
+        tags = (tag for each in contents for tag in self.settled(tags_of(each)[self.name]))
         return Counter(tag for tag in tags if tag not in self._numbers)
 
     def decode(self, ids: Iterable[int]) -> list[str]:

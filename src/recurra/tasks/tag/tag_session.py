@@ -47,17 +47,11 @@ class TagSession(Session[Any, StepTags]):
 
     def feed(self, chunk: Any, **options: Any) -> list[StepTags]:
         """Read what has come; `options` are those of the input, such as `times` of series."""
-        scores = self._scores(self._stream.feed(chunk, **options))
-        return self._answers([chain.feed(own) for chain, own in zip(self._chains, scores, strict=True)])
+        return self._settled(self._stream.feed(chunk, **options))
 
     def finish(self) -> list[StepTags]:
         """End the sequence: the tags that were waiting for more."""
-        found = self._answers(
-            [
-                chain.feed(own)
-                for chain, own in zip(self._chains, self._scores(self._stream.finish()), strict=True)
-            ]
-        )
+        found = self._settled(self._stream.finish())
         if self._chains[0].held and self._lag:
             found += self._answers([chain.finish() for chain in self._chains])
         self._chains = self._new_chains()
@@ -80,6 +74,10 @@ class TagSession(Session[Any, StepTags]):
             chain.held = {n.removeprefix(prefix): value for n, value in held.items()}
         self._given = int(tensors["given"])
 
+    def _settled(self, outputs: list[Tensor]) -> list[StepTags]:
+        pairs = zip(self._chains, self._scores(outputs), strict=True)
+        return self._answers([chain.feed(own) for chain, own in pairs])
+
     def _new_chains(self) -> list[TagStream]:
         layers = range(len(self._product.layers))
         return [self._product.field(layer).stream(self._lag) for layer in layers]
@@ -90,7 +88,7 @@ class TagSession(Session[Any, StepTags]):
         nets = self._product.nets
         answers = [net.spread(net.head(own)) for net, own in zip(nets, outputs, strict=True)]
         mean = torch.stack(answers).mean(0).unsqueeze(1)
-        return list(mean.split(nets[0].sizes, -1))
+        return list(torch.split(mean, nets[0].sizes, -1))
 
     def _answers(self, settled: list[StreamedTags]) -> list[StepTags]:
         layers, product = self._product.layers, self._product

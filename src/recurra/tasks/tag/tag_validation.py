@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from recurra.metrics.standard_error import standard_error
@@ -14,8 +15,8 @@ from recurra.tasks.inputs.collection import Part
 from recurra.tasks.inputs.item_batches import TargetBatch, in_order
 from recurra.tasks.tag.model import TagNet, tag_loss
 from recurra.tasks.tag.sequence_tagger import best_tags
-from recurra.tasks.tag.tag_layers import MISSING, Ids, TagLayer, encoded
-from recurra.tasks.tag.tag_scores import StepErrors, layer_errors
+from recurra.tasks.tag.tag_layers import MISSING, TagLayer, encoded, tags_of
+from recurra.tasks.tag.tag_scores import StepErrors, step_errors
 
 __all__ = ["TagValidation"]
 
@@ -27,10 +28,9 @@ class TagValidation:
     the share of right tags. Tags that training lacks are errors.
     """
 
-    def __init__(
-        self, how: Input, layers: Sequence[TagLayer], part: Part, batch_size: int
-    ) -> None:
+    def __init__(self, how: Input, layers: Sequence[TagLayer], part: Part, batch_size: int) -> None:
         self._layers = layers
+        self._tags = [tags_of(content) for content in part.contents]
         self._actual = [encoded(layers, content) for content in part.contents]
         self._batches = list(in_order(how, part.contents, batch_size))
 
@@ -46,8 +46,8 @@ class TagValidation:
             nats, steps = nats + float(tag_loss(net, batch, 0.0)) * count, steps + count
             for layer, predicted in enumerate(_predicted(net, self._layers, batch)):
                 for place, number in enumerate(numbers):
-                    own = actual[place][:, layer]
-                    errors[layer][number] = layer_errors(
+                    own = self._tags[number][self._layers[layer].name]
+                    errors[layer][number] = step_errors(
                         self._layers[layer], predicted[: len(own), place], own
                     )
         return {"loss": nats / steps, **_numbers(self._layers, errors)}
@@ -55,7 +55,7 @@ class TagValidation:
 
 def _predicted(net: TagNet, layers: Sequence[TagLayer], batch: TargetBatch) -> list[Any]:
     """The tags (T, B) of each layer."""
-    scores = net(batch.features, batch.lengths).split(net.sizes, -1)
+    scores = torch.split(net(batch.features, batch.lengths), net.sizes, -1)
     found = []
     for layer, own, field, learnt in zip(layers, scores, net.fields, net.learnt, strict=True):
         free = layer.scheme is None and not learnt

@@ -10,6 +10,7 @@ import numpy as np
 from recurra.tasks.inputs.sequence_estimator import SequenceEstimator
 from recurra.tasks.inputs.text_input import TextContent
 from recurra.tasks.signature import options_of
+from recurra.tasks.sklearn_tags import sklearn_tags
 from recurra.tasks.tag.config import TagConfig
 from recurra.tasks.tag.sequence_tagger import LayerAnswer, SequenceTagger
 from recurra.tasks.tag.tag_layers import Floats
@@ -51,9 +52,7 @@ class Tagger(SequenceEstimator[TagConfig, SequenceTagger]):
         DataError where nothing can.
         """
         layers = self._ready().layers
-        return self._by_layer(
-            data, lambda number, answer: layers[number].decode(answer.ids)
-        )
+        return self._by_layer(data, lambda number, answer: layers[number].decode(answer.ids))
 
     def predict_proba(self, data: Any) -> Any:
         """The calibrated probability of each tag at each step, in the order of `classes_`: (T, K).
@@ -83,6 +82,10 @@ class Tagger(SequenceEstimator[TagConfig, SequenceTagger]):
         layers = self._ready().layers
         found = {layer.name: np.array(layer.tags, object) for layer in layers}
         return found if len(layers) > 1 else found[layers[0].name]
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks, so that its searches and pipelines take a tagger."""
+        return sklearn_tags(None)
 
     def _paired(self, data: Any, labels: Any) -> Any:
         if not isinstance(labels, Mapping):

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from recurra.config.task_config import TaskConfig
 from recurra.data.sequences.step_labels import LabelScope
 from recurra.data.transcripts.item import Item
-from recurra.errors import DataError
 from recurra.metrics.temperature import Temperature
 from recurra.nn.states import State
 from recurra.reports import Headline
