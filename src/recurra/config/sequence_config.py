@@ -31,7 +31,7 @@ class SequenceConfig(InputConfig):
     )
     inapplicable: ClassVar[tuple[str, ...]] = ("window",)
     groups: ClassVar[dict[str, tuple[str, ...]]] = {
-        "Data": (*DATA, "label_column", "layout"),
+        "Data": (*DATA, "label_column", "id_column", "layout"),
         "Texts": _TEXT,
         "Features": FEATURES,
         "Distortions in training": DISTORTIONS,
@@ -39,6 +39,9 @@ class SequenceConfig(InputConfig):
 
     label_column: str | None = option(
         None, "the column of the answers, where its name is unusual (not label, class, target ...)"
+    )
+    id_column: str | None = option(
+        None, "the column that names the sequence of a row, likewise (not id, series, case ...)"
     )
     layout: Literal["auto", "steps,channels", "channels,steps"] = option(
         "auto", "the order of the axes of arrays; auto: as they show"

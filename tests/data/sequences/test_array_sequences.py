@@ -1,5 +1,7 @@
 """Arrays in memory: the order of their axes, labels, and sequences that can't be."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -160,7 +162,7 @@ def test_sources_that_cannot_be(source, labels, message):
 
 
 def test_words_that_are_not_allowed(put):
-    with pytest.raises(ConfigError, match="label = 'steps'; it is 'sequence' or 'step'"):
+    with pytest.raises(ConfigError, match="label = 'steps'; it is 'sequence', 'step' or 'auto'"):
         read_sequences([[1.0]], label="steps")
     with pytest.raises(DataError, match=r"a .ts file has no labels of steps"):
         read_sequences(put("a.ts", "x"), label="step")
@@ -175,3 +177,36 @@ def test_files_of_one_name_are_called_by_their_folder(put, tmp_path):
     (tmp_path / "other").mkdir()
     paths = [put(name, "a\t1\t2\n") for name in ("x.tsv", "other/x.tsv")]
     assert [item.name for item in read_sequences(paths).items] == [f"{p}, line 1" for p in paths]
+
+
+def test_arrays_with_labels_of_steps_are_recognised():
+    generator = np.random.default_rng(0)
+    sequences = [generator.normal(size=(3, steps)) for steps in (50, 2, 41)]
+    reading = read_sequences(sequences, [np.arange(s.shape[1]) for s in sequences], label="auto")
+    assert [item.data.steps for item in reading.items] == [50, 2, 41]
+    assert reading.items[1].data.labels == ("0", "1")
+    assert reading.layout == "channels,steps"
+    assert "it has a label for each step" in reading.notes[0]
+    whole = read_sequences(sequences, [[1.0, 2.0, 3.0]] * 3, label="auto")
+    assert [item.data.labels for item in whole.items] == [None] * 3
+    several = [np.stack([s[0], s[1]], axis=1) for s in sequences]
+    labels = read_sequences(sequences, several, label="auto").items[1].data.labels
+    assert [json.loads(text) for text in labels] == several[1].tolist()
+
+
+def test_one_array_with_as_many_labels_is_one_recording():
+    values = np.arange(3000.0).reshape(1000, 3)
+    for source in (values, values.T):
+        reading = read_sequences(source, np.arange(1000.0), label="auto")
+        assert [item.data.steps for item in reading.items] == [1000]
+        assert (reading.items[0].data.values == values).all()
+    assert len(read_sequences(values[:40], np.arange(40.0), label="auto").items) == 40
+    assert len(read_sequences(values[:40], np.arange(40.0), label="step").items) == 1
+    assert read_sequences(values[:, 0], np.arange(1000.0), label="auto").items[0].data.steps == 1000
+
+
+def test_labels_that_are_nearly_as_many_as_steps_are_refused():
+    with pytest.raises(DataError, match="50 steps and 49 labels each"):
+        read_sequences(np.zeros((4, 50, 2)), np.zeros((4, 49)), label="auto")
+    with pytest.raises(DataError, match=r"sequence 1 \(from 0\): has 40 steps and 39 labels"):
+        read_sequences([np.ones(50), np.ones(40)], [np.zeros(50), np.zeros(39)], label="auto")

@@ -110,12 +110,46 @@ def test_steps_of_a_table_without_ids_are_one_sequence():
 
 def test_steps_without_a_label():
     frame = TABLE.assign(label=["u", None, "w", "x", "y"])
-    with pytest.raises(
-        DataError, match=r"sequence 'a' \(row 1 \(from 0\)\): has no label at step 1"
-    ):
+    items = read_sequences(frame, label="step").items
+    assert [item.data.labels for item in items] == [("u", "w", "y"), ("", "x")]
+    frame = TABLE.assign(label=["u", None, "w", None, "y"])
+    with pytest.raises(DataError, match=r"sequence 'a'.*none of its steps has a label"):
         read_sequences(frame, label="step")
-    items = read_sequences(frame, label="step", texts=False).items
-    assert items[1].data.labels == ("", "x")
+
+
+def test_labels_that_change_within_sequences_are_of_steps():
+    frame = TABLE.assign(label=list("uvwxy"))
+    assert [item.data.labels for item in read_sequences(frame, label="auto").items] == [
+        ("u", "w", "y"),
+        ("v", "x"),
+    ]
+    assert texts(read_sequences(TABLE, label="auto").items) == texts(read_sequences(TABLE).items)
+    reading = read_sequences(frame.drop(columns="case").sort_values("time"), label="auto")
+    assert [item.data.steps for item in reading.items] == [5]
+    assert "so all 5 rows are one" in reading.notes[0]
+    same = TABLE.drop(columns="case").assign(label="u", time=range(5))
+    with pytest.raises(DataError, match="no column names the sequence of a row"):
+        read_sequences(same, label="auto")
+
+
+def test_labels_of_several_columns():
+    frame = TABLE.assign(p=[1.5, 2, 3, None, 5], q=[0, 1, 2, None, 4])
+    items = read_sequences(frame, label="auto", label_column="p,q").items
+    assert items[0].data.labels == ("[1.5, 0.0]", "[3.0, 2.0]", "[5.0, 4.0]")
+    assert items[1].data.labels == ("[2.0, 1.0]", "")
+    assert "p" not in items[0].data.channels
+    with pytest.raises(DataError, match="no column 'r'"):
+        read_sequences(frame, label="auto", label_column="p,r")
+    unlabelled = read_sequences(TABLE, label="step", label_column="p,q", texts=False)
+    assert unlabelled.items[0].data.labels is None
+
+
+def test_lesser_names_of_ids_and_labels_count_where_no_other_is_there():
+    frame = pd.DataFrame({"unit": [1, 1, 2, 2], "cycle": [1, 2, 1, 2], "s": range(4)})
+    reading = read_sequences(frame.assign(rul=[1, 0, 1, 0]), label="auto")
+    assert [item.data.labels for item in reading.items] == [("1", "0"), ("1", "0")]
+    other = read_sequences(frame.assign(rul=[1, 0, 1, 0], id=1, cycle=range(4), label="u"))
+    assert other.items[0].data.channels == ("unit", "s", "rul")
 
 
 def test_a_label_may_stand_in_one_row_alone():

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from recurra.data.sequences.number_cells import Doubles
 from recurra.data.sequences.series import Series, label_text
+from recurra.data.sequences.step_labels import LabelScope, are_of_steps, step_texts
 from recurra.data.transcripts.item import Item, UnusableItem
 from recurra.errors import ConfigError, DataError
 
@@ -31,8 +32,12 @@ class AxisOrder:
     note: str = ""
 
 
-def recognise_layout(shapes: Sequence[tuple[int, int]]) -> AxisOrder:
+def recognise_layout(
+    shapes: Sequence[tuple[int, int]], labels: Sequence[int] | None = None
+) -> AxisOrder:
     """Which axis of sequences of these shapes is time: the one that differs, else the longer one.
+
+    labels: how many labels of steps each has: the axis that is as long is time.
 
     A few sequences with another number of channels change nothing. DataError where both axes
     differ, or both are as long.
@@ -43,6 +48,12 @@ def recognise_layout(shapes: Sequence[tuple[int, int]]) -> AxisOrder:
     50 x 3 is taken as 50 steps of 3 channels (the longer axis is time).
     """
     sizes = [Counter(shape[axis] for shape in shapes) for axis in (0, 1)]
+    if labels is not None:
+        pairs = list(zip(shapes, labels, strict=True))
+        fits = [sum(shape[axis] == count for shape, count in pairs) for axis in (0, 1)]
+        if fits[0] != fits[1]:
+            time = int(fits[1] > fits[0])
+            return AxisOrder(LAYOUTS[time], _sentence(sizes, time, "it has a label for each step"))
     (rows, row_count), (columns, column_count) = (size.most_common(1)[0] for size in sizes)
     if row_count == column_count == len(shapes):
         if rows == columns:
@@ -78,13 +89,13 @@ def array_items(
     labels: Sequence[Any] | None,
     layout: Layout | None = None,
     *,
-    steps_labelled: bool = False,
+    scope: LabelScope = "sequence",
 ) -> tuple[list[Item | UnusableItem], AxisOrder]:
     """An item for each sequence of `data`, and the order of its axes.
 
     data: a list or array of objects that are (T, C), (C, T) or (T,), data frames (T, C), Series,
         or nested lists; or an array (N, T, C), (N, C, T) or (N, T).
-    labels: one for each sequence, or for each step of it where `steps_labelled`; None: none.
+    labels: one for each sequence, or for each step of it, as `scope` has it; None: none.
     layout: the order of axes; None: recognised.
 
     Raises DataError where labels and sequences differ in number, or axes can't be told apart.
@@ -97,20 +108,38 @@ def array_items(
             f"{len(sequences):,} sequences have {len(labels):,} labels; give one for each."
         )
     found = [_array(sequence) for sequence in sequences]
-    pairs = zip(found, sequences, strict=True)
-    shapes = [shape for array, sequence in pairs if (shape := _shape(array, sequence))]
+    given = [None] * len(sequences) if labels is None else list(labels)
+    steps_labelled = scope == "step" or (scope == "auto" and _are_of_steps(found, given))
     order = AxisOrder(layout)
-    if layout is None and shapes:
-        order = recognise_layout(shapes)
+    if layout is None:
+        order = _recognised(found, sequences, given if steps_labelled else None)
     if isinstance(data, np.ndarray) and data.ndim == 2 and data.dtype != object:
         note = f"{data.shape[0]:,} x {data.shape[1]:,} is taken as {data.shape[0]:,} sequences of "
         order = AxisOrder(layout, f"{note}{data.shape[1]:,} steps of 1 channel.")
-    given = [None] * len(sequences) if labels is None else labels
     items = [
         _item(number, *each, order.layout, steps_labelled)
         for number, each in enumerate(zip(sequences, found, given, strict=True))
     ]
     return items, order
+
+
+def _are_of_steps(found: Sequence[Doubles | DataError], labels: Sequence[Any]) -> bool:
+    pairs = [(a, b) for a, b in zip(found, labels, strict=True) if not isinstance(a, DataError)]
+    return are_of_steps([array.shape for array, _ in pairs], [label for _, label in pairs])
+
+
+def _recognised(
+    found: Sequence[Doubles | DataError], sequences: Sequence[Any], labels: Sequence[Any] | None
+) -> AxisOrder:
+    """The order of axes of those arrays that don't say it; `labels` are those of their steps."""
+    shapes = [_shape(array, sequence) for array, sequence in zip(found, sequences, strict=True)]
+    known = [shape for shape in shapes if shape]
+    if not known:
+        return AxisOrder(None)
+    counts = None
+    if labels is not None and all(hasattr(label, "__len__") for label in labels):
+        counts = [len(label) for label, shape in zip(labels, shapes, strict=True) if shape]
+    return recognise_layout(known, counts)
 
 
 def _listed(data: Any) -> list[Any]:
@@ -175,16 +204,12 @@ def _item(
 
 def _series(sequence: Any, array: Doubles, layout: Layout | None, steps: Any) -> Series:
     if isinstance(sequence, Series):
-        return sequence
+        if steps is None:
+            return sequence
+        return replace(sequence, labels=tuple(step_texts(steps)))
     ordered = _is_ordered(sequence)
     if array.ndim == 2 and not ordered and layout == "channels,steps":
         array = array.T
     names = tuple(map(str, sequence.columns)) if ordered else ()
-    labels = None if steps is None else _step_labels(steps)
+    labels = None if steps is None else step_texts(steps)
     return Series.of(array, labels=labels, channels=names)
-
-
-def _step_labels(labels: Any) -> list[str]:
-    if isinstance(labels, str) or not hasattr(labels, "__iter__"):
-        raise DataError(f"has the label {labels!r}, and one for each step is wanted; give a list.")
-    return [label_text(label) or "" for label in labels]

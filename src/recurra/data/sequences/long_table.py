@@ -3,12 +3,21 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from recurra.data.sequences.number_cells import to_number
 from recurra.data.sequences.series import Series, label_text
+from recurra.data.sequences.step_labels import step_texts
+from recurra.data.sequences.table_roles import (
+    ID_COLUMNS,
+    LABEL_COLUMNS,
+    TIME_COLUMNS,
+    TableRoles,
+    id_column,
+    label_columns,
+)
 from recurra.data.tables.columns import read_stamps
 from recurra.data.tables.observations import series_of
 from recurra.data.tables.table import (
@@ -24,32 +33,7 @@ from recurra.data.transcripts.item import Item, UnusableItem
 from recurra.data.transcripts.manifest_rows import find_column
 from recurra.errors import DataError
 
-__all__ = ["ID_COLUMNS", "LABEL_COLUMNS", "TIME_COLUMNS", "LabelScope", "TableRoles", "read_long"]
-
-LabelScope = Literal["sequence", "step"]
-"""Whether a whole sequence has a label, or each of its steps."""
-
-ID_COLUMNS = (
-    *("id", "unique_id", "case", "case_id", "series", "series_id", "sequence", "sequence_id"),
-    *("sequence_name", "sample", "sample_id", "instance", "instance_id", "recording", "session"),
-)
-TIME_COLUMNS = ("time", "timestamp", "ds", "date", "datetime", "t", "step", "time_step", "timestep")
-LABEL_COLUMNS = (
-    *("label", "labels", "class", "class_label", "target", "y", "activity", "category"),
-    "outcome",
-)
-"""Names of columns that are recognised; capitals, spaces and hyphens don't matter."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TableRoles:
-    """The columns of a table by role where names don't tell; `channels` empty: all numeric ones."""
-
-    id: str | None = None
-    time: str | None = None
-    label: str | None = None
-    channels: tuple[str, ...] = ()
-    scope: LabelScope = "sequence"
+__all__ = ["read_long"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +42,7 @@ class _Columns:
 
     id: str | None
     time: str | None
-    label: str | None
+    labels: tuple[str, ...]
     channels: tuple[str, ...]
     others: tuple[str, ...]
 
@@ -97,13 +81,21 @@ def read_long(
     cells = _cells(table, columns)
     order = np.argsort(codes, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    steps = roles.scope == "step" or (roles.scope == "auto" and _changes(cells.labels, parts))
+    if columns.id is None:
+        if not steps:
+            raise _missing(table, "names the sequence of a row", "id", ID_COLUMNS)
+        notes.append(
+            f"{table.name}: no column names the sequence of a row (id, say), so all {len(table):,} "
+            "rows are one."
+        )
     turned = 0
     for name, rows in zip(ids, parts, strict=True):
         origin = f"{table.name}: sequence {str(name)!r} ({table.row(rows[0])})"
         try:
             sorted_rows = _in_time(table, rows, cells, columns)
             turned += not np.array_equal(sorted_rows, rows)
-            item = _item(table, str(name), sorted_rows, cells, columns, roles.scope)
+            item = _item(table, str(name), sorted_rows, cells, columns, steps)
         except DataError as error:
             yield UnusableItem(origin, f"{origin}: {error}")
         else:
@@ -115,6 +107,16 @@ def read_long(
             f"{table.name}: {turned:,} of {len(ids):,} sequences had rows that weren't in order "
             f"of {columns.time!r}; they were sorted."
         )
+
+
+def _changes(labels: Sequence[str | None] | None, parts: Sequence[Ints]) -> bool:
+    """Whether the label changes within most sequences that have several."""
+    if labels is None:
+        return False
+    own = [[labels[row] for row in rows if labels[row] is not None] for rows in parts]
+    longer = [texts for texts in own if len(texts) > 1]
+    changing = sum(len(set(texts)) > 1 for texts in longer)
+    return 2 * changing > len(longer)
 
 
 def _left_out(table: DataTable, parts: Sequence[Ints], cells: _Cells) -> Iterator[str]:
@@ -137,23 +139,23 @@ def _opened(source: TableSource, roles: TableRoles) -> DataTable:
             header = next(csv_records(path, errors="replace"), (1, []))[1]
         except (OSError, EOFError) as error:
             raise DataError(f"{path}: cannot be read ({error}).") from error
-        label = _label_column(path, header, roles)
-        key = find_column(path, [n for n in header if n != label], ID_COLUMNS, "id", roles.id)
-        texts = tuple(name for name in (key, label) if name is not None)
+        labels = label_columns(path, header, roles)
+        key = id_column(path, [n for n in header if n not in labels], roles)
+        texts = labels if key is None else (key, *labels)
     return open_table(source, text=texts)
 
 
 def _columns(table: DataTable, roles: TableRoles, notes: list[str], labelled: bool) -> _Columns:
     names, place = [str(name) for name in table.columns], Path(table.name)
-    label = _label_column(place, names, roles)
-    rest = [name for name in names if name != label]
-    key = find_column(place, rest, ID_COLUMNS, "id", roles.id)
+    labels = label_columns(place, names, roles, needed=labelled)
+    rest = [name for name in names if name not in labels]
+    key = id_column(place, rest, roles)
     rest = [name for name in rest if name != key]
     time = find_column(place, rest, TIME_COLUMNS, "time", roles.time)
     rest = [name for name in rest if name != time]
     if key is None and roles.scope == "sequence":
         raise _missing(table, "names the sequence of a row", "id", ID_COLUMNS)
-    if label is None and labelled:
+    if not labels and labelled:
         raise _missing(table, "has the labels", "label", LABEL_COLUMNS)
     table.require(dict.fromkeys(roles.channels, "channel"))
     channels = roles.channels or tuple(name for name in rest if _is_numeric(table, name))
@@ -163,15 +165,7 @@ def _columns(table: DataTable, roles: TableRoles, notes: list[str], labelled: bo
             f"{table.name}: has no column of numbers beside {', '.join(filter(None, (key, time)))}"
             "; a sequence needs at least one."
         )
-    return _Columns(key, time, label, channels, others)
-
-
-def _label_column(place: Path, names: Sequence[str], roles: TableRoles) -> str | None:
-    """The column of labels; y is one where it isn't a coordinate, and no other column is."""
-    plain = {name.strip().lower() for name in names}
-    coordinate = plain & {"x", "z", *LABEL_COLUMNS} - {"y"}
-    known = [name for name in LABEL_COLUMNS if name != "y" or not coordinate]
-    return find_column(place, names, known, "label", roles.label)
+    return _Columns(key, time, labels, channels, others)
 
 
 def _missing(table: DataTable, what: str, role: str, known: Sequence[str]) -> DataError:
@@ -199,10 +193,25 @@ def _cells(table: DataTable, columns: _Columns) -> _Cells:
     for place, name in enumerate(columns.channels):
         values[:, place], texts = _numbers(table, name)
         wrong |= {(row, place): text for row, text in texts.items()}
-    labels = None if columns.label is None else _texts(table, columns.label)
+    labels = _labels(table, columns.labels) if columns.labels else None
     others = {name: _texts(table, name) for name in columns.others}
     times = None if columns.time is None else _times(table, columns.time)
     return _Cells(values, wrong, times, labels, others)
+
+
+def _labels(table: DataTable, names: Sequence[str]) -> list[str | None]:
+    """The label of each row; of several columns, all of numbers, a JSON list."""
+    if len(names) == 1:
+        return _texts(table, names[0])
+    columns = [_numbers(table, name) for name in names]
+    for name, (_, wrong) in zip(names, columns, strict=True):
+        for row, text in wrong.items():
+            raise DataError(
+                f"{table.row(row)}: column {name!r} has {text!r}; labels of several columns are "
+                "numbers."
+            )
+    rows = np.stack([values for values, _ in columns], axis=1)
+    return [text or None for text in step_texts(rows)]
 
 
 def _numbers(table: DataTable, name: str) -> tuple[Floats, dict[int, str]]:
@@ -255,9 +264,9 @@ def _in_time(table: DataTable, rows: Ints, cells: _Cells, columns: _Columns) -> 
 
 
 def _item(
-    table: DataTable, name: str, rows: Ints, cells: _Cells, columns: _Columns, scope: LabelScope
+    table: DataTable, name: str, rows: Ints, cells: _Cells, columns: _Columns, steps: bool
 ) -> dict[str, Any]:
-    """The arguments of an Item."""
+    """The arguments of an Item; `steps`: each has a label of its own."""
     for row in rows.tolist() if cells.wrong else ():
         for place, channel in enumerate(columns.channels):
             if (row, place) in cells.wrong:
@@ -266,7 +275,7 @@ def _item(
                     "a number is needed; write numbers with a point, and leave missing ones empty."
                 )
     _refuse_infinite(table, rows, cells.values, columns)
-    steps = scope == "step" and cells.labels is not None
+    steps = steps and cells.labels is not None
     labels = [(cells.labels or [])[row] or "" for row in rows] if steps else None
     series = Series.of(
         cells.values[rows],

@@ -12,7 +12,9 @@ import numpy as np
 from recurra.data import check_exists
 from recurra.data.sequences.arff_file import read_arff
 from recurra.data.sequences.array_sequences import AxisOrder, Layout, array_items
-from recurra.data.sequences.long_table import LabelScope, TableRoles, read_long
+from recurra.data.sequences.long_table import read_long
+from recurra.data.sequences.step_labels import LabelScope, is_one_recording
+from recurra.data.sequences.table_roles import TableRoles
 from recurra.data.sequences.ts_file import read_ts
 from recurra.data.sequences.ucr_rows import holds_ucr_rows, read_ucr_rows
 from recurra.data.tables.table import DELIMITERS
@@ -64,7 +66,9 @@ def read_sequences(
         pairs (array, label).
     labels: of arrays, one for each, or with label = "step" one for each step of each.
     texts: every sequence needs a label; else it may be None.
-    label: "step" where each step has a label of its own, in `Series.labels`; tables and arrays.
+    label: "step" where each step has a label of its own, in `Series.labels`, "" where it is
+        missing, of tables and arrays; "auto": as the data show. A table without a column of ids,
+        and an array (T, C) or (T,) with as many labels, are one sequence then.
     where: the items to keep by their columns, as `choose_items` has it.
     id_column, time_column, label_column, channels: columns of a table whose names aren't usual
         ones; label_column also names the attribute of an .arff file.
@@ -80,8 +84,8 @@ def read_sequences(
     >>> [(item.name, item.text, item.data.steps) for item in reading.items]
     [('sequence 0', 'up', 3), ('sequence 1', 'down', 2)]
     """
-    if label not in ("sequence", "step"):
-        raise ConfigError(f"label = {label!r}; it is 'sequence' or 'step'.")
+    if label not in ("sequence", "step", "auto"):
+        raise ConfigError(f"label = {label!r}; it is 'sequence', 'step' or 'auto'.")
     roles = TableRoles(
         id=id_column,
         time=time_column,
@@ -91,7 +95,7 @@ def read_sequences(
     )
     notes: list[str] = []
     found, order = _read(source, labels, roles, layout, texts, notes)
-    checked = _same_channels([_labelled(each, texts, label) for each in found])
+    checked = _same_channels([_labelled(each, texts) for each in _of_one_scope(found)])
     items = _with_own_names(usable(checked, bad))
     if where is not None:
         items = choose_items(items, where)
@@ -123,9 +127,11 @@ def _read(
             f"{_called(source)} is not a source of sequences; give a path, a data frame, or a list "
             "of arrays with labels."
         )
-    if labels is None and _are_pairs(source):
+    if labels is None and _are_pairs(source, roles.scope):
         source, labels = ([pair[part] for pair in source] for part in (0, 1))
-    return array_items(source, labels, layout, steps_labelled=roles.scope == "step")
+    if labels is not None and is_one_recording(source, labels, roles.scope):
+        source, labels = [source], [labels]
+    return array_items(source, labels, layout, scope=roles.scope)
 
 
 def _paths(source: SequenceSource) -> list[Path]:
@@ -142,14 +148,14 @@ def _is_frame(source: SequenceSource) -> bool:
     return hasattr(source, "columns") and not isinstance(source, np.ndarray | list | tuple)
 
 
-def _are_pairs(source: SequenceSource) -> bool:
-    """Whether all are (array, label), the label a text or a number."""
+def _are_pairs(source: SequenceSource, scope: LabelScope) -> bool:
+    """Whether all are (array, label), the label a text or a number, or one for each step."""
     return isinstance(source, list | tuple) and all(
         isinstance(each, tuple)
         and len(each) == 2
         and hasattr(each[0], "__len__")
         and not isinstance(each[0], str)
-        and (each[1] is None or np.ndim(each[1]) == 0)
+        and (each[1] is None or scope != "sequence" or np.ndim(each[1]) == 0)
         for each in source
     )
 
@@ -178,24 +184,38 @@ def _of_file(
         read = read_ts(path, notes) if suffix == ".ts" else read_arff(path, notes, roles.label)
         yield from read
         return
-    if suffix in DELIMITERS and roles == TableRoles() and holds_ucr_rows(path):
+    plain = roles.scope != "step" and replace(roles, scope="sequence") == TableRoles()
+    if suffix in DELIMITERS and plain and holds_ucr_rows(path):
         notes.append(f"{path}: each row is taken as a sequence, its label first, then its values.")
         yield from read_ucr_rows(path)
         return
     yield from read_long(path, roles, notes, labelled=texts)
 
 
-def _labelled(each: Item | UnusableItem, texts: bool, scope: LabelScope) -> Item | UnusableItem:
-    """The item, unless it lacks a label that it needs."""
+def _of_one_scope(found: list[Item | UnusableItem]) -> list[Item | UnusableItem]:
+    """Refuse sequences with a label as a whole where most have labels of steps, and vice versa."""
+    steps = [isinstance(each, Item) and each.data.labels is not None for each in found]
+    whole = [isinstance(each, Item) and each.text is not None for each in found]
+    if not any(steps) or not any(whole):
+        return found
+    odd, what = (whole, "steps") if sum(steps) >= sum(whole) else (steps, "whole sequences")
+    return [
+        UnusableItem(each.origin, f"{each.origin}: has other labels than those of {what}.")
+        if is_odd
+        else each
+        for each, is_odd in zip(found, odd, strict=True)
+    ]
+
+
+def _labelled(each: Item | UnusableItem, texts: bool) -> Item | UnusableItem:
+    """The item, unless it lacks labels that it needs: one of a step at least."""
     if isinstance(each, UnusableItem) or not texts:
         return each
-    if scope == "sequence":
-        return each if each.text else UnusableItem(each.origin, f"{each.origin}: has no label.")
     labels = each.data.labels
-    if labels is not None and all(labels):
+    if each.text or (labels is not None and any(labels)):
         return each
-    which = "no labels of steps" if labels is None else f"no label at step {labels.index('') + 1}"
-    return UnusableItem(each.origin, f"{each.origin}: has {which}.", "has steps without a label")
+    which = "has no label" if labels is None else "none of its steps has a label"
+    return UnusableItem(each.origin, f"{each.origin}: {which}.", "has no label")
 
 
 def _same_channels(found: list[Item | UnusableItem]) -> list[Item | UnusableItem]:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from recurra.config.task_config import TaskConfig
+from recurra.data.transcripts.chosen_rows import HeldOutItems, hold_out_of_classes
+from recurra.data.transcripts.item import Item
 from recurra.errors import DataError
 from recurra.metrics.early_classification import StoppingRule
 from recurra.metrics.standard_error import standard_error
@@ -42,7 +44,12 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
     configuration: ClassVar[type[TaskConfig]] = ClassifyConfig
     estimator = "recurra.tasks.classify.classifier:Classifier"
     metric: ClassVar[Metric] = Metric("accuracy", lower_is_better=False)
-    classes = True
+
+    def held_apart(self, config: ClassifyConfig, items: Sequence[Item]) -> HeldOutItems:
+        """A share of each class, unless a column says what stays together."""
+        if config.valid_by is not None:
+            return super().held_apart(config, items)
+        return hold_out_of_classes(items, config.valid_fraction, config.seed)
 
     def notes(self, data: Collection) -> list[str]:
         """Those of every task of sequences, and classes that training lacks."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from recurra.config.input_config import InputConfig
 from recurra.data.text_form import TextForm
 from recurra.data.transcripts.bad_items import BadItems
-from recurra.data.transcripts.chosen_rows import HeldOutItems, hold_out, hold_out_of_classes
+from recurra.data.transcripts.chosen_rows import HeldOutItems, hold_out
 from recurra.data.transcripts.item import Item, kind_of_items
 from recurra.data.transcripts.item_sources import digest_items, read_items
 from recurra.errors import DataError
@@ -20,11 +20,13 @@ from recurra.tasks.task import Source
 __all__ = [
     "Collection",
     "Contents",
+    "HoldOut",
     "Listed",
     "Part",
     "Refuse",
     "expanded",
     "groups_of",
+    "held_by_column",
     "listed",
     "opened",
     "read_collection",
@@ -44,6 +46,9 @@ class Listed(NamedTuple):
 
 Listing = Callable[[Any, Any, str | None, TextForm, BadItems | None], Listed]
 """Lists the items of data that a configuration describes, as `listed` does."""
+
+HoldOut = Callable[[Any, Sequence[Item]], HeldOutItems]
+"""Parts items for training from those held out, as a configuration wants it."""
 
 Refuse = Callable[[Input, Item, int], str | None]
 """Given an input, an item and its steps, says why it can't be used; None where it can."""
@@ -112,6 +117,16 @@ class Collection:
     notes: Sequence[str] = ()
     layout: str | None = None
 
+    @property
+    def of_steps(self) -> bool:
+        """Whether labels are of steps rather than of whole series."""
+        return any(getattr(item.data, "labels", None) is not None for item in self.items)
+
+    @property
+    def items(self) -> list[Item]:
+        """The items of both parts."""
+        return [*self.train.items, *self.held_out.items]
+
 
 def read_collection(
     config: InputConfig,
@@ -120,12 +135,12 @@ def read_collection(
     refuse: Refuse,
     *,
     listing: Listing | None = None,
-    classes: bool = False,
+    hold: HoldOut | None = None,
 ) -> Collection:
     """The items of `data`, or of the files that the configuration names, and those held out.
 
-    `listing` lists the items, by default `listed`. `classes`: texts are names of classes, of each
-    of which a share is held out.
+    `listing` lists the items, by default `listed`; `hold` parts them where nothing else is
+    validated on, by default `held_by_column`.
 
     Raises DataError for data that can't be read, or with more bad items than the configuration
     allows; ConfigError for settings of another kind of input.
@@ -143,7 +158,7 @@ def read_collection(
     kind = INPUTS[name]
     items, held = expanded(kind, items, form, bad), expanded(kind, held, form, bad_held)
     if not held and config.valid_fraction:
-        parts = _parted(config, items, classes)
+        parts = (hold or held_by_column)(config, items)
         items, held = parts.train, parts.held
     how = kind.of(config, items)
     train = opened(how, items, bad, refuse)
@@ -157,9 +172,8 @@ def read_collection(
     return Collection(how, train, held_out, sources, found.notes, found.layout)
 
 
-def _parted(config: InputConfig, items: Sequence[Item], classes: bool) -> HeldOutItems:
-    if classes and config.valid_by is None:
-        return hold_out_of_classes(items, config.valid_fraction, config.seed)
+def held_by_column(config: InputConfig, items: Sequence[Item]) -> HeldOutItems:
+    """A share of the items, or of the groups of a column, as the configuration wants it."""
     return hold_out(items, config.valid_fraction, config.seed, by=config.valid_by)
 
 

@@ -17,8 +17,11 @@ _USUAL: Mapping[str, int] = {"sound": 2, "ink": 2, "image": 4, "series": 1}
 """Steps of the input that become one."""
 
 
-def front_end(config: SequenceConfig, how: Input) -> FrontEnd:
-    """Vectors of the tokens of texts; convolutions for any other kind of input."""
+def front_end(config: SequenceConfig, how: Input, *, joins: bool = True) -> FrontEnd:
+    """Vectors of the tokens of texts; convolutions for any other kind of input.
+
+    `joins`: where the settings don't say it, several steps of long series become one.
+    """
     if isinstance(how, TextInput):
         return WordFrontEnd(
             len(how.vocabulary),
@@ -27,7 +30,7 @@ def front_end(config: SequenceConfig, how: Input) -> FrontEnd:
             channels=config.channels,
             dropout=config.dropout,
         )
-    usual = how.pace if isinstance(how, SeriesInput) else 0
+    usual = (how.pace if joins else 1) if isinstance(how, SeriesInput) else 0
     return convolutions(config, how.kind, how.size, usual)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,7 +15,14 @@ from recurra.data.batches import Dealt, bucketed, generator_of, pad
 from recurra.data.feature_masks import mask_features
 from recurra.tasks.inputs.input import Input
 
-__all__ = ["ItemBatches", "TargetBatch", "TargetBatches", "in_order", "padded_features"]
+__all__ = [
+    "ItemBatches",
+    "StepBatches",
+    "TargetBatch",
+    "TargetBatches",
+    "in_order",
+    "padded_features",
+]
 
 Batch = TypeVar("Batch")
 Rows = np.ndarray[Any, Any]
@@ -47,8 +54,10 @@ class ItemBatches(Dealt[Batch]):
         self._curriculum, self._epoch = curriculum, 0
 
     @abstractmethod
-    def joined(self, features: Sequence[Rows], numbers: Sequence[int]) -> Batch:
-        """A batch of the items of these numbers, whose distorted features are these."""
+    def joined(
+        self, features: Sequence[Rows], contents: Sequence[Any], numbers: list[int]
+    ) -> Batch:
+        """A batch of the items of these numbers, their distorted contents and features."""
 
     def window(self, epoch: int, index: int) -> Batch:
         """Batch `index` of `epoch`."""
@@ -58,13 +67,15 @@ class ItemBatches(Dealt[Batch]):
     def batch(self, rows: Tensor) -> Batch:
         """These items, distorted as the epoch has it."""
         numbers = rows.tolist()
-        return self.joined([self._features(n) for n in numbers], numbers)
+        features, contents = zip(*map(self._drawn, numbers), strict=True)
+        return self.joined(features, contents, numbers)
 
-    def _features(self, number: int) -> Rows:
+    def _drawn(self, number: int) -> tuple[Rows, Any]:
+        """The features and the content of an item, distorted."""
         key = generator_of("distort", self._seed, self._epoch, number).initial_seed()
         generator = np.random.default_rng(key)
         content = self._how.distorted(self._contents[number], generator)
-        return mask_features(self._how.features(content), self._how.masks, generator)
+        return mask_features(self._how.features(content), self._how.masks, generator), content
 
     def _order(self, generator: Generator) -> Tensor:
         order = super()._order(generator)
@@ -75,7 +86,9 @@ class ItemBatches(Dealt[Batch]):
 
 
 class TargetBatch(NamedTuple):
-    """Features (T, B, F) of B items with their lengths (B,), and their targets (B, ...)."""
+    """Features (T, B, F) of B items with their lengths (B,), and their targets: (B, ...), or of
+    steps (T, B, ...).
+    """
 
     features: Tensor
     lengths: Tensor
@@ -85,6 +98,22 @@ class TargetBatch(NamedTuple):
     def of(cls, features: Sequence[Rows], targets: Rows) -> TargetBatch:
         """A batch of these features (T, F) and targets."""
         return cls(*padded_features(features), torch.from_numpy(np.ascontiguousarray(targets)))
+
+    @classmethod
+    def of_steps(
+        cls, features: Sequence[Rows], targets: Sequence[Rows], padding: float
+    ) -> TargetBatch:
+        """A batch of these features (T, F) and targets of their steps (T, ...).
+
+        `padding` stands for targets after the end of an item.
+        """
+        for own, each in zip(features, targets, strict=True):
+            assert len(own) == len(each), "a step of the features has no target of its own"
+        inputs, lengths = padded_features(features)
+        joined, _ = pad(targets, padding)
+        whole = joined.new_full((len(inputs), *joined.shape[1:]), padding)
+        whole[: len(joined)] = joined
+        return cls(inputs, lengths, whole)
 
 
 class TargetBatches(ItemBatches[TargetBatch]):
@@ -101,9 +130,38 @@ class TargetBatches(ItemBatches[TargetBatch]):
         super().__init__(how, contents, lengths, **options)
         self._targets = targets
 
-    def joined(self, features: Sequence[Rows], numbers: Sequence[int]) -> TargetBatch:
+    def joined(
+        self, features: Sequence[Rows], contents: Sequence[Any], numbers: list[int]
+    ) -> TargetBatch:
         """A batch of these items."""
-        return TargetBatch.of(features, self._targets[list(numbers)])
+        return TargetBatch.of(features, self._targets[numbers])
+
+
+class StepBatches(ItemBatches[TargetBatch]):
+    """Items with a target for each step; further arguments as for `ItemBatches`.
+
+    `targets` gives those of a content, (T, ...), as it is distorted; `padding` stands for them
+    after an item's end, and wherever there is none: NaN of numbers, -100 of classes.
+    """
+
+    def __init__(
+        self,
+        how: Input,
+        contents: Sequence[Any],
+        targets: Callable[[Any], Rows],
+        lengths: Sequence[int],
+        *,
+        padding: float,
+        **options: int,
+    ) -> None:
+        super().__init__(how, contents, lengths, **options)
+        self._targets, self._padding = targets, padding
+
+    def joined(
+        self, features: Sequence[Rows], contents: Sequence[Any], numbers: list[int]
+    ) -> TargetBatch:
+        """A batch of these items."""
+        return TargetBatch.of_steps(features, list(map(self._targets, contents)), self._padding)
 
 
 def padded_features(features: Sequence[Rows]) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,8 @@ import numpy as np
 
 from recurra.config.sequence_config import SequenceConfig
 from recurra.data.sequences.sequence_sources import read_sequences
+from recurra.data.sequences.step_labels import LabelScope, is_one_recording
+from recurra.data.sequences.table_roles import TIME_COLUMNS
 from recurra.data.sequences.ucr_rows import holds_ucr_rows
 from recurra.data.text_form import TextForm
 from recurra.data.texts.labelled_texts import read_texts
@@ -32,6 +34,7 @@ from recurra.data.transcripts.manifest_rows import (
 from recurra.errors import DataError
 from recurra.tasks.inputs.collection import Listed, expanded
 from recurra.tasks.inputs.input import Input
+from recurra.tasks.inputs.series_input import SeriesInput
 
 __all__ = ["ANY_FORM", "Given", "given_contents", "labelled_items", "paired"]
 
@@ -58,17 +61,19 @@ def labelled_items(
     bad: BadItems | None,
     *,
     labels: bool = True,
+    scope: LabelScope = "sequence",
 ) -> Listed:
     """The items of files, folders, tables or pairs in memory, their labels as texts.
 
-    What they hold is seen from them where the settings don't say it. `labels`: each needs one.
+    What they hold is seen from them where the settings don't say it. `labels`: each needs one;
+    `scope`: what has a label, of series.
     """
     given = data
     if isinstance(data, (list, tuple)) and _is_whole(data, texts=config.input == "text"):
         given = data[0]
     kind = _seen(given) if config.input == "auto" else config.input
     if kind == "series":
-        found = _series(config, given, where, bad, labels)
+        found = _series(config, given, where, bad, labels, scope)
     elif kind == "text":
         found = _texts(config, given, where, bad, labels)
     else:
@@ -89,14 +94,21 @@ def _is_path(each: Any, *, texts: bool = False) -> bool:
 
 
 def _series(
-    config: SequenceConfig, data: Any, where: str | None, bad: BadItems | None, labels: bool
+    config: SequenceConfig,
+    data: Any,
+    where: str | None,
+    bad: BadItems | None,
+    labels: bool,
+    scope: LabelScope,
 ) -> Listed:
     sequences, answers = _unpaired(data)
     reading = read_sequences(
         sequences,
         answers,
         texts=labels,
+        label=scope,
         where=where,
+        id_column=config.id_column,
         label_column=config.label_column,
         layout=None if config.layout == "auto" else config.layout,
         bad=bad,
@@ -245,7 +257,12 @@ def _seen_in_table(path: Path) -> str:
         return "auto"
     if _has_texts(names):
         return "text"
-    numeric = [name for name in cells if all(_is_number(row.cells.get(name, "")) for row in rows)]
+    numeric = [
+        name
+        for name in cells
+        if plain_name(name) in TIME_COLUMNS
+        or all(_is_number(row.cells.get(name, "")) for row in rows)
+    ]
     return "series" if len(numeric) >= 2 and len(numeric) >= len(cells) - 2 else "text"
 
 
@@ -275,20 +292,24 @@ class Given:
         return [n for n in range(len(self.contents)) if n not in self.errors]
 
 
-def given_contents(config: SequenceConfig, how: Input, data: Any) -> Given:
+def given_contents(
+    config: SequenceConfig, how: Input, data: Any, scope: LabelScope = "sequence"
+) -> Given:
     """The contents of sequences without labels; those that can't be read are kept with the reason.
 
-    Raises DataError where a whole source can't be read.
+    `scope` is what has a label. Raises DataError where a whole source can't be read.
     """
     config = dataclasses.replace(config, input=cast("Any", how.kind), root=None, outside=True)
     found = Given([], [], {})
     if hasattr(data, "columns") or _is_path(data):
-        _open(config, how, data, found)
+        _open(config, how, data, found, scope)
         return found
+    if scope == "step" and isinstance(how, SeriesInput) and _is_one(data, how):
+        data = [data]
     texts = how.kind == "text"
     for number, each in enumerate(data):
         before = len(found.names)
-        _open(config, how, [each], found)
+        _open(config, how, [each], found, scope)
         if not _is_path(each, texts=texts) and len(found.names) == before + 1:
             found.names[before] = f"item {number}"
             if before in found.errors:
@@ -297,11 +318,18 @@ def given_contents(config: SequenceConfig, how: Input, data: Any) -> Given:
     return found
 
 
-def _open(config: SequenceConfig, how: Input, data: Any, found: Given) -> None:
+def _is_one(data: Any, how: SeriesInput) -> bool:
+    """Whether an array is one recording: (T,), (T, C) or (C, T) with the model's channels."""
+    if not isinstance(data, np.ndarray) or data.dtype == object:
+        return False
+    return data.ndim == 1 or (data.ndim == 2 and len(how.columns.channels) in data.shape)
+
+
+def _open(config: SequenceConfig, how: Input, data: Any, found: Given, scope: LabelScope) -> None:
     """Add the items of a source, those that can't be read after the others."""
     bad = BadItems(1.0)
     try:
-        listed = labelled_items(config, data, None, ANY_FORM, bad, labels=False)
+        listed = labelled_items(config, data, None, ANY_FORM, bad, labels=False, scope=scope)
     except DataError as error:
         in_memory = isinstance(data, list) and not _is_path(data[0], texts=how.kind == "text")
         if not len(bad) and not in_memory:
@@ -323,14 +351,18 @@ def _open(config: SequenceConfig, how: Input, data: Any, found: Given) -> None:
         found.contents.append(None)
 
 
-def paired(data: Any, labels: Sequence[Any]) -> list[tuple[Any, Any]]:
-    """Sequences with their labels.
+def paired(
+    data: Any, labels: Sequence[Any], scope: LabelScope = "sequence"
+) -> list[tuple[Any, Any]]:
+    """Sequences with their labels; an array that is one sequence with labels of steps is one pair.
 
     Raises DataError where there are not as many of both.
 
     >>> paired(["a", "b"], [1, 2.5])
     [('a', 1), ('b', 2.5)]
     """
+    if is_one_recording(data, labels, scope):
+        return [(data, labels)]
     sequences, answers = list(data), list(labels)
     if len(sequences) != len(answers):
         raise DataError(

@@ -10,6 +10,7 @@ from typing import Any, Generic, Self, TypeVar
 import numpy as np
 
 from recurra.config.sequence_config import SequenceConfig
+from recurra.data.sequences.step_labels import LabelScope
 from recurra.errors import DataError, RecurraWarning
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.inputs.labelled import Given, given_contents, paired
@@ -52,14 +53,20 @@ class SequenceEstimator(Estimator[Config, Product], Generic[Config, Product]):
     def _rows(self, contents: Sequence[Any]) -> list[dict[str, Any]]:
         """What is predicted of each content, by column."""
 
+    @property
+    def _scope(self) -> LabelScope:
+        """What has a label."""
+        assert isinstance(self._task, SequenceTask)
+        return self._task.scope
+
     def _paired(self, data: Any, labels: Sequence[Any] | None) -> Any:
-        return data if labels is None else paired(data, labels)
+        return data if labels is None else paired(data, labels, self._scope)
 
     def _given_contents(self, data: Any, *, warn: bool = True) -> Given:
         """What was given to be answered; DataError where nothing can be read."""
         self._ready()
         assert isinstance(self._task, SequenceTask)
-        given = given_contents(self._task.measured_config, self._task.input, data)
+        given = given_contents(self._task.measured_config, self._task.input, data, self._scope)
         if not given.good:
             first = next(iter(given.errors.values()), "there is none.")
             raise DataError(f"No sequence can be read: {first}")

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from recurra.config.sequence_config import SequenceConfig
+from recurra.data.sequences.step_labels import LabelScope
 from recurra.data.transcripts.bad_items import BadItems
+from recurra.data.transcripts.chosen_rows import HeldOutItems
 from recurra.data.transcripts.item import Item, kind_of_items
 from recurra.errors import ConfigError, DataError
 from recurra.tasks.inputs import Input, input_from
-from recurra.tasks.inputs.collection import Collection, Part, expanded, opened, read_collection
+from recurra.tasks.inputs.collection import (
+    Collection,
+    Part,
+    expanded,
+    held_by_column,
+    opened,
+    read_collection,
+)
 from recurra.tasks.inputs.front_end import front_end
 from recurra.tasks.inputs.labelled import ANY_FORM, labelled_items
 from recurra.tasks.inputs.pooled_net import PooledNet
+from recurra.tasks.inputs.step_net import StepNet
 from recurra.tasks.task import Evaluation, Probe, Source, Task
 
 __all__ = ["SequenceTask"]
@@ -35,10 +46,16 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
     The context holds the input, the order of the axes of arrays, and what `answers_of` adds.
     """
 
-    classes: ClassVar[bool] = False
-    """Whether labels are names of classes, of each of which a share is held out."""
-
     unit = "items"
+
+    @property
+    def scope(self) -> LabelScope:
+        """What has a label: a whole sequence, or each of its steps."""
+        return "sequence"
+
+    def held_apart(self, config: Config, items: Sequence[Item]) -> HeldOutItems:
+        """Items for training, and those held out where nothing else is validated on."""
+        return held_by_column(config, items)
 
     def read(self, data: Any = None, **others: Any) -> Collection:
         """Read files, a folder, or pairs of a sequence and its label."""
@@ -52,14 +69,16 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
             data,
             ANY_FORM,
             self._refused,
-            listing=labelled_items,
-            classes=self.classes,
+            listing=functools.partial(labelled_items, scope=self.scope),
+            hold=self.held_apart,
         )
 
     def read_measured(self, data: Any, *, where: str | None = None, **others: Any) -> Collection:
         """Read data to be measured whole."""
         bad, how = BadItems(self.config.bad_share), self.input
-        items = labelled_items(self.measured_config, data, where, ANY_FORM, bad).items
+        items = labelled_items(
+            self.measured_config, data, where, ANY_FORM, bad, scope=self.scope
+        ).items
         if (kind := kind_of_items(items)) != how.kind:
             raise DataError(f"The model reads {how.kind}, and the data are of kind {kind}.")
         items = expanded(type(how), items, ANY_FORM, bad)
@@ -117,6 +136,10 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
     def network(self, outputs: int) -> PooledNet:
         """A front end for the kind of input, recurrent layers, pooling, so many outputs."""
         return PooledNet(self.config, front_end(self.config, self.input), outputs)
+
+    def step_network(self, outputs: int) -> StepNet:
+        """The same with so many outputs for every step, none of which the front end joins."""
+        return StepNet(self.config, front_end(self.config, self.input, joins=False), outputs)
 
     def held_out(self, product: Product, data: Collection) -> Evaluation | None:
         """The figures on the held-out items."""

@@ -29,7 +29,12 @@ class TextBatches(ItemBatches[TextBatch]):
         super().__init__(how, contents, lengths, **options)
         self._texts = texts
 
-    def joined(self, features: Sequence[np.ndarray[Any, Any]], numbers: Sequence[int]) -> TextBatch:
+    def joined(
+        self,
+        features: Sequence[np.ndarray[Any, Any]],
+        contents: Sequence[Any],
+        numbers: list[int],
+    ) -> TextBatch:
         """A batch of these items."""
         return padded(features, [self._texts[n] for n in numbers])
 

@@ -1,0 +1,43 @@
+"""What networks of sequences have in common: front end, recurrent layers, penalties."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from recurra.config.sequence_config import SequenceConfig
+from recurra.nn import Recurrent, Stack
+from recurra.nn.frontends import FrontEnd
+from recurra.tasks.network import ActivationPenalties, recurrent_layers
+
+__all__ = ["SequenceEncoder"]
+
+
+class SequenceEncoder(nn.Module):
+    """Features (T, B, F) with lengths (B,) become outputs of recurrent layers (T', B, size).
+
+    A subclass makes answers of them, and initialises the layers last.
+    """
+
+    def __init__(self, config: SequenceConfig, front: FrontEnd) -> None:
+        super().__init__()
+        self.front: FrontEnd = front
+        self.dropout: nn.Dropout = nn.Dropout(config.dropout)
+        self.recurrent: Recurrent | Stack = recurrent_layers(config, front.output_size)
+        self.penalties: ActivationPenalties = ActivationPenalties(config)
+
+    def encode(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Outputs (T', B, size), their lengths, and the penalty on activations."""
+        steps, lengths = self.front(features, lengths)
+        outputs, _ = self.recurrent(self.dropout(steps), lengths=lengths)
+        return outputs, lengths, self.penalties(self.dropout(outputs), outputs)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        return self.answered(features, lengths)[0]
+
+    def answered(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The answers, and the penalty on activations."""
+        raise NotImplementedError
+
+    def parameter_count(self) -> int:
+        """Learnt numbers."""
+        return sum(parameter.numel() for parameter in self.parameters())
