@@ -30,6 +30,8 @@ class _Network(Protocol):
 class InputStream:
     """The outputs of each network for one stream: those of the whole, whatever the chunks.
 
+    `steps` of features have come so far.
+
     Raises ConfigError for networks that read each sequence from its end as well, and for an input
     that has no stream.
     """
@@ -41,6 +43,7 @@ class InputStream:
                 "can't be streamed; train one with --no-bidirectional."
             )
         self._how = how
+        self.steps: int = 0
         self._features = how.stream()
         self._encoders = [_Encoder(net.front, net.recurrent) for net in nets]
 
@@ -57,7 +60,7 @@ class InputStream:
     def state(self) -> dict[str, Tensor]:
         """Everything that later outputs depend on, as tensors by name."""
         tensors: dict[str, Tensor] = {}
-        facts: dict[str, Any] = {"features": {}, "encoders": []}
+        facts: dict[str, Any] = {"steps": self.steps, "features": {}, "encoders": []}
         for name, value in self._features.state().items():
             if isinstance(value, np.ndarray):
                 tensors[f"features.{name}"] = torch.from_numpy(value.copy())
@@ -73,12 +76,14 @@ class InputStream:
     def set_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what `state` gave."""
         facts = json.loads(bytes(tensors["facts"].tolist()))
+        self.steps = facts["steps"]
         kept = {name: value.numpy() for name, value in _below("features.", tensors).items()}
         self._features = self._how.stream({**kept, **facts["features"]})
         for number, about in enumerate(facts["encoders"]):
             self._encoders[number].set_state(_below(f"{number}.", tensors), about)
 
     def _encoded(self, features: np.ndarray[Any, Any]) -> list[Tensor]:
+        self.steps += len(features)
         ready = torch.from_numpy(self._how.standardised(features)) if len(features) else None
         return [encoder.feed(ready) for encoder in self._encoders]
 

@@ -35,6 +35,7 @@ from recurra.errors import DataError
 from recurra.tasks.inputs.collection import Listed, expanded
 from recurra.tasks.inputs.input import Input
 from recurra.tasks.inputs.series_input import SeriesInput
+from recurra.tasks.inputs.tagged_items import holds_tokens, tagged_items
 
 __all__ = ["ANY_FORM", "Given", "given_contents", "labelled_items", "paired"]
 
@@ -71,6 +72,8 @@ def labelled_items(
     given = data
     if isinstance(data, (list, tuple)) and _is_whole(data, texts=config.input == "text"):
         given = data[0]
+    if scope == "step" and holds_tokens(given, config.input):
+        return tagged_items(config, given, where, bad, labels=labels)
     kind = _seen(given) if config.input == "auto" else config.input
     if kind == "series":
         found = _series(config, given, where, bad, labels, scope)

@@ -43,7 +43,7 @@ class TagSession(Session[Any, StepTags]):
             product.input, product.nets, bidirectional=product.config.bidirectional
         )
         self._chains = self._new_chains()
-        self._given = 0
+        self._scored = self._given = 0
 
     def feed(self, chunk: Any, **options: Any) -> list[StepTags]:
         """Read what has come; `options` are those of the input, such as `times` of series."""
@@ -62,7 +62,7 @@ class TagSession(Session[Any, StepTags]):
         tensors = self._stream.state()
         for number, chain in enumerate(self._chains):
             tensors |= {f"chain{number}.{name}": value for name, value in chain.held.items()}
-        tensors["given"] = torch.tensor(self._given)
+        tensors["counts"] = torch.tensor([self._scored, self._given])
         return {name: value.contiguous() for name, value in tensors.items()}
 
     def set_state(self, tensors: Mapping[str, Tensor]) -> None:
@@ -72,7 +72,7 @@ class TagSession(Session[Any, StepTags]):
             prefix = f"chain{number}."
             held = {n: value for n, value in tensors.items() if n.startswith(prefix)}
             chain.held = {n.removeprefix(prefix): value for n, value in held.items()}
-        self._given = int(tensors["given"])
+        self._scored, self._given = tensors["counts"].tolist()
 
     def _settled(self, outputs: list[Tensor]) -> list[StepTags]:
         pairs = zip(self._chains, self._scores(outputs), strict=True)
@@ -87,7 +87,8 @@ class TagSession(Session[Any, StepTags]):
         """The scores (t, 1, K) of each layer, of the outputs (t, size) of each network."""
         nets = self._product.nets
         answers = [net.spread(net.head(own)) for net, own in zip(nets, outputs, strict=True)]
-        mean = torch.stack(answers).mean(0).unsqueeze(1)
+        mean = torch.stack(answers).mean(0).unsqueeze(1)[: self._stream.steps - self._scored]
+        self._scored += len(mean)
         return list(torch.split(mean, nets[0].sizes, -1))
 
     def _answers(self, settled: list[StreamedTags]) -> list[StepTags]:

@@ -74,7 +74,8 @@ class Tag(SequenceTask[TagConfig, SequenceTagger]):
         """A network with scores for each tag of each layer."""
         crf = self.config.crf
         learnt = [layer.scheme is not None if crf is None else crf for layer in self.layers]
-        return TagNet(self.config, front_end(self.config, self.input), self.layers, learnt)
+        front = front_end(self.config, self.input, joins=False)
+        return TagNet(self.config, front, self.layers, learnt)
 
     def windows(self, data: Collection) -> Windows:
         """Items of nearly equal lengths, distorted anew in each epoch."""
