@@ -99,8 +99,9 @@ def option_of(field: Field, hint: Any) -> click.Option:
     """The option of a field; one that is not given is None."""
     flag = field.metadata.get("flag", f"--{field.name.replace('_', '-')}")
     text = field.metadata["help"]
-    if bool in (hint, *typing.get_args(hint)):
-        default = NONE if field.default is None else "on" if field.default else "off"
+    if hint is bool or bool in typing.get_args(hint):
+        words: dict[Any, str] = {True: "on", False: "off", None: "by the data"}
+        default = words[field.default]
         names = [f"{flag}/--no-{flag[2:]}", field.name]
         return click.Option(names, default=None, help=f"{text} [{default}]")
     text = f"{text} [{NONE if field.default is None else field.default}]"

@@ -85,7 +85,7 @@ class SequenceConfig(InputConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.window:
+        if self.window and "window" in self.inapplicable:
             raise ConfigError(
                 f"window = {self.window}; whole sequences are trained on: leave it out."
             )

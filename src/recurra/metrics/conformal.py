@@ -1,7 +1,7 @@
 """Intervals by the errors of held-out items (conformal prediction), and how many they need."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,27 +68,45 @@ class ConformalInterval:
 
     @classmethod
     def fit(
-        cls, residuals: Given, level: float, *, spreads: Given | None = None
+        cls,
+        residuals: Given,
+        level: float,
+        *,
+        spreads: Given | None = None,
+        groups: Sequence[Hashable] | np.ndarray[Any, Any] | None = None,
     ) -> "ConformalInterval":
         """Fit to the residuals (N,) of held-out items, actual minus predicted value.
 
         `spreads` (N,) are the errors expected of the items, each above 0, on any scale: intervals
-        are normalised by them. ConfigError for a level that isn't between 0 and 1; DataError for
-        fewer items than the level needs, which `errors_needed(1 - level)` gives.
+        are normalised by them.
+
+        `groups` (N,) are the series that the items are steps of: each series counts the same, and
+        the probability is that of a step of a new one (R. Dunn, L. Wasserman and A. Ramdas,
+        "Distribution-free prediction sets for two-layer hierarchical models", JASA 2023, pooling of
+        distribution functions).
+
+        ConfigError for a level that isn't between 0 and 1; DataError for fewer items, or groups,
+        than the level needs, which `errors_needed(1 - level)` gives.
         """
         _check_level(level)
         errors = np.abs(np.asarray(residuals, dtype=np.float64))
         if errors.ndim != 1 or not np.isfinite(errors).all():
             raise DataError(f"residuals {errors.shape}; give finite numbers (N,), one an item.")
-        if (need := errors_needed(1 - level)) > len(errors):
+        codes = np.arange(len(errors)) if groups is None else _codes(groups, len(errors))
+        units = len(np.unique(codes))
+        if (need := errors_needed(1 - level)) > units:
+            what = "items" if groups is None else "series"
             raise DataError(
-                f"level = {level:g} needs {need:,} held-out items or more, and there are "
-                f"{len(errors):,}: hold out more, or lower the level."
+                f"level = {level:g} needs {need:,} held-out {what} or more, and there are "
+                f"{units:,}: hold out more, or lower the level."
             )
         if spreads is not None:
             errors = errors / _checked_spreads(spreads, errors)
-        rank = min(math.ceil(round(level * (len(errors) + 1), 6)), len(errors))
-        return cls(float(np.sort(errors)[rank - 1]), level, spreads is not None)
+        order = np.argsort(errors, kind="stable")
+        weights = 1 / np.bincount(codes)[codes[order]]
+        passed = np.searchsorted(weights.cumsum().round(6), round(level * (units + 1), 6))
+        place = min(int(passed), len(errors) - 1)
+        return cls(float(errors[order][place]), level, spreads is not None)
 
     def apply(self, predicted: Given, *, spreads: Given | None = None) -> tuple[Floats, Floats]:
         """The lower and upper bounds (N,) of predictions (N,), with their spreads if normalised.
@@ -104,6 +122,14 @@ class ConformalInterval:
             )
         width = self.quantile * (1.0 if spreads is None else _checked_spreads(spreads, values))
         return values - width, values + width
+
+
+def _codes(groups: Sequence[Hashable] | np.ndarray[Any, Any], count: int) -> Any:
+    """The number of each item's group (N,)."""
+    if len(groups) != count:
+        raise DataError(f"{len(groups):,} groups for {count:,} items; give one an item.")
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(group, len(numbers)) for group in groups])
 
 
 def _check_level(level: float) -> None:

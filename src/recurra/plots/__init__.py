@@ -26,6 +26,7 @@ from recurra.plots.learning_curves import (
 )
 from recurra.plots.reliability_diagram import plot_reliability
 from recurra.plots.unit_activity import UnfoldedRow, plot_gates, plot_unfolded
+from recurra.plots.value_curves import ValueCurve, plot_value_curves
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Figure  # the type of pictures, for their users
@@ -39,6 +40,7 @@ __all__ = [
     "ForecastSeries",
     "RatioBars",
     "UnfoldedRow",
+    "ValueCurve",
     "image",
     "plot_accuracy_over_time",
     "plot_anomalies",
@@ -57,6 +59,7 @@ __all__ = [
     "plot_table",
     "plot_training",
     "plot_unfolded",
+    "plot_value_curves",
     "require_matplotlib",
     "svg",
 ]

@@ -35,7 +35,7 @@ def test_every_step_has_its_answer_whatever_stands_beside_it(subsampling, bidire
     contents = ramps(9, 30, 17)
     settings = {"subsampling": subsampling, "bidirectional": bidirectional}
     config, how = input_of(contents, **settings)
-    net = StepNet(config, front_end(config, how, joins=False), 2).eval()
+    net = StepNet(config, front_end(config, how, of_steps=True), 2).eval()
     features = [how.features(each) for each in contents]
     batch = TargetBatch.of_steps(features, [np.zeros(len(each)) for each in contents], np.nan)
     together = net(batch.features, batch.lengths)

@@ -94,6 +94,20 @@ class Series:
         """Whether any value is missing."""
         return bool(np.isnan(self.values).any())
 
+    def cut(self, first: int, stop: int, *, counted: int = 0) -> "Series":
+        """Steps `first` to `stop`, of which the first `counted` have no label.
+
+        DataError where all their values are missing.
+
+        >>> Series.of([1.0, 2.0, 3.0], labels=["a", "b", "c"]).cut(1, 3, counted=1).labels
+        ('', 'c')
+        """
+        labels = None if self.labels is None else self.labels[first:stop]
+        if labels is not None and counted:
+            labels = ("",) * min(counted, len(labels)) + labels[counted:]
+        times = None if self.times is None else self.times[first:stop]
+        return Series(self.values[first:stop], times, labels, self.channels)
+
     def __len__(self) -> int:
         return self.steps
 

@@ -7,6 +7,7 @@ statistics are of the steps before it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -71,6 +72,13 @@ class RaggedNorm(nn.Module):
         return mean, variance
 
 
+class CausalConvolution(nn.Conv1d):
+    """A convolution of rows (B, C, T) whose outputs read their own step and those before it."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(functional.pad(input, (self.kernel_size[0] - 1, 0)))
+
+
 class FrontEnd(nn.Module):
     """Blocks of convolutions: features (T, B, F) become (T', B, output_size).
 
@@ -82,7 +90,7 @@ class FrontEnd(nn.Module):
     subsampling: int
     context: Context
 
-    def __init__(self, blocks: Sequence[Block], dropout: float) -> None:
+    def __init__(self, blocks: Sequence[Block], dropout: float, *, causal: bool = False) -> None:
         super().__init__()
         self.blocks: tuple[Block, ...] = tuple(blocks)
         self.dropout: nn.Dropout = nn.Dropout(dropout)
@@ -90,7 +98,7 @@ class FrontEnd(nn.Module):
         self.subsampling = 1
         for block in blocks:
             self.subsampling *= block.steps
-        self.context = _context(blocks)
+        self.context = _context(blocks, causal)
 
     def lengths(self, lengths: Tensor) -> Tensor:
         """The output steps of sequences with so many input steps, (B,)."""
@@ -133,6 +141,8 @@ class FrontEnd(nn.Module):
 class SequenceFrontEnd(FrontEnd):
     """Convolutions over time alone, for features without an order: points of pen strokes.
 
+    Those of a `causal` one read no step after that which they are at.
+
     Example:
         >>> front = SequenceFrontEnd(5, [Block(16), Block(32, steps=2)])
         >>> steps, lengths = front(torch.randn(7, 2, 5), torch.tensor([7, 4]))
@@ -140,11 +150,19 @@ class SequenceFrontEnd(FrontEnd):
         (torch.Size([4, 2, 32]), [4, 2])
     """
 
-    def __init__(self, features: int, blocks: Sequence[Block], dropout: float = 0.0) -> None:
-        super().__init__(blocks, dropout)
+    def __init__(
+        self,
+        features: int,
+        blocks: Sequence[Block],
+        dropout: float = 0.0,
+        *,
+        causal: bool = False,
+    ) -> None:
+        super().__init__(blocks, dropout, causal=causal)
         sizes = [features, *(block.channels for block in blocks)]
+        convolution = CausalConvolution if causal else functools.partial(nn.Conv1d, padding=1)
         self._convolutions: nn.ModuleList = nn.ModuleList(
-            nn.Conv1d(size, block.channels, 3, padding=1, bias=False)
+            convolution(size, block.channels, 3, bias=False)
             for size, block in zip(sizes, blocks, strict=False)
         )
         self.output_size: int = sizes[-1]
@@ -209,9 +227,11 @@ class PlaneFrontEnd(FrontEnd):
         return rows.permute(2, 0, 1, 3).flatten(2)
 
 
-def _context(blocks: Sequence[Block]) -> Context:
+def _context(blocks: Sequence[Block], causal: bool) -> Context:
     """The receptive field of an output step, beyond the steps that its pooling takes."""
+    before, after = (2, 0) if causal else (1, 1)
     first, last, total = 0, 0, 1
     for block in reversed(blocks):
-        first, last, total = first * block.steps - 1, (last + 1) * block.steps, total * block.steps
+        first, last = first * block.steps - before, (last + 1) * block.steps - 1 + after
+        total *= block.steps
     return Context(-first, last - total + 1)

@@ -44,7 +44,7 @@ def described_items(data: Collection, labels: str) -> dict[str, object]:
 def described_network(
     config: SequenceConfig, how: Input, net: SequenceEncoder
 ) -> dict[str, object]:
-    """The input, the cell, the pooling if there is one, and how many numbers are learnt."""
+    """The input, the cell, the pooling, and how many numbers are learnt."""
     directions = (
         "both directions" if config.bidirectional else "one direction, which can be streamed"
     )

@@ -17,10 +17,11 @@ _USUAL: Mapping[str, int] = {"sound": 2, "ink": 2, "image": 4, "series": 1}
 """Steps of the input that become one."""
 
 
-def front_end(config: SequenceConfig, how: Input, *, joins: bool = True) -> FrontEnd:
+def front_end(config: SequenceConfig, how: Input, *, of_steps: bool = False) -> FrontEnd:
     """Vectors of the tokens of texts; convolutions for any other kind of input.
 
-    `joins`: where the settings don't say it, several steps of long series become one.
+    `of_steps`: each step has an answer, so several become one only where the settings say it, and
+    those of series in one direction read no later step.
     """
     if isinstance(how, TextInput):
         return WordFrontEnd(
@@ -30,21 +31,25 @@ def front_end(config: SequenceConfig, how: Input, *, joins: bool = True) -> Fron
             channels=config.channels,
             dropout=config.dropout,
         )
-    usual = (how.pace if joins else 1) if isinstance(how, SeriesInput) else 0
-    return convolutions(config, how.kind, how.size, usual)
+    usual = (1 if of_steps else how.pace) if isinstance(how, SeriesInput) else 0
+    causal = of_steps and not config.bidirectional
+    return convolutions(config, how.kind, how.size, usual, causal=causal)
 
 
-def convolutions(config: InputConfig, kind: str, features: int, usual: int = 0) -> FrontEnd:
+def convolutions(
+    config: InputConfig, kind: str, features: int, usual: int = 0, *, causal: bool = False
+) -> FrontEnd:
     """Three blocks of convolutions: over time alone for ink and series, else over features as well.
 
     An image's channels grow from half of `channels` to twice as many while its rows are pooled.
-    `usual` is how many steps become one where neither the settings nor the kind say it.
+    `usual` is how many steps become one where neither the settings nor the kind say it; `causal`
+    ones of ink and series read no later step.
     """
     halves = _halves(config.subsampling or usual or _USUAL[kind])
     width = config.channels
     if kind in ("ink", "series"):
         blocks = [Block(2 * width, steps) for steps in halves]
-        return SequenceFrontEnd(features, blocks, config.dropout / 2)
+        return SequenceFrontEnd(features, blocks, config.dropout / 2, causal=causal)
     channels = [max(1, width // 2), width, 2 * width] if kind == "image" else [width] * 3
     blocks = [Block(size, steps, 2) for size, steps in zip(channels, halves, strict=True)]
     return PlaneFrontEnd(features, blocks, config.dropout / 2)

@@ -30,7 +30,7 @@ class _Network(Protocol):
 class InputStream:
     """The outputs of each network for one stream: those of the whole, whatever the chunks.
 
-    `steps` of features have come so far.
+    `steps` counts those of the features that have come.
 
     Raises ConfigError for networks that read each sequence from its end as well, and for an input
     that has no stream.
@@ -43,8 +43,8 @@ class InputStream:
                 "can't be streamed; train one with --no-bidirectional."
             )
         self._how = how
-        self.steps: int = 0
         self._features = how.stream()
+        self.steps: int = 0
         self._encoders = [_Encoder(net.front, net.recurrent) for net in nets]
 
     def feed(self, chunk: Any, **options: Any) -> list[Tensor]:
@@ -60,7 +60,7 @@ class InputStream:
     def state(self) -> dict[str, Tensor]:
         """Everything that later outputs depend on, as tensors by name."""
         tensors: dict[str, Tensor] = {}
-        facts: dict[str, Any] = {"steps": self.steps, "features": {}, "encoders": []}
+        facts: dict[str, Any] = {"features": {}, "encoders": [], "steps": self.steps}
         for name, value in self._features.state().items():
             if isinstance(value, np.ndarray):
                 tensors[f"features.{name}"] = torch.from_numpy(value.copy())
@@ -76,9 +76,9 @@ class InputStream:
     def set_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what `state` gave."""
         facts = json.loads(bytes(tensors["facts"].tolist()))
-        self.steps = facts["steps"]
         kept = {name: value.numpy() for name, value in _below("features.", tensors).items()}
         self._features = self._how.stream({**kept, **facts["features"]})
+        self.steps = facts["steps"]
         for number, about in enumerate(facts["encoders"]):
             self._encoders[number].set_state(_below(f"{number}.", tensors), about)
 

@@ -70,11 +70,15 @@ class ItemBatches(Dealt[Batch]):
         features, contents = zip(*map(self._drawn, numbers), strict=True)
         return self.joined(features, contents, numbers)
 
+    def content(self, number: int, generator: np.random.Generator) -> Any:
+        """The content of the item of this number."""
+        return self._contents[number]
+
     def _drawn(self, number: int) -> tuple[Rows, Any]:
         """The features and the content of an item, distorted."""
         key = generator_of("distort", self._seed, self._epoch, number).initial_seed()
         generator = np.random.default_rng(key)
-        content = self._how.distorted(self._contents[number], generator)
+        content = self._how.distorted(self.content(number, generator), generator)
         return mask_features(self._how.features(content), self._how.masks, generator), content
 
     def _order(self, generator: Generator) -> Tensor:

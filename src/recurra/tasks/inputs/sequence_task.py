@@ -139,7 +139,7 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
 
     def step_network(self, outputs: int) -> StepNet:
         """The same with so many outputs for every step, none of which the front end joins."""
-        return StepNet(self.config, front_end(self.config, self.input, joins=False), outputs)
+        return StepNet(self.config, front_end(self.config, self.input, of_steps=True), outputs)
 
     def held_out(self, product: Product, data: Collection) -> Evaluation | None:
         """The figures on the held-out items."""

@@ -1,4 +1,7 @@
-"""The regression task: texts, series, sound, pen strokes or images in, numbers out."""
+"""The regression task: texts, series, sound, pen strokes or images in, numbers out.
+
+Labels are of whole sequences, or of every step of series; which it is the data show.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +11,31 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from recurra.config.task_config import TaskConfig
+from recurra.data.sequences.held_out_ends import hold_out_ends
+from recurra.data.sequences.step_labels import LabelScope
+from recurra.data.transcripts.chosen_rows import HeldOutItems
 from recurra.data.transcripts.item import Item
-from recurra.errors import DataError
+from recurra.errors import ConfigError, DataError
 from recurra.metrics.conformal import ConformalInterval
 from recurra.nn.states import State
 from recurra.reports import Headline
 from recurra.tasks.inputs import Input
 from recurra.tasks.inputs.collection import Collection
+from recurra.tasks.inputs.encoder import SequenceEncoder
 from recurra.tasks.inputs.item_batches import TargetBatch, TargetBatches, in_order
-from recurra.tasks.inputs.pooled_net import PooledNet
 from recurra.tasks.inputs.sequence_task import SequenceTask
+from recurra.tasks.inputs.window_batches import WindowBatches
 from recurra.tasks.network import penalised
 from recurra.tasks.regress import value_facts, value_judgement
 from recurra.tasks.regress.config import RegressConfig
 from recurra.tasks.regress.estimate import Estimate, estimating_nets
-from recurra.tasks.regress.targets import Targets, numbers_of
+from recurra.tasks.regress.step_facts import step_notes
+from recurra.tasks.regress.step_values import ValueSession
+from recurra.tasks.regress.targets import Targets, actual_numbers, numbers_of, step_numbers
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain
 from recurra.training import Metric, Validate, Windows
 
@@ -34,36 +43,88 @@ __all__ = ["TASK", "Regress"]
 
 Rows = np.ndarray[Any, Any]
 
+_FEW = 4
+"""Series that are too few for whole ones to be held out."""
+
 
 class Regress(SequenceTask[RegressConfig, Estimate]):
-    """Whole sequences are read by a network that gives a number, or several."""
+    """Sequences are read by a network that gives a number, or several, in all or at every step."""
 
     configuration: ClassVar[type[TaskConfig]] = RegressConfig
     estimator = "recurra.tasks.regress.regressor:Regressor"
     metric: ClassVar[Metric] = Metric("loss")
 
+    @property
+    def scope(self) -> LabelScope:
+        """What has a label: what the run was trained on, else what the settings say."""
+        kept: LabelScope = self.context.get("answers", self.config.answers)
+        return kept
+
+    @property
+    def of_steps(self) -> bool:
+        """Whether every step has an answer."""
+        return self.scope == "step"
+
+    def held_apart(self, config: RegressConfig, items: Sequence[Item]) -> HeldOutItems:
+        """Whole sequences; of a few series with labels of steps the last part of each."""
+        steps = any(getattr(item.data, "labels", None) is not None for item in items)
+        if steps and len(items) <= _FEW and config.valid_by is None:
+            return hold_out_ends(items, config.valid_fraction)
+        return super().held_apart(config, items)
+
+    def read(self, data: Any = None, **others: Any) -> Collection:
+        """Read files, a folder, or pairs of a sequence and its labels; decide what they show."""
+        given = self.config
+        if given.bidirectional is None:
+            self.config = dataclasses.replace(given, bidirectional=True)
+        found = super().read(data, **others)
+        self.config = given.decided(found.train.steps if found.of_steps else None)
+        if not found.of_steps:
+            return found
+        # What is distorted, say, is another matter now.
+        return dataclasses.replace(found, how=type(found.how).of(self.config, found.train.items))
+
+    def notes(self, data: Collection) -> list[str]:
+        """Those of every task of sequences, and what was chosen for answers to every step."""
+        return super().notes(data) + (step_notes(self.config, data) if self.of_steps else [])
+
     def answers_of(self, data: Collection) -> dict[str, Any]:
-        """The means and deviations of the numbers."""
-        return {"targets": dataclasses.asdict(Targets.of(data.train.texts))}
+        """What has an answer, and the means and deviations of the numbers."""
+        targets = Targets.of(np.concatenate(actual_numbers(data.train)))
+        answers = "step" if data.of_steps else "sequence"
+        return {"answers": answers, "targets": dataclasses.asdict(targets)}
 
     @property
     def targets(self) -> Targets:
         """The numbers that the context describes."""
         return Targets(**self.context["targets"])
 
-    def build(self) -> PooledNet:
+    def build(self) -> SequenceEncoder:
         """A network with an output for each number."""
-        return self.network(len(self.targets))
+        return (self.step_network if self.of_steps else self.network)(len(self.targets))
 
     def windows(self, data: Collection) -> Windows:
-        """Items of nearly equal lengths, distorted anew in each epoch."""
-        config, part, targets = self.config, data.train, self.targets
-        return TargetBatches(
+        """Items of nearly equal lengths, distorted anew in each epoch; of long series windows."""
+        config, part = self.config, data.train
+        if not self.of_steps:
+            return TargetBatches(
+                self.input,
+                part.contents,
+                self._units(np.concatenate(actual_numbers(part))),
+                part.steps,
+                batch_size=config.batch_of(len(part)),
+                seed=config.seed,
+            )
+        windows = WindowBatches.places(part.steps, config.window, config.washout or 0)
+        return WindowBatches(
             self.input,
             part.contents,
-            targets.standardised(targets.numbers(part.texts)).astype(np.float32),
-            part.steps,
-            batch_size=config.batch_of(len(part)),
+            self._step_targets,
+            windows=windows,
+            window=config.window,
+            washout=config.washout or 0,
+            padding=np.nan,
+            batch_size=config.batch_of(len(windows)),
             seed=config.seed,
         )
 
@@ -73,17 +134,20 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
 
     def loss(self, model: nn.Module, batch: Any, state: State) -> tuple[Tensor, int, State]:
         """The mean error, in units of the deviations in training."""
-        assert isinstance(model, PooledNet)
-        return _value_loss(model, batch, self.config.error), len(batch.targets), None
+        assert isinstance(model, SequenceEncoder)
+        answers, penalty = model.answered(batch.features, batch.lengths)
+        errors, seen = target_errors(answers, batch.targets, self.config.error)
+        count = int(seen.any(-1).sum())
+        return penalised(errors.sum() / seen.sum().clamp(min=1), penalty), max(count, 1), None
 
     def validation(self, data: Collection) -> Validate | None:
         """The mean error of the held-out items."""
-        part, targets = data.held_out, self.targets
+        part = data.held_out
         if not len(part):
             return None
-        values = targets.standardised(targets.numbers(part.texts)).astype(np.float32)
+        values = [self._units(numbers) for numbers in actual_numbers(part)]
         batches = list(in_order(self.input, part.contents, 2 * self.config.batch_size))
-        return functools.partial(_validated, batches, values, self.config.error)
+        return functools.partial(_validated, batches, values, self.config.error, self.of_steps)
 
     def complete(self, models: Sequence[nn.Module], data: Collection, retrain: Retrain) -> Estimate:
         """Choose the width of intervals on the held-out part."""
@@ -143,36 +207,68 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
             chance_loss=None,
         )
 
+    def session(self, product: Estimate, **options: Any) -> ValueSession:
+        """The numbers of each step of a series while it comes; ConfigError without such."""
+        if not product.of_steps:
+            raise ConfigError(
+                "The model has an answer for a whole sequence, so none while it comes; predict it, "
+                "or train on series with a number for each step."
+            )
+        return ValueSession(product)
+
+    def _units(self, numbers: Rows) -> Rows:
+        """Numbers in units of the deviations in training."""
+        return self.targets.standardised(numbers).astype(np.float32)
+
+    def _step_targets(self, content: Any) -> Rows:
+        """The targets of the steps of a content."""
+        return self._units(step_numbers(content.labels, len(self.targets)))
+
     def _refused(self, how: Input, item: Item, steps: int) -> str | None:
         """Why an item can't be used: without steps, or with a label that is no number."""
-        if item.text is not None:
-            try:
+        labels = getattr(item.data, "labels", None)
+        try:
+            if item.text is not None:
                 numbers_of(item.text)
-            except DataError as error:
-                return str(error)
+            if labels is not None:
+                step_numbers(labels)
+        except DataError as error:
+            return str(error)
         return super()._refused(how, item, steps)
 
 
-def _value_loss(net: PooledNet, batch: TargetBatch, error: str) -> Tensor:
-    """The mean error, with the penalties' gradient."""
-    answers, penalty = net.answered(batch.features, batch.lengths)
-    losses = functional.mse_loss if error == "squared" else functional.l1_loss
-    return penalised(losses(answers, batch.targets), penalty)
+def target_errors(answers: Tensor, targets: Tensor, error: str) -> tuple[Tensor, Tensor]:
+    """The error of each answer, 0 where the target is NaN; and which are there."""
+    seen = ~targets.isnan()
+    distances = torch.where(seen, answers - torch.where(seen, targets, 0), 0)
+    return (distances.square() if error == "squared" else distances.abs()), seen
 
 
 def _validated(
-    batches: Sequence[tuple[list[int], list[Rows]]], targets: Rows, error: str, net: nn.Module
+    batches: Sequence[tuple[list[int], list[Rows]]],
+    targets: Sequence[Rows],
+    error: str,
+    of_steps: bool,
+    net: nn.Module,
 ) -> dict[str, float]:
-    """The mean error of all items, with its standard error."""
-    assert isinstance(net, PooledNet)
-    each = np.zeros(len(targets))
+    """The mean error of all targets, with the standard error, of items as wholes."""
+    assert isinstance(net, SequenceEncoder)
+    totals, counts = np.zeros(len(targets)), np.zeros(len(targets))
     for numbers, features in batches:
-        batch = TargetBatch.of(features, targets[numbers])
-        distances = (net(batch.features, batch.lengths) - batch.targets).double().numpy()
-        each[numbers] = (distances**2 if error == "squared" else np.abs(distances)).mean(1)
-    count = len(each)
-    spread = float(each.std(ddof=1) / np.sqrt(count)) if count > 1 else 0.0
-    return {"loss": float(each.mean()), "loss_error": spread}
+        own = [targets[number] for number in numbers]
+        if of_steps:
+            batch = TargetBatch.of_steps(features, own, np.nan)
+        else:
+            batch = TargetBatch.of(features, np.concatenate(own))
+        answers = net(batch.features, batch.lengths)
+        errors, seen = target_errors(answers, batch.targets, error)
+        axes = (0, 2) if of_steps else (1,)
+        totals[numbers] = errors.double().sum(axes).numpy()
+        counts[numbers] = seen.sum(axes).numpy()
+    total, items = max(1.0, counts.sum()), len(targets)
+    mean = totals.sum() / total
+    apart = np.square(totals - counts * mean).sum() * items / max(1, items - 1)
+    return {"loss": float(mean), "loss_error": float(np.sqrt(apart) / total)}
 
 
 TASK = Regress

@@ -11,7 +11,8 @@ from recurra.reports import Example, Examples, Headline, Mark, Section
 from recurra.tasks.inputs.collection import Collection, Part
 from recurra.tasks.inputs.described import FILES, KINDS, described_items, described_network
 from recurra.tasks.regress.estimate import Estimate
-from recurra.tasks.regress.targets import Targets
+from recurra.tasks.regress.step_facts import step_pictures
+from recurra.tasks.regress.targets import actual_numbers
 from recurra.tasks.regress.value_judgement import ValueJudgement, shown_as
 from recurra.tasks.task import Evaluation, Facts
 
@@ -23,14 +24,16 @@ def facts_of(product: Estimate, data: Collection, evaluation: Evaluation | None)
     kind = product.input.kind
     shown = [] if evaluation is None else list(evaluation.sections)
     return Facts(
-        title=f"{KINDS[kind]} to numbers",
+        title=f"{KINDS[kind]} to numbers" + (" at every step" if product.of_steps else ""),
         sections=[
             *shown,
             Section("Data", described_items(data, _described(data.train))),
             Section("Model", _model(product)),
         ],
         use=[f"recurra predict {{run}} {FILES[kind]} -o answers.csv", "recurra evaluate {run}"],
-        pictures=_pictures(product, data.held_out, evaluation),
+        pictures=(step_pictures if product.of_steps else _pictures)(
+            product, data.held_out, evaluation
+        ),
     )
 
 
@@ -43,7 +46,7 @@ def headline_of(data: Collection, evaluation: Evaluation) -> Headline:
         Mark("this run", error, text=f"{error:.4g}"),
         others,
         meaning=[
-            f"Predictions of {evaluation['items']:,.0f} held-out items explain "
+            f"Predictions of {_counted(evaluation)} explain "
             f"{shown_as('r2', evaluation['r2'])} of the variance. The best weights were chosen on "
             "them, so the figures flatter the model a little."
         ],
@@ -54,13 +57,19 @@ def mean_rmse(data: Collection) -> float | None:
     """The error on the held-out items of predicting the mean of training always."""
     if not len(data.held_out) or not len(data.train):
         return None
-    mean = Targets.numbers(data.train.texts).mean(0)
-    return float(np.sqrt(((Targets.numbers(data.held_out.texts) - mean) ** 2).mean()))
+    mean = np.nanmean(np.concatenate(actual_numbers(data.train)), 0)
+    errors = np.concatenate(actual_numbers(data.held_out)) - mean
+    return float(np.sqrt(np.nanmean(errors**2)))
+
+
+def _counted(evaluation: Evaluation) -> str:
+    items = f"{evaluation['items']:,.0f} held-out item{'s' * (evaluation['items'] != 1)}"
+    return f"{evaluation['steps']:,.0f} steps of {items}" if "steps" in evaluation else items
 
 
 def _described(part: Part) -> str:
-    values = Targets.numbers(part.texts)
-    return f"numbers from {values.min():.4g} to {values.max():.4g}"
+    values = np.concatenate(actual_numbers(part))
+    return f"numbers from {np.nanmin(values):.4g} to {np.nanmax(values):.4g}"
 
 
 def _model(product: Estimate) -> dict[str, object]:
@@ -75,14 +84,14 @@ def _model(product: Estimate) -> dict[str, object]:
 
 def _pictures(product: Estimate, part: Part, evaluation: Evaluation | None) -> Sequence[Section]:
     """The items with the greatest errors."""
-    if not isinstance(evaluation, ValueJudgement) or evaluation.predicted is None:
+    if not isinstance(evaluation, ValueJudgement):
         return []
     found = []
     for number in evaluation.worst:
         texts = {
             "item": part.items[number].name,
             "actual": part.items[number].text or "",
-            "predicted": ", ".join(f"{value:.4g}" for value in evaluation.predicted[number]),
+            "predicted": ", ".join(f"{value:.4g}" for value in evaluation.predicted[number][0]),
         }
         try:
             found.append(Example(product.input.media(part.contents[number]), texts))

@@ -13,22 +13,25 @@ from recurra.metrics.regression import RegressionScores, regression_scores, rmse
 from recurra.reports import Section, TextTable
 from recurra.tasks.inputs.collection import Part, groups_of
 from recurra.tasks.regress.estimate import Estimate
+from recurra.tasks.regress.targets import actual_numbers
 from recurra.tasks.task import Evaluation
 
 __all__ = ["ValueJudgement", "judged"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 _WORST = 10
+_STRETCHES = 20
+"""Parts of a single series that its interval is drawn from."""
 
 
 @dataclass(frozen=True, eq=False)
 class ValueJudgement(Evaluation):
-    """An evaluation with what the report draws: actual and predicted numbers (N, K), and the items
-    with the greatest errors.
+    """An evaluation with what the report draws: actual and predicted numbers of each item, (1, K)
+    or (T, K) of its steps, and the items with the greatest errors.
     """
 
-    actual: Floats | None = field(default=None, repr=False)
-    predicted: Floats | None = field(default=None, repr=False)
+    actual: Sequence[Floats] = field(default=(), repr=False)
+    predicted: Sequence[Floats] = field(default=(), repr=False)
     worst: Sequence[int] = field(default=(), repr=False)
 
 
@@ -37,26 +40,43 @@ def judged(product: Estimate, part: Part, groups: str | None = None) -> ValueJud
 
     `groups` names a column: whole groups are drawn for the interval.
     """
-    predicted = product.predicted(part.contents)
-    actual = product.targets.numbers(part.texts)
-    scores = regression_scores(predicted, actual)
-    names = groups_of(part.items, groups)
-    ends = rmse_interval(predicted, actual, np.random.default_rng(0), groups=names)
+    predicted, actual = product.predicted(part.contents), actual_numbers(part)
+    owners = np.repeat(np.arange(len(part)), [len(each) for each in actual])
+    rows, known = np.concatenate(predicted), np.concatenate(actual)
+    seen = np.isfinite(known).all(1)
+    rows, known, owners = rows[seen], known[seen], owners[seen]
+    scores = regression_scores(rows, known)
+    drawn = _drawn(part, owners, groups)
+    ends = rmse_interval(rows, known, np.random.default_rng(0), groups=drawn)
     numbers = {name: float(value) for name, value in scores.overall._asdict().items()}
     if ends is not None:
         numbers |= {"rmse_low": ends[0], "rmse_high": ends[1]}
     if product.intervals:
-        low, high = product.bounds(predicted)
-        inside = (low <= actual) & (actual <= high)
+        low, high = product.bounds(rows)
+        inside = (low <= known) & (known <= high)
         numbers |= {"coverage": float(inside.mean()), "width": float((high - low).mean())}
     numbers["items"] = len(part)
-    errors = np.abs(predicted - actual) / product.targets.deviations
-    worst = np.argsort(-errors.max(1), kind="stable")[:_WORST].tolist()
+    if product.of_steps:
+        numbers["steps"] = len(known)
+    errors = ((rows - known) / product.targets.deviations) ** 2
+    own = np.bincount(owners, errors.max(1), len(part)) / np.bincount(owners, minlength=len(part))
+    worst = np.argsort(-own, kind="stable")[:_WORST].tolist()
     remarks = [f"Left out: {part.bad}"] if len(part.bad) else []
     sections = [Section("Errors", _table(numbers, product.config.level))]
     if len(product.targets) > 1:
         sections.append(Section("Errors of each number", _each(scores)))
     return ValueJudgement(numbers, sections, remarks, actual, predicted, worst)
+
+
+def _drawn(part: Part, owners: Any, groups: str | None) -> list[Any] | None:
+    """What is drawn as a whole for the interval, for each row: a group of the column, a series;
+    of one alone its stretches, since neighbouring steps depend on one another.
+    """
+    if names := groups_of(part.items, groups):
+        return [names[owner] for owner in owners]
+    if len(part) > 1:
+        return None if len(owners) == len(part) else owners.tolist()
+    return (np.arange(len(owners)) * _STRETCHES // max(1, len(owners))).tolist()
 
 
 _CALLED = {
