@@ -74,7 +74,7 @@ class Tag(SequenceTask[TagConfig, SequenceTagger]):
         """A network with scores for each tag of each layer."""
         crf = self.config.crf
         learnt = [layer.scheme is not None if crf is None else crf for layer in self.layers]
-        front = front_end(self.config, self.input, joins=False)
+        front = front_end(self.config, self.input, of_steps=True)
         return TagNet(self.config, front, self.layers, learnt)
 
     def windows(self, data: Collection) -> Windows:
