@@ -17,6 +17,7 @@ from recurra.data.texts.tagged_rows import (
     token_place,
 )
 from recurra.data.texts.text_file import TextFile
+from recurra.data.texts.text_tables import TEXT_COLUMNS
 from recurra.data.transcripts.manifest_rows import plain_name, table_records
 from recurra.errors import DataError
 
@@ -46,18 +47,24 @@ class _Roles:
     sentence: int | None = None
 
 
-def are_columns(file: TextFile) -> bool:
+def are_columns(file: TextFile, suffix: str) -> bool:
     """Whether lines are tokens with columns, rather than texts.
 
-    They are where one or all have tabs, or where as many cells stand in nearly all lines and
-    sentences are separated by blank lines.
+    They are where a header names tokens, or as many cells stand in nearly all lines and these have
+    tabs, one cell, or blank lines between sentences; and not where a header names texts.
     """
-    records = _records(file, "")
-    widths = Counter(len(cells) for _, cells in records if cells)
+    records = _records(file, suffix)
+    if _header(records, TaggedReading()) is not None:
+        return True
+    first = next(cells for _, cells in records if cells)
+    if suffix in (".csv", ".tsv") and {*map(plain_name, first)} & {*TEXT_COLUMNS}:
+        return False
+    words = [cells for _, cells in records if cells and not cells[0].startswith("#")]
+    widths = Counter(map(len, words or [first]))
     width, count = widths.most_common(1)[0]
-    alike = count >= _MOST * widths.total()
     is_separated = any(not cells for _, cells in records[:-1])
-    return alike and (width == 1 or is_separated or _separator(file) == "\t")
+    is_apart = suffix != ".csv" and (width == 1 or _separator(file) == "\t")
+    return count >= _MOST * widths.total() and (is_separated or is_apart)
 
 
 def column_rows(
@@ -66,8 +73,9 @@ def column_rows(
     """The sentences of a file: .csv has commas, others have tabs in nearly all lines, or blanks.
 
     A blank line ends a sentence, or a column says which one a row is of. Lines of `-DOCSTART-`, and
-    those before a sentence that begin with #, are left out. Without a header the first column is
-    the token and the last the tag, where the reading names none; `notes` tells it of more than two.
+    those before a sentence that begin with # and have another number of cells, are left out.
+    Without a header the first column is the token and the last the tag, where the reading names
+    none; `notes` tells it of more than two.
     DataError where a column is missing.
     """
     records = _records(file, suffix)
@@ -128,22 +136,20 @@ def _header(records: Sequence[Record], how: TaggedReading) -> Record | None:
 
 
 def _by_blank_lines(records: Sequence[Record], width: int, suffix: str) -> list[list[Record]]:
-    known = {cells[-1] for _, cells in records if cells and not cells[0].startswith("#")}
     found: list[list[Record]] = [[]]
     for line, cells in records:
         if not cells:
             found.append([])
-        elif found[-1] or not _is_apart(cells, width, known, suffix):
+        elif found[-1] or not _is_apart(cells, width, suffix):
             found[-1].append((line, cells))
     return [sentence for sentence in found if sentence]
 
 
-def _is_apart(cells: Sequence[str], width: int, known: set[str], suffix: str) -> bool:
+def _is_apart(cells: Sequence[str], width: int, suffix: str) -> bool:
     """Whether a line before a sentence is none of it: -DOCSTART-, or a comment."""
     if cells[0].startswith("-DOCSTART-"):
         return True
-    is_comment = cells[0].startswith("#") and suffix != ".csv"
-    return is_comment and (len(cells) != width or cells[-1] not in known)
+    return cells[0].startswith("#") and len(cells) != width and suffix != ".csv"
 
 
 def _roles(

@@ -93,7 +93,7 @@ def _rows(
         return json_sentences(file, how, notes)
     if layout == "conllu" or (layout == "auto" and (suffix in _CONLLU or is_conllu(file))):
         return conllu_rows(file, how, notes)
-    if how.labels or layout == "columns" or are_columns(file):
+    if how.labels or layout == "columns" or are_columns(file, suffix):
         return column_rows(file, suffix, how, notes)
     return None
 
