@@ -103,3 +103,19 @@ def test_wrong_values():
         spread.apply([1.0])
     with pytest.raises(DataError, match="fitted without spreads; leave them out"):
         interval.apply([1.0], spreads=[1.0])
+
+
+def test_conformal_intervals_by_series_are_those_of_weighted_errors():
+    generator = np.random.default_rng(0)
+    sizes = generator.integers(1, 50, 30)
+    groups = np.repeat(np.arange(30), sizes)
+    errors = generator.normal(size=len(groups)) * (1 + groups % 3)
+    quantile = ConformalInterval.fit(errors, 0.8, groups=groups).quantile
+
+    def share(width):
+        return sum((np.abs(errors[groups == g]) <= width).mean() for g in range(30)) / 31
+
+    candidates = np.sort(np.abs(errors))
+    assert quantile == next(width for width in candidates if share(width) >= 0.8)
+    with pytest.raises(DataError, match="needs 9 held-out series or more, and there are 2"):
+        ConformalInterval.fit(errors[:20], 0.9, groups=np.arange(20) > 3)

@@ -55,7 +55,7 @@ class WindowBatches(StepBatches):
     def content(self, number: int, generator: Generator) -> Series:
         """The window of this number, elsewhere each time."""
         series_number, place = self._contents[number]
-        series = self._series[series_number]
+        series: Series = self._series[series_number]
         if series.steps <= self._window:
             return series
         stride = self._window - self._washout
@@ -70,5 +70,4 @@ class WindowBatches(StepBatches):
 
     def _cut(self, series: Series, first: int) -> Series:
         counted = self._washout if first else 0
-        window: Series = series.cut(first, first + self._window, counted=counted)
-        return window
+        return series.cut(first, first + self._window, counted=counted)
