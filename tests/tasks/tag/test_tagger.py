@@ -1,16 +1,13 @@
 """Tagging from data in memory: learns, keeps, loads, answers."""
 
 import copy
-import json
 import pickle
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from tag_helpers import FILLERS, PEOPLE, SURNAMES, TOWNS, recordings, sentences, small
 
 from recurra import Tagger, load
-from recurra.cli import main
 from recurra.data.texts.tag_schemes import broken_tags
 from recurra.data.texts.tagged_lists import listed_tokens
 from recurra.errors import ConfigError, DataError, RecurraWarning

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from recurra.data.texts.labels import label_of
+from recurra.data.texts.settled_tags import settle_tags
+from recurra.data.texts.tagged_rows import DEFAULT_LAYER
 from recurra.data.texts.tagged_tokens import TaggedTokens
 from recurra.data.transcripts.bad_items import BadItems, usable
 from recurra.data.transcripts.item import Item, UnusableItem
 from recurra.errors import DataError
 
 __all__ = ["are_tokens", "listed_tokens"]
-
-LAYER = "tag"
-"""The name of a layer that has none of its own."""
 
 
 def are_tokens(each: Any) -> bool:
@@ -30,12 +30,17 @@ def are_tokens(each: Any) -> bool:
 
 
 def listed_tokens(
-    source: Sequence[Any], *, labels: bool = True, bad: BadItems | None = None
+    source: Sequence[Any],
+    *,
+    labels: bool = True,
+    bad: BadItems | None = None,
+    notes: list[str] | None = None,
 ) -> list[Item]:
     """An item for each list of tokens, or pair of tokens and tags; an item's `data` has both.
 
     The tags are a list, or by the name of each layer a list. Without `labels` tags may be missing,
-    and a text may stand for its tokens.
+    and a text may stand for its tokens. `notes` gets sentences on tags that were brought to another
+    scheme, as `settle_tags` has it.
 
     Raises DataError: without `bad`, for the first item that can't be used; with it, for more of
     them than its share.
@@ -43,7 +48,27 @@ def listed_tokens(
     >>> listed_tokens([(["Ann", "sings"], ["PROPN", "VERB"])])[0].data.tags
     {'tag': ('PROPN', 'VERB')}
     """
-    return usable([_item(number, each, labels) for number, each in enumerate(source)], bad)
+    found = [_item(number, each, labels) for number, each in enumerate(source)]
+    return usable(_settled(found, [] if notes is None else notes), bad)
+
+
+def _settled(found: Sequence[Item | UnusableItem], notes: list[str]) -> list[Item | UnusableItem]:
+    """The items with tags that hold their scheme."""
+    settled = list(found)
+    good = [n for n, item in enumerate(found) if isinstance(getattr(item, "data", 0), TaggedTokens)]
+
+    def place(number: int, token: int) -> str:
+        return f"item {good[number]} (from 0), token {token + 1}"
+
+    texts = [found[n].data for n in good]  # type: ignore[union-attr]
+    for number, text in zip(good, settle_tags(texts, place, notes), strict=True):
+        item = found[number]
+        assert isinstance(item, Item)
+        if isinstance(text, DataError):
+            settled[number] = UnusableItem(item.origin, str(text))
+        elif text is not item.data:
+            settled[number] = replace(item, data=text)
+    return settled
 
 
 def _item(number: int, each: Any, labels: bool) -> Item | UnusableItem:
@@ -73,7 +98,7 @@ def _data(each: Any, labels: bool) -> str | TaggedTokens:
 def _layers(tags: Any) -> dict[str, tuple[str, ...]]:
     if tags is None:
         return {}
-    named = tags if isinstance(tags, Mapping) else {LAYER: tags}
+    named = tags if isinstance(tags, Mapping) else {DEFAULT_LAYER: tags}
     found = {}
     for layer, own in named.items():
         if isinstance(own, str) or not hasattr(own, "__iter__"):

@@ -21,6 +21,7 @@ _PARTS = (2, 3, 4, 5)
 development part more are wrong (`benchmarks/tag/ud_ewt.toml`), and 3 of 100 of unknown words.
 """
 
+
 def front_end(config: SequenceConfig, how: Input, *, of_steps: bool = False) -> FrontEnd:
     """Vectors of the tokens of texts; convolutions for any other kind of input.
 

@@ -72,9 +72,9 @@ def labelled_items(
     given = data
     if isinstance(data, (list, tuple)) and _is_whole(data, texts=config.input == "text"):
         given = data[0]
-    if scope == "step" and holds_tokens(given, config.input):
-        return tagged_items(config, given, where, bad, labels=labels)
     kind = _seen(given) if config.input == "auto" else config.input
+    if scope == "step" and (kind == "text" or (config.input == "auto" and holds_tokens(given))):
+        return tagged_items(config, given, where, bad, labels=labels)
     if kind == "series":
         found = _series(config, given, where, bad, labels, scope)
     elif kind == "text":

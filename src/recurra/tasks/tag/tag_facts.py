@@ -14,7 +14,8 @@ from recurra.tasks.inputs.collection import Collection, Part
 from recurra.tasks.inputs.described import FILES, KINDS, described_items, described_network
 from recurra.tasks.inputs.text_input import TextContent
 from recurra.tasks.tag.sequence_tagger import LayerAnswer, SequenceTagger
-from recurra.tasks.tag.tag_judgement import LayerJudgement, TagJudgement, percent
+from recurra.tasks.tag.tag_figures import percent
+from recurra.tasks.tag.tag_judgement import LayerJudgement, TagJudgement
 from recurra.tasks.tag.tag_layers import TagLayer, tags_of
 from recurra.tasks.tag.tag_scores import step_errors
 from recurra.tasks.task import Evaluation, Facts
@@ -139,18 +140,18 @@ def _pictures(
 
 
 def _drawn(judgement: LayerJudgement, name: str) -> list[Section]:
-    layer, confusion = judgement.layer, judgement.confusion
+    names, confusion = judgement.names, judgement.steps.confusion
     suffix = f": {name}" if name else ""
     found = [
         drawn_section(
             f"Confusion matrix{suffix}",
-            lambda: plot_confusion(confusion, layer.tags),
+            lambda: plot_confusion(confusion, names),
             caption="Steps by their actual tag (rows) and the predicted one (columns).",
-            wide=len(layer) > _WIDE,
+            wide=len(names) > _WIDE,
         )
     ]
     if (curve := judgement.reliability) is not None:
-        points = {"tags": [(b.confidence, b.accuracy, b.count) for b in curve.bins]}
+        points = {"steps": [(b.confidence, b.accuracy, b.count) for b in curve.bins]}
         caption = "Tags by the probability of what was predicted: on the line, so many were right."
         found.append(
             drawn_section(f"Confidence{suffix}", lambda: plot_reliability(points), caption=caption)

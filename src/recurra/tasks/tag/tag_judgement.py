@@ -5,37 +5,43 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from recurra.data.texts.tag_schemes import segments_of
 from recurra.data.texts.token_vocabulary import UNKNOWN
-from recurra.metrics.bootstrap import bootstrap_interval
-from recurra.metrics.class_score import class_scores, mean_of_defined
-from recurra.metrics.classification import confused_pairs, confusion_matrix
 from recurra.metrics.reliability import Reliability, reliability
-from recurra.reports import Section, TextTable, class_table, confusion_table
+from recurra.metrics.span_scores import SpanScores, entity_scores, event_scores, runs_of
+from recurra.metrics.step_scores import StepScores, step_scores
+from recurra.reports import Section
 from recurra.tasks.inputs.collection import Part, groups_of
 from recurra.tasks.inputs.text_input import TextContent
 from recurra.tasks.tag.sequence_tagger import LayerAnswer, SequenceTagger
-from recurra.tasks.tag.tag_layers import Floats, Ids, TagLayer, encoded, tags_of
-from recurra.tasks.tag.tag_scores import step_errors
+from recurra.tasks.tag.tag_figures import figure_sections
+from recurra.tasks.tag.tag_layers import MISSING, UNSEEN, Ids, TagLayer, encoded, tags_of
 from recurra.tasks.task import Evaluation
 
-__all__ = ["LayerJudgement", "TagJudgement", "judged", "percent"]
+__all__ = ["LayerJudgement", "TagJudgement", "judged"]
 
-_CONFUSIONS, _WORST = 15, 10
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
+
+_WORST = 10
+_OTHER = "(not in training)"
 
 
 @dataclass(frozen=True, eq=False)
 class LayerJudgement:
-    """What the report draws of a layer: the confusion matrix (K, K), and reliability."""
+    """What the report draws of a layer: figures of its steps, whose labels have these `names`, the
+    reliability of its probabilities, and tables.
+    """
 
     layer: TagLayer
+    names: Sequence[str]
     numbers: Mapping[str, float]
-    sections: Sequence[Section]
-    confusion: Floats
+    steps: StepScores
     reliability: Reliability | None
+    sections: Sequence[Section]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,17 +61,9 @@ def judged(product: SequenceTagger, part: Part, groups: str | None = None) -> Ta
     `groups` names a column: whole groups are drawn for the intervals.
     """
     answers = product.answers(part.contents)
-    actual = [encoded(product.layers, content) for content in part.contents]
     names = groups_of(part.items, groups)
-    unknown = [_unknown(content) for content in part.contents]
     found = [
-        _layer(
-            layer,
-            [each[number] for each in answers],
-            [tags_of(content)[layer.name] for content in part.contents],
-            unknown,
-            names,
-        )
+        _judged_layer(_Answered.of(layer, number, part, answers), names)
         for number, layer in enumerate(product.layers)
     ]
     one = len(found) == 1
@@ -78,106 +76,119 @@ def judged(product: SequenceTagger, part: Part, groups: str | None = None) -> Ta
             if name != "score"
         },
         "items": len(part),
-        "tags": sum(map(len, actual)),
+        "tags": sum(len(content) for content in part.contents),
     }
     return TagJudgement(
         numbers,
         [section for each in found for section in _titled(each, one)],
         _remarks(product, part),
         found,
-        _worst(answers, actual),
+        _worst(answers, [encoded(product.layers, content) for content in part.contents]),
     )
 
 
-def _layer(
-    layer: TagLayer,
-    answers: Sequence[LayerAnswer],
-    actual: Sequence[Sequence[str]],
-    unknown: Sequence[np.ndarray[Any, Any]],
-    groups: Sequence[str] | None,
-) -> LayerJudgement:
-    errors = np.array(
-        [step_errors(layer, own.ids, each) for own, each in zip(answers, actual, strict=True)],
-        float,
-    )
-    numbers = {"accuracy": 1 - _rate(errors[:, 0], errors[:, 1])}
-    score = "accuracy" if layer.scheme is None else "f1"
-    numbers |= {"score": 1 - _rate(errors[:, 2], errors[:, 3])}
-    numbers[score] = numbers["score"]
-    ends = bootstrap_interval(errors[:, 2], errors[:, 3], np.random.default_rng(0), groups=groups)
+class _Answered(NamedTuple):
+    """A layer's answers and actual tags, by item, of steps that have one; `unknown` are words that
+    training lacks; `frames`: steps are of series.
+    """
+
+    layer: TagLayer
+    tags: list[list[str]]
+    actual: list[Ids]
+    answers: list[LayerAnswer]
+    unknown: list[Bools]
+    frames: bool
+
+    @classmethod
+    def of(
+        cls, layer: TagLayer, number: int, part: Part, answers: Sequence[Sequence[LayerAnswer]]
+    ) -> _Answered:
+        found = cls(layer, [], [], [], [], not isinstance(part.contents[0], TextContent))
+        for content, own in zip(part.contents, answers, strict=True):
+            tags = tags_of(content)[layer.name]
+            ids = layer.encode(tags)
+            there = ids != MISSING
+            found.tags.append([tag for tag, counts in zip(tags, there, strict=True) if counts])
+            found.actual.append(ids[there])
+            ids, chances = own[number]
+            found.answers.append(LayerAnswer(ids[there], chances[there]))
+            found.unknown.append(_unknown(content)[there])
+        return found
+
+
+def _judged_layer(given: _Answered, groups: Sequence[str] | None) -> LayerJudgement:
+    layer, names = given.layer, list(given.layer.tags)
+    if any((ids == UNSEEN).any() for ids in given.actual):
+        names.append(_OTHER)
+    actual = [np.where(ids == UNSEEN, len(layer), ids) for ids in given.actual]
+    predicted = [answer.ids for answer in given.answers]
+    steps = step_scores(actual, predicted, len(names), background=layer.background)
+    spans = _spans(given)
+    numbers = {"accuracy": steps.accuracy, **_span_numbers(given, steps, spans)}
+    main = "accuracy" if layer.scheme is None else "f1"
+    numbers["score"] = numbers[main]
+    scores = steps if layer.scheme is None else spans
+    ends = None if scores is None else scores.interval(np.random.default_rng(0), groups=groups)
     if ends is not None:
-        numbers |= {f"{score}_low": 1 - ends[1], f"{score}_high": 1 - ends[0]}
-    flat = np.concatenate([layer.encode(each) for each in actual])
-    ids = np.concatenate([each.ids for each in answers])
-    chances = np.concatenate([each.probabilities for each in answers])
-    numbers |= _unknown_numbers(np.concatenate(unknown), ids == flat)
-    numbers["sequence_accuracy"] = float((errors[:, 0] == 0).mean())
-    known = flat >= 0
-    confusion = confusion_matrix(flat[known], ids[known], len(layer))
-    each = class_scores(confusion.diagonal(), confusion.sum(0), confusion.sum(1))
-    numbers["macro_f1"] = mean_of_defined([one.f1 for one in each])
+        numbers |= {f"{main}_low": ends[0], f"{main}_high": ends[1]}
+    right = np.concatenate([a == b for a, b in zip(given.actual, predicted, strict=True)])
+    numbers |= _unknown_numbers(np.concatenate(given.unknown), right)
+    numbers |= {"sequence_accuracy": steps.exact, "macro_f1": steps.macro_f1}
     curve = None
-    if known.any():
-        sure = chances[np.arange(len(ids)), ids]
-        curve = reliability(sure[known], (ids == flat)[known])
+    if len(right):
+        sure = [a.probabilities[np.arange(len(a.ids)), a.ids] for a in given.answers]
+        curve = reliability(np.concatenate(sure).clip(0, 1), right)
         numbers["ece"] = curve.ece
-    pairs = [
-        (layer.tags[pair.actual], layer.tags[pair.predicted], pair.items, pair.share)
-        for pair in confused_pairs(confusion, _CONFUSIONS)
-    ]
-    sections = [
-        Section("Figures", _table(numbers)),
-        class_table(layer.tags, each, title="Tags", kind="tag"),
-        confusion_table(pairs, title="Most confused tags"),
-    ]
-    return LayerJudgement(layer, numbers, sections, confusion, curve)
+    sections = figure_sections(numbers, names, steps, spans, frames=given.frames)
+    return LayerJudgement(layer, names, numbers, steps, curve, sections)
 
 
-def _rate(errors: Floats, units: Floats) -> float:
-    return float(errors.sum() / max(units.sum(), 1))
+def _spans(given: _Answered) -> SpanScores | None:
+    """Figures of the segments of a scheme, or of the events of a series."""
+    layer = given.layer
+    predicted = [layer.decode(answer.ids) for answer in given.answers]
+    if layer.scheme is not None:
+        return entity_scores(
+            [segments_of(tags) for tags in given.tags], [segments_of(tags) for tags in predicted]
+        )
+    if not given.frames:
+        return None
+    nothing = None if layer.background is None else layer.tags[layer.background]
+    return event_scores(
+        [runs_of(tags, nothing) for tags in given.tags],
+        [runs_of(tags, nothing) for tags in predicted],
+    )
 
 
-def _unknown(content: Any) -> np.ndarray[Any, Any]:
+def _span_numbers(
+    given: _Answered, steps: StepScores, spans: SpanScores | None
+) -> dict[str, float]:
+    if spans is None:
+        return {}
+    if given.layer.scheme is not None:
+        own = spans.overall
+        return {"f1": own.f1, "precision": own.precision, "recall": own.recall}
+    found = {"event_f1": spans.overall.f1}
+    if given.layer.background is not None:
+        found["frame_f1"] = steps.foreground.f1
+    return found
+
+
+def _unknown(content: Any) -> Bools:
     """Which steps (T,) are words that training lacks."""
     if isinstance(content, TextContent):
-        found: np.ndarray[Any, Any] = content.ids == UNKNOWN
+        found: Bools = content.ids == UNKNOWN
         return found
     return np.zeros(len(content), bool)
 
 
-def _unknown_numbers(
-    unknown: np.ndarray[Any, Any], right: np.ndarray[Any, Any]
-) -> dict[str, float]:
+def _unknown_numbers(unknown: Bools, right: Bools) -> dict[str, float]:
     if not unknown.any():
         return {}
     return {
         "unknown_accuracy": float(right[unknown].mean()),
         "unknown_share": float(unknown.mean()),
     }
-
-
-_CALLED = {
-    "accuracy": "right tags",
-    "f1": "F1 of segments",
-    "unknown_accuracy": "right tags of words that training lacks",
-    "unknown_share": "share of such words",
-    "sequence_accuracy": "sequences without an error",
-    "macro_f1": "F1 of tags, mean over them",
-    "ece": "expected calibration error",
-}
-
-
-def _table(numbers: Mapping[str, float]) -> TextTable:
-    rows = []
-    for name, called in _CALLED.items():
-        if name not in numbers:
-            continue
-        shown = percent(numbers[name])
-        if f"{name}_low" in numbers:
-            low, high = numbers[f"{name}_low"], numbers[f"{name}_high"]
-            shown += f" ({100 * low:.1f} to {percent(high)})"
-        rows.append([called, shown])
-    return TextTable(("figure", "value"), rows)
 
 
 def _titled(judgement: LayerJudgement, one: bool) -> list[Section]:
@@ -188,15 +199,6 @@ def _titled(judgement: LayerJudgement, one: bool) -> list[Section]:
         dataclasses.replace(section, title=f"{section.title}: {judgement.layer.name}")
         for section in judgement.sections
     ]
-
-
-def percent(share: float) -> str:
-    """A share in words.
-
-    >>> percent(0.9876)
-    '98.8 %'
-    """
-    return "undefined" if np.isnan(share) else f"{100 * share:.1f} %"
 
 
 def _worst(

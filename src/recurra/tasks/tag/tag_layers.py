@@ -27,6 +27,12 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 UNSEEN, MISSING = -1, -100
 """The numbers of a tag that training lacks, and of none."""
 
+_NOTHING = (
+    *("o", "0", "none", "null", "nothing", "background", "idle", "silence", "normal", "no"),
+    *("off", "false", "absent", "empty", "-"),
+)
+"""Usual names, in lower case, of the tag of steps where nothing is."""
+
 
 @dataclasses.dataclass(frozen=True)
 class TagLayer:
@@ -63,6 +69,14 @@ class TagLayer:
     def allowed(self) -> Allowed | None:
         """What the scheme allows; None where it has none."""
         return None if self.scheme is None else allowed_transitions(self.tags, self.scheme)
+
+    @property
+    def background(self) -> int | None:
+        """The number of the tag that says that nothing is there, by its name; None without one."""
+        if self.scheme is not None:
+            return self.tags.index("O") if "O" in self.tags else None
+        found = [n for n, tag in enumerate(self.tags) if tag.lower() in _NOTHING]
+        return found[0] if len(found) == 1 else None
 
     def __len__(self) -> int:
         return len(self.tags)
