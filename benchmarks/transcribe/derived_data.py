@@ -57,7 +57,7 @@ def digits(folder):
         images, labels = read_digits(DATA / "mnist_subset", part)
         for number, (image, label) in enumerate(zip(images, labels, strict=True)):
             path = f"{part}-{number:05}.png"
-            (folder / path).write_bytes(png_bytes(1 - image))
+            (folder / path).write_bytes(png_bytes(1 - image / np.float32(255)))
             yield {"path": path, "text": str(label), "split": part}
 
 

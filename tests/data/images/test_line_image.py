@@ -128,6 +128,19 @@ def test_cores_become_equally_high(write):
     assert heights[1.0] < heights[0.5] < heights[0.0]
 
 
+@pytest.mark.parametrize(
+    ("bar", "stem"), [(slice(4, 9), slice(4, 36)), (slice(31, 36), slice(4, 36))]
+)
+def test_a_letter_of_one_bar_and_a_stem_is_kept_whole(bar, stem):
+    picture = np.ones((40, 40), np.float32)
+    picture[bar, 8:32] = 0  # the core, by the ink of its rows
+    picture[stem, 18:22] = 0
+    columns = read_line_image(picture)
+    rows = np.flatnonzero(columns.max(0) > 0.5)
+    shape = (rows[-1] + 1 - rows[0]) / (columns.max(1) > 0.5).sum()
+    assert shape == pytest.approx(32 / 24, rel=0.08)
+
+
 def test_rows_cut_from_neighbouring_lines_do_not_move_the_core(write):
     line = np.pad(write(TEXT), ((4, 4), (0, 0)), constant_values=1)
     cut = line.copy()

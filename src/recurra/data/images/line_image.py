@@ -181,6 +181,8 @@ _WINDOW = 3.6
 _PLACE = 0.57
 """The place of the core's middle in the line, from its top: the median of 500 handwritten and of
 500 printed training lines, cut around their outlines."""
+_OTHERS = 0.01
+"""The share of the ink, at the top and at the bottom, that may lie outside the window."""
 _LEAST_WINDOW, _MOST_WINDOW = 0.3, 1.5
 """Shares of the picture's height between which a line stays: a dash alone has no core."""
 
@@ -191,7 +193,19 @@ def _window(ink: Floats, core_scale: float) -> tuple[float, float]:
     own = _WINDOW * core.height
     rows = min(own**core_scale * height ** (1 - core_scale), 1.5 * own)
     rows = float(np.clip(rows, _LEAST_WINDOW * height, _MOST_WINDOW * height))
-    return core.middle + 0.5 - _PLACE * rows, rows
+    return _with_ink(core.middle + 0.5 - _PLACE * rows, rows, ink)
+
+
+def _with_ink(top: float, rows: float, ink: Floats) -> tuple[float, float]:
+    """The window, grown to hold all rows of ink but what little may be of other lines.
+
+    A line's core is well known, that of a letter alone may be the bar of a `7`.
+    """
+    share = np.cumsum(ink.sum(1, dtype=np.float64))
+    first, last = np.searchsorted(share, np.array([_OTHERS, 1 - _OTHERS]) * share[-1])
+    bottom = max(top + rows, last + 1.0)
+    top = min(top, float(first))
+    return top, bottom - top
 
 
 def _scaled(ink: Floats, top: float, rows: float, size: tuple[int, int]) -> Floats:

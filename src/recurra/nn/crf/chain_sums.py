@@ -43,9 +43,9 @@ class TransitionSums:
     """
 
     def __init__(self, transitions: Tensor) -> None:
-        self.transitions = transitions
-        self.shift = transitions.max()
-        self.shares = (transitions - self.shift).exp()
+        self.transitions: Tensor = transitions
+        self.shift: Tensor = transitions.max()
+        self.shares: Tensor = (transitions - self.shift).exp()
 
     @property
     def reversed(self) -> TransitionSums:

@@ -67,11 +67,13 @@ class ConditionalRandomField(nn.Module):
         check_whole(tags=tags)
         if tags < 1:
             raise ValueError(f"tags is {tags}; give at least 1")
-        self.tags = tags
-        self.constrain_training = constrain_training
-        self.start = nn.Parameter(torch.zeros(tags, device=device, dtype=dtype))
-        self.transitions = nn.Parameter(torch.zeros(tags, tags, device=device, dtype=dtype))
-        self.end = nn.Parameter(torch.zeros(tags, device=device, dtype=dtype))
+        self.tags: int = tags
+        self.constrain_training: bool = constrain_training
+        self.start: nn.Parameter = nn.Parameter(torch.zeros(tags, device=device, dtype=dtype))
+        self.transitions: nn.Parameter = nn.Parameter(
+            torch.zeros(tags, tags, device=device, dtype=dtype)
+        )
+        self.end: nn.Parameter = nn.Parameter(torch.zeros(tags, device=device, dtype=dtype))
         forbidden = _forbidden(allowed, tags, device)
         for name, values in zip(("start", "transitions", "end"), forbidden, strict=True):
             self.register_buffer(f"forbidden_{name}", values, persistent=False)

@@ -42,7 +42,7 @@ class TagStream:
         check_whole(lag=lag)
         if lag < 0:
             raise ValueError(f"lag is {lag}; give 0 or more steps")
-        self.lag = lag
+        self.lag: int = lag
         parts = (chain.start, chain.transitions, chain.end)
         self._chain = ChainScores(*(part.detach() for part in parts))
         self._forward = TransitionSums(self._chain.transitions)
