@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
+from recurra.errors import ConfigError
 from recurra.tasks.classify.config import ClassifyConfig
 from recurra.tasks.classify.decider import Decider
+from recurra.tasks.classify.recording_answers import (
+    LabelledInterval,
+    intervals_of,
+    step_probabilities,
+)
 from recurra.tasks.classify.task import Classify
 from recurra.tasks.inputs.labelled import Given
 from recurra.tasks.inputs.sequence_estimator import SequenceEstimator
@@ -46,12 +52,50 @@ class Classifier(SequenceEstimator[ClassifyConfig, Decider]):
     def __init__(self, config: ClassifyConfig) -> None:
         super().__init__(config)
 
-    def predict(self, data: Any) -> np.ndarray[Any, Any]:
+    def predict_intervals(self, data: Any) -> list[list[LabelledInterval] | None]:
+        """The stretches of one label of each long series, by a model of windows; None where it
+        can't be read.
+
+        ConfigError for a model of whole sequences.
+        """
+        given, product = self._given_contents(data), self._ready()
+        if not self._cuts:
+            raise ConfigError(
+                "The model was trained on whole sequences; give labels of steps, or window_length, "
+                "in training."
+            )
+        return [
+            None if number in given.errors else intervals_of(product, content)
+            for number, content in enumerate(given.contents)
+        ]
+
+    def predictions(self, data: Any) -> list[dict[str, Any]]:
+        """A row for each sequence, or of a model of windows for each stretch of one label.
+
+        One that can't be read has the reason instead, as `error`.
+        """
+        if not self._cuts:
+            return super().predictions(data)
+        given, product = self._given_contents(data, warn=False), self._ready()
+        rows: list[dict[str, Any]] = []
+        for number, name in enumerate(given.names):
+            if number in given.errors:
+                rows.append({"item": name, "error": given.errors[number]})
+                continue
+            stretches = intervals_of(product, given.contents[number])
+            rows += [{"item": name, **stretch._asdict()} for stretch in stretches]
+        return rows
+
+    def predict(self, data: Any) -> Any:
         """The class of each sequence (N,), or its classes joined; None where it can't be read.
+
+        Of a model of windows a list with the classes of the steps of each series, (T,).
 
         Classes that are whole numbers come as such. A RecurraWarning names what can't be read;
         DataError where nothing can.
         """
+        if self._cuts:
+            return self._of_steps(data, lambda chances: self.classes_[chances.argmax(1)])
         given = self._given_contents(data)
         product = self._ready()
         found = np.full(len(given.contents), None, object)
@@ -59,15 +103,17 @@ class Classifier(SequenceEstimator[ClassifyConfig, Decider]):
         whole = not given.errors and not product.several
         return found.astype(self.classes_.dtype) if whole else found
 
-    def predict_proba(self, data: Any) -> Floats:
+    def predict_proba(self, data: Any) -> Any:
         """The calibrated probability of each class, in the order of `classes_`: (N, K).
 
-        NaN where a sequence can't be read; else as for `predict`.
+        NaN where a sequence can't be read; else as for `predict`, of a model of windows (T, K).
         """
+        if self._cuts:
+            return self._of_steps(data, lambda chances: chances)
         return self._probabilities(self._given_contents(data))
 
     def score(self, data: Any, labels: Sequence[Any] | None = None) -> float:
-        """The share of sequences whose class is right."""
+        """The share of sequences, or of windows, whose class is right."""
         return self.evaluate(self._paired(data, labels))["accuracy"]
 
     @property
@@ -90,6 +136,20 @@ class Classifier(SequenceEstimator[ClassifyConfig, Decider]):
         return [
             {"prediction": chosen, **dict(zip(names, row.tolist(), strict=True))}
             for chosen, row in zip(product.chosen(chances), chances, strict=True)
+        ]
+
+    @property
+    def _cuts(self) -> bool:
+        """Whether long series are answered by windows."""
+        assert isinstance(self._task, Classify)
+        return self._task.cuts
+
+    def _of_steps(self, data: Any, answer: Callable[[Floats], Any]) -> list[Any]:
+        """What `answer` makes of the probabilities (T, K) of the steps of each series."""
+        given, product = self._given_contents(data), self._ready()
+        return [
+            None if number in given.errors else answer(step_probabilities(product, content))
+            for number, content in enumerate(given.contents)
         ]
 
     def _probabilities(self, given: Given) -> Floats:

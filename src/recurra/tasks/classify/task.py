@@ -12,9 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from recurra.config.task_config import TaskConfig
+from recurra.data.sequences.series import Series
+from recurra.data.sequences.step_labels import LabelScope
+from recurra.data.sequences.step_windows import (
+    RECORDING,
+    hold_out_stretches,
+    usual_window,
+    windowed,
+)
+from recurra.data.text_form import TextForm
+from recurra.data.transcripts.bad_items import BadItems
 from recurra.data.transcripts.chosen_rows import HeldOutItems, hold_out_of_classes
 from recurra.data.transcripts.item import Item
-from recurra.errors import DataError
+from recurra.errors import ConfigError, DataError
 from recurra.metrics.early_classification import StoppingRule
 from recurra.metrics.standard_error import standard_error
 from recurra.metrics.temperature import Temperature
@@ -26,7 +36,7 @@ from recurra.tasks.classify.class_session import ClassSession
 from recurra.tasks.classify.config import ClassifyConfig
 from recurra.tasks.classify.decider import Decider, deciding_nets
 from recurra.tasks.classify.model import class_loss, class_weights
-from recurra.tasks.inputs.collection import Collection
+from recurra.tasks.inputs.collection import Collection, Listed
 from recurra.tasks.inputs.item_batches import TargetBatch, TargetBatches, in_order
 from recurra.tasks.inputs.pooled_net import PooledNet
 from recurra.tasks.inputs.sequence_task import SequenceTask
@@ -45,8 +55,52 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
     estimator = "recurra.tasks.classify.classifier:Classifier"
     metric: ClassVar[Metric] = Metric("accuracy", lower_is_better=False)
 
+    @property
+    def scope(self) -> LabelScope:
+        """What has a label: whole sequences, or the steps of long ones, which are cut."""
+        if self.config.several or (self.context and not self.cuts):
+            return "sequence"
+        return "step" if self.cuts else "auto"
+
+    @property
+    def cuts(self) -> bool:
+        """Whether long series are cut into windows."""
+        return bool(self.context.get("windows", False))
+
+    def listed(
+        self,
+        config: ClassifyConfig,
+        data: Any,
+        where: str | None,
+        form: TextForm,
+        bad: BadItems | None,
+    ) -> Listed:
+        """The items of data with their labels, long series as windows."""
+        found = super().listed(config, data, where, form, bad)
+        steps = [item for item in found.items if getattr(item.data, "labels", None) is not None]
+        if not steps and not config.window_length:
+            return found
+        if not all(isinstance(item.data, Series) for item in found.items):
+            raise ConfigError(
+                f"window_length = {config.window_length} is for series, and the data are of kind "
+                f"{found.items[0].kind}: leave it out."
+            )
+        cut = config if config.hop else config.cut_by(usual_window(steps))
+        assert cut.window_length is not None
+        assert cut.hop is not None
+        self.config = dataclasses.replace(self.config, window_length=cut.window_length, hop=cut.hop)
+        items = windowed(found.items, cut.window_length, cut.hop)
+        note = (
+            f"Series are cut into {len(items):,} windows of {cut.window_length:,} steps, "
+            f"{cut.hop:,} from one to the next, each with the label of most of its steps "
+            "(window_length, hop)."
+        )
+        return found._replace(items=items, notes=(*found.notes, note))
+
     def held_apart(self, config: ClassifyConfig, items: Sequence[Item]) -> HeldOutItems:
-        """A share of each class, unless a column says what stays together."""
+        """A share of each class, unless a column says what stays together; of windows stretches."""
+        if any(RECORDING in item.columns for item in items) and self.config.window_length:
+            return hold_out_stretches(items, config.valid_fraction, config.seed, by=config.valid_by)
         if config.valid_by is not None:
             return super().held_apart(config, items)
         return hold_out_of_classes(items, config.valid_fraction, config.seed)
@@ -60,6 +114,8 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
         """The names of the classes, and their weights where rare ones count more."""
         labels = Labels.of(data.train.texts, several=self.config.several)
         answers: dict[str, Any] = {"labels": list(labels.names)}
+        if self.config.window_length:
+            answers["windows"] = True
         if self.config.class_weights == "balanced":
             weights = class_weights(labels.encode(data.train.texts), len(labels))
             answers["class_weights"] = weights.tolist()
@@ -154,6 +210,8 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
         `groups` names a column whose groups the interval draws whole.
         """
         part = self.measured_part(data, where)
+        if self.cuts and groups is None:
+            groups = RECORDING
         return class_judgement.judged(product, part, groups)
 
     def probe(self, data: Collection, *, rows: int, steps: int) -> Probe:
@@ -181,7 +239,13 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
         )
 
     def session(self, product: Decider, **options: Any) -> ClassSession:
-        """Answers to one sequence while it comes."""
+        """Answers to one sequence while it comes; ConfigError for a model of windows."""
+        if self.cuts:
+            raise ConfigError(
+                "The model was trained on windows of long series, so it has no answer to the "
+                "whole of one while it comes; predict windows, or tag every step (recurra train "
+                "tag)."
+            )
         return ClassSession(product)
 
     @functools.cached_property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from recurra.config.sequence_config import SequenceConfig
 from recurra.data.sequences.step_labels import LabelScope
+from recurra.data.text_form import TextForm
 from recurra.data.transcripts.bad_items import BadItems
 from recurra.data.transcripts.chosen_rows import HeldOutItems
 from recurra.data.transcripts.item import Item, kind_of_items
@@ -22,6 +22,7 @@ from recurra.errors import ConfigError, DataError
 from recurra.tasks.inputs import Input, input_from
 from recurra.tasks.inputs.collection import (
     Collection,
+    Listed,
     Part,
     expanded,
     held_by_column,
@@ -53,6 +54,12 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
         """What has a label: a whole sequence, or each of its steps."""
         return "sequence"
 
+    def listed(
+        self, config: Config, data: Any, where: str | None, form: TextForm, bad: BadItems | None
+    ) -> Listed:
+        """The items of data, with their labels."""
+        return labelled_items(config, data, where, form, bad, scope=self.scope)
+
     def held_apart(self, config: Config, items: Sequence[Item]) -> HeldOutItems:
         """Items for training, and those held out where nothing else is validated on."""
         return held_by_column(config, items)
@@ -69,16 +76,14 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
             data,
             ANY_FORM,
             self._refused,
-            listing=functools.partial(labelled_items, scope=self.scope),
+            listing=self.listed,
             hold=self.held_apart,
         )
 
     def read_measured(self, data: Any, *, where: str | None = None, **others: Any) -> Collection:
         """Read data to be measured whole."""
         bad, how = BadItems(self.config.bad_share), self.input
-        items = labelled_items(
-            self.measured_config, data, where, ANY_FORM, bad, scope=self.scope
-        ).items
+        items = self.listed(self.measured_config, data, where, ANY_FORM, bad).items
         if (kind := kind_of_items(items)) != how.kind:
             raise DataError(f"The model reads {how.kind}, and the data are of kind {kind}.")
         items = expanded(type(how), items, ANY_FORM, bad)
