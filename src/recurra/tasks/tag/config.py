@@ -13,6 +13,9 @@ from recurra.errors import ConfigError
 
 __all__ = ["CONFIG", "TagConfig", "TagEvaluation"]
 
+_WHOLE, _WINDOW = 1000, 512
+"""Steps of series that are trained on whole, and of windows of longer ones."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TagEvaluation(EvaluateOptions):
@@ -39,17 +42,18 @@ class TagConfig(SequenceConfig):
     evaluation: ClassVar[type[EvaluateOptions]] = TagEvaluation
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"tag": {}}
     usual: ClassVar[tuple[str, ...]] = (
-        *("input", "label_column", "where", "valid", "valid_where", "crf"),
+        *("input", "label_column", "where", "valid", "valid_where", "crf", "window"),
         *TaskConfig.usual,
         "bidirectional",
     )
-    inapplicable: ClassVar[tuple[str, ...]] = ("window", "pooling", "tokens")
+    inapplicable: ClassVar[tuple[str, ...]] = ("pooling", "tokens")
 
     label_column: str | None = option(
         None,
         "the column of the tags, where its name is unusual; several, with commas, are layers that "
         "are trained together",
     )
+    cell: str = new_default("cell", "lstm")
     crf: bool | None = option(
         None,
         "a conditional random field, which knows what tag follows what; none: where tags have a "
@@ -60,6 +64,12 @@ class TagConfig(SequenceConfig):
         "share of each target that is spread over all tags, where there is no crf",
         minimum=0,
         maximum=0.9,
+    )
+    window: int = new_default(
+        "window",
+        0,
+        help=f"steps of the windows that longer series are trained on; 0: {_WINDOW} where one has "
+        f"more than {_WHOLE:,} steps",
     )
     tokens: Literal["words", "subwords", "characters"] = new_default("tokens", "words")
     pooling: Literal["last", "mean", "max", "attention"] = new_default("pooling", "attention")
@@ -72,6 +82,11 @@ class TagConfig(SequenceConfig):
                     f"{name} = {getattr(self, name)!r}; a tagger answers for each word or step "
                     "that the data have: leave it out."
                 )
+        if self.window and self.input == "text":
+            raise ConfigError(
+                f"window = {self.window} with input = 'text'; texts are trained on whole: leave it "
+                "out."
+            )
         if len(set(self.layer_names)) != len(self.layer_names) or "" in self.layer_names:
             raise ConfigError(
                 f"label_column = {self.label_column!r}; give the name of a column, or several "
@@ -88,6 +103,15 @@ class TagConfig(SequenceConfig):
         if self.label_column is None:
             return ()
         return tuple(name.strip() for name in self.label_column.split(","))
+
+    def window_of(self, longest: int) -> int:
+        """The steps of windows where the longest series has so many; 0: series stay whole.
+
+        >>> TagConfig().window_of(500), TagConfig().window_of(5_000)
+        (0, 512)
+        """
+        window = self.window or (_WINDOW if longest > _WHOLE else 0)
+        return window if window < longest else 0
 
     def suited(self, windows: int) -> Self:
         """These settings for data of so many batches, with a length where none is given.

@@ -76,7 +76,7 @@ def judged(product: SequenceTagger, part: Part, groups: str | None = None) -> Ta
             if name != "score"
         },
         "items": len(part),
-        "tags": sum(len(content) for content in part.contents),
+        "tags": sum(int(each.steps.steps.sum()) for each in found) // len(found),
     }
     return TagJudgement(
         numbers,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
+from recurra.data.texts.labels import label_values
 from recurra.tasks.inputs.sequence_estimator import SequenceEstimator
 from recurra.tasks.inputs.text_input import TextContent
 from recurra.tasks.signature import options_of
@@ -47,19 +48,20 @@ class Tagger(SequenceEstimator[TagConfig, SequenceTagger]):
     def predict(self, data: Any) -> Any:
         """The tags of each sequence, a list (N,) of lists (T,); None where it can't be read.
 
-        Of a model of several layers such a list for each, by the layer's name. Texts that aren't
-        divided into tokens are: `tokens` says how. A RecurraWarning names what can't be read;
-        DataError where nothing can.
+        Of a model of several layers such a list for each, by the layer's name; of a source that
+        isn't a list and has one sequence, its tags alone. Tags that are whole numbers come as such.
+        Texts that aren't divided into tokens are: `tokens` says how. A RecurraWarning names what
+        can't be read; DataError where nothing can.
         """
-        layers = self._ready().layers
-        return self._by_layer(data, lambda number, answer: layers[number].decode(answer.ids))
+        values = [label_values(layer.tags).tolist() for layer in self._ready().layers]
+        return self._by_layer(data, lambda n, answer: [values[n][tag] for tag in answer.ids])
 
     def predict_proba(self, data: Any) -> Any:
         """The calibrated probability of each tag at each step, in the order of `classes_`: (T, K).
 
         A list (N,) of those, as `predict` gives tags.
         """
-        return self._by_layer(data, lambda number, answer: answer.probabilities)
+        return self._by_layer(data, lambda _, answer: answer.probabilities)
 
     def tokens(self, data: Any) -> list[list[str] | None]:
         """The tokens of each text that `predict` gives tags of; None where it can't be read."""
@@ -78,9 +80,12 @@ class Tagger(SequenceEstimator[TagConfig, SequenceTagger]):
 
     @property
     def classes_(self) -> Any:
-        """The tags (K,); of a model of several layers those of each, by its name."""
+        """The tags (K,): whole numbers where all names are such, else their names.
+
+        Of a model of several layers those of each, by its name.
+        """
         layers = self._ready().layers
-        found = {layer.name: np.array(layer.tags, object) for layer in layers}
+        found = {layer.name: label_values(layer.tags) for layer in layers}
         return found if len(layers) > 1 else found[layers[0].name]
 
     def __sklearn_tags__(self) -> Any:
@@ -93,15 +98,18 @@ class Tagger(SequenceEstimator[TagConfig, SequenceTagger]):
         rows = [dict(zip(labels, row, strict=True)) for row in zip(*labels.values(), strict=True)]
         return super()._paired(data, rows)
 
-    def _by_layer(self, data: Any, shown: Any) -> Any:
+    def _by_layer(self, data: Any, shown: Callable[[int, LayerAnswer], Any]) -> Any:
+        """What is shown of the answers of each layer, in the form of `predict`."""
         given, product = self._given_contents(data), self._ready()
         answers = product.answers([given.contents[n] for n in given.good])
-        found: dict[str, list[Any]] = {
+        found: dict[str, Any] = {
             layer.name: [None] * len(given.contents) for layer in product.layers
         }
         for place, own in zip(given.good, answers, strict=True):
             for number, layer in enumerate(product.layers):
                 found[layer.name][place] = shown(number, own[number])
+        if not isinstance(data, (list, tuple)) and len(given.contents) == 1:
+            found = {name: each[0] for name, each in found.items()}
         return found if len(product.layers) > 1 else found[product.layers[0].name]
 
     def _rows(self, contents: Sequence[Any]) -> list[dict[str, Any]]:
@@ -114,7 +122,9 @@ class Tagger(SequenceEstimator[TagConfig, SequenceTagger]):
 
 
 def _named(content: Any) -> dict[str, Any]:
-    return {"token": content.words()} if isinstance(content, TextContent) else {}
+    if isinstance(content, TextContent):
+        return {"token": content.words()}
+    return {} if content.times is None else {"time": content.times.tolist()}
 
 
 def _answered(product: SequenceTagger, answers: Sequence[LayerAnswer]) -> dict[str, Any]:

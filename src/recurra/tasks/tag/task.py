@@ -10,16 +10,19 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from recurra.config.task_config import TaskConfig
+from recurra.data.sequences.held_out_ends import hold_out_ends
+from recurra.data.sequences.series import Series
 from recurra.data.sequences.step_labels import LabelScope
+from recurra.data.transcripts.chosen_rows import HeldOutItems
 from recurra.data.transcripts.item import Item
 from recurra.metrics.temperature import Temperature
 from recurra.nn.states import State
 from recurra.reports import Headline
-from recurra.tasks.inputs import Input
 from recurra.tasks.inputs.collection import Collection
 from recurra.tasks.inputs.front_end import front_end
 from recurra.tasks.inputs.item_batches import StepBatches
 from recurra.tasks.inputs.sequence_task import SequenceTask
+from recurra.tasks.inputs.window_batches import WindowBatches
 from recurra.tasks.tag import tag_facts, tag_judgement
 from recurra.tasks.tag.config import TagConfig
 from recurra.tasks.tag.model import TagNet, tag_loss
@@ -31,6 +34,9 @@ from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain
 from recurra.training import Metric, Validate, Windows
 
 __all__ = ["TASK", "Tag"]
+
+_FEW = 4
+"""Series that are too few for whole ones to be held out."""
 
 
 class Tag(SequenceTask[TagConfig, SequenceTagger]):
@@ -46,9 +52,21 @@ class Tag(SequenceTask[TagConfig, SequenceTagger]):
         """Each step has a tag."""
         return "step"
 
+    def held_apart(self, config: TagConfig, items: Sequence[Item]) -> HeldOutItems:
+        """Whole sequences; of a few series the last part of each."""
+        series = all(isinstance(item.data, Series) for item in items)
+        if series and len(items) <= _FEW and config.valid_by is None:
+            return hold_out_ends(items, config.valid_fraction)
+        return super().held_apart(config, items)
+
     def notes(self, data: Collection) -> list[str]:
         """Those of every task of sequences, and tags that training lacks."""
         notes = super().notes(data)
+        if window := self._window(data):
+            notes.append(
+                f"Series of up to {max(data.train.steps):,} steps are trained on in windows of "
+                f"{window:,} (window)."
+            )
         for layer in self.layers:
             if unseen := layer.unseen_in(data.held_out.contents):
                 shown = ", ".join(map(repr, list(unseen)[:10]))
@@ -70,23 +88,44 @@ class Tag(SequenceTask[TagConfig, SequenceTagger]):
         """The layers that the context holds."""
         return tuple(TagLayer(**kept) for kept in self.context["layers"])
 
+    @property
+    def learnt(self) -> list[bool]:
+        """Whether a layer has a conditional random field."""
+        crf = self.config.crf
+        return [layer.scheme is not None if crf is None else crf for layer in self.layers]
+
     def build(self) -> TagNet:
         """A network with scores for each tag of each layer."""
-        crf = self.config.crf
-        learnt = [layer.scheme is not None if crf is None else crf for layer in self.layers]
         front = front_end(self.config, self.input, of_steps=True)
-        return TagNet(self.config, front, self.layers, learnt)
+        return TagNet(self.config, front, self.layers, self.learnt)
 
     def windows(self, data: Collection) -> Windows:
-        """Items of nearly equal lengths, distorted anew in each epoch."""
+        """Items of nearly equal lengths, distorted anew in each epoch; of long series windows."""
         config, part = self.config, data.train
-        return StepBatches(
+        targets = functools.partial(encoded, self.layers)
+        window = self._window(data)
+        if not window:
+            return StepBatches(
+                self.input,
+                part.contents,
+                targets,
+                part.steps,
+                padding=MISSING,
+                batch_size=config.batch_of(len(part)),
+                seed=config.seed,
+            )
+        # A field's tags are those of whole windows.
+        washout = 0 if any(self.learnt) else window // 4
+        windows = WindowBatches.places(part.steps, window, washout)
+        return WindowBatches(
             self.input,
             part.contents,
-            functools.partial(encoded, self.layers),
-            part.steps,
+            targets,
+            windows=windows,
+            window=window,
+            washout=washout,
             padding=MISSING,
-            batch_size=config.batch_of(len(part)),
+            batch_size=config.batch_of(len(windows)),
             seed=config.seed,
         )
 
@@ -172,9 +211,11 @@ class Tag(SequenceTask[TagConfig, SequenceTagger]):
         """Tags of one sequence while it comes, each `lag` steps late."""
         return TagSession(product, lag)
 
-    def _refused(self, how: Input, item: Item, steps: int) -> str | None:
-        """Why an item can't be used: without steps, or without the tags of a layer."""
-        return super()._refused(how, item, steps)
+    def _window(self, data: Collection) -> int:
+        """The steps of windows; 0: sequences are trained on whole."""
+        if data.how.kind != "series":
+            return 0
+        return self.config.window_of(max(data.train.steps))
 
 
 TASK = Tag
