@@ -28,8 +28,13 @@ class SequenceEncoder(nn.Module):
     def encode(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs (T', B, size), their lengths, and the penalty on activations."""
         steps, lengths = self.front(features, lengths)
+        outputs, penalty = self.run(steps, lengths)
+        return outputs, lengths, penalty
+
+    def run(self, steps: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs (T', B, size) to the steps of the front end, and the penalty on activations."""
         outputs, _ = self.recurrent(self.dropout(steps), lengths=lengths)
-        return outputs, lengths, self.penalties(self.dropout(outputs), outputs)
+        return outputs, self.penalties(self.dropout(outputs), outputs)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         return self.answered(features, lengths)[0]

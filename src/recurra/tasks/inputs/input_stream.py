@@ -30,13 +30,21 @@ class _Network(Protocol):
 class InputStream:
     """The outputs of each network for one stream: those of the whole, whatever the chunks.
 
-    `steps` counts those of the features that have come.
+    `steps` counts those of the features that have come. `with_steps` puts the steps of the front
+    end beside the outputs.
 
     Raises ConfigError for networks that read each sequence from its end as well, and for an input
     that has no stream.
     """
 
-    def __init__(self, how: Input, nets: Sequence[_Network], *, bidirectional: bool) -> None:
+    def __init__(
+        self,
+        how: Input,
+        nets: Sequence[_Network],
+        *,
+        bidirectional: bool,
+        with_steps: bool = False,
+    ) -> None:
         if how.streams and bidirectional:
             raise ConfigError(
                 "The model reads each sequence from its end as well (bidirectional = true), so it "
@@ -45,7 +53,7 @@ class InputStream:
         self._how = how
         self._features = how.stream()
         self.steps: int = 0
-        self._encoders = [_Encoder(net.front, net.recurrent) for net in nets]
+        self._encoders = [_Encoder(net.front, net.recurrent, with_steps) for net in nets]
 
     def feed(self, chunk: Any, **options: Any) -> list[Tensor]:
         """The outputs (t, size) of each network that a chunk settles; `options` are the input's."""
@@ -91,8 +99,8 @@ class InputStream:
 class _Encoder:
     """A front end and recurrent layers over one stream, in chunks."""
 
-    def __init__(self, front: FrontEnd, recurrent: Recurrent | Stack) -> None:
-        self._recurrent = recurrent
+    def __init__(self, front: FrontEnd, recurrent: Recurrent | Stack, with_steps: bool) -> None:
+        self._recurrent, self._with_steps = recurrent, with_steps
         self._front = FrontEndStream(front)
         self._states: State = None
 
@@ -117,11 +125,12 @@ class _Encoder:
 
     def _run(self, steps: Tensor | None) -> Tensor:
         if steps is None or not len(steps):
-            return torch.zeros(0, self._recurrent.output_size)
+            more = self._front.front.output_size if self._with_steps else 0
+            return torch.zeros(0, self._recurrent.output_size + more)
         with torch.inference_mode():
             outputs, self._states = self._recurrent(steps.unsqueeze(1), self._states)
             own: Tensor = outputs[:, 0]
-            return own
+            return torch.cat([own, steps], -1) if self._with_steps else own
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

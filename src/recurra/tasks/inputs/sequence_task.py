@@ -19,6 +19,7 @@ from recurra.data.transcripts.bad_items import BadItems
 from recurra.data.transcripts.chosen_rows import HeldOutItems
 from recurra.data.transcripts.item import Item, kind_of_items
 from recurra.errors import ConfigError, DataError
+from recurra.nn.frontends import FilteredFrontEnd
 from recurra.tasks.inputs import Input, input_from
 from recurra.tasks.inputs.collection import (
     Collection,
@@ -36,6 +37,9 @@ from recurra.tasks.inputs.step_net import StepNet
 from recurra.tasks.task import Evaluation, Probe, Source, Task
 
 __all__ = ["SequenceTask"]
+
+LinearFilter = tuple[Tensor, Tensor]
+"""The weights (K, F, taps) and the bias (K,) of a filter of features."""
 
 Config = TypeVar("Config", bound=SequenceConfig)
 Product = TypeVar("Product")
@@ -142,9 +146,15 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
         """A front end for the kind of input, recurrent layers, pooling, so many outputs."""
         return PooledNet(self.config, front_end(self.config, self.input), outputs)
 
-    def step_network(self, outputs: int) -> StepNet:
-        """The same with so many outputs for every step, none of which the front end joins."""
-        return StepNet(self.config, front_end(self.config, self.input, of_steps=True), outputs)
+    def step_network(self, outputs: int, linear: LinearFilter | None = None) -> StepNet:
+        """The same with so many outputs for every step, none of which the front end joins.
+
+        `linear` is a filter whose answers the network corrects.
+        """
+        front = front_end(self.config, self.input, of_steps=True)
+        if linear is not None:
+            front = FilteredFrontEnd(front, *linear)
+        return StepNet(self.config, front, outputs)
 
     def held_out(self, product: Product, data: Collection) -> Evaluation | None:
         """The figures on the held-out items."""

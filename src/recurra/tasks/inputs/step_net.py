@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from recurra.config.sequence_config import SequenceConfig
-from recurra.nn.frontends import FrontEnd
+from recurra.nn.frontends import FilteredFrontEnd, FrontEnd
 from recurra.tasks.inputs.encoder import SequenceEncoder
 from recurra.tasks.network import initialise
 
@@ -15,20 +15,30 @@ __all__ = ["StepNet"]
 class StepNet(SequenceEncoder):
     """`net(features, lengths)`: features (T, B, F) give answers (T, B, outputs).
 
-    Where the front end makes one step of several, each of these has the answer of that one.
+    Where the front end makes one step of several, each of these has the answer of that one. Where
+    it has a filter, the network answers what that leaves, at first nothing.
     """
 
     def __init__(self, config: SequenceConfig, front: FrontEnd, outputs: int) -> None:
         super().__init__(config, front)
         self.head: nn.Linear = nn.Linear(self.recurrent.output_size, outputs)
         nn.init.zeros_(self.head.bias)
+        self.filtered: int = front.filtered if isinstance(front, FilteredFrontEnd) else 0
+        if self.filtered:
+            nn.init.zeros_(self.head.weight)
         initialise(self.recurrent, config)
 
     def answered(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The answers, and the penalty on activations; those after a sequence's end are any."""
-        outputs, _, penalty = self.encode(features, lengths)
-        return self.spread(self.head(self.dropout(outputs)))[: len(features)], penalty
+        steps, lengths = self.front(features, lengths)
+        outputs, penalty = self.run(steps, lengths)
+        return self.answers(self.dropout(outputs), steps)[: len(features)], penalty
 
-    def spread(self, answers: Tensor) -> Tensor:
-        """Answers (T', ...) to the steps of the front end, for each of the steps they are of."""
-        return answers.repeat_interleave(self.front.subsampling, 0)
+    def answers(self, outputs: Tensor, steps: Tensor) -> Tensor:
+        """Answers (T, ...) by outputs (T', ..., size) of the recurrent layers, and by the steps of
+        the front end that they are of.
+        """
+        found: Tensor = self.head(outputs)
+        if self.filtered:
+            found = found + steps[..., -self.filtered :]
+        return found.repeat_interleave(self.front.subsampling, 0)

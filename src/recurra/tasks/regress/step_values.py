@@ -30,7 +30,10 @@ class ValueStream:
     def __init__(self, product: Estimate) -> None:
         self._product = product
         self.stream: InputStream = InputStream(
-            product.input, product.nets, bidirectional=bool(product.config.bidirectional)
+            product.input,
+            product.nets,
+            bidirectional=bool(product.config.bidirectional),
+            with_steps=True,
         )
         self.given: int = 0
 
@@ -44,11 +47,12 @@ class ValueStream:
 
     @torch.inference_mode()
     def _numbers(self, outputs: list[Tensor]) -> Floats:
-        """The mean of the networks, of their outputs (t, size)."""
+        """The mean of the networks, by their outputs and steps (t, size)."""
         found = []
         for net, own in zip(self._product.nets, outputs, strict=True):
             assert isinstance(net, StepNet)
-            found.append(net.spread(net.head(own)))
+            size = net.recurrent.output_size
+            found.append(net.answers(own[:, :size], own[:, size:]))
         mean = torch.stack(found).mean(0)[: self.stream.steps - self.given]
         self.given += len(mean)
         return self._product.targets.restored(mean.double().numpy())

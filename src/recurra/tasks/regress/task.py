@@ -33,6 +33,7 @@ from recurra.tasks.network import penalised
 from recurra.tasks.regress import value_facts, value_judgement
 from recurra.tasks.regress.config import RegressConfig
 from recurra.tasks.regress.estimate import Estimate, estimating_nets
+from recurra.tasks.regress.least_squares import least_squares_filter, usual_taps
 from recurra.tasks.regress.step_facts import step_notes
 from recurra.tasks.regress.step_values import ValueSession
 from recurra.tasks.regress.targets import Targets, actual_numbers, numbers_of, step_numbers
@@ -43,6 +44,8 @@ __all__ = ["TASK", "Regress"]
 
 Rows = np.ndarray[Any, Any]
 
+_LEAST_TAPS = 8
+"""A filter that looks back on fewer steps is left out."""
 _FEW = 4
 """Series that are too few for whole ones to be held out."""
 
@@ -91,8 +94,32 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
     def answers_of(self, data: Collection) -> dict[str, Any]:
         """What has an answer, and the means and deviations of the numbers."""
         targets = Targets.of(np.concatenate(actual_numbers(data.train)))
-        answers = "step" if data.of_steps else "sequence"
-        return {"answers": answers, "targets": dataclasses.asdict(targets)}
+        if not data.of_steps:
+            return {"answers": "sequence", "targets": dataclasses.asdict(targets)}
+        return {
+            "answers": "step",
+            "targets": dataclasses.asdict(targets),
+            "filter": self._filter(data, targets),
+        }
+
+    def _filter(self, data: Collection, targets: Targets) -> dict[str, Any] | None:
+        """The linear filter of a simulation, by least squares; None of series that are read whole,
+        from their end as well, or several steps at once.
+        """
+        config = self.config
+        how = data.how.fitted(data.train.contents)
+        taps = usual_taps(how.size, config.washout or 0)
+        windows = config.window < max(data.train.steps)
+        if not windows or config.bidirectional or config.subsampling > 1 or taps < _LEAST_TAPS:
+            return None
+        pairs = (
+            (how.features(content), targets.standardised(numbers))
+            for content, numbers in zip(
+                data.train.contents, actual_numbers(data.train), strict=True
+            )
+        )
+        weight, bias = least_squares_filter(pairs, taps)
+        return {"weight": weight.tolist(), "bias": bias.tolist()}
 
     @property
     def targets(self) -> Targets:
@@ -101,7 +128,13 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
 
     def build(self) -> SequenceEncoder:
         """A network with an output for each number."""
-        return (self.step_network if self.of_steps else self.network)(len(self.targets))
+        if not self.of_steps:
+            return self.network(len(self.targets))
+        kept = self.context.get("filter")
+        linear = None
+        if kept is not None:
+            linear = torch.tensor(kept["weight"]), torch.tensor(kept["bias"])
+        return self.step_network(len(self.targets), linear)
 
     def windows(self, data: Collection) -> Windows:
         """Items of nearly equal lengths, distorted anew in each epoch; of long series windows."""
