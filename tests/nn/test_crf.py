@@ -313,7 +313,8 @@ def test_a_stream_resumes_from_what_it_holds():
     ("scores", "tags", "lengths", "message"),
     [
         ((4, 2), (4, 2), None, r"scores have shape \(4, 2\); give \(T, B, 3\)"),
-        ((0, 2, 3), (0, 2), None, "at least one step"),
+        ((0, 2, 3), (0, 2), None, "both at least 1"),
+        ((4, 0, 3), (4, 0), None, "both at least 1"),
         ((4, 2, 4), (4, 2), None, r"give \(T, B, 3\)"),
         ((4, 2, 3), (4, 3), None, r"tags are of shape \(4, 3\) .* give whole numbers \(4, 2\)"),
         ((4, 2, 3), (4, 2), [4, 0], "sequence 1 of the batch has 0 steps"),

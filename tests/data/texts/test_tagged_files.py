@@ -85,9 +85,10 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_files(put, name):
-    path, bad = put(name, FILES[name]), BadItems(0)
-    items = read_tagged(path, bad=bad)
+    path, notes = put(name, FILES[name]), []
+    items = read_tagged(path, bad=BadItems(0), notes=notes)
     assert shown(items) == SENTENCES
+    assert not notes
     assert len({item.name for item in items}) == 3
     assert all(item.kind == "text" and item.format == "memory" for item in items)
     assert items[0].text == "Ann sings"
@@ -198,8 +199,8 @@ GOOD = "a\tX\nb\tY\n\n" * 12
         (
             "a.tsv",
             "c\tX\nd\tX\tY\n",
-            "line 38: has 3 columns, and most lines have 2; correct it. Its sentence is that from "
-            "line 37 on.",
+            "line 38: has 3 columns, and most lines have 2; correct it. Its sentence begins in "
+            "line 37.",
         ),
         ("a.tsv", "c\n", "line 37: has 1 column, and most lines have 2; correct it."),
         ("a.tsv", "c\tX\n#\n", "line 38: has 1 column"),

@@ -166,30 +166,41 @@ def _roles(
     sentence = _sentence_place(names, sentences) if has_header else None
     tags = layer_places(path, names, how) if how.labels else {}
     if how.labels and not tags:
-        tags = _recognised(path, names, has_header, token, notes)
+        tags = _recognised(path, names, has_header, token, sentences, notes)
     return _Roles(names, token, tags, sentence)
 
 
 def _recognised(
-    path: Path, names: Sequence[str], has_header: bool, token: int, notes: list[str]
+    path: Path,
+    names: Sequence[str],
+    has_header: bool,
+    token: int,
+    sentences: Sequence[Sequence[Record]],
+    notes: list[str],
 ) -> dict[str, int]:
     """The layer that is the last column, of those with usual names where there is a header."""
     usual = [n for n, name in enumerate(names) if plain_name(name) in TAG_NAMES or not has_header]
-    places = [place for place in usual if place != token]
+    places = [place for place in usual if place > token or (has_header and place != token)]
     if not places:
         raise DataError(
             f"{path}: no column has the tags; it has {', '.join(map(repr, names))}; say which it "
             "is (label_column = NAME), or give a token and its tag in each line, separated by a "
             "tab."
         )
-    if len(places) > 1:
-        both = ",".join(names[place] for place in places)
+    others = [place for place in places[:-1] if _varies(sentences, place)]
+    if others:
+        every = ",".join(names[place] for place in (*others, places[-1]))
         called = [repr(names[n]) if has_header else f"column {n + 1}" for n in (token, places[-1])]
         notes.append(
             f"{path}: {called[0]} was read as the token and {called[1]} as its tag; others are "
-            f"ignored (label_column = {both} reads all)."
+            f"ignored (label_column = {every} reads all)."
         )
     return {names[places[-1]] if has_header else DEFAULT_LAYER: places[-1]}
+
+
+def _varies(sentences: Sequence[Sequence[Record]], place: int) -> bool:
+    """Whether a column has several values; one of "_" alone tells nothing."""
+    return len({cells[place] for own in sentences for _, cells in own if len(cells) > place}) > 1
 
 
 def _are_counted(sentences: Sequence[Sequence[Record]], width: int, how: TaggedReading) -> bool:
@@ -229,7 +240,7 @@ def _row(file: TextFile, sentence: Sequence[Record], roles: _Roles) -> TaggedRow
     lines = [line for line, _ in sentence]
     for line, cells in sentence:
         if problem := _problem(file, line, cells, roles):
-            rest = "" if len(sentence) == 1 else f" Its sentence is that from line {lines[0]} on."
+            rest = "" if len(sentence) == 1 else f" Its sentence begins in line {lines[0]}."
             return TaggedRow([line], problem=problem + rest)
     columns = [list(column) for column in zip(*(cells for _, cells in sentence), strict=True)]
     taken = {roles.token, *roles.tags.values()}

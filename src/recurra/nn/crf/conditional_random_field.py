@@ -133,10 +133,10 @@ class ConditionalRandomField(nn.Module):
         """The lengths as a tensor on the scores' device."""
         if not scores.is_floating_point():
             raise TypeError(f"scores are of {scores.dtype}; give floats (T, B, {self.tags})")
-        if scores.dim() != 3 or scores.shape[-1] != self.tags or not len(scores):
+        if scores.dim() != 3 or scores.shape[-1] != self.tags or not scores.numel():
             raise ValueError(
-                f"scores have shape {tuple(scores.shape)}; give (T, B, {self.tags}) for at least "
-                "one step of B sequences"
+                f"scores have shape {tuple(scores.shape)}; give (T, B, {self.tags}), of T "
+                "steps of B sequences, both at least 1"
             )
         steps, batch = scores.shape[:2]
         if lengths is None:
