@@ -7,10 +7,13 @@ import torch
 from recurra.config.sequence_config import SequenceConfig
 from recurra.data.sequences.series import Series
 from recurra.data.transcripts.item import Item
+from recurra.errors import ConfigError
+from recurra.nn.frontends import Block, FilteredFrontEnd, FrontEndStream, SequenceFrontEnd
 from recurra.tasks.inputs.front_end import front_end
 from recurra.tasks.inputs.item_batches import StepBatches, TargetBatch
 from recurra.tasks.inputs.series_input import SeriesInput
 from recurra.tasks.inputs.step_net import StepNet
+from recurra.tasks.regress.least_squares import least_squares_filter
 
 SIZES = {"input": "series", "hidden": 6, "channels": 4, "dropout": 0.0}
 
@@ -67,3 +70,52 @@ def test_targets_stand_beside_their_steps_also_where_time_is_distorted():
         near = (10 * values[:steps, row] - batch.targets[:steps, row]).abs()
         assert near.max() <= 10.1  # the label of the nearest step
         assert batch.targets[steps:, row].isnan().all()
+
+
+def test_a_filter_is_what_an_untrained_network_answers():
+    generator = np.random.default_rng(0)
+    values, weight = (
+        generator.normal(size=(50, 2)).astype(np.float32),
+        generator.normal(size=(3, 2, 5)),
+    )
+    plain = SequenceFrontEnd(2, [Block(4)] * 3, causal=True)
+    filtered = torch.tensor(weight, dtype=torch.float32), torch.tensor([1.0, 2.0, 3.0])
+    front = FilteredFrontEnd(plain, *filtered)
+    net = StepNet(SequenceConfig(**SIZES, bidirectional=False), front, 3).eval()
+    found = net(torch.from_numpy(values)[:, None], torch.tensor([50]))[:, 0]
+    for output in range(3):
+        parts = [
+            np.convolve(values[:, channel], weight[output, channel, ::-1])[:50]
+            for channel in range(2)
+        ]
+        expected = np.sum(parts, axis=0) + output + 1
+        np.testing.assert_allclose(found[:, output].detach(), expected, atol=1e-4)
+    stream = FrontEndStream(front)
+    pieces = [stream.feed(torch.from_numpy(part)) for part in np.split(values, [3, 4, 20])]
+    whole, _ = front(torch.from_numpy(values)[:, None], torch.tensor([50]))
+    torch.testing.assert_close(torch.cat([*pieces, stream.finish()]), whole[:, 0])
+    with pytest.raises(ConfigError, match="joins 2"):
+        FilteredFrontEnd(SequenceFrontEnd(2, [Block(4, steps=2)]), *filtered)
+
+
+def test_the_least_squares_filter_is_that_of_numpy():
+    generator = np.random.default_rng(1)
+    pairs = []
+    for steps in (5000, 40):
+        features = generator.normal(size=(steps, 2))
+        targets = np.stack([features[:, 0], np.roll(features[:, 1], 2)], axis=1) + 0.5
+        targets[generator.random(steps) < 0.2] = np.nan
+        pairs.append((features, targets))
+    weight, bias = least_squares_filter(pairs, 3)
+    rows, known = [], []
+    for features, targets in pairs:
+        padded = np.concatenate([np.zeros((2, 2)), features])
+        rows += [np.append(padded[n : n + 3].ravel(), 1) for n in range(len(features))]
+        known.append(targets)
+    table, known = np.array(rows), np.concatenate(known)
+    seen = np.isfinite(known).all(1)
+    expected = np.linalg.lstsq(table[seen], known[seen], rcond=None)[0]
+    np.testing.assert_allclose(
+        weight, expected[:-1].T.reshape(2, 3, 2).transpose(0, 2, 1), atol=1e-3
+    )
+    np.testing.assert_allclose(bias, expected[-1], atol=1e-3)

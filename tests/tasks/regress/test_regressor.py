@@ -125,7 +125,7 @@ def test_labels_of_files_that_are_no_numbers_are_named(tmp_path):
 
 
 def test_targets_are_standardised_and_put_back():
-    targets = Targets.of(["[1, 10]", "[3, 10]"])
+    targets = Targets.of(np.array([[1.0, 10.0], [3.0, np.nan], [np.nan, 10.0]]))
     assert (targets.means, targets.deviations) == ([2.0, 10.0], [1.0, 1.0])
     values = np.array([[4.0, 11.0]])
     assert targets.standardised(values).tolist() == [[2.0, 1.0]]

@@ -58,9 +58,11 @@ def are_of_steps(shapes: Sequence[tuple[int, ...]], labels: Sequence[Any]) -> bo
     if not len(labels) or not all(map(_is_sized, labels)):
         return False
     counts = [len(label) for label in labels]
-    if any(np.ndim(label[0]) for label in labels if len(label)) or len(set(counts)) > 1:
+    if any(np.ndim(label[0]) for label in labels if len(label)):
         return True
     steps = [max(shape, default=0) for shape in shapes]
+    if len(set(counts)) > 1:
+        return any(n >= _NEAR * most > 0 for n, most in zip(counts, steps, strict=True))
     if all(count == most for count, most in zip(counts, steps, strict=True)):
         return True
     if len(set(steps)) == 1 and counts[0] < steps[0] and counts[0] >= _NEAR * steps[0]:

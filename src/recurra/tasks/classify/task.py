@@ -88,7 +88,8 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
         cut = config if config.hop else config.cut_by(usual_window(steps))
         assert cut.window_length is not None
         assert cut.hop is not None
-        self.config = dataclasses.replace(self.config, window_length=cut.window_length, hop=cut.hop)
+        chosen = {"window_length": cut.window_length, "hop": cut.hop}
+        self.config: ClassifyConfig = dataclasses.replace(self.config, **chosen)
         items = windowed(found.items, cut.window_length, cut.hop)
         note = (
             f"Series are cut into {len(items):,} windows of {cut.window_length:,} steps, "

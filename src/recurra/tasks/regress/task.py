@@ -77,9 +77,8 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
 
     def read(self, data: Any = None, **others: Any) -> Collection:
         """Read files, a folder, or pairs of a sequence and its labels; decide what they show."""
-        given = self.config
-        if given.bidirectional is None:
-            self.config = dataclasses.replace(given, bidirectional=True)
+        given, both = self.config, self.config.bidirectional
+        self.config: RegressConfig = dataclasses.replace(given, bidirectional=both is not False)
         found = super().read(data, **others)
         self.config = given.decided(found.train.steps if found.of_steps else None)
         if not found.of_steps:
