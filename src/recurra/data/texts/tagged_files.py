@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from recurra.data import check_exists
+from recurra.data.tables.table import open_table
 from recurra.data.texts.column_files import are_columns, column_rows
 from recurra.data.texts.conllu_files import conllu_rows, is_conllu
 from recurra.data.texts.labelled_texts import read_texts
@@ -26,11 +29,12 @@ __all__ = ["TaggedLayout", "read_tagged"]
 
 TaggedLayout = Literal["auto", "columns", "conllu", "jsonl"]
 
+_PARQUET = (".parquet", ".pq")
 _CONLLU = (".conllu", ".conll-u", ".conllx")
 
 
 def read_tagged(
-    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    source: Any,
     *,
     labels: bool = True,
     layers: Sequence[str] = (),
@@ -41,9 +45,11 @@ def read_tagged(
     bad: BadItems | None = None,
     notes: list[str] | None = None,
 ) -> list[Item]:
-    """The sentences of a file or of several, in order; an item's `data` is its `TaggedTokens`.
+    """The sentences of a source or of several, in order; an item's `data` is its `TaggedTokens`.
 
-    source: a file, also .gz, of one of these kinds, recognised by its ending and its content:
+    source: a data frame or a .parquet file with a row for each token and a column that names the
+        sentence, whose lines are counted as those of a table, its header the first; a file, also
+        .gz, of one of these kinds, recognised by its ending and its content:
         columns (CoNLL): a token and its tags in each line, separated by tabs or blanks, or commas
         in .csv, and a blank line, or another name in a column of sentences, between sentences;
         CoNLL-U; JSON lines of {"tokens": [...], "tags": [...]}.
@@ -66,14 +72,11 @@ def read_tagged(
         allowed = ", ".join(get_args(TaggedLayout))
         raise ConfigError(f"layout = {layout!r} of tagged texts; it is one of {allowed}.")
     how, notes = TaggedReading(labels, tuple(layers), token_column), [] if notes is None else notes
-    paths = [source] if isinstance(source, str | os.PathLike) else source
     found: list[Item | UnusableItem] = []
-    for path in map(Path, paths):
-        check_exists(path)
-        file = read_text_file(path, encoding)
-        rows = _rows(file, how, layout, notes)
+    for each in source if isinstance(source, list | tuple) else [source]:
+        file, rows = _opened(each, how, layout, encoding, notes)
         if rows is None:
-            found += read_texts(path, labels=False, encoding=encoding, bad=bad, notes=notes)
+            found += read_texts(file.path, labels=False, encoding=encoding, bad=bad, notes=notes)
         else:
             found += _items(file, list(rows), notes)
     items = usable(found, bad)
@@ -82,6 +85,30 @@ def read_tagged(
     if not items:
         raise DataError("There is no sentence; give a file with at least one.")
     return items
+
+
+def _opened(
+    source: Any, how: TaggedReading, layout: TaggedLayout, encoding: str, notes: list[str]
+) -> tuple[TextFile, Iterator[TaggedRow] | None]:
+    """A source as text, and its sentences; None for a file of texts."""
+    is_path = isinstance(source, str | os.PathLike)
+    if not is_path or Path(source).suffix.lower() in _PARQUET:
+        file = _written(source)
+        return file, column_rows(file, ".csv", how, notes)
+    check_exists(source)
+    file = read_text_file(Path(source), encoding)
+    return file, _rows(file, how, layout, notes)
+
+
+def _written(source: Any) -> TextFile:
+    """A table as the text of a .csv file."""
+    table, text = open_table(source), io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(str, table.columns))
+    columns = [table.column(name).to_pylist() for name in table.columns]
+    for row in zip(*columns, strict=True):
+        writer.writerow(["" if cell is None else cell for cell in row])
+    return TextFile(Path(table.name), text.getvalue(), {})
 
 
 def _rows(

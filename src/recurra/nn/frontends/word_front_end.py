@@ -85,7 +85,7 @@ class WordFrontEnd(FrontEnd):
         different = different[:, : max(used, 1)]
         rows, there = self.letters(different).transpose(1, 2), (different != 0).unsqueeze(1)
         read = [convolve(rows)[..., : rows.shape[2]].relu() for convolve in self.spellings]
-        words = (torch.cat(read, 1) * there).amax(2)
+        words: Tensor = (torch.cat(read, 1) * there).amax(2)
         return words[places].view(*letters.shape[:2], words.shape[1])
 
     def _start(self, vectors: Tensor | None, frozen: bool) -> None:

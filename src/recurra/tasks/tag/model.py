@@ -39,7 +39,7 @@ class TagNet(StepNet):
     ) -> None:
         super().__init__(config, front, sum(map(len, layers)))
         self.fields: nn.ModuleList = nn.ModuleList(map(field_of, layers))
-        self.sizes: tuple[int, ...] = tuple(map(len, layers))
+        self.sizes: list[int] = list(map(len, layers))
         self.learnt: tuple[bool, ...] = tuple(learnt)
         for field, learns in zip(self.fields, learnt, strict=True):
             field.requires_grad_(learns)

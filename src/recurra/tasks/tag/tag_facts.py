@@ -11,7 +11,7 @@ import numpy as np
 from recurra.plots import plot_confusion, plot_reliability
 from recurra.reports import Example, Examples, Headline, Mark, Section, drawn_section
 from recurra.tasks.inputs.collection import Collection, Part
-from recurra.tasks.inputs.described import FILES, KINDS, described_items, described_network
+from recurra.tasks.inputs.described import KINDS, described_items, described_network
 from recurra.tasks.inputs.text_input import TextContent
 from recurra.tasks.tag.sequence_tagger import LayerAnswer, SequenceTagger
 from recurra.tasks.tag.tag_figures import percent
@@ -24,14 +24,15 @@ __all__ = ["baseline", "facts_of", "headline_of"]
 
 _WIDE = 10
 """Tags above which the confusion matrix is drawn wide."""
-_SHOWN = 60
-"""Wrong steps of an item that are listed."""
+_SHOWN = 30
+"""Wrong words, or stretches of steps, of an item that are listed."""
 
 
 def facts_of(product: SequenceTagger, data: Collection, evaluation: Evaluation | None) -> Facts:
     """All facts of the card and the report."""
     kind = product.input.kind
     shown = [] if evaluation is None else list(evaluation.sections)
+    files = "new.txt -o tagged.conll" if kind == "text" else "new.csv -o tags.csv"
     return Facts(
         title=f"{KINDS[kind]} to tags",
         sections=[
@@ -39,7 +40,7 @@ def facts_of(product: SequenceTagger, data: Collection, evaluation: Evaluation |
             Section("Data", described_items(data, _described(data.train))),
             Section("Model", _model(product)),
         ],
-        use=[f"recurra predict {{run}} {FILES[kind]} -o answers.csv", "recurra evaluate {run}"],
+        use=[f"recurra predict {{run}} {files}", "recurra evaluate {run}"],
         pictures=_pictures(product, data.held_out, evaluation),
     )
 
@@ -166,14 +167,34 @@ def _example(
     actual = tags_of(content)
     texts, weights = {"item": part.items[number].name}, np.zeros(len(content))
     for layer, answer in zip(product.layers, answers, strict=True):
-        own, predicted = actual[layer.name], layer.decode(answer.ids)
+        own, predicted = layer.settled(actual[layer.name]), layer.decode(answer.ids)
         wrong = [n for n in range(len(own)) if own[n] and own[n] != predicted[n]]
         sure = answer.probabilities[wrong, answer.ids[wrong]]
         weights[wrong] = np.maximum(weights[wrong], sure)
-        words = _words(content)
-        said = [f"{words[n] or n + 1}: {predicted[n]}, not {own[n]}" for n in wrong[:_SHOWN]]
         called = "wrong" if len(product.layers) == 1 else f"wrong ({layer.name})"
-        texts[called] = "; ".join(said) or "nothing"
+        texts[called] = _said(content, wrong, own, predicted)
     if isinstance(content, TextContent):
         return Example(product.input.media(content, weights.tolist()), texts)  # type: ignore[call-arg]
     return Example(product.input.media(content), texts)
+
+
+def _said(content: Any, wrong: Sequence[int], own: Sequence[str], predicted: Sequence[str]) -> str:
+    """The wrong words, or stretches of steps from 1 on, with their tags."""
+    words, found = _words(content), list[tuple[int, int]]()
+    for step in wrong:
+        first, last = found[-1] if found else (-1, -2)
+        same = (own[step], predicted[step]) == (own[last], predicted[last])
+        if words[step] is None and step == last + 1 and same:
+            found[-1] = (first, step)
+        else:
+            found.append((step, step))
+    parts = [
+        f"{words[first] or _steps(first, last)}: {predicted[first]}, not {own[first]}"
+        for first, last in found[:_SHOWN]
+    ]
+    more = [f"and {len(found) - _SHOWN:,} more"] if len(found) > _SHOWN else []
+    return "; ".join([*parts, *more]) or "nothing"
+
+
+def _steps(first: int, last: int) -> str:
+    return f"step {first + 1:,}" if first == last else f"steps {first + 1:,} to {last + 1:,}"

@@ -86,7 +86,7 @@ class TagSession(Session[Any, StepTags]):
     def _scores(self, outputs: list[Tensor]) -> list[Tensor]:
         """The scores (t, 1, K) of each layer, of the outputs (t, size) of each network."""
         nets = self._product.nets
-        answers = [net.spread(net.head(own)) for net, own in zip(nets, outputs, strict=True)]
+        answers = [net.answers(own, own[:, :0]) for net, own in zip(nets, outputs, strict=True)]
         mean = torch.stack(answers).mean(0).unsqueeze(1)[: self._stream.steps - self._scored]
         self._scored += len(mean)
         return list(torch.split(mean, nets[0].sizes, -1))
