@@ -46,7 +46,7 @@ def test_the_score_of_names_is_the_f1_of_whole_names(trained):
     model = trained("names", max_steps=20)
     tokens, actual, _ = sentences(60, seed=2)
     ours, theirs = (set(spans(tags)) for tags in (model.predict(tokens), actual))
-    assert 0.2 < model.score(tokens, actual) < 1
+    assert 0.05 < model.score(tokens, actual) < 1
     f1 = 2 * len(ours & theirs) / (len(ours) + len(theirs))
     assert model.score(tokens, actual) == pytest.approx(f1)
 
@@ -262,13 +262,14 @@ def test_several_networks_answer_by_their_mean(trained):
 
 
 def test_report_and_card_show_tags_and_mistakes(trained):
-    path = trained("parts").run.path
+    path = trained("names", max_steps=20).run.path
     report = (path / "report.html").read_text()
-    for part in ("Confusion matrix", "Most confused tags", "PROPN", "of the tags right", "not "):
+    for part in ("Confusion matrix", "Most confused tags", "Hardest items", ": O, not B-"):
         assert part in report, part
-    assert "Hardest items" in report
-    assert "precision" in (path / "README.md").read_text()
-    assert "F1 of segments" in (trained("names").run.path / "README.md").read_text()
+    card = (path / "README.md").read_text()
+    assert "F1 of segments" in card
+    assert "| LOC |" in card
+    assert "of the tags right" in (trained("parts").run.path / "README.md").read_text()
 
 
 def test_searches_of_scikit_learn_take_it():
@@ -300,7 +301,8 @@ def test_long_series_are_trained_on_in_windows(tmp_path):
     assert model.classes_.tolist() == [0, 1]
     found = model.predict(values)
     assert len(found) == 1500
-    assert model.score(values, tags) == pytest.approx(np.mean(found == tags)) > 0.85
+    assert model.score(values, tags) == pytest.approx(np.mean(found == tags))
+    assert model.score(values, tags) > 0.85
     assert model.validation["tags"] == 150  # the last tenth
     assert 0 < model.validation["event_f1"] <= 1
     assert 0.5 < model.validation["frame_f1"] <= 1
@@ -334,5 +336,5 @@ def test_the_command_line_trains_evaluates_and_predicts(tmp_path):
     row = json.loads(written["jsonl"][0])
     assert row["token"] == ["Ann", "met", "Bob", "."]
     tagged = [line.split("\t") for line in written["conll"]]
-    assert [cells[0] for cells in tagged] == ["Ann", "met", "Bob", ".", "", "New", "York"]
+    assert [cells[0] for cells in tagged] == ["Ann", "met", "Bob", ".", "", "New", "York", ""]
     assert [cells[1] for cells in tagged[:4]] == row["2"]
