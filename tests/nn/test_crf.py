@@ -223,6 +223,17 @@ def test_a_new_field_is_a_softmax_at_each_step():
     torch.testing.assert_close(crf.marginals(scores), scores.softmax(-1))
 
 
+def test_scores_of_16_bits_lose_no_more_than_they_have_lost():
+    crf, scores, chosen, lengths = drawn(20, 3, 4)
+    half = scores.detach().bfloat16().requires_grad_()
+    loss = crf(half, chosen, lengths)
+    wanted = crf(half.detach().double(), chosen, lengths)
+    torch.testing.assert_close(loss, wanted.float(), rtol=1e-6, atol=0)
+    assert crf.marginals(half, lengths).dtype == torch.float32
+    loss.sum().backward()
+    assert half.grad.dtype == torch.bfloat16
+
+
 # -- against pytorch-crf
 
 

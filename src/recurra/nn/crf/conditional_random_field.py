@@ -96,7 +96,7 @@ class ConditionalRandomField(nn.Module):
         wide = _wide(scores, inside)
         total = log_partition(wide, chain, chosen)
         loss = total - _path_score(wide, tags, chain, inside, chosen)
-        return loss.clamp(min=0).to(scores.dtype)
+        return loss.clamp(min=0).to(_result_dtype(scores))
 
     @torch.no_grad()
     def decode(self, scores: Tensor, lengths: Lengths = None) -> Tensor:
@@ -113,7 +113,7 @@ class ConditionalRandomField(nn.Module):
         """
         chosen = self._checked(scores, lengths)
         wide = _wide(scores, within(chosen, len(scores)))
-        return marginals(wide, self.chain(), chosen).to(scores.dtype)
+        return marginals(wide, self.chain(), chosen).to(_result_dtype(scores))
 
     def stream(self, lag: int = 0) -> TagStream:
         """Tags of steps as they come, each `lag` steps late; see `TagStream`."""
@@ -195,6 +195,11 @@ def _forbidden(
             "first tags, tag j after tag i, last tags"
         )
     return [~part for part in found]
+
+
+def _result_dtype(scores: Tensor) -> torch.dtype:
+    """That of the scores, float32 for those of 16 bits."""
+    return torch.promote_types(scores.dtype, torch.float32)
 
 
 def _wide(scores: Tensor, inside: Tensor) -> Tensor:
