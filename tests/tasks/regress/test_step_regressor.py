@@ -43,7 +43,7 @@ def test_a_recording_is_simulated_and_what_was_chosen_is_said(simulator):
     model, notes = simulator
     for part in ("every step has an answer: each of what came until then", "windows of 100"):
         assert part in notes
-    assert "the first 25 of which don't count" in notes
+    assert "the first 50 of which don't count" in notes
     assert "The last part of each series is held out" in notes
     signal, actual = lagged(2000, seed=1)
     found = model.predict(signal)
@@ -54,6 +54,14 @@ def test_a_recording_is_simulated_and_what_was_chosen_is_said(simulator):
     assert model.validation["steps"] == 300
     low, high = model.predict_interval(signal)
     assert 0.75 < ((low <= actual) & (actual <= high)).mean() < 0.99
+
+
+def test_a_linear_system_is_known_before_the_network_is_trained():
+    signal, actual = lagged(3000)
+    model = small(max_steps=1, learning_rate=1e-9).fit(signal, actual)
+    fresh, expected = lagged(1000, seed=1)
+    error = np.abs(model.predict(fresh) - expected)
+    assert error[50:].max() < 0.01 * expected.std()
 
 
 def test_a_hundred_thousand_steps_are_simulated_in_chunks(simulator, monkeypatch):
@@ -69,7 +77,7 @@ def test_a_hundred_thousand_steps_are_simulated_in_chunks(simulator, monkeypatch
         ),
     )
     found = model.predict(signal)
-    assert max(longest) < CHUNK + 20
+    assert max(longest) < CHUNK + 100
     how = model._ready().input
     features = how.standardised(how.columns.features(_series(signal)))
     with torch.inference_mode():

@@ -17,7 +17,7 @@ from recurra.tasks.classify.recording_answers import (
     step_probabilities,
 )
 from recurra.tasks.classify.task import Classify
-from recurra.tasks.inputs.labelled import Given
+from recurra.tasks.inputs.given_contents import Given
 from recurra.tasks.inputs.sequence_estimator import SequenceEstimator
 from recurra.tasks.signature import options_of
 from recurra.tasks.sklearn_tags import sklearn_tags

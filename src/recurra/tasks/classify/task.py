@@ -88,8 +88,9 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
         cut = config if config.hop else config.cut_by(usual_window(steps))
         assert cut.window_length is not None
         assert cut.hop is not None
-        chosen = {"window_length": cut.window_length, "hop": cut.hop}
-        self.config: ClassifyConfig = dataclasses.replace(self.config, **chosen)
+        self.config: ClassifyConfig = dataclasses.replace(
+            self.config, window_length=cut.window_length, hop=cut.hop
+        )
         items = windowed(found.items, cut.window_length, cut.hop)
         note = (
             f"Series are cut into {len(items):,} windows of {cut.window_length:,} steps, "

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -32,12 +31,10 @@ from recurra.data.transcripts.manifest_rows import (
     read_rows,
 )
 from recurra.errors import DataError
-from recurra.tasks.inputs.collection import Listed, expanded
-from recurra.tasks.inputs.input import Input
-from recurra.tasks.inputs.series_input import SeriesInput
+from recurra.tasks.inputs.collection import Listed
 from recurra.tasks.inputs.tagged_items import holds_tokens, tagged_items
 
-__all__ = ["ANY_FORM", "Given", "given_contents", "labelled_items", "paired"]
+__all__ = ["ANY_FORM", "is_path", "labelled_items", "paired"]
 
 ANY_FORM = TextForm("keep", "none", "keep", ())
 """Labels stay as they are written."""
@@ -47,9 +44,6 @@ _LABELS = (
     *("digit", "word", "command", "sentiment", "activity"),
 )
 """Usual names of a manifest's column of labels."""
-
-_BY_ITSELF = re.compile(r"^(sequence|item) 0( \(from 0\))?: ")
-"""How readers name the first of what is in memory."""
 
 _SERIES_ENDINGS = (".ts", ".arff", ".ts.gz", ".arff.gz")
 
@@ -88,11 +82,11 @@ def labelled_items(
 
 def _is_whole(data: Sequence[Any], *, texts: bool) -> bool:
     """Whether a list has one source alone: a file, or a data frame."""
-    return len(data) == 1 and (_is_path(data[0], texts=texts) or hasattr(data[0], "columns"))
+    return len(data) == 1 and (is_path(data[0], texts=texts) or hasattr(data[0], "columns"))
 
 
-def _is_path(each: Any, *, texts: bool = False) -> bool:
-    """Whether it names a file; among `texts` a str is one of them."""
+def is_path(each: Any, *, texts: bool = False) -> bool:
+    """Tell whether it names a file; among `texts` a str is one of them."""
     return isinstance(each, os.PathLike) or (isinstance(each, str) and not texts)
 
 
@@ -166,7 +160,7 @@ def _media(
 
 def _as_item(each: Any) -> Any:
     """A path or an item as it is, a content with its label as a text, or without one."""
-    if _is_path(each) or isinstance(each, Item):
+    if is_path(each) or isinstance(each, Item):
         return each
     content, label = each if _is_pair(each) else (each, None)
     plain = label is None or isinstance(label, (list, set, tuple))
@@ -202,7 +196,7 @@ def _seen(data: Any) -> str:
         first = first[0]
         if isinstance(first, str):
             return "text"
-    if _is_path(first):
+    if is_path(first):
         return _seen_in(Path(first))
     return "series" if isinstance(first, (np.ndarray, list, tuple)) or _is_series(first) else "auto"
 
@@ -279,79 +273,6 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Given:
-    """What was given to be answered: names, contents (None where one can't be read), and why."""
-
-    names: list[str]
-    contents: list[Any]
-    errors: dict[int, str]
-
-    @property
-    def good(self) -> list[int]:
-        """The places of contents that can be read."""
-        return [n for n in range(len(self.contents)) if n not in self.errors]
-
-
-def given_contents(
-    config: SequenceConfig, how: Input, data: Any, scope: LabelScope = "sequence"
-) -> Given:
-    """The contents of sequences without labels; those that can't be read are kept with the reason.
-
-    `scope` is what has a label. Raises DataError where a whole source can't be read.
-    """
-    config = dataclasses.replace(config, input=cast("Any", how.kind), root=None, outside=True)
-    found = Given([], [], {})
-    if hasattr(data, "columns") or _is_path(data):
-        _open(config, how, data, found, scope)
-        return found
-    if scope == "step" and isinstance(how, SeriesInput) and _is_one(data, how):
-        data = [data]
-    texts = how.kind == "text"
-    for number, each in enumerate(data):
-        before = len(found.names)
-        _open(config, how, [each], found, scope)
-        if not _is_path(each, texts=texts) and len(found.names) == before + 1:
-            found.names[before] = f"item {number}"
-            if before in found.errors:
-                own = _BY_ITSELF.sub("", found.errors[before])
-                found.errors[before] = f"item {number} (from 0): {own}"
-    return found
-
-
-def _is_one(data: Any, how: SeriesInput) -> bool:
-    """Whether an array is one recording: (T,), (T, C) or (C, T) with the model's channels."""
-    if not isinstance(data, np.ndarray) or data.dtype == object:
-        return False
-    return data.ndim == 1 or (data.ndim == 2 and len(how.columns.channels) in data.shape)
-
-
-def _open(config: SequenceConfig, how: Input, data: Any, found: Given, scope: LabelScope) -> None:
-    """Add the items of a source, those that can't be read after the others."""
-    bad = BadItems(1.0)
-    try:
-        listed = labelled_items(config, data, None, ANY_FORM, bad, labels=False, scope=scope)
-    except DataError as error:
-        in_memory = isinstance(data, list) and not _is_path(data[0], texts=how.kind == "text")
-        if not len(bad) and not in_memory:
-            raise
-        listed = Listed([])
-        if not len(bad):  # else it says that nothing is left
-            bad.note("", error)
-    for item in expanded(type(how), listed.items, ANY_FORM, bad):
-        try:
-            content = how.open(item)
-        except DataError as error:
-            bad.note(item.name, error)
-            continue
-        found.names.append(item.name)
-        found.contents.append(content)
-    for name, message in bad.messages.items():
-        found.errors[len(found.contents)] = message
-        found.names.append(name)
-        found.contents.append(None)
 
 
 def paired(

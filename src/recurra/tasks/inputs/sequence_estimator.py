@@ -13,7 +13,8 @@ from recurra.config.sequence_config import SequenceConfig
 from recurra.data.sequences.step_labels import LabelScope
 from recurra.errors import DataError, RecurraWarning
 from recurra.tasks.estimator import Estimator
-from recurra.tasks.inputs.labelled import Given, given_contents, paired
+from recurra.tasks.inputs.given_contents import Given, given_contents
+from recurra.tasks.inputs.labelled import paired
 from recurra.tasks.inputs.sequence_task import SequenceTask
 
 __all__ = ["SequenceEstimator"]

@@ -58,7 +58,7 @@ class RegressConfig(SequenceConfig):
     washout: int | None = option(
         None,
         "first steps of a window that don't count, while states come near those of the whole; "
-        "none: a quarter of the window",
+        "none: half of the window",
         minimum=0,
     )
     bidirectional: bool | None = option(  # type: ignore[assignment]
@@ -108,7 +108,7 @@ class RegressConfig(SequenceConfig):
 
         >>> decided = RegressConfig().decided([50_000])
         >>> decided.answers, decided.window, decided.washout, decided.bidirectional
-        ('step', 512, 128, False)
+        ('step', 512, 256, False)
         """
         both = self.bidirectional
         if lengths is None:
@@ -116,7 +116,7 @@ class RegressConfig(SequenceConfig):
                 self, answers="sequence", bidirectional=True if both is None else both
             )
         window = self.window or _window(lengths)
-        washout = window // 4 if self.washout is None else self.washout
+        washout = window // 2 if self.washout is None else self.washout
         found: dict[str, Any] = {"window": window, "washout": washout, "bidirectional": bool(both)}
         found |= {name: value for name, value in _STEPWISE.items() if not self._is_set(name)}
         return dataclasses.replace(self, answers="step", **found)
@@ -150,12 +150,12 @@ def _window(lengths: Sequence[int]) -> int:
     """The steps of a window: all of short series, fewer where a long one makes few windows.
 
     >>> _window([300, 200]), _window([100_000]), _window([3_000])
-    (300, 512, 187)
+    (300, 512, 300)
     """
     longest = max(lengths)
     if longest <= _WHOLE and len(lengths) > 4:
         return longest
-    return min(longest, max(_LEAST_WINDOW, min(_WINDOW, sum(lengths) // 16)))
+    return min(longest, max(_LEAST_WINDOW, min(_WINDOW, sum(lengths) // 10)))
 
 
 CONFIG = RegressConfig

@@ -10,7 +10,8 @@ import numpy as np
 from recurra.data.sequences.series import Series
 from recurra.data.sequences.step_labels import are_of_steps
 from recurra.errors import DataError
-from recurra.tasks.inputs.labelled import Given, paired
+from recurra.tasks.inputs.given_contents import Given
+from recurra.tasks.inputs.labelled import paired
 from recurra.tasks.inputs.sequence_estimator import SequenceEstimator
 from recurra.tasks.regress.config import RegressConfig
 from recurra.tasks.regress.estimate import Estimate

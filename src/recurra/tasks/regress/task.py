@@ -26,7 +26,7 @@ from recurra.reports import Headline
 from recurra.tasks.inputs import Input
 from recurra.tasks.inputs.collection import Collection
 from recurra.tasks.inputs.encoder import SequenceEncoder
-from recurra.tasks.inputs.item_batches import TargetBatch, TargetBatches, in_order
+from recurra.tasks.inputs.item_batches import TargetBatches, in_order
 from recurra.tasks.inputs.sequence_task import SequenceTask
 from recurra.tasks.inputs.window_batches import WindowBatches
 from recurra.tasks.network import penalised
@@ -36,6 +36,7 @@ from recurra.tasks.regress.estimate import Estimate, estimating_nets
 from recurra.tasks.regress.least_squares import least_squares_filter, usual_taps
 from recurra.tasks.regress.step_facts import step_notes
 from recurra.tasks.regress.step_values import ValueSession
+from recurra.tasks.regress.target_errors import target_errors, validated
 from recurra.tasks.regress.targets import Targets, actual_numbers, numbers_of, step_numbers
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain
 from recurra.training import Metric, Validate, Windows
@@ -44,6 +45,8 @@ __all__ = ["TASK", "Regress"]
 
 Rows = np.ndarray[Any, Any]
 
+_BATCHES = 50
+"""Batches of windows in an epoch, at least."""
 _LEAST_TAPS = 8
 """A filter that looks back on fewer steps is left out."""
 _FEW = 4
@@ -148,6 +151,10 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
                 seed=config.seed,
             )
         windows = WindowBatches.places(part.steps, config.window, config.washout or 0)
+        batch_size = config.batch_of(len(windows))
+        if config.window < max(part.steps):  # cut elsewhere each time, so that more are as new
+            windows *= max(1, _BATCHES * config.batch_size // len(windows))
+            batch_size = min(config.batch_size, len(windows))
         return WindowBatches(
             self.input,
             part.contents,
@@ -156,7 +163,7 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
             window=config.window,
             washout=config.washout or 0,
             padding=np.nan,
-            batch_size=config.batch_of(len(windows)),
+            batch_size=batch_size,
             seed=config.seed,
         )
 
@@ -179,7 +186,7 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
             return None
         values = [self._units(numbers) for numbers in actual_numbers(part)]
         batches = list(in_order(self.input, part.contents, 2 * self.config.batch_size))
-        return functools.partial(_validated, batches, values, self.config.error, self.of_steps)
+        return functools.partial(validated, batches, values, self.config.error, self.of_steps)
 
     def complete(self, models: Sequence[nn.Module], data: Collection, retrain: Retrain) -> Estimate:
         """Choose the width of intervals on the held-out part."""
@@ -267,40 +274,6 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
         except DataError as error:
             return str(error)
         return super()._refused(how, item, steps)
-
-
-def target_errors(answers: Tensor, targets: Tensor, error: str) -> tuple[Tensor, Tensor]:
-    """The error of each answer, 0 where the target is NaN; and which are there."""
-    seen = ~targets.isnan()
-    distances = torch.where(seen, answers - torch.where(seen, targets, 0), 0)
-    return (distances.square() if error == "squared" else distances.abs()), seen
-
-
-def _validated(
-    batches: Sequence[tuple[list[int], list[Rows]]],
-    targets: Sequence[Rows],
-    error: str,
-    of_steps: bool,
-    net: nn.Module,
-) -> dict[str, float]:
-    """The mean error of all targets, with the standard error, of items as wholes."""
-    assert isinstance(net, SequenceEncoder)
-    totals, counts = np.zeros(len(targets)), np.zeros(len(targets))
-    for numbers, features in batches:
-        own = [targets[number] for number in numbers]
-        if of_steps:
-            batch = TargetBatch.of_steps(features, own, np.nan)
-        else:
-            batch = TargetBatch.of(features, np.concatenate(own))
-        answers = net(batch.features, batch.lengths)
-        errors, seen = target_errors(answers, batch.targets, error)
-        axes = (0, 2) if of_steps else (1,)
-        totals[numbers] = errors.double().sum(axes).numpy()
-        counts[numbers] = seen.sum(axes).numpy()
-    total, items = max(1.0, counts.sum()), len(targets)
-    mean = totals.sum() / total
-    apart = np.square(totals - counts * mean).sum() * items / max(1, items - 1)
-    return {"loss": float(mean), "loss_error": float(np.sqrt(apart) / total)}
 
 
 TASK = Regress
