@@ -75,21 +75,20 @@ def reviews(folder):
     (folder / "new.csv").write_text("text\na fine story\n")
 
 
-<<<<<<< HEAD
 def sentences(folder):
     """Files of tokens with tags of names, and one of texts without."""
     lines = [f"{name}\tB-PER\nleft\tO\nRome\tB-LOC\n" for name in ("Ann", "Bob") * 8]
     for name in ("sentences", "other"):
         (folder / f"{name}.conll").write_text("\n".join(lines))
     (folder / "new.txt").write_text("Ann left Rome.\n")
-=======
+
+
 def plant(folder):
     """Tables of a plant, one of them without what a soft sensor gives."""
     rows = [f"{minute},{minute % 17},{minute % 5}" for minute in range(300)]
     (folder / "today.csv").write_text("\n".join(["time,heat,flow", *rows]) + "\n")
     rows = [f"{row},{number % 17 / 3}" for number, row in enumerate(rows)]
     (folder / "plant.csv").write_text("\n".join(["time,heat,flow,quality", *rows]) + "\n")
->>>>>>> steps
 
 
 def recordings(folder):
@@ -115,11 +114,8 @@ def desk(tmp_path, monkeypatch):
     (tmp_path / "book.txt").write_text(BOOK)
     (tmp_path / "sales.csv").write_text(sales())
     reviews(tmp_path)
-<<<<<<< HEAD
     sentences(tmp_path)
-=======
     plant(tmp_path)
->>>>>>> steps
     (tmp_path / "newer.csv").write_text(sales(weeks=4))
     recordings(tmp_path)
     yield tmp_path
