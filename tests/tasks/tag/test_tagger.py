@@ -191,6 +191,7 @@ def test_data_that_cannot_be_used_is_named(tokens, tags, parts):
         ({"tokens": "characters"}, "leave it out"),
         ({"pooling": "mean"}, "leave it out"),
         ({"input": "text", "window": 8}, "trained on whole"),
+        ({"input": "sound"}, "reads series or text"),
         ({"label_column": "upos,upos"}, "several different ones"),
         ({"crf": "yes"}, "crf = 'yes'"),
     ],

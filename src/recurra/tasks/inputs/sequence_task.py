@@ -6,7 +6,7 @@ import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -53,6 +53,12 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
 
     unit = "items"
 
+    accepts: ClassVar[str] = (
+        "a table of texts or series with a label column, a manifest of paths and labels, or a "
+        "folder with a folder for each class"
+    )
+    """What `read` takes, in words."""
+
     @property
     def scope(self) -> LabelScope:
         """What has a label: a whole sequence, or each of its steps."""
@@ -71,10 +77,7 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
     def read(self, data: Any = None, **others: Any) -> Collection:
         """Read files, a folder, or pairs of a sequence and its label."""
         if data is None and not self.config.data:
-            raise DataError(
-                "No data to train on; give a table of texts or series with a label column, a "
-                "manifest of paths and labels, or a folder with a folder for each class."
-            )
+            raise DataError(f"No data to train on; give {self.accepts}.")
         return read_collection(
             self.config,
             data,

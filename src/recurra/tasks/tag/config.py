@@ -56,8 +56,8 @@ class TagConfig(SequenceConfig):
     cell: str = new_default("cell", "lstm")
     crf: bool | None = option(
         None,
-        "a conditional random field, which knows what tag follows what; none: where tags have a "
-        "scheme (BIO, BIOES)",
+        "a conditional random field, which knows what tag follows what; not given: where tags "
+        "have a scheme (BIO, BIOES)",
     )
     label_smoothing: float = option(
         0.05,
@@ -82,6 +82,11 @@ class TagConfig(SequenceConfig):
                     f"{name} = {getattr(self, name)!r}; a tagger answers for each word or step "
                     "that the data have: leave it out."
                 )
+        if self.input not in ("auto", "series", "text"):
+            raise ConfigError(
+                f"input = {self.input!r}; a tagger reads series or text: give data with a tag for "
+                "each step or token."
+            )
         if self.window and self.input == "text":
             raise ConfigError(
                 f"window = {self.window} with input = 'text'; texts are trained on whole: leave it "

@@ -46,6 +46,10 @@ class Tag(SequenceTask[TagConfig, SequenceTagger]):
     estimator = "recurra.tasks.tag.tagger:Tagger"
     metric: ClassVar[Metric] = Metric("score", lower_is_better=False)
     unit = "sequences"
+    accepts = (
+        "a file with a token and its tags in each line, or a table of series with a label in each "
+        "row"
+    )
 
     @property
     def scope(self) -> LabelScope:
