@@ -137,6 +137,18 @@ def test_tokens_are_taken_as_they_are(trained):
     assert len(model.predict([["New York", "n't"]])[0]) == 2
 
 
+def test_a_data_frame_has_a_row_for_each_token():
+    pandas = pytest.importorskip("pandas")
+    rows = {"sentence": np.repeat(np.arange(20), 2), "word": ["a", "cat"] * 20}
+    frame = pandas.DataFrame({**rows, "tag": ["DET", "NOUN"] * 20})
+    model = small(max_steps=2, hidden=4).fit(frame)
+    assert model.validation["tags"] == 4
+    assert [len(tags) for tags in model.predict(frame)] == [2] * 20
+    frame.loc[5, "tag"] = None
+    with pytest.raises(DataError, match="line 7: 'cat' has no tag"):
+        small(max_steps=2, bad_share=0.0).fit(frame)
+
+
 def test_words_that_training_lacks_have_a_figure_of_their_own(trained):
     model = trained("parts")
     figures = model.evaluate([(["Ann", "met", "Zed"], ["PROPN", "VERB", "X"])])

@@ -131,10 +131,9 @@ def _pictures(
     one = len(evaluation.layers) == 1
     found = [s for each in evaluation.layers for s in _drawn(each, "" if one else each.layer.name)]
     if evaluation.worst:
-        note = (
-            "Held-out items with errors that surprised the model most. A step with a wrong tag is "
-            "marked, darker the surer the model was."
-        )
+        note = "Held-out items with errors that surprised the model most."
+        if product.input.kind == "text":
+            note += " A word with a wrong tag is marked, darker the surer the model was."
         examples = [_example(product, part, *each) for each in evaluation.worst]
         found.append(Section("Hardest items", Examples(examples, note)))
     return found
