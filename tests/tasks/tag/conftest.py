@@ -5,16 +5,15 @@ from tag_helpers import recordings, sentences, small
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory):
+def trained():
     """A function from a kind of data and settings to a trained model, the same for the same."""
     made = {}
 
     def train(kind, **settings):
         key = kind, tuple(sorted(settings.items()))
         if key not in made:
-            out = tmp_path_factory.mktemp(kind) / "run"
             settings |= {"input": "series"} if kind == "series" else {}
-            made[key] = small(**settings).fit(*_data(kind), out=out)
+            made[key] = small(**settings).fit(*_data(kind))
         return made[key]
 
     return train
