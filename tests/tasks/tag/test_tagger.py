@@ -115,6 +115,8 @@ def test_layers_are_trained_together(trained):
     assert right(found["pos"], parts) > 0.9
     figures = model.evaluate(model._paired(tokens, {"ner": names, "pos": parts}))
     assert figures["score"] == pytest.approx((figures["ner_f1"] + figures["pos_accuracy"]) / 2)
+    with pytest.raises(DataError, match=r"item 0: has no tags of layer 'ner'; its layers are 'a'"):
+        model.evaluate([(tokens[0], {"a": names[0], "pos": parts[0]})])
     learnt = {layer.name: layer.scheme for layer in model._ready().layers}
     assert learnt == {"ner": "bio", "pos": None}
     assert model._ready().nets[0].learnt == (True, False)
@@ -190,6 +192,11 @@ GOOD = (["a", "b"], ["X", "Y"])
         ([GOOD[0]] * 4, [*[GOOD[1]] * 3, ["X"]], "item 3 .*2 tokens and 1 tags"),
         ([GOOD[0]] * 4, [*[GOOD[1]] * 3, ["X", None]], "item 3 .*each token needs one"),
         ([GOOD[0]] * 4, [*[GOOD[1]] * 3, "XY"], "item 3 .*give a list"),
+        (
+            [GOOD[0]] * 4,
+            [*[{"a": GOOD[1], "b": GOOD[1]}] * 3, {"a": GOOD[1]}],
+            "item 3: has one layer of tags, and a, b are needed",
+        ),
     ],
 )
 def test_data_that_cannot_be_used_is_named(tokens, tags, parts):

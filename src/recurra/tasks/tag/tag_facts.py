@@ -84,7 +84,7 @@ def baseline(layers: Sequence[TagLayer], data: Collection) -> float | None:
         counts: dict[Any, Counter[str]] = {}
         everywhere: Counter[str] = Counter()
         for content in data.train.contents:
-            tags = tags_of(content)[layer.name]
+            tags = layer.of_content(content)
             everywhere.update(tags)
             for word, tag in zip(_words(content), tags, strict=True):
                 counts.setdefault(word, Counter())[tag] += 1
@@ -93,7 +93,7 @@ def baseline(layers: Sequence[TagLayer], data: Collection) -> float | None:
         errors = np.zeros(4)
         for content in data.held_out.contents:
             found = layer.encode([usual.get(word, most) for word in _words(content)])
-            errors += step_errors(layer, found, tags_of(content)[layer.name])
+            errors += step_errors(layer, found, layer.of_content(content))
         scores.append(1 - errors[2] / max(errors[3], 1))
     return float(np.mean(scores))
 
@@ -163,10 +163,9 @@ def _example(
     product: SequenceTagger, part: Part, number: int, answers: Sequence[LayerAnswer]
 ) -> Example:
     content = part.contents[number]
-    actual = tags_of(content)
     texts, weights = {"item": part.items[number].name}, np.zeros(len(content))
     for layer, answer in zip(product.layers, answers, strict=True):
-        own, predicted = layer.settled(actual[layer.name]), layer.decode(answer.ids)
+        own, predicted = layer.settled(layer.of_content(content)), layer.decode(answer.ids)
         wrong = [n for n in range(len(own)) if own[n] and own[n] != predicted[n]]
         sure = answer.probabilities[wrong, answer.ids[wrong]]
         weights[wrong] = np.maximum(weights[wrong], sure)

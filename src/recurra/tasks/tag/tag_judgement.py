@@ -19,7 +19,7 @@ from recurra.tasks.inputs.collection import Part, groups_of
 from recurra.tasks.inputs.text_input import TextContent
 from recurra.tasks.tag.sequence_tagger import LayerAnswer, SequenceTagger
 from recurra.tasks.tag.tag_figures import figure_sections
-from recurra.tasks.tag.tag_layers import MISSING, UNSEEN, Ids, TagLayer, encoded, tags_of
+from recurra.tasks.tag.tag_layers import MISSING, UNSEEN, Ids, TagLayer, encoded
 from recurra.tasks.task import Evaluation
 
 __all__ = ["LayerJudgement", "TagJudgement", "judged"]
@@ -105,7 +105,7 @@ class _Answered(NamedTuple):
     ) -> _Answered:
         found = cls(layer, [], [], [], [], not isinstance(part.contents[0], TextContent))
         for content, own in zip(part.contents, answers, strict=True):
-            tags = tags_of(content)[layer.name]
+            tags = layer.of_content(content)
             ids = layer.encode(tags)
             there = ids != MISSING
             found.tags.append([tag for tag, counts in zip(tags, there, strict=True) if counts])

@@ -19,7 +19,7 @@ from recurra.data.texts.tag_schemes import (
 from recurra.errors import DataError
 from recurra.nn.crf import Allowed
 
-__all__ = ["MISSING", "UNSEEN", "TagLayer", "encoded", "tags_of"]
+__all__ = ["MISSING", "UNSEEN", "TagLayer", "encoded", "layer_tags", "tags_of"]
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -90,9 +90,13 @@ class TagLayer:
         """The tags in the layer's own scheme, where it has one."""
         return tags if self.scheme is None else converted_tags(tags, self.scheme)
 
+    def of_content(self, content: Any) -> Sequence[str]:
+        """The tags of a content's steps, as `layer_tags` has them."""
+        return layer_tags(content, self.name)
+
     def unseen_in(self, contents: Iterable[Any]) -> Counter[str]:
         """The tags of contents that training had not, with their counts."""
-        tags = (tag for each in contents for tag in self.settled(tags_of(each)[self.name]))
+        tags = (tag for each in contents for tag in self.settled(self.of_content(each)))
         return Counter(tag for tag in tags if tag not in self._numbers)
 
     def decode(self, ids: Iterable[int]) -> list[str]:
@@ -106,8 +110,19 @@ class TagLayer:
 
 def encoded(layers: Sequence[TagLayer], content: Any) -> Ids:
     """The numbers of a content's tags (T, L); DataError where it has not those of a layer."""
+    return np.stack([layer.encode(layer.of_content(content)) for layer in layers], 1)
+
+
+def layer_tags(content: Any, name: str) -> Sequence[str]:
+    """The tags of a layer of a content; where it has one alone, that one, whatever its name.
+
+    DataError where it has several and not this one, or none.
+    """
     tags = tags_of(content)
-    return np.stack([layer.encode(tags[layer.name]) for layer in layers], 1)
+    if name not in tags and len(tags) != 1:
+        shown = ", ".join(map(repr, tags)) or "none"
+        raise DataError(f"has no tags of layer {name!r}; its layers are {shown}.")
+    return tags[name] if name in tags else next(iter(tags.values()))
 
 
 def tags_of(content: Any) -> Mapping[str, Sequence[str]]:

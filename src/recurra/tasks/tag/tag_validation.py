@@ -15,7 +15,7 @@ from recurra.tasks.inputs.collection import Part
 from recurra.tasks.inputs.item_batches import TargetBatch, in_order
 from recurra.tasks.tag.model import TagNet, tag_loss
 from recurra.tasks.tag.sequence_tagger import best_tags
-from recurra.tasks.tag.tag_layers import MISSING, TagLayer, encoded, tags_of
+from recurra.tasks.tag.tag_layers import MISSING, TagLayer, encoded
 from recurra.tasks.tag.tag_scores import StepErrors, step_errors
 
 __all__ = ["TagValidation"]
@@ -30,7 +30,7 @@ class TagValidation:
 
     def __init__(self, how: Input, layers: Sequence[TagLayer], part: Part, batch_size: int) -> None:
         self._layers = layers
-        self._tags = [tags_of(content) for content in part.contents]
+        self._contents = part.contents
         self._actual = [encoded(layers, content) for content in part.contents]
         self._batches = list(in_order(how, part.contents, batch_size))
 
@@ -46,7 +46,7 @@ class TagValidation:
             nats, steps = nats + float(tag_loss(net, batch, 0.0)) * count, steps + count
             for layer, predicted in enumerate(_predicted(net, self._layers, batch)):
                 for place, number in enumerate(numbers):
-                    own = self._tags[number][self._layers[layer].name]
+                    own = self._layers[layer].of_content(self._contents[number])
                     errors[layer][number] = step_errors(
                         self._layers[layer], predicted[: len(own), place], own
                     )

@@ -15,10 +15,11 @@ from recurra.data.sequences.series import Series
 from recurra.data.sequences.step_labels import LabelScope
 from recurra.data.transcripts.chosen_rows import HeldOutItems
 from recurra.data.transcripts.item import Item
+from recurra.errors import DataError
 from recurra.metrics.temperature import Temperature
 from recurra.nn.states import State
 from recurra.reports import Headline
-from recurra.tasks.inputs.collection import Collection
+from recurra.tasks.inputs.collection import Collection, Part
 from recurra.tasks.inputs.front_end import front_end
 from recurra.tasks.inputs.item_batches import StepBatches
 from recurra.tasks.inputs.sequence_task import SequenceTask
@@ -27,7 +28,7 @@ from recurra.tasks.tag import tag_facts, tag_judgement
 from recurra.tasks.tag.config import TagConfig
 from recurra.tasks.tag.model import TagNet, tag_loss
 from recurra.tasks.tag.sequence_tagger import SequenceTagger, tagging_nets
-from recurra.tasks.tag.tag_layers import MISSING, TagLayer, encoded, tags_of
+from recurra.tasks.tag.tag_layers import MISSING, TagLayer, encoded, layer_tags, tags_of
 from recurra.tasks.tag.tag_session import TagSession
 from recurra.tasks.tag.tag_validation import TagValidation
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain
@@ -56,6 +57,12 @@ class Tag(SequenceTask[TagConfig, SequenceTagger]):
         """Each step has a tag."""
         return "step"
 
+    def read_measured(self, data: Any, *, where: str | None = None, **others: Any) -> Collection:
+        """Read data to be measured whole, with the tags of each layer."""
+        found = super().read_measured(data, where=where, **others)
+        _check_layers(found.held_out, [layer.name for layer in self.layers])
+        return found
+
     def held_apart(self, config: TagConfig, items: Sequence[Item]) -> HeldOutItems:
         """Whole sequences; of a few series the last part of each."""
         series = all(isinstance(item.data, Series) for item in items)
@@ -82,9 +89,13 @@ class Tag(SequenceTask[TagConfig, SequenceTagger]):
 
     def answers_of(self, data: Collection) -> dict[str, Any]:
         """The tags of each layer, and their scheme."""
-        contents = list(data.train.contents)
-        names = tags_of(contents[0])
-        layers = [TagLayer.of(name, (tags_of(each)[name] for each in contents)) for name in names]
+        names = list(tags_of(data.train.contents[0]))
+        for part in (data.train, data.held_out):
+            _check_layers(part, names)
+        contents = data.train.contents
+        layers = [
+            TagLayer.of(name, (layer_tags(each, name) for each in contents)) for name in names
+        ]
         return {"layers": [dataclasses.asdict(layer) for layer in layers]}
 
     @functools.cached_property
@@ -220,6 +231,18 @@ class Tag(SequenceTask[TagConfig, SequenceTagger]):
         if data.how.kind != "series":
             return 0
         return self.config.window_of(max(data.train.steps))
+
+
+def _check_layers(part: Part, names: Sequence[str]) -> None:
+    """Raise DataError for the first item that has not the tags of these layers."""
+    for item, content in zip(part.items, part.contents, strict=True):
+        try:
+            for name in names:
+                layer_tags(content, name)
+            if len(names) > 1 and len(tags_of(content)) == 1:
+                raise DataError(f"has one layer of tags, and {', '.join(names)} are needed.")
+        except DataError as error:
+            raise DataError(f"{item.origin or item.name}: {error}") from error
 
 
 TASK = Tag
