@@ -116,7 +116,13 @@ def test_a_loaded_run_predicts_the_same(simulator):
     again = load(model.run.path)
     assert (again.predict(signal) == model.predict(signal)).all()
     page = (model.run.path / "report.html").read_text()
-    for part in ("at every step", "Curves", "root mean squared error", "300 steps of 1 held-out"):
+    for part in (
+        "at every step",
+        "Curves",
+        "the best linear filter",
+        "root mean squared error",
+        "300 steps of 1 held-out",
+    ):
         assert part in page, part
 
 
