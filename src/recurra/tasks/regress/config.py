@@ -149,7 +149,7 @@ _WHOLE, _WINDOW, _LEAST_WINDOW = 1000, 512, 64
 def _window(lengths: Sequence[int]) -> int:
     """The steps of a window: all of short series, fewer where a long one makes few windows.
 
-    >>> _window([300, 200]), _window([100_000]), _window([3_000])
+    >>> _window([300] * 5), _window([100_000]), _window([3_000])
     (300, 512, 300)
     """
     longest = max(lengths)
