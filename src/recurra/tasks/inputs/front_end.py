@@ -17,8 +17,9 @@ _USUAL: Mapping[str, int] = {"sound": 2, "ink": 2, "image": 4, "series": 1}
 """Steps of the input that become one."""
 
 _PARTS = (2, 3, 4, 5)
-"""Characters that are read at once where words have tags: of width 3 alone 0.2 of 100 tags of EWT's
-development part more are wrong (`benchmarks/tag/ud_ewt.toml`), and 3 of 100 of unknown words.
+"""Characters that are read at once where words have tags: of EWT's development part 94.75 % of the
+tags are right, with width 3 alone 94.61 %; of words that training lacks 79.9 % and 76.7 % (the
+settings of `benchmarks/tag/ud_ewt.toml`, three minutes of one core).
 """
 
 

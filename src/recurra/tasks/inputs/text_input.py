@@ -122,7 +122,7 @@ class TextInput(Input):
                 size=how.vocabulary,
             ),
             spelling=spelling,
-            distortion=_distortion(config, leaves_out=len(texts) == len(given)),
+            distortion=_distortion(config, tagged=len(texts) < len(given)),
             masks=FeatureMasks.none(),
         )
 
@@ -235,11 +235,19 @@ class TokenStream:
         return {}
 
 
-def _distortion(config: InputConfig, *, leaves_out: bool) -> TextDistortion:
+_UNKNOWN_TAGGED = 1.0
+"""As `TextDistortion.unknown` where tokens have tags: of EWT's development part 94.86 % of the tags
+are right, with 0.25 it is 94.75 % (the settings of `benchmarks/tag/ud_ewt.toml`, three minutes of
+one core).
+"""
+
+
+def _distortion(config: InputConfig, *, tagged: bool) -> TextDistortion:
     """The usual distortion, each kind as strong as the configuration has it.
 
-    `leaves_out`: tokens are left out; where each has a tag, its neighbours are what the tag is of.
+    `tagged`: each token has a tag, which is of its neighbours, too, so that none is left out.
     """
     usual = TextDistortion()
-    drop = min(0.5, usual.drop * config.masks) if leaves_out else 0.0
-    return TextDistortion(usual.unknown * config.jitter, drop)
+    if tagged:
+        return TextDistortion(_UNKNOWN_TAGGED * config.jitter, 0.0)
+    return TextDistortion(usual.unknown * config.jitter, min(0.5, usual.drop * config.masks))
