@@ -19,7 +19,7 @@ __all__ = ["StepTags", "TagSession"]
 
 
 class StepTags(NamedTuple):
-    """What a tagger says of a step: by layer its tag, and the probabilities (K,) of all tags."""
+    """What a tagger says of a step (from 0): by layer its tag, and the probabilities (K,) of all."""
 
     step: int
     tags: Mapping[str, str]
