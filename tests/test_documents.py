@@ -76,6 +76,14 @@ def reviews(folder):
     (folder / "new.csv").write_text("text\na fine story\n")
 
 
+def sentences(folder):
+    """Files of tokens with tags of names, and one of texts without."""
+    lines = [f"{name}\tB-PER\nleft\tO\nRome\tB-LOC\n" for name in ("Ann", "Bob") * 8]
+    for name in ("sentences", "other"):
+        (folder / f"{name}.conll").write_text("\n".join(lines))
+    (folder / "new.txt").write_text("Ann left Rome.\n")
+
+
 def plant(folder):
     """Tables of a plant, one of them without what a soft sensor gives."""
     rows = [f"{minute},{minute % 17},{minute % 5}" for minute in range(300)]
@@ -107,6 +115,7 @@ def desk(tmp_path, monkeypatch):
     (tmp_path / "book.txt").write_text(BOOK)
     (tmp_path / "sales.csv").write_text(sales())
     reviews(tmp_path)
+    sentences(tmp_path)
     plant(tmp_path)
     (tmp_path / "newer.csv").write_text(sales(weeks=4))
     recordings(tmp_path)
@@ -121,6 +130,7 @@ SMALL = {
     "language": {**FEW, "window": 16},
     "regress": {**FEW, "hidden": 8, "channels": 4},
     "forecast": {**FEW, "hidden": 16},
+    "tag": {**FEW, "hidden": 8, "channels": 4},
     "transcribe": {**FEW, "hidden": 8, "channels": 4},
     "long-range": {**FEW, "validate_every": 1, "validation_sequences": 4, "test_sequences": 4},
 }
@@ -185,7 +195,7 @@ def run_command(words):
 
 
 BLOCKS = {
-    "README.md": (10, 8),
+    "README.md": (10, 9),
     "cells.md": (4, 0),
     "classification.md": (4, 3),
     "compare.md": (2, 1),
@@ -194,6 +204,7 @@ BLOCKS = {
     "insight.md": (2, 1),
     "remedies.md": (2, 1),
     "stacks.md": (5, 0),
+    "tagging.md": (2, 1),
     "tasks.md": (3, 2),
     "training.md": (2, 1),
     "transcription.md": (2, 1),

@@ -68,6 +68,7 @@ TASKS = {
     "language",
     "long_range",
     "regress",
+    "tag",
     "transcribe",
 }  # packages of tasks; the other files are shared
 TASKS_BY_NAME = {  # outside the tasks, these files alone name one

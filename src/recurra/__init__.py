@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from recurra.tasks.language import LanguageModel
     from recurra.tasks.registry import load
     from recurra.tasks.regress import Regressor
+    from recurra.tasks.tag import Tagger
     from recurra.tasks.transcribe import Transcriber
     from recurra.tuning import tune
 
@@ -25,6 +26,7 @@ __all__ = [
     "Forecaster",
     "LanguageModel",
     "Regressor",
+    "Tagger",
     "Transcriber",
     "__version__",
     "accelerate",
@@ -46,6 +48,7 @@ __getattr__, __dir__ = attach(
         "Forecaster": "recurra.tasks.forecast",
         "LanguageModel": "recurra.tasks.language",
         "Regressor": "recurra.tasks.regress",
+        "Tagger": "recurra.tasks.tag",
         "Transcriber": "recurra.tasks.transcribe",
         "accelerate": "recurra.nn",
         "cells": "recurra.cells",

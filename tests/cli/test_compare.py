@@ -34,7 +34,7 @@ def test_a_table(recurra, here):
     [
         (
             (),
-            "No problem given; the problems are classify, forecast, language, regress, transcribe",
+            "No problem given; the problems are classify, forecast, language, regress, tag,",
         ),
         (("adding",), "No cells to compare; name some: --cells"),
         (("ading", "--cells", "gru"), "There is no problem 'ading'"),

@@ -20,8 +20,11 @@ def _joined(error: type[Exception]) -> type[RunError]:
     return type("NotTrainedError", (RunError, error), {"__module__": __name__})
 
 
-def sklearn_tags(kind: Literal["classifier", "regressor"]) -> Any:
-    """The tags of an estimator of sequences: scikit-learn calls this, so it is installed."""
+def sklearn_tags(kind: Literal["classifier", "regressor"] | None) -> Any:
+    """The tags of an estimator of sequences: scikit-learn calls this, so it is installed.
+
+    None: what it answers is neither a class nor a number of a whole sequence.
+    """
     from sklearn.utils import (  # type: ignore[import-untyped]
         ClassifierTags,
         InputTags,

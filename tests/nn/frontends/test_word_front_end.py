@@ -49,8 +49,20 @@ def test_a_word_is_its_vector_and_the_largest_outputs_over_its_characters(front)
         token, *letters = features[place].tolist()
         torch.testing.assert_close(steps[place][:5], front.tokens.weight[token])
         word = [letter for letter in letters if letter]
-        outputs = front.convolution(front.letters.weight[word].t()[None]).relu()
-        torch.testing.assert_close(steps[place][5:], outputs[0].amax(1))
+        rows = front.letters.weight[word].t()[None]
+        outputs = [convolve(rows)[..., : len(word)].relu() for convolve in front.spellings]
+        torch.testing.assert_close(steps[place][5:], torch.cat(outputs, 1)[0].amax(1))
+
+
+def test_an_even_width_reads_a_letter_more_before_than_after():
+    front = WordFrontEnd(9, 1, letters=9, letter_size=1, channels=1, widths=(2, 4)).eval()
+    with torch.no_grad():
+        front.letters.weight.copy_(torch.arange(9.0)[:, None])
+        for convolve in front.spellings:
+            convolve.weight.copy_(10.0 ** torch.arange(convolve.weight.numel()).flip(0))
+            convolve.bias.zero_()
+    steps, _ = front(torch.tensor([[[1, 2, 1, 3, 0]]]), torch.tensor([1]))
+    assert steps[0, 0, 1:].tolist() == [21, 2130]
 
 
 def test_unknown_words_are_read_by_their_characters(front):
@@ -85,7 +97,7 @@ def test_padding_is_not_trained():
     assert not front.letters.weight.grad[0].any()
     assert not front.tokens.weight.grad[19].any()
     assert front.tokens.weight.grad[1:].any()
-    assert front.convolution.weight.grad.any()
+    assert front.spellings[0].weight.grad.any()
 
 
 def test_dropout_in_training_alone():

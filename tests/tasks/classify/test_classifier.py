@@ -289,11 +289,23 @@ def shown(answers):
     return [(each.prediction, each.probabilities.tolist(), each.stopped) for each in answers]
 
 
-def test_a_model_of_both_directions_or_of_texts_has_no_stream(trained):
+@pytest.mark.parametrize("kind", ["series", "text"])
+def test_a_model_of_both_directions_has_no_stream(trained, kind):
     with pytest.raises(ConfigError, match="can't be streamed"):
-        trained("series").session()
-    with pytest.raises(ConfigError, match="sound, ink or series"):
-        trained("text").session()
+        trained(kind).session()
+
+
+def test_words_are_streamed_and_characters_are_not(trained):
+    model = trained("text", bidirectional=False, pooling="mean")
+    session = model.session()
+    found = [*session.feed(["the", "film"]), *session.feed(["was", "awful"]), *session.finish()]
+    wanted = model.predict_proba(["the film was awful"])[0]
+    np.testing.assert_allclose(found[-1].probabilities, wanted, atol=1e-5)
+    with pytest.raises(DataError, match="takes a list of words"):
+        session.feed("film")
+    characters = small("text", bidirectional=False, tokens="characters", max_steps=2)
+    with pytest.raises(ConfigError, match="reads characters of whole texts"):
+        characters.fit(*examples("text", 16)).session()
 
 
 def test_each_class_is_held_out_of_and_kept():

@@ -125,6 +125,9 @@ def test_settings_of_windows_are_checked():
         Classifier(several=True, window_length=10)
     with pytest.raises(ConfigError, match="steps between windows would have no answer"):
         Classifier(window_length=10, hop=11)
+    signal, labels = recording(6)
+    with pytest.raises(ConfigError, match="hop = 500 with window_length"):
+        small(window_length=None, hop=500).fit([signal], [labels])
     texts = (["good film", "bad film"] * 10, ["a", "b"] * 10)
     with pytest.raises(ConfigError, match="window_length = 24 is for series"):
         small().fit(*texts)

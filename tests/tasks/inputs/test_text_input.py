@@ -11,6 +11,7 @@ from recurra.config.input_config import InputConfig
 from recurra.config.options import option
 from recurra.data.feature_masks import mask_features
 from recurra.data.texts.labelled_texts import read_texts
+from recurra.data.texts.tagged_tokens import TaggedTokens
 from recurra.data.texts.token_vocabulary import Spelling
 from recurra.data.transcripts.item import Item
 from recurra.errors import ConfigError, DataError
@@ -199,3 +200,20 @@ def test_batches_go_through_the_front_end():
     assert batch.features.dtype == torch.int64
     assert steps.shape == (len(batch.features), 4, front.output_size)
     assert found.tolist() == batch.lengths.tolist()
+
+
+def test_tokens_that_are_given_stay_and_none_is_left_out():
+    data = TaggedTokens(("New York", "Is"), {"pos": ("PROPN", "AUX")})
+    tagged = Item("t", "text", data.text, format="memory", data=data)
+    how = TextInput.of(WordsConfig(lower=True), [tagged])
+    assert (how.distortion.drop, how.distortion.unknown) == (0, 1)
+    content = how.open(tagged)
+    assert content.words() == ["New York", "Is"]
+    assert "new york" in how.vocabulary
+    assert content.labels == {"pos": ("PROPN", "AUX")}
+    halved = replace(how, distortion=TextDistortion(0, 0.5))
+    for seed in range(8):
+        found = halved.distorted(content, np.random.default_rng(seed))
+        assert len(found.labels["pos"]) == len(found)
+        pairs = dict(zip(found.words(), found.labels["pos"], strict=True))
+        assert pairs.items() <= {"New York": "PROPN", "Is": "AUX"}.items()

@@ -157,7 +157,7 @@ def test_mistakes_are_named(trained, tmp_path):
         model.transcribe([items("image", 1)[0][0]], nbest=0)
     with pytest.raises(DataError, match="no such file"):
         model.transcribe(str(tmp_path / "absent.png"))
-    with pytest.raises(ConfigError, match="A stream is of sound, ink or series"):
+    with pytest.raises(ConfigError, match="A stream is of sound, ink, series or words"):
         model.session()
     with pytest.raises(ConfigError, match="can't be streamed"):
         trained("sound").session()

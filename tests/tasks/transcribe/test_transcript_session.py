@@ -143,7 +143,7 @@ def test_a_stream_of_another_model_is_refused(models):
 
 
 def test_images_have_no_stream(trained):
-    with pytest.raises(ConfigError, match="sound, ink or series"):
+    with pytest.raises(ConfigError, match="sound, ink, series or words"):
         trained("image", bidirectional=False, max_steps=2).session()
 
 

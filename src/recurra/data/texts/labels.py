@@ -5,9 +5,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from recurra.errors import DataError
 
-__all__ = ["label_of", "labels_of", "several_labels"]
+__all__ = ["label_of", "label_values", "labels_of", "several_labels"]
 
 _EXACT = 2**53
 """Below it all whole numbers are different as floats."""
@@ -69,6 +71,17 @@ def labels_of(text: str) -> tuple[str, ...]:
     ('a', 'b')
     """
     return tuple(json.loads(text))
+
+
+def label_values(names: Sequence[str]) -> np.ndarray[Any, Any]:
+    """Labels (K,) as values: whole numbers where all are written as such, else the texts.
+
+    >>> label_values(["9", "10"]).tolist(), label_values(["9", "010"]).tolist()
+    ([9, 10], ['9', '010'])
+    """
+    if all(name.lstrip("-").isdecimal() and str(int(name)) == name for name in names):
+        return np.array([int(name) for name in names])
+    return np.array(names, object)
 
 
 def _json_list(text: str) -> Sequence[Any] | None:

@@ -18,7 +18,16 @@ from recurra.data.transcripts.manifest_rows import (
 )
 from recurra.errors import DataError
 
-__all__ = ["LABEL_COLUMNS", "TEXT_COLUMNS", "TableReading", "frame_rows", "json_rows", "table_file"]
+__all__ = [
+    "LABEL_COLUMNS",
+    "TEXT_COLUMNS",
+    "TableReading",
+    "TableRecord",
+    "frame_rows",
+    "json_records",
+    "json_rows",
+    "table_file",
+]
 
 TEXT_COLUMNS = (
     *("text", "sentence", "question", "review", "name", "utterance", "tweet", "comment"),
@@ -42,7 +51,7 @@ class TableReading:
     where: tuple[ColumnCondition, ...] = ()
 
 
-class _Record(NamedTuple):
+class TableRecord(NamedTuple):
     """A row of a table: its place, its cells by column, or its problem."""
 
     line: int
@@ -62,9 +71,9 @@ def table_file(
             yield from _headerless(file, filled, cell, notes)
             return
     found = [
-        _Record(row.line, {}, row.message)
+        TableRecord(row.line, {}, row.message)
         if isinstance(row, BadRow)
-        else _Record(row.line, row.cells)
+        else TableRecord(row.line, row.cells)
         for row in table_rows(file.path, records)
     ]
     yield from _file_rows(file, found, how)
@@ -72,13 +81,17 @@ def table_file(
 
 def json_rows(file: TextFile, how: TableReading) -> Iterator[TextRow]:
     """The rows of JSON lines, an object each."""
-    found = [
-        _Record(number, {}, file.damaged[number])
+    yield from _file_rows(file, json_records(file), how)
+
+
+def json_records(file: TextFile) -> list[TableRecord]:
+    """The objects of JSON lines, among them the problems of lines that are none."""
+    return [
+        TableRecord(number, {}, file.damaged[number])
         if number in file.damaged
         else _json_record(number, line)
         for number, line in file.lines()
     ]
-    yield from _file_rows(file, found, how)
 
 
 def frame_rows(source: Any, how: TableReading) -> Iterator[TextRow]:
@@ -94,7 +107,7 @@ def frame_rows(source: Any, how: TableReading) -> Iterator[TextRow]:
             if name in (text, label):
                 raise
     cells = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-    chosen = _chosen([_Record(n, row) for n, row in enumerate(cells)], how, table.name)
+    chosen = _chosen([TableRecord(n, row) for n, row in enumerate(cells)], how, table.name)
     called = Path(table.name).name if table.from_file else "row"
     for record in chosen:
         place = table.row(record.line)
@@ -135,7 +148,9 @@ def _headerless(
     )
 
 
-def _file_rows(file: TextFile, records: Sequence[_Record], how: TableReading) -> Iterator[TextRow]:
+def _file_rows(
+    file: TextFile, records: Sequence[TableRecord], how: TableReading
+) -> Iterator[TextRow]:
     good = [record for record in records if not record.problem]
     names = list(dict.fromkeys(name for record in good for name in record.cells))
     text, label = _columns(file.path, names, how) if good else ("", None)
@@ -173,7 +188,7 @@ def _column(
     return find_column(path, names, known, role, chosen)
 
 
-def _chosen(records: Sequence[_Record], how: TableReading, origin: str) -> list[_Record]:
+def _chosen(records: Sequence[TableRecord], how: TableReading, origin: str) -> list[TableRecord]:
     """The records that meet the conditions, and those with a problem."""
     good = [record for record in records if not record.problem]
     if not how.where or not good:
@@ -195,14 +210,14 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _json_record(number: int, line: str) -> _Record:
+def _json_record(number: int, line: str) -> TableRecord:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError) as error:
         why = str(error)
         if isinstance(error, json.JSONDecodeError):
             why = f"{error.msg}, column {error.colno}"
-        return _Record(number, {}, f"is not valid JSON ({why}); write one object a line.")
+        return TableRecord(number, {}, f"is not valid JSON ({why}); write one object a line.")
     if not isinstance(found, dict):
-        return _Record(number, {}, "is not a JSON object; write one object a line.")
-    return _Record(number, found)
+        return TableRecord(number, {}, "is not a JSON object; write one object a line.")
+    return TableRecord(number, found)

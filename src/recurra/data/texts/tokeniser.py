@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Literal, get_args
 
 from recurra.data.texts.subwords import Subwords
+from recurra.data.texts.tagged_tokens import TaggedTokens
 from recurra.data.texts.words import Token, split_characters, split_spaced, split_words
 from recurra.errors import ConfigError, DataError
 
@@ -78,6 +79,21 @@ class Tokeniser:
         if self._subwords is not None:
             return self._subwords.split(text)
         return _SPLIT[self.kind](text)
+
+    def read(self, given: str | TaggedTokens) -> tuple[str, list[Token]]:
+        """A text and its tokens; tokens that are given are those of a text with spaces between.
+
+        >>> Tokeniser("words").read(TaggedTokens(("New York", "!")))[1][1]
+        Token(text='!', start=9, stop=10)
+        """
+        if isinstance(given, str):
+            return given, self.split(given)
+        found, start = [], 0
+        for word in given.tokens:
+            own = lower_case(word) if self.lower else word
+            found.append(Token(own, start, start + len(word)))
+            start += len(word) + 1
+        return given.text, found
 
     @cached_property
     def _subwords(self) -> Subwords | None:

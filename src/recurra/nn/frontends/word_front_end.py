@@ -20,12 +20,13 @@ _SPREAD = 0.1
 class WordFrontEnd(FrontEnd):
     """Numbers of tokens and of their characters (T, B, 1 + C), int64, to vectors (T, B, size).
 
-    Number 0 of either is padding. The characters of a word go through a convolution of width 3, of
-    whose outputs the maximum is taken (Kim 2014; Ma and Hovy 2016) and appended to the word's own
+    Number 0 of either is padding. The characters of a word go through convolutions, of whose
+    outputs the maximum is taken (Kim 2014; Ma and Hovy 2016) and appended to the word's own
     vector, so that a word that training has not seen is read by its spelling.
 
     tokens, letters: how many numbers there are; `letters` = 0: no characters (C = 0).
-    size, letter_size, channels: of a token's vector, a character's, and of the convolution.
+    size, letter_size, channels: of a token's vector, a character's, and of each convolution.
+    widths: how many characters each convolution reads.
 
     Example:
         >>> front = WordFrontEnd(100, 8, letters=30, channels=4)
@@ -42,16 +43,19 @@ class WordFrontEnd(FrontEnd):
         letters: int = 0,
         letter_size: int = 16,
         channels: int = 32,
+        widths: Sequence[int] = (3,),
         dropout: float = 0.0,
     ) -> None:
         super().__init__([], dropout)
         self.tokens: nn.Embedding = nn.Embedding(tokens, size, padding_idx=0)
         self.letters: nn.Embedding | None = None
-        self.convolution: nn.Conv1d | None = None
+        self.spellings: nn.ModuleList = nn.ModuleList()
         if letters:
             self.letters = nn.Embedding(letters, letter_size, padding_idx=0)
-            self.convolution = nn.Conv1d(letter_size, channels, 3, padding=1)
-        self.output_size: int = size + channels * bool(letters)
+            self.spellings.extend(
+                nn.Conv1d(letter_size, channels, width, padding=width // 2) for width in widths
+            )
+        self.output_size: int = size + channels * len(self.spellings)
         for embedding in (self.tokens, self.letters):
             if embedding is not None:
                 nn.init.normal_(embedding.weight, std=_SPREAD)
@@ -71,14 +75,14 @@ class WordFrontEnd(FrontEnd):
         return self.dropout(steps) * mask, lengths
 
     def _spelt(self, letters: Tensor) -> Tensor:
-        """The vectors (T, B, channels) of spellings (T, B, C), each different one computed once."""
+        """The vectors (T, B, size) of spellings (T, B, C), each different one computed once."""
         assert self.letters is not None
-        assert self.convolution is not None
         different, places = torch.unique(letters.flatten(0, 1), dim=0, return_inverse=True)
         used = int((different != 0).any(0).sum())  # columns, since words begin in the first
         different = different[:, : max(used, 1)]
-        rows = self.convolution(self.letters(different).transpose(1, 2)).relu()
-        words: Tensor = (rows * (different != 0).unsqueeze(1)).amax(2)
+        rows, there = self.letters(different).transpose(1, 2), (different != 0).unsqueeze(1)
+        read = [convolve(rows)[..., : rows.shape[2]].relu() for convolve in self.spellings]
+        words: Tensor = (torch.cat(read, 1) * there).amax(2)
         return words[places].view(*letters.shape[:2], words.shape[1])
 
     @torch.no_grad()

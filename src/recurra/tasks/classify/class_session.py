@@ -30,12 +30,14 @@ class StepAnswer(NamedTuple):
 
 
 class ClassSession(Session[Any, StepAnswer]):
-    """Answers to one sequence of sound, ink or numbers while it comes.
+    """Answers to one sequence of sound, ink, numbers or words while it comes.
 
-    `feed` takes samples at `rate` or, without one, at the model's, points of a stroke, or steps
-    (T, C), as the model reads them; `finish` answers for the steps that were waiting for more.
+    `feed` takes samples at `rate` or, without one, at the model's, points of a stroke, steps
+    (T, C), or a list of words, as the model reads them; `finish` answers for the steps that were
+    waiting for more.
 
-    Raises ConfigError for a model that reads each sequence from its end as well, texts, or images.
+    Raises ConfigError for a model that reads each sequence from its end as well, sub-words or
+    characters of texts, or images.
     """
 
     def __init__(self, product: Decider, rate: int | None = None) -> None:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from recurra.data.texts.labels import label_values
 from recurra.errors import ConfigError
 from recurra.tasks.classify.config import ClassifyConfig
 from recurra.tasks.classify.decider import Decider
@@ -130,9 +131,7 @@ class Classifier(SequenceEstimator[ClassifyConfig, Decider]):
     def classes_(self) -> np.ndarray[Any, Any]:
         """The classes (K,): whole numbers where all names are such, else their names."""
         names = self._ready().labels.names
-        if all(name.lstrip("-").isdecimal() and str(int(name)) == name for name in names):
-            return np.array([int(name) for name in names])
-        return np.array(names, object)
+        return label_values(names)
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn asks, so that its searches and pipelines take a classifier."""

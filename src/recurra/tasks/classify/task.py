@@ -86,7 +86,7 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
                 f"window_length = {config.window_length} is for series, and the data are of kind "
                 f"{found.items[0].kind}: leave it out."
             )
-        cut = config if config.hop else config.cut_by(usual_window(steps))
+        cut = config.cut_by(usual_window(steps))
         assert cut.window_length is not None
         assert cut.hop is not None
         self.config: ClassifyConfig = dataclasses.replace(

@@ -16,22 +16,31 @@ __all__ = ["convolutions", "front_end"]
 _USUAL: Mapping[str, int] = {"sound": 2, "ink": 2, "image": 4, "series": 1}
 """Steps of the input that become one."""
 
+_PARTS = (2, 3, 4, 5)
+"""Characters that are read at once where words have tags: of EWT's development part 94.75 % of the
+tags are right, with width 3 alone 94.61 %; of words that training lacks 79.9 % and 76.7 % (the
+settings of `benchmarks/tag/ud_ewt.toml`, three minutes of one core).
+"""
+
 
 def front_end(config: SequenceConfig, how: Input, *, of_steps: bool = False) -> FrontEnd:
     """Vectors of the tokens of texts; convolutions for any other kind of input.
 
     `of_steps`: each step has an answer, so several become one only where the settings say it, and
-    those of series in one direction read no later step.
+    those of series in one direction read no later step; words are read by more of their spelling.
     """
     if isinstance(how, TextInput):
-        return WordFrontEnd(
+        words = WordFrontEnd(
             len(how.vocabulary),
             config.embedding,
             letters=0 if how.spelling is None else len(how.spelling),
             channels=config.channels,
+            widths=_PARTS if of_steps else (3,),
             # Of a character's vector less can be missing; the network drops values of it as well.
             dropout=0.0 if how.tokeniser.kind == "characters" else config.dropout,
         )
+        words.tokens.weight.requires_grad_(not config.freeze_vectors)
+        return words
     usual = (1 if of_steps else how.pace) if isinstance(how, SeriesInput) else 0
     causal = of_steps and not config.bidirectional
     return convolutions(config, how.kind, how.size, usual, causal=causal)

@@ -115,7 +115,9 @@ class Input(ABC):
         What has a rate takes that of a new stream, `rate`, too. ConfigError where this kind has
         no stream.
         """
-        raise ConfigError(f"A stream is of sound, ink or series, and this model reads {self.kind}.")
+        raise ConfigError(
+            f"A stream is of sound, ink, series or words, and this model reads {self.kind}."
+        )
 
     @staticmethod
     def expanded(items: Sequence[Item]) -> Iterator[Item | tuple[Item, Exception]]:

@@ -32,6 +32,7 @@ from recurra.data.transcripts.manifest_rows import (
 )
 from recurra.errors import DataError
 from recurra.tasks.inputs.collection import Listed
+from recurra.tasks.inputs.tagged_items import holds_tokens, tagged_items
 
 __all__ = ["ANY_FORM", "is_path", "labelled_items", "paired"]
 
@@ -66,6 +67,8 @@ def labelled_items(
     if isinstance(data, (list, tuple)) and _is_whole(data, texts=config.input == "text"):
         given = data[0]
     kind = _seen(given) if config.input == "auto" else config.input
+    if scope == "step" and (kind == "text" or (config.input == "auto" and holds_tokens(given))):
+        return tagged_items(config, given, where, bad, labels=labels)
     if kind == "series":
         found = _series(config, given, where, bad, labels, scope)
     elif kind == "text":

@@ -7,7 +7,7 @@ import functools
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from recurra.data.transcripts.bad_items import BadItems
 from recurra.data.transcripts.chosen_rows import HeldOutItems
 from recurra.data.transcripts.item import Item, kind_of_items
 from recurra.errors import ConfigError, DataError
-from recurra.nn.frontends import FilteredFrontEnd, WordFrontEnd
+from recurra.nn.frontends import FilteredFrontEnd
 from recurra.tasks.inputs import Input, input_from
 from recurra.tasks.inputs.collection import (
     Collection,
@@ -31,6 +31,7 @@ from recurra.tasks.inputs.collection import (
     opened,
     read_collection,
 )
+from recurra.tasks.inputs.encoder import SequenceEncoder
 from recurra.tasks.inputs.front_end import front_end
 from recurra.tasks.inputs.labelled import ANY_FORM, labelled_items
 from recurra.tasks.inputs.pooled_net import PooledNet
@@ -58,6 +59,12 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
     """
 
     unit = "items"
+
+    accepts: ClassVar[str] = (
+        "a table of texts or series with a label column, a manifest of paths and labels, or a "
+        "folder with a folder for each class"
+    )
+    """What `read` takes, in words."""
 
     def __init__(self, config: Config, context: Mapping[str, Any] | None = None) -> None:
         super().__init__(config, context)
@@ -100,10 +107,7 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
         trained on and held out.
         """
         if data is None and not self.config.data:
-            raise DataError(
-                "No data to train on; give a table of texts or series with a label column, a "
-                "manifest of paths and labels, or a folder with a folder for each class."
-            )
+            raise DataError(f"No data to train on; give {self.accepts}.")
         given = GivenColumns.of(data, sample_weight, groups)
         self._beside = given, data
         return read_collection(
@@ -172,7 +176,7 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
         """Vectors of words that the user has."""
         if self.config.vectors is None:
             return None
-        assert isinstance(model, PooledNet)
+        assert isinstance(model, SequenceEncoder)
         return take_vectors(model.front, self.input, self.config)
 
     @property
@@ -188,10 +192,7 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
 
     def network(self, outputs: int) -> PooledNet:
         """A front end for the kind of input, recurrent layers, pooling, so many outputs."""
-        net = PooledNet(self.config, front_end(self.config, self.input), outputs)
-        if isinstance(net.front, WordFrontEnd):
-            net.front.tokens.weight.requires_grad_(not self.config.freeze_vectors)
-        return net
+        return PooledNet(self.config, front_end(self.config, self.input), outputs)
 
     def step_network(self, outputs: int, linear: LinearFilter | None = None) -> StepNet:
         """The same with so many outputs for every step, none of which the front end joins.

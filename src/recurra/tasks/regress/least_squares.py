@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["least_squares_filter", "usual_taps"]
+__all__ = ["filtered", "least_squares_filter", "usual_taps"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -38,7 +38,7 @@ def least_squares_filter(
 
     >>> features = np.random.default_rng(0).normal(size=(500, 1))
     >>> weight, _ = least_squares_filter([(features, features * 3)], 2)
-    >>> weight.round(2).tolist()
+    >>> abs(weight).round(2).tolist()
     [[[0.0, 3.0]]]
     """
     square, product, count = np.zeros((0, 0)), np.zeros((0, 0)), 0
@@ -52,6 +52,22 @@ def least_squares_filter(
     found = np.linalg.solve(square + ridge, product)
     weight = found[:-1].T.reshape(found.shape[1], taps, -1)
     return np.ascontiguousarray(weight.transpose(0, 2, 1)), found[-1]
+
+
+def filtered(features: np.ndarray[Any, Any], weight: Floats, bias: Floats) -> Floats:
+    """What a filter of weights (K, F, taps) and bias (K,) makes of features (T, F): (T, K).
+
+    >>> filtered(np.ones((3, 1)), np.array([[[1.0, 2.0]]]), np.zeros(1)).tolist()
+    [[2.0], [3.0], [3.0]]
+    """
+    found = [
+        sum(
+            np.convolve(column, own[::-1])[: len(features)]
+            for column, own in zip(features.T, each, strict=True)
+        )
+        for each in weight
+    ]
+    return np.stack(found, axis=1) + bias
 
 
 def _lagged(features: Floats, targets: Floats, taps: int) -> Iterable[tuple[Floats, Floats]]:

@@ -66,7 +66,7 @@ def _curve(product: Estimate, part: Part, evaluation: ValueJudgement, number: in
         band = low[:, 0], high[:, 0]
     return ValueCurve(
         part.items[number].name,
-        np.arange(steps.start + 1, steps.stop + 1),
+        np.arange(1, steps.stop - steps.start + 1),
         actual[steps, 0],
         predicted[steps, 0],
         band,

@@ -33,7 +33,7 @@ from recurra.tasks.inputs.window_batches import WindowBatches
 from recurra.tasks.regress import value_facts, value_judgement
 from recurra.tasks.regress.config import RegressConfig
 from recurra.tasks.regress.estimate import Estimate, estimating_nets
-from recurra.tasks.regress.least_squares import least_squares_filter, usual_taps
+from recurra.tasks.regress.least_squares import filtered, least_squares_filter, usual_taps
 from recurra.tasks.regress.step_facts import step_notes
 from recurra.tasks.regress.step_values import ValueSession
 from recurra.tasks.regress.target_errors import target_loss, validated
@@ -234,8 +234,8 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
         return value_facts.facts_of(product, data, evaluation)
 
     def headline(self, data: Collection, evaluation: Evaluation) -> Headline:
-        """The usual error, beside that of predicting the mean of training always."""
-        return value_facts.headline_of(data, evaluation)
+        """The usual error, beside that of the mean of training, and of the best linear filter."""
+        return value_facts.headline_of(data, evaluation, self._linear_rmse(data))
 
     def figures(self, data: Collection) -> Figures:
         """The usual error; chance is the mean of training."""
@@ -256,6 +256,16 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
                 "or train on series with a number for each step."
             )
         return ValueSession(product)
+
+    def _linear_rmse(self, data: Collection) -> float | None:
+        """The error of the linear filter alone on the held-out part; None without one."""
+        kept, part = self.context.get("filter"), data.held_out
+        if kept is None:
+            return None
+        weight, bias = np.array(kept["weight"]), np.array(kept["bias"])
+        found = [filtered(self.input.features(each), weight, bias) for each in part.contents]
+        errors = self.targets.restored(np.concatenate(found)) - np.concatenate(actual_numbers(part))
+        return float(np.sqrt(np.nanmean(errors**2)))
 
     def _units(self, numbers: Rows) -> Rows:
         """Numbers in units of the deviations in training."""

@@ -37,10 +37,14 @@ def facts_of(product: Estimate, data: Collection, evaluation: Evaluation | None)
     )
 
 
-def headline_of(data: Collection, evaluation: Evaluation) -> Headline:
-    """The usual error, beside that of predicting the mean of training always."""
+def headline_of(data: Collection, evaluation: Evaluation, linear: float | None) -> Headline:
+    """The usual error, beside that of predicting the mean of training always, and that of a
+    `linear` filter, where there is one.
+    """
     plain, error = mean_rmse(data), evaluation["rmse"]
     others = [] if plain is None else [Mark("the mean of training", plain, text=f"{plain:.4g}")]
+    if linear is not None:
+        others.append(Mark("the best linear filter", linear, text=f"{linear:.4g}"))
     return Headline(
         "root mean squared error",
         Mark("this run", error, text=f"{error:.4g}"),
