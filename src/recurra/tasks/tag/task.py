@@ -15,7 +15,7 @@ from recurra.data.sequences.series import Series
 from recurra.data.sequences.step_labels import LabelScope
 from recurra.data.transcripts.chosen_rows import HeldOutItems
 from recurra.data.transcripts.item import Item
-from recurra.errors import DataError
+from recurra.errors import ConfigError, DataError
 from recurra.metrics.temperature import Temperature
 from recurra.nn.states import State
 from recurra.reports import Headline
