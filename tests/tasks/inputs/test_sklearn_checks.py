@@ -86,7 +86,7 @@ def test_rows_of_an_array_are_series_of_one_channel():
 @pytest.mark.parametrize(
     ("data", "labels", "part"),
     [
-        (np.zeros(8), ["a", "b"] * 4, "Reshape your data"),
+        (np.zeros(8), ["a", "b", "a"], "Reshape your data"),
         (np.zeros((8, 3)), None, "given without labels"),
         (np.zeros((8, 3)), np.arange(8) / 8, "continuous numbers, such as 0.125"),
     ],
