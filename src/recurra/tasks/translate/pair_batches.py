@@ -44,7 +44,7 @@ def joined(
     if known is None:
         return PairBatch(source, source_lengths, target, target_lengths, source, target)
     numbered = [copy_numbers(side.tokens, known) for side in sources]
-    copies, _ = pad([numbers for numbers, _ in numbered], -1)
+    copies, _ = pad([numbers for numbers, _ in numbered])
     wanted, _ = pad(
         [
             [own.get(token, number) for token, number in zip(side.tokens, side.ids, strict=True)]
