@@ -1,12 +1,12 @@
 """Labelled texts of tables: CSV, TSV, JSON lines, Parquet and data frames."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recurra.data.tables.table import open_table
+from recurra.data.tables.table import DataTable, open_table
 from recurra.data.texts.text_file import TextFile, TextRow
 from recurra.data.texts.text_lines import label_cell
 from recurra.data.transcripts.chosen_rows import ColumnCondition, matching_rows
@@ -18,7 +18,17 @@ from recurra.data.transcripts.manifest_rows import (
 )
 from recurra.errors import DataError
 
-__all__ = ["LABEL_COLUMNS", "TEXT_COLUMNS", "TableReading", "frame_rows", "json_rows", "table_file"]
+__all__ = [
+    "LABEL_COLUMNS",
+    "TEXT_COLUMNS",
+    "TableReading",
+    "TableRecord",
+    "frame_cells",
+    "frame_rows",
+    "json_records",
+    "json_rows",
+    "table_file",
+]
 
 TEXT_COLUMNS = (
     *("text", "sentence", "question", "review", "name", "utterance", "tweet", "comment"),
@@ -42,7 +52,7 @@ class TableReading:
     where: tuple[ColumnCondition, ...] = ()
 
 
-class _Record(NamedTuple):
+class TableRecord(NamedTuple):
     """A row of a table: its place, its cells by column, or its problem."""
 
     line: int
@@ -62,9 +72,9 @@ def table_file(
             yield from _headerless(file, filled, cell, notes)
             return
     found = [
-        _Record(row.line, {}, row.message)
+        TableRecord(row.line, {}, row.message)
         if isinstance(row, BadRow)
-        else _Record(row.line, row.cells)
+        else TableRecord(row.line, row.cells)
         for row in table_rows(file.path, records)
     ]
     yield from _file_rows(file, found, how)
@@ -72,13 +82,17 @@ def table_file(
 
 def json_rows(file: TextFile, how: TableReading) -> Iterator[TextRow]:
     """The rows of JSON lines, an object each."""
-    found = [
-        _Record(number, {}, file.damaged[number])
+    yield from _file_rows(file, json_records(file), how)
+
+
+def json_records(file: TextFile) -> list[TableRecord]:
+    """The objects of JSON lines, and what is wrong with lines that aren't any."""
+    return [
+        TableRecord(number, {}, file.damaged[number])
         if number in file.damaged
         else _json_record(number, line)
         for number, line in file.lines()
     ]
-    yield from _file_rows(file, found, how)
 
 
 def frame_rows(source: Any, how: TableReading) -> Iterator[TextRow]:
@@ -86,15 +100,8 @@ def frame_rows(source: Any, how: TableReading) -> Iterator[TextRow]:
     table = open_table(source)
     names = [str(name) for name in table.columns]
     text, label = _columns(Path(table.name), names, how)
-    values: dict[str, list[Any]] = {}
-    for name, own in zip(names, table.columns, strict=True):
-        try:
-            values[name] = table.column(own).to_pylist()
-        except DataError:  # values of several kinds
-            if name in (text, label):
-                raise
-    cells = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-    chosen = _chosen([_Record(n, row) for n, row in enumerate(cells)], how, table.name)
+    cells = frame_cells(table, (text, label))
+    chosen = _chosen([TableRecord(n, row) for n, row in enumerate(cells)], how, table.name)
     called = Path(table.name).name if table.from_file else "row"
     for record in chosen:
         place = table.row(record.line)
@@ -102,6 +109,18 @@ def frame_rows(source: Any, how: TableReading) -> Iterator[TextRow]:
         others = _others(record.cells, text, label)
         origin = f"{table.name}, {place}"
         yield TextRow(name, origin, record.cells[text], record.cells.get(label or ""), others)
+
+
+def frame_cells(table: DataTable, needed: Collection[str | None]) -> list[dict[str, Any]]:
+    """The rows of a table by column, without columns of mixed kinds unless they are needed."""
+    values: dict[str, list[Any]] = {}
+    for own in table.columns:
+        try:
+            values[str(own)] = table.column(own).to_pylist()
+        except DataError:  # values of several kinds
+            if str(own) in needed:
+                raise
+    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
 
 
 def _has_header(rows: Sequence[Sequence[str]], how: TableReading) -> bool:
@@ -135,7 +154,9 @@ def _headerless(
     )
 
 
-def _file_rows(file: TextFile, records: Sequence[_Record], how: TableReading) -> Iterator[TextRow]:
+def _file_rows(
+    file: TextFile, records: Sequence[TableRecord], how: TableReading
+) -> Iterator[TextRow]:
     good = [record for record in records if not record.problem]
     names = list(dict.fromkeys(name for record in good for name in record.cells))
     text, label = _columns(file.path, names, how) if good else ("", None)
@@ -173,7 +194,7 @@ def _column(
     return find_column(path, names, known, role, chosen)
 
 
-def _chosen(records: Sequence[_Record], how: TableReading, origin: str) -> list[_Record]:
+def _chosen(records: Sequence[TableRecord], how: TableReading, origin: str) -> list[TableRecord]:
     """The records that meet the conditions, and those with a problem."""
     good = [record for record in records if not record.problem]
     if not how.where or not good:
@@ -195,14 +216,14 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _json_record(number: int, line: str) -> _Record:
+def _json_record(number: int, line: str) -> TableRecord:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError) as error:
         why = str(error)
         if isinstance(error, json.JSONDecodeError):
             why = f"{error.msg}, column {error.colno}"
-        return _Record(number, {}, f"is not valid JSON ({why}); write one object a line.")
+        return TableRecord(number, {}, f"is not valid JSON ({why}); write one object a line.")
     if not isinstance(found, dict):
-        return _Record(number, {}, "is not a JSON object; write one object a line.")
-    return _Record(number, found)
+        return TableRecord(number, {}, "is not a JSON object; write one object a line.")
+    return TableRecord(number, found)

@@ -1,0 +1,123 @@
+"""Which column of a table is the source, and which the target."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from recurra.data.transcripts.manifest_rows import find_column, plain_name
+from recurra.errors import ConfigError, DataError
+
+__all__ = ["SOURCE_COLUMNS", "TARGET_COLUMNS", "PairColumns", "choose_columns", "names_columns"]
+
+SOURCE_COLUMNS = (
+    *("source", "src", "source_text", "source_sentence", "input", "inputs", "from"),
+    *("word", "written", "graphemes", "letters", "lemma", "command", "commands", "text"),
+)
+TARGET_COLUMNS = (
+    *("target", "tgt", "target_text", "target_sentence", "output", "outputs", "to", "translation"),
+    *("pronunciation", "phonemes", "phones", "inflected", "form", "actions", "iso", "reference"),
+)
+"""Usual names of columns, in any case; an earlier one wins over a later one."""
+
+_LANGUAGES = (
+    "|af|am|ar|az|be|bg|bn|bs|ca|cs|cy|da|de|el|en|eo|es|et|eu|fa|fi|fr|ga|gl|gu|he|hi|hr|hu|hy|id"
+    "|is|it|ja|ka|kk|km|kn|ko|ky|la|lb|lo|lt|lv|mk|ml|mn|mr|ms|mt|my|nb|ne|nl|nn|no|pa|pl|pt|ro|ru"
+    "|sk|sl|sq|sr|sv|sw|ta|te|th|tl|tr|uk|ur|uz|vi|yi|zh|zu"
+    "|deu|eng|fra|fre|ger|ita|jpn|nld|por|rus|spa|"
+)
+"""Codes of languages (ISO 639) that columns are called by."""
+
+
+class PairColumns(NamedTuple):
+    """The names of the columns; `target` is None where no target is needed."""
+
+    source: str
+    target: str | None
+    others: tuple[str, ...]
+
+
+def names_columns(first: Sequence[str], source: str | None, target: str | None) -> bool:
+    """Whether the first row of a table names its columns.
+
+    It does where it has the names that the caller gives, or a usual name for the source and one for
+    the target, or begins with two codes of languages. Positions, from 1 on, name no columns.
+
+    >>> names_columns(["DE", "en"], None, None), names_columns(["gehen", "to go"], None, None)
+    (True, False)
+    """
+    given = [name for name in (source, target) if name is not None]
+    cells = [cell.strip() for cell in first]
+    if given:
+        return any(name in cells or not _is_position(name) for name in given)
+    plain = [plain_name(cell) for cell in cells]
+    usual = any(n in SOURCE_COLUMNS for n in plain) and any(n in TARGET_COLUMNS for n in plain)
+    return usual or _are_languages(plain)
+
+
+def choose_columns(
+    origin: str, names: Sequence[str], source: str | None, target: str | None, *, targets: bool
+) -> PairColumns:
+    """The columns of source and target: those given, those of usual names, or the other of two.
+
+    Two codes of languages in a table's header are source and target in that order, but not so the
+    keys of JSON objects, which have no order: `origin` ends in .jsonl.
+
+    DataError where one is missing or unclear, with the names that there are.
+    """
+    if source is not None and source == target:
+        raise ConfigError(f"The source and the target are both column {source!r}; give two.")
+    path = Path(origin)
+    known = {
+        role: find_column(path, names, (), role, name)
+        for role, name in (("source", source), ("target", target))
+        if name is not None
+    }
+    found = {
+        "source": known.get("source") or _usual(names, SOURCE_COLUMNS, known.get("target")),
+    }
+    found["target"] = known.get("target") or _usual(names, TARGET_COLUMNS, found["source"])
+    if not any(found.values()) and _are_languages([plain_name(name) for name in names[:2]]):
+        found = {} if _has_no_order(origin) else {"source": names[0], "target": names[1]}
+    for role, other in (("source", "target"), ("target", "source")):
+        rest = [name for name in names if name != found.get(other)]
+        if not found.get(role) and found.get(other) and len(rest) == 1:
+            found[role] = rest[0]
+    missing = [role for role in ("source", "target") if not found.get(role)]
+    if "source" in missing or (missing and targets):
+        raise DataError(_unclear(origin, names, missing))
+    others = tuple(name for name in names if name not in found.values())
+    return PairColumns(str(found["source"]), found.get("target"), others)
+
+
+def _has_no_order(origin: str) -> bool:
+    name = origin.lower().removesuffix(".gz")
+    return not name.endswith((".csv", ".tsv", ".txt", ".tab"))
+
+
+def _usual(names: Sequence[str], usual: Sequence[str], taken: str | None) -> str | None:
+    by_plain = {plain_name(name): name for name in reversed(names) if name != taken}
+    return next((by_plain[name] for name in usual if name in by_plain), None)
+
+
+def _are_languages(plain: Sequence[str]) -> bool:
+    codes = [name.partition("_")[0] for name in plain[:2]]
+    return (
+        len(codes) == 2
+        and codes[0] != codes[1]
+        and all(f"|{code}|" in _LANGUAGES for code in codes)
+    )
+
+
+def _is_position(name: str) -> bool:
+    return name.isdecimal() and int(name) > 0
+
+
+def _unclear(origin: str, names: Sequence[str], missing: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:10])) + (", …" if len(names) > 10 else "")
+    example = ", ".join(
+        f"{role} = {name}" for role, name in zip(missing, [*names, "NAME"], strict=False)
+    )
+    return (
+        f"{origin}: no column is known to be the {' or the '.join(missing)}; it has {shown}. Say "
+        f"which it is, such as {example}."
+    )
