@@ -64,15 +64,14 @@ class TranslateConfig(TaskConfig):
     evaluation: ClassVar[type[EvaluateOptions]] = TranslateEvaluation
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"translate": {}}
     usual: ClassVar[tuple[str, ...]] = (
-        *("source", "target", "valid", "source_level", "target_level", "attention", "copy"),
+        *("source", "target", "where", "valid", "source_level", "target_level", "attention", "copy"),
         *TaskConfig.usual,
     )
     inapplicable: ClassVar[tuple[str, ...]] = ("window", "bidirectional")
-    places: ClassVar[tuple[str, ...]] = ("monolingual",)
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Data": (
-            *("source", "target", "gather", "valid", "valid_fraction", "longest", "bad_share"),
-            *("monolingual",),
+            *("layout", "source", "target", "references", "gather", "where", "encoding"),
+            *("valid", "valid_where", "valid_fraction", "longest", "bad_share"),
         ),
         "Texts": (
             *("source_level", "target_level", "vocabulary", "min_count", "share_vocabulary"),
@@ -81,25 +80,31 @@ class TranslateConfig(TaskConfig):
         "Model": (
             *("model", "attention", "heads", "input_feeding", "copy", "coverage", "embedding"),
             *("tie_embeddings", "stretch", "label_smoothing", "word_dropout"),
-            *("scheduled_sampling", "average"),
+            "scheduled_sampling",
         ),
     }
 
+    layout: Literal["auto", "parallel", "table", "jsonl", "dictionary"] = option(
+        "auto", "what the files hold; auto: as their endings show"
+    )
     source: str | None = option(None, "the column or key of the sources, if its name is unusual")
     target: str | None = option(None, "the column or key of the targets, likewise")
-    gather: bool = option(False, "lines of one source are one item with several right targets")
+    references: bool = option(False, "further columns are further right targets")
+    gather: bool = option(
+        False, "lines of one source are one item with several right targets, as in a dictionary"
+    )
+    where: str | None = option(None, "rows of tables to train on: split=train")
+    encoding: str = option("utf-8", "how the files are written, such as latin-1")
     valid: tuple[str, ...] = option(
         (), "data to validate on, as those to train on; none: a part of those"
     )
+    valid_where: str | None = option(None, "rows of tables to validate on: split=valid")
     valid_fraction: float = option(
         0.05, "share of the data held out where nothing else is validated on", minimum=0, maximum=0.5
     )
     longest: int = option(200, "most tokens of a source or target to train on", minimum=1)
     bad_share: float = option(
         0.1, "end where more than this share of the lines can't be used", minimum=0, maximum=1
-    )
-    monolingual: str | None = option(
-        None, "a file of targets without a source, whose sources a run of the other direction wrote"
     )
     source_level: Level = option("auto", "what sources are divided into; auto: as they show")
     target_level: Level = option("auto", "what targets are divided into; auto: as they show")
@@ -154,9 +159,6 @@ class TranslateConfig(TaskConfig):
         minimum=0,
         maximum=1,
     )
-    average: int = option(
-        1, "the weights of so many last validations are averaged into one model", minimum=1
-    )
     cell: str = new_default("cell", "gru")
     hidden: int = new_default("hidden", 256)
     layers: int = new_default("layers", 2)
@@ -183,6 +185,11 @@ class TranslateConfig(TaskConfig):
         if self.window:
             raise ConfigError(
                 f"window = {self.window}; translators are trained on whole pairs: leave it out."
+            )
+        if self.valid and self._is_set("valid_fraction"):
+            raise ConfigError(
+                f"valid = {', '.join(self.valid)} and valid_fraction = {self.valid_fraction}: those "
+                "data are validated on as they are; leave valid_fraction out."
             )
         self._check_model()
         if self.tie_embeddings == "all" and not self.share_vocabulary:

@@ -136,6 +136,15 @@ class TranslateNet(nn.Module):
             penalty = penalty + self.coverage * _repeated(found.weights, inside)
         return penalised(nats, penalty)
 
+    def answers(self, batch: PairBatch) -> Tensor:
+        """The likeliest token (T + 1, B) after the right ones before it, and at the end."""
+        source = self.encode(batch.source, batch.source_lengths)
+        found = self._decoded(source, _shifted(batch.target))
+        if self.gate is None:
+            return self.head(found.outputs).argmax(-1)
+        choices = max(self.head.out_features, int(batch.copies.max()) + 1)
+        return self._log_probs(found, batch.copies, choices).argmax(-1)
+
     def parameter_count(self) -> int:
         """Learnt numbers; a matrix that is tied counts once."""
         return sum(parameter.numel() for parameter in self.parameters())

@@ -75,8 +75,8 @@ def copy_numbers(
 class PairBatches(Dealt[PairBatch]):
     """Pairs of nearly equal lengths, dealt out anew in each epoch.
 
-    `resplit` divides a text anew in each epoch, by random numbers of its own; None: it stays as it
-    is. `known` is as for `joined`.
+    `divide` gives the sides of the pair of a number, divided anew in each epoch; None: they stay as
+    they are. `known` is as for `joined`.
     """
 
     def __init__(
@@ -87,18 +87,30 @@ class PairBatches(Dealt[PairBatch]):
         *,
         batch_size: int,
         seed: int,
+        divide: Callable[[int, np.random.Generator], tuple[Side, Side]] | None = None,
     ) -> None:
         super().__init__(len(sources), batch_size=batch_size, seed=seed)
         self._sources, self._targets, self._known = sources, targets, known
+        self._divide, self._epoch = divide, 0
         self._lengths = torch.tensor(
             [len(source) + 1000 * len(target) for source, target in zip(sources, targets, strict=True)]
         )
 
     def batch(self, rows: Tensor) -> PairBatch:
         """The pairs of these numbers."""
-        chosen = rows.tolist()
-        sources = [self._sources[n] for n in chosen]
-        return joined(sources, [self._targets[n] for n in chosen], self._known)
+        pairs = [self._pair(n) for n in rows.tolist()]
+        return joined([s for s, _ in pairs], [t for _, t in pairs], self._known)
+
+    def window(self, epoch: int, index: int) -> PairBatch:
+        """Batch `index` of `epoch`."""
+        self._epoch = epoch
+        return super().window(epoch, index)
+
+    def _pair(self, number: int) -> tuple[Side, Side]:
+        if self._divide is None:
+            return self._sources[number], self._targets[number]
+        key = generator_of("divide", self._seed, self._epoch, number).initial_seed()
+        return self._divide(number, np.random.default_rng(key))
 
     def _order(self, generator: Generator) -> Tensor:
         order = super()._order(generator)
