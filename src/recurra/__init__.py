@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from recurra.tasks.registry import load
     from recurra.tasks.regress import Regressor
     from recurra.tasks.transcribe import Transcriber
+    from recurra.tasks.translate import Translator
 
 __all__ = [
     "Classifier",
@@ -25,6 +26,7 @@ __all__ = [
     "LanguageModel",
     "Regressor",
     "Transcriber",
+    "Translator",
     "__version__",
     "accelerate",
     "cells",
@@ -45,6 +47,7 @@ __getattr__, __dir__ = attach(
         "LanguageModel": "recurra.tasks.language",
         "Regressor": "recurra.tasks.regress",
         "Transcriber": "recurra.tasks.transcribe",
+        "Translator": "recurra.tasks.translate",
         "accelerate": "recurra.nn",
         "cells": "recurra.cells",
         "errors": "recurra.errors",

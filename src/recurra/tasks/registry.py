@@ -29,7 +29,10 @@ __all__ = [
     "task_named",
 ]
 
-TASKS = ("classify", "forecast", "language", "regress", "transcribe", "long-range")
+TASKS = (
+    *("classify", "forecast", "language", "regress", "transcribe", "translate"),
+    "long-range",
+)
 """The names of the built-in tasks; the package of each gives `configuration` and `task`."""
 
 
