@@ -70,8 +70,9 @@ class Encoder(nn.Module):
 class TranslateNet(nn.Module):
     """The log-probabilities of a target's tokens, each after those before it and a source.
 
-    `net(source, lengths, target)` with tokens (S, B), (B,) and (T, B) gives (T + 1, B, V): of each
-    token of the target after the beginning, and of its end. `encode` and `step` are for a search.
+    `net(batch)` gives (T + 1, B, choices): of each token of the targets after those before it, and
+    of their ends. Choices are the vocabulary, and what only the sources of the batch have, where it
+    can be copied. `encode` and `step` are for a search.
     """
 
     def __init__(self, config: TranslateConfig, sources: int, targets: int) -> None:
@@ -95,9 +96,13 @@ class TranslateNet(nn.Module):
         if config.tie_embeddings == "all":
             self.encoder.embedding.weight = self.embedding.weight
 
-    def forward(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
-        found = self._decoded(self.encode(source, lengths), _shifted(target))
-        return self._log_probs(found, source, self.head.out_features)
+    def forward(self, batch: PairBatch) -> Tensor:
+        source = self.encode(batch.source, batch.source_lengths)
+        choices = self.head.out_features
+        if self.gate is not None:
+            choices = max(choices, int(batch.copies.max()) + 1)
+        found = self._decoded(source, _shifted(batch.target))
+        return self._log_probs(found, batch.copies, choices)
 
     def encode(self, source: Tensor, lengths: Tensor) -> Source:
         """What the decoder reads of sources (S, B)."""
@@ -135,15 +140,6 @@ class TranslateNet(nn.Module):
         if self.coverage and self.training and found.weights is not None:
             penalty = penalty + self.coverage * _repeated(found.weights, inside)
         return penalised(nats, penalty)
-
-    def answers(self, batch: PairBatch) -> Tensor:
-        """The likeliest token (T + 1, B) after the right ones before it, and at the end."""
-        source = self.encode(batch.source, batch.source_lengths)
-        found = self._decoded(source, _shifted(batch.target))
-        if self.gate is None:
-            return self.head(found.outputs).argmax(-1)
-        choices = max(self.head.out_features, int(batch.copies.max()) + 1)
-        return self._log_probs(found, batch.copies, choices).argmax(-1)
 
     def parameter_count(self) -> int:
         """Learnt numbers; a matrix that is tied counts once."""
