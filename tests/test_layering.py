@@ -120,6 +120,7 @@ OUTSIDE = {
     "kaldi_native_fbank": {"data/audio/log_mel.py"},
     "PIL": {"data/images/image_file.py"},
     "jiwer": {"metrics/transcription.py"},
+    "sacrebleu": {"metrics/translation_quality.py"},
     "flashlight": {"decoding/flashlight.py"},
     "sklearn": {"tasks/sklearn_tags.py"},
     "tokenizers": {"data/texts/subwords.py"},

@@ -20,12 +20,12 @@ TARGET_COLUMNS = (
 """Usual names of columns, in any case; an earlier one wins over a later one."""
 
 _LANGUAGES = (
-    "|af|am|ar|az|be|bg|bn|bs|ca|cs|cy|da|de|el|en|eo|es|et|eu|fa|fi|fr|ga|gl|gu|he|hi|hr|hu|hy|id"
+    "|af|am|ar|az|be|bg|bn|bs|ca|cs|cy|da|de|el|en|eo|es|et|eu|fa|fi|fr|ga|gl|gu|he|hi|hr|hu|hy"
     "|is|it|ja|ka|kk|km|kn|ko|ky|la|lb|lo|lt|lv|mk|ml|mn|mr|ms|mt|my|nb|ne|nl|nn|no|pa|pl|pt|ro|ru"
     "|sk|sl|sq|sr|sv|sw|ta|te|th|tl|tr|uk|ur|uz|vi|yi|zh|zu"
     "|deu|eng|fra|fre|ger|ita|jpn|nld|por|rus|spa|"
 )
-"""Codes of languages (ISO 639) that columns are called by."""
+"""Codes of languages (ISO 639) that columns are called by; not "id", which is a number mostly."""
 
 
 class PairColumns(NamedTuple):
@@ -51,7 +51,7 @@ def names_columns(first: Sequence[str], source: str | None, target: str | None) 
         return any(name in cells or not _is_position(name) for name in given)
     plain = [plain_name(cell) for cell in cells]
     usual = any(n in SOURCE_COLUMNS for n in plain) and any(n in TARGET_COLUMNS for n in plain)
-    return usual or _are_languages(plain)
+    return usual or _are_languages(cells)
 
 
 def choose_columns(
@@ -60,38 +60,37 @@ def choose_columns(
     """The columns of source and target: those given, those of usual names, or the other of two.
 
     Two codes of languages in a table's header are source and target in that order, but not so the
-    keys of JSON objects, which have no order: `origin` ends in .jsonl.
+    keys of JSON objects, which have no order: those of files whose names end otherwise.
 
     DataError where one is missing or unclear, with the names that there are.
     """
     if source is not None and source == target:
         raise ConfigError(f"The source and the target are both column {source!r}; give two.")
     path = Path(origin)
-    known = {
-        role: find_column(path, names, (), role, name)
-        for role, name in (("source", source), ("target", target))
-        if name is not None
-    }
-    found = {
-        "source": known.get("source") or _usual(names, SOURCE_COLUMNS, known.get("target")),
-    }
-    found["target"] = known.get("target") or _usual(names, TARGET_COLUMNS, found["source"])
-    if not any(found.values()) and _are_languages([plain_name(name) for name in names[:2]]):
-        found = {} if _has_no_order(origin) else {"source": names[0], "target": names[1]}
-    for role, other in (("source", "target"), ("target", "source")):
-        rest = [name for name in names if name != found.get(other)]
-        if not found.get(role) and found.get(other) and len(rest) == 1:
-            found[role] = rest[0]
-    missing = [role for role in ("source", "target") if not found.get(role)]
-    if "source" in missing or (missing and targets):
-        raise DataError(_unclear(origin, names, missing))
-    others = tuple(name for name in names if name not in found.values())
-    return PairColumns(str(found["source"]), found.get("target"), others)
+    first = find_column(path, names, (), "source", source) if source else None
+    second = find_column(path, names, (), "target", target) if target else None
+    first = first or _usual(names, SOURCE_COLUMNS, second)
+    second = second or _usual(names, TARGET_COLUMNS, first)
+    if not (first or second) and _has_order(origin) and _are_languages(names):
+        first, second = names[:2]
+    first, second = first or _other_than(second, names), second or _other_than(first, names)
+    if first is None or (second is None and targets):
+        found = {"source": first, "target": second}
+        raise DataError(_unclear(origin, names, [r for r, name in found.items() if name is None]))
+    return PairColumns(first, second, tuple(n for n in names if n not in (first, second)))
 
 
-def _has_no_order(origin: str) -> bool:
-    name = origin.lower().removesuffix(".gz")
-    return not name.endswith((".csv", ".tsv", ".txt", ".tab"))
+def _has_order(origin: str) -> bool:
+    """Whether a table's header names its columns, which have an order."""
+    return origin.lower().removesuffix(".gz").endswith((".csv", ".tsv", ".txt", ".tab"))
+
+
+def _other_than(name: str | None, names: Sequence[str]) -> str | None:
+    """The other of two names, or of two languages; None where there are more or fewer."""
+    rest = [each for each in names if each != name]
+    if len(rest) > 1:
+        rest = [each for each in rest if _is_language(each)]
+    return rest[0] if name is not None and len(rest) == 1 else None
 
 
 def _usual(names: Sequence[str], usual: Sequence[str], taken: str | None) -> str | None:
@@ -99,13 +98,14 @@ def _usual(names: Sequence[str], usual: Sequence[str], taken: str | None) -> str
     return next((by_plain[name] for name in usual if name in by_plain), None)
 
 
-def _are_languages(plain: Sequence[str]) -> bool:
-    codes = [name.partition("_")[0] for name in plain[:2]]
-    return (
-        len(codes) == 2
-        and codes[0] != codes[1]
-        and all(f"|{code}|" in _LANGUAGES for code in codes)
-    )
+def _are_languages(names: Sequence[str]) -> bool:
+    """Whether the first two are codes of languages."""
+    first = [plain_name(name) for name in names[:2]]
+    return len({*first}) == 2 and all(map(_is_language, first))
+
+
+def _is_language(name: str) -> bool:
+    return f"|{plain_name(name).partition('_')[0]}|" in _LANGUAGES
 
 
 def _is_position(name: str) -> bool:

@@ -32,9 +32,10 @@ def without_long(
         lengths = [(target_length or source_length)(target) for target in pair.targets]
         of_source = source_length(pair.source)
         if of_source > longest[0]:
-            _note(pairs, pair, "source", of_source, longest[0])
+            _note(pairs, pair, f"source {_shown(pair.source)}", of_source, longest[0])
         elif min(lengths) > longest[1]:
-            _note(pairs, pair, "target", min(lengths), longest[1])
+            shortest = pair.targets[lengths.index(min(lengths))]
+            _note(pairs, pair, f"target {_shown(shortest)}", min(lengths), longest[1])
         else:
             kept.append(_short(pair, lengths, longest[1]))
     pairs.bad.check(total)
@@ -57,14 +58,16 @@ def fit_source(tokens: Sequence[str], longest: int, origin: str, *, cut: bool) -
     return list(tokens[:longest])
 
 
-def _note(pairs: Pairs, pair: TextPair, side: str, length: int, longest: int) -> None:
-    text = pair.source if side == "source" else pair.target
-    shown = repr(text if len(text) <= 40 else f"{text[:40]}…")
+def _note(pairs: Pairs, pair: TextPair, text: str, length: int, longest: int) -> None:
+    tokens = f"{length:,} token{'' if length == 1 else 's'}"
     message = (
-        f"{pair.origin}: its {side} {shown} has {length:,} tokens, more than the longest may have "
-        f"({longest:,})."
+        f"{pair.origin}: its {text} has {tokens}, more than the longest may have ({longest:,})."
     )
-    pairs.bad.note(pair.origin or shown, message, reason=_REASON)
+    pairs.bad.note(pair.origin or text, message, reason=_REASON)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:40]}…")
 
 
 def _short(pair: TextPair, lengths: Sequence[int], longest: int) -> TextPair:

@@ -86,7 +86,12 @@ def text_of(value: Any) -> str:
 
     None and NaN are "".
     """
-    text = value.strip() if isinstance(value, str) else label_of(value)
+    if isinstance(value, str):
+        text = value.strip()
+    elif value is None or isinstance(value, int | float | np.number):
+        text = label_of(value)
+    else:
+        raise DataError(f"has an object of type {type(value).__name__}; give a text.")
     try:
         text.encode()
     except UnicodeEncodeError as error:

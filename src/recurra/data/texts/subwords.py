@@ -47,11 +47,16 @@ class Subwords:
             ) from error
 
     @classmethod
-    def train(cls, texts: Iterable[str], size: int, *, min_count: int = 1) -> "Subwords":
+    def train(
+        cls, texts: Iterable[str], size: int, *, min_count: int = 1, lines: bool = False
+    ) -> "Subwords":
         """At most `size` sub-words, of pairs that come `min_count` times or more in the texts.
 
         All characters of the texts are among them, the most frequent ones where they are more than
         half of `size`. The same texts give the same sub-words. ConfigError for a `size` below 16.
+
+        lines: the words are the lines of the texts, as they are: no sub-word gets a mark that the
+        text doesn't have.
         """
         if size < _LEAST:
             raise ConfigError(
@@ -59,7 +64,7 @@ class Subwords:
             )
         package = _tokenizers()
         model = package.Tokenizer(package.models.BPE(unk_token=UNKNOWN_PIECE))
-        model.pre_tokenizer = _pre_tokenizer(package)
+        model.pre_tokenizer = _pre_tokenizer(package, lines)
         trainer = package.trainers.BpeTrainer(
             vocab_size=size,
             min_frequency=min_count,
@@ -70,7 +75,7 @@ class Subwords:
         model.train_from_iterator(texts, trainer)
         # Without the list of special tokens, "<unk>" in a text is five characters, not one token.
         plain = package.Tokenizer(model.model)
-        plain.pre_tokenizer = _pre_tokenizer(package)
+        plain.pre_tokenizer = _pre_tokenizer(package, lines)
         return cls(plain.to_str())
 
     def split(self, text: str) -> list[Token]:
@@ -81,13 +86,29 @@ class Subwords:
             for piece, (start, stop) in zip(found.tokens, found.offsets, strict=True)
         ]
 
+    def written(self, text: str) -> list[str]:
+        """The sub-words of a text of lines, those that training has not seen as they are written.
+
+        >>> Subwords.train(["low\\nlower\\nlowest"] * 9, 16, lines=True).written("low\\nlox")
+        ['low', 'lo', 'x']
+        """
+        return [text[start:stop] for start, stop in self._model.encode(text).offsets]
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """All sub-words but the unknown one, in the order that they were learnt in."""
+        numbers: dict[str, int] = self._model.get_vocab()
+        return tuple(sorted(numbers.keys() - {UNKNOWN_PIECE}, key=lambda piece: numbers[piece]))
+
     def to_json(self) -> str:
         """The model as JSON text."""
         return str(self._model.to_str())
 
 
-def _pre_tokenizer(package: Any) -> Any:
+def _pre_tokenizer(package: Any, lines: bool) -> Any:
     rules = package.pre_tokenizers
+    if lines:
+        return rules.CharDelimiterSplit("\n")
     return rules.Sequence(
         [
             rules.WhitespaceSplit(),
