@@ -31,9 +31,9 @@ class BeamAllocation:
     def completed(self, allowed: Tensor, scores: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """`scores` and `tokens`, (N, k), of candidates with those that take a row further."""
         wanted = [phrases.wanted(progress) for phrases, progress in self._rows]
-        width = max(map(len, wanted))
+        width = max(1, *map(len, wanted))
         padded = [[*own, *[-1] * (width - len(own))] for own in wanted]
-        more = torch.tensor(padded, dtype=torch.long, device=tokens.device).view(-1, width)
+        more = torch.tensor(padded, dtype=torch.long, device=tokens.device)
         known = (more < 0) | (more[:, :, None] == tokens[:, None]).any(-1)
         more = more.clamp(min=0)
         added = allowed.gather(1, more).masked_fill(known, -torch.inf)
@@ -45,14 +45,17 @@ class BeamAllocation:
         `rows` (A, K) has the row of each place in the beam.
         """
         order = torch.arange(found.tokens.shape[1]).repeat(len(sentences), 1)
+        ranks = order.clone()
         there = (found.totals > -torch.inf).sum(1).tolist()
         columns = (found.tokens.tolist(), rows.gather(1, found.slots).tolist(), there)
         for at, sentence in enumerate(sentences.tolist()):
             tokens, parents, count = (column[at] for column in columns)
             phrases = self._constraints[sentence]
             met = self._met_after(phrases, tokens[:count], parents[:count])
-            order[at, :count] = torch.tensor(phrases.shared(list(met)), dtype=torch.long)
-        return found.take(order.to(found.tokens.device))
+            shared = torch.tensor(phrases.shared(list(met)), dtype=torch.long).view(count, 2)
+            ranks[at, :count], order[at, :count] = shared.unbind(1)
+        device = found.tokens.device
+        return found.take(order.to(device))._replace(ranks=ranks.to(device))
 
     def follow(self, parents: Tensor, tokens: Tensor) -> None:
         """The next rows: these rows of before, each with a further token."""

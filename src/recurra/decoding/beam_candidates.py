@@ -19,10 +19,20 @@ class Candidates(NamedTuple):
     slots: Tensor
     """Places in the beam, of the hypotheses that are continued."""
     log_probs: Tensor
+    ranks: Tensor
+    """From 0: among all, or among those that have met as much of what must occur."""
 
     def take(self, order: Tensor) -> "Candidates":
         """Those at these places (A, C') of each sentence."""
         return Candidates(*(column.gather(1, order) for column in self))
+
+    def first(self, count: int, where: Tensor) -> "tuple[Candidates, Tensor]":
+        """The first `count` of each sentence where these bools (A, C) are true, and if they are.
+
+        Others fill up what isn't there.
+        """
+        order = (~where).to(torch.uint8).sort(dim=1, stable=True).indices[:, :count]
+        return self.take(order), where.gather(1, order)
 
 
 def best_of_rows(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -68,8 +78,10 @@ def ranked(totals: Tensor, slots: Tensor, tokens: Tensor, log_probs: Tensor) -> 
     ids = tokens.new_zeros(sentences * beam, width).index_copy(0, slots, tokens)
     whole = (totals.view(-1, 1) + own).view(sentences, -1)
     places = torch.arange(beam, device=tokens.device).repeat_interleave(width)
-    found = Candidates(
-        whole, ids.view(sentences, -1), places.expand(sentences, -1), own.view(sentences, -1)
-    )
-    found = found.take(found.tokens.sort(dim=1, stable=True).indices)
-    return found.take(found.totals.sort(dim=1, descending=True, stable=True).indices)
+    ids, own = ids.view(sentences, -1), own.view(sentences, -1)
+    order = ids.sort(dim=1, stable=True).indices
+    by_total = whole.gather(1, order).sort(dim=1, descending=True, stable=True).indices
+    order = order.gather(1, by_total)
+    ranks = torch.arange(order.shape[1], device=order.device).expand_as(order)
+    found = Candidates(whole, ids, places.expand(sentences, -1), own, ranks)
+    return found.take(order)._replace(ranks=ranks)

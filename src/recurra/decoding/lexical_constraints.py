@@ -52,21 +52,22 @@ class LexicalConstraints:
         """True once all phrases occur."""
         return not self.wanted(progress)
 
-    def shared(self, met: Sequence[int]) -> list[int]:
-        """Candidates in the order in which they are taken, given in the order of their scores.
+    def shared(self, met: Sequence[int]) -> list[tuple[int, int]]:
+        """The order in which candidates are taken, given in the order of their scores.
 
         The best of each bank come first, that with the most tokens met before the others; then
-        the second of each bank, and so on.
+        the second of each bank, and so on. Gives (rank in its bank, place) of each.
 
         >>> LexicalConstraints([(1,)]).shared([0, 0, 0, 1])
-        [3, 0, 1, 2]
+        [(0, 3), (0, 0), (1, 1), (2, 2)]
         """
         counts: dict[int, int] = {}
         ranks = []
         for bank in met:
             ranks.append(counts.setdefault(bank, 0))
             counts[bank] += 1
-        return sorted(range(len(met)), key=lambda i: (ranks[i], -met[i]))
+        ranked = zip(ranks, range(len(met)), strict=True)
+        return sorted(ranked, key=lambda each: (each[0], -met[each[1]]))
 
 
 def _matched(phrase: tuple[int, ...], borders: list[int], n: int, token: int) -> int:

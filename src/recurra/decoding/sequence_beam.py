@@ -3,10 +3,12 @@
 At each step the candidates of a sentence are all tokens after all its hypotheses, ranked by
 log-probability; of equal ones the lowest token comes first, then the hypothesis that ranked higher.
 Those of the first `beam` that end are finished; the best `beam` of the others are continued, so
-that finished ones take no place from them. Hypotheses that can't become better than the finished
-ones any more (`FinalScore.bound`) are dropped, and a sentence without others leaves the batch: the
-result is what a search up to the longest length would give. With a beam of 1 the first that ends
-is the result.
+that finished ones take no place from them. Where phrases must occur, each bank of candidates has
+ranks of its own, and the beam is shared out among the banks (`lexical_constraints.py`).
+
+Hypotheses that can't become better than the n best finished ones any more (`FinalScore.bound`) are
+dropped, and a sentence without others leaves the batch: the result is what a search up to the
+longest length would give. With a beam of 1 the first that ends is the result.
 """
 
 from collections.abc import Iterable, Sequence
@@ -157,36 +159,35 @@ class _BeamSearch:
         if self._allocation:
             scores, tokens = self._allocation.completed(allowed, scores, tokens)
         found = ranked(self._totals, self._slots, tokens, scores)
-        if self._allocation:
-            found = self._allocation.shared(found, self._active, self._row_at)
-        return Candidates(*(column[:, : 2 * self._beam] for column in found))
+        if not self._allocation:
+            return found
+        return self._allocation.shared(found, self._active, self._row_at)
 
     def _finish(self, best: Candidates) -> None:
         """Those of the first `beam` that end are finished."""
-        first = Candidates(*(column[:, : self._beam] for column in best))
-        rows = self._row_at.gather(1, first.slots)
+        ends = (best.tokens == self._rules.end) & (best.ranks < self._beam)
+        ended, there = best.first(self._beam, ends)
+        rows = self._row_at.gather(1, ended.slots)
         covered = None if self._covered is None else self._covered[rows]
-        scores = self._score.of(first.totals, self._tree.depth + 1, covered, self._active)
-        scores = scores.masked_fill(first.tokens != self._rules.end, -torch.inf)
-        self._pool.add(self._active, scores, rows, first.log_probs, self._tree.depth)
+        scores = self._score.of(ended.totals, self._tree.depth + 1, covered, self._active)
+        scores = scores.masked_fill(~there, -torch.inf)
+        self._pool.add(self._active, scores, rows, ended.log_probs, self._tree.depth)
 
     def _continue(self, best: Candidates) -> tuple[Tensor, Tensor, Tensor]:
         """The best that don't end and may still matter: their rows before, tokens and scores.
 
         Sentences that have none leave, with the best unfinished one where they have no other.
         """
-        over = self._rules.longest[self._active, None] <= self._tree.depth
-        over = over | (best.tokens == self._rules.end) | (best.totals == -torch.inf)
-        order = over.to(torch.uint8).sort(dim=1, stable=True).indices[:, : self._beam]
-        over, kept = over.gather(1, order), best.take(order)
-        over |= self._score.bound(kept.totals, self._active) <= self._least()
-        stays = ~over.all(1)
+        may_grow = self._rules.longest[self._active, None] > self._tree.depth
+        goes_on = may_grow & (best.tokens != self._rules.end) & (best.totals > -torch.inf)
+        kept, alive = best.first(self._beam, goes_on)
+        alive &= self._score.bound(kept.totals, self._active) > self._least()
+        stays = alive.any(1)
         self._give_up(~stays & self._pool.are_empty(self._active))
-        alive = ~over[stays]
-        rows = self._row_at.gather(1, kept.slots)
-        self._active, self._slots = self._active[stays], alive.flatten().nonzero().flatten()
-        self._totals = kept.totals.masked_fill(over, -torch.inf)[stays]
-        return rows[stays][alive], kept.tokens[stays][alive], kept.log_probs[stays][alive]
+        rows, chosen = self._row_at.gather(1, kept.slots)[stays], alive[stays]
+        self._active, self._slots = self._active[stays], chosen.flatten().nonzero().flatten()
+        self._totals = kept.totals.masked_fill(~alive, -torch.inf)[stays]
+        return rows[chosen], kept.tokens[stays][chosen], kept.log_probs[stays][chosen]
 
     def _least(self) -> Tensor:
         """The score (A, 1) that a hypothesis must be able to exceed."""
