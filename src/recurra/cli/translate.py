@@ -81,9 +81,7 @@ def command(
         _write(lines, out)
 
 
-def _line(
-    number: int, text: str, results: list[Translation], scored: bool, as_json: bool
-) -> str:
+def _line(number: int, text: str, results: list[Translation], scored: bool, as_json: bool) -> str:
     """What is written of one source."""
     if as_json:
         shown = [dataclasses.asdict(one) | {"alignment": one.alignment} for one in results]

@@ -88,8 +88,12 @@ def test_what_the_vocabulary_lacks_is_copied():
     log_probs = net._log_probs(found, SOURCE, 8)
     torch.testing.assert_close(log_probs[0, 1, 7], expected)
     one = PairBatch(
-        SOURCE[:3, 1:2], LENGTHS[1:2], torch.tensor([[1]]), torch.tensor([1]),
-        SOURCE[:3, 1:2], torch.tensor([[7]]),
+        SOURCE[:3, 1:2],
+        LENGTHS[1:2],
+        torch.tensor([[1]]),
+        torch.tensor([1]),
+        SOURCE[:3, 1:2],
+        torch.tensor([[7]]),
     )
     log_end = net(one)[1, 0, 0]
     torch.testing.assert_close(net.loss(one), -(expected + log_end) / 2)
@@ -195,8 +199,12 @@ def test_an_aligners_loss_is_ctcs():
                 ways = torch.logaddexp(ways, sum(frames[t, row, k] for t, k in enumerate(path)))
         if steps <= 6:
             one = PairBatch(
-                SOURCE[:, row : row + 1], LENGTHS[row : row + 1], TARGET[:length, row : row + 1],
-                torch.tensor([length]), SOURCE[:, :1], TARGET[:, :1],
+                SOURCE[:, row : row + 1],
+                LENGTHS[row : row + 1],
+                TARGET[:length, row : row + 1],
+                torch.tensor([length]),
+                SOURCE[:, :1],
+                TARGET[:, :1],
             )
             if torch.isfinite(ways):
                 torch.testing.assert_close(net.loss(one) * (length + 1), -ways)

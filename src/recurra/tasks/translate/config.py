@@ -64,7 +64,16 @@ class TranslateConfig(TaskConfig):
     evaluation: ClassVar[type[EvaluateOptions]] = TranslateEvaluation
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"translate": {}}
     usual: ClassVar[tuple[str, ...]] = (
-        *("source", "target", "where", "valid", "source_level", "target_level", "attention", "copy"),
+        *(
+            "source",
+            "target",
+            "where",
+            "valid",
+            "source_level",
+            "target_level",
+            "attention",
+            "copy",
+        ),
         *TaskConfig.usual,
     )
     inapplicable: ClassVar[tuple[str, ...]] = ("window", "bidirectional")
@@ -100,7 +109,10 @@ class TranslateConfig(TaskConfig):
     )
     valid_where: str | None = option(None, "rows of tables to validate on: split=valid")
     valid_fraction: float = option(
-        0.05, "share of the data held out where nothing else is validated on", minimum=0, maximum=0.5
+        0.05,
+        "share of the data held out where nothing else is validated on",
+        minimum=0,
+        maximum=0.5,
     )
     longest: int = option(200, "most tokens of a source or target to train on", minimum=1)
     bad_share: float = option(

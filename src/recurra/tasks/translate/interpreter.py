@@ -181,7 +181,8 @@ class Interpreter:
         for row, side in enumerate(batch):
             beam = CtcPrefixBeam(max(how.beam, nbest))
             beam.feed(frames[: steps[row], row].double().numpy())
-            best = [one for one in beam.finish() if UNKNOWN not in one.tokens][:nbest]
+            whole = beam.finish()
+            best = [one for one in whole if UNKNOWN not in one.tokens][:nbest] or whole[:1]
             found.append([self._read(one.tokens, one.score, side) for one in best])
         return found
 

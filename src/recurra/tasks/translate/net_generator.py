@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from recurra.tasks.translate.decoder import DecoderState, Source
@@ -42,6 +41,4 @@ class NetGenerator:
     def reorder(self, state: NetState, rows: Tensor) -> NetState:
         """The states of these rows."""
         decoder = None if state.decoder is None else state.decoder.of_rows(rows)
-        return NetState(
-            state.source.of_rows(rows), decoder, state.copies.index_select(1, rows)
-        )
+        return NetState(state.source.of_rows(rows), decoder, state.copies.index_select(1, rows))

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from recurra.data.batches import Dealt, bucketed, generator_of, pad
-from recurra.tasks.translate.model import BOUNDARY, UNKNOWN, PairBatch
+from recurra.tasks.translate.model import UNKNOWN, PairBatch
 
 __all__ = ["PairBatches", "Side", "joined", "of_equal_lengths"]
 
@@ -93,7 +93,10 @@ class PairBatches(Dealt[PairBatch]):
         self._sources, self._targets, self._known = sources, targets, known
         self._divide, self._epoch = divide, 0
         self._lengths = torch.tensor(
-            [len(source) + 1000 * len(target) for source, target in zip(sources, targets, strict=True)]
+            [
+                len(source) + 1000 * len(target)
+                for source, target in zip(sources, targets, strict=True)
+            ]
         )
 
     def batch(self, rows: Tensor) -> PairBatch:

@@ -93,5 +93,3 @@ def _aligner_tokens(net: AlignerNet, batch: PairBatch) -> tuple[list[int], list[
         )
         totals.append(places)
     return right, totals
-
-

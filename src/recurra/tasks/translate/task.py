@@ -248,9 +248,7 @@ class Translate(Task[TranslateConfig, PairData, Interpreter]):
         """The encoder of the first network."""
         return _Read(product.nets[0].encoder)
 
-    def facts(
-        self, product: Interpreter, data: PairData, evaluation: Evaluation | None
-    ) -> Facts:
+    def facts(self, product: Interpreter, data: PairData, evaluation: Evaluation | None) -> Facts:
         """The data, the model, its figures, and its worst results."""
         return translation_facts.facts_of(product, data.train, data.held_out, evaluation)
 

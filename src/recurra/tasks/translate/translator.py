@@ -113,7 +113,12 @@ class Translator(Estimator[TranslateConfig, Interpreter]):
         return self._ready().sample(texts, _draw_options(drawing), random)
 
     def stream(
-        self, sources: Iterable[SourceText], *, nbest: int = 1, together: int = _TOGETHER, **generation: Any
+        self,
+        sources: Iterable[SourceText],
+        *,
+        nbest: int = 1,
+        together: int = _TOGETHER,
+        **generation: Any,
     ) -> Iterator[tuple[SourceText, list[Translation]]]:
         """Each source with its results, in order, `together` of them at a time.
 
