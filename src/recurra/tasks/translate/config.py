@@ -15,8 +15,6 @@ __all__ = ["CONFIG", "Generation", "TranslateConfig", "TranslateEvaluation"]
 LEAST_STEPS, MOST_STEPS, MOST_EPOCHS = 4_000, 60_000, 100
 """The length of a training without one of its own."""
 
-Level = Literal["auto", "subwords", "words", "characters", "spaces"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Generation:
@@ -64,16 +62,8 @@ class TranslateConfig(TaskConfig):
     evaluation: ClassVar[type[EvaluateOptions]] = TranslateEvaluation
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"translate": {}}
     usual: ClassVar[tuple[str, ...]] = (
-        *(
-            "source",
-            "target",
-            "where",
-            "valid",
-            "source_level",
-            "target_level",
-            "attention",
-            "copy",
-        ),
+        *("source", "target", "where", "valid", "source_tokens", "target_tokens"),
+        *("attention", "copy"),
         *TaskConfig.usual,
     )
     inapplicable: ClassVar[tuple[str, ...]] = ("window", "bidirectional")
@@ -83,7 +73,7 @@ class TranslateConfig(TaskConfig):
             *("valid", "valid_where", "valid_fraction", "longest", "bad_share"),
         ),
         "Texts": (
-            *("source_level", "target_level", "vocabulary", "min_count", "share_vocabulary"),
+            *("source_tokens", "target_tokens", "vocabulary", "min_count", "share_vocabulary"),
             *("lower", "tokenised", "subword_dropout"),
         ),
         "Model": (
@@ -118,8 +108,12 @@ class TranslateConfig(TaskConfig):
     bad_share: float = option(
         0.1, "end where more than this share of the lines can't be used", minimum=0, maximum=1
     )
-    source_level: Level = option("auto", "what sources are divided into; auto: as they show")
-    target_level: Level = option("auto", "what targets are divided into; auto: as they show")
+    source_tokens: Literal["auto", "subwords", "words", "characters", "spaces"] = option(
+        "auto", "what sources are divided into; auto: as they show"
+    )
+    target_tokens: Literal["auto", "subwords", "words", "characters", "spaces"] = option(
+        "auto", "what targets are divided into; auto: as they show"
+    )
     vocabulary: int = option(
         0, "most different tokens of either side; 0: what suits the data", minimum=0
     )
@@ -200,8 +194,8 @@ class TranslateConfig(TaskConfig):
             )
         if self.valid and self._is_set("valid_fraction"):
             raise ConfigError(
-                f"valid = {', '.join(self.valid)} and valid_fraction = {self.valid_fraction}: those "
-                "data are validated on as they are; leave valid_fraction out."
+                f"valid = {', '.join(self.valid)} and valid_fraction = {self.valid_fraction}: "
+                "those data are validated on as they are; leave valid_fraction out."
             )
         self._check_model()
         if self.tie_embeddings == "all" and not self.share_vocabulary:
@@ -212,8 +206,10 @@ class TranslateConfig(TaskConfig):
 
     def _check_model(self) -> None:
         """Refuse settings that the chosen model doesn't have."""
-        decoders = ("attention", "heads", "input_feeding", "copy", "coverage", "tie_embeddings")
-        decoders += ("scheduled_sampling",)
+        decoders: tuple[str, ...] = (
+            *("attention", "heads", "input_feeding", "copy", "coverage", "tie_embeddings"),
+            "scheduled_sampling",
+        )
         for name in decoders if self.model == "ctc" else ("stretch",):
             if self._is_set(name):
                 raise ConfigError(

@@ -105,7 +105,7 @@ class Decoder(nn.Module):
         if not self.input_feeding or len(vectors) == 1:
             return self._together(vectors, source, state)
         outputs, weights = [], []
-        for step in vectors.split(1):
+        for step in vectors.unsqueeze(1):
             found = self._together(step, source, state)
             outputs.append(found.outputs)
             weights.append(found.weights)

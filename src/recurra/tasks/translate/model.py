@@ -184,9 +184,10 @@ class TranslateNet(nn.Module):
         logits = self.head(outputs)
         smoothing = self.label_smoothing if self.training else 0.0
         if self.gate is None:
-            return functional.cross_entropy(
+            nats: Tensor = functional.cross_entropy(
                 logits, targets, label_smoothing=smoothing, reduction="none"
             )
+            return nats
         assert found.weights is not None
         own = logits.log_softmax(-1)
         known = targets < own.shape[-1]
@@ -198,7 +199,8 @@ class TranslateNet(nn.Module):
             torch.where(known, chosen, -torch.inf) + functional.logsigmoid(-share),
             copied.clamp(min=_LEAST).log() + functional.logsigmoid(share),
         )
-        return -(1 - smoothing) * right - smoothing * own.mean(-1)
+        smoothed: Tensor = -(1 - smoothing) * right - smoothing * own.mean(-1)
+        return smoothed
 
 
 _LEAST = 1e-20

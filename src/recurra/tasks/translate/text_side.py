@@ -9,9 +9,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from recurra.data.texts.lossless_tokens import LosslessTokens
+from recurra.data.texts.lossless_tokens import LosslessKind, LosslessTokens
 from recurra.data.texts.token_vocabulary import UNKNOWN, TokenVocabulary
-from recurra.tasks.translate.config import Level, TranslateConfig
+from recurra.tasks.translate.config import TranslateConfig
 from recurra.tasks.translate.pair_batches import Side
 
 __all__ = ["TextSide", "level_of", "sides_of"]
@@ -70,7 +70,7 @@ class TextSide:
         return cls(LosslessTokens(**values["tokens"]), vocabulary)
 
 
-def level_of(texts: Sequence[str], other: Sequence[str]) -> Level:
+def level_of(texts: Sequence[str], other: Sequence[str]) -> LosslessKind:
     """What the texts of one side are divided into, as they show beside the other side.
 
     Texts without spaces: characters. A closed set of symbols between spaces (phones, features,
@@ -99,15 +99,15 @@ def sides_of(
     config: TranslateConfig, sources: Sequence[str], targets: Sequence[str]
 ) -> tuple[TextSide, TextSide]:
     """Both sides, learnt from the texts to train on."""
-    source = config.source_level if config.source_level != "auto" else level_of(sources, targets)
-    target = config.target_level if config.target_level != "auto" else level_of(targets, sources)
+    source = config.source_tokens if config.source_tokens != "auto" else level_of(sources, targets)
+    target = config.target_tokens if config.target_tokens != "auto" else level_of(targets, sources)
     if config.share_vocabulary:
         both = _side(config, target, [*sources, *targets])
         return both, both
     return _side(config, source, sources), _side(config, target, targets)
 
 
-def _side(config: TranslateConfig, level: Level, texts: Sequence[str]) -> TextSide:
+def _side(config: TranslateConfig, level: LosslessKind, texts: Sequence[str]) -> TextSide:
     size = config.vocabulary or _suitable(texts)
     tokens = LosslessTokens.of(level, texts, size=size, lower=config.lower)
     limit = config.vocabulary if level != "subwords" else 0

@@ -42,8 +42,8 @@ def facts_of(
 def headline_of(evaluation: Evaluation) -> Headline:
     """BLEU of sentences, the share of exact results of short outputs."""
     meaning = (
-        f"On {evaluation['items']:,.0f} held-out pairs. The best weights were chosen on them, so the "
-        "figures flatter the model a little."
+        f"On {evaluation['items']:,.0f} held-out pairs. The best weights were chosen on them, so "
+        "the figures flatter the model a little."
     )
     if "bleu" in evaluation:
         value = evaluation["bleu"]

@@ -115,8 +115,8 @@ def _table(short: OutputScores, quality: Mapping[str, QualityScore]) -> TextTabl
         "errors a character": ("character_error_rate", short.character_error_rate),
     }
     for name, (key, value) in named.items():
-        ends = intervals[key]
-        shown = "" if ends is None else f"{100 * ends[0]:.1f} to {_percent(ends[1])}"
+        own = intervals[key]
+        shown = "" if own is None else f"{100 * own[0]:.1f} to {_percent(own[1])}"
         rows.append([name, _percent(value), shown])
     return TextTable(("figure", "value", "95 % interval"), rows)
 

@@ -38,7 +38,7 @@ class Translator(Estimator[TranslateConfig, Interpreter]):
 
     Example:
         >>> words = ["ab", "ba", "abb", "bab", "a", "b", "aab", "bba"]
-        >>> model = Translator(hidden=8, embedding=8, max_steps=2, target_level="characters")
+        >>> model = Translator(hidden=8, embedding=8, max_steps=2, target_tokens="characters")
         >>> model.fit(words, [word[::-1] for word in words]).results[0].steps
         2
         >>> [type(text) for text in model.translate(["abab"])]
