@@ -68,6 +68,7 @@ TASKS = {
     "long_range",
     "regress",
     "transcribe",
+    "translate",
 }  # packages of tasks; the other files are shared
 TASKS_BY_NAME = {  # outside the tasks, these files alone name one
     "__init__.py",
@@ -75,6 +76,7 @@ TASKS_BY_NAME = {  # outside the tasks, these files alone name one
     "cli/forecast_report.py",
     "cli/generate.py",
     "cli/transcribe.py",
+    "cli/translate.py",
 }
 
 # A package from outside is imported in these layers and files alone.

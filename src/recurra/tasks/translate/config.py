@@ -66,6 +66,7 @@ class TranslateConfig(TaskConfig):
         *("attention", "copy"),
         *TaskConfig.usual,
     )
+    places: ClassVar[tuple[str, ...]] = ("valid",)
     inapplicable: ClassVar[tuple[str, ...]] = ("window", "bidirectional")
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Data": (
@@ -94,8 +95,10 @@ class TranslateConfig(TaskConfig):
     )
     where: str | None = option(None, "rows of tables to train on: split=train")
     encoding: str = option("utf-8", "how the files are written, such as latin-1")
-    valid: tuple[str, ...] = option(
-        (), "data to validate on, as those to train on; none: a part of those"
+    valid: str | None = option(
+        None,
+        "data to validate on, parallel files with a comma between them; none: a part of those to "
+        "train on",
     )
     valid_where: str | None = option(None, "rows of tables to validate on: split=valid")
     valid_fraction: float = option(
@@ -194,7 +197,7 @@ class TranslateConfig(TaskConfig):
             )
         if self.valid and self._is_set("valid_fraction"):
             raise ConfigError(
-                f"valid = {', '.join(self.valid)} and valid_fraction = {self.valid_fraction}: "
+                f"valid = {self.valid!r} and valid_fraction = {self.valid_fraction}: "
                 "those data are validated on as they are; leave valid_fraction out."
             )
         self._check_model()
@@ -228,6 +231,11 @@ class TranslateConfig(TaskConfig):
                 f"heads = {self.heads} with attention = {self.attention!r}; only 'dot' has "
                 "several: leave heads out, or choose attention = 'dot'."
             )
+
+    @property
+    def named_files(self) -> tuple[str, ...]:
+        """The files to validate on."""
+        return tuple(part.strip() for part in (self.valid or "").split(",") if part.strip())
 
     def suited(self, windows: int) -> Self:
         """These settings for data of so many batches an epoch, with a length where none is given.

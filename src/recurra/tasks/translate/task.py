@@ -63,7 +63,7 @@ class Translate(Task[TranslateConfig, PairData, Interpreter]):
         if config.valid or config.valid_where:
             if not config.valid and not config.data and data is None:
                 raise DataError("valid_where chooses rows of a table; name the table.")
-            held = self._pairs(list(config.valid) or given, config.valid_where)
+            held = self._pairs(list(config.named_files) or given, config.valid_where)
             return PairData(pairs, held)
         if not config.valid_fraction:
             return PairData(pairs, Pairs(()))
@@ -102,7 +102,7 @@ class Translate(Task[TranslateConfig, PairData, Interpreter]):
 
     def record(self, config: TranslateConfig, data: PairData) -> TranslateConfig:
         """The configuration with absolute paths."""
-        valid = tuple(str(Path(path).absolute()) for path in config.valid)
+        valid = ",".join(str(Path(path).absolute()) for path in config.named_files) or None
         return dataclasses.replace(config, valid=valid)
 
     def sources(self, data: PairData) -> list[Source]:
