@@ -38,6 +38,13 @@ _LINE, _MANY = 1, 1000
     is_flag=True,
     help="a line of JSON for each source: results, tokens, log-probabilities, attention, alignment",
 )
+@click.option("--prefix", metavar="TEXT", help="what each result begins with")
+@click.option(
+    "--sample",
+    is_flag=True,
+    help="draw a result of each source at random, to write sources for texts that have none",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="of --sample [0]")
 @click.option("--source", metavar="COLUMN", help="the column of a table's sources")
 @options_for(Generation, dataclasses.fields(Generation))
 def command(
@@ -47,6 +54,9 @@ def command(
     nbest: int,
     scores: bool,
     as_json: bool,
+    prefix: str | None,
+    sample: bool,
+    seed: int,
     source: str | None,
     **options: Any,
 ) -> None:
@@ -63,6 +73,11 @@ def command(
     check_run(run)
     if file != "-":
         check_exists(file)
+    if sample and (nbest > 1 or prefix or given(options)):
+        raise click.UsageError(
+            "--sample draws one result of each source; leave out --nbest, --prefix and the options "
+            "of the search."
+        )
 
     from recurra.cli.terminal import noted
     from recurra.data.pairs.source_texts import read_sources
@@ -71,9 +86,13 @@ def command(
     with noted():
         model = Translator.load(run)
         together = _LINE if file == "-" else _MANY
-        found = model.stream(
-            read_sources(file, source=source), nbest=nbest, together=together, **given(options)
-        )
+        sources = read_sources(file, source=source)
+        if sample:
+            found = model.drawn(sources, together=together, seed=seed)
+        else:
+            found = model.stream(
+                sources, nbest=nbest, together=together, prefix=prefix, **given(options)
+            )
         lines = (
             _line(number, one.text, results, scores or nbest > 1, as_json)
             for number, (one, results) in enumerate(found, start=1)

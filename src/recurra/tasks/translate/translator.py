@@ -118,17 +118,26 @@ class Translator(Estimator[TranslateConfig, Interpreter]):
         *,
         nbest: int = 1,
         together: int = _TOGETHER,
+        prefix: str | None = None,
         **generation: Any,
     ) -> Iterator[tuple[SourceText, list[Translation]]]:
         """Each source with its results, in order, `together` of them at a time.
 
-        A source that can't be read has none, and a RecurraWarning names it.
+        A source that can't be read has none, and a RecurraWarning names it. `prefix` is what each
+        result begins with.
         """
         for group in _groups(sources, together):
-            for one in group:
-                if one.problem:
-                    warnings.warn(one.problem, RecurraWarning, stacklevel=2)
-            found = self.search([one.text for one in group], nbest=nbest, **generation)
+            texts = _told(group)
+            begun = None if prefix is None else [prefix] * len(texts)
+            found = self.search(texts, nbest=nbest, prefixes=begun, **generation)
+            yield from zip(group, found, strict=True)
+
+    def drawn(
+        self, sources: Iterable[SourceText], *, together: int = _TOGETHER, seed: int = 0
+    ) -> Iterator[tuple[SourceText, list[Translation]]]:
+        """Each source with one result drawn at random; else as `stream`."""
+        for number, group in enumerate(_groups(sources, together)):
+            found = self.sample(_told(group), seed=seed + number)
             yield from zip(group, found, strict=True)
 
     def score(self, data: Any, targets: Sequence[Any] | None = None) -> float:
@@ -175,6 +184,14 @@ def _paired(data: Any, targets: Sequence[Any] | None) -> Any:
 
 def _draw_options(given: dict[str, Any]) -> DrawOptions:
     return config_from_mapping(DrawOptions, given)
+
+
+def _told(group: Sequence[SourceText]) -> list[str]:
+    """The texts, of which those that can't be read are empty, and warned of."""
+    for one in group:
+        if one.problem:
+            warnings.warn(one.problem, RecurraWarning, stacklevel=3)
+    return [one.text for one in group]
 
 
 def _groups(sources: Iterable[SourceText], together: int) -> Iterator[list[SourceText]]:
