@@ -178,6 +178,13 @@ class Table(ToyGenerator):
         return self.table
 
 
+def test_the_first_that_ends_is_the_result_of_a_beam_of_one():
+    options = {"nbest": 1, "length_penalty": 6.0, "maximum_length": 8}
+    toy = Table(0.5, 0.49, 0.01)
+    assert found(toy, [0], beam=1, **options)[0][0].tokens == ()
+    assert found(toy, [0], beam=2, **options)[0][0].tokens == (1,) * 8
+
+
 def test_what_never_ends_is_cut_and_says_so():
     toy = Table(0.0, 0.3, 0.7)
     ((result,),) = found(toy, [0], beam=3, nbest=3, maximum_length=4, length_penalty=1)
@@ -395,6 +402,7 @@ def test_states_follow_their_hypotheses(cell):
         ({"constraints": [[(2,)], []], "forbidden": [2]}, "token 2, which is forbidden; leave"),
         ({"constraints": [[]]}, "1 sentences with a constraint for 2 sources"),
         ({"constraints": [[(-1,)], []]}, "Token -1 is asked for"),
+        ({"prefixes": [(), (0,)], "numbers": [7, 31]}, "Sentence 31: its prefix has token 0"),
         ({"end": 4}, "Token 4 is asked for, and the model has tokens 0 to 3"),
     ],
 )

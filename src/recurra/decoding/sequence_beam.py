@@ -42,6 +42,7 @@ def search(
     forbidden: Iterable[int] = (),
     prefixes: Sequence[Phrase] | None = None,
     constraints: Sequence[Sequence[Phrase]] | None = None,
+    numbers: Sequence[int] | None = None,
     device: torch.device | None = None,
 ) -> list[list[Generated]]:
     """The n best sequences of each of B sentences, best first.
@@ -60,6 +61,7 @@ def search(
             probabilities.
         constraints: for each sentence phrases that must occur in it, anywhere and in any order; a
             beam larger than the number of their tokens serves them best.
+        numbers: what messages call the sentences; none: 1 to B.
         device: that of the model; none: the CPU, or that of `sources`.
 
     Raises:
@@ -80,7 +82,7 @@ def search(
     """
     options = options or BeamOptions()
     lengths = torch.as_tensor(sources, device=device)
-    rules = TokenRules(options, lengths, begin, end, forbidden, prefixes)
+    rules = TokenRules(options, lengths, begin, end, forbidden, prefixes, numbers)
     allocation = None
     if constraints is not None:
         rules.check_phrases(constraints, "constraint")
