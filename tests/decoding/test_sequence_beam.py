@@ -82,11 +82,12 @@ def test_rules_leave_what_they_say(rule, seed):
     same(results, expected)
 
 
-@pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("alpha", [0, 0.9, 2.5])
-def test_the_search_ends_early_without_losing_anything(seed, alpha, monkeypatch):
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("alpha", "beta"), [(0, 0), (0.9, 0), (0.4, 0.5), (2.5, 0)])
+def test_the_search_ends_early_without_losing_anything(seed, alpha, beta, monkeypatch):
     """Small beams with the bound, against the same without it."""
-    options = {"beam": 3, "nbest": 2, "maximum_length": 12, "length_penalty": alpha}
+    options = {"beam": 3, "nbest": 2, "maximum_length": 12}
+    options |= {"length_penalty": alpha, "coverage_penalty": beta}
     toy = ToyGenerator(seed=seed, tokens=6)
     early = found(toy, [0, 1, 2], **options)
     rows, toy.calls = sum(toy.calls), []

@@ -7,8 +7,9 @@ that finished ones take no place from them. Where phrases must occur, each bank 
 ranks of its own, and the beam is shared out among the banks (`lexical_constraints.py`).
 
 Hypotheses that can't become better than the n best finished ones any more (`FinalScore.bound`) are
-dropped, and a sentence without others leaves the batch: the result is what a search up to the
-longest length would give. With a beam of 1 the first that ends is the result.
+dropped, and a sentence without others leaves the batch: unless phrases must occur, whose banks then
+have more room, the result is that of a search up to the longest length. With a beam of 1 the first
+that ends is the result.
 """
 
 from collections.abc import Iterable, Sequence
