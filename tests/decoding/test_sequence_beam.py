@@ -262,6 +262,12 @@ def test_a_constraint_out_of_reach_leaves_the_most_that_was_met():
     assert result.tokens == (1, 2)
 
 
+def test_what_never_ends_has_met_what_it_could():
+    forced = {"constraints": [[(2, 2)]]}
+    ((result,),) = found(Table(0.0, 0.9, 0.1), [0], forced, beam=4, nbest=1, maximum_length=2)
+    assert (result.tokens, result.finished) == ((2, 2), False)
+
+
 def test_of_equal_ones_the_lowest_token_comes_first_then_the_better_hypothesis():
     toy = Table(*[0.2] * 5)
     (results,) = found(toy, [0], beam=4, nbest=4, maximum_length=2)
