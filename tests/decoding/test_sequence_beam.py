@@ -82,11 +82,12 @@ def test_rules_leave_what_they_say(rule, seed):
     same(results, expected)
 
 
-@pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("alpha", [0, 0.9, 2.5])
-def test_the_search_ends_early_without_losing_anything(seed, alpha, monkeypatch):
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("alpha", "beta"), [(0, 0), (0.9, 0), (0.4, 0.5), (2.5, 0)])
+def test_the_search_ends_early_without_losing_anything(seed, alpha, beta, monkeypatch):
     """Small beams with the bound, against the same without it."""
-    options = {"beam": 3, "nbest": 2, "maximum_length": 12, "length_penalty": alpha}
+    options = {"beam": 3, "nbest": 2, "maximum_length": 12}
+    options |= {"length_penalty": alpha, "coverage_penalty": beta}
     toy = ToyGenerator(seed=seed, tokens=6)
     early = found(toy, [0, 1, 2], **options)
     rows, toy.calls = sum(toy.calls), []
@@ -178,6 +179,13 @@ class Table(ToyGenerator):
         return self.table
 
 
+def test_the_first_that_ends_is_the_result_of_a_beam_of_one():
+    options = {"nbest": 1, "length_penalty": 6.0, "maximum_length": 8}
+    toy = Table(0.5, 0.49, 0.01)
+    assert found(toy, [0], beam=1, **options)[0][0].tokens == ()
+    assert found(toy, [0], beam=2, **options)[0][0].tokens == (1,) * 8
+
+
 def test_what_never_ends_is_cut_and_says_so():
     toy = Table(0.0, 0.3, 0.7)
     ((result,),) = found(toy, [0], beam=3, nbest=3, maximum_length=4, length_penalty=1)
@@ -252,6 +260,12 @@ def test_a_constraint_out_of_reach_leaves_the_most_that_was_met():
     ((result,),) = found(toy, [0], forced, beam=4, nbest=1, maximum_length=3, blocked_ngram=1)
     assert not result.finished
     assert result.tokens == (1, 2)
+
+
+def test_what_never_ends_has_met_what_it_could():
+    forced = {"constraints": [[(2, 2)]]}
+    ((result,),) = found(Table(0.0, 0.9, 0.1), [0], forced, beam=4, nbest=1, maximum_length=2)
+    assert (result.tokens, result.finished) == ((2, 2), False)
 
 
 def test_of_equal_ones_the_lowest_token_comes_first_then_the_better_hypothesis():
@@ -395,6 +409,7 @@ def test_states_follow_their_hypotheses(cell):
         ({"constraints": [[(2,)], []], "forbidden": [2]}, "token 2, which is forbidden; leave"),
         ({"constraints": [[]]}, "1 sentences with a constraint for 2 sources"),
         ({"constraints": [[(-1,)], []]}, "Token -1 is asked for"),
+        ({"prefixes": [(), (0,)], "numbers": [7, 31]}, "Sentence 31: its prefix has token 0"),
         ({"end": 4}, "Token 4 is asked for, and the model has tokens 0 to 3"),
     ],
 )

@@ -74,5 +74,4 @@ class BeamAllocation:
         self, phrases: LexicalConstraints, tokens: Sequence[int], parents: Sequence[int]
     ) -> Iterator[int]:
         for token, row in zip(tokens, parents, strict=True):
-            progress = self._rows[row][1]
-            yield phrases.met(progress if token == self._end else phrases.after(progress, token))
+            yield phrases.met(phrases.after(self._rows[row][1], token))

@@ -7,8 +7,9 @@ that finished ones take no place from them. Where phrases must occur, each bank 
 ranks of its own, and the beam is shared out among the banks (`lexical_constraints.py`).
 
 Hypotheses that can't become better than the n best finished ones any more (`FinalScore.bound`) are
-dropped, and a sentence without others leaves the batch: the result is what a search up to the
-longest length would give. With a beam of 1 the first that ends is the result.
+dropped, and a sentence without others leaves the batch: unless phrases must occur, whose banks then
+have more room, the result is that of a search up to the longest length. With a beam of 1 the first
+that ends is the result.
 """
 
 from collections.abc import Iterable, Sequence
@@ -42,6 +43,7 @@ def search(
     forbidden: Iterable[int] = (),
     prefixes: Sequence[Phrase] | None = None,
     constraints: Sequence[Sequence[Phrase]] | None = None,
+    numbers: Sequence[int] | None = None,
     device: torch.device | None = None,
 ) -> list[list[Generated]]:
     """The n best sequences of each of B sentences, best first.
@@ -60,6 +62,7 @@ def search(
             probabilities.
         constraints: for each sentence phrases that must occur in it, anywhere and in any order; a
             beam larger than the number of their tokens serves them best.
+        numbers: what messages call the sentences; none: 1 to B.
         device: that of the model; none: the CPU, or that of `sources`.
 
     Raises:
@@ -80,7 +83,7 @@ def search(
     """
     options = options or BeamOptions()
     lengths = torch.as_tensor(sources, device=device)
-    rules = TokenRules(options, lengths, begin, end, forbidden, prefixes)
+    rules = TokenRules(options, lengths, begin, end, forbidden, prefixes, numbers)
     allocation = None
     if constraints is not None:
         rules.check_phrases(constraints, "constraint")

@@ -26,6 +26,7 @@ def draw(
     end: int = 0,
     forbidden: Iterable[int] = (),
     prefixes: Sequence[Phrase] | None = None,
+    numbers: Sequence[int] | None = None,
     random: torch.Generator | None = None,
     device: torch.device | None = None,
 ) -> list[list[Generated]]:
@@ -37,14 +38,15 @@ def draw(
     Args:
         options: how many, how, and how long; none: the defaults.
         random: where numbers are drawn from; none: torch's global generator.
-        generator, state, sources, begin, end, forbidden, prefixes, device: as `search` has them.
+        generator, state, sources, begin, end, forbidden, prefixes, numbers, device: as
+            `search` has them.
 
     Raises:
         DataError: prefixes that can't be.
     """
     options = options or DrawOptions()
     lengths = torch.as_tensor(sources, device=device)
-    rules = TokenRules(options, lengths, begin, end, forbidden, prefixes)
+    rules = TokenRules(options, lengths, begin, end, forbidden, prefixes, numbers)
     if not len(lengths):
         return []
     sentences = torch.arange(len(lengths), device=lengths.device)

@@ -24,6 +24,7 @@ class TokenRules:
         forbidden: tokens that never come, <unk> say.
         prefixes: the tokens that each sentence begins with, whatever their probabilities; they
             may repeat n-grams.
+        numbers: what messages call the sentences; none: 1 to B.
 
     Raises:
         DataError: a prefix that can't be.
@@ -37,12 +38,14 @@ class TokenRules:
         end: int,
         forbidden: Iterable[int],
         prefixes: Sequence[Phrase] | None,
+        numbers: Sequence[int] | None,
     ) -> None:
         self.end: int = end
         self._limits = limits
         self._never = sorted({*forbidden, begin} - {end})
         longest = [limits.longest(source) for source in sources.tolist()]
         self.longest: Tensor = torch.tensor(longest, dtype=torch.long, device=sources.device)
+        self._numbers = range(1, len(longest) + 1) if numbers is None else numbers
         self._phrases: list[Phrase] = []
         prefixes = [()] * len(longest) if prefixes is None else prefixes
         self.check_phrases([[prefix] for prefix in prefixes], "prefix")
@@ -61,11 +64,11 @@ class TokenRules:
                 f"{len(phrases)} sentences with a {noun} for {len(self.longest)} sources; give "
                 "each one its own, an empty one where there is none."
             )
-        limits = self.longest.tolist()
-        for at, (own, longest) in enumerate(zip(phrases, limits, strict=True), 1):
+        cases = zip(self._numbers, phrases, self.longest.tolist(), strict=True)
+        for number, own, longest in cases:
             self._phrases += own
             for phrase in own:
-                self._check_phrase(phrase, longest, f"Sentence {at}: its {noun}")
+                self._check_phrase(phrase, longest, f"Sentence {number}: its {noun}")
 
     def check_vocabulary(self, size: int) -> None:
         """Raise DataError where the end, or a phrase that was checked, is no token of the model."""
