@@ -96,6 +96,36 @@ def test_columns_by_position(put):
         read_pairs(path, source="4")
 
 
+def test_a_source_of_several_columns(put):
+    body = "walk\twalked\tV;PST\ngo\twent\t V;PST \n"
+    expected = [("walk V;PST", "walked"), ("go V;PST", "went")]
+    path = put("a.tsv", body)
+    assert shown(read_pairs(path, source="1,3")) == expected
+    assert shown(read_pairs(path, source="1, 3", target="2")) == expected
+    named = put("b.tsv", "lemma\tform\ttags\n" + body)
+    assert shown(read_pairs(named, source="lemma,tags")) == expected
+    assert shown(read_pairs(put("c.csv", '"a,b",target\nx,y\n'), source="a,b")) == [("x", "y")]
+
+
+HEADERS = {
+    "id\ten\tde": ("x", "y"),
+    "de\tEN": ("7", "x"),
+    "English words/sentences\tFrench words/sentences": ("7", "x"),
+    "id\tde": None,
+    "is\tgo": None,
+    "de\tde": None,
+}
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_headers_of_languages(put, header):
+    count = header.count("\t") + 1
+    path = put("a.tsv", f"{header}\n" + "\t".join(["7", "x", "y"][:count]) + "\n")
+    expected = HEADERS[header]
+    assert shown(read_pairs(path))[0] == (expected or tuple(header.split("\t")))
+    assert len(read_pairs(path)) == 1 + (expected is None)
+
+
 def test_in_memory():
     assert shown(read_pairs(PAIRS)) == PAIRS
     assert shown(read_pairs(iter(PAIRS))) == PAIRS
@@ -254,6 +284,8 @@ def test_what_files_cannot_be(put):
         read_pairs([plain, table])
     with pytest.raises(DataError, match="has 1 column, and 2 are needed"):
         read_pairs(put("b.csv", "a;b\nc;d\n"))
+    with pytest.raises(DataError, match="line 1: is not a JSON object; write one object a line"):
+        read_pairs(put("a.json", '[{"source": "a", "target": "b"}]'))
     with pytest.raises(DataError, match=r"line 1: is not valid JSON \(Expecting"):
         read_pairs(put("a.jsonl", "x\n"))
     with pytest.raises(DataError, match="is empty"):

@@ -7,7 +7,14 @@ from typing import NamedTuple
 from recurra.data.transcripts.manifest_rows import find_column, plain_name
 from recurra.errors import ConfigError, DataError
 
-__all__ = ["SOURCE_COLUMNS", "TARGET_COLUMNS", "PairColumns", "choose_columns", "names_columns"]
+__all__ = [
+    "SOURCE_COLUMNS",
+    "TARGET_COLUMNS",
+    "PairColumns",
+    "choose_columns",
+    "names_columns",
+    "split_names",
+]
 
 SOURCE_COLUMNS = (
     *("source", "src", "source_text", "source_sentence", "input", "inputs", "from"),
@@ -23,15 +30,18 @@ _LANGUAGES = (
     "|af|am|ar|az|be|bg|bn|bs|ca|cs|cy|da|de|el|en|eo|es|et|eu|fa|fi|fr|ga|gl|gu|he|hi|hr|hu|hy"
     "|is|it|ja|ka|kk|km|kn|ko|ky|la|lb|lo|lt|lv|mk|ml|mn|mr|ms|mt|my|nb|ne|nl|nn|no|pa|pl|pt|ro|ru"
     "|sk|sl|sq|sr|sv|sw|ta|te|th|tl|tr|uk|ur|uz|vi|yi|zh|zu"
-    "|deu|eng|fra|fre|ger|ita|jpn|nld|por|rus|spa|"
+    "|deu|eng|fra|fre|ger|ita|jpn|nld|por|rus|spa"
+    "|arabic|chinese|czech|danish|dutch|english|finnish|french|german|greek|hebrew|hindi|hungarian"
+    "|italian|japanese|korean|latin|norwegian|persian|polish|portuguese|romanian|russian|spanish"
+    "|swedish|thai|turkish|ukrainian|vietnamese|"
 )
-"""Codes of languages (ISO 639) that columns are called by; not "id", which is a number mostly."""
+"""Codes (ISO 639) and names of languages; not "id", which is a number mostly."""
 
 
 class PairColumns(NamedTuple):
     """The names of the columns; `target` is None where no target is needed."""
 
-    source: str
+    sources: tuple[str, ...]
     target: str | None
     others: tuple[str, ...]
 
@@ -40,18 +50,29 @@ def names_columns(first: Sequence[str], source: str | None, target: str | None) 
     """Whether the first row of a table names its columns.
 
     It does where it has the names that the caller gives, or a usual name for the source and one for
-    the target, or begins with two codes of languages. Positions, from 1 on, name no columns.
+    the target, or those of two languages. Positions, from 1 on, name no columns.
 
     >>> names_columns(["DE", "en"], None, None), names_columns(["gehen", "to go"], None, None)
     (True, False)
     """
-    given = [name for name in (source, target) if name is not None]
     cells = [cell.strip() for cell in first]
+    given = [*split_names(source, cells), *split_names(target, cells)]
     if given:
         return any(name in cells or not _is_position(name) for name in given)
     plain = [plain_name(cell) for cell in cells]
     usual = any(n in SOURCE_COLUMNS for n in plain) and any(n in TARGET_COLUMNS for n in plain)
-    return usual or _are_languages(cells)
+    return usual or len(_languages(cells)) == 2
+
+
+def split_names(given: str | None, names: Sequence[str]) -> list[str]:
+    """The names that a text gives, separated by commas, unless it is one of `names` as a whole.
+
+    >>> split_names("lemma, tags", ["tags", "lemma"]), split_names("a,b", ["a,b"])
+    (['lemma', 'tags'], ['a,b'])
+    """
+    if given is None or given in names:
+        return [] if given is None else [given]
+    return [name.strip() for name in given.split(",")]
 
 
 def choose_columns(
@@ -59,25 +80,27 @@ def choose_columns(
 ) -> PairColumns:
     """The columns of source and target: those given, those of usual names, or the other of two.
 
-    Two codes of languages in a table's header are source and target in that order, but not so the
-    keys of JSON objects, which have no order: those of files whose names end otherwise.
+    Two languages in a table's header are source and target in that order, but not so in the keys of
+    JSON objects, which have no order: those of files whose names end otherwise.
 
     DataError where one is missing or unclear, with the names that there are.
     """
-    if source is not None and source == target:
-        raise ConfigError(f"The source and the target are both column {source!r}; give two.")
-    path = Path(origin)
-    first = find_column(path, names, (), "source", source) if source else None
+    path, given = Path(origin), split_names(source, names)
+    if target is not None and target in given:
+        raise ConfigError(f"The source and the target are both column {target!r}; give two.")
+    firsts = [str(find_column(path, names, (), "source", name)) for name in given]
     second = find_column(path, names, (), "target", target) if target else None
-    first = first or _usual(names, SOURCE_COLUMNS, second)
-    second = second or _usual(names, TARGET_COLUMNS, first)
-    if not (first or second) and _has_order(origin) and _are_languages(names):
-        first, second = names[:2]
-    first, second = first or _other_than(second, names), second or _other_than(first, names)
+    first = firsts[0] if firsts else _usual(names, SOURCE_COLUMNS, second)
+    rest = [name for name in names if name not in firsts[1:]]
+    second = second or _usual(rest, TARGET_COLUMNS, first)
+    if not (first or second) and _has_order(origin) and len(_languages(names)) == 2:
+        first, second = _languages(names)
+    first, second = first or _other_than(second, rest), second or _other_than(first, rest)
     if first is None or (second is None and targets):
         found = {"source": first, "target": second}
         raise DataError(_unclear(origin, names, [r for r, name in found.items() if name is None]))
-    return PairColumns(first, second, tuple(n for n in names if n not in (first, second)))
+    sources = tuple(firsts) or (first,)
+    return PairColumns(sources, second, tuple(n for n in names if n not in (*sources, second)))
 
 
 def _has_order(origin: str) -> bool:
@@ -89,7 +112,7 @@ def _other_than(name: str | None, names: Sequence[str]) -> str | None:
     """The other of two names, or of two languages; None where there are more or fewer."""
     rest = [each for each in names if each != name]
     if len(rest) > 1:
-        rest = [each for each in rest if _is_language(each)]
+        rest = _languages(rest)
     return rest[0] if name is not None and len(rest) == 1 else None
 
 
@@ -98,10 +121,9 @@ def _usual(names: Sequence[str], usual: Sequence[str], taken: str | None) -> str
     return next((by_plain[name] for name in usual if name in by_plain), None)
 
 
-def _are_languages(names: Sequence[str]) -> bool:
-    """Whether the first two are codes of languages."""
-    first = [plain_name(name) for name in names[:2]]
-    return len({*first}) == 2 and all(map(_is_language, first))
+def _languages(names: Sequence[str]) -> list[str]:
+    """Those that are languages, each once."""
+    return [name for name in dict.fromkeys(names) if _is_language(name)]
 
 
 def _is_language(name: str) -> bool:

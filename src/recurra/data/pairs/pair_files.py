@@ -38,7 +38,7 @@ def pair_layout(path: Path) -> str:
     ('table', 'lines')
     """
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    kinds = dict.fromkeys(_TABLES, "table") | dict.fromkeys(JSON_SUFFIXES, "jsonl")
+    kinds = dict.fromkeys(_TABLES, "table") | dict.fromkeys((*JSON_SUFFIXES, ".json"), "jsonl")
     kinds |= dict.fromkeys(_PARQUET, "frame") | {_DICTIONARY: "dictionary"}
     return kinds.get(suffix, "lines")
 

@@ -43,7 +43,8 @@ def read_pairs(
         such as {"source": ..., "target": ...} or {"translation": {"de": ..., "en": ...}}.
     layout: "parallel", "table", "jsonl" or "dictionary"; "auto" goes by the endings.
     source, target: the columns or keys, by name, or in a table without a header by position ("2",
-        "1"); by default those of usual names, else the first and the second column.
+        "1"); by default those of usual names, else the first and the second column. A source of
+        several columns ("lemma,tags") has their texts with spaces between them.
     references: further columns of a table are further references.
     gather: lines of one source become one pair with several targets; by default those of
         dictionaries do.

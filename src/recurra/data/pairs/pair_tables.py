@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recurra.data.pairs.column_names import PairColumns, choose_columns, names_columns
+from recurra.data.pairs.column_names import PairColumns, choose_columns, names_columns, split_names
 from recurra.data.pairs.text_pair import PairRow
 from recurra.data.tables.table import open_table
 from recurra.data.texts.text_file import TextFile
@@ -98,11 +98,12 @@ def _by_position(
 ) -> Iterator[PairRow]:
     """Rows without a header: the first column is the source and the second the target."""
     width = Counter(len(cells) for _, cells in records).most_common(1)[0][0]
-    source, target = _positions(file, width, how)
-    others = [n for n in range(width) if n not in (source, target)]
+    sources, target = _positions(file, width, how)
+    others = [n for n in range(width) if n not in (*sources, target)]
     if others and how.targets and not how.references:
+        first = " and ".join(str(n + 1) for n in sources)
         notes.append(
-            f"{file.path}: has {width} columns and no header; column {source + 1} was read as the "
+            f"{file.path}: has {width} columns and no header; column {first} was read as the "
             f"source, {target + 1} as the target, and the others not at all."
         )
     read = [target, *others] if how.references else [target]
@@ -114,20 +115,29 @@ def _by_position(
             problem = f"has {_columns(len(cells))}, and most lines have {width}."
             yield PairRow(place, problem=problem, reason="another number of columns")
         else:
-            yield PairRow(place, cells[source], [cells[n] for n in read if n < width])
+            source = _joined([cells[n] for n in sources])
+            yield PairRow(place, source, [cells[n] for n in read if n < width])
 
 
-def _positions(file: TextFile, width: int, how: PairReading) -> tuple[int, int]:
-    source = 0 if how.source is None else int(how.source) - 1
-    target = (1 if source == 0 else 0) if how.target is None else int(how.target) - 1
-    needed = [source, target] if how.targets else [source]
-    if max(needed) >= width:
+def _positions(file: TextFile, width: int, how: PairReading) -> tuple[list[int], int]:
+    sources = [int(name) - 1 for name in split_names(how.source, ())] or [0]
+    free = next(n for n in range(len(sources) + 1) if n not in sources)
+    target = free if how.target is None else int(how.target) - 1
+    needed = max([*sources, target] if how.targets else sources) + 1
+    if needed > width:
         raise DataError(
-            f"{file.path}: has {_columns(width)}, and {max(needed) + 1} are needed; write a source "
+            f"{file.path}: has {_columns(width)}, and {needed} are needed; write a source "
             "and its target in each line, separated by a tab (.tsv) or a comma (.csv), or give two "
             "files of as many lines."
         )
-    return source, target
+    return sources, target
+
+
+def _joined(values: Sequence[Any]) -> Any:
+    """The value of a source; of several columns their texts with spaces between them."""
+    if len(values) == 1:
+        return values[0]
+    return " ".join(str(value).strip() for value in values if value is not None)
 
 
 def _columns(count: int) -> str:
@@ -162,8 +172,8 @@ def _chosen(
     if columns and columns.others and how.targets and not how.references and not how.where:
         shown = ", ".join(map(repr, columns.others[:5])) + (", …" if columns.others[5:] else "")
         notes.append(
-            f"{origin}: {columns.source!r} was read as the source and {columns.target!r} as the "
-            f"target; other columns are not read ({shown})."
+            f"{origin}: {' and '.join(map(repr, columns.sources))} was read as the source and "
+            f"{columns.target!r} as the target; other columns are not read ({shown})."
         )
     by_line = {record.line: record for record in good}
     for record in records:
@@ -188,7 +198,8 @@ def _row(place: str, record: TableRecord, columns: PairColumns | None, how: Pair
         targets = list(value) if isinstance(value, list | tuple) else [value]
     if how.references:
         targets += [record.cells.get(name) for name in columns.others]
-    return PairRow(place, record.cells.get(columns.source), targets)
+    source = _joined([record.cells.get(name) for name in columns.sources])
+    return PairRow(place, source, targets)
 
 
 def _text(value: Any) -> str:

@@ -89,9 +89,8 @@ def _check_counts(path: Path, lines: Sequence[str], other: Path, others: Sequenc
     raise DataError(
         f"{longer}: has {counts[longer]:,} lines, {counts[longer] - common:,} more than {shorter} "
         f"({common:,}); the lines of both belong together. The last line that both have, line "
-        f"{common:,}, is {last}; line {common + 1:,} of {longer} is {_cut(extra)}. Where the last "
-        "ones don't belong together, a line is missing or doubled before: mend it there, and else "
-        "at the end."
+        f"{common:,}, is {last}; line {common + 1:,} of {longer} is {_cut(extra)}. If these two "
+        "belong together, leave out what follows; else a line is missing or doubled before."
     )
 
 

@@ -2,7 +2,8 @@
 
 import importlib
 import importlib.util
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from recurra.data.texts.words import Token
@@ -62,17 +63,19 @@ class Subwords:
             raise ConfigError(
                 f"{size} sub-words are too few; give a vocabulary of {_LEAST + 1} or more."
             )
-        package = _tokenizers()
+        package, read = _tokenizers(), list(texts)
+        alphabet = _alphabet(read, max(size // 2, 1))
         model = package.Tokenizer(package.models.BPE(unk_token=UNKNOWN_PIECE))
         model.pre_tokenizer = _pre_tokenizer(package, lines)
         trainer = package.trainers.BpeTrainer(
             vocab_size=size,
             min_frequency=min_count,
             special_tokens=[UNKNOWN_PIECE],
-            limit_alphabet=max(size // 2, 1),
+            initial_alphabet=alphabet,
+            limit_alphabet=len(alphabet),
             show_progress=False,
         )
-        model.train_from_iterator(texts, trainer)
+        model.train_from_iterator(read, trainer)
         # Without the list of special tokens, "<unk>" in a text is five characters, not one token.
         plain = package.Tokenizer(model.model)
         plain.pre_tokenizer = _pre_tokenizer(package, lines)
@@ -103,6 +106,19 @@ class Subwords:
     def to_json(self) -> str:
         """The model as JSON text."""
         return str(self._model.to_str())
+
+
+def _alphabet(texts: Sequence[str], size: int) -> list[str]:
+    """The mark, and the most frequent characters, of equal ones those of lower code points.
+
+    Left to tokenizers, which of the equally rare ones are kept would differ from call to call.
+    """
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text)
+    order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    frequent = [each for each, _ in order if not each.isspace() and each != _SPACE]
+    return [_SPACE, *frequent[: size - 1]]
 
 
 def _pre_tokenizer(package: Any, lines: bool) -> Any:

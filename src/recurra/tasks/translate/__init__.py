@@ -9,7 +9,7 @@ from recurra.lazy import Getter, Lister, attach
 
 if TYPE_CHECKING:
     from recurra.tasks.translate.config import Generation, TranslateConfig
-    from recurra.tasks.translate.interpreter import Translation
+    from recurra.tasks.translate.converter import Translation
     from recurra.tasks.translate.translator import Translator
 
 __all__ = ["Generation", "TranslateConfig", "Translation", "Translator"]
@@ -21,7 +21,7 @@ __getattr__, __dir__ = attach(
     {
         "Generation": "recurra.tasks.translate.config",
         "TranslateConfig": "recurra.tasks.translate.config",
-        "Translation": "recurra.tasks.translate.interpreter",
+        "Translation": "recurra.tasks.translate.converter",
         "Translator": "recurra.tasks.translate.translator",
     },
 )

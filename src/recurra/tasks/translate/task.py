@@ -24,7 +24,7 @@ from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain, Sourc
 from recurra.tasks.translate import translation_facts, translation_judgement
 from recurra.tasks.translate.aligner import AlignerNet
 from recurra.tasks.translate.config import Generation, TranslateConfig
-from recurra.tasks.translate.interpreter import Interpreter, nets_of
+from recurra.tasks.translate.converter import Converter, nets_of
 from recurra.tasks.translate.model import PairBatch, TranslateNet
 from recurra.tasks.translate.pair_batches import PairBatches, Side
 from recurra.tasks.translate.pair_validation import PairValidation
@@ -42,7 +42,7 @@ class PairData:
     held_out: Pairs
 
 
-class Translate(Task[TranslateConfig, PairData, Interpreter]):
+class Translate(Task[TranslateConfig, PairData, Converter]):
     """Sequences are read by an encoder, and what they become is written token by token."""
 
     configuration: ClassVar[type[TaskConfig]] = TranslateConfig
@@ -203,27 +203,25 @@ class Translate(Task[TranslateConfig, PairData, Interpreter]):
         pairs = [(pair.source, pair.target) for pair in data.held_out]
         return PairValidation(*self.sides, pairs, self._known, 2 * self.config.batch_size)
 
-    def complete(
-        self, models: Sequence[nn.Module], data: PairData, retrain: Retrain
-    ) -> Interpreter:
+    def complete(self, models: Sequence[nn.Module], data: PairData, retrain: Retrain) -> Converter:
         """The networks with both sides."""
         return self.restore(models, {}, {})
 
-    def models(self, product: Interpreter) -> Sequence[nn.Module]:
+    def models(self, product: Converter) -> Sequence[nn.Module]:
         """The networks that are averaged."""
         return product.nets
 
     def restore(
         self, models: Sequence[nn.Module], tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
-    ) -> Interpreter:
+    ) -> Converter:
         """The product of the stored parts."""
-        return Interpreter(self.config, *self.sides, nets_of(models))
+        return Converter(self.config, *self.sides, nets_of(models))
 
-    def held_out(self, product: Interpreter, data: PairData) -> Evaluation | None:
+    def held_out(self, product: Converter, data: PairData) -> Evaluation | None:
         """The figures on the held-out pairs."""
         return self.evaluate(product, data) if len(data.held_out) else None
 
-    def evaluate(self, product: Interpreter, data: PairData, **options: Any) -> Evaluation:
+    def evaluate(self, product: Converter, data: PairData, **options: Any) -> Evaluation:
         """Translate every source and hold the results against the targets."""
         if not len(data.held_out):
             raise DataError("The run has no held-out pairs; name data to evaluate on.")
@@ -244,11 +242,11 @@ class Translate(Task[TranslateConfig, PairData, Interpreter]):
         sources = torch.from_numpy(np.stack([own[:least] for own, _ in ids], 1))
         return Probe(sources, lambda outputs: outputs.square().sum((1, 2)))
 
-    def module(self, product: Interpreter) -> nn.Module:
+    def module(self, product: Converter) -> nn.Module:
         """The encoder of the first network."""
         return _Read(product.nets[0].encoder)
 
-    def facts(self, product: Interpreter, data: PairData, evaluation: Evaluation | None) -> Facts:
+    def facts(self, product: Converter, data: PairData, evaluation: Evaluation | None) -> Facts:
         """The data, the model, its figures, and its worst results."""
         return translation_facts.facts_of(product, data.train, data.held_out, evaluation)
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 from recurra.data.pairs.text_pair import Pairs
 from recurra.plots import plot_attention
 from recurra.reports import Example, Examples, Headline, Mark, Section, drawn_section
 from recurra.tasks.task import Evaluation, Facts
-from recurra.tasks.translate.interpreter import Interpreter
+from recurra.tasks.translate.converter import Converter
 from recurra.tasks.translate.text_side import TextSide
 from recurra.tasks.translate.translation_judgement import TranslationJudgement, WrongResult
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["facts_of", "headline_of"]
 
@@ -22,9 +19,7 @@ _DRAWN = 4
 """Results whose attention is drawn."""
 
 
-def facts_of(
-    product: Interpreter, train: Pairs, held: Pairs, evaluation: Evaluation | None
-) -> Facts:
+def facts_of(product: Converter, train: Pairs, held: Pairs, evaluation: Evaluation | None) -> Facts:
     """All facts of the card and the report."""
     shown = [] if evaluation is None else list(evaluation.sections)
     return Facts(
@@ -73,7 +68,7 @@ def _data(train: Pairs, held: Pairs) -> dict[str, object]:
     return facts | ({"left out": " ".join(left_out)} if left_out else {})
 
 
-def _model(product: Interpreter) -> dict[str, object]:
+def _model(product: Converter) -> dict[str, object]:
     config = product.config
     decoder = "an aligner (CTC)"
     if config.model == "attention":
@@ -119,7 +114,7 @@ def _pictures(evaluation: Evaluation | None) -> list[Section]:
     return sections
 
 
-def _attention(one: WrongResult) -> Callable[[], Figure]:
+def _attention(one: WrongResult) -> Callable[[], Any]:
     result = one.result
     return lambda: plot_attention(result.attention, result.source_tokens, result.tokens)
 

@@ -15,7 +15,7 @@ from recurra.metrics.translation_quality import QualityScore, translation_scores
 from recurra.reports import Section, TextTable
 from recurra.tasks.task import Evaluation
 from recurra.tasks.translate.config import Generation
-from recurra.tasks.translate.interpreter import Interpreter, Translation
+from recurra.tasks.translate.converter import Converter, Translation
 
 __all__ = ["TranslationJudgement", "WrongResult", "judged"]
 
@@ -41,7 +41,7 @@ class TranslationJudgement(Evaluation):
 
 
 def judged(
-    product: Interpreter, pairs: Pairs, how: Generation, *, beams: bool = False
+    product: Converter, pairs: Pairs, how: Generation, *, beams: bool = False
 ) -> TranslationJudgement:
     """Translate every source and hold the results against the targets, any of which is right.
 
@@ -69,19 +69,19 @@ def judged(
 
 
 def _results(
-    product: Interpreter, pairs: Pairs, how: Generation
+    product: Converter, pairs: Pairs, how: Generation
 ) -> tuple[list[list[Translation]], list[str]]:
     results = product.translate(pairs.sources, how)
     return results, [own[0].text if own else "" for own in results]
 
 
-def _references(product: Interpreter, pairs: Pairs) -> list[list[str]]:
+def _references(product: Converter, pairs: Pairs) -> list[list[str]]:
     """The targets in the form that results have: lower case, say."""
     return [[product.target.tokens.normal(text) for text in own] for own in pairs.references]
 
 
 def _quality(
-    product: Interpreter, references: Sequence[Sequence[str]], texts: Sequence[str]
+    product: Converter, references: Sequence[Sequence[str]], texts: Sequence[str]
 ) -> dict[str, QualityScore]:
     return translation_scores(references, texts, tokenised=product.config.tokenised)
 
@@ -122,7 +122,7 @@ def _table(short: OutputScores, quality: Mapping[str, QualityScore]) -> TextTabl
 
 
 def _by_length(
-    product: Interpreter,
+    product: Converter,
     pairs: Pairs,
     references: Sequence[Sequence[str]],
     texts: Sequence[str],
@@ -149,7 +149,7 @@ def _by_length(
 
 
 def _by_beam(
-    product: Interpreter,
+    product: Converter,
     pairs: Pairs,
     references: Sequence[Sequence[str]],
     how: Generation,
@@ -165,7 +165,7 @@ def _by_beam(
 
 
 def _figure(
-    product: Interpreter,
+    product: Converter,
     references: Sequence[Sequence[str]],
     texts: Sequence[str],
     sentences: bool,

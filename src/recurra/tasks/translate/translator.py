@@ -18,7 +18,7 @@ from recurra.tasks.estimator import Estimator
 from recurra.tasks.signature import options_of
 from recurra.tasks.task import Task
 from recurra.tasks.translate.config import Generation, TranslateConfig
-from recurra.tasks.translate.interpreter import Interpreter, Translation
+from recurra.tasks.translate.converter import Converter, Translation
 from recurra.tasks.translate.task import Translate
 
 __all__ = ["Translator"]
@@ -27,7 +27,7 @@ _TOGETHER = 1000
 """Texts of a stream that are sorted by length and translated together."""
 
 
-class Translator(Estimator[TranslateConfig, Interpreter]):
+class Translator(Estimator[TranslateConfig, Converter]):
     """One sequence into another: languages, letters to sounds, commands to actions.
 
     Any field of `TranslateConfig` may be given by name. `fit` trains it on files of pairs, or on

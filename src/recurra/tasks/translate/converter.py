@@ -24,7 +24,7 @@ from recurra.tasks.translate.net_generator import NetGenerator
 from recurra.tasks.translate.pair_batches import Side, copy_numbers, of_equal_lengths
 from recurra.tasks.translate.text_side import TextSide
 
-__all__ = ["Interpreter", "Translation"]
+__all__ = ["Converter", "Translation"]
 
 _ROWS = 256
 """Hypotheses that a search keeps side by side, of all its sentences."""
@@ -59,7 +59,7 @@ class Translation:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Interpreter:
+class Converter:
     """Translates texts by the mean of its networks' probabilities."""
 
     config: TranslateConfig
