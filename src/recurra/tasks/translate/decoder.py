@@ -14,21 +14,21 @@ from recurra.nn.states import State, reorder
 from recurra.tasks.network import initialise, recurrent_layers
 from recurra.tasks.translate.config import TranslateConfig
 
-__all__ = ["Decoded", "Decoder", "DecoderState", "Source"]
+__all__ = ["Decoded", "AttentionDecoder", "DecoderState", "ReadSource"]
 
 
-class Source(NamedTuple):
+class ReadSource(NamedTuple):
     """What a decoder reads of a source: its memory, None without attention, and its summary."""
 
     memory: Memory | None
     summary: Tensor
 
-    def of_rows(self, rows: Tensor) -> Source:
+    def of_rows(self, rows: Tensor) -> ReadSource:
         """The sources of these rows (N,), which may come several times."""
         memory = self.memory
         if memory is not None:
             memory = Memory(*(part.index_select(1, rows) for part in memory))
-        return Source(memory, self.summary.index_select(0, rows))
+        return ReadSource(memory, self.summary.index_select(0, rows))
 
 
 class DecoderState(NamedTuple):
@@ -61,7 +61,7 @@ class Decoded(NamedTuple):
     state: DecoderState
 
 
-class Decoder(nn.Module):
+class AttentionDecoder(nn.Module):
     """Vectors of tokens (T, B, E) and a source give outputs (T, B, E).
 
     The order is that of Wu et al. 2016: the first layer runs over the whole target, attention is
@@ -98,7 +98,7 @@ class Decoder(nn.Module):
         initialise(self, config)
 
     def forward(
-        self, vectors: Tensor, source: Source, state: DecoderState | None = None
+        self, vectors: Tensor, source: ReadSource, state: DecoderState | None = None
     ) -> Decoded:
         state = state or DecoderState()
         vectors = vectors + self.summary(source.summary).tanh()
@@ -113,7 +113,7 @@ class Decoder(nn.Module):
         assert weights[0] is not None
         return Decoded(torch.cat(outputs), torch.cat([w for w in weights if w is not None]), state)
 
-    def _together(self, vectors: Tensor, source: Source, state: DecoderState) -> Decoded:
+    def _together(self, vectors: Tensor, source: ReadSource, state: DecoderState) -> Decoded:
         """All these steps at once; with input feeding there is one."""
         inputs = vectors
         if self.input_feeding:

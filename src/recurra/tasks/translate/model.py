@@ -13,7 +13,7 @@ from recurra.nn.pooling import Pooling
 from recurra.ragged import within
 from recurra.tasks.network import ActivationPenalties, initialise, penalised, recurrent_layers
 from recurra.tasks.translate.config import TranslateConfig
-from recurra.tasks.translate.decoder import Decoded, Decoder, DecoderState, Source
+from recurra.tasks.translate.decoder import Decoded, AttentionDecoder, DecoderState, ReadSource
 
 __all__ = ["Encoder", "PairBatch", "TranslateNet"]
 
@@ -86,7 +86,7 @@ class TranslateNet(nn.Module):
         self.pooling: Pooling = Pooling("last", size, bidirectional=config.bidirectional)
         self.embedding: nn.Embedding = nn.Embedding(targets, config.embedding)
         self.dropout: nn.Dropout = nn.Dropout(config.dropout)
-        self.decoder: Decoder = Decoder(config, size)
+        self.decoder: AttentionDecoder = AttentionDecoder(config, size)
         self.head: nn.Linear = nn.Linear(config.embedding, targets)
         self.gate: nn.Linear | None = nn.Linear(config.embedding, 1) if config.copy else None
         nn.init.normal_(self.embedding.weight, std=config.embedding**-0.5)
@@ -104,14 +104,14 @@ class TranslateNet(nn.Module):
         found = self._decoded(source, _shifted(batch.target))
         return self._log_probs(found, batch.copies, choices)
 
-    def encode(self, source: Tensor, lengths: Tensor) -> Source:
+    def encode(self, source: Tensor, lengths: Tensor) -> ReadSource:
         """What the decoder reads of sources (S, B)."""
         return self._encoded(source, lengths)[0]
 
     def step(
         self,
         tokens: Tensor,
-        source: Source,
+        source: ReadSource,
         state: DecoderState | None,
         copies: Tensor,
         choices: int,
@@ -145,18 +145,18 @@ class TranslateNet(nn.Module):
         """Learnt numbers; a matrix that is tied counts once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def _encoded(self, source: Tensor, lengths: Tensor) -> tuple[Source, Tensor]:
+    def _encoded(self, source: Tensor, lengths: Tensor) -> tuple[ReadSource, Tensor]:
         outputs, penalty = self.encoder(source, lengths)
         attention = self.decoder.attention
         memory = None if attention is None else attention.memory(outputs, lengths)
-        return Source(memory, self.pooling(outputs, lengths)), penalty
+        return ReadSource(memory, self.pooling(outputs, lengths)), penalty
 
-    def _decoded(self, source: Source, inputs: Tensor) -> Decoded:
+    def _decoded(self, source: ReadSource, inputs: Tensor) -> Decoded:
         found: Decoded = self.decoder(self.dropout(self.embedding(inputs)), source)
         return found
 
     @torch.no_grad()
-    def _own_answers(self, source: Source, inputs: Tensor) -> Tensor:
+    def _own_answers(self, source: ReadSource, inputs: Tensor) -> Tensor:
         """Inputs of which a share is what the network answers to those before them."""
         answers = self.head(self._decoded(source, inputs).outputs).argmax(-1)
         chosen = torch.rand(inputs[1:].shape, device=inputs.device) < self.scheduled_sampling

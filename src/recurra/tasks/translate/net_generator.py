@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from recurra.tasks.translate.decoder import DecoderState, Source
+from recurra.tasks.translate.decoder import DecoderState, ReadSource
 from recurra.tasks.translate.model import TranslateNet
 
 __all__ = ["NetGenerator", "NetState"]
@@ -15,7 +15,7 @@ __all__ = ["NetGenerator", "NetState"]
 class NetState(NamedTuple):
     """What N rows of a search have: their sources, the decoder's state, tokens to be copied."""
 
-    source: Source
+    source: ReadSource
     decoder: DecoderState | None
     copies: Tensor
 
