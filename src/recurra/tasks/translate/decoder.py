@@ -14,7 +14,7 @@ from recurra.nn.states import State, reorder
 from recurra.tasks.network import initialise, recurrent_layers
 from recurra.tasks.translate.config import TranslateConfig
 
-__all__ = ["Decoded", "AttentionDecoder", "DecoderState", "ReadSource"]
+__all__ = ["AttentionDecoder", "Decoded", "DecoderState", "ReadSource"]
 
 
 class ReadSource(NamedTuple):

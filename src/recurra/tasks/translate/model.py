@@ -13,7 +13,7 @@ from recurra.nn.pooling import Pooling
 from recurra.ragged import within
 from recurra.tasks.network import ActivationPenalties, initialise, penalised, recurrent_layers
 from recurra.tasks.translate.config import TranslateConfig
-from recurra.tasks.translate.decoder import Decoded, AttentionDecoder, DecoderState, ReadSource
+from recurra.tasks.translate.decoder import AttentionDecoder, Decoded, DecoderState, ReadSource
 
 __all__ = ["Encoder", "PairBatch", "TranslateNet"]
 
