@@ -105,6 +105,13 @@ def recordings(folder):
     write_sound(folder / "talk.wav", Sound(noise, 8000))
 
 
+def translations(folder):
+    """Parallel files of two languages."""
+    for name in ("news", "test", "new", "more", "all"):
+        (folder / f"{name}.de").write_text("ein hund läuft .\nein kind lacht .\n" * 20)
+        (folder / f"{name}.en").write_text("a dog runs .\na child laughs .\n" * 20)
+
+
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
     """An empty directory to work in, with the files that documents speak of."""
@@ -119,6 +126,7 @@ def desk(tmp_path, monkeypatch):
     plant(tmp_path)
     (tmp_path / "newer.csv").write_text(sales(weeks=4))
     recordings(tmp_path)
+    translations(tmp_path)
     yield tmp_path
     for name in ("mycell", "bits"):
         sys.modules.pop(name, None)
@@ -132,6 +140,7 @@ SMALL = {
     "forecast": {**FEW, "hidden": 16},
     "tag": {**FEW, "hidden": 8, "channels": 4},
     "transcribe": {**FEW, "hidden": 8, "channels": 4},
+    "translate": {**FEW, "hidden": 8, "embedding": 8},
     "long-range": {**FEW, "validate_every": 1, "validation_sequences": 4, "test_sequences": 4},
 }
 
@@ -195,7 +204,7 @@ def run_command(words):
 
 
 BLOCKS = {
-    "README.md": (10, 9),
+    "README.md": (11, 10),
     "cells.md": (4, 0),
     "classification.md": (4, 3),
     "compare.md": (2, 1),
@@ -208,6 +217,7 @@ BLOCKS = {
     "tasks.md": (3, 2),
     "training.md": (2, 1),
     "transcription.md": (2, 1),
+    "translation.md": (1, 2),
     "tuning.md": (1, 1),
 }
 

@@ -70,6 +70,7 @@ TASKS = {
     "regress",
     "tag",
     "transcribe",
+    "translate",
 }  # packages of tasks; the other files are shared
 TASKS_BY_NAME = {  # outside the tasks, these files alone name one
     "__init__.py",
@@ -77,6 +78,7 @@ TASKS_BY_NAME = {  # outside the tasks, these files alone name one
     "cli/forecast_report.py",
     "cli/generate.py",
     "cli/transcribe.py",
+    "cli/translate.py",
 }
 
 # A package from outside is imported in these layers and files alone.
@@ -123,6 +125,7 @@ OUTSIDE = {
     "kaldi_native_fbank": {"data/audio/log_mel.py"},
     "PIL": {"data/images/image_file.py"},
     "jiwer": {"metrics/transcription.py"},
+    "sacrebleu": {"metrics/translation_quality.py"},
     "flashlight": {"decoding/flashlight.py"},
     "optuna": {"tuning/study.py"},
     "sklearn": {"tasks/sklearn_tags.py"},

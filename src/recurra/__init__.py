@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from recurra.tasks.regress import Regressor
     from recurra.tasks.tag import Tagger
     from recurra.tasks.transcribe import Transcriber
+    from recurra.tasks.translate import Translator
     from recurra.tuning import tune
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Regressor",
     "Tagger",
     "Transcriber",
+    "Translator",
     "__version__",
     "accelerate",
     "cells",
@@ -50,6 +52,7 @@ __getattr__, __dir__ = attach(
         "Regressor": "recurra.tasks.regress",
         "Tagger": "recurra.tasks.tag",
         "Transcriber": "recurra.tasks.transcribe",
+        "Translator": "recurra.tasks.translate",
         "accelerate": "recurra.nn",
         "cells": "recurra.cells",
         "errors": "recurra.errors",

@@ -77,6 +77,7 @@ VERBS = {
     "generate": ("recurra.cli.generate", "Write new text with a run's model."),
     "predict": ("recurra.cli.predict", "Write a run's answers to sequences, a row each."),
     "transcribe": ("recurra.cli.transcribe", "Write the text of sound, pen strokes or images."),
+    "translate": ("recurra.cli.translate", "Write what sequences become: translations, sounds."),
     "inspect": ("recurra.cli.inspect", "Show how gradients flow through a run, with remedies."),
     "compare": ("recurra.cli.compare", "Train several cells on one problem, side by side."),
     "tune": ("recurra.cli.tune", "Search for good settings of a task."),

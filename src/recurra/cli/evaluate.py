@@ -1,4 +1,4 @@
-"""`recurra evaluate RUN [FILE]`, with the options that the run's task has."""
+"""`recurra evaluate RUN [FILE...]`, with the options that the run's task has."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 
 from recurra.cli.config_options import Sectioned, given, option_of
 from recurra.config.task_config import EvaluateOptions
+from recurra.data import check_exists
 from recurra.tasks.registry import check_run, config_of
 
 __all__ = ["command"]
@@ -32,25 +33,31 @@ class RunCommand(Sectioned):
 
 @click.command(name="evaluate", cls=RunCommand, sections={})
 @click.argument("run", metavar="RUN")
-@click.argument("file", required=False, metavar="[FILE]", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, metavar="[FILE...]", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="the numbers as one line of JSON")
-def command(run: str, file: Path | None, as_json: bool, **options: Any) -> None:
+def command(run: str, files: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     """Measure how well the model of RUN does on FILE, or on the data that its training held out.
+
+    Two parallel files are those of a run of translation.
 
     `recurra evaluate RUN --help` lists the options of the run's task.
     """
-    check_run(run, file)
+    check_run(run)
+    for file in files:
+        check_exists(file)
 
     from recurra.cli.terminal import noted, show_evaluation
     from recurra.tasks.registry import load
 
     with noted():
         model = load(run)
-        evaluation = model.evaluate(file, **given(options))
+        data = list(files) if len(files) > 1 else next(iter(files), None)
+        evaluation = model.evaluate(data, **given(options))
+    named = ", ".join(map(str, files))
     if as_json:
-        click.echo(json.dumps({"file": str(file or run), **evaluation.to_json()}))
+        click.echo(json.dumps({"file": named or run, **evaluation.to_json()}))
     else:
-        show_evaluation(str(file) if file else f"The data of {run}", evaluation)
+        show_evaluation(named or f"The data of {run}", evaluation)
 
 
 def _options_of(args: list[str]) -> dict[Any, Any]:

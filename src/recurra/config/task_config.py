@@ -269,6 +269,11 @@ class TaskConfig(NetworkConfig):
                     f"run are meant; give start as well (--from RUN), or leave {name} out."
                 )
 
+    @property
+    def named_files(self) -> tuple[str, ...]:
+        """The files that settings name beside `data`."""
+        return tuple(value for name in self.places if (value := getattr(self, name)))
+
     @classmethod
     def summary_of(cls, contest: str) -> str:
         """The summary of one of the `contests`: by default that of the task."""

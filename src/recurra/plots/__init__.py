@@ -6,6 +6,7 @@ They need matplotlib: recurra[plot].
 from typing import TYPE_CHECKING
 
 from recurra.plots.accuracy_over_time import plot_accuracy_over_time
+from recurra.plots.attention_map import plot_attention
 from recurra.plots.bar_charts import CostBars, RatioBars, plot_bars
 from recurra.plots.confusion_matrix import plot_confusion
 from recurra.plots.figure import COLOURS, FORMATS, image, require_matplotlib, svg
@@ -44,6 +45,7 @@ __all__ = [
     "image",
     "plot_accuracy_over_time",
     "plot_anomalies",
+    "plot_attention",
     "plot_bars",
     "plot_compared",
     "plot_confusion",

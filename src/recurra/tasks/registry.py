@@ -29,7 +29,10 @@ __all__ = [
     "task_named",
 ]
 
-TASKS = ("classify", "forecast", "language", "regress", "tag", "transcribe", "long-range")
+TASKS = (
+    *("classify", "forecast", "language", "regress", "tag", "transcribe", "translate"),
+    "long-range",
+)
 """The names of the built-in tasks; the package of each gives `configuration` and `task`."""
 
 
@@ -50,8 +53,7 @@ def check_early(config: TaskConfig, data: Sequence[str | os.PathLike[str]]) -> N
     from recurra.runs.run import Run
 
     recurra.cells.load(config.cell)
-    named = [getattr(config, name) for name in config.places]
-    for path in (*data, *config.data, *(path for path in named if path)):
+    for path in (*data, *config.data, *config.named_files):
         check_exists(path)
     if config.start is not None:
         Run.open(config.start)

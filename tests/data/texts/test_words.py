@@ -128,6 +128,15 @@ def test_subwords_have_at_most_their_size_and_all_characters():
         Subwords.train(TEXTS, 15)
 
 
+def test_of_equally_rare_characters_the_same_ones_are_known():
+    texts = ["".join(map(chr, range(0x4E00, 0x4E80))), *["the lower"] * 5]
+    models = {Subwords.train(each, 40).to_json() for each in [texts, texts[::-1]] * 4}
+    assert len(models) == 1
+    known = json.loads(models.pop())["model"]["vocab"]
+    assert {"\u4e00", "t", "▁"} <= known.keys()
+    assert "\u4e7f" not in known
+
+
 def test_subwords_are_the_same_in_every_process_and_order():
     script = (
         "from recurra.data.texts.subwords import Subwords\n"

@@ -67,8 +67,11 @@ class TextFile:
         return TextRow(name, origin, text, label, columns, problem)
 
 
-def read_text_file(path: Path, encoding: str = "utf-8") -> TextFile:
+def read_text_file(path: Path, encoding: str = "utf-8", *, lone_cr: bool = True) -> TextFile:
     """A file, also .gz. Where it should be UTF-8, lines that aren't are marked as damaged.
+
+    lone_cr: a CR without LF ends a line; else it only does in a file without LF, and is a space in
+    others, so that the lines of two files stay side by side.
 
     Raises DataError where it is missing, empty, binary, or not of another encoding; ConfigError for
     an encoding that Python doesn't have.
@@ -92,6 +95,8 @@ def read_text_file(path: Path, encoding: str = "utf-8") -> TextFile:
         wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         what = "is UTF-16; give encoding = utf-16" if wide else "is binary, not text; convert it"
         raise DataError(f"{path}: {what}, or save it as UTF-8.")
+    if not lone_cr and "\n" in content:
+        content = content.replace("\r\n", "\n").replace("\r", " ")
     content = universal_lines(content)
     return TextFile(path, content, _damaged(content) if is_utf8 else {})
 

@@ -1,12 +1,12 @@
 """Labelled texts of tables: CSV, TSV, JSON lines, Parquet and data frames."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recurra.data.tables.table import open_table
+from recurra.data.tables.table import DataTable, open_table
 from recurra.data.texts.text_file import TextFile, TextRow
 from recurra.data.texts.text_lines import label_cell
 from recurra.data.transcripts.chosen_rows import ColumnCondition, matching_rows
@@ -23,6 +23,7 @@ __all__ = [
     "TEXT_COLUMNS",
     "TableReading",
     "TableRecord",
+    "frame_cells",
     "frame_rows",
     "json_records",
     "json_rows",
@@ -99,14 +100,7 @@ def frame_rows(source: Any, how: TableReading) -> Iterator[TextRow]:
     table = open_table(source)
     names = [str(name) for name in table.columns]
     text, label = _columns(Path(table.name), names, how)
-    values: dict[str, list[Any]] = {}
-    for name, own in zip(names, table.columns, strict=True):
-        try:
-            values[name] = table.column(own).to_pylist()
-        except DataError:  # values of several kinds
-            if name in (text, label):
-                raise
-    cells = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+    cells = frame_cells(table, (text, label))
     chosen = _chosen([TableRecord(n, row) for n, row in enumerate(cells)], how, table.name)
     called = Path(table.name).name if table.from_file else "row"
     for record in chosen:
@@ -115,6 +109,18 @@ def frame_rows(source: Any, how: TableReading) -> Iterator[TextRow]:
         others = _others(record.cells, text, label)
         origin = f"{table.name}, {place}"
         yield TextRow(name, origin, record.cells[text], record.cells.get(label or ""), others)
+
+
+def frame_cells(table: DataTable, needed: Collection[str | None]) -> list[dict[str, Any]]:
+    """The rows of a table by column, without columns of mixed kinds unless they are needed."""
+    values: dict[str, list[Any]] = {}
+    for own in table.columns:
+        try:
+            values[str(own)] = table.column(own).to_pylist()
+        except DataError:  # values of several kinds
+            if str(own) in needed:
+                raise
+    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
 
 
 def _has_header(rows: Sequence[Sequence[str]], how: TableReading) -> bool:

@@ -1,13 +1,15 @@
 """Tokens of texts as numbers, with how often training has seen each, and the spelling of words."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from typing import Any, ClassVar
 
 import numpy as np
 
+from recurra.data.texts.subwords import UNKNOWN_PIECE
 from recurra.errors import ConfigError, DataError
 
 __all__ = ["PADDING", "UNKNOWN", "Ids", "Spelling", "TokenVocabulary"]
@@ -45,17 +47,26 @@ class TokenVocabulary:
 
     @classmethod
     def of(
-        cls, texts: Iterable[Iterable[str]], *, min_count: int = 1, size: int = 0
+        cls,
+        texts: Iterable[Iterable[str]],
+        *,
+        min_count: int = 1,
+        size: int = 0,
+        always: Iterable[str] = (),
     ) -> "TokenVocabulary":
         """The tokens that come `min_count` times or more in the texts, at most `size` numbers.
 
         The numbers of padding and of the unknown token are counted; 0: no limit. Among tokens of
         one count those of lower code points come first. ConfigError where no token is kept.
+
+        always: tokens that are kept however rare they are, even where no text has them.
         """
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(text)
-        frequent = _frequent(counts, min_count)
+        wanted = set(always)
+        counts.update(dict.fromkeys(wanted, 0))
+        frequent = _frequent(counts, min_count, wanted)
         kept = frequent[: max(0, size - 2)] if size else frequent
         if not kept:
             raise ConfigError(
@@ -94,6 +105,36 @@ class TokenVocabulary:
         known = self._ids
         return np.array([known.get(token, UNKNOWN) for token in tokens], dtype=np.int64)
 
+    def encode_copies(
+        self, tokens: Iterable[str], copied: Sequence[str] | None = None
+    ) -> tuple[Ids, tuple[str, ...]]:
+        """The numbers (T,) of tokens, and the different tokens that the vocabulary lacks.
+
+        The first of these has the number `len(self)`, the next one more, and so on. With `copied`,
+        those of a source, they alone have such numbers, and any other is unknown.
+
+        >>> vocabulary = TokenVocabulary.of([["to", "be"]])
+        >>> numbers, copied = vocabulary.encode_copies(["to", "Kyoto", "be"])
+        >>> numbers.tolist(), copied, vocabulary.decode(numbers, copied=copied)
+        ([3, 4, 2], ('Kyoto',), ['to', 'Kyoto', 'be'])
+        """
+        read = list(tokens)
+        if copied is None:
+            copied = tuple(dict.fromkeys(token for token in read if token not in self._ids))
+        known = {token: number for number, token in enumerate(copied, start=len(self))} | self._ids
+        return np.array([known.get(t, UNKNOWN) for t in read], dtype=np.int64), tuple(copied)
+
+    def decode(
+        self, ids: Iterable[int], *, copied: Sequence[str] = (), unknown: str = UNKNOWN_PIECE
+    ) -> list[str]:
+        """The tokens of numbers, up to the first 0; numbers above the vocabulary are `copied`.
+
+        >>> TokenVocabulary.of([["to", "be"]]).decode([3, 1, 2, 0, 2])
+        ['to', '<unk>', 'be']
+        """
+        names = (unknown, *self.tokens, *copied)
+        return [names[number - 1] for number in takewhile(lambda each: each != PADDING, ids)]
+
     @cached_property
     def seen(self) -> Ids:
         """How often each number came in training (V,): 0 for padding and the unknown token."""
@@ -104,9 +145,13 @@ class TokenVocabulary:
         return {token: number for number, token in enumerate(self.tokens, start=2)}
 
 
-def _frequent(counts: Mapping[str, int], min_count: int) -> list[tuple[str, int]]:
-    """Those that come so often, most frequent first, those of one count by code points."""
-    found = [item for item in counts.items() if item[1] >= min_count]
+def _frequent(
+    counts: Mapping[str, int], min_count: int, always: Collection[str] = ()
+) -> list[tuple[str, int]]:
+    """Those that come so often, or are wanted `always`, most frequent first, those of one count by
+    code points.
+    """
+    found = [item for item in counts.items() if item[1] >= min_count or item[0] in always]
     return sorted(found, key=lambda item: (-item[1], item[0]))
 
 

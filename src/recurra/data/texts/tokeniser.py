@@ -10,7 +10,7 @@ from recurra.data.texts.tagged_tokens import TaggedTokens
 from recurra.data.texts.words import Token, split_characters, split_spaced, split_words
 from recurra.errors import ConfigError, DataError
 
-__all__ = ["TokenKind", "Tokeniser", "lower_case"]
+__all__ = ["TokenKind", "Tokeniser", "check_unicode", "lower_case"]
 
 TokenKind = Literal["words", "spaced", "subwords", "characters"]
 
@@ -68,13 +68,7 @@ class Tokeniser:
 
     def split(self, text: str) -> list[Token]:
         """The tokens of a text, with their places in it; DataError for lone surrogates."""
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise DataError(
-                f"The text has {text[error.start]!r} at character {error.start + 1}, which is not "
-                "valid Unicode; replace it."
-            ) from error
+        check_unicode(text)
         text = lower_case(text) if self.lower else text
         if self._subwords is not None:
             return self._subwords.split(text)
@@ -98,6 +92,17 @@ class Tokeniser:
     @cached_property
     def _subwords(self) -> Subwords | None:
         return None if self.model is None else Subwords(self.model)
+
+
+def check_unicode(text: str) -> None:
+    """DataError where a text has lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"The text has {text[error.start]!r} at character {error.start + 1}, which is not "
+            "valid Unicode; replace it."
+        ) from error
 
 
 def lower_case(text: str) -> str:

@@ -75,14 +75,18 @@ Token(text='b', start=5, stop=6)]
 
 
 @cache
-def word_expression() -> re.Pattern[str]:
-    """The regular expression of a word, for the version of Unicode that Python has."""
+def word_expression(*, runs: bool = False) -> re.Pattern[str]:
+    """The regular expression of a word, for the version of Unicode that Python has.
+
+    runs: characters of scripts without spaces that stand side by side are one word.
+    """
     marks, invisible = _classes()
     letter = rf"[^\W\d_{_SPACELESS}]"
     part = f"{letter}(?:{letter}|{marks})*+"
     number = r"\d+(?:[.,]\d+)*+"
     other = rf"[^\s{invisible}](?:{marks})*+"
-    return re.compile(f"{number}|{part}(?:['’]{part})*+|{other}")
+    run = rf"(?:[{_SPACELESS}](?:{marks})*+)++|" if runs else ""
+    return re.compile(f"{number}|{part}(?:['’]{part})*+|{run}{other}")
 
 
 @cache

@@ -29,6 +29,7 @@ __all__ = [
     "read_rows",
     "read_unpacked",
     "read_utf8",
+    "tab_records",
     "table_records",
     "table_rows",
 ]
@@ -210,10 +211,10 @@ def table_records(path: Path, suffix: str, text: str) -> Iterator[tuple[int, lis
     """
     if suffix == ".csv":
         return _csv_records(path, text, ",")
-    return _csv_records(path, text, "\t") if text.startswith('"') else _tab_records(text)
+    return _csv_records(path, text, "\t") if text.startswith('"') else tab_records(text)
 
 
-def _tab_records(text: str) -> Iterator[tuple[int, list[str]]]:
+def tab_records(text: str) -> Iterator[tuple[int, list[str]]]:
     """Records of tabs; a cell quoted for the marks inside it, as pandas does, is unquoted."""
     for number, line in enumerate(re.split("\r\n|\r|\n", text), start=1):
         yield number, [_unquoted(cell) for cell in line.split("\t")]

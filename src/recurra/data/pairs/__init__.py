@@ -1,0 +1,1 @@
+"""Pairs of a source and its targets, for what turns one sequence into another."""

@@ -1,0 +1,253 @@
+"""Every setting of the translation task, with its default and its one description; no torch."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+from recurra.config.options import check_options, option
+from recurra.config.task_config import EvaluateOptions, TaskConfig
+from recurra.config.training_config import new_default
+from recurra.errors import ConfigError
+
+__all__ = ["CONFIG", "Generation", "TranslateConfig", "TranslateEvaluation"]
+
+LEAST_STEPS, MOST_STEPS, MOST_EPOCHS = 4_000, 60_000, 100
+"""The length of a training without one of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """Options of decoding, shared by evaluation and translation.
+
+    Raises ConfigError for a value that is not allowed.
+    """
+
+    beam: int = option(5, "hypotheses kept side by side, 1: greedy", minimum=1, maximum=1000)
+    length_penalty: float = option(
+        1.0, "how much longer results are preferred (Wu et al. 2016); 0: not", minimum=0, maximum=5
+    )
+    coverage_penalty: float = option(
+        0.0, "how much results that leave parts of the source unread are put back", minimum=0
+    )
+    least_length: int = option(0, "least tokens of a result", minimum=0)
+    most_length: int | None = option(
+        None, "most tokens of a result; none: by the length of its source", minimum=1
+    )
+    no_repeat: int = option(0, "tokens in a row that never come twice; 0: any may", minimum=0)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslateEvaluation(EvaluateOptions, Generation):
+    """Options of the evaluation of a translator."""
+
+    beams: bool = option(False, "the figures of greedy search and of beams of 2 to 10 as well")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslateConfig(TaskConfig):
+    """Data, model and training of a translator: each field is an option and a key.
+
+    Raises ConfigError for a value that is not allowed.
+
+    >>> TranslateConfig(attention="dot", heads=4).model
+    'attention'
+    """
+
+    task: ClassVar[str] = "translate"
+    summary: ClassVar[str] = "One sequence into another: languages, letters to sounds, commands."
+    evaluation: ClassVar[type[EvaluateOptions]] = TranslateEvaluation
+    contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"translate": {}}
+    usual: ClassVar[tuple[str, ...]] = (
+        *("source", "target", "where", "valid", "source_tokens", "target_tokens"),
+        *("attention", "copy"),
+        *TaskConfig.usual,
+    )
+    places: ClassVar[tuple[str, ...]] = ("valid",)
+    inapplicable: ClassVar[tuple[str, ...]] = ("window", "bidirectional")
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Data": (
+            *("layout", "source", "target", "references", "gather", "where", "encoding"),
+            *("valid", "valid_where", "valid_fraction", "longest", "bad_share"),
+        ),
+        "Texts": (
+            *("source_tokens", "target_tokens", "vocabulary", "min_count", "share_vocabulary"),
+            *("lower", "tokenised", "subword_dropout"),
+        ),
+        "Model": (
+            *("model", "attention", "heads", "input_feeding", "copy", "coverage", "embedding"),
+            *("tie_embeddings", "stretch", "label_smoothing", "word_dropout"),
+            "scheduled_sampling",
+        ),
+    }
+
+    layout: Literal["auto", "parallel", "table", "jsonl", "dictionary"] = option(
+        "auto", "what the files hold; auto: as their endings show"
+    )
+    source: str | None = option(None, "the column or key of the sources, if its name is unusual")
+    target: str | None = option(None, "the column or key of the targets, likewise")
+    references: bool = option(False, "further columns are further right targets")
+    gather: bool = option(
+        False, "lines of one source are one item with several right targets, as in a dictionary"
+    )
+    where: str | None = option(None, "rows of tables to train on: split=train")
+    encoding: str = option("utf-8", "how the files are written, such as latin-1")
+    valid: str | None = option(
+        None,
+        "data to validate on, parallel files with a comma between them; none: a part of those to "
+        "train on",
+    )
+    valid_where: str | None = option(None, "rows of tables to validate on: split=valid")
+    valid_fraction: float = option(
+        0.05,
+        "share of the data held out where nothing else is validated on",
+        minimum=0,
+        maximum=0.5,
+    )
+    longest: int = option(200, "most tokens of a source or target to train on", minimum=1)
+    bad_share: float = option(
+        0.1, "end where more than this share of the lines can't be used", minimum=0, maximum=1
+    )
+    source_tokens: Literal["auto", "subwords", "words", "characters", "spaces"] = option(
+        "auto", "what sources are divided into; auto: as they show"
+    )
+    target_tokens: Literal["auto", "subwords", "words", "characters", "spaces"] = option(
+        "auto", "what targets are divided into; auto: as they show"
+    )
+    vocabulary: int = option(
+        0, "most different tokens of either side; 0: what suits the data", minimum=0
+    )
+    min_count: int = option(1, "least times that a token comes in training", minimum=1)
+    share_vocabulary: bool = option(False, "one vocabulary for sources and targets")
+    lower: bool = option(False, "texts in lower case")
+    tokenised: bool = option(
+        False, "the texts are tokenised as they stand: BLEU takes their words as they are"
+    )
+    subword_dropout: float = option(
+        0.0, "share of merges left out when sub-words are made in training", minimum=0, maximum=0.5
+    )
+    model: Literal["attention", "ctc"] = option(
+        "attention",
+        "a decoder that attends to the source, or an aligner for near-monotonic pairs (CTC)",
+    )
+    attention: Literal["additive", "multiplicative", "dot", "monotonic", "none"] = option(
+        "additive", "how the decoder's steps are held against the source's; none: by its summary"
+    )
+    heads: int = option(1, "parts of the attention of kind dot", minimum=1)
+    input_feeding: bool = option(
+        False,
+        "each step reads the last step's attention as well (Luong et al. 2015): the decoder then "
+        "runs step by step in training, several times slower",
+    )
+    copy: bool = option(False, "words of the source can be copied, also unknown ones")
+    coverage: float = option(
+        0.0, "weight of a loss on attending to the same place again (See et al. 2017)", minimum=0
+    )
+    embedding: int = option(256, "size of the vector of a token", minimum=1)
+    tie_embeddings: Literal["none", "output", "all"] = option(
+        "output",
+        "output: the decoder's vectors are the output layer's; all: and the encoder's, of one "
+        "vocabulary",
+    )
+    stretch: int = option(
+        3, "steps that an aligner makes of each token of the source", minimum=1, maximum=20
+    )
+    label_smoothing: float = option(
+        0.1, "share of each target's probability that all tokens have", minimum=0, maximum=0.9
+    )
+    word_dropout: float = option(
+        0.0, "share of tokens that training reads as unknown", minimum=0, maximum=0.9
+    )
+    scheduled_sampling: float = option(
+        0.0,
+        "share of the decoder's inputs in training that are its own answers, in a second pass "
+        "over whole targets (Mihaylova and Martins 2019)",
+        minimum=0,
+        maximum=1,
+    )
+    cell: str = new_default("cell", "gru")
+    hidden: int = new_default("hidden", 256)
+    layers: int = new_default("layers", 2)
+    bidirectional: bool = new_default("bidirectional", True)
+    dropout: float = new_default(
+        "dropout", 0.3, help="share of values dropped in, between and after the layers"
+    )
+    window: int = new_default("window", 0)
+    batch_size: int = new_default("batch_size", 64)
+    learning_rate: float = new_default("learning_rate", 2e-3)
+    weight_decay: float = new_default("weight_decay", 1e-4)
+    schedule: Literal["constant", "cosine"] = new_default("schedule", "cosine")
+    final_learning_rate: float = new_default("final_learning_rate", 0.01)
+    clip_norm: float | None = new_default("clip_norm", 1.0)
+    epochs: int | None = new_default(
+        "epochs",
+        None,
+        help="times to go through the data; without a length (this, max_steps or max_minutes) as "
+        f"many as make {LEAST_STEPS:,} steps, at least 10 and at most {MOST_EPOCHS}",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.window:
+            raise ConfigError(
+                f"window = {self.window}; translators are trained on whole pairs: leave it out."
+            )
+        if self.valid and self._is_set("valid_fraction"):
+            raise ConfigError(
+                f"valid = {self.valid!r} and valid_fraction = {self.valid_fraction}: "
+                "those data are validated on as they are; leave valid_fraction out."
+            )
+        self._check_model()
+        if self.tie_embeddings == "all" and not self.share_vocabulary:
+            raise ConfigError(
+                "tie_embeddings = 'all' without share_vocabulary: sources and targets have "
+                "vocabularies of their own; give share_vocabulary = true as well, or tie 'output'."
+            )
+
+    def _check_model(self) -> None:
+        """Refuse settings that the chosen model doesn't have."""
+        decoders: tuple[str, ...] = (
+            *("attention", "heads", "input_feeding", "copy", "coverage", "tie_embeddings"),
+            "scheduled_sampling",
+        )
+        for name in decoders if self.model == "ctc" else ("stretch",):
+            if self._is_set(name):
+                raise ConfigError(
+                    f"{name} = {getattr(self, name)!r} with model = {self.model!r}, which doesn't "
+                    f"have it: leave {name} out, or choose the other model."
+                )
+        if self.attention == "none":
+            for name in ("heads", "input_feeding", "copy", "coverage"):
+                if self._is_set(name):
+                    raise ConfigError(
+                        f"{name} = {getattr(self, name)!r} with attention = 'none': there is no "
+                        f"attention; leave {name} out, or choose one."
+                    )
+        if self.heads > 1 and self.attention != "dot":
+            raise ConfigError(
+                f"heads = {self.heads} with attention = {self.attention!r}; only 'dot' has "
+                "several: leave heads out, or choose attention = 'dot'."
+            )
+
+    @property
+    def named_files(self) -> tuple[str, ...]:
+        """The files to validate on."""
+        return tuple(part.strip() for part in (self.valid or "").split(",") if part.strip())
+
+    def suited(self, windows: int) -> Self:
+        """These settings for data of so many batches an epoch, with a length where none is given.
+
+        >>> TranslateConfig().suited(400).epochs
+        10
+        """
+        if (self.epochs, self.max_steps, self.max_minutes) != (None, None, None):
+            return self
+        epochs = min(MOST_EPOCHS, max(10, -(-LEAST_STEPS // windows)))
+        most = MOST_STEPS if epochs * windows > MOST_STEPS else None
+        return dataclasses.replace(self, epochs=epochs, max_steps=most)
+
+
+CONFIG = TranslateConfig

@@ -1,0 +1,231 @@
+"""Translator: data of all forms to texts, from Python and from the command line."""
+
+import copy
+import json
+import pickle
+import random
+
+import pytest
+from click.testing import CliRunner
+
+import recurra
+from recurra.cli import main
+from recurra.errors import ConfigError, DataError, RecurraWarning
+from recurra.tasks.translate.text_side import level_of
+
+SMALL = {"hidden": 32, "embedding": 24, "layers": 1, "dropout": 0.1, "batch_size": 32}
+
+
+def words(count, seed=0):
+    draw = random.Random(seed)
+    return ["".join(draw.choices("abcde", k=draw.randint(2, 6))) for _ in range(count)]
+
+
+@pytest.fixture(scope="session")
+def reverser(tmp_path_factory):
+    """A translator that has learnt to write words backwards."""
+    texts = words(1500)
+    out = tmp_path_factory.mktemp("translate") / "run"
+    model = recurra.Translator(max_steps=260, learning_rate=0.01, **SMALL)
+    return model.fit(texts, [text[::-1] for text in texts], out=out)
+
+
+def command(*given, input=None):
+    result = CliRunner().invoke(main, [str(word) for word in given], input=input)
+    assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
+    return result.stdout
+
+
+def test_it_learns_what_can_be_learnt(reverser):
+    assert reverser.validation["exact"] > 0.9
+    fresh = words(60, seed=7)
+    found = reverser.translate(fresh, beam=3)
+    assert sum(a == b[::-1] for a, b in zip(found, fresh, strict=True)) > 50
+    assert reverser.score(fresh, [word[::-1] for word in fresh]) > 0.8
+
+
+def test_results_have_scores_tokens_and_attention(reverser):
+    (results,) = reverser.search(["abcd"], beam=4, nbest=3, length_penalty=0.0)
+    assert [one.score for one in results] == sorted((o.score for o in results), reverse=True)
+    best = results[0]
+    assert (best.text, best.tokens, best.source_tokens) == ("dcba", tuple("dcba"), tuple("abcd"))
+    assert best.log_probability == pytest.approx(sum(best.token_log_probs))
+    assert len(best.token_log_probs) == 5  # with the end
+    assert [sum(row) for row in best.attention] == pytest.approx([1] * 4, abs=1e-5)
+    assert best.alignment == [(3, 0), (2, 1), (1, 2), (0, 3)]
+
+
+def test_prefixes_and_phrases_are_kept(reverser):
+    found = reverser.search(["abcd", "abcd"], prefixes=["e", ""], phrases=[[], ["ee"]])
+    assert found[0][0].text.startswith("e")
+    assert "ee" in found[1][0].text
+
+
+def test_samples_follow_the_probabilities(reverser):
+    (drawn,) = reverser.sample(["abc"], samples=50, seed=1)
+    (again,) = reverser.sample(["abc"], samples=50, seed=1)
+    assert [one.text for one in drawn] == [one.text for one in again]
+    assert sum(one.text == "cba" for one in drawn) > 25
+
+
+def test_a_run_is_loaded_and_copied(reverser):
+    fresh = words(9, seed=3)
+    expected = reverser.translate(fresh)
+    assert recurra.load(reverser.run.path).translate(fresh) == expected
+    assert copy.deepcopy(reverser).translate(fresh) == expected
+    assert pickle.loads(pickle.dumps(reverser)).translate(fresh) == expected
+
+
+def test_empty_and_unknown_texts(reverser):
+    with pytest.warns(RecurraWarning, match=r"2 tokens \('x'\) were not in training"):
+        found = reverser.translate(["", "axx"])
+    assert found[0] == ""
+
+
+def test_the_command_writes_a_line_for_each_source(reverser, tmp_path):
+    file, run = tmp_path / "new.txt", reverser.run.path
+    file.write_text("abc\n\ncba\n")
+    assert command("translate", run, file) == "cba\n\nabc\n"
+    assert command("translate", run, "-", input="abc\nbb\n") == "cba\nbb\n"
+    command("translate", run, file, "-o", tmp_path / "out.txt")
+    assert (tmp_path / "out.txt").read_text() == "cba\n\nabc\n"
+    scored = command("translate", run, file, "--nbest", 2).splitlines()
+    assert [line.split("\t")[0] for line in scored] == ["1", "1", "3", "3"]
+    rows = [json.loads(line) for line in command("translate", run, file, "--json").splitlines()]
+    assert rows[0]["results"][0]["alignment"] == [[2, 0], [1, 1], [0, 2]]
+    assert rows[1] == {"source": "", "results": []}
+    assert command("translate", run, file, "--prefix", "e").startswith("e")
+    assert len(command("translate", run, file, "--sample", "--seed", 3).splitlines()) == 3
+
+
+def test_evaluate_takes_parallel_files(reverser, tmp_path):
+    fresh = words(40, seed=5)
+    (tmp_path / "a").write_text("\n".join(fresh) + "\n")
+    (tmp_path / "b").write_text("\n".join(word[::-1] for word in fresh) + "\n")
+    shown = command("evaluate", reverser.run.path, tmp_path / "a", tmp_path / "b", "--json")
+    numbers = json.loads(shown)
+    assert numbers["exact"] == reverser.evaluate([tmp_path / "a", tmp_path / "b"])["exact"] > 0.8
+    assert "greedy" in command(
+        "evaluate", reverser.run.path, tmp_path / "a", tmp_path / "b", "--beams"
+    )
+
+
+def test_a_resumed_training_has_the_same_bits(tmp_path):
+    texts = words(120)
+    pairs = list(zip(texts, [text[::-1] for text in texts], strict=True))
+    settings = {**SMALL, "schedule": "constant"}
+    whole = recurra.Translator(epochs=4, **settings).fit(pairs, out=tmp_path / "whole")
+    recurra.Translator(epochs=2, **settings).fit(pairs, out=tmp_path / "parts")
+    parts = recurra.Translator(epochs=4, **settings)
+    parts.fit(pairs, out=tmp_path / "parts", resume=True)
+    fresh = words(20, seed=9)
+    assert [o[0].log_probability for o in parts.search(fresh)] == [
+        o[0].log_probability for o in whole.search(fresh)
+    ]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model": "ctc", "stretch": 2},
+        {"copy": True, "coverage": 0.5, "source_tokens": "words"},
+        {"attention": "none", "cell": "lstm"},
+        {"attention": "monotonic", "input_feeding": True},
+        {"attention": "dot", "heads": 2, "ensemble": 2},
+        {"share_vocabulary": True, "tie_embeddings": "all", "word_dropout": 0.2},
+        {"source_tokens": "subwords", "target_tokens": "subwords", "subword_dropout": 0.2},
+        {"scheduled_sampling": 0.5, "lower": True},
+    ],
+    ids=lambda settings: ",".join(settings),
+)
+def test_every_model_trains_translates_and_is_loaded(settings, tmp_path):
+    texts = words(60)
+    model = recurra.Translator(hidden=8, embedding=8, max_steps=3, batch_size=16, **settings)
+    model.fit(texts, [text[::-1] for text in texts], out=tmp_path / "run")
+    found = model.search(texts[:5], beam=3)
+    assert [len(one) for one in found] == [1] * 5
+    again = recurra.load(tmp_path / "run").search(texts[:5], beam=3)
+    assert [one[0].text for one in again] == [one[0].text for one in found]
+
+
+def test_words_that_training_lacks_are_copied():
+    draw = random.Random(0)
+    names = ["".join(draw.choices("bcdfgklmnprst", k=5)) for _ in range(400)]
+    pairs = [(f"my name is {name}", f"hello {name} !") for name in names]
+    model = recurra.Translator(
+        copy=True,
+        source_tokens="words",
+        target_tokens="words",
+        vocabulary=12,
+        max_steps=200,
+        learning_rate=0.01,
+        **SMALL,
+    )
+    model.fit(pairs)
+    with pytest.warns(RecurraWarning, match="can be copied"):
+        assert model.translate(["my name is qwxyz"]) == ["hello qwxyz !"]
+
+
+def test_any_of_several_targets_is_right():
+    pairs = [(text, [text[::-1], text]) for text in words(80)]
+    model = recurra.Translator(max_steps=2, hidden=8, embedding=8).fit(pairs)
+    scored = model.evaluate([("ab", ["zz", model.translate(["ab"])[0] or "-"])])
+    assert scored["exact"] in (0.0, 1.0)
+    assert scored["items"] == 1
+
+
+@pytest.mark.parametrize(
+    ("texts", "other", "level"),
+    [
+        (["ein hund läuft", "zwei katzen"] * 5, ["a dog runs", "two cats"] * 5, "subwords"),
+        (["hund", "katze"] * 5, ["dog", "cat"] * 5, "characters"),
+        (["HH AH0", "W ER1"] * 50, ["hi", "we"] * 50, "spaces"),
+        (["2 May 1999", "3 June 2001"] * 2, ["1999-05-02", "2001-06-03"] * 2, "characters"),
+        (["jump twice and walk"] * 30, ["JUMP JUMP WALK"] * 30, "spaces"),
+    ],
+)
+def test_what_texts_are_divided_into(texts, other, level):
+    assert level_of(texts, other) == level
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model": "ctc", "copy": True}, "copy = True with model = 'ctc', which doesn't have it"),
+        ({"stretch": 4}, "stretch = 4 with model = 'attention'"),
+        ({"attention": "none", "coverage": 0.1}, "there is no attention"),
+        ({"heads": 2}, "only 'dot' has several"),
+        ({"tie_embeddings": "all"}, "give share_vocabulary = true as well"),
+        ({"window": 5}, "trained on whole pairs"),
+        ({"valid": "a,b", "valid_fraction": 0.2}, "leave valid_fraction out"),
+    ],
+)
+def test_settings_that_contradict_one_another(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        recurra.Translator(**settings)
+
+
+def test_bad_requests(reverser):
+    for given, message in (
+        ({"beam": 0}, "beam = 0"),
+        ({"beam": 2, "nbest": 3}, "nbest = 3 with beam = 2"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            reverser.search(["ab"], **given)
+    with pytest.raises(DataError, match="1 prefixes for 2 sources"):
+        reverser.search(["ab", "ba"], prefixes=["a"])
+    with pytest.raises(DataError, match="2 sources and 1 targets"):
+        recurra.Translator().fit(["a", "b"], ["a"])
+    with pytest.raises(DataError, match="No data to train on"):
+        recurra.Translator().fit()
+
+
+def test_parallel_files_of_different_lengths(tmp_path):
+    (tmp_path / "a").write_text("one\ntwo\nthree\n")
+    (tmp_path / "b").write_text("eins\nzwei\n")
+    result = CliRunner().invoke(
+        main, ["train", "translate", f"{tmp_path}/a", f"{tmp_path}/b", "--out", f"{tmp_path}/run"]
+    )
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    assert f"{tmp_path}/a" in result.output.replace("\n", "")
