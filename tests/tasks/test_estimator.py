@@ -267,6 +267,7 @@ def test_a_run_is_loaded_as_the_estimator_of_its_task(tmp_path, name):
         "classify": "a.jsonl",
         "regress": "b.jsonl",
         "tag": "a.tsv",
+        "translate": "pairs.tsv",
     }
     data = {"forecast": "a.csv", **files}.get(name)
     strokes = [{"strokes": [[[0, 0], [5, n]]], "text": "ab"[n % 2]} for n in range(20)]
@@ -275,6 +276,7 @@ def test_a_run_is_loaded_as_the_estimator_of_its_task(tmp_path, name):
     (tmp_path / "b.jsonl").write_text("\n".join(map(json.dumps, numbered)))
     (tmp_path / "a.txt").write_text("a line of text\n" * 40)
     (tmp_path / "a.tsv").write_text("a\tX\nb\tY\n\n" * 20)
+    (tmp_path / "pairs.tsv").write_text("ab\tba\nabb\tbba\n" * 20)
     rows = [f"a,{step},{step % 7}" for step in range(80)]
     (tmp_path / "a.csv").write_text("\n".join(["unique_id,ds,y", *rows]))
     settings = {"hidden": 3, "batch_size": 2, "max_steps": 2}

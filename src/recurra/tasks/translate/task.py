@@ -28,18 +28,28 @@ from recurra.tasks.translate.converter import Converter, nets_of
 from recurra.tasks.translate.model import PairBatch, TranslateNet
 from recurra.tasks.translate.pair_batches import PairBatches, Side
 from recurra.tasks.translate.pair_validation import PairValidation
-from recurra.tasks.translate.text_side import TextSide, sides_of
+from recurra.tasks.translate.text_side import TextSide, described_side, sides_of
 from recurra.training import Metric, Validate, Windows
 
 __all__ = ["TASK", "PairData", "Translate"]
 
 
+_Numbered = tuple[list[tuple[str, str]], list[Side], list[Side]]
+"""Pairs of texts, and both sides of each."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class PairData:
-    """Pairs to train on and pairs held out; those to be measured alone are held out."""
+    """Pairs to train on and pairs held out; those to be measured alone are held out.
+
+    `numbered` keeps those to train on as they are divided, by what divides them.
+    """
 
     train: Pairs
     held_out: Pairs
+    numbered: dict[tuple[int, TextSide, TextSide], _Numbered] = dataclasses.field(
+        default_factory=dict, repr=False
+    )
 
 
 class Translate(Task[TranslateConfig, PairData, Converter]):
@@ -89,7 +99,7 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
 
     def notes(self, data: PairData) -> list[str]:
         """How texts are divided, what was left out, targets too long for an aligner."""
-        notes = [*data.train.notes]
+        notes = [*data.train.notes, *self._chosen()]
         for what, part in (("", data.train), (" to validate on", data.held_out)):
             if len(part.bad):
                 notes.append(f"Left out{what}: {part.bad}")
@@ -99,6 +109,17 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
                 "source's and count for nothing; raise stretch."
             )
         return notes
+
+    def _chosen(self) -> list[str]:
+        """A sentence on what texts are divided into, where the data chose it."""
+        config = self.config
+        if "auto" not in (config.source_tokens, config.target_tokens):
+            return []
+        source, target = (described_side(side) for side in self.sides)
+        return [
+            f"Sources are read as {source}, and targets written as {target} (source_tokens, "
+            "target_tokens)."
+        ]
 
     def record(self, config: TranslateConfig, data: PairData) -> TranslateConfig:
         """The configuration with absolute paths."""
@@ -142,23 +163,35 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
 
     def windows(self, data: PairData) -> Windows:
         """Pairs of nearly equal lengths; of several targets each makes a pair."""
-        source, target = self.sides
-        limit = (self.config.longest, self.config.longest)
-        kept = without_long(
-            data.train,
-            limit,
-            lambda text: len(source.side(text)),
-            lambda text: len(target.side(text)),
-        )
-        texts = [(pair.source, own) for pair in kept for own in pair.targets]
+        texts, sources, targets = self._numbered(data)
         return PairBatches(
-            [source.side(text) for text, _ in texts],
-            [target.side(text) for _, text in texts],
+            sources,
+            targets,
             self._known,
             batch_size=min(self.config.batch_size, len(texts)),
             seed=self.config.seed,
             divide=self._divided(texts),
         )
+
+    def _numbered(self, data: PairData) -> _Numbered:
+        """The pairs to train on, divided once: those that aren't too long, one for each target."""
+        source, target = self.sides
+        key = (self.config.longest, source, target)
+        if key in data.numbered:
+            return data.numbered[key]
+        limit = (self.config.longest, self.config.longest)
+        sources = {pair.source: source.side(pair.source) for pair in data.train}
+        targets = {text: target.side(text) for pair in data.train for text in pair.targets}
+        kept = without_long(
+            data.train, limit, lambda text: len(sources[text]), lambda text: len(targets[text])
+        )
+        texts = [(pair.source, own) for pair in kept for own in pair.targets]
+        data.numbered[key] = (
+            texts,
+            [sources[a] for a, _ in texts],
+            [targets[b] for _, b in texts],
+        )
+        return data.numbered[key]
 
     def _divided(
         self, texts: Sequence[tuple[str, str]]
@@ -179,7 +212,7 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
         return self.sides[1].known if self.config.copy else None
 
     def _too_long(self, pairs: Pairs) -> int:
-        source, target = sides_of(self.config, pairs.sources, [p.target for p in pairs])
+        source, target = self.sides
         return sum(
             len(target.side(own)) > self.config.stretch * len(source.side(pair.source))
             for pair in pairs

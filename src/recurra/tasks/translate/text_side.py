@@ -14,7 +14,7 @@ from recurra.data.texts.token_vocabulary import UNKNOWN, TokenVocabulary
 from recurra.tasks.translate.config import TranslateConfig
 from recurra.tasks.translate.pair_batches import Side
 
-__all__ = ["TextSide", "level_of", "sides_of"]
+__all__ = ["TextSide", "described_side", "level_of", "sides_of"]
 
 _CLOSED, _OFTEN = 300, 20
 """At most so many different tokens between spaces, each of them so often: a set of symbols."""
@@ -68,6 +68,13 @@ class TextSide:
         """From the values of `to_json`."""
         vocabulary = TokenVocabulary(values["vocabulary"], values["counts"])
         return cls(LosslessTokens(**values["tokens"]), vocabulary)
+
+
+def described_side(side: TextSide) -> str:
+    """How many different tokens of what kind there are."""
+    names = {"spaces": "symbols between spaces", "subwords": "sub-words"}
+    kind = side.tokens.kind
+    return f"{len(side.vocabulary.tokens):,} different {names.get(kind, kind)}"
 
 
 def level_of(texts: Sequence[str], other: Sequence[str]) -> LosslessKind:

@@ -10,7 +10,7 @@ from recurra.plots import plot_attention
 from recurra.reports import Example, Examples, Headline, Mark, Section, drawn_section
 from recurra.tasks.task import Evaluation, Facts
 from recurra.tasks.translate.converter import Converter
-from recurra.tasks.translate.text_side import TextSide
+from recurra.tasks.translate.text_side import described_side
 from recurra.tasks.translate.translation_judgement import TranslationJudgement, WrongResult
 
 __all__ = ["facts_of", "headline_of"]
@@ -77,20 +77,14 @@ def _model(product: Converter) -> dict[str, object]:
         copy = ", words of the source can be copied" if config.copy else ""
         decoder = f"{config.layers} layers, {how}{feeding}{copy}"
     return {
-        "sources": _side(product.source),
-        "targets": _side(product.target),
+        "sources": described_side(product.source),
+        "targets": described_side(product.target),
         "cell": config.cell,
         "encoder": f"{config.layers} x {config.hidden} units, "
         + ("both directions" if config.bidirectional else "one direction"),
         "decoder": decoder,
         "parameters": f"{product.nets[0].parameter_count():,}",
     }
-
-
-def _side(side: TextSide) -> str:
-    names = {"spaces": "symbols between spaces", "subwords": "sub-words"}
-    kind = side.tokens.kind
-    return f"{len(side.vocabulary.tokens):,} different {names.get(kind, kind)}"
 
 
 def _pictures(evaluation: Evaluation | None) -> list[Section]:
