@@ -214,6 +214,8 @@ def test_bad_requests(reverser):
             reverser.search(["ab"], **given)
     with pytest.raises(DataError, match="1 prefixes for 2 sources"):
         reverser.search(["ab", "ba"], prefixes=["a"])
+    with pytest.raises(DataError, match="'xa' can't be written: no target of the training has 'x'"):
+        reverser.search(["ab"], prefixes=["xa"])
     with pytest.raises(DataError, match="2 sources and 1 targets"):
         recurra.Translator().fit(["a", "b"], ["a"])
     with pytest.raises(DataError, match="No data to train on"):

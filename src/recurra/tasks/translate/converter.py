@@ -16,7 +16,7 @@ from recurra.decoding.sequence_beam import search
 from recurra.decoding.sequence_draws import draw
 from recurra.decoding.sequence_options import BeamOptions, DrawOptions
 from recurra.decoding.token_generator import GeneratorEnsemble
-from recurra.errors import ConfigError
+from recurra.errors import ConfigError, DataError
 from recurra.tasks.translate.aligner import AlignerNet
 from recurra.tasks.translate.config import Generation, TranslateConfig
 from recurra.tasks.translate.model import BOUNDARY, UNKNOWN, TranslateNet
@@ -192,6 +192,12 @@ class Converter:
         return Translation(text, score, score, tuple(named), (), tuple(side.tokens))
 
     def _numbers(self, text: str) -> list[int]:
+        """The tokens of what must be written; DataError where it can't be."""
+        if unknown := self.target.unknown(text):
+            raise DataError(
+                f"{text!r} can't be written: no target of the training has {unknown[0]!r}; choose "
+                "another prefix or phrase."
+            )
         return self.target.side(text).ids.tolist()  # type: ignore[no-any-return]
 
     def _decoders(self) -> list[TranslateNet]:
