@@ -186,7 +186,7 @@ def test_an_aligners_loss_is_ctcs():
     torch.manual_seed(1)
     config = TranslateConfig(model="ctc", hidden=8, embedding=8, stretch=2)
     net = AlignerNet(config, 8, 7).eval().double()
-    frames = net(SOURCE, LENGTHS)
+    frames = net(batch())
     assert frames.shape == (8, 3, 7)
     total = 0.0
     for row in range(3):

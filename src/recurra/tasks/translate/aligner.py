@@ -18,8 +18,8 @@ __all__ = ["AlignerNet"]
 class AlignerNet(nn.Module):
     """Log-probabilities of the targets' tokens, independent of one another (Graves et al. 2006).
 
-    `net(source, lengths)` with tokens (S, B) gives (S * stretch, B, V), of which token 0 is the
-    blank: `stretch` steps for each token of the source, read by a recurrent layer of their own.
+    `net(batch)` of sources (S, B) gives (S * stretch, B, V), of which token 0 is the blank:
+    `stretch` steps for each token of the source, read by a recurrent layer of their own.
     """
 
     def __init__(self, config: TranslateConfig, sources: int, targets: int) -> None:
@@ -36,12 +36,12 @@ class AlignerNet(nn.Module):
         nn.init.zeros_(self.head.bias)
         initialise(self.top, config)
 
-    def forward(self, source: Tensor, lengths: Tensor) -> Tensor:
-        return self._frames(source, lengths)[0]
+    def forward(self, batch: PairBatch) -> Tensor:
+        return self.frames(batch.source, batch.source_lengths)[0]
 
     def loss(self, batch: PairBatch) -> Tensor:
         """Nats a token of the targets, with the penalties' gradient; too long targets count 0."""
-        frames, penalty = self._frames(batch.source, batch.source_lengths)
+        frames, penalty = self.frames(batch.source, batch.source_lengths)
         nats = functional.ctc_loss(
             frames,
             batch.target.t(),
@@ -57,7 +57,8 @@ class AlignerNet(nn.Module):
         """Learnt numbers."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def _frames(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def frames(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` gives of sources (S, B), and the penalty on activations."""
         outputs, penalty = self.encoder(source, lengths)
         steps, rows, _ = outputs.shape
         spread = self.spread(outputs).relu().view(steps, rows, self.stretch, -1)

@@ -1,19 +1,16 @@
 """Every setting of the translation task, with its default and its one description; no torch."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
+from recurra.config.item_training import ItemTraining
 from recurra.config.options import check_options, option
 from recurra.config.task_config import EvaluateOptions, TaskConfig
 from recurra.config.training_config import new_default
 from recurra.errors import ConfigError
 
 __all__ = ["CONFIG", "Generation", "TranslateConfig", "TranslateEvaluation"]
-
-LEAST_STEPS, MOST_STEPS, MOST_EPOCHS = 4_000, 60_000, 100
-"""The length of a training without one of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +41,12 @@ class Generation:
 class TranslateEvaluation(EvaluateOptions, Generation):
     """Options of the evaluation of a translator."""
 
+    where: str | None = option(None, "rows of tables to measure on: split=test")
     beams: bool = option(False, "the figures of greedy search and of beams of 2 to 10 as well")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslateConfig(TaskConfig):
+class TranslateConfig(ItemTraining):
     """Data, model and training of a translator: each field is an option and a key.
 
     Raises ConfigError for a value that is not allowed.
@@ -67,7 +65,9 @@ class TranslateConfig(TaskConfig):
         *TaskConfig.usual,
     )
     places: ClassVar[tuple[str, ...]] = ("valid",)
-    inapplicable: ClassVar[tuple[str, ...]] = ("window", "bidirectional")
+    steps_wanted: ClassVar[int] = 4_000
+    most_steps: ClassVar[int] = 60_000
+    usual_batch: ClassVar[int] = 64
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Data": (
             *("layout", "source", "target", "references", "gather", "where", "encoding"),
@@ -168,39 +168,28 @@ class TranslateConfig(TaskConfig):
         minimum=0,
         maximum=1,
     )
-    cell: str = new_default("cell", "gru")
     hidden: int = new_default("hidden", 256)
     layers: int = new_default("layers", 2)
-    bidirectional: bool = new_default("bidirectional", True)
-    dropout: float = new_default(
-        "dropout", 0.3, help="share of values dropped in, between and after the layers"
+    bidirectional: bool = new_default(
+        "bidirectional", True, help="a second direction of the encoder reads sources from their end"
     )
-    window: int = new_default("window", 0)
-    batch_size: int = new_default("batch_size", 64)
-    learning_rate: float = new_default("learning_rate", 2e-3)
-    weight_decay: float = new_default("weight_decay", 1e-4)
-    schedule: Literal["constant", "cosine"] = new_default("schedule", "cosine")
-    final_learning_rate: float = new_default("final_learning_rate", 0.01)
     clip_norm: float | None = new_default("clip_norm", 1.0)
-    epochs: int | None = new_default(
-        "epochs",
-        None,
-        help="times to go through the data; without a length (this, max_steps or max_minutes) as "
-        f"many as make {LEAST_STEPS:,} steps, at least 10 and at most {MOST_EPOCHS}",
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.window:
-            raise ConfigError(
-                f"window = {self.window}; translators are trained on whole pairs: leave it out."
-            )
         if self.valid and self._is_set("valid_fraction"):
             raise ConfigError(
                 f"valid = {self.valid!r} and valid_fraction = {self.valid_fraction}: "
                 "those data are validated on as they are; leave valid_fraction out."
             )
         self._check_model()
+        levels = {self.source_tokens, self.target_tokens} - {"auto"}
+        if self.share_vocabulary and len(levels) > 1:
+            raise ConfigError(
+                f"source_tokens = {self.source_tokens!r} and target_tokens = "
+                f"{self.target_tokens!r} with share_vocabulary: one vocabulary has one kind of "
+                "token; give the same for both."
+            )
         if self.tie_embeddings == "all" and not self.share_vocabulary:
             raise ConfigError(
                 "tie_embeddings = 'all' without share_vocabulary: sources and targets have "
@@ -236,18 +225,6 @@ class TranslateConfig(TaskConfig):
     def named_files(self) -> tuple[str, ...]:
         """The files to validate on."""
         return tuple(part.strip() for part in (self.valid or "").split(",") if part.strip())
-
-    def suited(self, windows: int) -> Self:
-        """These settings for data of so many batches an epoch, with a length where none is given.
-
-        >>> TranslateConfig().suited(400).epochs
-        10
-        """
-        if (self.epochs, self.max_steps, self.max_minutes) != (None, None, None):
-            return self
-        epochs = min(MOST_EPOCHS, max(10, -(-LEAST_STEPS // windows)))
-        most = MOST_STEPS if epochs * windows > MOST_STEPS else None
-        return dataclasses.replace(self, epochs=epochs, max_steps=most)
 
 
 CONFIG = TranslateConfig

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from recurra.tasks.translate.aligner import AlignerNet
 from recurra.tasks.translate.config import Generation, TranslateConfig
 from recurra.tasks.translate.model import BOUNDARY, UNKNOWN, TranslateNet
 from recurra.tasks.translate.net_generator import NetGenerator
-from recurra.tasks.translate.pair_batches import Side, copy_numbers, of_equal_lengths
+from recurra.tasks.translate.pair_batches import Side, of_equal_lengths
 from recurra.tasks.translate.text_side import TextSide
 
 __all__ = ["Converter", "Translation"]
@@ -60,12 +60,16 @@ class Translation:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Converter:
-    """Translates texts by the mean of its networks' probabilities."""
+    """Translates texts by the mean of its networks' probabilities.
+
+    `ratio`: a result has at most so many tokens for each of its source, and ten more.
+    """
 
     config: TranslateConfig
     source: TextSide
     target: TextSide
     nets: Sequence[TranslateNet] | Sequence[AlignerNet]
+    ratio: float = 2.0
 
     def translate(
         self,
@@ -80,75 +84,94 @@ class Converter:
 
         prefixes: for each text what its results begin with. phrases: what must occur in them.
         """
-        sides = [self.source.side(text) for text in texts]
-        found: list[list[Translation]] = [[] for _ in texts]
-        filled = [number for number, side in enumerate(sides) if len(side)]
-        for chosen in of_equal_lengths([len(sides[n]) for n in filled], max(1, _ROWS // how.beam)):
-            numbers = [filled[n] for n in chosen]
-            batch = [sides[n] for n in numbers]
+        if self.config.model == "ctc":
+            self._check_aligned(how, prefixes, phrases)
+
+        def answers(numbers: list[int], batch: list[Side]) -> list[list[Translation]]:
             if self.config.model == "ctc":
-                results = self._aligned(batch, how, nbest)
-            else:
-                begun = None if prefixes is None else [prefixes[n] for n in numbers]
-                wanted = None if phrases is None else [phrases[n] for n in numbers]
-                results = self._searched(batch, _options(how, nbest), begun, wanted)
-            for number, result in zip(numbers, results, strict=True):
-                found[number] = result
-        return found
+                return self._aligned(batch, how, nbest)
+            begun = None if prefixes is None else [self._ids(prefixes[n]) for n in numbers]
+            wanted = None
+            if phrases is not None:
+                wanted = [[self._ids(text) for text in phrases[n]] for n in numbers]
+            return self._searched(numbers, batch, _options(how, nbest), begun, wanted)
+
+        return self._in_batches(texts, max(1, _ROWS // how.beam), answers)
 
     def sample(
         self, texts: Sequence[str], how: DrawOptions, random: torch.Generator | None = None
     ) -> list[list[Translation]]:
         """Results drawn at random, `how.samples` of each text."""
-        self._check_decoder("samples")
-        sides = [self.source.side(text) for text in texts]
+        if self.config.model == "ctc":
+            raise ConfigError(
+                "An aligner (model = 'ctc') draws no samples; train one with model = 'attention'."
+            )
+
+        def answers(numbers: list[int], batch: list[Side]) -> list[list[Translation]]:
+            generator, state, lengths, extra = self._begun(batch)
+            limited = dataclasses.replace(how, length_ratio=max(how.length_ratio, self.ratio))
+            found = draw(
+                generator,
+                state,
+                lengths,
+                limited,
+                forbidden=(UNKNOWN,),
+                numbers=[n + 1 for n in numbers],
+                random=random,
+            )
+            return self._translations(found, batch, extra)
+
+        return self._in_batches(texts, max(1, _ROWS // how.samples), answers)
+
+    def _in_batches(
+        self,
+        texts: Sequence[str],
+        rows: int,
+        answers: Callable[[list[int], list[Side]], list[list[Translation]]],
+    ) -> list[list[Translation]]:
+        """The answers to `rows` texts at a time, of similar lengths; none to an empty one."""
+        sides = {n: side for n, text in enumerate(texts) if len(side := self.source.side(text))}
         found: list[list[Translation]] = [[] for _ in texts]
-        filled = [number for number, side in enumerate(sides) if len(side)]
-        rows = max(1, _ROWS // how.samples)
-        for chosen in of_equal_lengths([len(sides[n]) for n in filled], rows):
+        filled = list(sides)
+        for chosen in of_equal_lengths([len(side) for side in sides.values()], rows):
             numbers = [filled[n] for n in chosen]
             batch = [sides[n] for n in numbers]
-            generator, state, lengths, extra = self._begun(batch)
-            drawn = draw(generator, state, lengths, how, forbidden=(UNKNOWN,), random=random)
-            for number, side, own, results in zip(numbers, batch, extra, drawn, strict=True):
-                found[number] = [self._translation(one, side, own) for one in results]
+            for number, own in zip(numbers, answers(numbers, batch), strict=True):
+                found[number] = own
         return found
 
     def _searched(
         self,
+        numbers: Sequence[int],
         batch: Sequence[Side],
         how: BeamOptions,
-        prefixes: Sequence[str] | None,
-        phrases: Sequence[Sequence[str]] | None,
+        prefixes: Sequence[Sequence[int]] | None,
+        phrases: Sequence[Sequence[Sequence[int]]] | None,
     ) -> list[list[Translation]]:
         generator, state, lengths, extra = self._begun(batch)
         found = search(
             generator,
             state,
             lengths,
-            how,
+            dataclasses.replace(how, length_ratio=self.ratio),
             begin=BOUNDARY,
             end=BOUNDARY,
             forbidden=(UNKNOWN,),
-            prefixes=None if prefixes is None else [self._numbers(text) for text in prefixes],
-            constraints=None
-            if phrases is None
-            else [[self._numbers(text) for text in own] for own in phrases],
+            prefixes=prefixes,
+            constraints=phrases,
+            numbers=[n + 1 for n in numbers],
         )
-        return [
-            [self._translation(one, side, own) for one in results]
-            for side, own, results in zip(batch, extra, found, strict=True)
-        ]
+        return self._translations(found, batch, extra)
 
     @torch.inference_mode()
-    def _begun(self, batch: Sequence[Side]) -> tuple[Any, Any, Tensor, list[list[str]]]:
+    def _begun(self, batch: Sequence[Side]) -> tuple[Any, Any, Tensor, list[tuple[str, ...]]]:
         """A generator, its state, the lengths of the sources, and what only they have."""
         source, lengths = pad([side.ids for side in batch])
-        copies, extra = source, [list[str]() for _ in batch]
+        copies, extra = source, [tuple[str, ...]() for _ in batch]
         if self.config.copy:
-            numbered = [copy_numbers(side.tokens, self.target.known) for side in batch]
-            copies, _ = pad([numbers for numbers, _ in numbered])
-            extra = [list(own) for _, own in numbered]
+            numbered = [self.target.vocabulary.encode_copies(side.tokens) for side in batch]
+            copies, _ = pad([ids for ids, _ in numbered])
+            extra = [own for _, own in numbered]
         choices = len(self.target) + max(map(len, extra))
         generators = [NetGenerator(net, choices) for net in self._decoders()]
         states = [generator.start(source, lengths, copies) for generator in generators]
@@ -156,8 +179,19 @@ class Converter:
             return generators[0], states[0], lengths, extra
         return GeneratorEnsemble(generators), tuple(states), lengths, extra
 
+    def _translations(
+        self,
+        found: Sequence[Sequence[Generated]],
+        batch: Sequence[Side],
+        extra: Sequence[Sequence[str]],
+    ) -> list[list[Translation]]:
+        return [
+            [self._translation(one, side, own) for one in results]
+            for side, own, results in zip(batch, extra, found, strict=True)
+        ]
+
     def _translation(self, one: Generated, side: Side, extra: Sequence[str]) -> Translation:
-        tokens = self.target.named(one.tokens, extra)
+        tokens = self.target.vocabulary.decode(one.tokens, copied=extra)
         return Translation(
             self.target.tokens.join(tokens),
             one.score,
@@ -175,7 +209,8 @@ class Converter:
     ) -> list[list[Translation]]:
         """Prefix beam search over the steps of each source."""
         source, lengths = pad([side.ids for side in batch])
-        frames = torch.stack([net(source, lengths).exp() for net in self._aligners()]).mean(0).log()
+        each = [net.frames(source, lengths)[0].exp() for net in self._aligners()]
+        frames = torch.stack(each).mean(0).log()
         steps = (lengths * self.config.stretch).tolist()
         found = []
         for row, side in enumerate(batch):
@@ -187,11 +222,11 @@ class Converter:
         return found
 
     def _read(self, tokens: Sequence[int], score: float, side: Side) -> Translation:
-        named = self.target.named(tokens, ())
+        named = self.target.vocabulary.decode(tokens)
         text = self.target.tokens.join(named)
         return Translation(text, score, score, tuple(named), (), tuple(side.tokens))
 
-    def _numbers(self, text: str) -> list[int]:
+    def _ids(self, text: str) -> list[int]:
         """The tokens of what must be written; DataError where it can't be."""
         if unknown := self.target.unknown(text):
             raise DataError(
@@ -206,10 +241,20 @@ class Converter:
     def _aligners(self) -> list[AlignerNet]:
         return [net for net in self.nets if isinstance(net, AlignerNet)]
 
-    def _check_decoder(self, what: str) -> None:
-        if self.config.model == "ctc":
+    def _check_aligned(
+        self,
+        how: Generation,
+        prefixes: Sequence[str] | None,
+        phrases: Sequence[Sequence[str]] | None,
+    ) -> None:
+        """Refuse what a search over the steps of an aligner doesn't have."""
+        given = {"prefixes": prefixes is not None, "phrases": phrases is not None}
+        for field in dataclasses.fields(how):
+            given[field.name] = getattr(how, field.name) != field.default
+        for name in (name for name, is_given in given.items() if is_given and name != "beam"):
             raise ConfigError(
-                f"An aligner (model = 'ctc') has no {what}; train one with model = 'attention'."
+                f"{name} is of decoders, and this run is an aligner (model = 'ctc'), whose search "
+                f"has a beam alone: leave {name} out."
             )
 
 

@@ -10,9 +10,10 @@ import torch
 from torch import Generator, Tensor
 
 from recurra.data.batches import Dealt, bucketed, generator_of, pad
-from recurra.tasks.translate.model import UNKNOWN, PairBatch
+from recurra.data.texts.token_vocabulary import TokenVocabulary
+from recurra.tasks.translate.model import PairBatch
 
-__all__ = ["PairBatches", "Side", "joined", "of_equal_lengths"]
+__all__ = ["PairBatches", "Side", "joined", "of_equal_lengths", "of_one_length"]
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -32,65 +33,46 @@ class Side:
 
 
 def joined(
-    sources: Sequence[Side], targets: Sequence[Side], known: Callable[[str], int] | None
+    sources: Sequence[Side], targets: Sequence[Side], copied: TokenVocabulary | None
 ) -> PairBatch:
-    """A batch of pairs; `known` gives a token's number among those of targets, for copying.
+    """A batch of pairs; `copied` is the vocabulary of targets where they may copy from sources.
 
-    None: nothing is copied. Tokens that targets lack are numbered from `known("")` on, for each
-    sentence by itself.
+    Tokens that it lacks are numbered from its size on, for each source by itself.
     """
     source, source_lengths = pad([side.ids for side in sources])
     target, target_lengths = pad([side.ids for side in targets])
-    if known is None:
+    if copied is None:
         return PairBatch(source, source_lengths, target, target_lengths, source, target)
-    numbered = [copy_numbers(side.tokens, known) for side in sources]
-    copies, _ = pad([numbers for numbers, _ in numbered])
+    numbered = [copied.encode_copies(side.tokens) for side in sources]
+    copies, _ = pad([ids for ids, _ in numbered])
     wanted, _ = pad(
         [
-            [own.get(token, number) for token, number in zip(side.tokens, side.ids, strict=True)]
+            copied.encode_copies(side.tokens, own)[0]
             for side, (_, own) in zip(targets, numbered, strict=True)
         ]
     )
-    return PairBatch(source, source_lengths, target, target_lengths, copies, wanted.long())
-
-
-def copy_numbers(
-    tokens: Sequence[str], known: Callable[[str], int]
-) -> tuple[list[int], dict[str, int]]:
-    """The number of each token of a source as a token of targets, and those that were made up.
-
-    >>> copy_numbers(["to", "Xu", "to", "Yu"], lambda token: {"to": 2, "": 10}.get(token, 1))
-    ([2, 10, 2, 11], {'Xu': 10, 'Yu': 11})
-    """
-    first, own = known(""), dict[str, int]()
-    numbers = []
-    for token in tokens:
-        number = known(token)
-        if number == UNKNOWN:
-            number = own.setdefault(token, first + len(own))
-        numbers.append(number)
-    return numbers, own
+    return PairBatch(source, source_lengths, target, target_lengths, copies, wanted)
 
 
 class PairBatches(Dealt[PairBatch]):
     """Pairs of nearly equal lengths, dealt out anew in each epoch.
 
     `divide` gives the sides of the pair of a number, divided anew in each epoch; None: they stay as
-    they are. `known` is as for `joined`.
+    they are. `copied` is as for `joined`.
     """
 
     def __init__(
         self,
         sources: Sequence[Side],
         targets: Sequence[Side],
-        known: Callable[[str], int] | None,
+        copied: TokenVocabulary | None,
         *,
         batch_size: int,
         seed: int,
         divide: Callable[[int, np.random.Generator], tuple[Side, Side]] | None = None,
     ) -> None:
         super().__init__(len(sources), batch_size=batch_size, seed=seed)
-        self._sources, self._targets, self._known = sources, targets, known
+        self._sources, self._targets, self._copied = sources, targets, copied
         self._divide, self._epoch = divide, 0
         self._lengths = torch.tensor(
             [
@@ -102,7 +84,7 @@ class PairBatches(Dealt[PairBatch]):
     def batch(self, rows: Tensor) -> PairBatch:
         """The pairs of these numbers."""
         pairs = [self._pair(n) for n in rows.tolist()]
-        return joined([s for s, _ in pairs], [t for _, t in pairs], self._known)
+        return joined([s for s, _ in pairs], [t for _, t in pairs], self._copied)
 
     def window(self, epoch: int, index: int) -> PairBatch:
         """Batch `index` of `epoch`."""
@@ -124,3 +106,9 @@ def of_equal_lengths(lengths: Sequence[int], batch_size: int) -> list[list[int]]
     """All numbers in batches, those of similar lengths side by side, long ones first."""
     order = sorted(range(len(lengths)), key=lambda number: -lengths[number])
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def of_one_length(sides: Sequence[Side], most: int) -> list[Side]:
+    """The sides cut to the shortest of them, at most so many tokens."""
+    length = min(most, *map(len, sides))
+    return [Side(side.tokens[:length], side.ids[:length]) for side in sides]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recurra.data.texts.token_vocabulary import UNKNOWN, TokenVocabulary
 from recurra.decoding.ctc import greedy
 from recurra.metrics.standard_error import standard_error
 from recurra.ragged import within
@@ -31,11 +32,11 @@ class PairValidation:
         source: TextSide,
         target: TextSide,
         pairs: Sequence[tuple[str, str]],
-        known: Callable[[str], int] | None,
+        copied: TokenVocabulary | None,
         batch_size: int,
     ) -> None:
         self._sides, self._pairs = (source, target), pairs
-        self._known, self._batch_size = known, batch_size
+        self._copied, self._batch_size = copied, batch_size
 
     @functools.cached_property
     def _batches(self) -> list[PairBatch]:
@@ -43,7 +44,7 @@ class PairValidation:
         sides: list[tuple[Side, Side]] = [(source.side(a), target.side(b)) for a, b in self._pairs]
         lengths = [len(a) + len(b) for a, b in sides]
         return [
-            joined([sides[n][0] for n in numbers], [sides[n][1] for n in numbers], self._known)
+            joined([sides[n][0] for n in numbers], [sides[n][1] for n in numbers], self._copied)
             for numbers in of_equal_lengths(lengths, self._batch_size)
         ]
 
@@ -72,16 +73,18 @@ class PairValidation:
 
 
 def _decoder_tokens(net: TranslateNet, batch: PairBatch) -> tuple[list[int], list[int]]:
-    """For each target its right tokens and all of them, the end included."""
+    """For each target its right tokens and all of them, the end included; unknown ones are wrong,
+    since a search never writes them.
+    """
     answers = net(batch).argmax(-1)
     wanted = functional.pad(batch.wanted, (0, 0, 0, 1))
     inside = within(batch.target_lengths + 1, len(wanted))
-    right = ((answers == wanted) & inside).sum(0)
+    right = ((answers == wanted) & inside & (wanted != UNKNOWN)).sum(0)
     return right.tolist(), (batch.target_lengths + 1).tolist()
 
 
 def _aligner_tokens(net: AlignerNet, batch: PairBatch) -> tuple[list[int], list[int]]:
-    frames: Tensor = net(batch.source, batch.source_lengths)
+    frames: Tensor = net(batch)
     steps = (batch.source_lengths * net.stretch).tolist()
     right, totals = [], []
     for row, length in enumerate(batch.target_lengths.tolist()):

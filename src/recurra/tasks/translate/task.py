@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from recurra.config.task_config import TaskConfig
-from recurra.data.pairs.length_limit import without_long
 from recurra.data.pairs.pair_sources import read_pairs
 from recurra.data.pairs.text_pair import Pairs, hold_out_pairs
+from recurra.data.texts.token_vocabulary import TokenVocabulary
 from recurra.data.transcripts.bad_items import BadItems
 from recurra.errors import ConfigError, DataError
 from recurra.nn.states import State
@@ -26,30 +26,13 @@ from recurra.tasks.translate.aligner import AlignerNet
 from recurra.tasks.translate.config import Generation, TranslateConfig
 from recurra.tasks.translate.converter import Converter, nets_of
 from recurra.tasks.translate.model import PairBatch, TranslateNet
-from recurra.tasks.translate.pair_batches import PairBatches, Side
+from recurra.tasks.translate.pair_batches import PairBatches, Side, joined, of_one_length
+from recurra.tasks.translate.pair_data import PairData
 from recurra.tasks.translate.pair_validation import PairValidation
 from recurra.tasks.translate.text_side import TextSide, described_side, sides_of
 from recurra.training import Metric, Validate, Windows
 
-__all__ = ["TASK", "PairData", "Translate"]
-
-
-_Numbered = tuple[list[tuple[str, str]], list[Side], list[Side]]
-"""Pairs of texts, and both sides of each."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class PairData:
-    """Pairs to train on and pairs held out; those to be measured alone are held out.
-
-    `numbered` keeps those to train on as they are divided, by what divides them.
-    """
-
-    train: Pairs
-    held_out: Pairs
-    numbered: dict[tuple[int, TextSide, TextSide], _Numbered] = dataclasses.field(
-        default_factory=dict, repr=False
-    )
+__all__ = ["TASK", "Translate"]
 
 
 class Translate(Task[TranslateConfig, PairData, Converter]):
@@ -71,17 +54,15 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
             )
         pairs = self._pairs(given, config.where)
         if config.valid or config.valid_where:
-            if not config.valid and not config.data and data is None:
-                raise DataError("valid_where chooses rows of a table; name the table.")
             held = self._pairs(list(config.named_files) or given, config.valid_where)
             return PairData(pairs, held)
         if not config.valid_fraction:
             return PairData(pairs, Pairs(()))
         return PairData(*hold_out_pairs(pairs, config.valid_fraction, config.seed))
 
-    def read_measured(self, data: Any, **others: Any) -> PairData:
+    def read_measured(self, data: Any, *, where: str | None = None, **others: Any) -> PairData:
         """Read pairs to be measured; none is too long."""
-        return PairData(Pairs(()), self._pairs(data, others.get("where")))
+        return PairData(Pairs(()), self._pairs(data, where))
 
     def _pairs(self, data: Any, where: str | None) -> Pairs:
         config = self.config
@@ -103,7 +84,7 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
         for what, part in (("", data.train), (" to validate on", data.held_out)):
             if len(part.bad):
                 notes.append(f"Left out{what}: {part.bad}")
-        if self.config.model == "ctc" and (short := self._too_long(data.train)):
+        if self.config.model == "ctc" and (short := self._too_long(data)):
             notes.append(
                 f"{short:,} targets have more tokens than {self.config.stretch} for each of their "
                 "source's and count for nothing; raise stretch."
@@ -139,8 +120,10 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
         """How both sides are divided, and their vocabularies."""
         pairs = data.train
         targets = [text for own in pairs.references for text in own]
-        source, target = sides_of(self.config, pairs.sources, targets)
-        return {"source": source.to_json(), "target": target.to_json()}
+        sides = sides_of(self.config, pairs.sources, targets)
+        source, target = (side.to_json() for side in sides)
+        ratio = data.divided(sides, self.config.longest).ratio
+        return {"source": source, "target": target, "ratio": ratio}
 
     def grown(self, old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         """The sides of the old run: its vectors are of its tokens."""
@@ -163,35 +146,15 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
 
     def windows(self, data: PairData) -> Windows:
         """Pairs of nearly equal lengths; of several targets each makes a pair."""
-        texts, sources, targets = self._numbered(data)
+        pairs = data.divided(self.sides, self.config.longest)
         return PairBatches(
-            sources,
-            targets,
-            self._known,
-            batch_size=min(self.config.batch_size, len(texts)),
+            pairs.sources,
+            pairs.targets,
+            self._copied,
+            batch_size=self.config.batch_of(len(pairs.texts)),
             seed=self.config.seed,
-            divide=self._divided(texts),
+            divide=self._divided(pairs.texts),
         )
-
-    def _numbered(self, data: PairData) -> _Numbered:
-        """The pairs to train on, divided once: those that aren't too long, one for each target."""
-        source, target = self.sides
-        key = (self.config.longest, source, target)
-        if key in data.numbered:
-            return data.numbered[key]
-        limit = (self.config.longest, self.config.longest)
-        sources = {pair.source: source.side(pair.source) for pair in data.train}
-        targets = {text: target.side(text) for pair in data.train for text in pair.targets}
-        kept = without_long(
-            data.train, limit, lambda text: len(sources[text]), lambda text: len(targets[text])
-        )
-        texts = [(pair.source, own) for pair in kept for own in pair.targets]
-        data.numbered[key] = (
-            texts,
-            [sources[a] for a, _ in texts],
-            [targets[b] for _, b in texts],
-        )
-        return data.numbered[key]
 
     def _divided(
         self, texts: Sequence[tuple[str, str]]
@@ -208,16 +171,14 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
         return divide
 
     @property
-    def _known(self) -> Callable[[str], int] | None:
-        return self.sides[1].known if self.config.copy else None
+    def _copied(self) -> TokenVocabulary | None:
+        return self.sides[1].vocabulary if self.config.copy else None
 
-    def _too_long(self, pairs: Pairs) -> int:
-        source, target = self.sides
-        return sum(
-            len(target.side(own)) > self.config.stretch * len(source.side(pair.source))
-            for pair in pairs
-            for own in pair.targets
-        )
+    def _too_long(self, data: PairData) -> int:
+        """Targets with more tokens than an aligner has steps."""
+        pairs = data.divided(self.sides, self.config.longest)
+        both = zip(pairs.sources, pairs.targets, strict=True)
+        return sum(len(target) > self.config.stretch * len(source) for source, target in both)
 
     def suited(self, windows: Windows) -> TranslateConfig:
         """As many epochs as make enough steps, where no length is given."""
@@ -234,7 +195,7 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
         if not len(data.held_out):
             return None
         pairs = [(pair.source, pair.target) for pair in data.held_out]
-        return PairValidation(*self.sides, pairs, self._known, 2 * self.config.batch_size)
+        return PairValidation(*self.sides, pairs, self._copied, self.config.reading_batch)
 
     def complete(self, models: Sequence[nn.Module], data: PairData, retrain: Retrain) -> Converter:
         """The networks with both sides."""
@@ -248,36 +209,53 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
         self, models: Sequence[nn.Module], tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
     ) -> Converter:
         """The product of the stored parts."""
-        return Converter(self.config, *self.sides, nets_of(models))
+        return Converter(self.config, *self.sides, nets_of(models), self.context["ratio"])
 
     def held_out(self, product: Converter, data: PairData) -> Evaluation | None:
         """The figures on the held-out pairs."""
         return self.evaluate(product, data) if len(data.held_out) else None
 
-    def evaluate(self, product: Converter, data: PairData, **options: Any) -> Evaluation:
+    def evaluate(
+        self,
+        product: Converter,
+        data: PairData,
+        *,
+        where: str | None = None,
+        beams: bool = False,
+        **options: Any,
+    ) -> Evaluation:
         """Translate every source and hold the results against the targets."""
         if not len(data.held_out):
             raise DataError("The run has no held-out pairs; name data to evaluate on.")
-        beams = options.pop("beams", False)
-        options.pop("where", None)
+        if where is not None and len(data.train):
+            raise ConfigError(
+                f"where = {where!r} chooses rows to measure on, and the run's own held-out pairs "
+                "are chosen; name the data as well."
+            )
         how = Generation(**options)
         return translation_judgement.judged(product, data.held_out, how, beams=beams)
 
     def probe(self, data: PairData, *, rows: int, steps: int) -> Probe:
-        """Pairs of nearly one length, cut to the shortest; the loss is that of their targets."""
-        part = data.held_out if len(data.held_out) else data.train
-        source, target = self.sides
-        ids = [
-            (source.side(pair.source).ids[:steps], target.side(pair.target).ids[:steps])
-            for pair in sorted(part, key=lambda pair: -len(pair.source))[:rows]
-        ]
-        least = min(len(own) for own, _ in ids)
-        sources = torch.from_numpy(np.stack([own[:least] for own, _ in ids], 1))
-        return Probe(sources, lambda outputs: outputs.square().sum((1, 2)))
+        """Long pairs cut to one length; the loss is that of each token of the targets.
 
-    def module(self, product: Converter) -> nn.Module:
-        """The encoder of the first network."""
-        return _Read(product.nets[0].encoder)
+        That of an aligner is of each step's likeliest token.
+        """
+        part = data.held_out if len(data.held_out) else data.train
+        chosen = sorted(part, key=lambda pair: -len(pair.source))[:rows]
+        texts = zip(*((pair.source, pair.target) for pair in chosen), strict=True)
+        sources, targets = (
+            of_one_length([side.side(text) for text in own], steps)
+            for side, own in zip(self.sides, texts, strict=True)
+        )
+        batch = joined(sources, targets, self._copied)
+        if self.config.model == "ctc":
+            return Probe((batch,), lambda frames: -frames.amax(-1).sum(1))
+        wanted = functional.pad(batch.wanted, (0, 0, 0, 1)).unsqueeze(-1)
+        return Probe(
+            (batch,),
+            lambda log_probs: -log_probs.gather(2, wanted).sum((1, 2)),
+            labels=[*targets[0].tokens, "(end)"],
+        )
 
     def facts(self, product: Converter, data: PairData, evaluation: Evaluation | None) -> Facts:
         """The data, the model, its figures, and its worst results."""
@@ -298,18 +276,6 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
             chance_loss=None,
             higher_is_better=True,
         )
-
-
-class _Read(nn.Module):
-    """An encoder over whole sources of one length."""
-
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder: nn.Module = encoder
-
-    def forward(self, source: Tensor) -> Tensor:
-        outputs: Tensor = self.encoder(source, torch.full((source.shape[1],), len(source)))[0]
-        return outputs
 
 
 TASK = Translate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -38,17 +38,6 @@ class TextSide:
         """A text's tokens and numbers; `dropout` is the chance that sub-words stay apart."""
         tokens = self.tokens.split(text, dropout=dropout, generator=generator)
         return Side(tokens, self.vocabulary.encode(tokens))
-
-    def known(self, token: str) -> int:
-        """The number of a token; that of an unknown one; of "" the first number that is free."""
-        if not token:
-            return len(self.vocabulary)
-        return int(self.vocabulary.encode([token])[0])
-
-    def named(self, numbers: Iterable[int], extra: Sequence[str]) -> list[str]:
-        """The tokens of numbers; those from the vocabulary's size on are the `extra` ones."""
-        own = ("", "<unk>", *self.vocabulary.tokens)
-        return [own[n] if n < len(own) else extra[n - len(own)] for n in numbers]
 
     def unknown(self, text: str) -> list[str]:
         """The tokens of a text that training has not seen."""
@@ -109,7 +98,8 @@ def sides_of(
     source = config.source_tokens if config.source_tokens != "auto" else level_of(sources, targets)
     target = config.target_tokens if config.target_tokens != "auto" else level_of(targets, sources)
     if config.share_vocabulary:
-        both = _side(config, target, [*sources, *targets])
+        level = target if config.source_tokens == "auto" else source
+        both = _side(config, level, [*sources, *targets])
         return both, both
     return _side(config, source, sources), _side(config, target, targets)
 
@@ -119,7 +109,8 @@ def _side(config: TranslateConfig, level: LosslessKind, texts: Sequence[str]) ->
     tokens = LosslessTokens.of(level, texts, size=size, lower=config.lower)
     limit = config.vocabulary if level != "subwords" else 0
     split = [tokens.split(text) for text in texts]
-    vocabulary = TokenVocabulary.of(split, min_count=config.min_count, size=limit)
+    always = tokens.pieces if config.subword_dropout else ()
+    vocabulary = TokenVocabulary.of(split, min_count=config.min_count, size=limit, always=always)
     return TextSide(tokens, vocabulary)
 
 

@@ -68,7 +68,7 @@ class Translator(Estimator[TranslateConfig, Converter]):
             DataError: a source can't be read; the message names it.
             ConfigError: an option is unknown, or its value is not allowed.
         """
-        return [best.text if best else "" for best in map(_best, self.search(data, **generation))]
+        return [own[0].text if own else "" for own in self.search(data, **generation)]
 
     def search(
         self,
@@ -110,7 +110,7 @@ class Translator(Estimator[TranslateConfig, Converter]):
         random = None if seed is None else torch.Generator().manual_seed(seed)
         texts = self._texts(data)
         self._tell_unknown(texts)
-        return self._ready().sample(texts, _draw_options(drawing), random)
+        return self._ready().sample(texts, config_from_mapping(DrawOptions, drawing), random)
 
     def stream(
         self,
@@ -168,10 +168,6 @@ class Translator(Estimator[TranslateConfig, Converter]):
         )
 
 
-def _best(found: Sequence[Translation]) -> Translation | None:
-    return found[0] if found else None
-
-
 def _paired(data: Any, targets: Sequence[Any] | None) -> Any:
     if targets is None:
         return data
@@ -180,10 +176,6 @@ def _paired(data: Any, targets: Sequence[Any] | None) -> Any:
             f"{len(data):,} sources and {len(targets):,} targets; give one target for each source."
         )
     return list(zip(data, targets, strict=True))
-
-
-def _draw_options(given: dict[str, Any]) -> DrawOptions:
-    return config_from_mapping(DrawOptions, given)
 
 
 def _told(group: Sequence[SourceText]) -> list[str]:
