@@ -330,6 +330,15 @@ def test_long_series_are_trained_on_in_windows(tmp_path):
     assert 0.5 < model.validation["frame_f1"] <= 1
 
 
+@pytest.mark.parametrize("window", [0, 30])
+def test_a_field_learns_from_series_some_of_whose_steps_have_no_label(window):
+    series, labels = recordings(60)
+    for number, own in enumerate(labels):
+        own[number % len(own)] = own[-1] = None
+    model = small(input="series", crf=True, window=window).fit(series, labels)
+    assert model.validation["score"] > 0.93
+
+
 def test_the_command_line_trains_evaluates_and_predicts(tmp_path):
     tokens, names, parts = sentences(40)
     lines = [

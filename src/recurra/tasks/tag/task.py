@@ -134,8 +134,7 @@ class Tag(SequenceTask[TagConfig, SequenceTagger]):
                 batch_size=config.batch_of(len(part)),
                 seed=config.seed,
             )
-        # A field's tags are those of whole windows.
-        washout = 0 if any(self.learnt) else window // 4
+        washout = window // 4
         windows = WindowBatches.places(part.steps, window, washout)
         return WindowBatches(
             self.input,
