@@ -369,3 +369,22 @@ def test_the_command_line_trains_evaluates_and_predicts(tmp_path):
     tagged = [line.split("\t") for line in written["conll"]]
     assert [cells[0] for cells in tagged] == ["Ann", "met", "Bob", ".", "", "New", "York", ""]
     assert [cells[1] for cells in tagged[:4]] == row["2"]
+
+
+def test_series_keep_their_scheme_where_labels_are_missing(tmp_path):
+    series, labels = recordings(40)
+    for own in labels:
+        tags = [
+            "O" if tag == "idle" else f"{'I' if tag == before else 'B'}-{tag}"
+            for before, tag in zip([None, *own], own, strict=False)
+        ]
+        own[:] = tags
+        own[::5] = [None] * len(own[::5])
+    model = small(input="series", max_steps=20).fit(series, labels, out=tmp_path / "run")
+    (layer,) = model._ready().layers
+    assert (layer.scheme, "O" in layer.tags) == ("bio", True)
+    assert layer.encode(["B-up", "", "I-up"])[1] < 0
+    logged = map(json.loads, (tmp_path / "run/metrics.jsonl").read_text().splitlines())
+    best = max(row["validation"]["score"] for row in logged if "validation" in row)
+    assert 0 < best < 1
+    assert model.validation["f1"] == pytest.approx(best)
