@@ -378,9 +378,10 @@ def test_series_keep_their_scheme_where_labels_are_missing(tmp_path):
             "O" if tag == "idle" else f"{'I' if tag == before else 'B'}-{tag}"
             for before, tag in zip([None, *own], own, strict=False)
         ]
-        own[:] = tags
-        own[::5] = [None] * len(own[::5])
-    model = small(input="series", max_steps=20).fit(series, labels, out=tmp_path / "run")
+        own[:] = [
+            None if n % 9 == 0 or (tag == "O" and n % 5) else tag for n, tag in enumerate(tags)
+        ]
+    model = small(input="series").fit(series, labels, out=tmp_path / "run")
     (layer,) = model._ready().layers
     assert (layer.scheme, "O" in layer.tags) == ("bio", True)
     assert layer.encode(["B-up", "", "I-up"])[1] < 0
