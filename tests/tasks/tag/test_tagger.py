@@ -180,6 +180,12 @@ def test_an_item_that_cannot_be_read_stops_no_other(trained):
         model.predict([[]])
 
 
+def test_weights_are_refused():
+    tokens, _, parts = sentences(4)
+    with pytest.raises(ConfigError, match=r"sample_weight is given.*several times"):
+        small(max_steps=2).fit(tokens, parts, sample_weight=[1.0, 2.0, 1.0, 1.0])
+
+
 GOOD = (["a", "b"], ["X", "Y"])
 
 
@@ -209,6 +215,8 @@ def test_data_that_cannot_be_used_is_named(tokens, tags, parts):
     [
         ({"tokens": "characters"}, "leave it out"),
         ({"pooling": "mean"}, "leave it out"),
+        ({"weight_column": "weight"}, "weighs all steps alike"),
+        ({"input": "text", "pitch": 2}, "it is for sound"),
         ({"input": "text", "window": 8}, "trained on whole"),
         ({"input": "sound"}, "reads series or text"),
         ({"label_column": "upos,upos"}, "several different ones"),

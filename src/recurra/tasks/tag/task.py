@@ -120,7 +120,8 @@ class Tag(SequenceTask[TagConfig, SequenceTagger]):
         config, part = self.config, data.train
         if weights_of(config, part.items) is not None:
             raise ConfigError(
-                "Weights are of whole sequences, and a tagger learns every step: leave them out."
+                "sample_weight is given, and a tagger weighs all steps alike: leave it out, and "
+                "give sequences that should count more several times."
             )
         targets = functools.partial(encoded, self.layers)
         window = self._window(data)
