@@ -53,6 +53,14 @@ class TagConfig(SequenceConfig):
         "the column of the tags, where its name is unusual; several, with commas, are layers that "
         "are trained together",
     )
+    text_column: str | None = new_default(
+        "text_column", None, help="the column of the tokens, where its name is unusual"
+    )
+    id_column: str | None = new_default(
+        "id_column",
+        None,
+        help="the column that names the sentence of a token, or the sequence of a step, likewise",
+    )
     cell: str = new_default("cell", "lstm")
     crf: bool | None = option(
         None,
