@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from recurra.plots import plot_confusion, plot_reliability
-from recurra.reports import Example, Examples, Headline, Mark, Section, drawn_section
+from recurra.reports import Example, Examples, Headline, Mark, Section, drawn_section, percent
 from recurra.tasks.inputs.collection import Collection, Part
 from recurra.tasks.inputs.described import KINDS, described_items, described_network
 from recurra.tasks.inputs.text_input import TextContent
 from recurra.tasks.tag.sequence_tagger import LayerAnswer, SequenceTagger
-from recurra.tasks.tag.tag_figures import percent
 from recurra.tasks.tag.tag_judgement import LayerJudgement, TagJudgement
 from recurra.tasks.tag.tag_layers import TagLayer, tags_of
 from recurra.tasks.tag.tag_scores import step_errors
