@@ -118,7 +118,7 @@ def test_onsets_are_matched_as_often_as_can_be(onset):
 
 @pytest.mark.parametrize("collar", [0.25, 1.25])
 def test_sed_eval_agrees(collar):
-    sed_eval = pytest.importorskip("sed_eval", reason="sed_eval isn't installed")
+    sed_eval = pytest.importorskip("sed_eval", reason="sed_eval isn't installed: it needs librosa")
     events = [drawn_events(seed, 60) for seed in range(8)]
     other = sed_eval.sound_event.EventBasedMetrics(
         event_label_list=["1", "2"], t_collar=collar, evaluate_offset=False

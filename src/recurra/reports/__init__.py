@@ -1,7 +1,7 @@
 """Pages about runs: one builder, one kind of table, and the sections that all tasks share."""
 
 from recurra.reports.card import card
-from recurra.reports.class_sections import ClassFigures, class_table, confusion_table
+from recurra.reports.class_sections import ClassFigures, class_table, confusion_table, percent
 from recurra.reports.examples import Example, Examples, Media
 from recurra.reports.headline import Headline, Mark
 from recurra.reports.html_page import (
@@ -39,6 +39,7 @@ __all__ = [
     "drawn_section",
     "inspection_sections",
     "layer_row",
+    "percent",
     "report",
     "watched_sections",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from recurra.reports.html_page import Section, TextTable
 
-__all__ = ["ClassFigures", "class_table", "confusion_table"]
+__all__ = ["ClassFigures", "class_table", "confusion_table", "percent"]
 
 ClassFigures = tuple[float, float, float, float]
 """Of a class: precision, recall and F1, NaN where undefined, and the number of its items."""
@@ -46,7 +46,7 @@ of it, F1 where neither is.
         )
     lines = list(zip(names, figures, strict=True))
     shown = lines if len(lines) <= most else sorted(lines, key=_by_f1)[:most]
-    rows = [[name, *map(_percent, one[:3]), f"{one[3]:,.6g}"] for name, one in shown]
+    rows = [[name, *map(percent, one[:3]), f"{one[3]:,.6g}"] for name, one in shown]
     notes = []
     if len(shown) < len(lines):
         notes.append(f"The {most:,} of {len(lines):,} with the lowest F1.")
@@ -71,7 +71,7 @@ def confusion_table(
     if not pairs:
         return Section(title, ["No item was predicted as another class."])
     rows = [
-        [actual, predicted, f"{items:,.6g}", _percent(share)]
+        [actual, predicted, f"{items:,.6g}", percent(share)]
         for actual, predicted, items, share in pairs
     ]
     columns = ("actual", "predicted", "items", "of the actual class")
@@ -83,5 +83,10 @@ def _by_f1(line: tuple[str, ClassFigures]) -> tuple[bool, float]:
     return math.isnan(f1), f1
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share in words.
+
+    >>> percent(0.9876), percent(math.nan)
+    ('98.8 %', 'undefined')
+    """
     return _UNDEFINED if math.isnan(share) else f"{100 * share:.1f} %"

@@ -141,6 +141,26 @@ def test_layers_by_name(put):
         read_tagged(path, layers=["upos"])
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "column"),
+    [
+        ("a.csv", table('{0},"{1}",{2}\n', "utterance,token,tag\n"), "utterance"),
+        ("a.csv", table('{0},"{1}",{2}\n', "utterance,token,tag\n"), "1"),
+        ("a.tsv", table("{0}\t{1}\t{2}\n", ""), "1"),
+        ("a.tsv", table("{1}\t{2}\t{0}\n", ""), "-1"),
+    ],
+)
+def test_the_column_of_sentences_may_be_named(put, name, content, column):
+    path = put(name, content)
+    assert shown(read_tagged(path, sentence_column=column)) == SENTENCES
+    assert len(read_tagged(path, layers=("-1",))) == 1  # nothing else says where one ends
+    with pytest.raises(DataError, match=r"no column 'turn'"):
+        read_tagged(path, sentence_column="turn")
+    path, notes = put("b.conll", lines("{0} {1}\n")), []
+    assert shown(read_tagged(path, sentence_column="turn", notes=notes)) == SENTENCES
+    assert notes == [f"{path}: has no column 'turn'; blank lines end sentences."]
+
+
 def test_layers_of_json_lines(put):
     record = {"tokens": ["a", "b"], "pos": ["X", "Y"], "ner": [0, 1], "lang": "en", "n": [1, 2]}
     path, notes = put("a.jsonl", json.dumps(record)), []
@@ -288,7 +308,9 @@ def test_a_file_that_is_missing_and_a_layout_that_is_none(tmp_path):
 def test_one_long_sequence_is_told(put):
     path, notes = put("a.tsv", "a\tX\n" * 400), []
     assert len(read_tagged(path, notes=notes)) == 1
-    assert notes[0].endswith("it was read as one sequence of 400 tokens.")
+    assert notes[0].endswith(
+        "it was read as one sequence of 400 tokens (id_column names such a column)."
+    )
 
 
 # -- without labels

@@ -180,6 +180,12 @@ def test_an_item_that_cannot_be_read_stops_no_other(trained):
         model.predict([[]])
 
 
+def test_weights_are_refused():
+    tokens, _, parts = sentences(4)
+    with pytest.raises(ConfigError, match=r"sample_weight is given.*several times"):
+        small(max_steps=2).fit(tokens, parts, sample_weight=[1.0, 2.0, 1.0, 1.0])
+
+
 GOOD = (["a", "b"], ["X", "Y"])
 
 
@@ -209,6 +215,8 @@ def test_data_that_cannot_be_used_is_named(tokens, tags, parts):
     [
         ({"tokens": "characters"}, "leave it out"),
         ({"pooling": "mean"}, "leave it out"),
+        ({"weight_column": "weight"}, "weighs all steps alike"),
+        ({"input": "text", "pitch": 2}, "it is for sound"),
         ({"input": "text", "window": 8}, "trained on whole"),
         ({"input": "sound"}, "reads series or text"),
         ({"label_column": "upos,upos"}, "several different ones"),
@@ -330,6 +338,15 @@ def test_long_series_are_trained_on_in_windows(tmp_path):
     assert 0.5 < model.validation["frame_f1"] <= 1
 
 
+@pytest.mark.parametrize("window", [0, 30])
+def test_a_field_learns_from_series_some_of_whose_steps_have_no_label(window):
+    series, labels = recordings(60)
+    for number, own in enumerate(labels):
+        own[number % len(own)] = own[-1] = None
+    model = small(input="series", crf=True, window=window).fit(series, labels)
+    assert model.validation["score"] > 0.93
+
+
 def test_the_command_line_trains_evaluates_and_predicts(tmp_path):
     tokens, names, parts = sentences(40)
     lines = [
@@ -360,3 +377,23 @@ def test_the_command_line_trains_evaluates_and_predicts(tmp_path):
     tagged = [line.split("\t") for line in written["conll"]]
     assert [cells[0] for cells in tagged] == ["Ann", "met", "Bob", ".", "", "New", "York", ""]
     assert [cells[1] for cells in tagged[:4]] == row["2"]
+
+
+def test_series_keep_their_scheme_where_labels_are_missing(tmp_path):
+    series, labels = recordings(40)
+    for own in labels:
+        tags = [
+            "O" if tag == "idle" else f"{'I' if tag == before else 'B'}-{tag}"
+            for before, tag in zip([None, *own], own, strict=False)
+        ]
+        own[:] = [
+            None if n % 9 == 0 or (tag == "O" and n % 5) else tag for n, tag in enumerate(tags)
+        ]
+    model = small(input="series").fit(series, labels, out=tmp_path / "run")
+    (layer,) = model._ready().layers
+    assert (layer.scheme, "O" in layer.tags) == ("bio", True)
+    assert layer.encode(["B-up", "", "I-up"])[1] < 0
+    logged = map(json.loads, (tmp_path / "run/metrics.jsonl").read_text().splitlines())
+    best = max(row["validation"]["score"] for row in logged if "validation" in row)
+    assert 0 < best < 1
+    assert model.validation["f1"] == pytest.approx(best)

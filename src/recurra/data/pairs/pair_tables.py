@@ -10,9 +10,9 @@ from recurra.data.pairs.column_names import PairColumns, choose_columns, names_c
 from recurra.data.pairs.text_pair import PairRow
 from recurra.data.tables.table import open_table
 from recurra.data.texts.text_file import TextFile
-from recurra.data.texts.text_tables import TableRecord, frame_cells, json_records
+from recurra.data.texts.text_tables import TableRecord, frame_cells, json_records, named_records
 from recurra.data.transcripts.chosen_rows import ColumnCondition, matching_rows
-from recurra.data.transcripts.manifest_rows import BadRow, tab_records, table_records, table_rows
+from recurra.data.transcripts.manifest_rows import tab_records, table_records
 from recurra.errors import DataError
 
 __all__ = ["PairReading", "frame_pairs", "json_pairs", "mapping_pairs", "table_pairs"]
@@ -45,13 +45,7 @@ def table_pairs(
     if not (how.where or names_columns(first, how.source, how.target)):
         yield from _by_position(file, records, how, notes)
         return
-    found = [
-        TableRecord(row.line, {}, row.message)
-        if isinstance(row, BadRow)
-        else TableRecord(row.line, row.cells)
-        for row in table_rows(file.path, records)
-    ]
-    yield from _file_pairs(file, found, how, notes)
+    yield from _file_pairs(file, named_records(file.path, records), how, notes)
 
 
 def json_pairs(file: TextFile, how: PairReading, notes: list[str]) -> Iterator[PairRow]:

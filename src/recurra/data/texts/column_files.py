@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recurra.data.texts.tagged_rows import (
@@ -13,6 +13,7 @@ from recurra.data.texts.tagged_rows import (
     TAG_NAMES,
     TaggedReading,
     TaggedRow,
+    column_place,
     layer_places,
     token_place,
 )
@@ -93,7 +94,7 @@ def column_rows(
     if len(sentences) == 1 and len(sentences[0]) > _LONG:
         notes.append(
             f"{file.path}: has neither a blank line nor a column of sentences; it was read as one "
-            f"sequence of {len(sentences[0]):,} tokens."
+            f"sequence of {len(sentences[0]):,} tokens (id_column names such a column)."
         )
     for sentence in sentences:
         yield _row(file, sentence, roles)
@@ -124,13 +125,12 @@ def _header(records: Sequence[Record], how: TaggedReading) -> Record | None:
     cells = [cell.strip() for cell in first[1]]
     if len(set(cells)) < len(cells) or "" in cells:
         return None
-    named = {
-        name for name in (*how.layers, how.token_column or "") if not name.lstrip("-").isdigit()
-    }
+    given = (*how.layers, how.token_column, how.sentence_column)
+    named = {name for name in given if name and not name.lstrip("-").isdigit()}
     plain = [plain_name(cell) for cell in cells]
     has_token = token_place(Path(), cells, TaggedReading()) is not None
     others = any(name in (*TAG_NAMES, *ID_NAMES) for name in plain)
-    if {*cells} & (named - {""}) or (has_token and others):
+    if {*cells} & named or (has_token and others):
         return first[0], cells
     return None
 
@@ -160,27 +160,29 @@ def _roles(
     how: TaggedReading,
     notes: list[str],
 ) -> _Roles:
+    sentence = _sentence_place(path, names, has_header, sentences, how, notes)
     token = token_place(path, names, how)
     if token is None:
-        token = int(not has_header and _are_counted(sentences, len(names), how))
-    sentence = _sentence_place(names, sentences) if has_header else None
-    tags = layer_places(path, names, how) if how.labels else {}
-    if how.labels and not tags:
-        tags = _recognised(path, names, has_header, token, sentences, notes)
-    return _Roles(names, token, tags, sentence)
+        is_counted = not has_header and _are_counted(sentences, len(names), how)
+        token = int(is_counted or sentence == 0)
+    roles = _Roles(names, token, layer_places(path, names, how) if how.labels else {}, sentence)
+    if how.labels and not roles.tags:
+        return replace(roles, tags=_recognised(path, roles, has_header, sentences, notes))
+    return roles
 
 
 def _recognised(
     path: Path,
-    names: Sequence[str],
+    roles: _Roles,
     has_header: bool,
-    token: int,
     sentences: Sequence[Sequence[Record]],
     notes: list[str],
 ) -> dict[str, int]:
     """The layer that is the last column, of those with usual names where there is a header."""
+    names, token = roles.names, roles.token
     usual = [n for n, name in enumerate(names) if plain_name(name) in TAG_NAMES or not has_header]
-    places = [place for place in usual if place > token or (has_header and place != token)]
+    free = [place for place in usual if place not in (token, roles.sentence)]
+    places = [place for place in free if place > token or has_header]
     if not places:
         raise DataError(
             f"{path}: no column has the tags; it has {', '.join(map(repr, names))}; say which it "
@@ -214,8 +216,26 @@ def _are_counted(sentences: Sequence[Sequence[Record]], width: int, how: TaggedR
     return counted >= _MOST * len(sentences)
 
 
-def _sentence_place(names: Sequence[str], sentences: Sequence[Sequence[Record]]) -> int | None:
-    """The column that names sentences, its names there for several rows, or left out in some."""
+def _sentence_place(
+    path: Path,
+    names: Sequence[str],
+    has_header: bool,
+    sentences: Sequence[Sequence[Record]],
+    how: TaggedReading,
+    notes: list[str],
+) -> int | None:
+    """The column that names sentences: the one given, or one of a usual name, whose cells come
+    several times or are left out in some rows; None where blank lines end sentences.
+    """
+    if how.sentence_column is not None:
+        try:
+            return column_place(path, how.sentence_column, names)
+        except DataError:
+            if len(sentences) == 1:
+                raise
+        notes.append(f"{path}: has no column {how.sentence_column!r}; blank lines end sentences.")
+    if not has_header:
+        return None
     plain = [plain_name(name) for name in names]
     for name in (known for known in ID_NAMES if known in plain):
         place = plain.index(name)

@@ -39,6 +39,7 @@ def read_tagged(
     labels: bool = True,
     layers: Sequence[str] = (),
     token_column: str | None = None,
+    sentence_column: str | None = None,
     layout: TaggedLayout = "auto",
     where: str | Mapping[str, object] | None = None,
     encoding: str = "utf-8",
@@ -58,6 +59,8 @@ def read_tagged(
     layers: the columns or keys of tags, by name, or of a file without names by number: from 1 on,
         or from the end, -1. By default the last column, `upos`, or the keys of usual names.
     token_column: that of the tokens, where it is not recognised: by default the first.
+    sentence_column: of files in columns that which names the sentence, where it is not recognised;
+        it may be missing where blank lines end sentences, which `notes` tells.
     where: the sentences to read by their other columns, keys or comments: "split=train".
     bad: collects single sentences that can't be used. notes: gets sentences on what was recognised.
 
@@ -71,7 +74,8 @@ def read_tagged(
     if layout not in get_args(TaggedLayout):
         allowed = ", ".join(get_args(TaggedLayout))
         raise ConfigError(f"layout = {layout!r} of tagged texts; it is one of {allowed}.")
-    how, notes = TaggedReading(labels, tuple(layers), token_column), [] if notes is None else notes
+    how = TaggedReading(labels, tuple(layers), token_column, sentence_column)
+    notes = [] if notes is None else notes
     found: list[Item | UnusableItem] = []
     for each in source if isinstance(source, list | tuple) else [source]:
         file, rows = _opened(each, how, layout, encoding, notes)

@@ -38,6 +38,7 @@ class TaggedReading:
     labels: bool = True
     layers: tuple[str, ...] = ()
     token_column: str | None = None
+    sentence_column: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,7 @@ __all__ = [
     "frame_rows",
     "json_records",
     "json_rows",
+    "named_records",
     "table_file",
 ]
 
@@ -71,13 +72,17 @@ def table_file(
         if cell is not None:
             yield from _headerless(file, filled, cell, notes)
             return
-    found = [
+    yield from _file_rows(file, named_records(file.path, records), how)
+
+
+def named_records(path: Path, records: Iterable[tuple[int, list[str]]]) -> list[TableRecord]:
+    """The rows of a table whose first record names its columns."""
+    return [
         TableRecord(row.line, {}, row.message)
         if isinstance(row, BadRow)
         else TableRecord(row.line, row.cells)
-        for row in table_rows(file.path, records)
+        for row in table_rows(path, records)
     ]
-    yield from _file_rows(file, found, how)
 
 
 def json_rows(file: TextFile, how: TableReading) -> Iterator[TextRow]:

@@ -22,8 +22,8 @@ Allowed = tuple[Any, Any, Any]
 Lengths = Tensor | Sequence[int] | None
 
 _FORBIDDEN = -1e12
-"""Far below the scores of any path, and finite: of paths that are all forbidden the one that breaks
-the fewest rules is the best."""
+"""The score of what can't be: far below that of any path, and finite, so that of paths that are all
+forbidden the one that breaks the fewest rules is the best."""
 
 
 class ConditionalRandomField(nn.Module):
@@ -37,7 +37,7 @@ class ConditionalRandomField(nn.Module):
     Args:
         tags: K.
         allowed: the first tags, neighbours and last tags that decoding and marginals may use.
-        constrain_training: forbidden paths have no probability in the loss, either.
+            The loss is over all paths: what is forbidden gets unlikely, as all that is never seen.
 
     Raises TypeError or ValueError for other sizes, or scores, tags and lengths that don't fit.
 
@@ -59,7 +59,6 @@ class ConditionalRandomField(nn.Module):
         tags: int,
         *,
         allowed: Allowed | None = None,
-        constrain_training: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -68,7 +67,6 @@ class ConditionalRandomField(nn.Module):
         if tags < 1:
             raise ValueError(f"tags is {tags}; give at least 1")
         self.tags: int = tags
-        self.constrain_training: bool = constrain_training
         self.start: nn.Parameter = nn.Parameter(torch.zeros(tags, device=device, dtype=dtype))
         self.transitions: nn.Parameter = nn.Parameter(
             torch.zeros(tags, tags, device=device, dtype=dtype)
@@ -80,23 +78,27 @@ class ConditionalRandomField(nn.Module):
 
     def extra_repr(self) -> str:
         """Sizes for `print`."""
-        constrained = ", constrain_training=True" if self.constrain_training else ""
-        return f"{self.tags}{constrained}"
+        return str(self.tags)
 
     def forward(self, scores: Tensor, tags: Tensor, lengths: Lengths = None) -> Tensor:
         """Minus the log-probability of each sequence's tags, (B,), in nats, at least 0.
 
+        A tag below 0 isn't known: the probability is that of the known ones, whatever it is.
         scores (T, B, K) and tags (T, B) beyond the lengths (B,) are ignored, whatever they are, and
-        have no gradient. With `constrain_training` forbidden tags are a ValueError.
+        have no gradient.
         """
         chosen = self._checked(scores, lengths)
         inside = within(chosen, len(scores))
         tags = self._own_tags(tags, inside)
-        chain = self.chain(constrained=self.constrain_training)
-        wide = _wide(scores, inside)
+        chain, wide = self.chain(constrained=False), _wide(scores, inside)
         total = log_partition(wide, chain, chosen)
-        loss = total - _path_score(wide, tags, chain, inside, chosen)
-        return loss.clamp(min=0).to(_result_dtype(scores))
+        if (tags < 0).any():
+            others = torch.arange(self.tags, device=tags.device) != tags.unsqueeze(-1)
+            out = others & (tags >= 0).unsqueeze(-1)
+            own = log_partition(wide.masked_fill(out, _FORBIDDEN), chain, chosen)
+        else:
+            own = _path_score(wide, tags, chain, inside, chosen)
+        return (total - own).clamp(min=0).to(_result_dtype(scores))
 
     @torch.no_grad()
     def decode(self, scores: Tensor, lengths: Lengths = None) -> Tensor:
@@ -156,28 +158,13 @@ class ConditionalRandomField(nn.Module):
                 f"{tuple(inside.shape)}, a tag for each step"
             )
         tags = tags.to(inside.device, torch.int64).masked_fill(~inside, 0)
-        is_wrong = (tags < 0) | (tags >= self.tags)
-        if is_wrong.any():
+        if (is_wrong := tags >= self.tags).any():
             t, b = is_wrong.nonzero()[0].tolist()
-            raise ValueError(f"tags[{t}, {b}] is {int(tags[t, b])}; tags are 0 to {self.tags - 1}")
-        if self.constrain_training:
-            self._check_allowed(tags, inside)
-        return tags
-
-    def _check_allowed(self, tags: Tensor, inside: Tensor) -> None:
-        last, rows = inside.sum(0) - 1, torch.arange(tags.shape[1], device=tags.device)
-        broken = torch.zeros_like(inside)
-        broken[0] = self.forbidden_start[tags[0]]
-        broken[1:] |= self.forbidden_transitions[tags[:-1], tags[1:]] & inside[1:]
-        broken[last, rows] |= self.forbidden_end[tags[last, rows]]
-        if broken.any():
-            t, b = broken.nonzero()[0].tolist()
-            before = f"after {int(tags[t - 1, b])}" if t else "as the first"
-            end = " and the last" if t == last[b] else ""
             raise ValueError(
-                f"tags[{t}, {b}] is {int(tags[t, b])}, which `allowed` forbids {before}{end}; "
-                "repair the tags, or leave constrain_training out"
+                f"tags[{t}, {b}] is {int(tags[t, b])}; tags are 0 to {self.tags - 1}, and below 0 "
+                "where they aren't known"
             )
+        return tags
 
 
 def _forbidden(

@@ -7,8 +7,17 @@ from collections.abc import Sequence
 
 from recurra.errors import MissingExtra
 from recurra.plots import plot_accuracy_over_time, plot_confusion, plot_reliability
-from recurra.reports import Example, Examples, Headline, Mark, Media, Section, drawn_section
-from recurra.tasks.classify.class_judgement import ClassJudgement, percent
+from recurra.reports import (
+    Example,
+    Examples,
+    Headline,
+    Mark,
+    Media,
+    Section,
+    drawn_section,
+    percent,
+)
+from recurra.tasks.classify.class_judgement import ClassJudgement
 from recurra.tasks.classify.decider import Decider
 from recurra.tasks.inputs.collection import Collection, Part
 from recurra.tasks.inputs.described import FILES, KINDS, described_items, described_network

@@ -19,7 +19,7 @@ from recurra.metrics.early_classification import (
 )
 from recurra.metrics.multilabel import label_scores
 from recurra.metrics.reliability import Reliability, reliability
-from recurra.reports import Section, TextTable, class_table, confusion_table
+from recurra.reports import Section, TextTable, class_table, confusion_table, percent
 from recurra.tasks.classify.decider import Decider
 from recurra.tasks.inputs.collection import Part, groups_of
 from recurra.tasks.inputs.weighted_items import weights_of
@@ -188,15 +188,6 @@ def _table(numbers: Mapping[str, float]) -> TextTable:
             shown += f" ({100 * low:.1f} to {percent(high)})"
         rows.append([called, shown])
     return TextTable(("figure", "value"), rows)
-
-
-def percent(share: float) -> str:
-    """A share in words.
-
-    >>> percent(0.9876)
-    '98.8 %'
-    """
-    return "undefined" if math.isnan(share) else f"{100 * share:.1f} %"
 
 
 def _remarks(product: Decider, part: Part, known: Sequence[int]) -> list[str]:

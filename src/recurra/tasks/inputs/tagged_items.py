@@ -49,6 +49,7 @@ def tagged_items(
             labels=labels,
             layers=_layers(config),
             token_column=config.text_column,
+            sentence_column=config.id_column,
             where=where,
             encoding=config.encoding,
             bad=bad,

@@ -15,6 +15,18 @@ __all__ = ["CONFIG", "TagConfig"]
 _WHOLE, _WINDOW = 1000, 512
 """Steps of series that are trained on whole, and of windows of longer ones."""
 
+_OF_OTHERS = (
+    *("rate", "bands", "pitch", "room", "microphone", "spacing", "curves", "height"),
+    *("slant", "elastic"),
+)
+"""Settings of sound, writing and images."""
+
+_REFUSED = {
+    "tokens": "a tagger answers for each word or step that the data have",
+    "pooling": "a tagger answers for each word or step that the data have",
+    "weight_column": "a tagger weighs all steps alike",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class TagConfig(SequenceConfig):
@@ -34,12 +46,20 @@ class TagConfig(SequenceConfig):
         *TaskConfig.usual,
         "bidirectional",
     )
-    inapplicable: ClassVar[tuple[str, ...]] = ("pooling", "tokens")
+    inapplicable: ClassVar[tuple[str, ...]] = (*_REFUSED, *_OF_OTHERS)
 
     label_column: str | None = option(
         None,
         "the column of the tags, where its name is unusual; several, with commas, are layers that "
         "are trained together",
+    )
+    text_column: str | None = new_default(
+        "text_column", None, help="the column of the tokens, where its name is unusual"
+    )
+    id_column: str | None = new_default(
+        "id_column",
+        None,
+        help="the column that names the sentence of a token, or the sequence of a step, likewise",
     )
     cell: str = new_default("cell", "lstm")
     crf: bool | None = option(
@@ -64,12 +84,9 @@ class TagConfig(SequenceConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("tokens", "pooling"):
+        for name, why in _REFUSED.items():
             if self._is_set(name):
-                raise ConfigError(
-                    f"{name} = {getattr(self, name)!r}; a tagger answers for each word or step "
-                    "that the data have: leave it out."
-                )
+                raise ConfigError(f"{name} = {getattr(self, name)!r}; {why}: leave it out.")
         if self.input not in ("auto", "series", "text"):
             raise ConfigError(
                 f"input = {self.input!r}; a tagger reads series or text: give data with a tag for "

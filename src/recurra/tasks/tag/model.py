@@ -11,7 +11,6 @@ from torch.nn import functional
 from recurra.config.sequence_config import SequenceConfig
 from recurra.nn.crf import ConditionalRandomField
 from recurra.nn.frontends import FrontEnd
-from recurra.ragged import within
 from recurra.tasks.inputs.item_batches import TargetBatch
 from recurra.tasks.inputs.step_net import StepNet
 from recurra.tasks.network import penalised
@@ -53,28 +52,19 @@ def field_of(layer: TagLayer) -> ConditionalRandomField:
 def tag_loss(net: TagNet, batch: TargetBatch, smoothing: float) -> Tensor:
     """Nats a step, the mean over layers, with the penalties' gradient.
 
-    Steps without a tag, or with one that training lacks, are left out; a field leaves out their
-    whole sequences.
+    Steps without a tag, or with one that training lacks, count for nothing: a field sums over all
+    that they may be.
     """
     scores, penalty = net.answered(batch.features, batch.lengths)
     losses = []
     for number, own in enumerate(torch.split(scores, net.sizes, -1)):
         tags, known = batch.targets[..., number], batch.targets[..., number] >= 0
         if net.learnt[number]:
-            losses.append(_field_loss(net.fields[number], own, tags, known, batch.lengths))
+            nats = net.fields[number](own, tags, batch.lengths).sum()
+            losses.append(nats / known.sum().clamp(min=1))
         else:
             losses.append(_step_loss(own, tags, known, smoothing))
     return penalised(torch.stack(losses).mean(), penalty)
-
-
-def _field_loss(
-    field: nn.Module, scores: Tensor, tags: Tensor, known: Tensor, lengths: Tensor
-) -> Tensor:
-    whole = (known | ~within(lengths, len(scores))).all(0)
-    if not whole.any():
-        return 0 * scores.sum()
-    nats: Tensor = field(scores[:, whole], tags[:, whole], lengths[whole])
-    return nats.sum() / lengths[whole].sum()
 
 
 def _step_loss(scores: Tensor, tags: Tensor, known: Tensor, smoothing: float) -> Tensor:

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from recurra.plots import plot_confusion, plot_reliability
-from recurra.reports import Example, Examples, Headline, Mark, Section, drawn_section
+from recurra.reports import Example, Examples, Headline, Mark, Section, drawn_section, percent
 from recurra.tasks.inputs.collection import Collection, Part
 from recurra.tasks.inputs.described import KINDS, described_items, described_network
 from recurra.tasks.inputs.text_input import TextContent
 from recurra.tasks.tag.sequence_tagger import LayerAnswer, SequenceTagger
-from recurra.tasks.tag.tag_figures import percent
 from recurra.tasks.tag.tag_judgement import LayerJudgement, TagJudgement
 from recurra.tasks.tag.tag_layers import TagLayer, tags_of
 from recurra.tasks.tag.tag_scores import step_errors
@@ -81,21 +80,28 @@ def baseline(layers: Sequence[TagLayer], data: Collection) -> float | None:
         return None
     scores = []
     for layer in layers:
-        counts: dict[Any, Counter[str]] = {}
-        everywhere: Counter[str] = Counter()
-        for content in data.train.contents:
-            tags = layer.of_content(content)
-            everywhere.update(tags)
-            for word, tag in zip(_words(content), tags, strict=True):
-                counts.setdefault(word, Counter())[tag] += 1
-        usual = {word: most.most_common(1)[0][0] for word, most in counts.items()}
-        most = everywhere.most_common(1)[0][0]
-        errors = np.zeros(4)
+        usual, most = _usual(layer, data.train)
+        errors = units = 0
         for content in data.held_out.contents:
-            found = layer.encode([usual.get(word, most) for word in _words(content)])
-            errors += step_errors(layer, found, layer.of_content(content))
-        scores.append(1 - errors[2] / max(errors[3], 1))
+            found = np.array([usual.get(word, most) for word in _words(content)])
+            own = step_errors(layer, found, layer.of_content(content))
+            errors, units = errors + own.errors, units + own.units
+        scores.append(1 - errors / max(units, 1))
     return float(np.mean(scores))
+
+
+def _usual(layer: TagLayer, part: Part) -> tuple[dict[Any, int], int]:
+    """The number of the most frequent tag of each word, and of all."""
+    counts: dict[Any, Counter[int]] = {}
+    for content in part.contents:
+        for word, tag in zip(
+            _words(content), layer.encode(layer.of_content(content)).tolist(), strict=True
+        ):
+            if tag >= 0:
+                counts.setdefault(word, Counter())[tag] += 1
+    everywhere = sum(counts.values(), Counter[int]())
+    usual = {word: own.most_common(1)[0][0] for word, own in counts.items()}
+    return usual, everywhere.most_common(1)[0][0]
 
 
 def _words(content: Any) -> Sequence[Any]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from recurra.metrics.classification import confused_pairs
 from recurra.metrics.span_scores import SpanScores
 from recurra.metrics.step_scores import StepScores
-from recurra.reports import Section, TextTable, class_table, confusion_table
+from recurra.reports import Section, TextTable, class_table, confusion_table, percent
 
-__all__ = ["figure_sections", "percent"]
+__all__ = ["figure_sections"]
 
 _CONFUSIONS = 15
 
@@ -65,12 +64,3 @@ def _table(numbers: Mapping[str, float]) -> TextTable:
             shown += f" ({100 * low:.1f} to {percent(high)})"
         rows.append([called, shown])
     return TextTable(("figure", "value"), rows)
-
-
-def percent(share: float) -> str:
-    """A share in words.
-
-    >>> percent(0.9876)
-    '98.8 %'
-    """
-    return "undefined" if math.isnan(share) else f"{100 * share:.1f} %"

@@ -55,15 +55,18 @@ class TagLayer:
     @classmethod
     def of(cls, name: str, sequences: Iterable[Sequence[str]]) -> TagLayer:
         """The tags of training sequences; DataError where there is one alone."""
-        listed = list(sequences)
-        counts = Counter(tag for tags in listed for tag in tags if tag)
+        listed = [_given(tags) for tags in sequences]
+        scheme = recognise_scheme(listed)
+        if scheme is not None:
+            listed = [list(converted_tags(tags, scheme)) for tags in listed]
+        counts = Counter(tag for tags in listed for tag in tags)
         if len(counts) < 2:
             shown = f"one tag alone ({next(iter(counts))!r})" if counts else "no tag at all"
             raise DataError(
                 f"The items to train on have {shown} in layer {name!r}; give items of two tags or "
                 "more."
             )
-        return cls(name, tuple(sorted(counts)), recognise_scheme(listed))
+        return cls(name, tuple(sorted(counts)), scheme)
 
     @property
     def allowed(self) -> Allowed | None:
@@ -87,8 +90,15 @@ class TagLayer:
         return np.array([known.get(tag, UNSEEN) for tag in self.settled(tags)], np.int64)
 
     def settled(self, tags: Sequence[str]) -> Sequence[str]:
-        """The tags in the layer's own scheme, where it has one."""
-        return tags if self.scheme is None else converted_tags(tags, self.scheme)
+        """The tags in the layer's own scheme, where it has one; steps without a tag keep none.
+
+        >>> TagLayer("tag", ("B-X", "I-X", "O"), "bio").settled(["B-X", "", "I-X", "O", "I-X"])
+        ['B-X', '', 'I-X', 'O', 'B-X']
+        """
+        if self.scheme is None:
+            return tags
+        own = iter(converted_tags(_given(tags), self.scheme))
+        return [next(own) if tag else "" for tag in tags]
 
     def of_content(self, content: Any) -> Sequence[str]:
         """The tags of a content's steps, as `layer_tags` has them."""
@@ -106,6 +116,11 @@ class TagLayer:
     @cached_property
     def _numbers(self) -> dict[str, int]:
         return {"": MISSING, **{tag: number for number, tag in enumerate(self.tags)}}
+
+
+def _given(tags: Sequence[str]) -> list[str]:
+    """The tags without those of steps that have none."""
+    return [tag for tag in tags if tag]
 
 
 def encoded(layers: Sequence[TagLayer], content: Any) -> Ids:

@@ -25,7 +25,7 @@ class StepErrors(NamedTuple):
 
 
 def step_errors(layer: TagLayer, predicted: Ids, actual: Sequence[str]) -> StepErrors:
-    """Compare the numbers (T,) of tags with actual tags; steps without one don't count.
+    """Compare the numbers (T,) of tags with actual tags, as if there were no step without one.
 
     >>> layer = TagLayer("tag", ("B-X", "I-X", "O"), "bio")
     >>> step_errors(layer, layer.encode(["B-X", "O", "B-X"]), ["B-X", "I-X", "B-X"])
@@ -36,5 +36,6 @@ def step_errors(layer: TagLayer, predicted: Ids, actual: Sequence[str]) -> StepE
     tags, wrong = int(there.sum()), int((predicted != ids)[there].sum())
     if layer.scheme is None:
         return StepErrors(wrong, tags, wrong, tags)
-    ours, theirs = set(segments_of(layer.decode(predicted))), set(segments_of(actual))
+    ours = set(segments_of(layer.decode(predicted[there])))
+    theirs = set(segments_of([tag for tag in actual if tag]))
     return StepErrors(wrong, tags, len(ours ^ theirs), len(ours) + len(theirs))

@@ -120,7 +120,8 @@ class Tag(SequenceTask[TagConfig, SequenceTagger]):
         config, part = self.config, data.train
         if weights_of(config, part.items) is not None:
             raise ConfigError(
-                "Weights are of whole sequences, and a tagger learns every step: leave them out."
+                "sample_weight is given, and a tagger weighs all steps alike: leave it out, and "
+                "give sequences that should count more several times."
             )
         targets = functools.partial(encoded, self.layers)
         window = self._window(data)
@@ -134,8 +135,7 @@ class Tag(SequenceTask[TagConfig, SequenceTagger]):
                 batch_size=config.batch_of(len(part)),
                 seed=config.seed,
             )
-        # A field's tags are those of whole windows.
-        washout = 0 if any(self.learnt) else window // 4
+        washout = window // 4
         windows = WindowBatches.places(part.steps, window, washout)
         return WindowBatches(
             self.input,
