@@ -184,7 +184,7 @@ class Breaks(TuningProgress):
 
 
 def test_an_interrupted_trial_is_resumed(tmp_path, monkeypatch):
-    monkeypatch.setattr("recurra.tuning.trial_training._BETWEEN_LINES", 0)
+    monkeypatch.setattr("recurra.training.relayed_progress._BETWEEN_LINES", 0)
     settings = {**BRIEF, "max_steps": 6, "checkpoint_every": 1}
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         small(tmp_path / "s", progress=Breaks(), **settings)
