@@ -244,5 +244,5 @@ def test_progress_is_passed_on_a_few_times_a_second():
     progress.start(10, 3)
     for step in range(4, 10):
         progress.update(step, 1, 0.5, 100.0, validation=0.25)
-    assert told == [{"step": 3}, {"step": 4, "loss": 0.5, "validation": 0.25}]
+    assert told == [{"step": 3, "total": 10}, {"step": 4, "loss": 0.5, "validation": 0.25}]
     assert progress.step == 9

@@ -74,6 +74,15 @@ def test_what_cannot_be_searched_is_refused(table, part):
         space_from(CLASSIFY, table, {"layers": 2})
 
 
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [("translate", "target_tokens"), ("translate", "model"), ("classify", "window_length")],
+)
+def test_what_decides_what_is_counted_is_refused(task, name):
+    with pytest.raises(ConfigError, match=f"{name} can't be searched"):
+        space_from(config_of(task), {name: [1, 2]}, {})
+
+
 def test_the_space_of_the_document_is_one():
     page = (Path(__file__).parents[2] / "docs" / "tuning.md").read_text()
     table = tomllib.loads(re.search(r"```toml\n(.*?)```", page, re.S)[1])

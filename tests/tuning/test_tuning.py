@@ -123,6 +123,18 @@ def test_a_search_with_other_settings_is_refused(tmp_path, given, part):
         tune(PARITY, out=tmp_path / "s", trials=2, **given)
 
 
+def test_a_search_whose_data_have_changed_is_refused(tmp_path):
+    table = tmp_path / "texts.tsv"
+    table.write_text("text\tlabel\n" + "a good one\tyes\na bad one\tno\n" * 20)
+    settings = {"watch_every": 0, "max_steps": 1}
+    begin_search(tmp_path / "s", "classify", [table], settings, SPACE)
+    begin_search(tmp_path / "s", "classify", [], {}, None)
+    table.write_text(table.read_text() + "a new one\tno\n")
+    with pytest.raises(RunError, match=r"texts\.tsv has changed since the search"):
+        begin_search(tmp_path / "s", "classify", [], {}, None)
+    begin_search(tmp_path / "s", "classify", [table], settings, SPACE, overwrite=True)
+
+
 def test_files_of_others_are_never_deleted(tmp_path):
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "letter.txt").write_text("dear")
@@ -184,7 +196,7 @@ class Breaks(TuningProgress):
 
 
 def test_an_interrupted_trial_is_resumed(tmp_path, monkeypatch):
-    monkeypatch.setattr("recurra.tuning.trial_training._BETWEEN_LINES", 0)
+    monkeypatch.setattr("recurra.training.relayed_progress._BETWEEN_LINES", 0)
     settings = {**BRIEF, "max_steps": 6, "checkpoint_every": 1}
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         small(tmp_path / "s", progress=Breaks(), **settings)

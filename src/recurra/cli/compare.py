@@ -99,7 +99,7 @@ def command(
     from recurra.compare import compare
 
     try:
-        with ComparisonBars(comparison) as bars:
+        with ComparisonBars() as bars:
             findings = compare(
                 comparison, out=out, resume=resume, overwrite=overwrite, jobs=jobs, progress=bars
             )

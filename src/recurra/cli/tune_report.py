@@ -5,13 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import Progress, TaskID, TextColumn
-from rich.progress import TimeRemainingColumn as Remaining
-from rich.table import Column
 
+from recurra.cli.job_bars import JobBars
 from recurra.cli.terminal import show_facts, show_table
-from recurra.training.progress import bar_columns
 from recurra.tuning import TrialRecord, Tuned, TuningProgress
 from recurra.tuning.tuning_report import (
     figure,
@@ -24,59 +20,36 @@ from recurra.tuning.tuning_report import (
 __all__ = ["TuningBars", "show_tuned"]
 
 
-class TuningBars(TuningProgress):
-    """Shows a search on standard error: a bar for each running trial, a line at its end.
-
-    Without a terminal there are lines alone.
-    """
+class TuningBars(JobBars, TuningProgress):
+    """Shows a search on standard error: a bar for each running trial, a line at its end."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            *bar_columns(self._console, "figures"),
-            Remaining(table_column=Column(no_wrap=True)),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
-        self._tasks: dict[int, TaskID] = {}
+        super().__init__()
         self._notes: set[str] = set()
         self._wanted = 0
-
-    def __enter__(self) -> TuningBars:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._bars.stop()
 
     def begun(self, tuned: Tuned, trials: int) -> None:
         """Say what is searched, and how many trials have ended before."""
         self._wanted = trials
-        self._say(f"{tuned.search.task}: {trials} trials, compared by {_direction(tuned)}")
+        self.say(f"{tuned.search.task}: {trials} trials, compared by {_direction(tuned)}")
         for name, values in tuned.search.ranges.items():
-            self._say(f"  {name}: {values}")
+            self.say(f"  {name}: {values}")
         if ended := sum(record.state != "running" for record in tuned.trials):
-            self._say(f"Continuing: {ended} of them ended before.")
+            self.say(f"Continuing: {ended} of them ended before.")
 
     def progress(self, number: int, line: dict[str, Any]) -> None:
         """Move the bar of a trial."""
-        if number not in self._tasks:
-            self._tasks[number] = self._bars.add_task(f"trial {number}", total=None, figures="")
-        figures = [f"{w} {line[w]:.3g}" for w in ("loss", "validation") if line.get(w) is not None]
-        how = {"total": line["total"]} if "total" in line else {"figures": " · ".join(figures)}
-        self._bars.update(self._tasks[number], completed=line.get("step", 0), **how)
+        self.move(f"trial {number}", line)
 
     def note(self, text: str) -> None:
         """Say it, once."""
         if text not in self._notes:
             self._notes.add(text)
-            self._say(f"Note: {text}")
+            self.say(f"Note: {text}")
 
     def ended(self, tuned: Tuned, record: TrialRecord) -> None:
         """Replace the bar by a line with what the trial came to."""
-        if record.number in self._tasks:
-            self._bars.remove_task(self._tasks.pop(record.number))
+        self.remove(f"trial {record.number}")
         what = figure(record.value, tuned) or record.state
         if record.error:
             what += f" ({record.error})"
@@ -85,10 +58,7 @@ class TuningBars(TuningProgress):
         chosen = ", ".join(f"{n} {shown_setting(v)}" for n, v in record.settings.items())
         ended = sum(each.state != "running" for each in tuned.trials)
         took = f"{record.steps:,} steps, {record.minutes:.1f} minutes"
-        self._say(f"[{ended}/{self._wanted}] trial {record.number}: {what} · {chosen} ({took})")
-
-    def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        self.say(f"[{ended}/{self._wanted}] trial {record.number}: {what} · {chosen} ({took})")
 
 
 def _direction(tuned: Tuned) -> str:

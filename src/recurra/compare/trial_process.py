@@ -3,8 +3,7 @@
 import json
 import statistics
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,9 @@ from recurra.errors import InsightError, TrainingError
 from recurra.files import write_atomic
 from recurra.processes import STOPPED, peak_memory, report_progress, reset_peak_memory
 from recurra.training import Run
+from recurra.training.relayed_progress import RelayedProgress
 
 __all__ = ["TrialProgress", "outcome_of", "run_trial"]
-
-_BETWEEN_LINES = 0.25
-"""Seconds between two lines of progress."""
 
 
 def run_trial(trial: Mapping[str, Any], run: str, outcome: str) -> None:
@@ -30,41 +27,10 @@ def run_trial(trial: Mapping[str, Any], run: str, outcome: str) -> None:
     write_atomic(Path(outcome), json.dumps(asdict(found), indent=2).encode())
 
 
-class TrialProgress:
-    """Passes the progress of a training to `report`, a few times a second.
+class TrialProgress(RelayedProgress):
+    """Passes on progress; `bytes` is the process's highest memory when training stopped."""
 
-    `step` is the last step, `bytes` the process's highest memory when training stopped.
-    """
-
-    def __init__(self, report: Callable[..., None]) -> None:
-        self._report, self._last = report, 0.0
-        self.step: int = 0
-        self.bytes: int = 0
-
-    def start(self, total_steps: int | None, step: int) -> None:
-        """Pass on the step that training begins at."""
-        self.step = step
-        self._report(step=step)
-
-    def update(
-        self,
-        step: int,
-        epoch: int,
-        loss: float,
-        tokens_per_second: float,
-        *,
-        validation: float | None = None,
-        **more: Any,
-    ) -> None:
-        """Pass on the step and the losses, unless that was done just now."""
-        self.step = step
-        now = time.monotonic()
-        if now - self._last >= _BETWEEN_LINES:
-            self._last = now
-            self._report(step=step, loss=loss, validation=validation)
-
-    def message(self, text: str) -> None:
-        """Ignore it: a comparison doesn't show it."""
+    bytes: int = 0
 
     def stop(self) -> None:
         """Measure the memory, before anything is drawn or tested."""

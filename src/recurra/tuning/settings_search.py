@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -40,8 +41,9 @@ _OURS = (FILE, JOURNAL, "trials", "refit", "best.toml", "trials.csv", "report.ht
 class SettingsSearch:
     """Trials of a task, all with `settings`, and each with others that `space` describes.
 
-    `data` are files; none: in memory, or those that the settings name. Raises ConfigError for a
-    setting or a range that is not allowed.
+    `data` are files; none: in memory, or those that the settings name. `digests` are the SHA-256 of
+    single files when the search began. Raises ConfigError for a setting or a range that is not
+    allowed.
 
     >>> search = SettingsSearch(task="classify", space={"layers": [1, 2]})
     >>> search.ranges
@@ -53,6 +55,7 @@ class SettingsSearch:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     space: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     prune: bool = option(True, "end trials early that are worse than the median of the others")
+    digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -101,12 +104,15 @@ def begin_search(
         given |= {} if space is None else {"space": space}
         given |= {} if prune is None else {"prune": prune}
         _check_same(folder, there, given, settings)
+        _check_unchanged(folder, there)
         return there
     table = default_space(config_of(task), settings) if space is None else space
     search = SettingsSearch(
         task=task, data=files, settings=settings, space=table, prune=prune is not False
     )
-    check_early(search.config.of(settings), files)
+    checked = search.config.of(settings)
+    check_early(checked, files)
+    search = dataclasses.replace(search, digests=_digests([*files, *checked.named_files]))
     _write(folder, search, overwrite=overwrite)
     return search
 
@@ -188,10 +194,32 @@ def _check_same(
             )
 
 
+def _check_unchanged(folder: Path, there: SettingsSearch) -> None:
+    """Refuse files with other contents than when the search began: trials would not compare."""
+    now = _digests(list(there.digests))
+    for path, digest in there.digests.items():
+        if now.get(path) != digest:
+            raise RunError(
+                f"{path} has changed since the search in {folder} began (another SHA-256), so "
+                "further trials could not be compared with those there; restore it, or choose "
+                "another --out."
+            )
+
+
+def _digests(paths: Sequence[str]) -> dict[str, str]:
+    """The SHA-256 of those that are files, by their absolute paths."""
+    found = {}
+    for path in map(os.path.abspath, paths):
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                found[path] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
 def _as_json(search: SettingsSearch) -> dict[str, Any]:
-    fields = {name: getattr(search, name) for name in ("task", "data", "settings", "space")}
-    made: dict[str, Any] = json.loads(json.dumps({**fields, "prune": search.prune}, default=str))
-    return {"format": _FORMAT, **made}
+    names = ("task", "data", "digests", "settings", "space", "prune")
+    fields = {name: getattr(search, name) for name in names}
+    return {"format": _FORMAT, **json.loads(json.dumps(fields, default=str))}
 
 
 def _clear(folder: Path) -> None:

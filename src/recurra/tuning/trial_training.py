@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 import sys
 import time
@@ -16,13 +17,11 @@ from recurra.processes import STOPPED, report_progress
 from recurra.runs.run import Run
 from recurra.tasks.registry import estimator_of, task_named
 from recurra.training import TrainingResult
+from recurra.training.relayed_progress import RelayedProgress
 from recurra.tuning.settings_search import SettingsSearch, search_at, trial_folder
 from recurra.tuning.study import SHARES, Study, Taken
 
 __all__ = ["TrialWatch", "metric_of", "run_next_trial", "train_next"]
-
-_BETWEEN_LINES = 0.25
-"""Seconds between two lines of progress."""
 
 Report = Callable[..., None]
 
@@ -114,7 +113,7 @@ def _judged(results: Sequence[TrainingResult], metric: Metric) -> dict[str, floa
     }
 
 
-class TrialWatch:
+class TrialWatch(RelayedProgress):
     """Receives the progress of a trial: passes it to `report`, and ends a trial that is bad.
 
     After each twentieth of the budget the best validation so far is compared with what the others
@@ -122,9 +121,10 @@ class TrialWatch:
     """
 
     def __init__(self, taken: Taken, report: Report, search: SettingsSearch) -> None:
-        self._taken, self._report, self._search = taken, report, search
+        super().__init__(functools.partial(report, trial=taken.number))
+        self._taken, self._search = taken, search
         self.metric: Metric = metric_of(search)
-        self._began, self._last = time.monotonic(), 0.0
+        self._began = time.monotonic()
         self._total: int | None = None
         self._minutes: float | None = None
         self._trainings = self._steps = self._share = 0
@@ -135,7 +135,7 @@ class TrialWatch:
         self._trainings += 1
         self._total = total_steps
         self._minutes = self._search.config.of(self._taken.settings).max_minutes
-        self._report(trial=self._taken.number, step=step, total=total_steps)
+        super().start(total_steps, step)
 
     def update(
         self,
@@ -151,16 +151,7 @@ class TrialWatch:
         if self._trainings == 1:
             self._steps = step
             self._compare(step, validation)
-        now = time.monotonic()
-        if now - self._last >= _BETWEEN_LINES:
-            self._last = now
-            self._report(trial=self._taken.number, step=step, loss=loss, validation=self._best)
-
-    def message(self, text: str) -> None:
-        """Ignore it: of every trial it would say the same."""
-
-    def stop(self) -> None:
-        """Nothing is left to do."""
+        super().update(step, epoch, loss, tokens_per_second, validation=self._best)
 
     def facts(self) -> dict[str, Any]:
         """The steps and the minutes that the trial took."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from classify_helpers import examples, small
 
-from recurra import Classifier, Regressor
+from recurra import Classifier, Regressor, Tagger
 from recurra.errors import DataError, RecurraWarning, RunError
 
 pytest.importorskip("sklearn")
@@ -70,6 +70,22 @@ def test_a_model_without_training_raises_scikit_learns_error_too():
     assert isinstance(raised.value, RunError)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_tagger_is_copied_searched_and_checked_by_what_a_tag_for_each_step_allows():
+    from sklearn.exceptions import NotFittedError
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.utils import estimator_checks
+
+    model = Tagger(**TINY)
+    for check in ("check_estimator_cloneable", "check_get_params_invariance", "check_set_params"):
+        getattr(estimator_checks, check)("Tagger", model)
+    texts, tags = [["the", "cat", "sleeps"], ["a", "dog"]] * 10, [["D", "N", "V"], ["D", "N"]] * 10
+    found = GridSearchCV(model, {"hidden": [2, 4]}, cv=2).fit(texts, tags)
+    assert len(found.predict(texts[:2])[0]) == 3
+    with pytest.raises(NotFittedError, match=r"Tagger\.load"):
+        model.predict(texts)
+
+
 def test_rows_of_an_array_are_series_of_one_channel():
     generator = np.random.default_rng(0)
     rows = generator.normal(size=(40, 9)) + np.arange(40)[:, None] % 2
@@ -102,6 +118,8 @@ def test_frames_and_sparse_matrices_are_told_apart():
         Classifier(**TINY).fit(pandas.DataFrame(np.zeros((8, 3))), ["a", "b"] * 4)
     with pytest.raises(DataError, match=r"sparse matrix.*toarray"):
         Classifier(**TINY).fit(sparse.csr_matrix(np.zeros((8, 3))), ["a", "b"] * 4)
+    with pytest.raises(DataError, match=r"sparse matrix.*toarray"):
+        Tagger(**TINY).fit(sparse.csr_matrix(np.zeros((8, 3))), ["a", "b"] * 4)
 
 
 def test_a_column_of_labels_is_taken_as_what_it_is():

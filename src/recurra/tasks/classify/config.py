@@ -25,7 +25,7 @@ class ClassifyConfig(SequenceConfig):
     task: ClassVar[str] = "classify"
     summary: ClassVar[str] = "Texts, series, sound, pen strokes or images to classes."
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"classify": {}}
-    judging: ClassVar[tuple[str, ...]] = ("several", "separator")
+    judging: ClassVar[tuple[str, ...]] = ("several", "separator", "window_length", "hop")
     usual: ClassVar[tuple[str, ...]] = (*SequenceConfig.usual, "window_length", "hop")
     groups: ClassVar[dict[str, tuple[str, ...]]] = {
         **SequenceConfig.groups,

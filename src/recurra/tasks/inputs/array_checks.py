@@ -12,10 +12,11 @@ from recurra.errors import DataError, RecurraWarning
 __all__ = ["as_labels", "as_sequences", "check_classes"]
 
 
-def as_sequences(data: Any) -> Any:
+def as_sequences(data: Any, *, recording: bool = False) -> Any:
     """The data, an object that gives an array as that array.
 
-    DataError for a sparse matrix, or an array of numbers of one axis.
+    DataError for a sparse matrix, or an array of numbers of one axis, unless it may be one
+    `recording`.
 
     >>> as_sequences(np.zeros(3))
     Traceback (most recent call last):
@@ -27,7 +28,9 @@ def as_sequences(data: Any) -> Any:
         )
     if hasattr(data, "__array__") and not hasattr(data, "__iter__"):
         data = np.asarray(data)
-    if isinstance(data, np.ndarray) and data.ndim == 1 and data.dtype.kind in "biufc":
+    if recording or not isinstance(data, np.ndarray):
+        return data
+    if data.ndim == 1 and data.dtype.kind in "biufc":
         raise DataError(
             f"Reshape your data: an array of shape {data.shape} is no list of sequences; give "
             "(sequences, steps) or (sequences, steps, channels); one sequence is [array]."

@@ -110,7 +110,7 @@ class SequenceEstimator(Estimator[Config, Product], Generic[Config, Product]):
 
     def _sequences(self, data: Any) -> Any:
         """Data in memory as a list of sequences; of one recording with labels of steps as it is."""
-        return data if self._scope == "step" else as_sequences(data)
+        return as_sequences(data, recording=self._scope == "step")
 
     def _given_contents(self, data: Any, *, warn: bool = True) -> Given:
         """What was given to be answered; DataError where nothing can be read."""

@@ -59,6 +59,11 @@ class TranslateConfig(ItemTraining):
     summary: ClassVar[str] = "One sequence into another: languages, letters to sounds, commands."
     evaluation: ClassVar[type[EvaluateOptions]] = TranslateEvaluation
     contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"translate": {}}
+    judging: ClassVar[tuple[str, ...]] = (
+        *("model", "target_tokens", "vocabulary", "min_count", "share_vocabulary", "lower"),
+        "tokenised",
+    )
+    """Right tokens are counted in the targets' own, of a decoder after the right ones before."""
     usual: ClassVar[tuple[str, ...]] = (
         *("source", "target", "where", "valid", "source_tokens", "target_tokens"),
         *("attention", "copy"),
