@@ -114,8 +114,9 @@ def array_items(
     if layout is None:
         order = _recognised(found, sequences, given if steps_labelled else None)
     if isinstance(data, np.ndarray) and data.ndim == 2 and data.dtype != object:
-        note = f"{data.shape[0]:,} x {data.shape[1]:,} is taken as {data.shape[0]:,} sequences of "
-        order = AxisOrder(layout, f"{note}{data.shape[1]:,} steps of 1 channel.")
+        rows, columns = (f"{size:,}" for size in data.shape)
+        note = f"{rows} x {columns} is taken as {rows} sequences of {columns} steps of 1 channel"
+        order = AxisOrder(layout, f"{note}; one sequence of several channels is [array].")
     items = [
         _item(number, *each, order.layout, steps_labelled)
         for number, each in enumerate(zip(sequences, found, given, strict=True))

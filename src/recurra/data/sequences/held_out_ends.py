@@ -14,27 +14,28 @@ LEAD = 1000
 """Steps before a part held out that are read with it, without labels, so that states are there."""
 
 _LEAST = 20
-"""Steps of a series that can be cut."""
+"""Steps of a series that can be cut, if two of them have labels."""
 
 
 def hold_out_ends(items: Sequence[Item], share: float) -> HeldOutItems:
-    """Hold out the last `share` of the steps of each series.
+    """Hold out the end of each series, with the last `share` of the steps that have labels.
 
     What is held out begins with up to `LEAD` steps of what is trained on, without their labels.
 
     Raises:
         ConfigError: `share` isn't between 0 and 1.
-        DataError: no series has 20 steps.
+        DataError: no series has 20 steps, and labels of two.
     """
     if not 0 < share < 1:
         raise ConfigError(f"share = {share:g} to hold out; it is between 0 and 1.")
     train, held = list[Item](), list[Item]()
     for item in items:
         series = item.data
-        if not isinstance(series, Series) or series.steps < _LEAST:
+        known = _labelled(series) if isinstance(series, Series) else []
+        if len(known) < 2 or series.steps < _LEAST:
             train.append(item)
             continue
-        place = series.steps - max(1, round(share * series.steps))
+        place = known[-min(len(known) - 1, max(1, round(share * len(known))))]
         lead = min(place, LEAD)
         try:
             begin, end = (
@@ -47,7 +48,12 @@ def hold_out_ends(items: Sequence[Item], share: float) -> HeldOutItems:
         held.append(replace(item, name=f"{item.name}, from step {place + 1:,}", data=end))
     if not held:
         raise DataError(
-            f"Nothing can be held out: no series has {_LEAST} steps; give longer ones, or data to "
-            "validate on."
+            f"Nothing can be held out: no series has {_LEAST} steps, and labels of two; give "
+            "longer ones, or data to validate on."
         )
     return HeldOutItems(train, held, "time")
+
+
+def _labelled(series: Series) -> list[int]:
+    """The steps that have a label, from 0 on."""
+    return [step for step, label in enumerate(series.labels or ()) if label]

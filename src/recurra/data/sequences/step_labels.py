@@ -29,8 +29,10 @@ def is_one_recording(data: Any, labels: Any, scope: LabelScope) -> bool:
     True
     >>> is_one_recording(np.zeros((5, 24)), [1, 2, 3, 4, 5], "auto")
     False
+    >>> is_one_recording(np.array(["good", "bad"]), [1, 0], "auto")
+    False
     """
-    if not isinstance(data, np.ndarray) or data.dtype == object or scope == "sequence":
+    if not isinstance(data, np.ndarray) or data.dtype.kind not in "biuf" or scope == "sequence":
         return False
     count = len(labels)
     if data.ndim != 2:

@@ -91,7 +91,8 @@ class Classifier(SequenceEstimator[ClassifyConfig, Decider]):
     def predict(self, data: Any) -> Any:
         """The class of each sequence (N,), or its classes joined; None where it can't be read.
 
-        Of a model of windows a list with the classes of the steps of each series, (T,).
+        Of a model of windows a list with the classes of the steps of each series, (T,); of a source
+        that isn't a list and has one series, these alone.
 
         Classes that are whole numbers come as such. A RecurraWarning names what can't be read;
         DataError where nothing can.
@@ -153,13 +154,14 @@ class Classifier(SequenceEstimator[ClassifyConfig, Decider]):
         assert isinstance(self._task, Classify)
         return self._task.cuts
 
-    def _of_steps(self, data: Any, answer: Callable[[Floats], Any]) -> list[Any]:
+    def _of_steps(self, data: Any, answer: Callable[[Floats], Any]) -> Any:
         """What `answer` makes of the probabilities (T, K) of the steps of each series."""
         given, product = self._given_contents(data), self._ready()
-        return [
+        found = [
             None if number in given.errors else answer(step_probabilities(product, content))
             for number, content in enumerate(given.contents)
         ]
+        return self._alone(data, found)
 
     def _probabilities(self, given: Given) -> Floats:
         product = self._ready()

@@ -12,7 +12,7 @@ import numpy as np
 
 from recurra.config.sequence_config import SequenceConfig
 from recurra.data.sequences.sequence_sources import read_sequences
-from recurra.data.sequences.step_labels import LabelScope, is_one_recording
+from recurra.data.sequences.step_labels import LabelScope
 from recurra.data.sequences.table_roles import TIME_COLUMNS
 from recurra.data.sequences.ucr_rows import holds_ucr_rows
 from recurra.data.text_form import TextForm
@@ -275,18 +275,12 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def paired(
-    data: Any, labels: Sequence[Any], scope: LabelScope = "sequence"
-) -> list[tuple[Any, Any]]:
-    """Sequences with their labels; an array that is one sequence with labels of steps is one pair.
-
-    Raises DataError where there are not as many of both.
+def paired(data: Any, labels: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """Sequences with their labels; DataError where there are not as many of both.
 
     >>> paired(["a", "b"], [1, 2.5])
     [('a', 1), ('b', 2.5)]
     """
-    if is_one_recording(data, labels, scope):
-        return [(data, labels)]
     sequences, answers = list(data), list(labels)
     if len(sequences) != len(answers):
         raise DataError(

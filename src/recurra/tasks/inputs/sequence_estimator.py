@@ -10,10 +10,10 @@ from typing import Any, Generic, Self, TypeVar
 import numpy as np
 
 from recurra.config.sequence_config import SequenceConfig
-from recurra.data.sequences.step_labels import LabelScope
+from recurra.data.sequences.step_labels import LabelScope, is_one_recording
 from recurra.errors import DataError, RecurraWarning
 from recurra.tasks.estimator import Estimator
-from recurra.tasks.inputs.array_checks import as_labels, as_sequences
+from recurra.tasks.inputs.array_checks import as_array, as_labels, as_sequences
 from recurra.tasks.inputs.given_contents import Given, given_contents
 from recurra.tasks.inputs.labelled import paired
 from recurra.tasks.inputs.sequence_task import SequenceTask
@@ -93,24 +93,31 @@ class SequenceEstimator(Estimator[Config, Product], Generic[Config, Product]):
         return self._task.scope
 
     def _paired(self, data: Any, labels: Sequence[Any] | None) -> Any:
-        sequences = data if _is_recording(data, labels) else self._sequences(data)
-        if labels is not None and self._scope != "step" and hasattr(data, "columns"):
+        given = as_array(data)
+        if labels is None:
+            if isinstance(given, np.ndarray):
+                raise DataError(
+                    f"An array of shape {given.shape} is given without labels; y should be a 1d "
+                    "array with one for each sequence."
+                )
+            return as_sequences(given)
+        if self._scope != "step" and hasattr(data, "columns"):
             raise DataError(
                 "A data frame has a row for each step, and its labels in a column (label_column); "
                 "give it without labels apart, or frame.to_numpy() where a row is a sequence."
             )
-        if labels is not None:
-            return paired(sequences, as_labels(labels), self._scope)
-        if isinstance(sequences, np.ndarray):
-            raise DataError(
-                f"An array of shape {sequences.shape} is given without labels; y should be a 1d "
-                "array with one for each sequence."
-            )
-        return data
+        answers = as_labels(labels)
+        if is_one_recording(given, answers, self._scope):
+            return [(given, answers)]
+        return paired(as_sequences(given), answers)
 
     def _sequences(self, data: Any) -> Any:
         """Data in memory as a list of sequences; of one recording with labels of steps as it is."""
         return as_sequences(data, recording=self._scope == "step")
+
+    def _alone(self, data: Any, answers: list[Any]) -> Any:
+        """Answers to every step of each series; those of a source with one alone, if no list."""
+        return answers[0] if len(answers) == 1 and not isinstance(data, (list, tuple)) else answers
 
     def _given_contents(self, data: Any, *, warn: bool = True) -> Given:
         """What was given to be answered; DataError where nothing can be read."""
@@ -124,13 +131,6 @@ class SequenceEstimator(Estimator[Config, Product], Generic[Config, Product]):
         if given.errors and warn:
             warnings.warn(_unread(given), RecurraWarning, stacklevel=4)
         return given
-
-
-def _is_recording(data: Any, labels: Any) -> bool:
-    """Whether an array of one axis has a label for each step."""
-    if not isinstance(data, np.ndarray) or data.ndim != 1 or data.dtype.kind not in "biuf":
-        return False
-    return labels is not None and len(labels) == len(data)
 
 
 def _unread(given: Given) -> str:

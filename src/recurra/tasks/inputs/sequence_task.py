@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -66,10 +65,6 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
     )
     """What `read` takes, in words."""
 
-    def __init__(self, config: Config, context: Mapping[str, Any] | None = None) -> None:
-        super().__init__(config, context)
-        self._beside: tuple[GivenColumns, Any] = (GivenColumns({}), None)
-
     @property
     def scope(self) -> LabelScope:
         """What has a label: a whole sequence, or each of its steps."""
@@ -89,10 +84,8 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
     def listed(
         self, config: Config, data: Any, where: str | None, form: TextForm, bad: BadItems | None
     ) -> Listed:
-        """The items of data, with their labels, and the columns given beside them."""
-        columns, own = self._beside
-        listing = columns.listing(functools.partial(labelled_items, scope=self.scope), own)
-        return listing(config, data, where, form, bad)
+        """The items of data, with their labels."""
+        return labelled_items(config, data, where, form, bad, scope=self.scope)
 
     def held_apart(self, config: Config, items: Sequence[Item]) -> HeldOutItems:
         """Items for training, and those held out where nothing else is validated on."""
@@ -109,13 +102,12 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
         if data is None and not self.config.data:
             raise DataError(f"No data to train on; give {self.accepts}.")
         given = GivenColumns.of(data, sample_weight, groups)
-        self._beside = given, data
         return read_collection(
             given.config(self.config),
             data,
             ANY_FORM,
             self._refused,
-            listing=self.listed,
+            listing=given.listing(self.listed, data),
             hold=self.held_apart,
             begun=self.input if "input" in self.context else None,
         )
@@ -125,8 +117,8 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
     ) -> Collection:
         """Read data to be measured whole; `sample_weight` as for `read`."""
         bad, how = BadItems(self.config.bad_share), self.input
-        self._beside = GivenColumns.of(data, sample_weight, None), data
-        items = self.listed(self.measured_config, data, where, ANY_FORM, bad).items
+        listing = GivenColumns.of(data, sample_weight, None).listing(self.listed, data)
+        items = listing(self.measured_config, data, where, ANY_FORM, bad).items
         if (kind := kind_of_items(items)) != how.kind:
             raise DataError(f"The model reads {how.kind}, and the data are of kind {kind}.")
         items = expanded(type(how), items, ANY_FORM, bad)

@@ -101,8 +101,8 @@ class Regressor(SequenceEstimator[RegressConfig, Estimate]):
                 whole[number] = values[0]
             return _squeezed(whole)
         each = [_squeezed(found[n]) if n in found else None for n in range(count)]
-        one = not isinstance(data, (list, tuple)) and len(each) == 1
-        return each[0] if one and each[0] is not None else each
+        found_alone: Floats | list[Floats | None] = self._alone(data, each)
+        return found_alone
 
     def predictions(self, data: Any) -> list[dict[str, Any]]:
         """A row for each sequence, or for each step: names, numbers, the ends of their intervals.
