@@ -22,6 +22,7 @@ import numpy as np
 import soundfile
 
 from recurra import Transcriber
+from recurra.data.audio.resampler import resample
 from recurra.data.audio.sound import Sound
 from recurra.errors import RecurraError
 
@@ -33,20 +34,27 @@ PAGE = Path(__file__).with_suffix(".html")
 
 
 def spoken(command, voice, pitch, speed):
-    """A command as espeak-ng says it."""
+    """The samples of a command as espeak-ng says it."""
     words = ["espeak-ng", "-v", voice, "-p", str(pitch), "-s", str(speed), "--stdout", command]
     sound = subprocess.run(words, check=True, capture_output=True).stdout
     samples, rate = soundfile.read(io.BytesIO(sound), dtype="float32")
-    return Sound(samples, rate)
+    return resample(samples, rate, RATE)
 
 
 def commands(count, generator):
-    """Pairs of sound and text: one to three commands in a voice of its own."""
+    """Pairs of sound and text: one to three commands in a voice of its own.
+
+    Before, between and after them is silence of up to a second: a microphone hears more of it than
+    of words, and a model that had never heard it took its beginning for a `no`.
+    """
     for _ in range(count):
         voice = f"{generator.choice(VOICES)}+{generator.choice(VARIANTS)}"
         pitch, speed = generator.integers(20, 80), generator.integers(110, 220)
-        text = " ".join(generator.choice(COMMANDS, size=generator.integers(1, 4)))
-        yield spoken(text, voice, pitch, speed), text
+        said = generator.choice(COMMANDS, size=generator.integers(1, 4))
+        parts = [spoken(command, voice, pitch, speed) for command in said]
+        pauses = [np.zeros(int(RATE * generator.random()), np.float32) for _ in (*said, "end")]
+        whole = [each for pair in zip(pauses, parts, strict=False) for each in pair]
+        yield Sound(np.concatenate([*whole, pauses[-1]]), RATE), " ".join(said)
 
 
 class Listener:

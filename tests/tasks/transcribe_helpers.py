@@ -82,7 +82,7 @@ SMALL = {
 }
 OFF = {
     "image": ("masks", "slant", "scale", "elastic"),
-    "sound": ("masks", "speed", "pitch", "noise", "room"),
+    "sound": ("masks", "speed", "pitch", "noise", "room", "microphone"),
     "ink": ("masks", "slant", "scale", "elastic", "jitter"),
 }
 

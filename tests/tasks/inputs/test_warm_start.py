@@ -213,6 +213,14 @@ def test_a_language_model_reads_texts_without_their_labels(tmp_path):
         assert len(model._data.train.splitlines()) == len(TEXTS)
         shutil.rmtree(tmp_path / "run")
     assert model.generate("The film.", length=3)
+    model = language(tmp_path / "run", list(TEXTS), level="word", valid_fraction=0)
+    assert len(model._data.train.splitlines()) == len(TEXTS)
+    with pytest.raises(DataError, match=r"together \('revews.csv' names no file\)"):
+        language(tmp_path / "other", [path, "revews.csv"], level="word")
+    with pytest.raises(ConfigError, match="texts = true without data"):
+        LanguageModel(texts=True).fit()
+    with pytest.raises(DataError, match="There is no text"):
+        language(tmp_path / "other", [], level="word")
     with pytest.raises(ConfigError, match="texts = true with level = 'byte'"):
         LanguageModel(texts=True, level="byte")
     with pytest.raises(ConfigError, match="lower = False with texts = false"):

@@ -122,3 +122,11 @@ def test_what_is_no_language_run_is_refused_before_training(tmp_path, trained):
         small("image", language=str(other.run.path)).fit(items("image", 20))
     with pytest.raises(ConfigError, match=r"language_weight = 0\.2 without language"):
         other.transcribe([items("image", 1)[0][0]], language_weight=0.2)
+
+
+def test_a_run_without_held_out_text_is_refused(tmp_path):
+    lines = "\n".join(texts(100, np.random.default_rng(3)))
+    settings = {"hidden": 4, "max_steps": 2, "batch_size": 4, "window": 8, "valid_fraction": 0.0}
+    LanguageModel(**settings).fit(lines, out=tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"run' was trained without held-out text.*valid_frac"):
+        language_scorer(str(tmp_path / "run"), Alphabet("ab"))

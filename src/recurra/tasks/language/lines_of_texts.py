@@ -12,6 +12,7 @@ from typing import Any
 from recurra.data.text import Text, TextSource
 from recurra.data.texts.labelled_texts import read_texts
 from recurra.data.texts.tokeniser import Tokeniser
+from recurra.errors import DataError
 from recurra.tasks.language.config import LanguageConfig
 
 __all__ = ["lines_of_texts", "tokeniser_of"]
@@ -28,14 +29,11 @@ def lines_of_texts(data: Any, config: LanguageConfig, *, where: str | None) -> T
     """A line for each text of files, folders, data frames or lists, in an order of the seed's.
 
     In a list a `str` that names no file is a text. Files may have the texts of a class side by
-    side, hence the order. Raises DataError where a text can't be read.
+    side, hence the order. Raises DataError where a text can't be read, or there are texts beside
+    files.
     """
-    several = isinstance(data, (list, tuple))
     lines, sources = list[str](), list[TextSource]()
-    texts = [each for each in data if _is_text(each)] if several else []
-    for source in [*([texts] if texts else []), *(data if several else [data])]:
-        if several and _is_text(source):
-            continue
+    for source in _sources(data):
         named = Path(source) if isinstance(source, (str, os.PathLike)) else source
         found = read_texts(
             named,
@@ -50,6 +48,22 @@ def lines_of_texts(data: Any, config: LanguageConfig, *, where: str | None) -> T
         lines += own
     random.Random(config.seed).shuffle(lines)
     return Text("".join(f"{line}\n" for line in lines), tuple(sources))
+
+
+def _sources(data: Any) -> list[Any]:
+    """The sources of a list, or one alone; texts in memory are one together.
+
+    Raises DataError for texts beside files, since such a text may be the wrong name of a file.
+    """
+    if not isinstance(data, (list, tuple)):
+        return [data]
+    texts = [each for each in data if _is_text(each)]
+    if texts and len(texts) < len(data):
+        raise DataError(
+            f"Files and texts in memory were given together ({str(texts[0])[:40]!r} names no "
+            "file); give one of the two."
+        )
+    return [texts] if len(texts) == len(data) else list(data)
 
 
 def _is_text(each: Any) -> bool:

@@ -72,6 +72,11 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         """
         config = self.config
         if data is None and not config.data:
+            if config.texts:
+                raise ConfigError(
+                    "texts = true without data: name files or folders, or leave texts out, for "
+                    "Python's documentation."
+                )
             text = read_text(())
         else:
             given = [Path(path) for path in config.data] if data is None else data

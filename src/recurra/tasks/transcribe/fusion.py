@@ -43,7 +43,8 @@ def language_scorer(run: str, alphabet: Alphabet) -> NeuralScorer:
     and what the model's characters cost on average: with its log-probability alone, a text would be
     worth less with every character, and the search would leave characters out.
 
-    Raises ConfigError for a run of another task or level, RunError for one that can't be loaded.
+    Raises ConfigError for a run of another task or level, or without held-out text, RunError for
+    one that can't be loaded.
     """
     vocabulary, net, nats = _loaded(run)
     symbols = [int(token) for token in vocabulary.encode("".join(alphabet.characters))]
@@ -73,8 +74,13 @@ def _language(run: str, written: int) -> _Language:
             "character (--level char)."
         )
     assert model.run is not None  # of a model that is loaded
-    nats = model.run.config["results"][0]["best"].get("loss", 0.0)
-    return _Language(vocabulary, getattr(model, "network"), nats)  # noqa: B009
+    held_out = model.run.config["results"][0]["best"]
+    if "loss" not in held_out:
+        raise ConfigError(
+            f"language = {run!r} was trained without held-out text, whose loss says what a "
+            "character costs on average; train it with valid, or a valid_fraction above 0."
+        )
+    return _Language(vocabulary, getattr(model, "network"), held_out["loss"])  # noqa: B009
 
 
 @torch.inference_mode()
