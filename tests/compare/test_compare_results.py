@@ -11,8 +11,8 @@ from recurra.compare.comparison import comparison_from
 from recurra.compare.findings import _curves, comparison_table, write_findings
 from recurra.compare.outcomes import Folder, outcome_from
 from recurra.compare.trial_process import TrialProgress, outcome_of
-from recurra.compare.trials import plan
-from recurra.errors import RunError
+from recurra.compare.trials import Contest, plan
+from recurra.errors import ConfigError, DataError, RunError
 from recurra.training import Run
 
 
@@ -246,3 +246,58 @@ def test_progress_is_passed_on_a_few_times_a_second():
         progress.update(step, 1, 0.5, 100.0, validation=0.25)
     assert told == [{"step": 3, "total": 10}, {"step": 4, "loss": 0.5, "validation": 0.25}]
     assert progress.step == 9
+
+
+def of_classes(tmp_path, rows, **settings):
+    """A comparison of one cell on texts whose test rows are those of `split=test`."""
+    table = tmp_path / "texts.csv"
+    table.write_text("text,label,split\n" + "".join(f"{text},{part}\n" for text, part in rows))
+    shared = {"data": [str(table)], "where": "split=train", "cells": ["rnn"], "hidden": 3}
+    more = {"problem": "classify", "steps": 2, "batch_size": 4, "seeds": 1}
+    return comparison_from({**shared, **more, **settings})
+
+
+ROWS = [(f"a b {name},{name}", "train") for name in ("yes", "no") for _ in range(20)]
+ROWS += [("a b c,yes", "test"), ("a b d,no", "test"), ("a b e,no", "test")]
+
+
+def test_a_training_is_tested_on_rows_of_its_own(tmp_path):
+    comparison = of_classes(tmp_path, ROWS, test_where="split=test")
+    trial = plan(comparison)[0].trials[0]
+    found = outcome_of(trial, tmp_path / "run", quiet())
+    assert found.test["items"] == 3
+    assert found.test["accuracy"] in (1 / 3, 2 / 3)
+
+
+def test_a_training_is_tested_on_a_file_of_its_own(tmp_path):
+    comparison = of_classes(tmp_path, ROWS, test=str(tmp_path / "texts.csv"))
+    found = outcome_of(plan(comparison)[0].trials[0], tmp_path / "run", quiet())
+    assert found.test["items"] == len(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"problem": "language", "test": "none.csv"}, r"none\.csv: no such file"),
+        ({"problem": "copy", "test": "a.csv"}, "copy has test sequences of its own"),
+        ({"problem": "classify", "test_where": "a=b"}, "there are no files; name some to test on"),
+        (
+            {"problem": "forecast", "horizon": 2, "test_where": "a=b"},
+            "forecast measures whole files",
+        ),
+    ],
+)
+def test_tests_that_cannot_be(settings, message):
+    with pytest.raises((ConfigError, DataError), match=message):
+        comparison_from({"problem": "copy", "cells": ["rnn"], **settings})
+
+
+def test_a_translator_and_its_outcome(tmp_path):
+    lines = [f"{a}{b}\t{b}{a}" for a in "abcdefgh" for b in "abcdefgh"]
+    (tmp_path / "a.tsv").write_text("\n".join(["source\ttarget", *lines]))
+    settings = {"problem": "translate", "data": [str(tmp_path / "a.tsv")], "steps": 2}
+    settings |= {"cells": ["rnn"], "hidden": 3, "batch_size": 2, "seeds": 1}
+    comparison = comparison_from(settings)
+    trial = plan(comparison)[0].trials[0]
+    found = outcome_of(trial, tmp_path / "run", quiet())
+    assert Contest("translate").facts(trial.settings).measure in found.test

@@ -45,6 +45,8 @@ problem's task is allowed in the file, and with --set. --resume needs only --out
 @click.option("--hidden", type=int, metavar="NUMBER", help="instead: hidden units of each [64]")
 @click.option("--steps", type=int, metavar="NUMBER", help="steps of each training [2000]")
 @click.option("--minutes", type=float, metavar="NUMBER", help="minutes of each training [none]")
+@click.option("--test", metavar="FILE", multiple=True, help="data to test each training on, once")
+@click.option("--test-where", metavar="ROWS", help="rows to test on: split=test")
 @click.option("--seeds", type=int, metavar="NUMBER", help="trainings of each cell [3]")
 @click.option("--batch", "batch_size", type=int, metavar="NUMBER", help="sequences of a batch [32]")
 @click.option("--learning-rate", type=float, metavar="NUMBER", help="the highest learning rate")
@@ -72,6 +74,7 @@ def command(
     files: tuple[str, ...],
     more: tuple[str, ...],
     rates: str | None,
+    test: tuple[str, ...],
     jobs: int,
     resume: bool,
     overwrite: bool,
@@ -86,6 +89,7 @@ def command(
     names = [name.strip() for name in cells.split(",")] if cells else None
     listed = {"only": names, "data": list(files) or None}
     listed["rates"] = _rates(rates) if rates else None
+    listed["test"] = list(test) or None
     chosen = {**given({**options, **listed}), **_more(more)}
     if resume and not (config or chosen):
         comparison = comparison_at(Path(out))

@@ -3,11 +3,12 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from recurra.config.training_config import check_options, config_from_mapping, option
+from recurra.data import check_exists
 from recurra.errors import ConfigError, RunError
 from recurra.tasks.registry import config_of, contest_named
 
@@ -30,7 +31,8 @@ class Comparison:
     `cells` holds for each label the settings of its own, with `cell` where the label is not the
     cell's name; `shared` the settings of all of them. Both are named as the problem's task does.
     With `rates` every cell is given the learning rate, of these, whose validation is best after a
-    third of the budget with seed 0.
+    third of the budget with seed 0. Each training is tested once: on the files `test`, or on the
+    rows `test_where` of them, or of the data; without both on what the task holds out.
 
     >>> Comparison(problem="adding", cells={"gru": {}}, hidden=8).steps
     2000
@@ -48,6 +50,8 @@ class Comparison:
     minutes: float | None = option(None, "minutes of each training", above=0)
     seeds: int = option(3, "trainings of each cell, with seeds from 0 on", minimum=1, maximum=1000)
     rates: tuple[float, ...] = ()
+    test: tuple[str, ...] = ()
+    test_where: str | None = option(None, "rows to test on: split=test")
     shared: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -63,6 +67,19 @@ class Comparison:
         if not (self.steps or self.minutes):
             object.__setattr__(self, "steps", _STEPS)
         self._check_rates()
+        self._check_test()
+
+    @property
+    def tested(self) -> dict[str, Any]:
+        """What the evaluation of each training is given: the files as `data`, and `where`."""
+        files = self.test or tuple(self.shared.get("data") or ())
+        where = {} if self.test_where is None else {"where": self.test_where}
+        return {"data": files[0] if len(files) == 1 else list(files), **where}
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether trainings are tested on data of their own."""
+        return bool(self.test) or self.test_where is not None
 
     @property
     def task(self) -> str:
@@ -100,6 +117,25 @@ class Comparison:
                     "for every cell alike; leave one of the two out."
                 )
 
+    def _check_test(self) -> None:
+        evaluation = config_of(self.task).evaluation
+        names = {field.name for field in fields(evaluation)}
+        if not self.is_tested:
+            return
+        if contest_named(self.problem)[1]:
+            raise ConfigError(f"{self.problem} has test sequences of its own; leave test out.")
+        if self.test_where is not None and "where" not in names:
+            raise ConfigError(
+                f"test_where = {self.test_where!r}, and {self.task} measures whole files; name one "
+                "with the rows to test on: test."
+            )
+        if not (self.test or self.shared.get("data")):
+            raise ConfigError(
+                f"test_where = {self.test_where!r}, and there are no files; name some to test on."
+            )
+        for path in self.test:
+            check_exists(path)
+
     def _check_settings(self, label: str) -> None:
         try:
             config_of(self.task).of(self.settings(label))
@@ -131,6 +167,7 @@ def comparison_from(settings: Mapping[str, Any]) -> Comparison:
         cells = {label: cells.get(label, {}) for label in _cells(only)}
     own["cells"] = cells
     own["rates"] = _numbers(own.get("rates", ()))
+    own["test"] = _paths(own.get("test", ()))
     return config_from_mapping(Comparison, {**own, "shared": shared})
 
 
@@ -153,7 +190,14 @@ def folder_name(label: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.+-]|^\.", "-", label)
 
 
-_NAMES = {"problem", "cells", "parameters", "hidden", "steps", "minutes", "seeds", "rates"}
+_NAMES = {
+    *("problem", "cells", "parameters", "hidden", "steps", "minutes", "seeds", "rates"),
+    *("test", "test_where"),
+}
+
+
+def _paths(given: Any) -> tuple[str, ...]:
+    return (str(given),) if isinstance(given, (str, Path)) else tuple(map(str, given))
 
 
 def _numbers(given: Any) -> tuple[float, ...]:

@@ -59,6 +59,9 @@ def compare(
     progress = progress or ComparisonProgress()
     entries = plan(comparison)
     facts = Contest(comparison.task).facts(entries[0].trials[0].settings)
+    if comparison.is_tested:
+        quality = facts.quality.removeprefix("validation ")
+        facts = dataclasses.replace(facts, quality=f"test {quality}")
     folder = Folder(Path(out))
     folder.begin(_description(comparison), resume=resume, overwrite=overwrite)
     search = _in_turn([entry.search for entry in entries])

@@ -47,7 +47,12 @@ def outcome_of(trial: Trial, folder: Path, progress: TrialProgress) -> Outcome |
     resume = not Run.has_room(folder)
     try:
         trained = Contest(trial.task).train(
-            trial.settings, folder, progress, resume=resume, tests=not trial.is_search
+            trial.settings,
+            folder,
+            progress,
+            resume=resume,
+            tests=not trial.is_search,
+            tested=trial.tested,
         )
     except TrainingError as error:
         if error.__cause__ is not None:  # a full disk, say

@@ -105,13 +105,16 @@ class Contest:
         *,
         resume: bool = False,
         tests: bool = True,
+        tested: Mapping[str, Any] | None = None,
     ) -> Trained:
-        """Train into the run `out`, and test."""
+        """Train into the run `out`, and test: on the task's own test, or on what is `tested`."""
         model = estimator_of(self._name)(**settings)
         model.fit(out=out, resume=resume, progress=progress)
         result = model.results[0]
         tests = tests and result.stopped != "interrupted"
-        return Trained(result, dict(model.figures()) if tests else {})
+        if not tests:
+            return Trained(result, {})
+        return Trained(result, dict(model.evaluate(**tested) if tested else model.figures()))
 
     def flow(self, settings: Settings, weights: Weights | None) -> StateFlow:
         """The loss's gradient on its way back, with weights of a run or those of the start."""
@@ -153,7 +156,8 @@ def farthest(flow: GradientFlow) -> StateFlow:
 class Trial:
     """One training: a cell with a seed, and everything else that its result depends on.
 
-    One of the search is there for its validations alone: nothing is tested.
+    One of the search is there for its validations alone: nothing is tested. `tested` is what the
+    others are measured on, where that isn't the task's own test.
     """
 
     label: str
@@ -161,6 +165,7 @@ class Trial:
     task: str
     settings: Mapping[str, Any]
     equations: str
+    tested: Mapping[str, Any] | None = None
     is_search: bool = False
 
     @property
@@ -212,8 +217,9 @@ def _entry(comparison: Comparison, label: str) -> Entry:
         equations = contest.check(settings)
     except RecurraError as error:
         raise type(error)(f"{label}: {error}") from error
+    tested = comparison.tested if comparison.is_tested else None
     trials = (
-        Trial(label, seed, comparison.task, {**settings, "seed": seed}, equations)
+        Trial(label, seed, comparison.task, {**settings, "seed": seed}, equations, tested)
         for seed in range(comparison.seeds)
     )
     return Entry(

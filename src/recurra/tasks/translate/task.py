@@ -266,11 +266,12 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
         return translation_facts.headline_of(evaluation)
 
     def figures(self, data: PairData) -> Figures:
-        """The share of right tokens; what chance gives is not known."""
+        """BLEU of sentences, the share of exact results of short outputs."""
+        prose = self.sides[1].is_prose
         return Figures(
             title="translation",
-            quality="tokens right",
-            measure="accuracy",
+            quality="BLEU" if prose else "results exact",
+            measure="bleu" if prose else "exact",
             chance=None,
             loss="loss (nats a token)",
             chance_loss=None,

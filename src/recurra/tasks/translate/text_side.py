@@ -32,6 +32,11 @@ class TextSide:
     def __len__(self) -> int:
         return len(self.vocabulary)
 
+    @property
+    def is_prose(self) -> bool:
+        """Whether it has words or sub-words, which BLEU is made for."""
+        return self.tokens.kind in ("subwords", "words")
+
     def side(
         self, text: str, dropout: float = 0.0, generator: np.random.Generator | None = None
     ) -> Side:

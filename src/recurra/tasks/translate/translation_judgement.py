@@ -50,7 +50,7 @@ def judged(
     results, texts = _results(product, pairs, how)
     references = _references(product, pairs)
     short = output_scores(references, texts)
-    sentences = product.target.tokens.kind in ("subwords", "words")
+    sentences = product.target.is_prose
     quality = _quality(product, references, texts) if sentences else {}
     numbers = {**_numbers(short, quality), "items": float(len(pairs))}
     sections = [
