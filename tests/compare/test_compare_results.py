@@ -278,7 +278,10 @@ def test_a_training_is_tested_on_a_file_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"problem": "language", "test": "none.csv"}, r"none\.csv: no such file"),
+        (
+            {"problem": "language", "data": [__file__], "test": "none.csv"},
+            r"none\.csv: no such file",
+        ),
         ({"problem": "copy", "test": "a.csv"}, "copy has test sequences of its own"),
         ({"problem": "classify", "test_where": "a=b"}, "there are no files; name some to test on"),
         (
@@ -289,7 +292,7 @@ def test_a_training_is_tested_on_a_file_of_its_own(tmp_path):
 )
 def test_tests_that_cannot_be(settings, message):
     with pytest.raises((ConfigError, DataError), match=message):
-        comparison_from({"problem": "copy", "cells": ["rnn"], **settings})
+        plan(comparison_from({"problem": "copy", "cells": ["rnn"], **settings}))
 
 
 def test_a_translator_and_its_outcome(tmp_path):

@@ -27,7 +27,7 @@ ESTIMATORS = [estimator_of(name) for name in TASKS] + [estimator_for(Parity)]
 class Signals:
     """Progress that sends a signal to this process at a step, counted over all trainings."""
 
-    def __init__(self, at, number=signal.SIGINT):
+    def __init__(self, at, number=signal.SIGTERM):
         self.left, self.number = at, number
 
     def start(self, total_steps, step):

@@ -125,7 +125,7 @@ def _rates(text: str) -> list[Any]:
 
 def _check(comparison: Comparison, label: str) -> None:
     try:
-        check_early(config_of(comparison.task).of(comparison.settings(label)), ())
+        check_early(config_of(comparison.task).of(comparison.settings(label)), comparison.test)
     except RecurraError as error:
         raise type(error)(f"{label}: {error}") from error
 

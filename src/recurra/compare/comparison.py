@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from recurra.config.training_config import check_options, config_from_mapping, option
-from recurra.data import check_exists
 from recurra.errors import ConfigError, RunError
 from recurra.tasks.registry import config_of, contest_named
 
@@ -133,8 +132,6 @@ class Comparison:
             raise ConfigError(
                 f"test_where = {self.test_where!r}, and there are no files; name some to test on."
             )
-        for path in self.test:
-            check_exists(path)
 
     def _check_settings(self, label: str) -> None:
         try:

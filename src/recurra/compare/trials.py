@@ -19,7 +19,7 @@ from recurra.config.task_config import NetworkConfig
 from recurra.errors import CellError, ConfigError, RecurraError
 from recurra.insight.flow import GradientFlow, StateFlow, gradient_flow
 from recurra.tasks.record import cell_digests, split_tensors
-from recurra.tasks.registry import estimator_of, task_named
+from recurra.tasks.registry import check_early, config_of, estimator_of, task_named
 from recurra.tasks.stages import check_memory, unallocated
 from recurra.tasks.task import Figures, Task
 from recurra.training import Progress, TrainingResult
@@ -203,7 +203,7 @@ def plan(comparison: Comparison) -> list[Entry]:
     """Choose every cell's size and check all settings, before any training begins.
 
     Raises ConfigError, with the cell's label, for unknown cells, invalid settings, or too few
-    parameters.
+    parameters; DataError for files to test on that don't exist.
     """
     return [_entry(comparison, label) for label in comparison.cells]
 
@@ -212,6 +212,7 @@ def _entry(comparison: Comparison, label: str) -> Entry:
     contest = Contest(comparison.task)
     settings = _with_budget(comparison, comparison.settings(label))
     try:
+        check_early(config_of(comparison.task).of(settings), comparison.test)
         hidden, parameters = _size(comparison, contest, settings)
         settings = {**settings, "hidden": hidden}
         equations = contest.check(settings)

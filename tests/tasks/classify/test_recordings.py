@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from recurra import Classifier, load
 from recurra.cli import main
+from recurra.data.audio.sound import Sound, write_sound
 from recurra.data.sequences.series import Series
 from recurra.data.sequences.step_windows import (
     RECORDING,
@@ -17,7 +18,7 @@ from recurra.data.sequences.step_windows import (
     windowed,
 )
 from recurra.data.transcripts.item import Item
-from recurra.errors import ConfigError
+from recurra.errors import ConfigError, RecurraWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:recurra.errors.RecurraWarning")
 PACES = {"rest": 0.0, "walk": 0.4, "run": 1.2}
@@ -123,7 +124,7 @@ def test_a_table_is_answered_by_intervals(tmp_path):
 def test_settings_of_windows_are_checked():
     with pytest.raises(ConfigError, match="a window has one label"):
         Classifier(several=True, window_length=10)
-    with pytest.raises(ConfigError, match="steps between windows would have no answer"):
+    with pytest.raises(ConfigError, match="what is between windows would have no answer"):
         Classifier(window_length=10, hop=11)
     signal, labels = recording(6)
     with pytest.raises(ConfigError, match="hop = 500 with window_length"):
@@ -136,3 +137,66 @@ def test_settings_of_windows_are_checked():
     model.fit(waves, ["a", "b"] * 6)
     with pytest.raises(ConfigError, match="trained on whole sequences"):
         model.predict_intervals(waves)
+
+
+def beeps(path, seed, seconds=12):
+    """A recording of 8,000 Hz in which noise and two tones take turns, and its labelled parts."""
+    generator = np.random.default_rng(seed)
+    names, parts, rows = ["hum", "low", "high"], [], []
+    while sum(map(len, parts)) < seconds * 8000:
+        name = names[len(parts) % 3]
+        count = int(generator.integers(6000, 12_000))
+        start = sum(map(len, parts)) / 8000
+        pitch = {"hum": 0.0, "low": 0.2, "high": 1.2}[name]
+        tone = 0.3 * np.sin(np.arange(count) * pitch + generator.random())
+        parts.append(tone + 0.02 * generator.normal(size=count))
+        rows.append(f"{path.name},{start},{start + count / 8000},{name}")
+    write_sound(path, Sound(np.concatenate(parts).astype(np.float32), 8000))
+    return rows
+
+
+def test_sounds_are_found_in_long_recordings(tmp_path):
+    rows = [row for n in range(3) for row in beeps(tmp_path / f"{n}.wav", n)]
+    (tmp_path / "events.csv").write_text("\n".join(["path,start,end,label", *rows]) + "\n")
+    model = Classifier(window_length=0.5, hidden=16, channels=4, max_steps=80, batch_size=16)
+    out = tmp_path / "run"
+    with pytest.warns(RecurraWarning, match=r"windows of 0\.5 seconds, 0\.25 from one to the next"):
+        model.fit(tmp_path / "events.csv", out=out)
+    wanted = [row.split(",") for row in beeps(tmp_path / "new.wav", 7)]
+    table = tmp_path / "found.csv"
+    arguments = ["predict", str(out), str(tmp_path / "new.wav"), "-o", str(table)]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    found = list(csv.DictReader(table.open()))
+    assert float(found[-1]["end"]) == pytest.approx(float(wanted[-1][2]), abs=0.02)
+    right = total = 0
+    for _, start, end, label in wanted:
+        for row in found:
+            shared = min(float(end), float(row["end"])) - max(float(start), float(row["start"]))
+            right += max(0.0, shared) * (row["label"] == label)
+        total += float(end) - float(start)
+    assert right / total > 0.8
+    classes = load(out).predict([str(tmp_path / "new.wav")])[0]
+    assert len(classes) == pytest.approx(100 * total, abs=1)
+
+
+def test_parts_are_items_without_windows(tmp_path):
+    rows = beeps(tmp_path / "a.wav", 0, seconds=20)
+    (tmp_path / "events.csv").write_text("\n".join(["path,start,end,label", *rows]) + "\n")
+    model = Classifier(hidden=8, channels=4, max_steps=2)
+    with pytest.warns(RecurraWarning, match=f"{len(rows)} items are parts of 1 recordings"):
+        model.fit(tmp_path / "events.csv")
+    assert model.predict(tmp_path / "events.csv").shape == (len(rows),)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"window_length": 2.5}, r"window_length = 2\.5, and series are cut between steps"),
+        ({"window_length": 20, "hop": 2.5}, r"hop = 2\.5, and series are cut between steps"),
+        ({"window_length": 1}, "less than two steps"),
+    ],
+)
+def test_windows_of_series_are_whole_steps(settings, message):
+    signal, labels = recording(9)
+    with pytest.raises(ConfigError, match=message):
+        small(**settings).fit([signal], [labels])

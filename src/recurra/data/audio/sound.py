@@ -3,18 +3,19 @@
 Imports soundfile, lazily.
 """
 
+import dataclasses
 import importlib
 import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn, Self
 
 import numpy as np
 
 from recurra.data import check_exists
-from recurra.data.audio.resampler import Resampler, Samples
+from recurra.data.audio.resampler import Resampler, Samples, resample
 from recurra.data.audio.sound_headers import (
     foreign_format,
     has_last_ogg_page,
@@ -56,6 +57,11 @@ class Sound:
     def seconds(self) -> float:
         return len(self.samples) / self.rate
 
+    def part(self, start: float, end: float) -> Self:
+        """The samples from one second to another."""
+        first, last = (round(seconds * self.rate) for seconds in (start, end))
+        return dataclasses.replace(self, samples=self.samples[first:last])
+
 
 @dataclass(frozen=True)
 class SoundFacts:
@@ -66,17 +72,25 @@ class SoundFacts:
     seconds: float | None
 
 
-def read_sound(path: str | os.PathLike[str], rate: int | None = None) -> Sound:
+def read_sound(
+    path: str | os.PathLike[str],
+    rate: int | None = None,
+    span: tuple[float, float] | None = None,
+) -> Sound:
     """The whole of a WAV, FLAC, OGG or MP3 file, its channels averaged; `rate` None: its own.
+
+    `span`: the seconds that are read, from and to.
 
     Raises:
         DataError: there is no such file, it is empty, truncated, damaged or of another format, or
-            its samples are not finite.
+            its samples are not finite, or it ends before the span does.
         MissingExtra: soundfile or soxr isn't installed.
     """
     with _open_sound(path) as file:
-        blocks = list(_resampled(file, rate, _BLOCK_SECONDS))
-        return Sound(np.concatenate(blocks), file.facts.rate if rate is None else rate)
+        to = file.facts.rate if rate is None else rate
+        if span is not None:
+            return Sound(resample(file.part(*span), file.facts.rate, to), to)
+        return Sound(np.concatenate(list(_resampled(file, rate, _BLOCK_SECONDS))), to)
 
 
 def sound_facts(path: str | os.PathLike[str]) -> SoundFacts:
@@ -171,9 +185,27 @@ class _SoundFile:
         if pieces:
             yield np.concatenate(pieces)
 
-    def _read(self, position: int) -> Samples:
+    def part(self, start: float, end: float) -> Samples:
+        """The samples from one second to another; DataError where the file ends before."""
+        first, last = (round(seconds * self._file.samplerate) for seconds in (start, end))
+        if self._file.format != "MP3":  # which is garbled after a seek
+            self._file.seek(min(first, self._file.frames))
+        position = self._file.tell()
+        pieces = list[Samples]()
+        while position < last and len(piece := self._read(position, last - position)):
+            self._check_finite(piece, position)
+            pieces.append(piece[max(0, first - position) :])
+            position += len(piece)
+        if self._lacks(position, last):
+            raise DataError(
+                f"{self._path}: ends at {position / self._file.samplerate:.2f} seconds, and the "
+                f"part from {start:g} to {end:g} is wanted; correct the times, which are seconds."
+            )
+        return np.concatenate(pieces)
+
+    def _read(self, position: int, most: int = _PIECE) -> Samples:
         try:
-            piece: Samples = self._file.read(_PIECE, dtype="float32", always_2d=True)
+            piece: Samples = self._file.read(min(most, _PIECE), dtype="float32", always_2d=True)
         except _soundfile().LibsndfileError:
             self._refuse_truncated(position, self._promised)
         return piece[:, 0] if piece.shape[1] == 1 else piece.mean(axis=1)

@@ -11,10 +11,17 @@ from recurra.data.transcripts.chosen_rows import HeldOutItems, hold_out
 from recurra.data.transcripts.item import Item
 from recurra.errors import DataError
 
-__all__ = ["RECORDING", "hold_out_stretches", "usual_window", "window_starts", "windowed"]
+__all__ = [
+    "RECORDING",
+    "hold_out_stretches",
+    "usual_window",
+    "window_columns",
+    "window_starts",
+    "windowed",
+]
 
-RECORDING, _FIRST = "recording", "first step"
-"""Columns of a window: what it was cut from, and where, from 0 on."""
+RECORDING, _FIRST, _STEPS = "recording", "first step", "steps"
+"""Columns of a window: what it was cut from, where, from 0 on, and how long it is."""
 
 _LEAST, _MOST = 8, 512
 _FEW = 4
@@ -71,10 +78,15 @@ def _windows(item: Item, length: int, hop: int) -> list[Item]:
                 name=f"{item.name}, from step {first + 1:,}",
                 text=text,
                 data=replace(part, labels=None),
-                columns={**item.columns, RECORDING: item.name, _FIRST: str(first)},
+                columns={**item.columns, **window_columns(item.name, first, part.steps)},
             )
         )
     return found
+
+
+def window_columns(recording: str, first: int, steps: int) -> dict[str, str]:
+    """The columns of a window, which `hold_out_stretches` goes by."""
+    return {RECORDING: recording, _FIRST: str(first), _STEPS: str(steps)}
 
 
 def _usual(labels: Sequence[str]) -> str | None:
@@ -111,11 +123,11 @@ def hold_out_stretches(
 
 def _is_inside(item: Item, end: int, share: float) -> list[bool]:
     """Whether each stretch that a window is of is held out, in a recording of so many steps."""
-    count = min(_STRETCHES, max(2, end // (2 * len(item.data))))
+    count = min(_STRETCHES, max(2, end // (2 * int(item.columns[_STEPS]))))
     every = min(count, max(2, round(1 / share)))
     first, last = (place * count // end for place in (int(item.columns[_FIRST]), _end(item) - 1))
     return [stretch % every == every // 2 for stretch in range(first, last + 1)]
 
 
 def _end(item: Item) -> int:
-    return int(item.columns[_FIRST]) + len(item.data)
+    return int(item.columns[_FIRST]) + int(item.columns[_STEPS])

@@ -50,6 +50,7 @@ class Item:
         (`data` is the array, or whatever was given).
     columns: the other columns of its row, as texts.
     origin: the place that names it, for messages: "list.csv, line 3".
+    span: the seconds of a recording that it is of, from and to; None for the whole of it.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Item:
     data: Any = field(default=None, repr=False)
     columns: Mapping[str, str] = field(default_factory=dict)
     origin: str = ""
+    span: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

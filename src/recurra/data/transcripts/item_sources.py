@@ -20,6 +20,7 @@ from recurra.data.transcripts.manifest_rows import (
     TEXT_COLUMNS,
     manifest_suffix,
 )
+from recurra.data.transcripts.manifest_spans import spanned
 from recurra.errors import DataError
 
 __all__ = ["digest_items", "read_items"]
@@ -84,7 +85,7 @@ _REMEDY = (
 
 
 def digest_items(items: Iterable[Item]) -> str:
-    """The SHA-256 of names, texts and all bytes of the items' files or arrays, in order.
+    """The SHA-256 of names, texts, parts and all bytes of the items' files or arrays, in order.
 
     It stays the same where the folder is moved, or other rows are added to the manifest. DataError
     where a file can't be read.
@@ -94,7 +95,8 @@ def digest_items(items: Iterable[Item]) -> str:
         if item.path is not None and item.path not in known:
             known[item.path] = _file_digest(item.path)
         content = _data_digest(item.data) if item.path is None else known[item.path]
-        for part in (item.name, repr(item.text)):
+        span = () if item.span is None else (repr(item.span),)
+        for part in (item.name, repr(item.text), *span):
             data = part.encode("utf-8", "surrogatepass")
             total.update(len(data).to_bytes(8, "little") + data)
         total.update(content)
@@ -213,12 +215,12 @@ def _checked(
 
 def _without_duplicates(items: Iterable[Item | UnusableItem]) -> list[Item | UnusableItem]:
     """Refuse what is listed twice; files of one name in several folders get their whole paths."""
-    first: dict[tuple[str, int | None], str] = {}
+    first: dict[tuple[str, int | None, tuple[float, float] | None], str] = {}
     names: set[str] = set()
     kept: list[Item | UnusableItem] = []
     for item in items:
         if isinstance(item, Item) and item.path is not None:
-            place = (os.path.abspath(item.path), item.line)
+            place = (os.path.abspath(item.path), item.line, item.span)
             if (before := first.get(place)) is not None:
                 message = f"{item.origin}: {item.name}: is listed before ({before})."
                 kept.append(UnusableItem(item.origin, message, "is listed before"))
@@ -227,6 +229,7 @@ def _without_duplicates(items: Iterable[Item | UnusableItem]) -> list[Item | Unu
             if item.name in names:
                 whole = str(item.path) + (f":{item.line}" if item.line else "")
                 item = replace(item, name=whole)
+                item = item if item.span is None else spanned(item, item.span)
         if isinstance(item, Item):
             names.add(item.name)
         kept.append(item)

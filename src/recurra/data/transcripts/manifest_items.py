@@ -15,6 +15,7 @@ from recurra.data.transcripts.manifest_rows import (
     find_column,
     read_rows,
 )
+from recurra.data.transcripts.manifest_spans import SpanColumns, span_columns, span_of, spanned
 from recurra.errors import DataError
 
 __all__ = ["ManifestReading", "manifest_items"]
@@ -44,12 +45,13 @@ class ManifestReading:
 
 @dataclass(frozen=True)
 class _Layout:
-    """The folder that paths are relative to, and the columns of path and text."""
+    """The folder that paths are relative to, and the columns of path, text and part."""
 
     manifest: Path
     folder: Path
     path_column: str | None
     text_column: str | None
+    spans: SpanColumns | None
     subfolders: tuple[str, ...]
 
 
@@ -83,7 +85,7 @@ def _layout(path: Path, rows: Sequence[ManifestRow], how: ManifestReading) -> _L
         raise DataError(_missing(path, list(columns), "path", PATH_COLUMNS))
     if text is None and how.texts and not all(_has_texts_inside(row, file) for row in rows):
         raise DataError(_missing(path, list(columns), how.role, how.text_names))
-    return _Layout(path, folder, file, text, _subfolders(folder))
+    return _Layout(path, folder, file, text, span_columns(columns), _subfolders(folder))
 
 
 def _has_texts_inside(row: ManifestRow, file: str | None) -> bool:
@@ -113,9 +115,11 @@ def _item(row: ManifestRow | BadRow, layout: _Layout, how: ManifestReading) -> I
     try:
         path = _resolved(written, layout, how, origin)
         kind, form = recognise_file(path)
+        span = span_of(row.cells, layout.spans, origin) if kind == "sound" else None
     except DataError as error:
         return UnusableItem(origin, f"{origin}: {str(error).removeprefix(f'{origin}: ')}")
-    return Item(written, kind, text, path, form, columns=columns, origin=origin)
+    whole = Item(written, kind, text, path, form, columns=columns, origin=origin)
+    return whole if span is None else spanned(whole, span)
 
 
 def _resolved(written: str, layout: _Layout, how: ManifestReading, origin: str) -> Path:

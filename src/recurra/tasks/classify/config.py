@@ -1,9 +1,8 @@
 """Every setting of the classification task, with its default and its one description; no torch."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 from recurra.config.options import option
 from recurra.config.sequence_config import SequenceConfig
@@ -39,13 +38,16 @@ class ClassifyConfig(SequenceConfig):
     class_weights: Literal["none", "balanced"] = option(
         "none", "balanced: rare classes count as much as frequent ones"
     )
-    window_length: int | None = option(
+    window_length: float | None = option(
         None,
-        "steps of the windows that long series are cut into, each with the label of most of its "
-        "steps; none: where labels change within series, by the stretches of one label",
-        minimum=2,
+        "steps of series, or seconds of sound, of the windows that long ones are cut into, each "
+        "with the label of most of it; none: where labels change within series, by the stretches "
+        "of one label",
+        above=0,
     )
-    hop: int | None = option(None, "steps from window to window; none: half of a window", minimum=1)
+    hop: float | None = option(
+        None, "steps or seconds from window to window; none: half of a window", above=0
+    )
     label_smoothing: float = option(
         0.05, "share of each target that is spread over all classes", minimum=0, maximum=0.9
     )
@@ -59,12 +61,12 @@ class ClassifyConfig(SequenceConfig):
             )
         if self.several and self.window_length:
             raise ConfigError(
-                f"window_length = {self.window_length} with several = true: a window has one "
+                f"window_length = {self.window_length:g} with several = true: a window has one "
                 "label; leave one of the two out."
             )
         if self.hop and self.window_length and self.hop > self.window_length:
             raise ConfigError(
-                f"hop = {self.hop} with window_length = {self.window_length}: steps between "
+                f"hop = {self.hop:g} with window_length = {self.window_length:g}: what is between "
                 "windows would have no answer; lower hop."
             )
         if self._is_set("separator") and not self.several:
@@ -73,16 +75,30 @@ class ClassifyConfig(SequenceConfig):
                 "leave separator out, or give several."
             )
 
-    def cut_by(self, usual: int) -> Self:
-        """These settings with the windows that long series are cut into, by default of so many
-        steps.
+    def cut_by(self, usual: int, step: float | None = None) -> tuple[int, int]:
+        """The steps of a window, by default `usual`, and those from one to the next.
 
-        >>> ClassifyConfig().cut_by(100).hop
-        50
+        `step`: the seconds of one, of sound. ConfigError for parts of a step of a series.
+
+        >>> ClassifyConfig().cut_by(100), ClassifyConfig(window_length=1.0).cut_by(100, 0.01)
+        ((100, 50), (100, 50))
         """
-        length = self.window_length or usual
-        hop = self.hop or max(1, length // 2)
-        return dataclasses.replace(self, window_length=length, hop=hop)
+        if step is None:
+            for name in ("window_length", "hop"):
+                value = getattr(self, name) or 1
+                if value != round(value):
+                    raise ConfigError(
+                        f"{name} = {value:g}, and series are cut between steps; give a whole "
+                        "number."
+                    )
+        length = round(self.window_length / (step or 1)) if self.window_length else usual
+        hop = round(self.hop / (step or 1)) if self.hop else length // 2
+        if length < 2:
+            raise ConfigError(
+                f"window_length = {self.window_length:g} is less than two steps"
+                f"{f' of {step:g} seconds' if step else ''}; raise it."
+            )
+        return length, max(1, hop)
 
 
 CONFIG = ClassifyConfig

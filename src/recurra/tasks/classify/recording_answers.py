@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from recurra.data.audio.sound import Sound
 from recurra.data.sequences.series import Series
 from recurra.data.sequences.step_windows import window_starts
+from recurra.data.transcripts.sound_windows import SOUND_STEP
 from recurra.errors import DataError
 from recurra.tasks.classify.decider import Decider
 
@@ -18,8 +20,8 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class LabelledInterval(NamedTuple):
-    """Steps `start` to `end`, from 1 on, both inside, or their times where these are known; their
-    label, and its mean probability.
+    """Steps `start` to `end`, from 1 on, both inside, or their times where these are known, or the
+    seconds of a recording; their label, and its mean probability.
     """
 
     start: float
@@ -28,22 +30,21 @@ class LabelledInterval(NamedTuple):
     confidence: float
 
 
-def step_probabilities(product: Decider, series: Series) -> Floats:
-    """The mean probabilities (T, K) of the windows that each step is in.
+def step_probabilities(product: Decider, series: Series | Sound) -> Floats:
+    """The mean probabilities (T, K) of the windows that each step is in; of sound each 10 ms.
 
     Where no window of a step has a value, those of the windows before.
     """
-    config = product.config
-    assert config.window_length is not None
-    assert config.hop is not None
+    steps = _steps(series)
+    length, hop = product.config.cut_by(0, SOUND_STEP if isinstance(series, Sound) else None)
     spans, parts = [], []
-    for first in window_starts(series.steps, config.window_length, config.hop):
+    for first in window_starts(steps, length, hop):
         try:
-            parts.append(series.cut(first, first + config.window_length))
+            parts.append(_part(series, first, first + length))
         except DataError:  # all its values are missing
             continue
-        spans.append(slice(first, first + config.window_length))
-    total, count = np.zeros((series.steps, len(product.labels))), np.zeros((series.steps, 1))
+        spans.append(slice(first, first + length))
+    total, count = np.zeros((steps, len(product.labels))), np.zeros((steps, 1))
     for span, chances in zip(spans, product.probabilities(parts), strict=True):
         total[span] += chances
         count[span] += 1
@@ -53,18 +54,36 @@ def step_probabilities(product: Decider, series: Series) -> Floats:
     return found
 
 
-def intervals_of(product: Decider, series: Series) -> list[LabelledInterval]:
+def intervals_of(product: Decider, series: Series | Sound) -> list[LabelledInterval]:
     """The stretches of one likeliest label, in order; together they are the whole series."""
     chances = step_probabilities(product, series)
     best = chances.argmax(1)
-    cuts = [0, *(np.flatnonzero(np.diff(best)) + 1).tolist(), series.steps]
-    times = np.arange(1, series.steps + 1) if series.times is None else series.times
+    cuts = [0, *(np.flatnonzero(np.diff(best)) + 1).tolist(), len(best)]
     return [
         LabelledInterval(
-            times[first].item(),
-            times[stop - 1].item(),
+            *_ends(series, first, stop),
             product.labels.names[best[first]],
             float(chances[first:stop, best[first]].mean()),
         )
         for first, stop in itertools.pairwise(cuts)
     ]
+
+
+def _steps(content: Series | Sound) -> int:
+    if isinstance(content, Series):
+        return content.steps
+    return max(1, round(content.seconds / SOUND_STEP))
+
+
+def _part(content: Series | Sound, first: int, stop: int) -> Series | Sound:
+    if isinstance(content, Series):
+        return content.cut(first, stop)
+    return content.part(first * SOUND_STEP, stop * SOUND_STEP)
+
+
+def _ends(content: Series | Sound, first: int, stop: int) -> tuple[float, float]:
+    """The place of the first of some steps, and that of the last; of sound its seconds."""
+    if isinstance(content, Sound):
+        return round(first * SOUND_STEP, 2), round(stop * SOUND_STEP, 2)
+    times = np.arange(1, content.steps + 1) if content.times is None else content.times
+    return times[first].item(), times[stop - 1].item()

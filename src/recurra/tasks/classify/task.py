@@ -24,6 +24,7 @@ from recurra.data.text_form import TextForm
 from recurra.data.transcripts.bad_items import BadItems
 from recurra.data.transcripts.chosen_rows import HeldOutItems, hold_out_of_classes
 from recurra.data.transcripts.item import Item
+from recurra.data.transcripts.sound_windows import SOUND_STEP, sound_windows
 from recurra.errors import ConfigError, DataError
 from recurra.metrics.early_classification import StoppingRule
 from recurra.metrics.standard_error import standard_error
@@ -81,22 +82,39 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
         steps = [item for item in found.items if getattr(item.data, "labels", None) is not None]
         if not steps and not config.window_length:
             return found
+        if all(item.kind == "sound" for item in found.items):
+            return self._of_sound(config, found)
         if not all(isinstance(item.data, Series) for item in found.items):
             raise ConfigError(
-                f"window_length = {config.window_length} is for series, and the data are of kind "
-                f"{found.items[0].kind}: leave it out."
+                f"window_length = {config.window_length:g} is for series and sound, and the data "
+                f"are of kind {found.items[0].kind}: leave it out."
             )
-        cut = config.cut_by(usual_window(steps))
-        assert cut.window_length is not None
-        assert cut.hop is not None
+        length, hop = config.cut_by(usual_window(steps))
         self.config: ClassifyConfig = dataclasses.replace(
-            self.config, window_length=cut.window_length, hop=cut.hop
+            self.config, window_length=length, hop=hop
         )
-        items = windowed(found.items, cut.window_length, cut.hop)
+        items = windowed(found.items, length, hop)
         note = (
-            f"Series are cut into {len(items):,} windows of {cut.window_length:,} steps, "
-            f"{cut.hop:,} from one to the next, each with the label of most of its steps "
-            "(window_length, hop)."
+            f"Series are cut into {len(items):,} windows of {length:,} steps, {hop:,} from one to "
+            "the next, each with the label of most of its steps (window_length, hop)."
+        )
+        return found._replace(items=items, notes=(*found.notes, note))
+
+    def _of_sound(self, config: ClassifyConfig, found: Listed) -> Listed:
+        """The windows of recordings, which may have labelled parts."""
+        length, hop = config.cut_by(0, SOUND_STEP)
+        self.config = dataclasses.replace(self.config, hop=hop * SOUND_STEP)
+        items = sound_windows(found.items, length, hop)
+        if not items:
+            raise DataError(
+                f"No window of {config.window_length:g} seconds has a label for half of it; give a "
+                "shorter window_length, or leave it out: parts are items then."
+            )
+        note = (
+            f"Recordings are cut into {len(items):,} windows of {config.window_length:g} seconds, "
+            f"{hop * SOUND_STEP:g} from one to the next (window_length, hop), each with the label "
+            "of most of it. Windows labelled for less than half are left out: what else is heard "
+            "needs a label of its own."
         )
         return found._replace(items=items, notes=(*found.notes, note))
 

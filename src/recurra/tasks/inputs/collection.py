@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from recurra.config.input_config import InputConfig
+from recurra.data.sequences.step_windows import RECORDING
 from recurra.data.text_form import TextForm
 from recurra.data.transcripts.bad_items import BadItems
 from recurra.data.transcripts.chosen_rows import HeldOutItems, hold_out
@@ -177,7 +178,20 @@ def read_collection(
         sources.append(
             Source("items held out", config.valid or place, digest_items(held_out.items))
         )
-    return Collection(how, train, held_out, sources, found.notes, found.layout)
+    notes = (*found.notes, *_parts_note(found.items))
+    return Collection(how, train, held_out, sources, notes, found.layout)
+
+
+def _parts_note(items: Sequence[Item]) -> list[str]:
+    """A sentence where rows are parts of recordings, unless these are windows."""
+    parts = [item for item in items if item.span is not None and RECORDING not in item.columns]
+    if not parts:
+        return []
+    count = len({item.path for item in parts})
+    return [
+        f"{len(parts):,} items are parts of {count:,} recordings, from a second to another, as "
+        "their rows say."
+    ]
 
 
 def held_by_column(config: InputConfig, items: Sequence[Item]) -> HeldOutItems:

@@ -68,13 +68,15 @@ class SoundInput(Input):
         rate = self.rate
         if item.data is None:
             assert item.path is not None
-            return read_sound(item.path, rate)
+            return read_sound(item.path, rate, item.span)
         sound = item.data if isinstance(item.data, Sound) else Sound(_samples(item), rate)
+        if item.span is not None:
+            sound = sound.part(*item.span)
         return Sound(resample(sound.samples, sound.rate, rate), rate)
 
     def pieces(self, item: Item) -> Iterator[tuple[float, Sound]]:
         """The recording, or pieces of one that lasts longer than 40 seconds."""
-        if item.data is None and item.path is not None:
+        if item.data is None and item.path is not None and item.span is None:
             seconds = sound_facts(item.path).seconds
             if seconds is None or seconds > LONGEST:
                 yield from cut(sound_blocks(item.path, self.rate), self.rate)

@@ -1,0 +1,75 @@
+"""Long recordings of sound as windows, each with the label of most of it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from recurra.data.audio.sound import Sound, read_sound, sound_facts
+from recurra.data.sequences.step_windows import window_columns, window_starts
+from recurra.data.transcripts.item import Item
+from recurra.data.transcripts.manifest_spans import spanned
+from recurra.errors import DataError
+
+__all__ = ["SOUND_STEP", "sound_windows"]
+
+SOUND_STEP = 0.01
+"""Seconds that a place in a recording is told by."""
+
+_LABELLED = 0.5
+"""The share of a window that must have labels."""
+_ROUNDING = 1e-6
+
+
+def sound_windows(items: Sequence[Item], length: int, hop: int) -> list[Item]:
+    """Windows of recordings, so many steps of 10 ms long and apart, as items with a span.
+
+    Items of one recording are its labelled parts; one without a span labels the whole. A window
+    that is labelled for less than half of it is left out; a recording that can't be read stays a
+    whole item, so that whoever opens it says why.
+    """
+    recordings = defaultdict[Any, list[Item]](list)
+    for item in items:
+        recordings[item.path or id(item.data)].append(item)
+    found = list[Item]()
+    for parts in recordings.values():
+        with contextlib.suppress(DataError):
+            found += _windows(parts, _seconds(parts[0]), length, hop)
+            continue
+        found += parts
+    return found
+
+
+def _seconds(item: Item) -> float:
+    if isinstance(item.data, Sound):
+        return item.data.seconds
+    if item.path is None:
+        raise DataError(f"{item.name}: samples without a rate; give a Sound.")
+    known = sound_facts(item.path).seconds
+    return read_sound(item.path).seconds if known is None else known
+
+
+def _windows(parts: Sequence[Item], seconds: float, length: int, hop: int) -> Iterable[Item]:
+    steps = max(1, round(seconds / SOUND_STEP))
+    whole = parts[0].name if parts[0].span is None else str(parts[0].path or parts[0].origin)
+    for first in window_starts(steps, length, hop):
+        start, end = first * SOUND_STEP, min((first + length) * SOUND_STEP, seconds)
+        best, share = _label(parts, start, end, seconds)
+        if share > _LABELLED - _ROUNDING:
+            columns = {**best.columns, **window_columns(whole, first, min(length, steps))}
+            window = dataclasses.replace(best, name=whole, columns=columns)
+            yield spanned(window, (start, end))
+
+
+def _label(parts: Sequence[Item], start: float, end: float, seconds: float) -> tuple[Item, float]:
+    """The part whose label has most of a window, and the share of it that has any label."""
+    covered = defaultdict[str | None, float](float)
+    for part in parts:
+        begin, stop = part.span or (0.0, seconds)
+        covered[part.text] += max(0.0, min(end, stop) - max(start, begin))
+    usual = max(covered, key=lambda text: covered[text])
+    best = next(part for part in parts if part.text == usual)
+    return best, sum(covered.values()) / (end - start)
