@@ -144,6 +144,12 @@ class TrainingConfig:
     clip_bptt: float | None = option(
         None, "clamp dL/dh to this size at each step inside BPTT", above=0
     )
+    average_steps: int | None = option(
+        None,
+        "validate and keep a running mean of the weights over about so many steps; none: the "
+        "weights themselves",
+        minimum=2,
+    )
     best: str | None = option(
         None,
         "validation metric that chooses the best weights, as NAME:min or NAME:max; left out: the "

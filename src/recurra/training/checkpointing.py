@@ -1,7 +1,9 @@
 """Checkpoints of a training: what the loop needs to resume, gathered, saved and restored."""
 
+import contextlib
 import dataclasses
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -24,12 +26,15 @@ from recurra.training import optim
 from recurra.training.finite import require_finite
 from recurra.training.loop_state import LoopState, Meter
 from recurra.training.randomness import random_states, restore_random_states
+from recurra.training.weight_average import WeightAverage
 
 __all__ = ["Checkpoints"]
 
 _FREE = ("best", "checkpoint_every", "log_every", "watch_every", "tensorboard")
 """Settings on which no weight depends, and `best`, which the metric stands for."""
 
+_MEAN = "mean"
+"""The group of the running mean among a checkpoint's tensors."""
 _SECONDS, _TIMES_COST = 30.0, 20
 """Seconds between checkpoints, or so many times those that one takes, whichever is longer."""
 
@@ -38,7 +43,8 @@ class Checkpoints:
     """Those of a run: saves and restores model, optimiser and the loop's state.
 
     `windows` is their number in an epoch, `metric` chooses the best weights: a checkpoint with
-    others, or with other settings than `config` has, isn't resumed.
+    others, or with other settings than `config` has, isn't resumed. Of weights with a `mean` that
+    is what the run holds.
     """
 
     def __init__(
@@ -49,8 +55,10 @@ class Checkpoints:
         config: TrainingConfig,
         windows: int,
         metric: Metric,
+        mean: WeightAverage | None = None,
     ) -> None:
         self._run, self._model, self._optimizer = run, model, optimizer
+        self._mean = mean
         self._fixed: dict[str, Any] = {
             "windows": windows,
             "metric": str(metric),
@@ -79,11 +87,13 @@ class Checkpoints:
             )
         _check_same(last.state, self._fixed)
         state = _restore(last, self._model, self._optimizer)
+        if self._mean is not None:
+            self._mean.load(_of(_MEAN, last.training))
         self._best, self._saved_at, self._saved_seconds = last.best, last.step, state.seconds
         if ranks.rank() == 0:
             prune(self._folder)
         self._run.truncate_lines(last.state["lines_bytes"])
-        self._run.save_model(last.best or last.model)
+        self._run.save_model(last.best or self._kept())
         return state
 
     def due(self, state: LoopState) -> bool:
@@ -101,21 +111,30 @@ class Checkpoints:
         others = [*optim.tensors(self._optimizer).values(), *tensors_of(state.carried)]
         require_finite(self._model, others, state.step)
         numbers = {**self._fixed, "lines_bytes": self._run.sync_lines()}
-        checkpoint = _take(self._model, self._optimizer, state, self._best, **numbers)
+        means = {} if self._mean is None else self._mean.tensors()
+        checkpoint = _take(self._model, self._optimizer, state, self._best, means, **numbers)
         if ranks.rank() == 0:
             with saving(f"The checkpoint of step {state.step}", self._run.path):
                 save(self._folder, checkpoint)
         if self._best is None:
-            self._run.save_model(checkpoint.model)
+            self._run.save_model(self._kept())
         self._saved_at, self._saved_seconds = state.step, state.seconds
         ((self._cost,), *_) = ranks.numbers([time.monotonic() - begun])
 
     def save_best(self, step: int) -> None:
         """Make the present weights the run's model.safetensors, until better ones come."""
         require_finite(self._model, [], step)
-        weights = self._model.state_dict().items()
-        self._best = {name: tensor.detach().cpu().clone() for name, tensor in weights}
+        self._best = self._weights()
         self._run.save_model(self._best)
+
+    def _kept(self) -> dict[str, Tensor]:
+        """The weights that the run holds without a validation."""
+        with contextlib.nullcontext() if self._mean is None else self._mean.shown():
+            return self._weights()
+
+    def _weights(self) -> dict[str, Tensor]:
+        weights = self._model.state_dict().items()
+        return {name: tensor.detach().cpu().clone() for name, tensor in weights}
 
 
 def _take(
@@ -123,12 +142,14 @@ def _take(
     optimizer: torch.optim.Optimizer,
     state: LoopState,
     best: dict[str, Tensor] | None,
+    means: Mapping[str, Tensor],
     **more: Any,
 ) -> Checkpoint:
     """A checkpoint of model, optimiser and the states of all ranks; `more` is further JSON."""
     shape, carried = flatten(state.carried)
     own = _under("random", random_states()) | _under("carried", carried)
     training = _under("optimizer", optim.tensors(optimizer)) | _of_all_ranks(own)
+    training |= _under(_MEAN, means)
     numbers = {name: value for name, value in vars(state).items() if name != "carried"}
     numbers |= {"meter": asdict(state.meter), "carried": ranks.share(shape), **more}
     return Checkpoint(state.step, model.state_dict(), training, best, numbers)
@@ -212,7 +233,7 @@ def _of_all_ranks(own: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _under(group: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _under(group: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"{group}/{name}": tensor for name, tensor in tensors.items()}
 
 

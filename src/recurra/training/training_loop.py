@@ -1,5 +1,6 @@
 """The training loop: truncated BPTT, validation, checkpoints, and a resume to the same bits."""
 
+import contextlib
 import math
 import time
 import warnings
@@ -22,6 +23,7 @@ from recurra.training.optim import learning_rate, make_optimizer, trained
 from recurra.training.protocols import Loss, Progress, Silent, Validate, Windows
 from recurra.training.randomness import evaluating
 from recurra.training.step import Stepper, seed_of_rank, set_bptt_clip, sharded, synchronise
+from recurra.training.weight_average import WeightAverage
 
 __all__ = ["Stopped", "TrainingResult", "check_settings", "fit"]
 
@@ -67,7 +69,8 @@ def fit(
     and the state for the next window. That state is detached there (truncated BPTT) and None at the
     start of each epoch. `validate(model)` gives numbers by name, and model.safetensors holds the
     weights that were best by one of them: `metric`, unless `config.best` names another. Without a
-    validation it holds the last weights, as `model` itself always does.
+    validation it holds the last weights, as `model` itself always does. With `config.average_steps`
+    a running mean of the weights is validated and kept in their place.
 
     torch's random numbers are seeded with `config.seed`. `resume` starts from the newest checkpoint
     and ends with the same bits as if training had never stopped; without a checkpoint it starts
@@ -88,13 +91,17 @@ def fit(
     metric = config.best_metric or metric
     optimizer = make_optimizer(model, config)
     model.train()
+    mean = None
+    if config.average_steps is not None:
+        mean = WeightAverage(model, config.average_steps)
     loop = _Loop(
         Stepper(model, tuple(trained(model).values()), windows, loss, optimizer, config),
-        Checkpoints(run, model, optimizer, config, len(windows), metric),
+        Checkpoints(run, model, optimizer, config, len(windows), metric, mean),
         run,
         validate,
         metric,
         progress if progress is not None and ranks.rank() == 0 else Silent(),
+        mean,
     )
     with run.locked(), loop.interrupts:
         loop.begin(resume, budget)
@@ -161,10 +168,12 @@ class _Loop:
         validate: Validate | None,
         metric: Metric,
         progress: Progress,
+        mean: WeightAverage | None,
     ) -> None:
         self.stepper, self.checkpoints, self.run = stepper, checkpoints, run
         self.validate, self.metric, self.progress = validate, metric, progress
         self.model, self.config = stepper.model, stepper.config
+        self.mean = mean
         self.interrupts = Interrupts()
         self.signal: int | None = None  # that any rank has received
         self.state = LoopState()
@@ -263,6 +272,8 @@ class _Loop:
         for line in stepped.flow:
             self.run.log_gradients(line)
         state.add(stepped, len(self.stepper.windows))
+        if self.mean is not None:
+            self.mean.update(state.step)
         self._read_clock()
         self.progress.update(
             state.step,
@@ -296,7 +307,13 @@ class _Loop:
     def _validate(self) -> None:
         if self.validate is None:
             return
-        state, validate = self.state, self.validate
+        with contextlib.nullcontext() if self.mean is None else self.mean.shown():
+            self._judge(self.validate)
+        self._read_clock()  # a checkpoint may be due by now
+
+    def _judge(self, validate: Validate) -> None:
+        """Validate the weights that the model has now, and keep them if they are the best."""
+        state = self.state
 
         def measured() -> dict[str, float]:
             with evaluating(self.model), self.interrupts.at_once():
@@ -308,7 +325,6 @@ class _Loop:
         self.recorder.write(line)
         if state.judge(numbers, self.metric):
             self.checkpoints.save_best(state.step)
-        self._read_clock()  # a checkpoint may be due by now
 
     def _finish(self) -> None:
         """Write the last line and validate, where neither was due at the last step."""
