@@ -12,6 +12,7 @@ from click.testing import CliRunner
 import recurra
 from recurra.cli import main
 from recurra.errors import ConfigError, DataError, RecurraWarning
+from recurra.tasks.translate.back_translation import drawn_pairs
 from recurra.tasks.translate.text_side import level_of
 
 SMALL = {"hidden": 32, "embedding": 24, "layers": 1, "dropout": 0.1, "batch_size": 32}
@@ -282,3 +283,33 @@ def test_parallel_files_of_different_lengths(tmp_path):
     assert result.exit_code == 2
     assert "Traceback" not in result.output
     assert f"{tmp_path}/a" in result.output.replace("\n", "")
+
+
+def test_targets_without_sources_are_trained_on_with_drawn_ones(reverser, tmp_path):
+    more = words(40, seed=9)
+    (tmp_path / "more.txt").write_text("\n".join([*more, ""]))
+    texts = words(60, seed=8)
+    settings = {"monolingual": str(tmp_path / "more.txt"), "backwards": str(reverser.run.path)}
+    model = recurra.Translator(max_steps=2, **settings, **SMALL)
+    with pytest.warns(RecurraWarning, match="40 pairs have a source that .*run drew for a target"):
+        model.fit(texts, [text[::-1] for text in texts], out=tmp_path / "run")
+    pairs = drawn_pairs(tmp_path / "more.txt", reverser.run.path, 0)
+    assert [pair.target for pair in pairs] == more
+    assert sum(pair.source == pair.target[::-1] for pair in pairs) > 20
+    assert pairs == drawn_pairs(tmp_path / "more.txt", reverser.run.path, 0)
+    assert pairs != drawn_pairs(tmp_path / "more.txt", reverser.run.path, 1)
+    sources = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
+    assert sources["monolingual"] == str(tmp_path / "more.txt")
+
+
+def test_drawn_sources_that_cannot_be(reverser, tmp_path):
+    (tmp_path / "empty.txt").write_text("\n\n")
+    with pytest.raises(ConfigError, match=r"monolingual = 'a\.txt' with backwards = None"):
+        recurra.Translator(monolingual="a.txt")
+    with pytest.raises(DataError, match="no line has a text"):
+        drawn_pairs(tmp_path / "empty.txt", reverser.run.path, 0)
+    (tmp_path / "book.txt").write_text("to be or not to be, that is the question\n" * 20)
+    language = recurra.LanguageModel(max_steps=1, hidden=4, window=8, batch_size=2)
+    language.fit(tmp_path / "book.txt", out=tmp_path / "language")
+    with pytest.raises(ConfigError, match="is a run of language; name one that translates"):
+        drawn_pairs(tmp_path / "book.txt", tmp_path / "language", 0)

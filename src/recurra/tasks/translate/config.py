@@ -69,14 +69,15 @@ class TranslateConfig(ItemTraining):
         *("attention", "copy"),
         *TaskConfig.usual,
     )
-    places: ClassVar[tuple[str, ...]] = ("valid",)
+    places: ClassVar[tuple[str, ...]] = ("valid", "monolingual", "backwards")
     steps_wanted: ClassVar[int] = 4_000
     most_steps: ClassVar[int] = 60_000
     usual_batch: ClassVar[int] = 64
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Data": (
             *("layout", "source", "target", "references", "gather", "where", "encoding"),
-            *("valid", "valid_where", "valid_fraction", "longest", "bad_share"),
+            *("valid", "valid_where", "valid_fraction", "monolingual", "backwards"),
+            *("longest", "bad_share"),
         ),
         "Texts": (
             *("source_tokens", "target_tokens", "vocabulary", "min_count", "share_vocabulary"),
@@ -111,6 +112,14 @@ class TranslateConfig(ItemTraining):
         "share of the data held out where nothing else is validated on",
         minimum=0,
         maximum=0.5,
+    )
+    monolingual: str | None = option(
+        None,
+        "a file of further targets, one a line, whose sources are drawn by the run of backwards "
+        "(Sennrich et al. 2016)",
+    )
+    backwards: str | None = option(
+        None, "a run of the other direction, which translates targets into sources"
     )
     longest: int = option(200, "most tokens of a source or target to train on", minimum=1)
     bad_share: float = option(
@@ -187,6 +196,11 @@ class TranslateConfig(ItemTraining):
                 f"valid = {self.valid!r} and valid_fraction = {self.valid_fraction}: "
                 "those data are validated on as they are; leave valid_fraction out."
             )
+        if (self.monolingual is None) != (self.backwards is None):
+            raise ConfigError(
+                f"monolingual = {self.monolingual!r} with backwards = {self.backwards!r}: a run of "
+                "the other direction draws the sources of further targets; give both, or neither."
+            )
         self._check_model()
         levels = {self.source_tokens, self.target_tokens} - {"auto"}
         if self.share_vocabulary and len(levels) > 1:
@@ -227,9 +241,15 @@ class TranslateConfig(ItemTraining):
             )
 
     @property
-    def named_files(self) -> tuple[str, ...]:
+    def valid_files(self) -> tuple[str, ...]:
         """The files to validate on."""
         return tuple(part.strip() for part in (self.valid or "").split(",") if part.strip())
+
+    @property
+    def named_files(self) -> tuple[str, ...]:
+        """The files and the run that settings name."""
+        others = (self.monolingual, self.backwards)
+        return (*self.valid_files, *(each for each in others if each is not None))
 
 
 CONFIG = TranslateConfig

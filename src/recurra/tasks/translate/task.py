@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,6 +24,7 @@ from recurra.reports import Headline
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain, Source, Task
 from recurra.tasks.translate import translation_facts, translation_judgement
 from recurra.tasks.translate.aligner import AlignerNet
+from recurra.tasks.translate.back_translation import drawn_pairs
 from recurra.tasks.translate.config import Generation, TranslateConfig
 from recurra.tasks.translate.converter import Converter, nets_of
 from recurra.tasks.translate.model import PairBatch, TranslateNet
@@ -54,11 +56,24 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
             )
         pairs = self._pairs(given, config.where)
         if config.valid or config.valid_where:
-            held = self._pairs(list(config.named_files) or given, config.valid_where)
-            return PairData(pairs, held)
-        if not config.valid_fraction:
-            return PairData(pairs, Pairs(()))
-        return PairData(*hold_out_pairs(pairs, config.valid_fraction, config.seed))
+            held = self._pairs(list(config.valid_files) or given, config.valid_where)
+        elif not config.valid_fraction:
+            held = Pairs(())
+        else:
+            pairs, held = hold_out_pairs(pairs, config.valid_fraction, config.seed)
+        return PairData(self._with_drawn(pairs), held)
+
+    def _with_drawn(self, pairs: Pairs) -> Pairs:
+        """Pairs to train on with those of further targets, if there are any."""
+        config = self.config
+        if config.monolingual is None or config.backwards is None:
+            return pairs
+        drawn = drawn_pairs(config.monolingual, config.backwards, config.seed)
+        note = (
+            f"{len(drawn):,} pairs have a source that {config.backwards} drew for a target of "
+            f"{config.monolingual}."
+        )
+        return dataclasses.replace(pairs, pairs=(*pairs.pairs, *drawn), notes=(*pairs.notes, note))
 
     def read_measured(self, data: Any, *, where: str | None = None, **others: Any) -> PairData:
         """Read pairs to be measured; none is too long."""
@@ -104,8 +119,13 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
 
     def record(self, config: TranslateConfig, data: PairData) -> TranslateConfig:
         """The configuration with absolute paths."""
-        valid = ",".join(str(Path(path).absolute()) for path in config.named_files) or None
-        return dataclasses.replace(config, valid=valid)
+        valid = ",".join(str(Path(path).absolute()) for path in config.valid_files) or None
+        others: Any = {
+            name: os.path.abspath(each)
+            for name in ("monolingual", "backwards")
+            if (each := getattr(config, name)) is not None
+        }
+        return dataclasses.replace(config, valid=valid, **others)
 
     def sources(self, data: PairData) -> list[Source]:
         """The pairs trained on and those held out, by their digests."""
