@@ -212,9 +212,10 @@ class TaskConfig(NetworkConfig):
     lie. `evaluation` holds the options of the task's evaluation; `contests` names what `recurra
     compare` may compare cells on, each with the settings that make it; `groups` are titles under
     which the command line lists settings, `usual` those that its --help lists, the rest by
-    --help-all, and `inapplicable` those that it has no option for. `space` is what `recurra tune`
-    searches beside what it searches for every task; `judging` names settings that decide what a
-    validation measures, beside those of the group Data.
+    --help-all, and `inapplicable` those that it has no option for. `shaping` are those that decide
+    whether weights fit: a run to start from has them, where they aren't given. `space` is what
+    `recurra tune` searches beside what it searches for every task; `judging` names settings that
+    decide what a validation measures, beside those of the group Data.
 
     Raises ConfigError for a value that is not allowed.
     """
@@ -230,6 +231,10 @@ class TaskConfig(NetworkConfig):
         *("epochs", "max_minutes", "batch_size", "learning_rate", "seed"),
     )
     inapplicable: ClassVar[tuple[str, ...]] = ()
+    shaping: ClassVar[tuple[str, ...]] = (
+        *("cell", "hidden", "layers", "skip", "norm", "dilation"),
+        *("orthogonal", "learn_initial_state", "bidirectional"),
+    )
     space: ClassVar[Mapping[str, Any]] = {}
     judging: ClassVar[tuple[str, ...]] = ()
 

@@ -221,7 +221,11 @@ class Task(ABC, Generic[Config, Data, Product]):
         `given` are the names of settings that may not be changed, `old` is the config.json of a run
         to start from. ConfigError where they contradict one another.
         """
-        return self
+        if old is None or old["task"] != self.name():
+            return self
+        names = set(self.config.shaping) - set(given)
+        taken = {name: old["settings"][name] for name in names & old["settings"].keys()}
+        return type(self)(dataclasses.replace(self.config, **taken), self.context)
 
     @abstractmethod
     def read(self, data: Any = None, **others: Any) -> Data:

@@ -144,3 +144,13 @@ def test_a_run_without_a_weight_that_fits(old, tmp_path):
         RunError, match=r"No weight of .*: it has encoder\.weight, the model embedd"
     ):
         tiny(start=str(run.path)).fit(OLD, out=tmp_path / "new")
+
+
+def test_sizes_that_are_not_given_are_those_of_the_run_to_start_from(tmp_path):
+    old = tiny(level="word").fit(OLD, out=tmp_path / "old")
+    new = LanguageModel(start=str(old.run.path), max_steps=1, window=4, batch_size=2)
+    new.fit(OLD, out=tmp_path / "new")
+    for name in ("hidden", "layers", "cell", "level", "embedding"):
+        assert getattr(new.config, name) == getattr(old.config, name)
+    other = LanguageModel(start=str(old.run.path), hidden=7, max_steps=1, window=4, batch_size=2)
+    assert other.fit(OLD, out=tmp_path / "other").config.hidden == 7

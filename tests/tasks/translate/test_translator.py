@@ -79,7 +79,7 @@ def test_a_run_is_loaded_and_copied(reverser):
 
 
 def test_empty_and_unknown_texts(reverser):
-    with pytest.warns(RecurraWarning, match=r"2 tokens \('x'\) were not in training"):
+    with pytest.warns(RecurraWarning, match=r"2 tokens of the sources \('x'\) are unknown"):
         found = reverser.translate(["", "axx"])
     assert found[0] == ""
 
@@ -313,3 +313,33 @@ def test_drawn_sources_that_cannot_be(reverser, tmp_path):
     language.fit(tmp_path / "book.txt", out=tmp_path / "language")
     with pytest.raises(ConfigError, match="is a run of language; name one that translates"):
         drawn_pairs(tmp_path / "book.txt", tmp_path / "language", 0)
+
+
+def test_a_run_to_start_from_has_the_sizes_and_the_tokens(reverser, tmp_path):
+    start = str(reverser.run.path)
+    texts = ["abxy", "yxba", "abab"] * 10
+    model = recurra.Translator(start=start, max_steps=1, batch_size=8)
+    with pytest.warns(RecurraWarning) as told:
+        model.fit(texts, [text[::-1] for text in texts], out=tmp_path / "run")
+    said = " ".join(str(each.message) for each in told)
+    assert "40 tokens of the sources ('x', 'y') are unknown to the model" in said
+    assert "40 tokens of the targets ('y', 'x') are unknown to the model" in said
+    assert (model.config.hidden, model.config.embedding, model.config.layers) == (32, 24, 1)
+    assert "drawn" not in json.dumps(json.loads((tmp_path / "run/config.json").read_text()))
+    with pytest.raises(ConfigError, match=r"min_count = 3, and the run to start from has min_coun"):
+        recurra.Translator(start=start, min_count=3).fit(texts, texts)
+
+
+def test_a_file_of_utf_8_is_not_garbled_by_another_encoding(tmp_path):
+    (tmp_path / "a.de").write_text("läuft\n" * 30, encoding="latin-1")
+    (tmp_path / "a.fr").write_text("café\n" * 30, encoding="utf-8")
+    files = [tmp_path / "a.de", tmp_path / "a.fr"]
+    with pytest.raises(DataError, match=r"a\.fr: is UTF-8, and encoding = 'latin-1' would garble"):
+        recurra.Translator(encoding="latin-1", max_steps=1, **SMALL).fit(files)
+    model = recurra.Translator(encoding="latin-1,utf-8", max_steps=1, **SMALL).fit(files)
+    assert "é" in model._ready().target.vocabulary.tokens
+
+
+def test_unknown_tokens_are_told_where_results_are_judged(reverser):
+    evaluation = reverser.evaluate([("abxz", "zxba")])
+    assert any("2 tokens of the sources" in remark for remark in evaluation.remarks)

@@ -83,6 +83,7 @@ def read_text_file(path: Path, encoding: str = "utf-8", *, lone_cr: bool = True)
         if is_utf8:
             data = data.removeprefix(codecs.BOM_UTF8)
         content = data.decode(codec, "surrogateescape" if is_utf8 else "strict")
+        _check_other(path, data, encoding, codec)
     except LookupError as error:
         raise ConfigError(
             f"encoding = {encoding!r}; it is a name that Python knows, such as utf-8 or latin-1."
@@ -99,6 +100,23 @@ def read_text_file(path: Path, encoding: str = "utf-8", *, lone_cr: bool = True)
         content = content.replace("\r\n", "\n").replace("\r", " ")
     content = universal_lines(content)
     return TextFile(path, content, _damaged(content) if is_utf8 else {})
+
+
+def _check_other(path: Path, data: bytes, encoding: str, codec: str) -> None:
+    """Refuse a file of UTF-8 that is to be read by an encoding that takes any bytes.
+
+    Letters beyond ASCII that are none of UTF-8 hardly ever have its bytes.
+    """
+    if codec in ("utf-8", "utf-8-sig") or codec.startswith("utf") or data.isascii():
+        return
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return
+    raise DataError(
+        f"{path}: is UTF-8, and encoding = {encoding!r} would garble it; leave encoding out, or of "
+        "parallel files give one for each: utf-8,latin-1."
+    )
 
 
 def _damaged(content: str) -> dict[int, str]:

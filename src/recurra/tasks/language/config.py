@@ -40,6 +40,10 @@ class LanguageConfig(TaskConfig):
     inapplicable: ClassVar[tuple[str, ...]] = ("bidirectional",)
     usual: ClassVar[tuple[str, ...]] = ("valid", "level", "texts", *TaskConfig.usual)
     places: ClassVar[tuple[str, ...]] = ("valid",)
+    shaping: ClassVar[tuple[str, ...]] = (
+        *TaskConfig.shaping,
+        *("embedding", "tie_embeddings", "level"),
+    )
     groups: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "Data": ("valid", "valid_fraction", "level", "min_count", "max_words"),
         "Texts of other tasks": ("texts", *_OF_TEXTS),

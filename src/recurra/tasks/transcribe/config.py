@@ -87,6 +87,10 @@ class TranscribeConfig(InputConfig):
         "bidirectional",
     )
     places: ClassVar[tuple[str, ...]] = ("valid", "ngram_text", "language")
+    shaping: ClassVar[tuple[str, ...]] = (
+        *TaskConfig.shaping,
+        *("channels", "subsampling", "bands", "height", "curves", "model", "joint"),
+    )
     judging: ClassVar[tuple[str, ...]] = (
         *("alphabet", "case", "unicode_form", "punctuation", "replace"),
     )

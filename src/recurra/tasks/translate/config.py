@@ -70,6 +70,17 @@ class TranslateConfig(ItemTraining):
         *TaskConfig.usual,
     )
     places: ClassVar[tuple[str, ...]] = ("valid", "monolingual", "backwards")
+    dividing: ClassVar[tuple[str, ...]] = (
+        *("source_tokens", "target_tokens", "vocabulary", "min_count", "share_vocabulary"),
+        *("lower", "tokenised"),
+    )
+    """A run that starts from another one keeps its tokens."""
+    shaping: ClassVar[tuple[str, ...]] = (
+        *TaskConfig.shaping,
+        *dividing,
+        *("model", "attention", "heads", "input_feeding", "copy", "embedding", "tie_embeddings"),
+        "stretch",
+    )
     steps_wanted: ClassVar[int] = 4_000
     most_steps: ClassVar[int] = 60_000
     usual_batch: ClassVar[int] = 64

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from torch import Tensor, nn
@@ -44,6 +44,18 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
     estimator = "recurra.tasks.translate.translator:Translator"
     metric: ClassVar[Metric] = Metric("accuracy", lower_is_better=False)
     unit = "tokens"
+
+    def settled(self, given: Iterable[str], old: Mapping[str, Any] | None) -> Self:
+        """With the sizes and the tokens of a run to start from."""
+        settings: Mapping[str, Any] = {} if old is None else old["settings"]
+        for name in set(self.config.dividing) & set(given) & settings.keys():
+            own, there = getattr(self.config, name), settings[name]
+            if own not in (there, "auto"):
+                raise ConfigError(
+                    f"{name} = {own!r}, and the run to start from has {name} = {there!r}; its "
+                    f"tokens stay as they are: leave {name} out, or train without start."
+                )
+        return super().settled(given, old)
 
     def read(self, data: Any = None, **others: Any) -> PairData:
         """Read parallel files, tables, or pairs in memory."""
@@ -99,6 +111,10 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
         for what, part in (("", data.train), (" to validate on", data.held_out)):
             if len(part.bad):
                 notes.append(f"Left out{what}: {part.bad}")
+        pairs = [*data.train, *data.held_out]
+        source, target = self.sides
+        notes += source.unknown_note("sources", [pair.source for pair in pairs])
+        notes += target.unknown_note("targets", [text for pair in pairs for text in pair.targets])
         if self.config.model == "ctc" and (short := self._too_long(data)):
             notes.append(
                 f"{short:,} targets have more tokens than {self.config.stretch} for each of their "

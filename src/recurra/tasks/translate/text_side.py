@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -48,6 +49,17 @@ class TextSide:
         """The tokens of a text that training has not seen."""
         side = self.side(text)
         return [t for t, n in zip(side.tokens, side.ids.tolist(), strict=True) if n == UNKNOWN]
+
+    def unknown_note(self, what: str, texts: Iterable[str]) -> list[str]:
+        """A sentence on the tokens of texts that training has not seen; none where it has all."""
+        unknown = Counter(token for text in texts for token in self.unknown(text))
+        if not unknown:
+            return []
+        shown = ", ".join(repr(token) for token, _ in unknown.most_common(5))
+        more = ", …" if len(unknown) > 5 else ""
+        return [
+            f"{unknown.total():,} tokens of the {what} ({shown}{more}) are unknown to the model."
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""

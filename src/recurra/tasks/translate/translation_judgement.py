@@ -60,6 +60,7 @@ def judged(
     if beams:
         sections.append(_by_beam(product, pairs, references, how, sentences))
     remarks = [f"Left out: {pairs.bad}"] if len(pairs.bad) else []
+    remarks += product.source.unknown_note("sources", pairs.sources)
     remarks += [f"{score.name}: {score.signature}" for score in quality.values()]
     unfinished = sum(not own[0].finished for own in results if own)
     if unfinished:

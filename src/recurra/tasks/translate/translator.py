@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Self
 
@@ -154,18 +153,9 @@ class Translator(Estimator[TranslateConfig, Converter]):
 
     def _tell_unknown(self, texts: Sequence[str]) -> None:
         """Warn of tokens that training has not seen."""
-        side = self._ready().source
-        unknown = Counter(token for text in texts for token in side.unknown(text))
-        if not unknown:
-            return
-        shown = ", ".join(repr(token) for token, _ in unknown.most_common(5))
-        what = "can be copied, and are else unknown" if self.config.copy else "are unknown"
-        warnings.warn(
-            f"{unknown.total():,} tokens ({shown}{', …' if len(unknown) > 5 else ''}) were not in "
-            f"training: they {what} to the model.",
-            RecurraWarning,
-            stacklevel=3,
-        )
+        for note in self._ready().source.unknown_note("sources", texts):
+            copied = " Words of the source can be copied." if self.config.copy else ""
+            warnings.warn(note + copied, RecurraWarning, stacklevel=3)
 
 
 def _paired(data: Any, targets: Sequence[Any] | None) -> Any:
