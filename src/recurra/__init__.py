@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from recurra import cells, errors, insight, nn, training
+    from recurra.deploy import SessionPool, stream
     from recurra.nn import accelerate
     from recurra.tasks.classify import Classifier
     from recurra.tasks.forecast import Forecaster
@@ -27,6 +28,7 @@ __all__ = [
     "Forecaster",
     "LanguageModel",
     "Regressor",
+    "SessionPool",
     "Tagger",
     "Transcriber",
     "Translator",
@@ -37,6 +39,7 @@ __all__ = [
     "insight",
     "load",
     "nn",
+    "stream",
     "training",
     "tune",
 ]
@@ -50,6 +53,7 @@ __getattr__, __dir__ = attach(
         "Forecaster": "recurra.tasks.forecast",
         "LanguageModel": "recurra.tasks.language",
         "Regressor": "recurra.tasks.regress",
+        "SessionPool": "recurra.deploy.session_pool",
         "Tagger": "recurra.tasks.tag",
         "Transcriber": "recurra.tasks.transcribe",
         "Translator": "recurra.tasks.translate",
@@ -59,6 +63,7 @@ __getattr__, __dir__ = attach(
         "insight": "recurra.insight",
         "load": "recurra.tasks.registry",
         "nn": "recurra.nn",
+        "stream": "recurra.deploy.module_session",
         "training": "recurra.training",
         "tune": "recurra.tuning",
     },

@@ -22,6 +22,7 @@ from recurra.engines import (
     Parameters,
     Sequences,
     States,
+    StepRun,
     TorchParameters,
     check_asked,
     choose,
@@ -37,6 +38,7 @@ __all__ = [
     "Kernel",
     "Parameters",
     "Sequences",
+    "StepRun",
     "TorchParameters",
     "TracedLoop",
     "kernel",
@@ -98,6 +100,15 @@ class Kernel:
     def step(self, x: Tensor, states: Sequence[Tensor], params: Parameters) -> States:
         """One step: x (..., I), states (..., size) to the new states."""
         return self.choose([x, *states, *tensors_of(params)], None).step(x, states, params)
+
+    def steps(self, params: Parameters, inputs: Tensor, widths: Sequence[int]) -> StepRun | None:
+        """Steps that come one after another, as the engine of whole sequences runs them.
+
+        See `Engine.steps`; None where it has nothing for them.
+        """
+        kind = Call(*kind_of([inputs, *tensors_of(params)], Sequences(1)))
+        engine = choose(self.graph, self.asked, kind).engine
+        return engine.steps(self.graph, params, inputs, widths)
 
     def named(self, params: Parameters) -> Mapping[str, Tensor]:
         """Parameters by the names of the equations."""

@@ -1,6 +1,6 @@
 """Engines: ways to run cells. `base` is the interface, `choice` the table and who is chosen."""
 
-from recurra.engines.base import Call, CompiledLoop, Engine, LoopCode, Sequences, States
+from recurra.engines.base import Call, CompiledLoop, Engine, LoopCode, Sequences, States, StepRun
 from recurra.engines.choice import AUTO, ENGINES, check_asked, choose, log_once
 from recurra.engines.interpreter import Interpreter
 from recurra.engines.torch_layout import Parameters, TorchParameters, named
@@ -16,6 +16,7 @@ __all__ = [
     "Parameters",
     "Sequences",
     "States",
+    "StepRun",
     "TorchParameters",
     "check_asked",
     "choose",

@@ -32,6 +32,7 @@ __all__ = [
     "Operator",
     "Sequences",
     "States",
+    "StepRun",
 ]
 
 States = tuple[Tensor, ...]
@@ -216,6 +217,36 @@ class LoopCode(Protocol):
         """Multiplications of one step of one row in products with matrices."""
 
 
+class StepRun(Protocol):
+    """Steps of one layer in one direction that come one after another, without an allocation.
+
+    Whoever has it writes the inputs of a run into `inputs` (N, B, I), at most N steps. Weights are
+    copies.
+    """
+
+    inputs: Tensor
+
+    @property
+    def outputs(self) -> Tensor:
+        """The first state after each step of the last run, (N, B, size), until the next."""
+
+    @property
+    def states(self) -> States:
+        """The states that the next step starts from, (B, size) each, in memory to be written to."""
+
+    def first_states(self) -> States:
+        """Memory for the states that the next run starts from, to be written to before it."""
+
+    def run(self, steps: int) -> None:
+        """Run the next `steps`."""
+
+    def run_rows(self, rows: int) -> None:
+        """Run one step of the first `rows` alone; the states of the others are lost."""
+
+    def refresh(self, params: Parameters) -> None:
+        """Take over the parameters as they are now."""
+
+
 Operator = Callable[[LoopCode], CompiledLoop]
 """Makes code known to torch: to autograd, or to tracers and to whoever counts operations."""
 
@@ -257,4 +288,12 @@ class Engine(Protocol):
         """The cell made ready to run, for calls that are traced or that aren't.
 
         `operator` makes code known to torch, for such calls.
+        """
+
+    def steps(
+        self, graph: Graph, params: Parameters, inputs: Tensor, widths: Sequence[int]
+    ) -> StepRun | None:
+        """Steps that read the memory `inputs` (N, B, I); `widths` are the states' sizes.
+
+        None where the engine runs steps by `CompiledLoop` alone.
         """

@@ -433,6 +433,11 @@ class _InterpreterEngine:
         """The cell's interpreter."""
         return Interpreter(graph)
 
+    def steps(
+        self, graph: Graph, params: Parameters, inputs: Tensor, widths: Sequence[int]
+    ) -> None:
+        """None: a step is a call like any other."""
+
 
 INTERPRETER = _InterpreterEngine()
 

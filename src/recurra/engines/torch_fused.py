@@ -387,5 +387,10 @@ class _TorchEngine:
         """The cell's operation."""
         return FusedLoop(graph, is_traced=is_traced)
 
+    def steps(
+        self, graph: Graph, params: Parameters, inputs: Tensor, widths: Sequence[int]
+    ) -> None:
+        """None: a step is a call like any other."""
+
 
 FUSED = _TorchEngine()

@@ -17,6 +17,7 @@ from recurra.compile import (
     Kernel,
     Parameters,
     Sequences,
+    StepRun,
     TorchParameters,
     TracedLoop,
     kernel,
@@ -30,6 +31,7 @@ __all__ = [
     "Kernel",
     "Parameters",
     "Sequences",
+    "StepRun",
     "TorchParameters",
     "TracedLoop",
     "dropout_between",
@@ -37,6 +39,7 @@ __all__ = [
     "kernel",
     "pack_like",
     "run_layers",
+    "step_runs",
     "unpack",
     "wants_every",
 ]
@@ -151,3 +154,23 @@ def _label(index: int, rows: int, directions: int) -> str:
     """A layer's and direction's name in its module, if there are several: `layer 1 backward`."""
     words = [f"layer {index // directions}"] if rows > directions else []
     return " ".join(words + [("forward", "backward")[index % directions]] * (directions > 1))
+
+
+def step_runs(
+    kernel: Kernel | TracedLoop,
+    weights: Sequence[Parameters],
+    inputs: Tensor,
+    widths: Sequence[int],
+) -> list[StepRun] | None:
+    """Steps of layers one on the other, the lowest of which reads the memory `inputs` (N, B, I).
+
+    `widths` are the sizes of the states. None where the engine has nothing for them.
+    """
+    runs: list[StepRun] = []
+    for params in weights:
+        below = runs[-1].outputs if runs else inputs
+        found = None if isinstance(kernel, TracedLoop) else kernel.steps(params, below, widths)
+        if found is None:
+            return None
+        runs.append(found)
+    return runs

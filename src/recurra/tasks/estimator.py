@@ -170,7 +170,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
         `options` are those of the task's `session`; TypeError for another.
         """
         self._check_named("session", self.task.session, options)
-        return self._task.session(self._ready(), **options)
+        return self._task.session(self._ready(), **options).begun()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from torch import Tensor, nn
 
 from recurra.errors import RunError
 from recurra.runs.saving import from_bytes, metadata_of, to_bytes
 
-__all__ = ["Session", "weights_digest"]
+__all__ = ["Resumable", "Session", "weights_digest"]
 
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
@@ -21,23 +21,11 @@ _FORMAT = "recurra session 1"
 """The one key of a saved session's metadata; the digest of its model is the value."""
 
 
-class Session(ABC, Generic[Chunk, Result]):
-    """A stream: `feed` takes what has come and gives the results that it settles.
-
-    Whatever the chunks, the results are those of the whole sequence. `digest` is that of the
-    model: a saved state is restored by the same model alone.
-    """
+class Resumable(ABC):
+    """The state of a stream, as bytes. `digest` is that of the model, which alone restores it."""
 
     def __init__(self, digest: str) -> None:
         self._digest = digest
-
-    @abstractmethod
-    def feed(self, chunk: Chunk) -> list[Result]:
-        """Read what has come; the results that are settled by it, oldest first."""
-
-    def finish(self) -> list[Result]:
-        """End the stream: the results that were waiting for more."""
-        return []
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
@@ -65,6 +53,32 @@ class Session(ABC, Generic[Chunk, Result]):
                 "run that saved it."
             )
         self.set_state(from_bytes(saved, "the saved session"))
+
+
+class Session(Resumable, Generic[Chunk, Result]):
+    """A stream: `feed` takes what has come and gives the results that it settles.
+
+    Whatever the chunks, the results are those of the whole sequence.
+    """
+
+    _beginning: Mapping[str, Tensor] = {}
+
+    @abstractmethod
+    def feed(self, chunk: Chunk) -> list[Result]:
+        """Read what has come; the results that are settled by it, oldest first."""
+
+    def finish(self) -> list[Result]:
+        """End the stream: the results that were waiting for more."""
+        return []
+
+    def begun(self) -> Self:
+        """Itself, knowing its present state as the one that `reset` goes back to."""
+        self._beginning = {name: tensor.clone() for name, tensor in self.state().items()}
+        return self
+
+    def reset(self) -> None:
+        """Go back to the beginning: the next chunk is the first of another stream."""
+        self.set_state({name: tensor.clone() for name, tensor in self._beginning.items()})
 
 
 def weights_digest(models: Sequence[nn.Module]) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from recurra.engines.base import Call, CompiledLoop, Operator
 from recurra.engines.cpu.emit.equations import RULES
 from recurra.engines.cpu.run.loop_code import CpuLoop
+from recurra.engines.cpu.run.step_run import CpuSteps
+from recurra.engines.torch_layout import Parameters
 from recurra.ir import OPS, Graph
 from recurra.passes.derive import RULES as DERIVATIVES
 
@@ -42,10 +47,19 @@ class _CpuEngine:
 
     def compile(self, graph: Graph, operator: Operator, *, is_traced: bool) -> CompiledLoop:
         """The cell's loops, compiled for sizes as they come."""
+        return operator(self._loop(graph))
+
+    def steps(
+        self, graph: Graph, params: Parameters, inputs: Tensor, widths: Sequence[int]
+    ) -> CpuSteps:
+        """Steps by the loop's own code, its weights packed once."""
+        return CpuSteps(self._loop(graph), params, inputs, widths)
+
+    def _loop(self, graph: Graph) -> CpuLoop:
         key = f"{graph.cell}-{graph.digest()}"
         if key not in self._loops:
             self._loops[key] = CpuLoop(key, graph)
-        return operator(self._loops[key])
+        return self._loops[key]
 
 
 CPU = _CpuEngine()

@@ -15,12 +15,14 @@ from recurra.cells import Cell, load
 from recurra.nn.execute import (
     Kernel,
     Sequences,
+    StepRun,
     TracedLoop,
     dropout_between,
     engine_of,
     kernel,
     pack_like,
     run_layers,
+    step_runs,
     unpack,
     wants_every,
 )
@@ -352,6 +354,23 @@ class Recurrent(RecurrentModule):
                 inputs[f"begin_{state}"] = masks.segment_starts(marks, size)
                 inputs[f"initial_{state}"] = getattr(self, start)
         return inputs
+
+    def layer_parameters(self) -> list[dict[str, Tensor]]:
+        """The parameters of each layer, of one direction, by the names of the equations."""
+        return [{k: getattr(self, n) for k, n in names.items()} for names in self._names]
+
+    def step_runs(self, batch: int, count: int) -> list[StepRun] | None:
+        """The layers as steps that come one after another, `count` at most in a run.
+
+        None for layers of two directions or with zoneout, and where the engine has nothing for
+        them.
+        """
+        plan = self._plans[False, False]
+        if self.bidirectional or plan.givens:
+            return None
+        inputs = next(self.parameters()).new_zeros(count, batch, self.input_size)
+        cell = kernel(plan.cell, bias=self.bias, engine=self._engine)
+        return step_runs(cell, self.layer_parameters(), inputs, self.state_sizes)
 
     def _check_states(
         self, states: Sequence[Tensor] | None, x: Tensor, batch: int

@@ -21,6 +21,7 @@ from recurra.cells import Cell, ProjectedLSTM
 from recurra.nn.execute import (
     Kernel,
     Sequences,
+    StepRun,
     TorchParameters,
     TracedLoop,
     dropout_between,
@@ -28,6 +29,7 @@ from recurra.nn.execute import (
     kernel,
     pack_like,
     run_layers,
+    step_runs,
     unpack,
     wants_every,
 )
@@ -393,6 +395,20 @@ class RNNBase(RecurrentModule):
         dtype = torch.get_autocast_dtype(device)
         states = [s.to(dtype) if i < lowered else s for i, s in enumerate(after)]
         return y.to(dtype), tuple(states)
+
+    def layer_parameters(self) -> list[TorchParameters]:
+        """The parameters of each layer, of one direction."""
+        return [self._stored(weights) for weights in self.all_weights]
+
+    def step_runs(self, batch: int, count: int) -> list[StepRun] | None:
+        """The layers as steps that come one after another, `count` at most in a run.
+
+        None for layers of two directions, and where the engine has nothing for them.
+        """
+        if self.bidirectional:
+            return None
+        inputs = self._flat_weights[0].new_zeros(count, batch, self.input_size)
+        return step_runs(self._kernel, self.layer_parameters(), inputs, self._state_sizes)
 
     def _stored(self, weights: list[Tensor]) -> TorchParameters:
         """The parameters of one layer and direction, None for those that it hasn't."""

@@ -127,7 +127,7 @@ class Binding:
         )
         self.single, self.reverse, self.batch = _is_single(steps), steps.reverse, steps.batch
         self.threads, self.dtype = torch.get_num_threads(), states[0].dtype
-        self.shapes = _shapes(compiled.loop, inputs)
+        self.shapes = shapes_of(compiled.loop, inputs)
         self.strides = tuple(
             t.stride()[:-1] if v.timed and t is not None else None for v, t in pairs
         )
@@ -157,7 +157,7 @@ class Compiled:
         self.given = tuple(i for i in range(len(self.loop.inputs)) if i not in values)
         self._given = [(i, self.loop.inputs[i].timed) for i in self.given]
         self._count = len(self.loop.inputs)
-        self._code = functools.cache(self._compile)
+        self.code = functools.cache(self._compile)
         self._bindings: dict[tuple[object, ...], Binding] = {}
 
     def _compile(self, kind: str, sizes: SizeValues, element: str, modes: Modes) -> Code:
@@ -323,7 +323,7 @@ class Compiled:
     def saved_width(self, inputs: Inputs, states: Sequence[Tensor]) -> int:
         """The width of a row of saved values."""
         state_sizes = tuple(s.shape[-1] for s in states)
-        sizes = dict(self.sizes(_shapes(self.loop, inputs), state_sizes))
+        sizes = dict(self.sizes(shapes_of(self.loop, inputs), state_sizes))
         return sum(n.shape[0].value(sizes) for n in self.loop.saved)
 
     def _is_merged(self, sizes: Mapping[str, int], batch: int, threads: int) -> bool:
@@ -415,7 +415,7 @@ class Compiled:
         return made
 
     def _bind(self, kind: str, binding: Binding, layout: BufferLayout, *, reverse: bool) -> Bound:
-        code = self._code(kind, binding.sizes, ELEMENTS[binding.dtype], binding.modes)
+        code = self.code(kind, binding.sizes, ELEMENTS[binding.dtype], binding.modes)
         widths = {i: shape[-1] for i, shape in enumerate(binding.shapes) if shape}
         return Bound(
             code, layout.views, widths, binding.batch, binding.item, binding.threads,
@@ -497,7 +497,7 @@ def _given(tensor: Tensor | None) -> Tensor:
     return tensor
 
 
-def _shapes(loop: Loop, inputs: Inputs) -> TensorShapes:
+def shapes_of(loop: Loop, inputs: Inputs) -> TensorShapes:
     """Shapes of given loop inputs; those of timed ones for a single step and row."""
     pairs = zip(loop.inputs, inputs, strict=True)
     return tuple([None if t is None else t.shape[-1:] if v.timed else t.shape for v, t in pairs])

@@ -52,7 +52,7 @@ class CpuLoop:
         self._timed = tuple(self.loop.inputs[i].timed for i in self.given)
         self._nodes = [self.loop.inputs[i].node for i in self.given]
         self._names = _names_of(self._nodes)
-        self._meaning = Interpreter(graph)
+        self.meaning = Interpreter(graph)
 
     def arguments(self, x: Tensor, params: Parameters, sequences: Sequences) -> list[Tensor]:
         """The tensors that the loop reads, those of `given`."""
@@ -62,7 +62,7 @@ class CpuLoop:
         if sequences.lengths is not None and not sequences.is_packed:
             # The values before the loop are computed in the padding too, where NaN may stand.
             x = x.masked_fill(~within(sequences.lengths, len(x)).unsqueeze(-1), 0)
-        return self._meaning.evaluate(self._nodes, x, params)
+        return self.meaning.evaluate(self._nodes, x, params)
 
     def placed(self, tensors: Sequence[Tensor]) -> list[Tensor | None]:
         """The given inputs in their places among all, None for those that are computed."""

@@ -1,0 +1,167 @@
+"""A cell's loop that runs whenever steps come: weights packed once, states in memory of its own."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from ctypes import memmove
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from recurra.engines.cpu.emit.frame import WORDS
+from recurra.engines.cpu.plan.buffer_layout import (
+    SizeValues,
+    forward_layout,
+    is_replaced_in_place,
+)
+from recurra.engines.cpu.plan.tiling import Modes
+from recurra.engines.cpu.run.bound_call import Bound
+from recurra.engines.cpu.run.compiled_loop import shapes_of
+from recurra.engines.cpu.run.products import ELEMENTS
+from recurra.engines.torch_layout import Parameters, named
+
+if TYPE_CHECKING:
+    from recurra.engines.cpu.run.loop_code import CpuLoop
+    from recurra.ir import Node
+
+__all__ = ["CpuSteps"]
+
+_STEPS, _BATCH, _ROWS_EACH = (WORDS.index(word) for word in ("steps", "batch", "rows_each"))
+_MODES = Modes(ragged=False, marked=False, packed=True)
+
+
+class CpuSteps:
+    """Steps of one layer in one direction, on the thread that asks for them; see `StepRun`."""
+
+    def __init__(
+        self, loop: CpuLoop, params: Parameters, inputs: Tensor, widths: Sequence[int]
+    ) -> None:
+        self.inputs, self._loop, self._widths = inputs, loop, tuple(widths)
+        self._kind = "merged inference" if loop.lowered.affine else "inference"
+        schedule, (_, *others) = loop.lowered.schedules[self._kind], loop.loop.states
+        self._in_place = (False, *(is_replaced_in_place(schedule, name) for name in others))
+        values = [(index, loop.loop.inputs[index]) for index in loop.given]
+        self._fixed = [(index, value.node) for index, value in values if not value.timed]
+        self._computed = [
+            (index, value.node)
+            for index, value in values
+            if value.timed and value.node.op != "input"
+        ]
+        self._tensors: list[Tensor | None] = [None] * len(loop.loop.inputs)
+        for index, value in values:
+            if value.timed and value.node.op == "input":
+                self._tensors[index] = inputs
+        for index, tensor in self._weights(params):
+            self._tensors[index] = tensor
+        sizes = loop.compiled.sizes(shapes_of(loop.loop, self._tensors), self._widths)
+        for index, node in self._computed:
+            width = node.shape[0].value(dict(sizes))
+            self._tensors[index] = inputs.new_empty(*inputs.shape[:2], width)
+        self._make_states()
+        self._bind(sizes)
+        self._pack(self._pointer, 0, 1, 0, 1)
+
+    def _weights(self, params: Parameters) -> list[tuple[int, Tensor]]:
+        """Copies of what the parameters alone decide, by their places among the loop's inputs."""
+        nothing, nodes = self.inputs[:1, :1], [node for _, node in self._fixed]
+        with torch.no_grad():
+            self._params = named(params, self._loop.graph)
+            found = self._loop.meaning.evaluate(nodes, nothing, self._params)
+        copies = [value.clone(memory_format=torch.contiguous_format) for value in found]
+        return list(zip((index for index, _ in self._fixed), copies, strict=True))
+
+    def _make_states(self) -> None:
+        """Room for the states after each step beside the first ones, or for those replaced."""
+        (count, batch), item = self.inputs.shape[:2], self.inputs.itemsize
+        self._rooms, self._moves, self._last = list[Tensor](), list[tuple[int, int]](), 0
+        for width, once in zip(self._widths, self._in_place, strict=True):
+            room = self.inputs.new_zeros(batch if once else (count + 1) * batch, width)
+            self._rooms.append(room)
+            if not once:
+                self._moves.append((room.data_ptr(), batch * width * item))
+
+    def _bind(self, sizes: SizeValues) -> None:
+        """Compile for these sizes, and write the addresses of all buffers and panels."""
+        loop, inputs, batch = self._loop, self.inputs, self.inputs.shape[1]
+        lowered, kind = loop.lowered, self._kind
+        strides = tuple(
+            tensor.stride()[:-1] if value.timed and tensor is not None else None
+            for value, tensor in zip(loop.loop.inputs, self._tensors, strict=True)
+        )
+        layout = forward_layout(
+            lowered.loops[kind], lowered.schedules[kind], sizes, batch, strides, _MODES,
+            single=False, reverse=False, in_place=self._in_place,
+        )  # fmt: skip
+        code = loop.compiled.code(kind, sizes, ELEMENTS[inputs.dtype], _MODES)
+        shapes = shapes_of(loop.loop, self._tensors)
+        widths = {index: shape[-1] for index, shape in enumerate(shapes) if shape}
+        bound = Bound(code, layout.views, widths, batch, inputs.itemsize, 1, reverse=False)
+        self._scratch = inputs.new_empty(batch * layout.temporary)
+        self._panels = torch.empty(bound.room, dtype=torch.uint8)
+        slots = [0 if tensor is None else tensor.data_ptr() for tensor in self._tensors]
+        slots += [room.data_ptr() for room in self._rooms]
+        slots += [0, self._scratch.data_ptr()]
+        self._args = array("q", bound.template)
+        for index, slot, offset in bound.pointers:
+            self._args[index] = slots[slot] + offset
+        for index, offset in bound.packed:
+            self._args[index] = self._panels.data_ptr() + offset
+        self._pointer = self._args.buffer_info()[0]
+        self._pack, self._share = code.entry.phases
+
+    def refresh(self, params: Parameters) -> None:
+        """Take over the parameters as they are now."""
+        for index, tensor in self._weights(params):
+            own = self._tensors[index]
+            assert own is not None
+            own.copy_(tensor)
+        self._pack(self._pointer, 0, 1, 0, 1)
+
+    @property
+    def outputs(self) -> Tensor:
+        """The first state after each step of the last run, (N, B, size), until the next."""
+        count, batch = self.inputs.shape[:2]
+        return self._rooms[0][batch:].view(count, batch, self._widths[0])
+
+    @property
+    def states(self) -> tuple[Tensor, ...]:
+        """The states that the next step starts from, (B, size) each, in memory to be written to."""
+        batch = self.inputs.shape[1]
+        begin = self._last * batch
+        return tuple(
+            room if once else room[begin : begin + batch]
+            for room, once in zip(self._rooms, self._in_place, strict=True)
+        )
+
+    def first_states(self) -> tuple[Tensor, ...]:
+        """Memory for the states that the next run starts from, to be written to before it."""
+        self._last = 0
+        return self.states
+
+    def run(self, steps: int) -> None:
+        """Run the next `steps`, whose inputs are in the memory."""
+        if self._last:
+            for target, size in self._moves:
+                memmove(target, target + self._last * size, size)
+        for index, node in self._computed:
+            self._compute(index, node, steps)
+        self._args[_STEPS] = self._last = steps
+        self._share(self._pointer, 0, 1, 0, 1)
+
+    def run_rows(self, rows: int) -> None:
+        """Run one step of the first `rows` alone; the states of the others are lost."""
+        self._args[_BATCH] = self._args[_ROWS_EACH] = rows
+        try:
+            self.run(1)
+        finally:
+            self._args[_BATCH] = self._args[_ROWS_EACH] = self.inputs.shape[1]
+
+    def _compute(self, index: int, node: Node, steps: int) -> None:
+        """A value that is computed of the input alone, outside the loop."""
+        own = self._tensors[index]
+        assert own is not None
+        with torch.no_grad():
+            (found,) = self._loop.meaning.evaluate([node], self.inputs[:steps], self._params)
+        own[:steps] = found
