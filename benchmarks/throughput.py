@@ -102,10 +102,7 @@ def main(name, *words):
     medians = {label: statistics.median(each[WARM_UP:]) for label, each in times.items()}
     ratio = medians["torch.nn"] / medians["recurra"]
     ours, theirs = (1e3 * medians[label] for label in nets)
-    print(
-        f"| {name} | {ours:.1f} ms | {theirs:.1f} ms | {ratio:.2f} | "
-        f"{peak():.0f} GFLOP/s |"
-    )
+    print(f"| {name} | {ours:.1f} ms | {theirs:.1f} ms | {ratio:.2f} | {peak():.0f} GFLOP/s |")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ def stack(**options):
 
 MODULES = {
     "LSTM": lambda: LSTM(I, H, 2),
+    "LSTM, wide": lambda: LSTM(I, 96, 2),
     "LSTM, projected": lambda: LSTM(I, H, 2, proj_size=3),
     "LSTM, batch first": lambda: LSTM(I, H, batch_first=True),
     "LSTM, float64": lambda: LSTM(I, H, dtype=torch.float64),

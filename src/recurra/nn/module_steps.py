@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from ctypes import memmove
 from typing import Any
 
 import torch
@@ -149,6 +150,7 @@ class _CompiledSteps(ModuleSteps):
         self._runs, self._inputs = runs, runs[0].inputs
         self._first, self._output = self._inputs[0], runs[-1].outputs[0]
         self.output_size = self._output.shape[-1]
+        self._place, self._size = self._first.data_ptr(), self._first.nbytes
         self._kept: list[tuple[Tensor, ...]] | None = None
         self._initial = self._starts()
         self.reset()
@@ -177,7 +179,10 @@ class _CompiledSteps(ModuleSteps):
     def _step(self, x: Tensor) -> Tensor:
         if self._kept is not None:
             self._settle()
-        self._first.copy_(x.detach())
+        if x.is_contiguous():
+            memmove(self._place, x.data_ptr(), self._size)
+        else:
+            self._first.copy_(x.detach())
         for run in self._runs:
             run.run(1)
         return self._output.clone()

@@ -272,7 +272,7 @@ class Compiled:
     def _bind_forward(self, binding: Binding, keep: bool, every: bool) -> _Forward:
         modes, sizes, affine = binding.modes, binding.sizes, self.lowered.affine
         kind = "forward" if keep else "inference"
-        is_merged = self._is_merged(dict(sizes), binding.batch, binding.threads)
+        is_merged = self.is_merged(dict(sizes), binding.batch, binding.threads)
         kind = f"merged {kind}" if is_merged and affine else kind
         schedule = self.lowered.schedules[kind]
         in_place = tuple(
@@ -326,7 +326,7 @@ class Compiled:
         sizes = dict(self.sizes(shapes_of(self.loop, inputs), state_sizes))
         return sum(n.shape[0].value(sizes) for n in self.loop.saved)
 
-    def _is_merged(self, sizes: Mapping[str, int], batch: int, threads: int) -> bool:
+    def is_merged(self, sizes: Mapping[str, int], batch: int, threads: int) -> bool:
         elements = 0
         for affine in self.lowered.affine:
             for matrix, _ in affine.terms:

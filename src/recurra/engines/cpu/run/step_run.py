@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ctypes import memmove
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -30,6 +30,9 @@ __all__ = ["CpuSteps"]
 
 _STEPS, _BATCH, _ROWS_EACH = (WORDS.index(word) for word in ("steps", "batch", "rows_each"))
 _MODES = Modes(ragged=False, marked=False, packed=True)
+_FEW = 8
+"""Steps from which one more pass over the input pays, where weights are large."""
+_NONE: Mapping[int, Tensor] = {}
 
 
 class CpuSteps:
@@ -38,10 +41,14 @@ class CpuSteps:
     def __init__(
         self, loop: CpuLoop, params: Parameters, inputs: Tensor, widths: Sequence[int]
     ) -> None:
-        self.inputs, self._loop, self._widths = inputs, loop, tuple(widths)
-        self._kind = "merged inference" if loop.lowered.affine else "inference"
-        schedule, (_, *others) = loop.lowered.schedules[self._kind], loop.loop.states
-        self._in_place = (False, *(is_replaced_in_place(schedule, name) for name in others))
+        self.inputs, self.loop, self._widths = inputs, loop, tuple(widths)
+        affine, schedules = loop.lowered.affine, loop.lowered.schedules
+        kinds = ["merged inference", "inference"] if affine else ["inference"]
+        _, *others = loop.loop.states
+        self.in_place = (
+            False,
+            *(all(is_replaced_in_place(schedules[k], name) for k in kinds) for name in others),
+        )
         values = [(index, loop.loop.inputs[index]) for index in loop.given]
         self._fixed = [(index, value.node) for index, value in values if not value.timed]
         self._computed = [
@@ -49,81 +56,61 @@ class CpuSteps:
             for index, value in values
             if value.timed and value.node.op != "input"
         ]
-        self._tensors: list[Tensor | None] = [None] * len(loop.loop.inputs)
+        self.tensors: list[Tensor | None] = [None] * len(loop.loop.inputs)
         for index, value in values:
             if value.timed and value.node.op == "input":
-                self._tensors[index] = inputs
+                self.tensors[index] = inputs
         for index, tensor in self._weights(params):
-            self._tensors[index] = tensor
-        sizes = loop.compiled.sizes(shapes_of(loop.loop, self._tensors), self._widths)
+            self.tensors[index] = tensor
+        sizes = loop.compiled.sizes(shapes_of(loop.loop, self.tensors), self._widths)
         for index, node in self._computed:
             width = node.shape[0].value(dict(sizes))
-            self._tensors[index] = inputs.new_empty(*inputs.shape[:2], width)
+            self.tensors[index] = inputs.new_empty(*inputs.shape[:2], width)
         self._make_states()
-        self._bind(sizes)
-        self._pack(self._pointer, 0, 1, 0, 1)
+        self._code = _BoundCode(self, kinds[0], sizes)
+        self._outside: _OutsideProducts | None = None
+        if affine and not loop.compiled.is_merged(dict(sizes), inputs.shape[1], 1):
+            self._outside = _OutsideProducts(self, sizes)
+        self._pack()
 
     def _weights(self, params: Parameters) -> list[tuple[int, Tensor]]:
         """Copies of what the parameters alone decide, by their places among the loop's inputs."""
         nothing, nodes = self.inputs[:1, :1], [node for _, node in self._fixed]
         with torch.no_grad():
-            self._params = named(params, self._loop.graph)
-            found = self._loop.meaning.evaluate(nodes, nothing, self._params)
+            self._params = named(params, self.loop.graph)
+            found = self.loop.meaning.evaluate(nodes, nothing, self._params)
         copies = [value.clone(memory_format=torch.contiguous_format) for value in found]
         return list(zip((index for index, _ in self._fixed), copies, strict=True))
 
     def _make_states(self) -> None:
         """Room for the states after each step beside the first ones, or for those replaced."""
         (count, batch), item = self.inputs.shape[:2], self.inputs.itemsize
-        self._rooms, self._moves, self._last = list[Tensor](), list[tuple[int, int]](), 0
-        for width, once in zip(self._widths, self._in_place, strict=True):
+        self.rooms, self._moves, self._last = list[Tensor](), list[tuple[int, int]](), 0
+        for width, once in zip(self._widths, self.in_place, strict=True):
             room = self.inputs.new_zeros(batch if once else (count + 1) * batch, width)
-            self._rooms.append(room)
+            self.rooms.append(room)
             if not once:
                 self._moves.append((room.data_ptr(), batch * width * item))
 
-    def _bind(self, sizes: SizeValues) -> None:
-        """Compile for these sizes, and write the addresses of all buffers and panels."""
-        loop, inputs, batch = self._loop, self.inputs, self.inputs.shape[1]
-        lowered, kind = loop.lowered, self._kind
-        strides = tuple(
-            tensor.stride()[:-1] if value.timed and tensor is not None else None
-            for value, tensor in zip(loop.loop.inputs, self._tensors, strict=True)
-        )
-        layout = forward_layout(
-            lowered.loops[kind], lowered.schedules[kind], sizes, batch, strides, _MODES,
-            single=False, reverse=False, in_place=self._in_place,
-        )  # fmt: skip
-        code = loop.compiled.code(kind, sizes, ELEMENTS[inputs.dtype], _MODES)
-        shapes = shapes_of(loop.loop, self._tensors)
-        widths = {index: shape[-1] for index, shape in enumerate(shapes) if shape}
-        bound = Bound(code, layout.views, widths, batch, inputs.itemsize, 1, reverse=False)
-        self._scratch = inputs.new_empty(batch * layout.temporary)
-        self._panels = torch.empty(bound.room, dtype=torch.uint8)
-        slots = [0 if tensor is None else tensor.data_ptr() for tensor in self._tensors]
-        slots += [room.data_ptr() for room in self._rooms]
-        slots += [0, self._scratch.data_ptr()]
-        self._args = array("q", bound.template)
-        for index, slot, offset in bound.pointers:
-            self._args[index] = slots[slot] + offset
-        for index, offset in bound.packed:
-            self._args[index] = self._panels.data_ptr() + offset
-        self._pointer = self._args.buffer_info()[0]
-        self._pack, self._share = code.entry.phases
+    def _pack(self) -> None:
+        """Re-arrange the weights as the code reads them."""
+        self._code.pack()
+        if self._outside is not None:
+            self._outside.code.pack()
 
     def refresh(self, params: Parameters) -> None:
         """Take over the parameters as they are now."""
         for index, tensor in self._weights(params):
-            own = self._tensors[index]
+            own = self.tensors[index]
             assert own is not None
             own.copy_(tensor)
-        self._pack(self._pointer, 0, 1, 0, 1)
+        self._pack()
 
     @property
     def outputs(self) -> Tensor:
         """The first state after each step of the last run, (N, B, size), until the next."""
         count, batch = self.inputs.shape[:2]
-        return self._rooms[0][batch:].view(count, batch, self._widths[0])
+        return self.rooms[0][batch:].view(count, batch, self._widths[0])
 
     @property
     def states(self) -> tuple[Tensor, ...]:
@@ -132,7 +119,7 @@ class CpuSteps:
         begin = self._last * batch
         return tuple(
             room if once else room[begin : begin + batch]
-            for room, once in zip(self._rooms, self._in_place, strict=True)
+            for room, once in zip(self.rooms, self.in_place, strict=True)
         )
 
     def first_states(self) -> tuple[Tensor, ...]:
@@ -147,21 +134,101 @@ class CpuSteps:
                 memmove(target, target + self._last * size, size)
         for index, node in self._computed:
             self._compute(index, node, steps)
-        self._args[_STEPS] = self._last = steps
-        self._share(self._pointer, 0, 1, 0, 1)
+        self._last = steps
+        if self._outside is not None and steps >= _FEW:
+            self._outside.run(steps)
+        else:
+            self._code.run(steps)
 
     def run_rows(self, rows: int) -> None:
         """Run one step of the first `rows` alone; the states of the others are lost."""
-        self._args[_BATCH] = self._args[_ROWS_EACH] = rows
+        self._code.set_rows(rows)
         try:
             self.run(1)
         finally:
-            self._args[_BATCH] = self._args[_ROWS_EACH] = self.inputs.shape[1]
+            self._code.set_rows(self.inputs.shape[1])
 
     def _compute(self, index: int, node: Node, steps: int) -> None:
         """A value that is computed of the input alone, outside the loop."""
-        own = self._tensors[index]
+        own = self.tensors[index]
         assert own is not None
         with torch.no_grad():
-            (found,) = self._loop.meaning.evaluate([node], self.inputs[:steps], self._params)
+            (found,) = self.loop.meaning.evaluate([node], self.inputs[:steps], self._params)
         own[:steps] = found
+
+
+class _BoundCode:
+    """The code of one kind of loop, its words filled with the addresses of a run's memory."""
+
+    def __init__(
+        self, steps: CpuSteps, kind: str, sizes: SizeValues, values: Mapping[int, Tensor] = _NONE
+    ) -> None:
+        loop, inputs, batch = steps.loop, steps.inputs, steps.inputs.shape[1]
+        strides = tuple(
+            tensor.stride()[:-1] if value.timed and tensor is not None else None
+            for value, tensor in zip(loop.loop.inputs, steps.tensors, strict=True)
+        )
+        layout = forward_layout(
+            loop.lowered.loops[kind], loop.lowered.schedules[kind], sizes, batch, strides, _MODES,
+            single=False, reverse=False, in_place=steps.in_place,
+        )  # fmt: skip
+        code = loop.compiled.code(kind, sizes, ELEMENTS[inputs.dtype], _MODES)
+        shapes = shapes_of(loop.loop, steps.tensors)
+        widths = {index: shape[-1] for index, shape in enumerate(shapes) if shape}
+        bound = Bound(code, layout.views, widths, batch, inputs.itemsize, 1, reverse=False)
+        self._scratch = inputs.new_empty(batch * layout.temporary)
+        self._panels = torch.empty(bound.room, dtype=torch.uint8)
+        tensors = [values.get(index, tensor) for index, tensor in enumerate(steps.tensors)]
+        slots = [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
+        slots += [room.data_ptr() for room in steps.rooms]
+        slots += [0, self._scratch.data_ptr()]
+        self._args = array("q", bound.template)
+        for index, slot, offset in bound.pointers:
+            self._args[index] = slots[slot] + offset
+        for index, offset in bound.packed:
+            self._args[index] = self._panels.data_ptr() + offset
+        self._pointer = self._args.buffer_info()[0]
+        self._pack, self._share = code.entry.phases
+
+    def pack(self) -> None:
+        """Re-arrange the weights."""
+        self._pack(self._pointer, 0, 1, 0, 1)
+
+    def run(self, steps: int) -> None:
+        """Run so many steps."""
+        self._args[_STEPS] = steps
+        self._share(self._pointer, 0, 1, 0, 1)
+
+    def set_rows(self, rows: int) -> None:
+        """Run so many rows from now on."""
+        self._args[_BATCH] = self._args[_ROWS_EACH] = rows
+
+
+class _OutsideProducts:
+    """The input's products for all steps of a run at once, which read large weights once."""
+
+    def __init__(self, steps: CpuSteps, sizes: SizeValues) -> None:
+        loop, (count, batch) = steps.loop, steps.inputs.shape[:2]
+        self._batch = batch
+        products, values = list[tuple[int, Any]](), dict[int, Tensor]()
+        for affine in loop.lowered.affine:
+            rows = {}
+            for _, vector in affine.terms:
+                tensor = steps.tensors[vector]
+                assert tensor is not None
+                rows[vector] = tensor.stride(1)
+            product = loop.compiled.products.value(affine, sizes, steps.inputs.dtype, rows)
+            values[affine.value] = steps.inputs.new_empty(count * batch, product.width)
+            products.append((affine.value, product))
+        self._values = values
+        addresses = [0 if tensor is None else tensor.data_ptr() for tensor in steps.tensors]
+        self._products = [
+            (product, [*addresses, values[index].data_ptr()]) for index, product in products
+        ]
+        self.code = _BoundCode(steps, "inference", sizes, values)
+
+    def run(self, steps: int) -> None:
+        """Compute the products, and run so many steps."""
+        for product, addresses in self._products:
+            product(addresses, steps * self._batch)
+        self.code.run(steps)
