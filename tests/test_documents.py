@@ -204,7 +204,7 @@ def run_command(words):
 
 
 BLOCKS = {
-    "README.md": (11, 10),
+    "README.md": (12, 10),
     "cells.md": (4, 0),
     "classification.md": (4, 3),
     "compare.md": (2, 1),
@@ -213,6 +213,7 @@ BLOCKS = {
     "insight.md": (2, 1),
     "remedies.md": (2, 1),
     "stacks.md": (5, 0),
+    "streaming.md": (2, 0),
     "tagging.md": (2, 1),
     "tasks.md": (3, 2),
     "training.md": (2, 1),
