@@ -168,7 +168,7 @@ class Ensemble(nn.Module):
         super().__init__()
         self.models: nn.ModuleList = nn.ModuleList(models)
         self.train(models[0].training)
-        self._join = join
+        self.join: Callable[[Sequence[Tensor]], Tensor] = join
 
     def forward(self, inputs: Any, *state: Any) -> Any:
         if state:
@@ -177,8 +177,8 @@ class Ensemble(nn.Module):
         else:
             found = [model(inputs) for model in self.models]
         if isinstance(found[0], tuple):
-            return self._join([output for output, _ in found]), tuple(own for _, own in found)
-        return self._join(found)
+            return self.join([output for output, _ in found]), tuple(own for _, own in found)
+        return self.join(found)
 
 
 class Task(ABC, Generic[Config, Data, Product]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,11 @@ from recurra.data.text import universal_lines
 from recurra.data.vocabulary import Vocabulary, unknown_note
 from recurra.decoding.sampling import sample
 from recurra.errors import ConfigError, RecurraWarning
-from recurra.nn.states import State, flatten, unflatten
+from recurra.nn.module_steps import steps_of
+from recurra.nn.states import flatten, unflatten
 from recurra.tasks.language.config import check_writing
 from recurra.tasks.session import Session, weights_digest
+from recurra.tasks.task import Ensemble
 
 __all__ = ["Sampling", "TextSession", "write"]
 
@@ -48,7 +50,8 @@ class TextSession(Session[str, float]):
     def __init__(self, model: nn.Module, vocabulary: Vocabulary) -> None:
         super().__init__(weights_digest([model]))
         self._model, self._vocabulary = model.eval(), vocabulary
-        self._states: State = None
+        self._nets: list[Any] = list(model.models) if isinstance(model, Ensemble) else [model]
+        self._steps = [steps_of(net.recurrent) for net in self._nets]
         self._logits: Tensor | None = None  # (1, V), of the next token
         self._waiting = ""
         self.unknown: int = 0
@@ -77,8 +80,11 @@ class TextSession(Session[str, float]):
 
     def state(self) -> dict[str, Tensor]:
         """States, logits and the text that waits."""
-        _, states = flatten(self._states)
-        tensors = {f"state.{name}": value for name, value in states.items()}
+        tensors = {
+            f"state.{number}.{name}": value
+            for number, steps in enumerate(self._steps)
+            for name, value in flatten(steps.state())[1].items()
+        }
         if self._logits is not None:
             tensors["logits"] = self._logits
         waiting = list(self._waiting.encode("utf-8", "surrogatepass"))
@@ -89,9 +95,10 @@ class TextSession(Session[str, float]):
 
     def set_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what `state` gave."""
-        states = {n.removeprefix("state."): v for n, v in tensors.items() if n.startswith("state.")}
-        shape = self._shape()
-        self._states = unflatten(shape, states, torch.device("cpu")) if states else None
+        for number, steps in enumerate(self._steps):
+            own = f"state.{number}."
+            states = {n.removeprefix(own): v for n, v in tensors.items() if n.startswith(own)}
+            steps.set_state(unflatten(flatten(steps.state())[0], states, steps.device))
         self._logits = tensors.get("logits")
         self._waiting = bytes(tensors["waiting"].tolist()).decode("utf-8", "surrogatepass")
         self.unknown = int(tensors["unknown"])
@@ -116,18 +123,20 @@ class TextSession(Session[str, float]):
     @torch.inference_mode()
     def _read(self, tokens: Tensor) -> list[float]:
         before = self._logits
-        logits, self._states = self._model(tokens.view(-1, 1), self._states)
+        logits = self._logits_after(tokens.view(-1, 1))
         self._logits = logits[-1]
         predicted = logits[:-1, 0] if before is None else torch.cat([before, logits[:-1, 0]])
         targets = tokens.view(-1)[1:] if before is None else tokens.view(-1)
         chosen = predicted.log_softmax(-1).gather(1, targets.unsqueeze(1))
         return [-value for value in chosen.squeeze(1).tolist()]
 
-    @torch.inference_mode()
-    def _shape(self) -> object:
-        """The nesting of the model's states, as one token leaves them."""
-        _, states = self._model(self._vocabulary.prompt("").view(-1, 1), None)
-        return flatten(states)[0]
+    def _logits_after(self, tokens: Tensor) -> Tensor:
+        """The logits (T, 1, V) of what follows each token (T, 1)."""
+        found = [
+            net.head(steps.feed(net.embedding(tokens)))
+            for net, steps in zip(self._nets, self._steps, strict=True)
+        ]
+        return self._model.join(found) if isinstance(self._model, Ensemble) else found[0]
 
 
 def write(
