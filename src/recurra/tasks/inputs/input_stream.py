@@ -13,7 +13,8 @@ from torch import Tensor
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent, Stack
 from recurra.nn.frontends import FrontEnd, FrontEndStream
-from recurra.nn.states import State, flatten, unflatten
+from recurra.nn.module_steps import steps_of
+from recurra.nn.states import flatten, unflatten
 from recurra.tasks.inputs.input import Input
 
 __all__ = ["InputStream"]
@@ -106,9 +107,8 @@ class _Encoder:
     """A front end and recurrent layers over one stream, in chunks."""
 
     def __init__(self, front: FrontEnd, recurrent: Recurrent | Stack, with_steps: bool) -> None:
-        self._recurrent, self._with_steps = recurrent, with_steps
+        self._recurrent, self._with_steps = steps_of(recurrent), with_steps
         self._front = FrontEndStream(front)
-        self._states: State = None
 
     def feed(self, features: Tensor | None) -> Tensor:
         """The outputs (t, size) that features (n, F) settle; None: there are none."""
@@ -118,7 +118,7 @@ class _Encoder:
         return self._run(self._front.finish())
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        front, (shape, tensors) = self._front, flatten(self._states)
+        front, (shape, tensors) = self._front, flatten(self._recurrent.state())
         if front.held is not None:
             tensors = {**tensors, "held": front.held}
         return tensors, {"first": front.first, "done": front.done, "shape": shape}
@@ -127,15 +127,14 @@ class _Encoder:
         own = dict(tensors)
         self._front.held = own.pop("held", None)
         self._front.first, self._front.done = about["first"], about["done"]
-        self._states = unflatten(about["shape"], own, torch.device("cpu"))
+        self._recurrent.set_state(unflatten(about["shape"], own, torch.device("cpu")))
 
     def _run(self, steps: Tensor | None) -> Tensor:
         if steps is None or not len(steps):
             more = self._front.front.output_size if self._with_steps else 0
             return torch.zeros(0, self._recurrent.output_size + more)
         with torch.inference_mode():
-            outputs, self._states = self._recurrent(steps.unsqueeze(1), self._states)
-            own: Tensor = outputs[:, 0]
+            own = self._recurrent.feed(steps.unsqueeze(1))[:, 0]
             return torch.cat([own, steps], -1) if self._with_steps else own
 
 
