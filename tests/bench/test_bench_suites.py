@@ -54,6 +54,7 @@ WORKS = {
         ("LSTM", "one step"),
         *((f"{layer}Cell", "training loop") for layer in ("LSTM", "GRU", "RNN")),
     ],
+    "stream": [(layer, "a chunk") for layer in ("LSTM", "GRU", "RNN")],
 }
 
 
@@ -165,7 +166,7 @@ def test_the_peak_is_of_independent_multiply_adds():
 
 def test_suites_are_chosen_by_layer():
     assert [suite.name for suite, _ in chosen_suites(["all"], ["RNN"])] == (
-        ["layers", "steps", "memory", "compile"]
+        ["layers", "steps", "stream", "memory", "compile"]
     )
     assert chosen_suites(["steps", "steps"], ["GRU"]) == [(SUITES["steps"], ["GRU"])]
     with pytest.raises(ConfigError, match=r"packed does not measure GRU; it measures LSTM\."):

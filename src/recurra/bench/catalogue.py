@@ -4,10 +4,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-__all__ = ["LAYERS", "RECURRA", "SUITES", "TORCH", "WITH", "WITHOUT", "Ratio", "SizeGrid", "Suite"]
+__all__ = [
+    "CELL",
+    "LAYERS",
+    "RECURRA",
+    "SUITES",
+    "TORCH",
+    "WITH",
+    "WITHOUT",
+    "Ratio",
+    "SizeGrid",
+    "Suite",
+]
 
 LAYERS = ("LSTM", "GRU", "RNN")
-TORCH, RECURRA = "torch.nn", "Recurra"
+TORCH, CELL, RECURRA = "torch.nn", "torch's cell", "Recurra"
 WITH, WITHOUT = "with", "without"
 
 
@@ -93,6 +104,14 @@ _ALL = (
         LAYERS,
         SizeGrid((1, 32), (64,), (64, 256)),
         SizeGrid((1, 32), (64,), SIZES),
+    ),
+    Suite(
+        "stream",
+        "the next step of a stream, or a chunk of 100, by a session",
+        LAYERS,
+        SizeGrid((1,), (1, 100), (64, 256)),
+        SizeGrid((1, 32), (1, 100), SIZES),
+        ratios=(FASTER, Ratio("to the cell", CELL, RECURRA)),
     ),
     Suite(
         "remedies",

@@ -13,6 +13,7 @@ from recurra.bench.catalogue import RECURRA, SUITES, SizeGrid, Suite
 from recurra.bench.layer_suites import inference, layers, own, packed, remedies, steps
 from recurra.bench.measurement import PointResult, SuitePlan, peak
 from recurra.bench.process_suites import compiling, memory
+from recurra.bench.stream_suites import streams
 from recurra.errors import ConfigError
 from recurra.plots import FORMATS, CostBars, RatioBars, plot_bars, require_matplotlib
 
@@ -98,6 +99,7 @@ _SOURCES: dict[str, Callable[[SuitePlan], Iterator[PointResult]]] = {
     "own": own,
     "inference": inference,
     "steps": steps,
+    "stream": streams,
     "remedies": remedies,
     "memory": memory,
     "compile": compiling,
