@@ -29,6 +29,13 @@ class ModuleSteps(ABC):
     The module is in evaluation mode, and its weights are copies.
     """
 
+    module: nn.Module
+    batch: int
+    dtype: torch.dtype
+    device: torch.device
+    input_size: int
+    output_size: int
+
     def __init__(self, module: nn.Module, batch: int) -> None:
         self.module, self.batch = module, batch
         weight = next(module.parameters())
@@ -36,7 +43,7 @@ class ModuleSteps(ABC):
         size: Any = module.input_size
         self.input_size = int(size)
         self._row = torch.Size((batch, self.input_size))
-        self.output_size: int = 0
+        self.output_size = 0
 
     def feed(self, x: Tensor) -> Tensor:
         """Outputs (T, B, O) of the next steps (T, B, I): those that the whole sequence has there.

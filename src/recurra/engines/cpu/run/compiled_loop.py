@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ctypes import memmove, memset
 from math import prod
 from typing import Any, NamedTuple
@@ -147,6 +147,7 @@ class Compiled:
     states: tuple[str, ...]
     products: Products
     given: tuple[int, ...]
+    code: Callable[[str, SizeValues, str, Modes], Code]
 
     def __init__(self, lowered: Lowered) -> None:
         self.lowered = lowered

@@ -42,6 +42,7 @@ class CpuLoop:
     compiled: Compiled
     loop: Loop
     given: tuple[int, ...]
+    meaning: Interpreter
 
     def __init__(self, key: str, graph: Graph) -> None:
         self.key, self.graph = key, graph

@@ -38,6 +38,12 @@ _NONE: Mapping[int, Tensor] = {}
 class CpuSteps:
     """Steps of one layer in one direction, on the thread that asks for them; see `StepRun`."""
 
+    inputs: Tensor
+    loop: CpuLoop
+    tensors: list[Tensor | None]
+    rooms: list[Tensor]
+    in_place: tuple[bool, ...]
+
     def __init__(
         self, loop: CpuLoop, params: Parameters, inputs: Tensor, widths: Sequence[int]
     ) -> None:
@@ -56,7 +62,7 @@ class CpuSteps:
             for index, value in values
             if value.timed and value.node.op != "input"
         ]
-        self.tensors: list[Tensor | None] = [None] * len(loop.loop.inputs)
+        self.tensors = [None] * len(loop.loop.inputs)
         for index, value in values:
             if value.timed and value.node.op == "input":
                 self.tensors[index] = inputs
