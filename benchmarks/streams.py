@@ -125,7 +125,7 @@ def one_layer(size):
 @torch.no_grad()
 def many_sessions(size=256):
     """The share of the peak of 1,000 sessions stepped together."""
-    steps = steps_of(LSTM(size, size, 2), SESSIONS)
+    steps = steps_of(LSTM(size, size, 2), SESSIONS, chunk=1)
     x, rows = torch.randn(SESSIONS, size), torch.arange(SESSIONS)
     seconds = medians({"all": lambda: steps.step(x), "chosen": lambda: steps.step_rows(x, rows)})
     work, most = 2 * 2 * 8 * size * size * SESSIONS, peak()

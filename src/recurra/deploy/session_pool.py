@@ -32,7 +32,7 @@ class SessionPool:
     """
 
     def __init__(self, module: nn.Module, most: int) -> None:
-        self._module, self._steps = module, steps_of(module, most)
+        self._module, self._steps = module, steps_of(module, most, chunk=1)
         self.most = most
         self.digest: str = weights_digest([self._steps.module])
         self._free = list(range(most))[::-1]

@@ -19,9 +19,6 @@ from recurra.nn.states import State, concatenate, detach, reorder, tensors_of
 
 __all__ = ["ModuleSteps", "steps_of"]
 
-_CHUNK = 64
-"""Steps that are run at once; longer chunks are cut."""
-
 
 class ModuleSteps(ABC):
     """The steps of a module for a batch of sequences, each continued by the next.
@@ -113,11 +110,12 @@ class ModuleSteps(ABC):
         """Take over the weights of the module as they are now; states stay."""
 
 
-def steps_of(module: nn.Module, batch: int = 1) -> ModuleSteps:
+def steps_of(module: nn.Module, batch: int = 1, *, chunk: int = 64) -> ModuleSteps:
     """The steps of a layer or a stack, by code that is made for them where there is any.
 
     module: Recurra's layers and stacks, torch's recurrent layers, or any module that is called with
     (input (T, B, I), states) and gives outputs and states.
+    chunk: steps that are run at once, for which memory is kept; more are cut.
 
     Raises ConfigError for one that reads its sequences from the end as well.
     """
@@ -138,7 +136,7 @@ def steps_of(module: nn.Module, batch: int = 1) -> ModuleSteps:
         raise ConfigError(f"batch = {batch}; it must be at least 1.")
     runs: list[StepRun] | None = None
     if isinstance(own, (RNNBase, Recurrent)):
-        runs = own.step_runs(batch, _CHUNK)
+        runs = own.step_runs(batch, chunk)
     return _CalledSteps(own, batch) if runs is None else _CompiledSteps(own, batch, runs)
 
 
@@ -174,8 +172,9 @@ class _CompiledSteps(ModuleSteps):
     def _feed(self, x: Tensor) -> Tensor:
         self._settle()
         outputs = self._output.new_empty(len(x), *self._output.shape)
-        for begin in range(0, len(x), _CHUNK):
-            part = x[begin : begin + _CHUNK].detach()
+        most = len(self._inputs)
+        for begin in range(0, len(x), most):
+            part = x[begin : begin + most].detach()
             count = len(part)
             self._inputs[:count] = part
             for run in self._runs:
