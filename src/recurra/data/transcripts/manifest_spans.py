@@ -11,7 +11,7 @@ from recurra.data.transcripts.item import Item
 from recurra.data.transcripts.manifest_rows import plain_name
 from recurra.errors import DataError
 
-__all__ = ["SpanColumns", "span_columns", "span_of", "spanned"]
+__all__ = ["SpanColumns", "recording_name", "span_columns", "span_of", "spanned"]
 
 _STARTS = ("start", "begin", "onset", "start_time", "start_seconds")
 _ENDS = ("end", "stop", "end_time", "end_seconds")
@@ -76,5 +76,13 @@ def span_of(
 
 def spanned(item: Item, span: tuple[float, float]) -> Item:
     """The part of a recording from one second to another, named by them."""
-    start, end = span
-    return dataclasses.replace(item, name=f"{item.name}, {start:g} to {end:g} s", span=span)
+    return dataclasses.replace(item, name=f"{item.name}{_suffix(span)}", span=span)
+
+
+def recording_name(item: Item) -> str:
+    """The name of the recording that an item is of, or a part of."""
+    return item.name if item.span is None else item.name.removesuffix(_suffix(item.span))
+
+
+def _suffix(span: tuple[float, float]) -> str:
+    return f", {span[0]:g} to {span[1]:g} s"

@@ -11,7 +11,7 @@ from typing import Any
 from recurra.data.audio.sound import Sound, read_sound, sound_facts
 from recurra.data.sequences.step_windows import window_columns, window_starts
 from recurra.data.transcripts.item import Item
-from recurra.data.transcripts.manifest_spans import spanned
+from recurra.data.transcripts.manifest_spans import recording_name, spanned
 from recurra.errors import DataError
 
 __all__ = ["SOUND_STEP", "sound_windows"]
@@ -54,7 +54,7 @@ def _seconds(item: Item) -> float:
 
 def _windows(parts: Sequence[Item], seconds: float, length: int, hop: int) -> Iterable[Item]:
     steps = max(1, round(seconds / SOUND_STEP))
-    whole = parts[0].name if parts[0].span is None else str(parts[0].path or parts[0].origin)
+    whole = recording_name(parts[0])
     for first in window_starts(steps, length, hop):
         start, end = first * SOUND_STEP, min((first + length) * SOUND_STEP, seconds)
         best, share = _label(parts, start, end, seconds)
