@@ -58,7 +58,9 @@ def test_it_trains_evaluates_and_is_loaded(here):
     assert (
         model.evaluate()["accuracy"] == model.evaluate(model.task(model.config).read())["accuracy"]
     )
-    assert "# A run of parity:Parity" in (here / "run" / "README.md").read_text()
+    header = ["---", 'library_name: "recurra"', "tags:", '- "recurrent-neural-network"']
+    header += ['- "parity:Parity"', '- "gru"', "---", "", "# A run of parity:Parity"]
+    assert (here / "run" / "README.md").read_text().splitlines()[: len(header)] == header
     assert "Gradient" in (here / "run" / "report.html").read_text()
 
 

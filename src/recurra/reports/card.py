@@ -1,5 +1,6 @@
 """README.md of a run: its model card, in Markdown, from the sections that the report shows."""
 
+import json
 from collections.abc import Mapping, Sequence
 
 from recurra.reports.headline import Headline
@@ -8,8 +9,15 @@ from recurra.reports.html_page import Section, TextTable
 __all__ = ["card"]
 
 
-def card(title: str, sections: Sequence[Section], use: Sequence[str]) -> str:
+def card(
+    title: str,
+    sections: Sequence[Section],
+    use: Sequence[str],
+    metadata: Mapping[str, str | Sequence[str]] | None = None,
+) -> str:
     """The card; `use` are commands. Pictures and curves are left to the report.
+
+    `metadata` stands above it as YAML, which model hubs read.
 
     >>> print(card("A run", [Section("Data", {"file": "a.txt"})], ["recurra evaluate run"]))
     # A run
@@ -25,10 +33,23 @@ def card(title: str, sections: Sequence[Section], use: Sequence[str]) -> str:
     ```
     <BLANKLINE>
     """
-    parts = [f"# {title}", *filter(None, map(_section, sections))]
+    parts = [*_header(metadata or {}), f"# {title}", *filter(None, map(_section, sections))]
     if use:
         parts.append("\n".join(["## Use", "", "```sh", *use, "```"]))
     return "\n\n".join(parts) + "\n"
+
+
+def _header(metadata: Mapping[str, str | Sequence[str]]) -> list[str]:
+    """Texts and lists of texts as YAML, each in quotes, between two lines of dashes."""
+    if not metadata:
+        return []
+    lines = []
+    for name, value in metadata.items():
+        if isinstance(value, str):
+            lines.append(f"{name}: {json.dumps(value)}")
+        else:
+            lines += [f"{name}:", *(f"- {json.dumps(each)}" for each in value)]
+    return ["\n".join(["---", *lines, "---"])]
 
 
 def _section(section: Section) -> str:

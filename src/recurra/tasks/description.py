@@ -67,11 +67,24 @@ def describe(run: Run, about: Description) -> None:
     use = [command.format(run=shlex.quote(str(run.path))) for command in facts.use]
     run.write_text(
         "README.md",
-        card(facts.title, [*headline, *facts.sections, training, *_origin(about)], use),
+        card(
+            facts.title,
+            [*headline, *facts.sections, training, *_origin(about)],
+            use,
+            _metadata(run, facts),
+        ),
     )
     pictures = [*_curves(about.members, about.loss), *facts.pictures, *_watched(about.members)]
     sections = [*headline, *pictures, *facts.sections, timeless]
     run.write_text("report.html", _keep_inspection(run, report(facts.title, sections)))
+
+
+def _metadata(run: Run, facts: Facts) -> dict[str, str | list[str]]:
+    """What model hubs want to know."""
+    task, cell = run.config["task"], run.config["settings"].get("cell")
+    tags = ["recurrent-neural-network", task, *([cell] if cell else [])]
+    kind: dict[str, str | list[str]] = {"pipeline_tag": facts.pipeline} if facts.pipeline else {}
+    return {"library_name": "recurra", **kind, "tags": tags}
 
 
 def training_section(

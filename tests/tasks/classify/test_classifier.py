@@ -175,7 +175,11 @@ def test_report_and_card_show_classes_and_mistakes(trained):
     report = (path / "report.html").read_text()
     for part in ("Confusion matrix", "Most confused classes", "slow", "of the items right"):
         assert part in report, part
-    assert "precision" in (path / "README.md").read_text()
+    card = (path / "README.md").read_text()
+    assert "precision" in card
+    assert "pipeline_tag" not in card
+    texts = (trained("text").run.path / "README.md").read_text()
+    assert 'pipeline_tag: "text-classification"' in texts
 
 
 @pytest.mark.parametrize(

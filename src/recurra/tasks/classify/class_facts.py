@@ -43,7 +43,15 @@ def facts_of(product: Decider, data: Collection, evaluation: Evaluation | None) 
         ],
         use=[f"recurra predict {{run}} {FILES[kind]} -o answers.csv", "recurra evaluate {run}"],
         pictures=_pictures(product, data.held_out, evaluation),
+        pipeline=_PIPELINES.get(kind, ""),
     )
+
+
+_PIPELINES = {
+    "text": "text-classification",
+    "sound": "audio-classification",
+    "image": "image-classification",
+}
 
 
 def headline_of(data: Collection, evaluation: Evaluation) -> Headline:

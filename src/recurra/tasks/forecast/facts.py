@@ -85,6 +85,7 @@ def facts_of(model: Model, panel: Panel, source: str | None, held_out: Backtest 
             "recurra evaluate {run} --backtest 5",
         ],
         pictures=[] if held_out is None else [_picture(held_out, model)],
+        pipeline="time-series-forecasting",
     )
 
 

@@ -293,6 +293,7 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
             sections=[Section("Model", model), *shown],
             use=['recurra generate {run} --prompt "" --length 200', "recurra evaluate {run}"],
             pictures=[Section("A sample", "".join(self.sample(product)))],
+            pipeline="text-generation",
         )
 
     def sample(self, product: nn.Module) -> Iterator[str]:

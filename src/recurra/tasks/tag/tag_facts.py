@@ -41,6 +41,7 @@ def facts_of(product: SequenceTagger, data: Collection, evaluation: Evaluation |
         ],
         use=[f"recurra predict {{run}} {files}", "recurra evaluate {run}"],
         pictures=_pictures(product, data.held_out, evaluation),
+        pipeline="token-classification" if kind == "text" else "",
     )
 
 

@@ -29,6 +29,7 @@ def facts_of(product: Recogniser, data: Collection, evaluation: Evaluation | Non
         sections=[*shown, Section("Data", _data(data)), Section("Model", _model(product))],
         use=[f"recurra transcribe {{run}} {_FILES[kind]}", "recurra evaluate {run} manifest.csv"],
         pictures=_pictures(product, data.held_out, evaluation),
+        pipeline="automatic-speech-recognition" if kind == "sound" else "image-to-text",
     )
 
 

@@ -31,6 +31,7 @@ def facts_of(product: Converter, train: Pairs, held: Pairs, evaluation: Evaluati
         ],
         use=["recurra translate {run} new.txt -o out.txt", "recurra evaluate {run}"],
         pictures=_pictures(evaluation),
+        pipeline="translation",
     )
 
 
