@@ -125,6 +125,7 @@ def test_other_data_is_an_error(tmp_path):
 
 
 CHANGED = {
+    "average_steps": 7,
     "batch_size": 4,
     "window": 9,
     "optimizer": "sgd",
