@@ -56,7 +56,7 @@ def onnx_session(layer):
 
 
 def contenders(size):
-    """Functions of inputs (T, 1, I) that carry their states, by name."""
+    """Steps of a session, and functions of inputs (T, 1, I) that carry their states, by name."""
     layer, theirs, cell = LSTM(size, size), nn.LSTM(size, size), nn.LSTMCell(size, size)
     theirs.load_state_dict(layer.state_dict())
     steps, session = steps_of(layer), onnx_session(layer)
@@ -70,8 +70,8 @@ def contenders(size):
         y, states["torch.nn.LSTM"] = theirs(x, states["torch.nn.LSTM"])
         return y
 
-    def of_cell(x):
-        for row in x:
+    def of_cell(rows):
+        for row in rows:
             states["torch.nn.LSTMCell"] = cell(row, states["torch.nn.LSTMCell"])
 
     def of_onnx(x):
@@ -80,18 +80,13 @@ def contenders(size):
         states["ONNX Runtime"] = after
         return torch.from_numpy(y[:, 0])
 
-    def ours(x):
-        return steps.step(x[0])[None] if len(x) == 1 else steps.feed(x)
-
     x = torch.randn(7, 1, size)
     with torch.no_grad():
         for other in (of_torch(x), of_onnx(x)):
-            torch.testing.assert_close(ours(x), other, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(steps.feed(x), other, rtol=1e-4, atol=1e-5)
             steps.reset()
-    return {
-        "Recurra": ours, "torch.nn.LSTM": of_torch, "torch.nn.LSTMCell": of_cell,
-        "ONNX Runtime": of_onnx,
-    }  # fmt: skip
+    others = {"torch.nn.LSTM": of_torch, "torch.nn.LSTMCell": of_cell, "ONNX Runtime": of_onnx}
+    return steps, others
 
 
 def medians(runs, rounds=ROUNDS):
@@ -110,11 +105,15 @@ def medians(runs, rounds=ROUNDS):
 @torch.no_grad()
 def one_layer(size):
     """A row of microseconds a step: called one by one, and in chunks."""
-    found = contenders(size)
+    own, others = contenders(size)
     weights = torch.randn(2 * 4 * size * size)
     for steps in (1, CHUNK):
         x = torch.randn(steps, 1, size)
-        runs = {name: functools.partial(run, x) for name, run in found.items()}
+        given = {"torch.nn.LSTMCell": list(x)}
+        runs = {"Recurra": functools.partial(own.step, x[0])}
+        if steps > 1:
+            runs = {"Recurra": functools.partial(own.feed, x)}
+        runs |= {n: functools.partial(run, given.get(n, x)) for n, run in others.items()}
         seconds = medians({**runs, "weights": weights.sum})
         read = seconds.pop("weights")
         cells = [f"{1e6 * own / steps:.1f}" for own in seconds.values()]
