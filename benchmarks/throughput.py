@@ -3,10 +3,10 @@
     python benchmarks/throughput.py TASK FILE... [KEY=VALUE ...]
 
 KEY=VALUE are settings of the task. The network, its batches and its loss are the task's, by default
-settings; only recurrent layers differ: torch.nn's get packed sequences, so that padding costs them
-nothing, too. Each batch is stepped with either, in turn: forward, backward and optimizer, on one
-thread. The ratio is of medians over batches; beside it the machine's peak, as float32 products of
-matrices reach it.
+settings; only recurrent and linear layers differ: torch.nn's get packed sequences, so that padding
+costs them nothing, too. Each batch is stepped with either, in turn: forward, backward and
+optimizer, on one thread. The ratio is of medians over batches; beside it the machine's peak, as
+torch's float32 products of matrices reach it.
 """
 
 import os
@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from torch import nn
 
-from recurra.nn import Recurrent
+from recurra.nn import Linear, Recurrent
 from recurra.tasks.registry import task_named
 from recurra.training.optim import make_optimizer
 
@@ -47,11 +47,13 @@ class Packed(nn.Module):
 
 
 def with_torch(net):
-    """Put torch's layers in place of every recurrent layer."""
+    """Put torch's layers in place of every recurrent and linear layer."""
     for module in list(net.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, Recurrent):
                 setattr(module, name, Packed(child))
+            elif isinstance(child, Linear):
+                child.__class__ = nn.Linear
     return net
 
 

@@ -19,6 +19,7 @@ from recurra.engines import (
     Call,
     CompiledLoop,
     Interpreter,
+    LinearMap,
     Parameters,
     Sequences,
     States,
@@ -36,6 +37,7 @@ __all__ = [
     "ENGINES",
     "CompiledLoop",
     "Kernel",
+    "LinearMap",
     "Parameters",
     "Sequences",
     "StepRun",
@@ -60,6 +62,7 @@ class Kernel:
         self.graph, self.asked = graph, asked
         self.reference = Interpreter(graph)
         self._by_call: dict[tuple[Any, ...], CompiledLoop] = {}
+        self._linear: dict[tuple[Any, ...], LinearMap | None] = {}
         self._by_engine: dict[tuple[str, bool], CompiledLoop] = {}
 
     def choose(self, tensors: Sequence[Tensor | None], sequences: Sequences | None) -> CompiledLoop:
@@ -109,6 +112,17 @@ class Kernel:
         kind = Call(*kind_of([inputs, *tensors_of(params)], Sequences(1)))
         engine = choose(self.graph, self.asked, kind).engine
         return engine.steps(self.graph, params, inputs, widths)
+
+    def linear(self, tensors: Sequence[Tensor]) -> LinearMap | None:
+        """The product of a graph whose output is W x + b, for a call with these tensors.
+
+        None where torch's own is what the engine has.
+        """
+        kind = kind_of(tensors, Sequences(1))
+        if kind not in self._linear:
+            engine = choose(self.graph, self.asked, Call(*kind)).engine
+            self._linear[kind] = engine.linear(self.graph)
+        return self._linear[kind]
 
     def named(self, params: Parameters) -> Mapping[str, Tensor]:
         """Parameters by the names of the equations."""

@@ -1,6 +1,15 @@
 """Engines: ways to run cells. `base` is the interface, `choice` the table and who is chosen."""
 
-from recurra.engines.base import Call, CompiledLoop, Engine, LoopCode, Sequences, States, StepRun
+from recurra.engines.base import (
+    Call,
+    CompiledLoop,
+    Engine,
+    LinearMap,
+    LoopCode,
+    Sequences,
+    States,
+    StepRun,
+)
 from recurra.engines.choice import AUTO, ENGINES, check_asked, choose, log_once
 from recurra.engines.interpreter import Interpreter
 from recurra.engines.torch_layout import Parameters, TorchParameters, named
@@ -12,6 +21,7 @@ __all__ = [
     "CompiledLoop",
     "Engine",
     "Interpreter",
+    "LinearMap",
     "LoopCode",
     "Parameters",
     "Sequences",

@@ -27,6 +27,7 @@ __all__ = [
     "Call",
     "CompiledLoop",
     "Engine",
+    "LinearMap",
     "LoopCode",
     "LoopRun",
     "Operator",
@@ -247,6 +248,21 @@ class StepRun(Protocol):
         """Take over the parameters as they are now."""
 
 
+class LinearMap(Protocol):
+    """W x + b of many rows, and its gradients; rows are (R, size), their values side by side."""
+
+    def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The results (R, O) of rows (R, I)."""
+
+    def input_gradient(self, gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+        """The gradient (R, I) of x from that of the results (R, O)."""
+
+    def weight_gradient(
+        self, gradient: Tensor, x: Tensor, weight: Tensor, *, bias: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """The gradients of the matrix and, with `bias`, of the bias."""
+
+
 Operator = Callable[[LoopCode], CompiledLoop]
 """Makes code known to torch: to autograd, or to tracers and to whoever counts operations."""
 
@@ -297,3 +313,6 @@ class Engine(Protocol):
 
         None where the engine runs steps by `CompiledLoop` alone.
         """
+
+    def linear(self, graph: Graph) -> LinearMap | None:
+        """The product of a graph whose output is W x + b; None where torch's is what it has."""

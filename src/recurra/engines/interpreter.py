@@ -438,6 +438,9 @@ class _InterpreterEngine:
     ) -> None:
         """None: a step is a call like any other."""
 
+    def linear(self, graph: Graph) -> None:
+        """None: torch's product."""
+
 
 INTERPRETER = _InterpreterEngine()
 

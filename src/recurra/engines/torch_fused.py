@@ -392,5 +392,8 @@ class _TorchEngine:
     ) -> None:
         """None: a step is a call like any other."""
 
+    def linear(self, graph: Graph) -> None:
+        """None: torch's product."""
+
 
 FUSED = _TorchEngine()

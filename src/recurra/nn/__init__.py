@@ -6,6 +6,7 @@ from recurra.nn.layers.drop_ins import GRU, LSTM, RNN
 from recurra.nn.layers.recurrent import Recurrent
 from recurra.nn.layers.rnn_base import RNNBase
 from recurra.nn.layers.single_step import GRUCell, LSTMCell, RNNCell, RNNCellBase
+from recurra.nn.linear import Linear
 from recurra.nn.observe.trace import Trace
 from recurra.nn.penalties import activation_penalty, temporal_activation_penalty
 from recurra.nn.stack.layer import Layer
@@ -18,6 +19,7 @@ __all__ = [
     "GRUCell",
     "LSTMCell",
     "Layer",
+    "Linear",
     "RNNBase",
     "RNNCell",
     "RNNCellBase",

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import ConfigError
+from recurra.nn.linear import Linear
 from recurra.ragged import within
 
 __all__ = ["Attention", "AttentionKind", "Memory"]
@@ -58,18 +59,18 @@ class Attention(nn.Module):
         self.kind: AttentionKind = kind
         self.heads: int = heads
         own = query_size if kind == "multiplicative" else size
-        self.key: nn.Linear = nn.Linear(memory_size, own, bias=False)
+        self.key: nn.Linear = Linear(memory_size, own, bias=False)
         self.query: nn.Linear | None = None
         self.score: nn.Linear | None = None
         self.value: nn.Linear | None = None
         self.output: nn.Linear | None = None
         if kind != "multiplicative":
-            self.query = nn.Linear(query_size, size)
+            self.query = Linear(query_size, size)
         if kind == "dot":
-            self.value = nn.Linear(memory_size, size, bias=False)
-            self.output = nn.Linear(size, memory_size, bias=False)
+            self.value = Linear(memory_size, size, bias=False)
+            self.output = Linear(size, memory_size, bias=False)
         if kind in ("additive", "monotonic"):
-            self.score = nn.Linear(size, 1, bias=kind == "monotonic")
+            self.score = Linear(size, 1, bias=kind == "monotonic")
         if self.score is not None and self.score.bias is not None:
             nn.init.constant_(self.score.bias, -1.0)  # so that weights reach some steps at first
 

@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra.compile import (
     Kernel,
+    LinearMap,
     Parameters,
     Sequences,
     StepRun,
@@ -29,6 +30,7 @@ from recurra.nn.states import States
 
 __all__ = [
     "Kernel",
+    "LinearMap",
     "Parameters",
     "Sequences",
     "StepRun",

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from recurra.nn.linear import Linear
 from recurra.ragged import within
 
 __all__ = ["Pooling", "PoolingKind", "PoolingStream"]
@@ -36,9 +37,7 @@ class Pooling(nn.Module):
         self.score: nn.Sequential | None = None
         if kind == "attention":
             inner = max(8, size // 2)
-            self.score = nn.Sequential(
-                nn.Linear(size, inner), nn.Tanh(), nn.Linear(inner, 1, bias=False)
-            )
+            self.score = nn.Sequential(Linear(size, inner), nn.Tanh(), Linear(inner, 1, bias=False))
 
     def forward(self, outputs: Tensor, lengths: Tensor) -> Tensor:
         inside = within(lengths, len(outputs)).unsqueeze(-1)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from recurra.engines.base import Call, CompiledLoop, Operator
 from recurra.engines.cpu.emit.equations import RULES
+from recurra.engines.cpu.run.linear_map import CpuLinear
 from recurra.engines.cpu.run.loop_code import CpuLoop
 from recurra.engines.cpu.run.step_run import CpuSteps
 from recurra.engines.torch_layout import Parameters
@@ -54,6 +55,10 @@ class _CpuEngine:
     ) -> CpuSteps:
         """Steps by the loop's own code, its weights packed once."""
         return CpuSteps(self._loop(graph), params, inputs, widths)
+
+    def linear(self, graph: Graph) -> CpuLinear:
+        """The product by the code that stands before a loop."""
+        return CpuLinear(self._loop(graph))
 
     def _loop(self, graph: Graph) -> CpuLoop:
         key = f"{graph.cell}-{graph.digest()}"

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from recurra.nn.layers.arguments import described, of_another_batch
 from recurra.nn.layers.recurrent import Recurrent
+from recurra.nn.linear import Linear
 from recurra.nn.stack.layer import Layer, StackLayer
 from recurra.nn.stack.lookback import state_rows_of
 from recurra.nn.states import States
@@ -43,7 +44,7 @@ class Residual(NoSkip):
         super().__init__(below, output_size)
         is_same = below == output_size
         self.projection: nn.Module = (
-            nn.Identity() if is_same else nn.Linear(below, output_size, bias=False, **options)
+            nn.Identity() if is_same else Linear(below, output_size, bias=False, **options)
         )
 
     def forward(self, x: Tensor, y: Tensor, norm: nn.Module) -> Tensor:
@@ -57,7 +58,7 @@ class Highway(Residual):
 
     def __init__(self, below: int, output_size: int, **options: Any) -> None:
         super().__init__(below, output_size, **options)
-        self.gate: nn.Linear = nn.Linear(below, output_size, **options)
+        self.gate: nn.Linear = Linear(below, output_size, **options)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from recurra.nn.layers.arguments import check_whole
+from recurra.nn.linear import Linear
 from recurra.nn.transducer.lattice_checks import check_ends, check_targets
 
 __all__ = ["Joint"]
@@ -66,9 +67,9 @@ class Joint(nn.Module):
         self.tokens = tokens
         self.slice_elements = slice_elements
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
-        self.encoder: nn.Linear = nn.Linear(encoder_size, joint_size, **factory)
-        self.predictor: nn.Linear = nn.Linear(predictor_size, joint_size, bias=False, **factory)
-        self.output: nn.Linear = nn.Linear(joint_size, tokens, **factory)
+        self.encoder: nn.Linear = Linear(encoder_size, joint_size, **factory)
+        self.predictor: nn.Linear = Linear(predictor_size, joint_size, bias=False, **factory)
+        self.output: nn.Linear = Linear(joint_size, tokens, **factory)
 
     def forward(
         self,

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from recurra.config.sequence_config import SequenceConfig
 from recurra.nn.frontends import FrontEnd
+from recurra.nn.linear import Linear
 from recurra.nn.pooling import Pooling
 from recurra.tasks.inputs.encoder import SequenceEncoder
 from recurra.tasks.network import initialise
@@ -20,7 +21,7 @@ class PooledNet(SequenceEncoder):
         super().__init__(config, front)
         size = self.recurrent.output_size
         self.pooling: Pooling = Pooling(config.pooling, size, bidirectional=config.bidirectional)
-        self.head: nn.Linear = nn.Linear(size, outputs)
+        self.head: nn.Linear = Linear(size, outputs)
         nn.init.zeros_(self.head.bias)
         initialise(self.recurrent, config)
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from recurra.config.sequence_config import SequenceConfig
 from recurra.nn.frontends import FilteredFrontEnd, FrontEnd
+from recurra.nn.linear import Linear
 from recurra.tasks.inputs.encoder import SequenceEncoder
 from recurra.tasks.network import initialise
 
@@ -21,7 +22,7 @@ class StepNet(SequenceEncoder):
 
     def __init__(self, config: SequenceConfig, front: FrontEnd, outputs: int) -> None:
         super().__init__(config, front)
-        self.head: nn.Linear = nn.Linear(self.recurrent.output_size, outputs)
+        self.head: nn.Linear = Linear(self.recurrent.output_size, outputs)
         nn.init.zeros_(self.head.bias)
         self.filtered: int = front.filtered if isinstance(front, FilteredFrontEnd) else 0
         if self.filtered:

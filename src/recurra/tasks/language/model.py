@@ -8,6 +8,7 @@ from recurra.cells import Cell, load
 from recurra.data.batches import Streams, Window
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent, Stack
+from recurra.nn.linear import Linear
 from recurra.tasks.language.config import LanguageConfig
 from recurra.tasks.network import (
     ActivationPenalties,
@@ -41,7 +42,7 @@ class LanguageNet(nn.Module):
         self.cell: Cell = load(config.cell)
         self.recurrent: Recurrent | Stack = recurrent_layers(config, width)
         self.penalties: ActivationPenalties = ActivationPenalties(config)
-        self.head: nn.Linear = nn.Linear(self.recurrent.output_size, vocabulary_size)
+        self.head: nn.Linear = Linear(self.recurrent.output_size, vocabulary_size)
         # Small and uniform, so that the first predictions are nearly uniform even where one matrix
         # is both embedding and output layer.
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)

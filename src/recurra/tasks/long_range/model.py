@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from recurra.cells import Cell, load
 from recurra.nn import Recurrent, Stack
+from recurra.nn.linear import Linear
 from recurra.tasks.long_range.config import RECALLED, LongRangeConfig
 from recurra.tasks.long_range.sequences import Batch
 from recurra.tasks.network import (
@@ -35,7 +36,7 @@ class LongRangeNet(nn.Module):
         self.recurrent: Recurrent | Stack = recurrent_layers(config, task.inputs)
         self.dropout: nn.Dropout = nn.Dropout(config.dropout)
         self.penalties: ActivationPenalties = ActivationPenalties(config)
-        self.head: nn.Linear = nn.Linear(self.recurrent.output_size, task.outputs)
+        self.head: nn.Linear = Linear(self.recurrent.output_size, task.outputs)
         self.at_every_step: bool = task.at_every_step
         initialise(self.recurrent, config, steps=config.steps)
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from recurra.nn import Recurrent, Stack
 from recurra.nn.frontends import FrontEnd
+from recurra.nn.linear import Linear
 from recurra.nn.transducer import Transducer
 from recurra.tasks.inputs.front_end import convolutions
 from recurra.tasks.network import ActivationPenalties, initialise, penalised, recurrent_layers
@@ -43,7 +44,7 @@ class TranscribeNet(nn.Module):
         self.dropout: nn.Dropout = nn.Dropout(config.dropout)
         self.recurrent: Recurrent | Stack = recurrent_layers(config, self.front.output_size)
         self.penalties: ActivationPenalties = ActivationPenalties(config)
-        self.head: nn.Linear = nn.Linear(self.recurrent.output_size, sizes.tokens)
+        self.head: nn.Linear = Linear(self.recurrent.output_size, sizes.tokens)
         nn.init.zeros_(self.head.bias)
         self.ctc_weight: float = 1.0
         self.transducer: Transducer | None = None

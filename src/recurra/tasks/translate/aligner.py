@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recurra.nn import Recurrent, Stack
+from recurra.nn.linear import Linear
 from recurra.tasks.network import initialise, penalised, recurrent_layers
 from recurra.tasks.translate.config import TranslateConfig
 from recurra.tasks.translate.model import BOUNDARY, Encoder, PairBatch
@@ -26,13 +27,11 @@ class AlignerNet(nn.Module):
         super().__init__()
         self.stretch: int = config.stretch
         self.encoder: Encoder = Encoder(config, sources)
-        self.spread: nn.Linear = nn.Linear(
-            self.encoder.output_size, config.stretch * config.embedding
-        )
+        self.spread: nn.Linear = Linear(self.encoder.output_size, config.stretch * config.embedding)
         self.dropout: nn.Dropout = nn.Dropout(config.dropout)
         top = dataclasses.replace(config, layers=1, dilation=1)
         self.top: Recurrent | Stack = recurrent_layers(top, config.embedding)
-        self.head: nn.Linear = nn.Linear(self.top.output_size, targets)
+        self.head: nn.Linear = Linear(self.top.output_size, targets)
         nn.init.zeros_(self.head.bias)
         initialise(self.top, config)
 

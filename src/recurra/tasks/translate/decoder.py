@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recurra.nn import Recurrent, Stack
 from recurra.nn.attention import Attention, Memory
+from recurra.nn.linear import Linear
 from recurra.nn.states import State, reorder
 from recurra.tasks.network import initialise, recurrent_layers
 from recurra.tasks.translate.config import TranslateConfig
@@ -76,7 +77,7 @@ class AttentionDecoder(nn.Module):
         one = dataclasses.replace(config, bidirectional=False, layers=1, dilation=1)
         self.dropout: nn.Dropout = nn.Dropout(config.dropout)
         self.input_feeding: bool = config.input_feeding
-        self.summary: nn.Linear = nn.Linear(memory_size, width)
+        self.summary: nn.Linear = Linear(memory_size, width)
         self.lower: Recurrent | Stack = recurrent_layers(one, width * (1 + config.input_feeding))
         found = self.lower.output_size
         self.attention: Attention | None = None
@@ -94,7 +95,7 @@ class AttentionDecoder(nn.Module):
                 rest = dataclasses.replace(rest, dilation=1)
             self.upper = recurrent_layers(rest, found + context)
             top = self.upper.output_size
-        self.readout: nn.Linear = nn.Linear(top + context + width, width)
+        self.readout: nn.Linear = Linear(top + context + width, width)
         initialise(self, config)
 
     def forward(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recurra.nn import Recurrent, Stack
+from recurra.nn.linear import Linear
 from recurra.nn.pooling import Pooling
 from recurra.ragged import within
 from recurra.tasks.network import ActivationPenalties, initialise, penalised, recurrent_layers
@@ -87,8 +88,8 @@ class TranslateNet(nn.Module):
         self.embedding: nn.Embedding = nn.Embedding(targets, config.embedding)
         self.dropout: nn.Dropout = nn.Dropout(config.dropout)
         self.decoder: AttentionDecoder = AttentionDecoder(config, size)
-        self.head: nn.Linear = nn.Linear(config.embedding, targets)
-        self.gate: nn.Linear | None = nn.Linear(config.embedding, 1) if config.copy else None
+        self.head: nn.Linear = Linear(config.embedding, targets)
+        self.gate: nn.Linear | None = Linear(config.embedding, 1) if config.copy else None
         nn.init.normal_(self.embedding.weight, std=config.embedding**-0.5)
         nn.init.zeros_(self.head.bias)
         if config.tie_embeddings != "none":

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.nn import Recurrent, Stack
+from recurra.nn.linear import Linear
 from recurra.nn.states import State, reorder
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.components import (
@@ -43,7 +44,7 @@ class AutoregressiveNet(ForecastNet):
             config, 2 * len(self._lags) + sizes.future + 1 + constant
         )
         self.dropout: nn.Dropout = nn.Dropout(config.dropout)
-        self.head: nn.Linear = nn.Linear(self.recurrent.output_size, self._family.size)
+        self.head: nn.Linear = Linear(self.recurrent.output_size, self._family.size)
 
     @property
     def steps(self) -> int:

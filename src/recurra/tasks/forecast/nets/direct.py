@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.nn import Recurrent, Stack
+from recurra.nn.linear import Linear
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.components import (
     CarriedState,
@@ -44,12 +45,12 @@ class DirectNet(ForecastNet):
             config, 2 + sizes.past + sizes.future + constant
         )
         width = self.recurrent.output_size
-        self.context: nn.Linear = nn.Linear(width, config.horizon * _CONTEXT)
+        self.context: nn.Linear = Linear(width, config.horizon * _CONTEXT)
         self.dropout: nn.Dropout = nn.Dropout(config.dropout)
         self.decoder: nn.Sequential = nn.Sequential(
-            nn.Linear(_CONTEXT + sizes.future + constant, config.hidden),
+            Linear(_CONTEXT + sizes.future + constant, config.hidden),
             nn.ReLU(),
-            nn.Linear(config.hidden, max(len(self.levels), 1)),
+            Linear(config.hidden, max(len(self.levels), 1)),
         )
 
     def loss(self, batch: WindowBatch) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent, Stack
+from recurra.nn.linear import Linear
 from recurra.nn.states import reorder
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.components import (
@@ -42,7 +43,7 @@ class SegmentsNet(ForecastNet):
         self.lookback: int = max(lookback // self._segment, 1) * self._segment
         width, embedding = config.hidden, min(config.embedding, config.hidden - 1)
         features = 2 + sizes.past + sizes.future
-        self.projection: nn.Linear = nn.Linear(self._segment * features, width)
+        self.projection: nn.Linear = Linear(self._segment * features, width)
         self.recurrent: Recurrent | Stack = recurrent_layers(config, width)
         count = -(-config.horizon // self._segment)
         self.positions: nn.Parameter = nn.Parameter(
@@ -50,9 +51,9 @@ class SegmentsNet(ForecastNet):
         )
         self.vectors: SeriesVectors = SeriesVectors(sizes.series, embedding)
         covariates = self._segment * sizes.future + sizes.static
-        self.covariates: nn.Linear | None = nn.Linear(covariates, width) if covariates else None
+        self.covariates: nn.Linear | None = Linear(covariates, width) if covariates else None
         self.dropout: nn.Dropout = nn.Dropout(config.dropout)
-        self.head: nn.Linear = nn.Linear(
+        self.head: nn.Linear = Linear(
             self.recurrent.output_size, self._segment * max(len(self.levels), 1)
         )
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.nn import Recurrent, Stack
+from recurra.nn.linear import Linear
 from recurra.nn.states import State
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.components import (
@@ -61,11 +62,11 @@ class SmoothingNet(ForecastNet):
         )
         self.dropout: nn.Dropout = nn.Dropout(config.dropout)
         width = self.recurrent.output_size
-        self.adapter: nn.Sequential = nn.Sequential(nn.Linear(width + constant, width), nn.Tanh())
-        self.head: nn.Linear = nn.Linear(width, config.horizon * max(len(self.levels), 1))
+        self.adapter: nn.Sequential = nn.Sequential(Linear(width + constant, width), nn.Tanh())
+        self.head: nn.Linear = Linear(width, config.horizon * max(len(self.levels), 1))
         quantiles = max(len(self.levels), 1)
         self.covariates: nn.Linear | None = (
-            nn.Linear(sizes.future, quantiles) if sizes.future else None
+            Linear(sizes.future, quantiles) if sizes.future else None
         )
 
     def loss(self, batch: WindowBatch) -> Tensor:
