@@ -97,6 +97,15 @@ def test_a_bar_on_a_terminal(tmp_path):
     assert "[all] done" in out.getvalue()
 
 
+def test_a_resumed_training_has_what_its_limit_leaves(monkeypatch):
+    monkeypatch.setattr("recurra.training.progress.time.monotonic", lambda: 7.0)
+    out = io.StringIO()
+    progress = RichProgress(Console(file=out, width=200), max_minutes=30, seconds_between_lines=0)
+    progress.start(None, 100)
+    progress.update(101, 3, 2.0, 30.0, seconds=1200.0)
+    assert out.getvalue().endswith("0:10:00 left\n")
+
+
 def test_the_time_left_is_bounded_by_the_limit():
     out = io.StringIO()
     progress = RichProgress(Console(file=out), max_minutes=1e-9, seconds_between_lines=0)

@@ -70,9 +70,13 @@ class RichProgress:
         *,
         validation: float | None = None,
         metric: str = "loss",
+        seconds: float | None = None,
         **more: Any,
     ) -> None:
-        """Show the numbers, at most ten times a second; the loss is a running mean."""
+        """Show the numbers, at most ten times a second; the loss is a running mean.
+
+        `seconds` are those of the whole training, before it was resumed as well.
+        """
         self._loss = loss if self._loss is None else 0.95 * self._loss + 0.05 * loss
         now = time.monotonic()
         if now - self._shown < self._between and step != self._total:
@@ -82,7 +86,7 @@ class RichProgress:
         if validation is not None:
             text += f" · validation {metric} {validation:.4f}"
         text += f" · {tokens_per_second:,.0f} {self._unit}/s"
-        self._show(step, text, self._left(step, now))
+        self._show(step, text, self._left(step, now, seconds))
 
     def message(self, text: str) -> None:
         """Print `text` above the bar."""
@@ -100,9 +104,10 @@ class RichProgress:
         else:
             self._bar.update(self._task, completed=step, text=text, left=left)
 
-    def _left(self, step: int, now: float) -> str:
+    def _left(self, step: int, now: float, seconds: float | None) -> str:
         spent = now - self._began
-        left = math.inf if self._limit is None else max(0.0, self._limit - spent)
+        so_far = spent if seconds is None else seconds
+        left = math.inf if self._limit is None else max(0.0, self._limit - so_far)
         if self._total is not None:
             left = min(left, spent / (step - self._first) * (self._total - step))
         minutes, seconds = divmod(round(left), 60)

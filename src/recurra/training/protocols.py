@@ -51,8 +51,12 @@ class Progress(Protocol):
         *,
         validation: float | None = None,
         metric: str = "loss",
+        seconds: float | None = None,
     ) -> None:
-        """A step is done; `validation` is the last validation's value of `metric`."""
+        """A step is done; `validation` is the last validation's value of `metric`.
+
+        `seconds` are those of the training so far, before it was resumed as well.
+        """
 
     def message(self, text: str) -> None:
         """Show a line of text."""

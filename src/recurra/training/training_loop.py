@@ -282,6 +282,7 @@ class _Loop:
             state.meter.tokens_per_second,
             validation=state.last_validation,
             metric=self.metric.name,
+            seconds=state.seconds,
         )
 
     def _read_clock(self) -> None:
