@@ -15,6 +15,7 @@ from recurra import settings
 from recurra.cells import Cell
 from recurra.cells.regularised import probed
 from recurra.engines import (
+    AUTO,
     ENGINES,
     Call,
     CompiledLoop,
@@ -116,12 +117,15 @@ class Kernel:
     def linear(self, tensors: Sequence[Tensor]) -> LinearMap | None:
         """The product of a graph whose output is W x + b, for a call with these tensors.
 
-        None where torch's own is what the engine has.
+        None where torch's own is what the engine has, or the one that RECURRA_ENGINE names.
         """
-        kind = kind_of(tensors, Sequences(1))
+        asked = settings.default_engine()
+        kind = (asked, *kind_of(tensors, Sequences(1)))
         if kind not in self._linear:
-            engine = choose(self.graph, self.asked, Call(*kind)).engine
-            self._linear[kind] = engine.linear(self.graph)
+            chosen = choose(self.graph, self.asked, Call(*kind[1:])).engine
+            engines = [chosen] if asked == AUTO else [chosen, ENGINES[asked]]
+            found = [engine.linear(self.graph) for engine in engines]
+            self._linear[kind] = None if None in found else found[0]
         return self._linear[kind]
 
     def named(self, params: Parameters) -> Mapping[str, Tensor]:

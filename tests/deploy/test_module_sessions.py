@@ -182,6 +182,19 @@ def test_weights_are_copies_until_they_are_taken_over():
     torch.testing.assert_close(session.feed(x[:5]), whole(module, x[:5, None])[:, 0])
 
 
+def test_what_a_pool_saves_is_of_the_weights_that_it_has():
+    module = drawn(LSTM(I, H))
+    pool = SessionPool(module, most=2)
+    member = pool.open()
+    before = member.save()
+    with torch.no_grad():
+        module.weight_hh_l0.mul_(1.5)
+    pool.refresh()
+    with pytest.raises(RunError, match="other weights"):
+        member.restore(before)
+    stream(module).restore(member.save())
+
+
 def test_what_one_session_gets_never_reaches_another():
     module = drawn(LSTM(I, H, 2))
     pool, x = SessionPool(module, most=8), inputs(module, 20, 8)

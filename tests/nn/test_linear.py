@@ -116,3 +116,12 @@ def test_it_is_torchs_layer_in_all_else():
     assert all(map(torch.equal, own.parameters(), nn.Linear(3, 2).parameters()))
     assert isinstance(own, nn.Linear)
     assert repr(own) == repr(nn.Linear(3, 2))
+
+
+def test_an_engine_that_compiles_none_is_obeyed(monkeypatch):
+    own, other = pair(8, 4, True, torch.float64)
+    x = torch.randn(6, 8, dtype=torch.float64)
+    for engine, compiled in (("interp", False), ("torch", False), ("cpu", True), ("auto", True)):
+        monkeypatch.setenv("RECURRA_ENGINE", engine)
+        assert is_compiled(own(x)) == compiled
+        torch.testing.assert_close(own(x), other(x))

@@ -64,7 +64,12 @@ class ModuleSession(Resumable):
 
     def __init__(self, module: nn.Module) -> None:
         self._module, self._steps = module, steps_of(module)
-        super().__init__(weights_digest([self._steps.module]))
+        self._digest = weights_digest([self._steps.module])
+
+    @property
+    def digest(self) -> str:
+        """That of the weights."""
+        return self._digest
 
     def step(self, x: Tensor | np.ndarray[Any, Any]) -> Tensor:
         """The output (O,) of the next step (I,).
@@ -82,7 +87,8 @@ class ModuleSession(Resumable):
 
     def finish(self) -> Tensor:
         """The outputs that were waiting for more, (0, O): a module answers every step at once."""
-        return torch.empty(0, self._steps.output_size, dtype=self._steps.dtype)
+        steps = self._steps
+        return torch.empty(0, steps.output_size, dtype=steps.dtype, device=steps.device)
 
     def reset(self) -> None:
         """Go back to the beginning: the next step is the first of another stream."""

@@ -75,9 +75,13 @@ class PoolSession(Resumable):
     """One of a pool's sessions. What it saves a `ModuleSession` of the same module restores."""
 
     def __init__(self, pool: SessionPool, row: int) -> None:
-        super().__init__(pool.digest)
-        self.pool = pool
+        self.pool: SessionPool = pool
         self.row: int | None = row
+
+    @property
+    def digest(self) -> str:
+        """That of the pool's weights."""
+        return self.pool.digest
 
     def close(self) -> None:
         """End the session; its place is free for another. Does nothing the second time."""

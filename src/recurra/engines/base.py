@@ -249,7 +249,7 @@ class StepRun(Protocol):
 
 
 class LinearMap(Protocol):
-    """W x + b of many rows, and its gradients; rows are (R, size), their values side by side."""
+    """W x + b of many rows, and its gradients; all tensors are contiguous."""
 
     def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The results (R, O) of rows (R, I)."""

@@ -32,7 +32,8 @@ class Linear(nn.Linear):
     """torch.nn.Linear, which it replaces: the same parameters, draws, results and derivatives.
 
     Large products of float32 and float64 on the CPU are compiled, as those of recurrent layers are;
-    the others, and what is traced or under autocast, are torch's.
+    the others, and what is traced or under autocast, are torch's, as all are where RECURRA_ENGINE
+    names an engine that compiles none.
 
     Example:
         >>> Linear(256, 1000)(torch.randn(64, 256)).shape
@@ -61,10 +62,10 @@ class _Products(torch.autograd.Function):
     def forward(
         ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None, code: LinearMap
     ) -> Tensor:
-        rows, weight = _inner(rows), weight.contiguous()
+        rows, weight = rows.contiguous(), weight.contiguous()
         ctx.code, ctx.has_bias = code, bias is not None
         ctx.save_for_backward(rows, weight)
-        return code.forward(rows, weight, bias)
+        return code.forward(rows, weight, None if bias is None else bias.contiguous())
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
@@ -78,7 +79,7 @@ class _Products(torch.autograd.Function):
                 gradient.sum(0) if of_bias else None,
                 None,
             )
-        gradient = _inner(gradient)
+        gradient = gradient.contiguous()
         found = ctx.code.input_gradient(gradient, rows, weight) if of_rows else None
         matrix = own = None
         if of_weight:
@@ -86,8 +87,3 @@ class _Products(torch.autograd.Function):
         elif of_bias:
             own = gradient.sum(0)
         return found, matrix, own, None
-
-
-def _inner(rows: Tensor) -> Tensor:
-    """Rows (R, size) whose values lie side by side, and that don't lie on one another."""
-    return rows if rows.stride(1) == 1 and rows.stride(0) >= rows.shape[1] else rows.contiguous()

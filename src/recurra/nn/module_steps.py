@@ -66,7 +66,7 @@ class ModuleSteps(ABC):
                 f"A step of {len(rows)} sequences is given as {tuple(x.shape)}; it is "
                 f"({len(rows)}, {self.input_size})."
             )
-        self._check(x.new_empty(self._row), "(K, I)", 2)
+        self._check_kind(x)
         return self._step_rows(x, rows)
 
     def _check(self, x: Tensor, form: str, axes: int) -> None:
@@ -75,6 +75,9 @@ class ModuleSteps(ABC):
                 f"Steps are given as {tuple(x.shape)}; they are {form} with B = {self.batch} and I "
                 f"= {self.input_size}."
             )
+        self._check_kind(x)
+
+    def _check_kind(self, x: Tensor) -> None:
         if x.dtype is not self.dtype or x.device != self.device:
             raise ValueError(
                 f"Steps are {x.dtype} on {x.device}, and the weights {self.dtype} on "

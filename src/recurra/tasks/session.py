@@ -22,10 +22,12 @@ _FORMAT = "recurra session 1"
 
 
 class Resumable(ABC):
-    """The state of a stream, as bytes. `digest` is that of the model, which alone restores it."""
+    """The state of a stream, as bytes."""
 
-    def __init__(self, digest: str) -> None:
-        self._digest = digest
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """That of the model, which alone restores what was saved."""
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
@@ -37,7 +39,7 @@ class Resumable(ABC):
 
     def save(self) -> bytes:
         """The stream as it is now, as bytes that `restore` reads."""
-        return to_bytes(self.state(), {_FORMAT: self._digest})
+        return to_bytes(self.state(), {_FORMAT: self.digest})
 
     def restore(self, saved: bytes) -> None:
         """Go back to a saved state, perhaps in another process.
@@ -47,7 +49,7 @@ class Resumable(ABC):
         about = metadata_of(saved)
         if _FORMAT not in about:
             raise RunError("These bytes are not a saved session; give what `save` returned.")
-        if about[_FORMAT] != self._digest:
+        if about[_FORMAT] != self.digest:
             raise RunError(
                 "The session was saved by another model, or by other weights; restore it with the "
                 "run that saved it."
@@ -62,6 +64,14 @@ class Session(Resumable, Generic[Chunk, Result]):
     """
 
     _beginning: Mapping[str, Tensor] = {}
+
+    def __init__(self, digest: str) -> None:
+        self._digest = digest
+
+    @property
+    def digest(self) -> str:
+        """That of the model, which alone restores what was saved."""
+        return self._digest
 
     @abstractmethod
     def feed(self, chunk: Chunk) -> list[Result]:

@@ -28,7 +28,7 @@ from recurra.engines.cpu.run.products import ELEMENTS, OverRows, Products
 from recurra.ir import Loop
 from recurra.passes import Lowered
 
-__all__ = ["Binding", "Compiled", "ForwardTape", "Gradients"]
+__all__ = ["Binding", "Compiled", "ForwardTape", "Gradients", "shapes_of"]
 
 _PACKED_FROM = 4  # steps from which re-arranging the weights costs less than it saves
 _LEAST_OUTPUT = 2**24  # bytes from which outputs, too, lie in memory that is kept
@@ -328,6 +328,7 @@ class Compiled:
         return sum(n.shape[0].value(sizes) for n in self.loop.saved)
 
     def is_merged(self, sizes: Mapping[str, int], batch: int, threads: int) -> bool:
+        """Whether products of the input are better computed in the loop than before it."""
         elements = 0
         for affine in self.lowered.affine:
             for matrix, _ in affine.terms:

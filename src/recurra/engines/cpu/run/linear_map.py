@@ -16,7 +16,7 @@ __all__ = ["CpuLinear"]
 
 
 class CpuLinear:
-    """The one product of a loop's input with a matrix, for sizes and strides as they come."""
+    """The one product of a loop's input with a matrix, for sizes as they come; see `LinearMap`."""
 
     def __init__(self, loop: CpuLoop) -> None:
         (affine,) = loop.lowered.affine
@@ -29,10 +29,10 @@ class CpuLinear:
 
     def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """W x + b (R, O) of rows x (R, I)."""
-        key = (weight.shape, x.dtype, x.stride(0), torch.get_num_threads())
+        key = (weight.shape, x.dtype, torch.get_num_threads())
         product = self._forward.get(key)
         if product is None:
-            rows = {self._vector: x.stride(0)}
+            rows = {self._vector: x.shape[1]}
             sizes = self._known(x, weight)
             product = self._products.value(self._affine, sizes, x.dtype, rows)
             self._forward[key] = product
@@ -48,11 +48,11 @@ class CpuLinear:
 
     def input_gradient(self, gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         """The gradient (R, I) of x from that of the result (R, O)."""
-        key = (weight.shape, x.dtype, gradient.stride(0), torch.get_num_threads())
+        key = (weight.shape, x.dtype, torch.get_num_threads())
         product = self._backward.get(key)
         if product is None:
             sizes = self._known(x, weight)
-            product = self._products.gradient(self._vector, sizes, x.dtype, gradient.stride(0))
+            product = self._products.gradient(self._vector, sizes, x.dtype, len(weight))
             self._backward[key] = product
         made = x.new_empty(len(gradient), weight.shape[1])
         addresses = [0] * (self._count + 1)

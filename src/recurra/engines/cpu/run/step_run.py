@@ -32,11 +32,13 @@ _STEPS, _BATCH, _ROWS_EACH = (WORDS.index(word) for word in ("steps", "batch", "
 _MODES = Modes(ragged=False, marked=False, packed=True)
 _FEW = 8
 """Steps from which one more pass over the input pays, where weights are large."""
-_NONE: Mapping[int, Tensor] = {}
 
 
 class CpuSteps:
-    """Steps of one layer in one direction, on the thread that asks for them; see `StepRun`."""
+    """Steps of one layer in one direction, on the thread that asks for them; see `StepRun`.
+
+    Products of a whole chunk with large weights are computed on torch's threads.
+    """
 
     inputs: Tensor
     loop: CpuLoop
@@ -167,7 +169,11 @@ class _BoundCode:
     """The code of one kind of loop, its words filled with the addresses of a run's memory."""
 
     def __init__(
-        self, steps: CpuSteps, kind: str, sizes: SizeValues, values: Mapping[int, Tensor] = _NONE
+        self,
+        steps: CpuSteps,
+        kind: str,
+        sizes: SizeValues,
+        values: Mapping[int, Tensor] | None = None,
     ) -> None:
         loop, inputs, batch = steps.loop, steps.inputs, steps.inputs.shape[1]
         strides = tuple(
@@ -184,7 +190,7 @@ class _BoundCode:
         bound = Bound(code, layout.views, widths, batch, inputs.itemsize, 1, reverse=False)
         self._scratch = inputs.new_empty(batch * layout.temporary)
         self._panels = torch.empty(bound.room, dtype=torch.uint8)
-        tensors = [values.get(index, tensor) for index, tensor in enumerate(steps.tensors)]
+        tensors = [(values or {}).get(index, tensor) for index, tensor in enumerate(steps.tensors)]
         slots = [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
         slots += [room.data_ptr() for room in steps.rooms]
         slots += [0, self._scratch.data_ptr()]
