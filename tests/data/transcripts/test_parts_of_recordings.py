@@ -107,3 +107,16 @@ def test_a_recording_with_one_label_is_cut_whole(folder):
     assert [round(item.span[0], 2) for item in whole] == [0, 0.5, 1, 1.5]
     memory = Item("a", "sound", "x", data=Sound(np.zeros(800, np.float32), 8000), format="memory")
     assert [item.span for item in sound_windows([memory], 50, 25)] == [(0.0, 0.1)]
+
+
+def test_what_cannot_be_cut_stays_an_item(folder):
+    (folder / "bad.wav").write_bytes(b"RIFF\0\0\0\0WAVE")
+    rows = ["a.wav,0,1,x", "a.wav,1,9,y", "bad.wav,0,1,x", "bad.wav,,,x"]
+    windows = sound_windows(read_items(manifest(folder, *rows)), 100, 100)
+    assert [item.name for item in windows if RECORDING not in item.columns] == [
+        "a.wav, 1 to 9 s", "bad.wav, 0 to 1 s", "bad.wav",
+    ]  # fmt: skip
+    assert [item.span for item in windows if RECORDING in item.columns] == [(0.0, 1.0)]
+    memory = Item("a", "sound", "x", data=np.zeros(800, np.float32), format="memory")
+    with pytest.raises(DataError, match="its rate isn't known"):
+        sound_windows([memory], 50, 25)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -21,35 +20,45 @@ SOUND_STEP = 0.01
 
 _LABELLED = 0.5
 """The share of a window that must have labels."""
-_ROUNDING = 1e-6
+_ROUNDING, _LATE = 1e-6, 0.01
+"""Of shares, and seconds that a part may end after its recording."""
 
 
 def sound_windows(items: Sequence[Item], length: int, hop: int) -> list[Item]:
     """Windows of recordings, so many steps of 10 ms long and apart, as items with a span.
 
     Items of one recording are its labelled parts; one without a span labels the whole. A window
-    that is labelled for less than half of it is left out; a recording that can't be read stays a
-    whole item, so that whoever opens it says why.
+    that is labelled for less than half of it is left out. A recording that can't be read, and a
+    part that ends after its recording, stay items, so that whoever opens them says why.
+
+    DataError for samples in memory whose rate isn't known.
     """
     recordings = defaultdict[Any, list[Item]](list)
     for item in items:
         recordings[item.path or id(item.data)].append(item)
     found = list[Item]()
     for parts in recordings.values():
-        with contextlib.suppress(DataError):
-            found += _windows(parts, _seconds(parts[0]), length, hop)
-            continue
-        found += parts
+        seconds = _seconds(parts[0])
+        inside = [part for part in parts if (part.span or (0, 0))[1] <= seconds + _LATE]
+        found += [part for part in parts if part not in inside]
+        if inside:
+            found += _windows(inside, seconds, length, hop)
     return found
 
 
 def _seconds(item: Item) -> float:
+    """The length of a recording, less than any where it can't be read."""
     if isinstance(item.data, Sound):
         return item.data.seconds
     if item.path is None:
-        raise DataError(f"{item.name}: samples without a rate; give a Sound.")
-    known = sound_facts(item.path).seconds
-    return read_sound(item.path).seconds if known is None else known
+        raise DataError(
+            f"{item.name}: its rate isn't known, so it can't be cut by seconds; give a Sound."
+        )
+    try:
+        known = sound_facts(item.path).seconds
+        return read_sound(item.path).seconds if known is None else known
+    except DataError:
+        return -1.0
 
 
 def _windows(parts: Sequence[Item], seconds: float, length: int, hop: int) -> Iterable[Item]:
