@@ -190,9 +190,17 @@ class _JacobianNorms:
         for time, jacobian in stream:
             place = self.places.get(time)
             if place is not None:
-                self.radius[place] = torch.linalg.eigvals(jacobian).abs().max()
+                self.radius[place] = _radius(jacobian)
                 self.norm[place] = torch.linalg.matrix_norm(jacobian, 2)
             yield time, jacobian
+
+
+def _radius(jacobian: Tensor) -> Tensor:
+    """The largest magnitude of an eigenvalue; NaN where LAPACK finds none."""
+    try:
+        return torch.linalg.eigvals(jacobian).abs().max()
+    except torch.linalg.LinAlgError:
+        return torch.tensor(torch.nan, dtype=jacobian.dtype)
 
 
 def step_jacobians(run: LayerRun, row: int) -> Iterator[tuple[int, Tensor]]:
