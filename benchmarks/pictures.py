@@ -91,7 +91,7 @@ def _flow(cell: str, *, chrono: bool = False) -> list[float]:
     layer = Recurrent(cell, 2, HIDDEN)
     if chrono:
         init.chrono_(layer, STEPS, spread=False)
-    norms = gradient_flow(layer, torch.rand(STEPS, ROWS, 2))["layer"].longest.by_distance[0]
+    norms = gradient_flow(layer, torch.rand(STEPS, ROWS, 2))["layer"].reach.median
     return (norms / norms[0]).tolist()
 
 

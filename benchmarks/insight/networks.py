@@ -208,7 +208,7 @@ class Case:
     bidirectional: bool = False
     expected: tuple[str, ...] = ()
     spoil: Callable[[Net], None] | None = None
-    remedied: "Callable[[Case], Case] | None" = None
+    remedied: Callable[[Case], Case] | None = None
     steps: int = 200
     rate: float = 3e-3
     clip: float | None = 1.0
@@ -243,8 +243,9 @@ class Case:
         """Train; with `good` until the loss is at most that. Lines of metrics, and the loss."""
         g = torch.Generator().manual_seed(self.seed)
         optimizer = torch.optim.Adam(net.parameters(), self.rate)
-        clipped, mean, total = 0, None, steps or self.steps
-        for step in range(1, total + 1):
+        clipped, mean, total, step = 0, None, steps or self.steps, 0
+        while step < total:
+            step += 1
             inputs, target = self.problem.draw(g, ROWS)
             optimizer.zero_grad()
             loss = self._trained_loss(net, inputs, target)

@@ -1,5 +1,6 @@
 """Jacobians of a layer's step along the states that real inputs drive it through."""
 
+import contextlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -197,10 +198,10 @@ class _JacobianNorms:
 
 def _radius(jacobian: Tensor) -> Tensor:
     """The largest magnitude of an eigenvalue; NaN where LAPACK finds none."""
-    try:
-        return torch.linalg.eigvals(jacobian).abs().max()
-    except torch.linalg.LinAlgError:
-        return torch.tensor(torch.nan, dtype=jacobian.dtype)
+    radius = torch.tensor(torch.nan, dtype=jacobian.dtype)
+    with contextlib.suppress(RuntimeError):  # of which LAPACK's error is one
+        radius = torch.linalg.eigvals(jacobian).abs().max()
+    return radius
 
 
 def step_jacobians(run: LayerRun, row: int) -> Iterator[tuple[int, Tensor]]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import InsightError
+from recurra.insight.reach import Horizon, LayerReach, reach_of
 from recurra.insight.recorded_model import (
     Loss,
     Recording,
@@ -16,7 +17,6 @@ from recurra.insight.recorded_model import (
     record,
     step_losses,
 )
-from recurra.insight.reach import Horizon, LayerReach, reach_of
 from recurra.nn.observe.recording import LayerRun
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "flow_of",
     "gradient_flow",
 ]
+
 
 @dataclass(frozen=True, eq=False)
 class StateFlow:
@@ -197,9 +198,7 @@ def _state_squares(run: LayerRun, name: str, gradients: Sequence[Tensor | None])
     return torch.stack(rows)
 
 
-def _layer(
-    run: LayerRun, at: list[int | None], parts: list[Squares], stride: int
-) -> LayerFlow:
+def _layer(run: LayerRun, at: list[int | None], parts: list[Squares], stride: int) -> LayerFlow:
     states = []
     for name in parts[0]:
         norms = torch.stack([part[name].sum(1).sqrt() for part in parts])

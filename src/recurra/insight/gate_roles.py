@@ -37,7 +37,9 @@ def gate_roles(graph: Graph) -> tuple[GateRole, ...]:
                 name, inverted = found
                 if other.op == "state" and other.detail == state:
                     roles[GateRole(name, "keeps", inverted)] = None
-                elif len(terms) == 1 and _reads(other, [r for s, r in results.items() if s != state]):
+                elif len(terms) == 1 and _reads(
+                    other, [r for s, r in results.items() if s != state]
+                ):
                     roles[GateRole(name, "outputs", inverted)] = None
                 elif len(terms) > 1:
                     roles[GateRole(name, "writes", inverted)] = None

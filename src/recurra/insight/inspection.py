@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from recurra.insight.dynamics import dynamics_of
 from recurra.insight.flow import flow_of
-from recurra.insight.recorded_model import Loss, eager, record, step_losses
-from recurra.insight.saturation import activity_of
 from recurra.insight.judgement import judge
 from recurra.insight.long_drive import drive
 from recurra.insight.network_facts import arrivals, input_facts
+from recurra.insight.recorded_model import Loss, eager, record, step_losses
+from recurra.insight.saturation import activity_of
 from recurra.insight.task_memory import TaskMemory, task_memory
 from recurra.insight.verdicts import Evidence, LayerInsight, Verdict
 from recurra.nn.observe.recording import LayerRun
@@ -56,6 +56,7 @@ def inspect_model(
     batch: Any,
     *,
     loss: Loss | None = None,
+    judges: bool = True,
     at: int | Sequence[int] | None = None,
     states: Sequence[str] | None = None,
     rows: Sequence[int] = (0,),
@@ -68,6 +69,7 @@ def inspect_model(
     Args:
         model: any module with recurrent layers of Recurra inside. It is left as it was.
         batch: as for `gradient_flow`, and so are `loss`, `at` and `states`.
+        judges: whether `loss` is that of the model's task, so that it says how good the model is.
         rows: the rows of the batch whose Jacobians are computed.
         memory: the number of steps back that the task needs the gradient to reach.
         window: the steps of a window of truncated BPTT in the training, None for whole sequences.
@@ -97,10 +99,10 @@ def inspect_model(
         )
         for run, layer, arrival in zip(recorded.runs, flow.layers, arrived, strict=True)
     )
-    task = None if loss is None else task_memory(model, batch, recorded, loss)
+    task = None if loss is None or not judges else task_memory(model, batch, recorded, loss)
     share = clipped_share(metrics)
     facts = input_facts(recorded.runs[0])
-    found = judge(Evidence(layers, facts, task, memory, window, share))
+    found = judge(Evidence(layers, facts, task, memory, window, share, unjudged=not judges))
     values = {run.name: _values(run, stride) for run, stride in recorded.layers()}
     inputs = {run.name: _by_step(run.inputs, stride) for run, stride in recorded.layers()}
     lengths = _by_step(recorded.runs[0].active, recorded.strides[0]).sum(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recurra.insight.layer_rules import layer_verdicts
 from recurra.insight.network_rules import network_verdicts
-from recurra.insight.verdicts import SEVERITIES, Evidence, LayerInsight, Verdict
+from recurra.insight.verdicts import SEVERITIES, UNLEARNT, Evidence, LayerInsight, Verdict
 
 __all__ = ["judge"]
 
@@ -23,12 +23,15 @@ CAUSES = (
     "window too short",
     "chaotic",
     "exploding",
+    "drifting states",
     "forget gate closed",
     "vanishing across layers",
     "vanishing",
     "saturated gates",
     "saturated tanh",
     "clipping",
+    "nothing learnt",
+    "unfinished",
 )
 """Names of verdicts; what comes before may be the cause of what comes after it."""
 
@@ -39,7 +42,8 @@ def judge(evidence: Evidence) -> tuple[Verdict, ...]:
     for layer in evidence.layers:
         found += layer_verdicts(layer, evidence)
     if not any(verdict.severity in ("warning", "severe") for verdict in found):
-        found = [_healthy(evidence), *found]
+        is_idle = evidence.skill is not None and evidence.skill < UNLEARNT
+        found = [_idle(evidence) if is_idle else _healthy(evidence), *found]
     return tuple(sorted(found, key=_order))
 
 
@@ -49,12 +53,23 @@ def _order(verdict: Verdict) -> tuple[int, int]:
     return (-9 if verdict.severity == "good" else weight), place
 
 
+def _idle(evidence: Evidence) -> Verdict:
+    return Verdict(
+        "training",
+        "nothing learnt",
+        "warning",
+        f"no illness is seen{evidence.in_words}",
+        "train it for longer, try other learning rates, or look whether inputs tell the targets",
+        "low",
+    )
+
+
 def _healthy(evidence: Evidence) -> Verdict:
     layer: LayerInsight = max(evidence.layers, key=lambda layer: layer.reach.horizon.steps)
     text = f"healthy: the gradient reaches {layer.reach.horizon} back"
     task = evidence.task
     if task is not None and task.skill is not None:
-        text += f"; the network does without {100 * task.skill:.0f} % of a constant answer's loss"
+        text += evidence.in_words
         if task.used is not None:
-            text += f", and looks back {task.used} steps"
+            text += f", and it looks back {task.used} steps"
     return Verdict(layer.name, "healthy", "good", text)

@@ -13,19 +13,18 @@ GROWN = 100.0
 SHUT, SATURATED, SQUASHED = 0.5, 0.9, 0.8
 """Thresholds of shares: forget gates that erase, saturated gates, saturated tanh values."""
 CLOSED = 0.03
-"""A gate that writes or lets out is closed where its mean is below this; a bias of -9 gives 1e-4."""
+"""A gate that writes or lets out is closed where its mean is below this (a bias of -3.5)."""
 HEAVY = 10.0
 """A larger gain of a matrix than training gives: healthy networks have at most 4."""
+BOUND = 1e3
+"""States beyond this magnitude have left every useful range."""
 DEAD, ALIKE = 0.1, 0.5
 """The shares of units that may be dead, or do the same as another, without a verdict."""
 
-_WORDS = {"writes": ("input gate", "nothing is written to the state"), "outputs": ("output gate", "nothing of the state comes out")}
-
-
-_BOUNDED = (
-    "use tanh instead of relu, orthogonal weights of gain 1 or less (--init orthogonal), or layer "
-    "normalisation"
-)
+_WORDS = {
+    "writes": ("input gate", "nothing is written to the state"),
+    "outputs": ("output gate", "nothing of the state comes out"),
+}
 
 
 def layer_verdicts(layer: LayerInsight, evidence: Evidence) -> Iterator[Verdict]:
@@ -136,25 +135,34 @@ def _open_gate(evidence: Evidence) -> str:
 
 def _unstable(layer: LayerInsight, evidence: Evidence) -> Iterator[Verdict]:
     units, drive = layer.activity.units, layer.drive
-    if not units.exploding:
-        if drive is not None and not drive.bounded:
-            weighed = evidence.weighed("severe") if evidence.skill is not None else "note"
-            yield Verdict(
-                layer.name,
-                "unstable",
-                weighed,
-                f"driven for longer than these sequences, its states grow without bound"
-                f"{evidence.in_words}",
-                _BOUNDED if weighed == "severe" else "run it on sequences as long as in training",
-            )
+    if units.largest > BOUND:
+        text = f"its states reach {units.largest:.3g} and grow over time"
+    elif drive is not None and not drive.bounded:
+        text = "driven for longer than these sequences, its states grow without bound"
+    elif units.exploding:
+        yield Verdict(
+            layer.name,
+            "drifting states",
+            evidence.weighed("warning"),
+            f"{len(units.exploding)} of {units.size} units have states that triple from one third "
+            f"of the time to the next, up to {units.largest:.3g}{evidence.in_words}",
+            "centre the inputs, or use layer normalisation",
+        )
         return
+    else:
+        return
+    # Without a loss it isn't known whether such a network does what it is for.
+    known = evidence.skill is not None or units.largest > BOUND
+    weighed: Severity = evidence.weighed("severe") if known else "note"
     yield Verdict(
         layer.name,
         "unstable",
-        evidence.weighed("severe"),
-        f"{len(units.exploding)} of {units.size} units grow over time, up to {units.largest:.3g}"
-        f"{evidence.in_words}",
-        _BOUNDED,
+        weighed,
+        f"{text}{evidence.in_words}",
+        "run it on sequences as long as in training"
+        if weighed == "note"
+        else "use tanh instead of relu, orthogonal weights of gain 1 or less (--init orthogonal), "
+        "or layer normalisation",
     )
 
 
@@ -181,7 +189,7 @@ def _chaotic(layer: LayerInsight, evidence: Evidence) -> Iterator[Verdict]:
         layer.name,
         "chaotic",
         evidence.weighed("severe" if drive.exponent > 0.1 else "warning"),
-        f"chaotic dynamics: a small change grows by {100 * (2.718281828 ** drive.exponent - 1):.0f} "
+        f"chaotic dynamics: a small change grows by {100 * (2.718281828**drive.exponent - 1):.0f} "
         f"% a step (largest Lyapunov exponent {drive}){evidence.in_words}",
         "scale the recurrent weights down (--init orthogonal), or use an antisymmetric cell",
     )
@@ -226,17 +234,20 @@ def _vanishing(layer: LayerInsight, evidence: Evidence) -> Iterator[Verdict]:
         text += f", and inputs {task.unlearnt} steps back explain what the network does wrong"
     elif evidence.memory is not None:
         if horizon.steps < evidence.memory:
-            severity = evidence.weighed("severe" if 2 * horizon.steps < evidence.memory else "warning")
+            severity = evidence.weighed(
+                "severe" if 2 * horizon.steps < evidence.memory else "warning"
+            )
             text += f", and the task needs {evidence.memory}"
     elif evidence.skill is not None:
         if evidence.skill < UNLEARNT and horizon.steps < steps / 2:
             severity = "warning"
             text += evidence.in_words
     elif horizon.steps < min(MEMORY, steps // 2):
-        severity = "severe" if 2 * horizon.steps < min(MEMORY, steps // 2) else "warning"
+        is_short = 2 * horizon.steps < min(MEMORY, steps // 2)
+        severity = evidence.weighed("severe" if is_short else "warning")
     if severity is None:
         return
-    sure = task is not None and task.unlearnt is not None or evidence.memory is not None
+    sure = (task is not None and task.unlearnt is not None) or evidence.memory is not None
     yield Verdict(
         layer.name,
         "vanishing",
@@ -259,7 +270,9 @@ def _longer(layer: LayerInsight, evidence: Evidence) -> str:
         openness = 1 - gate.mean if gate.inverted else gate.mean
         if openness > 0.9:
             return "its forget gate is open already: use layer normalisation, or train for longer"
-        return f"forget gate {gate.name} keeps {100 * openness:.0f} % a step: {_open_gate(evidence)}"
+        return (
+            f"forget gate {gate.name} keeps {100 * openness:.0f} % a step: {_open_gate(evidence)}"
+        )
     if layer.activity.gated:
         return "initialise its gates so that they keep more (biases, chrono initialisation)"
     if layer.dynamics.mean_radius > 0.95:

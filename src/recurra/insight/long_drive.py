@@ -8,6 +8,7 @@ settled is left out. Growth of the states themselves is instability, not chaos.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -53,7 +54,7 @@ class LongDrive:
     def __str__(self) -> str:
         if not self.bounded:
             return "no bound"
-        return f"{self.exponent:+.3f} ± {self.error:.3f}"
+        return f"{self.exponent:+.3f} ± {max(self.error, 0.001):.3f}"
 
 
 def drive(run: LayerRun) -> LongDrive | None:
@@ -86,8 +87,10 @@ def drive(run: LayerRun) -> LongDrive | None:
         def after(*before: Tensor, x: Tensor = x) -> tuple[Tensor, ...]:
             return tuple(run.cell.step(x, before, params))
 
-        with torch.no_grad():
-            states, tangents = jvp(after, states, tangents)
+        with torch.no_grad(), warnings.catch_warnings():
+            # torch's forward mode scripts its own decompositions by a way that it deprecates.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            states, tangents = jvp(after, states, tangents)[:2]
         tangents, stretched = _normalised(tangents)
         largest = max(largest, max(float(s.abs().max()) for s in states))
         if not largest < BOUND:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -20,8 +21,8 @@ class InputFacts:
     Attributes:
         largest: the root mean square of the feature with the largest.
         norm: the median norm of a step's input, of those that aren't zero.
-        padding: the share of steps that repeat the end of their row, of rows that end early; 0 where
-            such steps come elsewhere, too, and so are data.
+        padding: the share of steps that repeat the end of their row; 0 where such steps come
+            elsewhere, too, and so are data.
         padded_rows: the share of rows that end early.
     """
 
@@ -47,13 +48,19 @@ def _padding(x: Tensor, active: Tensor) -> tuple[float, float]:
     steps = len(x)
     if not bool(active.all()) or steps < 8:
         return 0.0, 0.0
-    same = (x[1:] == x[:-1]).all(-1)  # (T-1, B): equal to the step before
-    trailing = same.flip(0).long().cumprod(0).sum(0)
-    inside = torch.arange(steps - 1).unsqueeze(1) < (steps - 1 - trailing).cpu()
-    elsewhere = float(same.cpu()[inside].double().mean()) if bool(inside.any()) else 1.0
+    repeats = torch.zeros(active.shape, dtype=torch.bool)
+    repeats[1:] = (x[1:] == x[:-1]).all(-1).cpu()
+    return max(_tails(repeats), _tails((x == 0).all(-1).cpu()))
+
+
+def _tails(empty: Tensor) -> tuple[float, float]:
+    """The shares of steps and rows of the empty (T, B) steps at ends, where no others are empty."""
+    steps = len(empty)
+    trailing = empty.flip(0).long().cumprod(0).sum(0)
+    inside = torch.arange(steps).unsqueeze(1) < steps - trailing
+    elsewhere = float(empty[inside].double().mean()) if bool(inside.any()) else 1.0
     early = trailing >= 3
-    lengths = trailing[early].unique()
-    if elsewhere > 0.02 or len(lengths) < 2:
+    if elsewhere > 0.02 or len(set(trailing[early].tolist())) < 2:
         return 0.0, 0.0
     return float(trailing.double().mean() / steps), float(early.double().mean())
 
@@ -85,7 +92,7 @@ def arrivals(recorded: Recording, loss: Tensor) -> list[Arrival]:
     return [_arrival(run, by_node) for run in recorded.runs]
 
 
-def _arrival(run: LayerRun, by_node: dict[int, Tensor | None]) -> Arrival:
+def _arrival(run: LayerRun, by_node: Mapping[int, Tensor | None]) -> Arrival:
     outputs = torch.stack([after[0].detach() for after in run.after]).double()
     zero = torch.zeros_like(run.after[0][0])
     each = [by_node.get(id(after[0])) for after in run.after]
@@ -96,10 +103,10 @@ def _arrival(run: LayerRun, by_node: dict[int, Tensor | None]) -> Arrival:
         heard, active = heard.flip(0), active.flip(0)
     counts = active.long().cumsum(0)
     read = torch.where(heard, counts, 0).amax(0)
-    heard_at_all = bool((read > 0).any())
+    read = read[read > 0]  # rows that the network has right for certain have no gradient
     return Arrival(
         float(gradient.norm()),
-        int(read.median()) if heard_at_all else None,
+        int(read.median()) if len(read) else None,
         int(active.sum(0).median()),
         float(outputs[run.active].square().mean().sqrt()),
     )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from recurra.insight.verdicts import Evidence, Verdict
+from recurra.insight.verdicts import UNLEARNT, Evidence, Verdict
 
 __all__ = ["network_verdicts"]
 
 LARGE, SMALL = 30.0, 0.02
 """A feature with a larger root mean square is too large, a step with a smaller norm too small."""
-DEEP = 1e-4
+DEEP, DEEP_AND_IDLE = 1e-3, 0.03
 """The gradient that arrives at the lowest layer, as a share of the highest's, below which depth
-stops it: six layers with skip connections have 0.3 and more."""
+stops it, and that of a network that has learnt nothing: healthy ones of five layers and more have
+0.2 and more."""
 CLIPPED = 0.5
 """The share of training steps that may be clipped."""
 
@@ -24,6 +25,7 @@ def network_verdicts(evidence: Evidence) -> Iterator[Verdict]:
     yield from _direction(evidence)
     yield from _window(evidence)
     yield from _depth(evidence)
+    yield from _unfinished(evidence)
     yield from _clipping(evidence)
 
 
@@ -97,9 +99,10 @@ def _depth(evidence: Evidence) -> Iterator[Verdict]:
     top = max(layer.arrival.norm for layer in heard)
     lowest = min(heard, key=lambda layer: layer.arrival.norm)
     share = lowest.arrival.norm / top if top else 1.0
-    if share >= DEEP:
-        return
     weighed = evidence.weighed("severe")
+    idle = evidence.skill is not None and weighed == "severe"
+    if share >= (DEEP_AND_IDLE if idle else DEEP):
+        return
     yield Verdict(
         lowest.name,
         "vanishing across layers",
@@ -107,6 +110,22 @@ def _depth(evidence: Evidence) -> Iterator[Verdict]:
         f"{share:.1g} of the gradient that the highest layer gets arrives here, through "
         f"{len(heard)} layers{evidence.in_words}",
         "use fewer layers, or skip connections with normalisation (--skip residual --norm pre)",
+    )
+
+
+def _unfinished(evidence: Evidence) -> Iterator[Verdict]:
+    task = evidence.task
+    if task is None or task.unlearnt is None or task.skill is None or task.skill < UNLEARNT:
+        return
+    share = max(task.missing)
+    yield Verdict(
+        "training",
+        "unfinished",
+        "note",
+        f"inputs up to {task.unlearnt} steps back still explain {100 * share:.0f} % of what a "
+        f"constant answer lacks{evidence.in_words}",
+        "train it for longer",
+        "medium",
     )
 
 

@@ -199,18 +199,22 @@ def reach_of(run: LayerRun, stride: int = 1) -> LayerReach:
 def _starts(run: LayerRun) -> tuple[Tensor, Tensor]:
     """Places (Q,) in the order in which the layer runs, and their rows (Q,)."""
     active = run.active.flip(0) if run.reverse else run.active
-    total, batch = active.shape
-    chosen = torch.linspace(0, batch - 1, min(batch, ROWS)).round().long().unique()
-    times, rows = [], []
-    for row in chosen.tolist():
+    batch = active.shape[1]
+    times, rows = list[int](), list[int]()
+    for row in _spread(0, batch - 1, min(batch, ROWS)):
         there = active[:, row].nonzero().flatten()
         if not len(there):
             continue
         low, high = int(there[len(there) // 2]), int(there[-1])
-        for time in torch.linspace(low, high, PLACES).round().long().unique().tolist():
-            times.append(time)
-            rows.append(row)
+        places = _spread(low, high, PLACES)
+        times += places
+        rows += [row] * len(places)
     return torch.tensor(times), torch.tensor(rows)
+
+
+def _spread(first: int, last: int, count: int) -> list[int]:
+    """So many whole numbers from the first to the last, evenly spaced, each once."""
+    return sorted(set(torch.linspace(first, last, count).round().long().tolist()))
 
 
 class _Back:
@@ -218,16 +222,15 @@ class _Back:
 
     def __init__(self, run: LayerRun) -> None:
         self.run = run
-        turned = (lambda value: value.flip(0)) if run.reverse else (lambda value: value)
-        self.inputs = turned(run.inputs).double()
+        self.inputs = _turned(run, run.inputs).double()
         states = [torch.stack(s) for s in zip(*run.before, strict=True)]
-        self.before = [turned(state).detach().double() for state in states]
-        self.starts = turned(run.begins)
-        active = turned(run.active)
+        self.before = [_turned(run, state).detach().double() for state in states]
+        self.starts = _turned(run, run.begins)
+        active = _turned(run, run.active)
         self.first = active & ~torch.cat([torch.zeros_like(active[:1]), active[:-1]])
         given = {name for name, _ in run.graph.givens}
         self.params = {n: v.double() for n, v in run.params.items() if n not in given}
-        self.given = {n: turned(run.params[n]).double() for n in given}
+        self.given = {n: _turned(run, run.params[n]).double() for n in given}
 
     def begins(self, times: Tensor, rows: Tensor) -> Tensor:
         """Whether nothing came before these steps."""
@@ -244,5 +247,10 @@ class _Back:
             return tuple(self.run.cell.step(x, before, params))
 
         with torch.no_grad():
-            _, pull = vjp(after, *states)
+            _, pull, *_ = vjp(after, *states)
             return list(pull(tuple(cotangents)))
+
+
+def _turned(run: LayerRun, values: Tensor) -> Tensor:
+    """Values (T, ...) in the order in which the layer runs."""
+    return values.flip(0) if run.reverse else values

@@ -140,7 +140,7 @@ def _alike(output: Tensor) -> int:
     scale = output.abs().amax().clamp(min=1e-30)
     rounded = (output / scale * 1e5).round()
     varying = rounded[:, (rounded != rounded[:1]).any(0)]
-    return varying.shape[1] - len(varying.unique(dim=1).t()) if varying.shape[1] else 0
+    return varying.shape[1] - len(set(map(tuple, varying.t().tolist())))
 
 
 def _units(run: LayerRun) -> Units:

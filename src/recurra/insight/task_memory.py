@@ -68,7 +68,9 @@ class TaskMemory:
         """The distance up to which the network looks back; None: unknown."""
         if not self.rests:
             return None
-        return max((d for d, r in zip(self.distances, self.rests, strict=True) if r > RESTS), default=0)
+        return max(
+            (d for d, r in zip(self.distances, self.rests, strict=True) if r > RESTS), default=0
+        )
 
     @property
     def unlearnt(self) -> int | None:
@@ -81,7 +83,7 @@ def task_memory(model: nn.Module, batch: Any, recorded: Recording, loss: Loss) -
     """Measure what a recorded model has learnt, and from which distances."""
     output = first_tensor(recorded.output, recorded.batch_first)
     values = loss(recorded.output).detach().double()
-    answer = _constant(recorded.output, output, loss)
+    answer = _constant(recorded.output, output, loss) if output.dim() in (2, 3) else None
     constant = None if answer is None else float(answer[0].double().mean())
     total = float(values.mean())
     steps = len(recorded.runs[0].inputs)
@@ -102,8 +104,8 @@ def _distances(steps: int) -> tuple[int, ...]:
     if steps < 2:
         return (0,)
     most = torch.tensor(float(steps - 1)).log()
-    some = torch.linspace(0, float(most), _DISTANCES).exp().round().long().unique().tolist()
-    return (0, *some)
+    some = torch.linspace(0, float(most), _DISTANCES).exp().round().long().tolist()
+    return (0, *sorted(set(some)))
 
 
 def _constant(whole: Any, output: Tensor, loss: Loss) -> tuple[Tensor, Tensor] | None:
@@ -122,7 +124,7 @@ def _constant(whole: Any, output: Tensor, loss: Loss) -> tuple[Tensor, Tensor] |
         return total
 
     try:
-        before = float(of(answer).mean())
+        before = float(of(answer).detach().mean())
         optimizer.step(closure)  # type: ignore[no-untyped-call]
         found = of(answer).detach()
     except RuntimeError:  # the loss needs more of the output than its first tensor
@@ -154,7 +156,7 @@ def _spliced(
 ) -> list[float]:
     """By distance, what the loss rises by where older inputs are those of other rows."""
     active = recorded.runs[0].active
-    shape, lengths = tuple(active.shape), active.sum(0)
+    shape, lengths = (active.shape[0], active.shape[1]), active.sum(0)
     if shape[1] < 2 or not _timed(batch, shape, recorded.batch_first):
         return []
     by_step = values.dim() == 1 and len(values) == shape[0]
@@ -177,15 +179,21 @@ def _spliced(
         for place, distance in enumerate(distances):
             if cut + distance < len(risen):
                 curves[place].append(risen[cut + distance])
-    scale = float(values.mean())
-    del scale
     return [float(torch.stack(c).mean()) if c else 0.0 for c in curves]
 
 
 def _timed(batch: Any, shape: tuple[int, int], batch_first: bool) -> bool:
     """Whether some tensor of a batch has the steps and rows of the first layer."""
-    parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, (tuple, list)) else (batch,)
-    return any(isinstance(part, Tensor) and _axes(part, shape, batch_first) is not None for part in parts)
+    parts = (
+        batch.values()
+        if isinstance(batch, Mapping)
+        else batch
+        if isinstance(batch, (tuple, list))
+        else (batch,)
+    )
+    return any(
+        isinstance(part, Tensor) and _axes(part, shape, batch_first) is not None for part in parts
+    )
 
 
 def _axes(part: Tensor, shape: tuple[int, int], batch_first: bool) -> bool | None:
@@ -246,7 +254,7 @@ def _explained(
     elif output.dim() != 2 or len(wrong) != rows:
         return (), ()
     features = _features(run.inputs, run.active)
-    asked, missing = [], []
+    asked, missing = list[float](), list[float]()
     for distance in distances:
         pairs = [_paired(features, e, distance, lengths) for e in (base, wrong)]
         norm = float(pairs[0][1].square().sum())

@@ -34,9 +34,9 @@ Confidence = Literal["low", "medium", "high"]
 MEMORY = 20
 """Where neither the task nor the caller says how far back a gradient must reach: so far."""
 UNLEARNT, POOR = 0.15, 0.3
-"""A network without this share of a constant answer's loss has learnt nothing, or little: the
-healthy networks of `benchmarks/insight` do without half of it and more, the ill ones without at most
-0.1 mostly."""
+"""A network that does without less than this share of a constant answer's loss has learnt nothing,
+or little: the healthy ones of `benchmarks/insight` do without 0.45 and more, the ill ones mostly
+without less than 0.1."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ class Evidence:
         memory: the steps back that the caller says the task needs.
         window: the steps of a window of truncated BPTT in training.
         clipped: the share of training steps that were clipped.
+        unjudged: the loss isn't that of the task, so that it doesn't say what has been learnt.
     """
 
     layers: tuple[LayerInsight, ...]
@@ -111,6 +112,7 @@ class Evidence:
     memory: int | None = None
     window: int | None = None
     clipped: float | None = None
+    unjudged: bool = False
 
     @property
     def skill(self) -> float | None:
@@ -118,10 +120,17 @@ class Evidence:
         return None if self.task is None else self.task.skill
 
     def weighed(self, severity: Severity) -> Severity:
-        """What a symptom weighs in a network of this skill."""
-        if self.skill is None or self.skill < UNLEARNT:
+        """What a symptom weighs in a network of this skill.
+
+        It weighs in full where nothing has been learnt, and next to nothing where the network does
+        its task and nothing is seen that is left to learn.
+        """
+        if self.skill is None:
+            return "note" if self.unjudged else severity
+        if self.skill < UNLEARNT:
             return severity
-        if self.skill < POOR:
+        is_behind = self.task is not None and self.task.unlearnt is not None
+        if self.skill < POOR or is_behind:
             return "warning" if severity == "severe" else "note"
         return "note"
 
@@ -131,5 +140,5 @@ class Evidence:
         if self.skill is None:
             return ""
         if self.skill < UNLEARNT:
-            return "; the network does its task no better than a constant answer"
-        return f"; the network does without {100 * self.skill:.0f} % of a constant answer's loss"
+            return "; its loss is no better than that of the best constant answer"
+        return f"; its loss is {100 * self.skill:.0f} % below that of the best constant answer"

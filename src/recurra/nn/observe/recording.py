@@ -30,8 +30,8 @@ __all__ = [
     "NamedValue",
     "named_values",
     "position",
-    "sum_terms",
     "recording",
+    "sum_terms",
 ]
 
 
