@@ -19,7 +19,7 @@ from recurra.nn.observe.recording import LayerRun
 
 __all__ = ["LongDrive", "drive"]
 
-CHAINS, STEPS, WARMUP = 8, 600, 150
+CHAINS, STEPS, WARMUP = 24, 240, 120
 BLOCKS = 5
 """The exponent's error is that of the mean of so many blocks of each chain."""
 BOUND = 1e6

@@ -217,7 +217,7 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
     ) -> ProbedItems:
         """Held-out items to inspect a model on, spread over the part, at most `rows`.
 
-        Longer ones than four times `steps` are cut there; `known` says of which labels items may be.
+        Those longer than four times `steps` are cut there; `known` says which labels may be used.
         """
         part = data.held_out if len(data.held_out) else data.train
         usable = [n for n, text in enumerate(part.texts) if known is None or known(text)]
