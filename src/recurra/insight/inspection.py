@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recurra.insight.diagnosis import judge
 from recurra.insight.dynamics import dynamics_of
 from recurra.insight.flow import flow_of
-from recurra.insight.judgement import judge
 from recurra.insight.long_drive import drive
 from recurra.insight.network_facts import arrivals, input_facts
 from recurra.insight.recorded_model import Loss, eager, record, step_losses

@@ -76,6 +76,7 @@ def record(model: nn.Module, batch: Any) -> Recording:
 
 
 def call_model(model: nn.Module, batch: Any) -> Any:
+    """The model's output for a batch: a tensor, a tuple of arguments, or a mapping of them."""
     if isinstance(batch, Mapping):
         return model(**batch)
     if isinstance(batch, (tuple, list)) and not isinstance(batch, PackedSequence):
@@ -240,6 +241,7 @@ def _default(recording: Recording) -> Tensor:
 
 
 def first_tensor(output: Any, batch_first: bool) -> Tensor:
+    """The first floating tensor of a model's output; InsightError where it has none."""
     if isinstance(output, PackedSequence):
         return pad_packed_sequence(output, batch_first)[0]
     if isinstance(output, Tensor) and output.is_floating_point():

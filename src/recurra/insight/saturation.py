@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from recurra.insight.gate_roles import GateRole, gate_roles
+from recurra.nn.observe.gate_roles import GateRole, gate_roles
 from recurra.nn.observe.recording import Kind, LayerRun
 
 __all__ = ["LayerActivity", "Saturation", "Units", "activity_of"]

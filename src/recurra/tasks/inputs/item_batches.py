@@ -198,7 +198,7 @@ def spread(count: int, most: int) -> list[int]:
     >>> spread(10, 4), spread(2, 4)
     ([0, 3, 6, 9], [0, 1])
     """
-    return np.linspace(0, count - 1, min(most, count)).round().astype(int).tolist()
+    return [round(place) for place in np.linspace(0, count - 1, min(most, count)).tolist()]
 
 
 def in_order(
