@@ -96,13 +96,12 @@ def inspection_sections(
     tables = [Section("Layers", TextTable(COLUMNS, layers, text_columns=len(COLUMNS)))]
     if inspection.clipped is not None:
         tables.append(Section("Clipping", {"steps clipped": f"{100 * inspection.clipped:.1f} %"}))
-    if inspection.task is not None:
-        tables = [_learnt(inspection.task), *tables]
+    learnt = [] if inspection.task is None else [_learnt(inspection.task)]
     try:
         require_matplotlib()
     except MissingExtra as absent:
-        return [found, Section("Pictures", [str(absent)]), *tables]
-    return [found, *_pictures(inspection, labels, output, predictions, row), *tables]
+        return [found, *learnt, Section("Pictures", [str(absent)]), *tables]
+    return [found, *learnt, *_pictures(inspection, labels, output, predictions, row), *tables]
 
 
 def _learnt(task: TaskMemory) -> Section:
