@@ -38,6 +38,7 @@ from recurra.tasks.transcribe.fusion import check_language
 from recurra.tasks.transcribe.model import TranscribeNet, TranscribeSizes, needed_steps
 from recurra.tasks.transcribe.recogniser import Recogniser
 from recurra.tasks.transcribe.text_batches import TextBatches
+from recurra.tasks.transcribe.transcript_dialogue import TranscriptDialogues
 from recurra.tasks.transcribe.transcript_session import TranscriptSession
 from recurra.tasks.transcribe.validation import Validation
 from recurra.training import Metric, Validate, Windows
@@ -271,6 +272,10 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
             decoder=decoder,
         )
         return TranscriptSession(product, how, rate)
+
+    def dialogues(self, product: Recogniser, most: int) -> TranscriptDialogues:
+        """The text of sound or ink."""
+        return TranscriptDialogues(product)
 
     def _refused(self, how: Input, item: Item, steps: int) -> str | None:
         """Why the network can't write the text of an item; None where it can."""
