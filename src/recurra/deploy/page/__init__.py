@@ -7,11 +7,18 @@ import hashlib
 import re
 from importlib.resources import files
 
-__all__ = ["PAGE_FILES", "single_page"]
+__all__ = ["PAGE_FILES", "POLICY", "single_page"]
 
 _MODULES = ("dom.js", "inputs.js", "language.js", "answers.js", "forecast.js", "app.js")
 PAGE_FILES = ("page.css", "backend.js", *_MODULES)
 """What `index.html` loads from `page/`: a server answers these names and no others."""
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""The Content-Security-Policy that a server sends with the page."""
 
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)

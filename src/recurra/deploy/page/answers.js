@@ -35,7 +35,7 @@ export function classifyView(session, run) {
   session.onmessage = (message) => {
     if (message.type !== "step") return;
     steps.push(message.probabilities);
-    bars.replaceChildren(...bar(message.probabilities, run.options.labels), curve(steps));
+    bars.replaceChildren(...bar(message.probabilities, run.options.labels), curve(steps, run.options.labels));
   };
   const send = (message) => {
     if (message.type !== "sound" && message.type !== "points") steps = [];
@@ -50,12 +50,14 @@ function bar(probabilities, labels) {
     element("b", {}, percent(value))));
 }
 
-function curve(steps) {
+function curve(steps, labels) {
   const x = (i) => (steps.length > 1 ? (600 * i) / (steps.length - 1) : 0);
   const lines = steps[0].map((_, k) => drawing("polyline", { class: `line colour${k % 6}`,
     points: steps.map((row, i) => `${x(i)},${150 - 140 * row[k]}`).join(" ") }));
+  const names = steps.at(-1).map((value, k) => drawing("text", { x: 596, y: 145 - 125 * value,
+    "text-anchor": "end" }, labels[k]));
   return drawing("svg", { viewBox: "0 0 600 160", role: "img",
-    "aria-label": `Probabilities over ${steps.length} steps` }, ...lines);
+    "aria-label": `Probabilities over ${steps.length} steps` }, ...lines, ...names);
 }
 
 export function regressView(session, run) {

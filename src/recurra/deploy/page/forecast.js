@@ -45,6 +45,6 @@ function picture({ history, median, intervals }) {
   return drawing("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img",
     "aria-label": `${history.length} observations and a forecast of ${median.length} steps` },
     ...bands, label(least), label(most), drawing("polyline", { class: "line history", points: past.join(" ") }),
-    drawing("polyline", { class: "line colour0 dashed",
+    drawing("polyline", { class: "line ahead dashed",
       points: [past.at(-1) ?? "", ...ahead(median)].join(" ").trim() }));
 }

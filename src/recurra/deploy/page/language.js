@@ -12,6 +12,7 @@ export function languageView(session) {
   const units = element("div", { class: "units", role: "img", "aria-label": "Hidden state" });
   const shown = element("output", { class: "reading", "aria-live": "off" });
   const status = element("p", { class: "status", role: "status" });
+  const spoken = element("p", { class: "spoken", role: "status" });
   const stop = button("Stop", () => session.send({ type: "stop" }));
   stop.disabled = true;
 
@@ -42,14 +43,15 @@ export function languageView(session) {
     if (message.type === "token") add(message);
     if (message.type === "token") return;
     stop.disabled = true;
-    status.textContent = message.type === "done" ? `Done. ${text.textContent}` : "";
+    status.textContent = message.type === "done" ? `Done: ${text.childElementCount} tokens.` : "";
+    spoken.textContent = text.textContent;
   };
 
   return element("form", { class: "view", onsubmit: start },
     field("Beginning of the text", prompt),
     element("div", { class: "row" }, field("Temperature", temperature),
       field("Length", length), element("button", { class: "main" }, "Continue"), stop),
-    status,
+    status, spoken,
     element("section", { "aria-label": "Continuation" }, text, shown, legend(
       "surprisal", "0 nats (0 bits)", `${MOST} nats (${(MOST / Math.LN2).toFixed(1)} bits) or more`)),
     element("section", { "aria-label": "Hidden state" }, element("h2", {}, "Hidden state"), units,
