@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from helpers.page_server import served_page
 from recurra.deploy.page import PAGE_FILES, single_page
 from recurra.plots import COLOURS
-from helpers.page_backend import BACKEND
 
+BACKEND = (Path(__file__).parents[1] / "helpers" / "page_backend.js").read_text(encoding="utf-8")
 CHROMIUM = "/usr/bin/chromium"
 UNNAMED = """[...document.querySelectorAll("input, textarea, select, meter, button")].filter(
     (x) => !x.labels?.length && !x.ariaLabel && !x.textContent.trim()).length"""
@@ -104,6 +105,35 @@ def test_errors_and_a_lost_server_are_words(browser: Any, path: Path) -> None:
     page.evaluate("lose()")
     assert page.locator("#notice").inner_text() == "The server stopped. Reconnect"
     page.close()
+
+
+def test_the_page_speaks_to_a_server_and_says_when_it_went_away(browser: Any) -> None:
+    with served_page() as address:
+        page = browser.new_page()
+        troubles: list[str] = []
+        page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
+        page.goto(address)
+        page.get_by_label("Text").fill("to be")
+        page.get_by_role("button", name="Run").click()
+        page.wait_for_selector("text=TAG0")
+        assert page.locator(".word small").all_inner_texts() == ["TAG0", "TAG1"]
+        assert troubles == []
+    page.get_by_role("button", name="Reconnect").wait_for()
+    page.close()
+
+
+def test_speech_is_sent_with_its_rate(browser: Any, path: Path) -> None:
+    fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    speaking = browser.browser_type.launch(executable_path=CHROMIUM, args=["--no-sandbox", *fake])
+    page, troubles = opened(speaking, path, 1280)
+    page.get_by_label("Run", exact=True).select_option("transcribe-sound")
+    page.get_by_role("button", name="Speak").click()
+    page.wait_for_function("seen.some(({ samples }) => samples?.some((value) => value !== 0))")
+    assert page.evaluate("seen.find(({ type }) => type === 'sound').rate") in (44100, 48000)
+    page.get_by_role("button", name="Stop").click()
+    assert page.evaluate("seen.at(-1)") == {"type": "finish"}
+    assert troubles == []
+    speaking.close()
 
 
 def test_strokes_are_points(browser: Any, path: Path) -> None:

@@ -53,7 +53,7 @@ export function languageView(session) {
       field("Length", length), element("button", { class: "main" }, "Continue"), stop),
     status, spoken,
     element("section", { "aria-label": "Continuation" }, text, shown, legend(
-      "surprisal", "0 nats (0 bits)", `${MOST} nats (${(MOST / Math.LN2).toFixed(1)} bits) or more`)),
+      "surprisal", "0 nats (0 bits)", `${MOST} nats (${(MOST / Math.LN2).toFixed(1)} bits)+`)),
     element("section", { "aria-label": "Hidden state" }, element("h2", {}, "Hidden state"), units,
       legend("signed", "−1", "+1")));
 }

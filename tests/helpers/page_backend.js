@@ -1,6 +1,4 @@
-"""A backend of the served page that answers every task with fixed numbers."""
-
-BACKEND = """
+// A backend of the served page that answers every task with fixed numbers.
 const RUNS = [["language", "text"], ["transcribe", "ink"], ["forecast", "numbers"],
   ["tag", "text"], ["classify", "numbers"], ["regress", "numbers"], ["translate", "text"],
   ["transcribe", "sound"]]
@@ -45,4 +43,3 @@ function answer(run, message, say) {
     say({ type: "translation", source: message.text.split(" "), output: ["ein", "Haus"],
       attention: [[0.9, 0.1], [0.2, 0.8]] });
 }
-"""
