@@ -128,7 +128,9 @@ def test_speech_is_sent_with_its_rate(browser: Any, path: Path) -> None:
     page, troubles = opened(speaking, path, 1280)
     page.get_by_label("Run", exact=True).select_option("transcribe-sound")
     page.get_by_role("button", name="Speak").click()
-    page.wait_for_function("seen.some(({ samples }) => samples?.some((value) => value !== 0))")
+    page.wait_for_function(
+        "() => seen.some(({ samples }) => samples?.some((value) => value !== 0))"
+    )
     assert page.evaluate("seen.find(({ type }) => type === 'sound').rate") in (44100, 48000)
     page.get_by_role("button", name="Stop").click()
     assert page.evaluate("seen.at(-1)") == {"type": "finish"}
