@@ -82,7 +82,7 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("width", [400, pytest.param(1280, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("run", ANSWERS)
 def test_a_view_shows_its_answer(browser: Any, path: Path, run: str, width: int) -> None:
     page, troubles = opened(browser, path, width)
