@@ -212,6 +212,7 @@ BLOCKS = {
     "forecasting.md": (3, 1),
     "insight.md": (2, 1),
     "remedies.md": (2, 1),
+    "serving.md": (0, 0),
     "stacks.md": (5, 0),
     "streaming.md": (2, 0),
     "tagging.md": (2, 1),

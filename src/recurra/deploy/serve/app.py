@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from importlib.resources import files
 
-from recurra.deploy.page import PAGE_FILES, POLICY, page_file
+from recurra.deploy.page import PAGE_FILES, POLICY
 from recurra.deploy.serve.gatekeeper import Gatekeeper, Refusal, refuse_stream
 from recurra.deploy.serve.kept_states import KeptStates
 from recurra.deploy.serve.libraries import (
@@ -170,7 +171,7 @@ class ServeApp:
 def _file(name: str, headers: Mapping[str, str]) -> Response:
     kind = _TYPES[name.rpartition(".")[2]]
     return Response(
-        page_file(name),
+        (files("recurra.deploy.page") / name).read_bytes(),
         media_type=kind,
         headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache", **headers},
     )
