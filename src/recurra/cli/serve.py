@@ -62,11 +62,13 @@ def command(runs: tuple[str, ...], save_dir: Path | None, **options: object) -> 
         check_run(run)
     pin_threads(how.threads)  # before torch is loaded
 
+    from recurra.cli.terminal import noted
     from recurra.deploy.serve.server import listening, load_runs, serve
 
     listener = listening(how.host, how.port)
     with listener:
-        found = load_runs(runs, how.max_sessions)
+        with noted():
+            found = load_runs(runs, how.max_sessions)
         address, port = listener.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address
         if not how.is_local and not how.token:

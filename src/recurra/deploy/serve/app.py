@@ -42,8 +42,7 @@ _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 class ServeApp:
     """Runs behind an ASGI interface: `asgi` is the application.
 
-    runs: by name what `Estimator.dialogues` gives. While its lifespan lasts it is ready, until
-    `drain` is called.
+    runs: by name what `Estimator.dialogues` gives. It drains before its lifespan ends.
 
     Raises ConfigError for a folder of states that can't be used.
     """
@@ -60,7 +59,7 @@ class ServeApp:
         }
         self.places = Places(options.max_sessions)
         self._streams: set[ClientStream] = set()
-        self._is_ready = self._is_draining = False
+        self._is_draining = False
         self.asgi: ASGIApp = self._application()
 
     @property
@@ -112,11 +111,10 @@ class ServeApp:
         for run in self.runs.values():
             run.worker.start()
         sweeping = asyncio.create_task(self._sweep())
-        self._is_ready = True
         try:
             yield
         finally:
-            self._is_ready = False
+            await self.drain()
             sweeping.cancel()
             for run in self.runs.values():
                 run.worker.close()

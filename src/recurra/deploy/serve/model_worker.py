@@ -195,6 +195,8 @@ class ModelWorker:
             while self._new:
                 self._active.append(self._new.popleft())
             self._round()
+        for _, future in self._calls:
+            self._tell(future.cancel)
 
     def _has_work(self) -> bool:
         return any(job.can_go_on for job in self._active)

@@ -64,11 +64,13 @@ class ClientStream:
             await self._close(1013, str(busy))
             return
         self._run.metrics.streams.inc()
+        name, dialogue = self._run.kept.new_name(), None
         try:
-            await self._opened()
+            dialogue = await self._run.open()
+            await self._opened(dialogue, name)
         finally:
-            self._run.metrics.streams.dec()
-            self._places.give_back()
+            # To its end, though this task may be cancelled: a place that isn't freed is lost.
+            await asyncio.shield(asyncio.ensure_future(self._end(dialogue, name)))
 
     def drain(self) -> None:
         """End once everything is answered that has come."""
@@ -76,22 +78,27 @@ class ClientStream:
         if self._inbox.empty():
             self._inbox.put_nowait(_draining())
 
-    async def _opened(self) -> None:
-        run, name = self._run, self._run.kept.new_name()
-        dialogue = await run.open()
+    async def _opened(self, dialogue: Dialogue, name: str) -> None:
+        begun = await self._run.worker.call(dialogue.begin)
         try:
-            begun = await run.worker.call(dialogue.begin)
-            await self._send({"type": "opened", "run": run.name, "saved": name}, *begun)
+            await self._send({"type": "opened", "run": self._run.name, "saved": name}, *begun)
             await self._talk(dialogue)
         except _Closing as closing:
             await self._close(closing.code, str(closing))
         except (WebSocketDisconnect, OSError, RuntimeError):
             pass  # the client has gone
-        finally:
+
+    async def _end(self, dialogue: Dialogue | None, name: str) -> None:
+        """Keep the state, and free what the stream had."""
+        try:
             if self._job is not None:
                 self._job.stop()
-            await run.save(dialogue, name)
-            await run.close(dialogue)
+            if dialogue is not None:
+                await self._run.save(dialogue, name)
+                await self._run.close(dialogue)
+        finally:
+            self._run.metrics.streams.dec()
+            self._places.give_back()
 
     async def _talk(self, dialogue: Dialogue) -> None:
         """Read and answer side by side, until one of them ends."""

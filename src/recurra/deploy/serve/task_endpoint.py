@@ -99,7 +99,7 @@ class TaskEndpoint:
             if not stream:
                 return await _collected(request, job)
             batches = job.__aiter__()
-            first = await anext(batches, [])
+            first: list[str] = await anext(batches, [])
             if job.error is not None and not first:
                 return _job_failure(job)
             is_handed_on = True
@@ -111,9 +111,16 @@ class TaskEndpoint:
                 await self._end(run, dialogue)
 
     async def _end(self, run: ServedRun, dialogue: Dialogue | None) -> None:
-        if dialogue is not None:
-            await run.close(dialogue)
-        self._places.give_back()
+        """Free what a request had, though its task may be cancelled meanwhile."""
+
+        async def free() -> None:
+            try:
+                if dialogue is not None:
+                    await run.close(dialogue)
+            finally:
+                self._places.give_back()
+
+        await asyncio.shield(asyncio.ensure_future(free()))
 
 
 class _Lines(StreamingResponse):
