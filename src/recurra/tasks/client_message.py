@@ -35,7 +35,7 @@ class ClientMessage:
         self._fields = fields
 
     def __contains__(self, name: str) -> bool:
-        return self._fields.get(name) is not None
+        return name in self._fields
 
     def only(self, *names: str) -> None:
         """Refuse fields of other names."""
@@ -110,12 +110,11 @@ class ClientMessage:
         return found
 
     def _value(self, name: str, default: Any) -> Any:
-        value = self._fields.get(name)
-        if value is None:
-            value = default
-        if value is None:
+        if name in self._fields:
+            return self._fields[name]
+        if default is None:
             raise DataError(f"{self.kind} needs {name}, which isn't there.")
-        return value
+        return default
 
     def _wrong(self, name: str, value: Any, remedy: str) -> DataError:
         return DataError(f"{name} is {_shown(value)}; {remedy}.")

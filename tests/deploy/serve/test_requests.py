@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from helpers.serving import until_free
 from helpers.small_models import FILMS, dialogues, same, small_model
 from recurra.deploy.page import PAGE_FILES
 from recurra.tasks.dialogue import say
@@ -137,6 +138,7 @@ def test_a_full_server_says_when_to_come_again(serving):
     with client.websocket_connect("ws://localhost:8000/stream/language"):
         answer = refused(client.post("/classify/films", json={"text": "a"}), 503, "1 streams")
         assert answer.headers["retry-after"] == "1"
+    until_free(client.app_of_server)
     assert client.post("/classify/films", json={"text": "a"}).status_code == 200
 
 

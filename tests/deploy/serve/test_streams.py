@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from helpers.serving import until_free
 from helpers.small_models import small_model
 
 starlette = pytest.importorskip("starlette.websockets", reason="starlette isn't installed")
@@ -226,11 +227,3 @@ def test_work_of_a_client_that_went_ends(serving):
         stream.send_json({"type": "text", "text": "a", "length": 100_000})
         stream.receive_json()
     until_free(client.app_of_server)
-
-
-def until_free(app):
-    """Wait until nobody has a place any more, and nothing is worked on."""
-    deadline = time.monotonic() + 10
-    while (app.under_way or app.places.taken) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert (app.under_way, app.places.taken) == (0, 0)

@@ -41,7 +41,7 @@ _REQUESTS: Mapping[str, tuple[Mapping[str, Schema], tuple[str, ...]]] = {
         {"rate": _whole(1_000, 384_000), "samples": _list(_NUMBER)},
         ("samples",),
     ),
-    "observe": ({"values": _list(_MAYBE), "series": _TEXT}, ("values",)),
+    "observe": ({"values": _list(_MAYBE), "series": _TEXT}, ()),
 }
 """The fields of each type of message and those that are needed."""
 
@@ -142,5 +142,8 @@ def _post(verb: str, runs: list[ServedRun]) -> dict[str, Any]:
 
 def _body(kind: str, verb: str) -> Schema:
     properties, required = _REQUESTS[kind]
-    own = {**properties, "stream": _FLAG, **(_WRITING if verb == "generate" else {})}
-    return {**_object(own, required), "additionalProperties": False}
+    own = {**properties, "stream": _FLAG}
+    if verb == "generate":
+        own, required = {**own, **_WRITING}, ()
+    found = {"type": "object", "properties": own, "additionalProperties": False}
+    return {**found, "required": list(required)} if required else found

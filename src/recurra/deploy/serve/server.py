@@ -50,12 +50,13 @@ def load_runs(paths: Sequence[str | os.PathLike[str]], most: int) -> dict[str, D
 def listening(host: str, port: int) -> socket.socket:
     """A socket that listens there; ConfigError where that can't be."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(
+        family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except socket.gaierror as error:
         raise ConfigError(f"host = {host!r}: there is no such host ({error.strerror}).") from error
-    found = socket.socket(family, socket.SOCK_STREAM)
+    # With its protocol, by which asyncio knows that it may send small answers at once.
+    found = socket.socket(family, kind, protocol)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)

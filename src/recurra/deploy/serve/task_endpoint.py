@@ -176,7 +176,7 @@ async def _collected(request: Request, job: Job) -> Response:
 
 def _request_message(run: ServedRun, fields: dict[str, Any]) -> tuple[bool, ClientMessage]:
     """Whether answers are to be streamed, and the message that a body is."""
-    stream = fields.pop("stream", None) or False
+    stream = fields.pop("stream", False)
     if not isinstance(stream, bool):
         raise DataError("stream is neither true nor false.")
     for name in ("type", "id", "more"):

@@ -248,7 +248,7 @@ class _ForecastDialogue(Dialogue):
     def _observe(self, message: ClientMessage) -> Work:
         message.only("values", "series")
         series = self._series(message)
-        values = message.numbers("values", missing=True)
+        values = message.numbers("values", missing=True) if "values" in message else np.zeros(0)
         if series != self.notes["series"]:
             self._begin(series)
         for value in values.tolist():
