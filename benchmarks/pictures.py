@@ -91,7 +91,8 @@ def _flow(cell: str, *, chrono: bool = False) -> list[float]:
     layer = Recurrent(cell, 2, HIDDEN)
     if chrono:
         init.chrono_(layer, STEPS, spread=False)
-    norms = gradient_flow(layer, torch.rand(STEPS, ROWS, 2))["layer"].longest.by_distance[0]
+    flow = gradient_flow(layer, torch.rand(STEPS, ROWS, 2))["layer"]
+    norms = flow.longest.over_time[0].flip(0)
     return (norms / norms[0]).tolist()
 
 

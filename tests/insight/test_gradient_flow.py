@@ -1,16 +1,14 @@
-"""Gradient flow and horizons against plain autograd, and what happens where there is no flow."""
-
-import math
+"""Gradient flow against plain autograd, and what happens where there is no flow."""
 
 import pytest
 import torch
-from networks import lstm, plain_states, rnn
+from networks import plain_states
 from torch import nn
 
 from recurra.errors import InsightError
-from recurra.insight import Horizon, find_horizon, gradient_flow
+from recurra.insight import gradient_flow
 from recurra.insight.recorded_model import record
-from recurra.nn import GRU, LSTM, RNN, Recurrent, Stack
+from recurra.nn import GRU, LSTM, RNN, Recurrent
 
 KINDS = (RNN, LSTM, GRU, lambda *a, **k: RNN(*a, nonlinearity="relu", **k))
 
@@ -32,13 +30,8 @@ def plain_norms(states, index, loss):
     return torch.stack([torch.zeros(()) if g is None else g.norm() for g in gradients])
 
 
-def first_below(norms):
-    below = [d for d, n in enumerate(norms.tolist()) if n <= 0.01 * norms[0].item()]
-    return below[0] if below else len(norms) - 1
-
-
 @pytest.mark.parametrize("seed", range(20))
-def test_norms_and_horizons_are_those_of_plain_autograd(seed):
+def test_norms_are_those_of_plain_autograd(seed):
     model, x = random_network(seed)
     y, states = plain_states(model, x)
     layers = gradient_flow(model, x).layers
@@ -48,8 +41,6 @@ def test_norms_and_horizons_are_those_of_plain_autograd(seed):
         for index, state in enumerate(layer.states):
             norms = plain_norms(plain, index, y[at].square().sum() / 2)
             torch.testing.assert_close(state.over_time[0], norms, rtol=1e-7, atol=1e-14)
-            back = norms if layer.reverse else norms.flip(0)
-            assert state.horizon.steps == first_below(back)
 
 
 @pytest.mark.parametrize("at", [5, -3, [2, 17]])
@@ -60,7 +51,6 @@ def test_losses_at_chosen_steps(at):
     for row, step in enumerate([at] if isinstance(at, int) else at):
         norms = plain_norms(states[0], 0, y[step].square().sum() / 2)
         torch.testing.assert_close(first.states[0].over_time[row], norms, rtol=1e-7, atol=1e-14)
-        assert len(first.states[0].by_distance[row]) == step % len(x) + 1
 
 
 def test_a_loss_over_the_whole_and_one_for_each_step():
@@ -72,19 +62,18 @@ def test_a_loss_over_the_whole_and_one_for_each_step():
     torch.testing.assert_close(whole.over_time, steps.over_time)
 
 
-def test_lengths_and_packed_input_count_from_each_rows_end():
+def test_lengths_and_packed_input_are_those_of_each_row_alone():
     model, x = LSTM(3, 5).double(), torch.randn(20, 3, 3).double()
     lengths = torch.tensor([20, 9, 14])
     packed = nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
     loss = lambda out: out[1][0].square().sum()  # noqa: E731
-    ragged = gradient_flow(model, {"input": x, "lengths": lengths}, loss=loss)
-    for flow in (ragged, gradient_flow(model, packed, loss=loss)):
-        alone = [
-            gradient_flow(model, x[:n, [b]], loss=loss)["layer"].states[0].by_distance[0]
-            for b, n in enumerate(lengths)
-        ]
-        first = torch.stack([a[:9] for a in alone]).square().sum(0).sqrt()
-        torch.testing.assert_close(flow["layer"].states[0].by_distance[0][:9], first)
+    alone = torch.zeros(20, dtype=torch.double)
+    for row, steps in enumerate(lengths.tolist()):
+        own = gradient_flow(model, x[:steps, [row]], loss=loss)["layer"].states[0].over_time[0]
+        alone[:steps] += own.square()
+    for batch in ({"input": x, "lengths": lengths}, packed):
+        found = gradient_flow(model, batch, loss=loss)["layer"].states[0].over_time[0]
+        torch.testing.assert_close(found, alone.sqrt())
 
 
 def test_batch_first_and_a_model_around():
@@ -141,34 +130,6 @@ def test_recorded_layers_compute_what_they_compute(reverse):
     torch.testing.assert_close(output[1][0], h)
 
 
-def test_an_orthogonal_linear_network_keeps_its_gradient():
-    model = rnn(torch.eye(6).roll(1, 0), nonlinearity="relu", bias=50.0)
-    horizon = gradient_flow(model, torch.randn(40, 2, 3).double()).layers[0].horizon
-    assert not horizon.reached
-    assert horizon.factor == pytest.approx(1, abs=1e-6)
-    assert str(horizon) == "at least 39 steps"
-
-
-def test_the_memory_is_the_state_that_reaches_farthest():
-    layer = gradient_flow(lstm(5.0), torch.randn(40, 2, 3).double()).layers[0]
-    assert layer.longest.name == "c"
-    assert layer.horizon.factor == pytest.approx(torch.tensor(5.0).sigmoid().item(), abs=0.02)
-
-
-def test_horizons_of_known_curves():
-    halves = find_horizon(0.5 ** torch.arange(20.0))
-    assert (halves.steps, halves.reached) == (7, True)
-    assert halves.factor == pytest.approx(0.5)
-    assert halves.pace == "halves at every step"
-    assert find_horizon(1.1 ** torch.arange(9.0)).pace == "doubles every 7.3 steps"
-    assert find_horizon(torch.ones(5)) == Horizon(4, False, 1.0, 1.0)
-    assert find_horizon(torch.zeros(5)).steps == 0
-    assert find_horizon(torch.tensor([0.0, 1.0, 0.2, 0.001])).steps == 3
-    assert find_horizon(0.5 ** torch.arange(20.0), stride=3).steps == 21
-    assert find_horizon(0.5 ** torch.arange(20.0), stride=3).factor == pytest.approx(0.5 ** (1 / 3))
-    assert math.isinf(find_horizon(torch.tensor([1.0, math.inf])).growth)
-
-
 class Loop(nn.Module):
     """A layer called step by step."""
 
@@ -205,16 +166,6 @@ class Twice(nn.Module):
 def test_a_layer_that_reads_two_sequences_is_told_apart():
     names = [f.name for f in gradient_flow(Twice(), torch.randn(5, 2, 3)).layers]
     assert names == ["layer", "layer (call 2)"]
-
-
-@pytest.mark.parametrize("dilation", [2, 3])
-def test_a_dilated_layer_is_told_in_steps_of_the_sequence(dilation):
-    stack = Stack.of("gru", 3, 4, dilation=dilation).double()
-    x = torch.randn(24, 2, 3).double()
-    state = gradient_flow(stack, x).layers[0].states[0]
-    plain = gradient_flow(stack.layers[0].layer, x[dilation - 1 :: dilation]).layers[0].states[0]
-    assert state.horizon.steps == dilation * plain.horizon.steps
-    torch.testing.assert_close(state.by_distance[0], plain.by_distance[0])
 
 
 @pytest.mark.parametrize("remedy", ["zoneout", "recurrent_dropout", "state_dropout"])

@@ -35,7 +35,7 @@ def test_an_inspection_as_sections(inspection):
         "Dynamics", "Layers",
     ]  # fmt: skip
     assert all(isinstance(s.content, Picture) for s in sections[1:-1])
-    assert "initialise the forget gate f open" in report("x", sections[:1])
+    assert "raise the forget bias (--init forget-bias:1)" in report("x", sections[:1])
 
 
 def test_a_task_without_labels_outputs_or_predictions(inspection):

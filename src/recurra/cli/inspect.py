@@ -12,14 +12,19 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_STYLES = {"good": "green", "warning": "yellow", "severe": "red"}
+_STYLES = {"good": "green", "note": "cyan", "warning": "yellow", "severe": "red"}
 
 
 @click.command(name="inspect")
 @click.argument("run", metavar="RUN")
 @click.argument("file", required=False, metavar="[FILE]", type=click.Path(path_type=Path))
-@click.option("--rows", default=4, show_default=True, help="windows, spread over the data")
-@click.option("--steps", default=100, show_default=True, help="steps of each window")
+@click.option("--rows", default=32, show_default=True, help="windows, spread over the data")
+@click.option(
+    "--steps",
+    default=100,
+    show_default=True,
+    help="steps of each window; items of four times as many stay whole",
+)
 @click.option("--out", metavar="PAGE", help="write this page instead of RUN's report.html")
 def command(run: str, file: Path | None, rows: int, steps: int, out: str | None) -> None:
     """Show how gradients flow in time through the model of RUN, what is wrong and what helps.
@@ -57,5 +62,9 @@ def _show(run: str, found: "Inspection") -> None:
     for verdict in found.verdicts:
         console.print(f"{verdict.severity}: {verdict.layer}", style=_STYLES[verdict.severity])
         console.print(f"  {verdict.text}")
+        if verdict.severity == "note":
+            continue
+        if verdict.confidence != "high":
+            console.print(f"  confidence: {verdict.confidence}")
         if verdict.remedy:
             console.print(f"  remedy: {verdict.remedy}")

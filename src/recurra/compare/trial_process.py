@@ -110,8 +110,8 @@ def _reach(trial: Trial, weights: Weights | None) -> Reach | None:
         found = Contest(trial.task).flow(trial.settings, weights)
     except InsightError:
         return None
-    norms = tuple(found.by_distance[-1].tolist())
-    return Reach(found.horizon.steps, found.horizon.reached, norms, found.stride)
+    horizon = found.horizon
+    return Reach(horizon.steps, horizon.reached, tuple(found.median.tolist()), found.stride)
 
 
 def _curve(lines: list[dict[str, Any]]) -> list[tuple[int, float]]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from recurra.compare.comparison import Comparison, folder_name
 from recurra.config.task_config import NetworkConfig
 from recurra.errors import CellError, ConfigError, RecurraError
-from recurra.insight.flow import GradientFlow, StateFlow, gradient_flow
+from recurra.insight import GradientFlow, LayerReach, gradient_flow
 from recurra.tasks.record import cell_digests, split_tensors
 from recurra.tasks.registry import check_early, config_of, estimator_of, task_named
 from recurra.tasks.stages import check_memory, unallocated
@@ -116,7 +116,7 @@ class Contest:
             return Trained(result, {})
         return Trained(result, dict(model.evaluate(**tested) if tested else model.figures()))
 
-    def flow(self, settings: Settings, weights: Weights | None) -> StateFlow:
+    def flow(self, settings: Settings, weights: Weights | None) -> LayerReach:
         """The loss's gradient on its way back, with weights of a run or those of the start."""
         model, task, data = self._model(settings)
         if weights is not None:
@@ -146,10 +146,10 @@ class Contest:
         return kind(config, context), data
 
 
-def farthest(flow: GradientFlow) -> StateFlow:
-    """That of the layer, and its state, through which the gradient reaches farthest."""
-    states = (layer.longest for layer in flow.layers)
-    return max(states, key=lambda s: (s.horizon.steps, not s.horizon.reached))
+def farthest(flow: GradientFlow) -> LayerReach:
+    """That of the layer through which a gradient reaches farthest."""
+    reaches = (layer.reach for layer in flow.layers)
+    return max(reaches, key=lambda reach: (reach.horizon.steps, not reach.horizon.reached))
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,12 @@
 """Analyses of models: gradient flow in time, dynamics, saturation, and verdicts with remedies."""
 
 from recurra.insight.dynamics import LayerDynamics, Spectrum, jacobians
-from recurra.insight.flow import (
-    GradientFlow,
-    Horizon,
-    LayerFlow,
-    StateFlow,
-    find_horizon,
-    gradient_flow,
-)
+from recurra.insight.flow import GradientFlow, LayerFlow, StateFlow, gradient_flow
 from recurra.insight.inspection import Inspection, clipped_share, inspect_model
+from recurra.insight.reach import Horizon, LayerReach
 from recurra.insight.saturation import LayerActivity, Saturation, Units
-from recurra.insight.verdicts import LayerInsight, Verdict, verdicts
+from recurra.insight.task_memory import TaskMemory
+from recurra.insight.verdicts import LayerInsight, Verdict
 
 __all__ = [
     "GradientFlow",
@@ -21,15 +16,15 @@ __all__ = [
     "LayerDynamics",
     "LayerFlow",
     "LayerInsight",
+    "LayerReach",
     "Saturation",
     "Spectrum",
     "StateFlow",
+    "TaskMemory",
     "Units",
     "Verdict",
     "clipped_share",
-    "find_horizon",
     "gradient_flow",
     "inspect_model",
     "jacobians",
-    "verdicts",
 ]

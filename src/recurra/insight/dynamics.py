@@ -1,5 +1,6 @@
 """Jacobians of a layer's step along the states that real inputs drive it through."""
 
+import contextlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -190,9 +191,17 @@ class _JacobianNorms:
         for time, jacobian in stream:
             place = self.places.get(time)
             if place is not None:
-                self.radius[place] = torch.linalg.eigvals(jacobian).abs().max()
+                self.radius[place] = _radius(jacobian)
                 self.norm[place] = torch.linalg.matrix_norm(jacobian, 2)
             yield time, jacobian
+
+
+def _radius(jacobian: Tensor) -> Tensor:
+    """The largest magnitude of an eigenvalue; NaN where LAPACK finds none."""
+    radius = torch.tensor(torch.nan, dtype=jacobian.dtype)
+    with contextlib.suppress(RuntimeError):  # of which LAPACK's error is one
+        radius = torch.linalg.eigvals(jacobian).abs().max()
+    return radius
 
 
 def step_jacobians(run: LayerRun, row: int) -> Iterator[tuple[int, Tensor]]:

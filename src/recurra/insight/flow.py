@@ -1,18 +1,14 @@
-"""Gradient flow: the norm of dL/ds_t of every state of every layer, over time.
+"""Gradient flow: the norm of dL/ds_t of every state of every layer, over time."""
 
-The horizon of a gradient is how far back it reaches; its decay is measured as well.
-"""
-
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recurra.errors import InsightError
+from recurra.insight.reach import Horizon, LayerReach, reach_of
 from recurra.insight.recorded_model import (
     Loss,
     Recording,
@@ -25,94 +21,11 @@ from recurra.nn.observe.recording import LayerRun
 
 __all__ = [
     "GradientFlow",
-    "Horizon",
     "LayerFlow",
     "StateFlow",
-    "find_horizon",
     "flow_of",
     "gradient_flow",
 ]
-
-NEGLIGIBLE = 1e-5
-"""A state with gradients so much smaller than another's carries none of the layer's memory."""
-
-
-SHARE = 0.01
-"""A gradient has reached its horizon where this share of its start is left."""
-
-
-@dataclass(frozen=True)
-class Horizon:
-    """The course of a gradient's norm with the distance from its loss.
-
-    Attributes:
-        steps: the distance at which its norm first is 1 % of the norm at the start, or less; the
-            largest distance where that is not reached.
-        reached: whether it is reached.
-        factor: the factor of the norm for each step back (a fit to its logarithm, up to the
-            horizon); NaN for a single step.
-        growth: the largest norm divided by that at the start.
-    """
-
-    steps: int
-    reached: bool
-    factor: float
-    growth: float
-
-    def __str__(self) -> str:
-        return f"{self.steps} steps" if self.reached else f"at least {self.steps} steps"
-
-    @property
-    def pace(self) -> str:
-        """The rate of change in words: `halves every 3.1 steps`."""
-        if math.isnan(self.factor) or self.factor == 1:
-            return "stays constant"
-        if self.factor == 0:
-            return "vanishes after one step"
-        steps = math.log(2) / abs(math.log(self.factor))
-        if steps > 1000:
-            return "stays constant"
-        word = "halves" if self.factor < 1 else "doubles"
-        return f"{word} every {steps:.1f} steps" if steps >= 1.05 else f"{word} at every step"
-
-
-def find_horizon(norms: Tensor, stride: int = 1) -> Horizon:
-    """Find the horizon of a gradient from its norms (N,) by distance: 0 first, then 1, ...
-
-    Where the loss doesn't depend on the nearest steps, the start is the first that it depends on.
-    A dilated layer's norms are `stride` steps apart; the horizon counts steps of the sequence.
-
-    Example:
-        >>> find_horizon(0.5 ** torch.arange(20.0)).steps
-        7
-    """
-    norms = norms.double()
-    if not bool(norms.isfinite().all()):
-        return Horizon((len(norms) - 1) * stride, False, math.inf, math.inf)
-    nonzero = norms.nonzero().flatten()
-    if not len(nonzero):
-        return Horizon(0, True, 0.0, 0.0)
-    first = int(nonzero[0])
-    start = float(norms[first])
-    small = (norms[first:] <= SHARE * start).nonzero().flatten()
-    reached = len(small) > 0
-    steps = first + int(small[0]) if reached else len(norms) - 1
-    factor = _factor(norms[first : steps + 1]) ** (1 / stride)
-    return Horizon(steps * stride, reached, factor, float(norms.max()) / start)
-
-
-def _factor(norms: Tensor) -> float:
-    """The factor for each step: a line fitted to the norm's logarithm by least squares."""
-    if float(norms[-1]) == 0:
-        norms = norms[:-1]
-        if len(norms) < 2:
-            return 0.0
-    if len(norms) < 2:
-        return math.nan
-    distance = torch.arange(len(norms), dtype=torch.double)
-    distance -= distance.mean()
-    slope = (distance * norms.log()).sum() / distance.square().sum()
-    return float(slope.exp())
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,55 +36,36 @@ class StateFlow:
         name: the state.
         at: the step of each of K losses; None for a loss over the whole.
         over_time: (K, T), the norm of dL/ds_t over all rows and units.
-        by_distance: for each loss the norms (N,) by the distance from it: 0 first, then 1 step, ...
-            against the layer's direction. Each row counts from its own last step.
-        stride: steps of the sequence between two steps of a dilated layer; horizons are counted in
-            steps of the sequence.
     """
 
     name: str
     at: tuple[int | None, ...]
     over_time: Tensor = field(repr=False)
-    by_distance: tuple[Tensor, ...] = field(repr=False)
-    stride: int = 1
-
-    @cached_property
-    def horizons(self) -> tuple[Horizon, ...]:
-        """The horizon of each loss."""
-        return tuple(find_horizon(norms, self.stride) for norms in self.by_distance)
-
-    @property
-    def horizon(self) -> Horizon:
-        """The median of the horizons of all losses."""
-        return _median(self.horizons)
-
-    @property
-    def remains(self) -> float:
-        """The share of the last loss's gradient that is left at the largest distance."""
-        curve = self.by_distance[-1]
-        return float(curve[-1] / curve[0]) if curve[0] > 0 else 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class LayerFlow:
-    """Gradient flow through one layer and direction."""
+    """Gradient flow through one layer and direction.
+
+    `states` have the gradients of the loss; `reach` says how far back a gradient that starts at the
+    layer's output reaches, whatever the loss.
+    """
 
     name: str
     cell: str
     reverse: bool
     states: tuple[StateFlow, ...]
+    reach: LayerReach
 
     @property
     def longest(self) -> StateFlow:
-        """The state through which the gradient reaches farthest: the layer's memory."""
-        largest = max(float(s.over_time.max()) for s in self.states)
-        relevant = [s for s in self.states if float(s.over_time.max()) >= NEGLIGIBLE * largest]
-        return max(relevant, key=lambda s: (*_reach(s.horizon), s.remains))
+        """The state that carries the gradient farthest: the layer's memory."""
+        return max(self.states, key=lambda state: self.reach.carried(state.name))
 
     @property
     def horizon(self) -> Horizon:
-        """The horizon of the state through which the gradient reaches farthest."""
-        return self.longest.horizon
+        """How far back a gradient reaches through all states together."""
+        return self.reach.horizon
 
 
 @dataclass(frozen=True)
@@ -246,10 +140,9 @@ def flow_of(
     wanted = {at for run in recorded.runs for at in losses.at(reverse=run.reverse)}
     by_loss = {at: _gradients(recorded, losses.value(at), states) for at in wanted}
     layers = []
-    for index, run in enumerate(recorded.runs):
+    for index, (run, stride) in enumerate(recorded.layers()):
         at = losses.at(reverse=run.reverse)
-        parts = [by_loss[a][index] for a in at]
-        layers.append(_layer(run, at, parts, losses.steps, recorded.strides[index]))
+        layers.append(_layer(run, at, [by_loss[a][index] for a in at], stride))
     return GradientFlow(tuple(layers))
 
 
@@ -305,46 +198,9 @@ def _state_squares(run: LayerRun, name: str, gradients: Sequence[Tensor | None])
     return torch.stack(rows)
 
 
-def _layer(
-    run: LayerRun,
-    at: list[int | None],
-    parts: list[Squares],
-    steps: int | None,
-    stride: int,
-) -> LayerFlow:
+def _layer(run: LayerRun, at: list[int | None], parts: list[Squares], stride: int) -> LayerFlow:
     states = []
     for name in parts[0]:
-        squares = [part[name] for part in parts]
-        curves = [_by_distance(run, s, a, steps) for s, a in zip(squares, at, strict=True)]
-        norms = torch.stack([s.sum(1).sqrt() for s in squares])
-        states.append(StateFlow(name, tuple(at), norms, tuple(curves), stride))
-    return LayerFlow(run.name, run.graph.cell, run.reverse, tuple(states))
-
-
-def _by_distance(run: LayerRun, squares: Tensor, at: int | None, steps: int | None) -> Tensor:
-    """Norms by distance, counted in each row from the loss or, if it ends before, from its end.
-
-    The mean at a distance is over the rows that have a step there.
-    """
-    total = len(squares)
-    origin = total - 1 if at is None or steps != total else total - 1 - at if run.reverse else at
-    if run.reverse:
-        squares = squares.flip(0)
-    active = run.active.flip(0) if run.reverse else run.active
-    place = torch.arange(total, device=squares.device).unsqueeze(1)
-    reached = (squares > 0) if steps not in (None, total) else active
-    last = torch.where(reached & (place <= origin), place, -1).amax(0)
-    index = last - place
-    known = (index >= 0) & active.gather(0, index.clamp(min=0))
-    sums = torch.where(known, squares.gather(0, index.clamp(min=0)), 0).sum(1)
-    counts = known.sum(1)
-    reach = max(1, int(counts.count_nonzero()))
-    return (sums[:reach] / counts[:reach].clamp(min=1) * counts[0]).sqrt()
-
-
-def _median(horizons: Sequence[Horizon]) -> Horizon:
-    return sorted(horizons, key=_reach)[(len(horizons) - 1) // 2]
-
-
-def _reach(horizon: Horizon) -> tuple[int, bool]:
-    return horizon.steps, not horizon.reached
+        norms = torch.stack([part[name].sum(1).sqrt() for part in parts])
+        states.append(StateFlow(name, tuple(at), norms))
+    return LayerFlow(run.name, run.graph.cell, run.reverse, tuple(states), reach_of(run, stride))

@@ -7,11 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recurra.insight.diagnosis import judge
 from recurra.insight.dynamics import dynamics_of
 from recurra.insight.flow import flow_of
+from recurra.insight.long_drive import drive
+from recurra.insight.network_facts import arrivals, input_facts
 from recurra.insight.recorded_model import Loss, eager, record, step_losses
 from recurra.insight.saturation import activity_of
-from recurra.insight.verdicts import LayerInsight, Verdict, clipping_verdicts, verdicts
+from recurra.insight.task_memory import TaskMemory, task_memory
+from recurra.insight.verdicts import Evidence, LayerInsight, Verdict
 from recurra.nn.observe.recording import LayerRun
 
 __all__ = ["Inspection", "clipped_share", "inspect_model"]
@@ -31,6 +35,7 @@ class Inspection:
         inputs: by layer, its input, (T, B, I).
         lengths: (B,), the steps of each row in the first layer; later steps are padding.
         clipped: the share of training steps that were clipped, None where it is not known.
+        task: what the network has learnt of its task, None where no loss was given.
     """
 
     layers: tuple[LayerInsight, ...]
@@ -39,6 +44,7 @@ class Inspection:
     inputs: Mapping[str, Tensor]
     lengths: Tensor
     clipped: float | None = None
+    task: TaskMemory | None = None
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.verdicts))
@@ -50,19 +56,23 @@ def inspect_model(
     batch: Any,
     *,
     loss: Loss | None = None,
+    judges: bool = True,
     at: int | Sequence[int] | None = None,
     states: Sequence[str] | None = None,
     rows: Sequence[int] = (0,),
     memory: int | None = None,
+    window: int | None = None,
     metrics: Sequence[Mapping[str, Any]] = (),
 ) -> Inspection:
-    """Analyse gradient flow, dynamics, saturation and units of every recurrent layer.
+    """Analyse gradient flow, memory, dynamics, gates and units of every recurrent layer.
 
     Args:
         model: any module with recurrent layers of Recurra inside. It is left as it was.
         batch: as for `gradient_flow`, and so are `loss`, `at` and `states`.
+        judges: whether `loss` is that of the model's task, so that it says how good the model is.
         rows: the rows of the batch whose Jacobians are computed.
         memory: the number of steps back that the task needs the gradient to reach.
+        window: the steps of a window of truncated BPTT in the training, None for whole sequences.
         metrics: the lines of a run's metrics.jsonl, for the share of clipped steps.
 
     Raises:
@@ -78,16 +88,25 @@ def inspect_model(
     recorded = record(model, batch)
     losses = step_losses(recorded, loss, [at] if isinstance(at, int) else at)
     flow = flow_of(recorded, losses, states)
+    arrived = arrivals(recorded, losses.values.sum())
     layers = tuple(
-        LayerInsight(layer, activity_of(run), dynamics_of(run, rows, **_effort(run)))
-        for run, layer in zip(recorded.runs, flow.layers, strict=True)
+        LayerInsight(
+            layer,
+            activity_of(run),
+            dynamics_of(run, rows, **_effort(run)),
+            drive(run),
+            arrival,
+        )
+        for run, layer, arrival in zip(recorded.runs, flow.layers, arrived, strict=True)
     )
+    task = None if loss is None or not judges else task_memory(model, batch, recorded, loss)
     share = clipped_share(metrics)
-    found = verdicts(layers, memory=memory) + clipping_verdicts(share or 0.0)
+    facts = input_facts(recorded.runs[0])
+    found = judge(Evidence(layers, facts, task, memory, window, share, unjudged=not judges))
     values = {run.name: _values(run, stride) for run, stride in recorded.layers()}
     inputs = {run.name: _by_step(run.inputs, stride) for run, stride in recorded.layers()}
     lengths = _by_step(recorded.runs[0].active, recorded.strides[0]).sum(0)
-    return Inspection(layers, found, values, inputs, lengths, share)
+    return Inspection(layers, found, values, inputs, lengths, share, task)
 
 
 def clipped_share(metrics: Sequence[Mapping[str, Any]]) -> float | None:

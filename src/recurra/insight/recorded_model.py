@@ -16,7 +16,17 @@ from recurra.nn.observe.observer import reporting_names
 from recurra.nn.observe.recording import LayerRun, recording
 from recurra.nn.stack.lookback import Dilated
 
-__all__ = ["Loss", "Recording", "StepLosses", "eager", "joined", "record", "step_losses"]
+__all__ = [
+    "Loss",
+    "Recording",
+    "StepLosses",
+    "call_model",
+    "eager",
+    "first_tensor",
+    "joined",
+    "record",
+    "step_losses",
+]
 
 Loss = Callable[[Any], Tensor]
 """From a model's output to a loss: one number, or one for each step, (T,)."""
@@ -54,7 +64,7 @@ def record(model: nn.Module, batch: Any) -> Recording:
     """
     check_module("insight", model)
     with eager(), _untouched(model), recording() as recorder, reporting_names(model, recorder):
-        output = _call(model, batch)
+        output = call_model(model, batch)
     if not recorder.runs:
         raise InsightError(
             f"No recurrent layer of Recurra runs in this {type(model).__name__}; use layers of "
@@ -65,7 +75,8 @@ def record(model: nn.Module, batch: Any) -> Recording:
     return Recording(output, runs, strides, _is_batch_first(model))
 
 
-def _call(model: nn.Module, batch: Any) -> Any:
+def call_model(model: nn.Module, batch: Any) -> Any:
+    """The model's output for a batch: a tensor, a tuple of arguments, or a mapping of them."""
     if isinstance(batch, Mapping):
         return model(**batch)
     if isinstance(batch, (tuple, list)) and not isinstance(batch, PackedSequence):
@@ -218,7 +229,7 @@ def step_losses(recording: Recording, loss: Loss | None, at: Sequence[int] | Non
 
 def _default(recording: Recording) -> Tensor:
     """Half the sum of squares of the output: for each step where it has steps, else one sum."""
-    output = _first_tensor(recording.output, recording.batch_first)
+    output = first_tensor(recording.output, recording.batch_first)
     time = 1 if recording.batch_first else 0
     squares = output.square() / 2
     if output.dim() == 3 and recording.has_steps(output.shape[time]):
@@ -229,13 +240,14 @@ def _default(recording: Recording) -> Tensor:
     return squares.sum()
 
 
-def _first_tensor(output: Any, batch_first: bool) -> Tensor:
+def first_tensor(output: Any, batch_first: bool) -> Tensor:
+    """The first floating tensor of a model's output; InsightError where it has none."""
     if isinstance(output, PackedSequence):
         return pad_packed_sequence(output, batch_first)[0]
     if isinstance(output, Tensor) and output.is_floating_point():
         return output
     if isinstance(output, (tuple, list)) and output:
-        return _first_tensor(output[0], batch_first)
+        return first_tensor(output[0], batch_first)
     raise InsightError(
         f"The model's output is {type(output).__name__}, which has no default loss; give `loss`, a "
         "function from the output to one number or one for each step."

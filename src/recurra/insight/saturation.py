@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from recurra.nn.observe.gate_roles import GateRole, gate_roles
 from recurra.nn.observe.recording import Kind, LayerRun
 
 __all__ = ["LayerActivity", "Saturation", "Units", "activity_of"]
@@ -30,6 +31,7 @@ class Saturation:
         unit_high: (size,), `high` of each unit.
         keeps: the state that a forget gate multiplies; None for other values.
         inverted: whether the gate keeps the state where it is 0.
+        mean: the mean of the values.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Saturation:
     unit_high: Tensor = field(repr=False)
     keeps: str | None = None
     inverted: bool = False
+    mean: float = 0.5
 
     @property
     def share(self) -> float:
@@ -61,6 +64,7 @@ class Units:
     Attributes:
         size: their number.
         dead: those that are constant: a relu that is always 0, a state that never changes.
+        alike: how many others do the same as a unit that came before them.
         exploding: those with a magnitude above 1000, or one that triples from one third of the time
             to the next and exceeds 10.
         largest: the largest magnitude of a state.
@@ -70,16 +74,23 @@ class Units:
     dead: tuple[int, ...]
     exploding: tuple[int, ...]
     largest: float
+    alike: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class LayerActivity:
-    """The activity of one layer and direction over a batch."""
+    """The activity of one layer and direction over a batch.
+
+    `roles` are those of its gates. `weights` is the largest gain of a matrix on inputs drawn at
+    random: the root of the mean squared norm of its rows.
+    """
 
     name: str
     cell: str
     saturation: tuple[Saturation, ...]
     units: Units
+    roles: tuple[GateRole, ...] = ()
+    weights: float = 1.0
 
     @property
     def gated(self) -> bool:
@@ -97,9 +108,39 @@ def activity_of(run: LayerRun) -> LayerActivity:
             low, high = (taken < edge).double().mean(0), (taken > HIGH).double().mean(0)
             shares = float(low.mean()), float(high.mean())
             found.append(
-                Saturation(name, value.kind, *shares, low, high, value.keeps, value.inverted)
+                Saturation(
+                    name,
+                    value.kind,
+                    *shares,
+                    low,
+                    high,
+                    value.keeps,
+                    value.inverted,
+                    float(taken.double().mean()),
+                )
             )
-    return LayerActivity(run.name, run.graph.cell, tuple(found), _units(run))
+    return LayerActivity(
+        run.name, run.graph.cell, tuple(found), _units(run), gate_roles(run.graph), _weights(run)
+    )
+
+
+def _weights(run: LayerRun) -> float:
+    """The largest gain of a layer's matrices on random inputs; NaN where it has none."""
+    given = {name for name, _ in run.graph.givens}
+    gains = [
+        float(value.double().square().sum(1).mean().sqrt())
+        for name, value in run.params.items()
+        if value.dim() == 2 and name not in given
+    ]
+    return max(gains, default=torch.nan)
+
+
+def _alike(output: Tensor) -> int:
+    """How many units (N, size) do, of those that vary, the same as one before them."""
+    scale = output.abs().amax().clamp(min=1e-30)
+    rounded = (output / scale * 1e5).round()
+    varying = rounded[:, (rounded != rounded[:1]).any(0)]
+    return varying.shape[1] - len(set(map(tuple, varying.t().tolist())))
 
 
 def _units(run: LayerRun) -> Units:
@@ -111,7 +152,8 @@ def _units(run: LayerRun) -> Units:
     largest = max(float(state[run.active].abs().max()) for state in by_state)
     wild = {unit for e in exploding for unit in e.nonzero().flatten().tolist()}
     dead = still.nonzero().flatten()
-    return Units(output.shape[-1], tuple(dead.tolist()), tuple(sorted(wild)), largest)
+    alike = _alike(output[run.active])
+    return Units(output.shape[-1], tuple(dead.tolist()), tuple(sorted(wild)), largest, alike)
 
 
 def _explode(run: LayerRun, state: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from recurra.errors import MissingExtra
 from recurra.insight.dynamics import LayerDynamics
 from recurra.insight.inspection import Inspection
 from recurra.insight.saturation import Saturation
+from recurra.insight.task_memory import TaskMemory
 from recurra.insight.verdicts import LayerInsight
 from recurra.plots import (
     UnfoldedRow,
@@ -50,18 +51,18 @@ UNFOLDED = 12
 def layer_row(layer: LayerInsight) -> tuple[str, ...]:
     """The figures of a layer as text, by `COLUMNS`.
 
-    Radius is the mean spectral radius of a step's Jacobian, exponent the largest Lyapunov exponent,
-    dimension the Kaplan-Yorke dimension; saturated are the shares of values near their limits.
+    Radius is the mean spectral radius of a step's Jacobian, exponent the largest Lyapunov exponent
+    of a long drive with its standard error, dimension the Kaplan-Yorke dimension; saturated are the
+    shares of values near their limits.
     """
     horizon, dynamics = layer.flow.horizon, layer.dynamics
+    exponent = "" if layer.drive is None else str(layer.drive)
     saturated = ", ".join(
         f"{_in_words(layer, s)} {100 * s.share:.0f} %" for s in layer.activity.saturation
     )
-    figures = ("", "", "")
-    if dynamics is not None:
-        spectrum = dynamics.spectrum
-        dimension = "?" if spectrum.dimension != spectrum.dimension else f"{spectrum.dimension:.1f}"
-        figures = (f"{dynamics.mean_radius:.3f}", f"{spectrum.largest:+.3f}", dimension)
+    spectrum = dynamics.spectrum
+    dimension = "?" if spectrum.dimension != spectrum.dimension else f"{spectrum.dimension:.1f}"
+    figures = (f"{dynamics.mean_radius:.3f}", exponent, dimension)
     return (layer.name, layer.flow.cell, str(horizon), horizon.pace, *figures, saturated)
 
 
@@ -88,18 +89,36 @@ def inspection_sections(
     output for the row, and `predictions` are its predictions as text, step by step. Without
     matplotlib a sentence takes the pictures' place.
     """
-    verdicts = [(v.layer, v.severity, v.text, v.remedy) for v in inspection.verdicts]
-    columns = ("layer", "severity", "finding", "remedy")
+    verdicts = [(v.layer, v.severity, v.text, v.remedy, v.confidence) for v in inspection.verdicts]
+    columns = ("layer", "severity", "finding", "remedy", "confidence")
     layers = [layer_row(layer) for layer in inspection.layers]
     found = Section("Verdicts", TextTable(columns, verdicts, text_columns=len(columns)))
     tables = [Section("Layers", TextTable(COLUMNS, layers, text_columns=len(COLUMNS)))]
     if inspection.clipped is not None:
         tables.append(Section("Clipping", {"steps clipped": f"{100 * inspection.clipped:.1f} %"}))
+    learnt = [] if inspection.task is None else [_learnt(inspection.task)]
     try:
         require_matplotlib()
     except MissingExtra as absent:
-        return [found, Section("Pictures", [str(absent)]), *tables]
-    return [found, *_pictures(inspection, labels, output, predictions, row), *tables]
+        return [found, *learnt, Section("Pictures", [str(absent)]), *tables]
+    return [found, *learnt, *_pictures(inspection, labels, output, predictions, row), *tables]
+
+
+def _learnt(task: TaskMemory) -> Section:
+    """What the network has learnt, and from which distances."""
+    facts = {"loss": f"{task.loss:.4g}"}
+    if task.constant is not None:
+        facts["loss of the best constant answer"] = f"{task.constant:.4g}"
+    if task.used is not None:
+        facts["looks back"] = f"{task.used} steps"
+    if task.asked:
+        far = max(
+            (d for d, a in zip(task.distances, task.asked, strict=True) if a > 0.05), default=0
+        )
+        facts["inputs explain the targets up to"] = f"{far} steps back"
+        left = task.unlearnt
+        facts["left to learn"] = "nothing seen" if left is None else f"up to {left} steps back"
+    return Section("What it has learnt", facts)
 
 
 def _pictures(
@@ -113,8 +132,9 @@ def _pictures(
         drawn_section(
             "Gradient flow",
             lambda: plot_flow(_flow(inspection), "", strides=_strides(inspection)),
-            caption="Norm of the gradient with respect to each layer's state, by distance from the "
-            "loss. The dot marks the horizon, where 1 % of the gradient's start is left.",
+            caption="A gradient that starts at a layer's output, followed back through its own "
+            "steps: the median of many starts, by distance. The dot marks the horizon, where 1 % "
+            "of the start is left.",
         ),
         drawn_section(
             "The network unfolded in time",
@@ -150,15 +170,11 @@ def _pictures(
 
 
 def _flow(inspection: Inspection) -> dict[str, list[float]]:
-    return {_memory(x): x.flow.longest.by_distance[0].tolist() for x in inspection.layers}
+    return {layer.name: layer.reach.median.tolist() for layer in inspection.layers}
 
 
 def _strides(inspection: Inspection) -> dict[str, int]:
-    return {_memory(layer): layer.flow.longest.stride for layer in inspection.layers}
-
-
-def _memory(layer: LayerInsight) -> str:
-    return f"{layer.name} ({layer.flow.longest.name})"
+    return {layer.name: layer.reach.stride for layer in inspection.layers}
 
 
 def _gates(
@@ -189,7 +205,7 @@ def _unfolded(inspection: Inspection, output: Tensor | None, row: int) -> list[U
         if _run_together(inspection, layer):
             memory, state = layer.flow.longest, layer.flow.states[0].name
             values = _of_row(inspection, inspection.values[layer.name][state], row)
-            gradient = memory.over_time[0].repeat_interleave(memory.stride)[:steps].cpu()
+            gradient = memory.over_time[0].repeat_interleave(layer.reach.stride)[:steps].cpu()
             shown = (values[-UNFOLDED:], gradient[-UNFOLDED:])
             rows.append(UnfoldedRow(layer.name, *shown, layer.flow.reverse))
     if output is not None:
@@ -201,7 +217,7 @@ def _run_together(inspection: Inspection, layer: LayerInsight) -> bool:
     """Check whether a layer runs at the steps of the first one, apart from a dilation's padding."""
     first = inspection.layers[0]
     apart = len(inspection.inputs[first.name]) - len(inspection.inputs[layer.name])
-    return abs(apart) < max(first.flow.longest.stride, layer.flow.longest.stride)
+    return abs(apart) < max(first.reach.stride, layer.reach.stride)
 
 
 def _jacobians(inspection: Inspection) -> dict[str, Any]:
@@ -216,7 +232,7 @@ def _exponents(inspection: Inspection) -> dict[str, list[float]]:
 
 
 def _dynamics(inspection: Inspection) -> list[LayerDynamics]:
-    return [layer.dynamics for layer in inspection.layers if layer.dynamics is not None]
+    return [layer.dynamics for layer in inspection.layers]
 
 
 def watched_sections(lines: Sequence[Mapping[str, Any]]) -> list[Section]:

@@ -138,14 +138,15 @@ class Estimator(Named[Config], Generic[Config, Product]):
         self,
         data: Any = None,
         *,
-        rows: int = 4,
+        rows: int = 32,
         steps: int = 100,
         out: str | os.PathLike[str] | None = None,
     ) -> tuple[Inspection, Path]:
         """Follow gradients through the model over data, with verdicts; and the page of pictures.
 
         Args:
-            data: as for `evaluate`, of which about `rows` rows of `steps` steps are read.
+            data: as for `evaluate`, of which about `rows` rows of `steps` steps are read; items of
+                up to four times as many are read whole.
             rows: 1 or more.
             steps: 2 or more.
             out: the page to write; without one the pictures go to the run's report.html.
@@ -162,7 +163,14 @@ class Estimator(Named[Config], Generic[Config, Product]):
         probe = self._task.probe(read, rows=rows, steps=steps)
         module = self._task.module(product).eval()
         metrics = member_run(run, 0, self.config.ensemble).metrics()
-        found = inspect_model(module, probe.inputs, loss=probe.loss, metrics=metrics)
+        found = inspect_model(
+            module,
+            probe.inputs,
+            loss=probe.loss,
+            judges=probe.judges,
+            window=self._task.training_window,
+            metrics=metrics,
+        )
         return found, add_inspection(run, page, found, probe, module)
 
     def session(self, **options: Any) -> Session[Any, Any]:

@@ -90,7 +90,8 @@ class Answer(Protocol):
 class Probe:
     """Input for an inspection: `model(inputs)` is run, and `loss(output)` followed backwards.
 
-    `loss` gives one number or one for each step, (T,). `labels` name the steps of the first row;
+    `loss` gives one number or one for each step, (T,); `judges` tells whether it is the task's own,
+    so that it says how good the model is. `labels` name the steps of the first row;
     `answer`, if there is one, gives what the model answers at each of them.
     """
 
@@ -98,6 +99,7 @@ class Probe:
     loss: Callable[[Any], Tensor]
     labels: Sequence[str] = ()
     answer: Answer | None = None
+    judges: bool = True
 
 
 @dataclass(frozen=True)
@@ -325,6 +327,11 @@ class Task(ABC, Generic[Config, Data, Product]):
     @abstractmethod
     def evaluate(self, product: Product, data: Data, **options: Any) -> Evaluation:
         """Measure the product on data: those of the training where `read` was given none."""
+
+    @property
+    def training_window(self) -> int | None:
+        """The steps over which training follows a gradient; None: whole sequences."""
+        return None
 
     @abstractmethod
     def probe(self, data: Data, *, rows: int, steps: int) -> Probe:

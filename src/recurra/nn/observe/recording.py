@@ -31,6 +31,7 @@ __all__ = [
     "named_values",
     "position",
     "recording",
+    "sum_terms",
 ]
 
 
@@ -119,7 +120,7 @@ def _keepers(graph: Graph) -> dict[Node, tuple[str, bool]]:
     """The gates that keep a state: that state, and whether they keep it where they are 0."""
     keepers: dict[Node, tuple[str, bool]] = {}
     for state, result in zip(graph.states, graph.results, strict=True):
-        for term in _terms(result):
+        for term in sum_terms(result):
             if term.op == "mul":
                 keepers |= _keepers_in(term, state)
     return keepers
@@ -137,11 +138,11 @@ def _keepers_in(product: Node, state: str) -> dict[Node, tuple[str, bool]]:
     return keepers
 
 
-def _terms(node: Node) -> list[Node]:
+def sum_terms(node: Node) -> list[Node]:
     """The terms of a sum."""
     if node.op not in ("add", "sub"):
         return [node]
-    return [term for arg in node.args for term in _terms(arg)]
+    return [term for arg in node.args for term in sum_terms(arg)]
 
 
 @dataclass(eq=False)

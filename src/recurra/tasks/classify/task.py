@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from recurra.config.task_config import TaskConfig
 from recurra.data.sequences.series import Series
@@ -237,8 +238,17 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
         return class_judgement.judged(product, part, groups)
 
     def probe(self, data: Collection, *, rows: int, steps: int) -> Probe:
-        """Held-out items of one length; the loss is that of each row's likeliest class."""
-        return self.cut_probe(data, rows, steps, lambda y: -y.log_softmax(-1).amax(-1).sum())
+        """Held-out items, at most so many steps of each; the loss is that of their classes."""
+        labels = self.labels
+        items = self.probed(data, rows, steps, lambda text: not labels.unknown_in([text]))
+        targets = torch.from_numpy(labels.encode(items.texts))
+
+        def loss(answers: Tensor) -> Tensor:
+            if targets.dim() == 2:
+                return functional.binary_cross_entropy_with_logits(answers, targets)
+            return functional.cross_entropy(answers, targets)
+
+        return Probe(items.inputs, loss, judges=not items.cut)
 
     def facts(self, product: Decider, data: Collection, evaluation: Evaluation | None) -> Facts:
         """The data, the model, its figures, and its worst mistakes."""

@@ -214,7 +214,7 @@ class Forecast(Task[ForecastConfig, ForecastTables, Model]):
             last = data.panel.lengths - self.config.horizon
             origins = Origins(np.flatnonzero(last > 0), last[last > 0])
         batch = cutter.cut(_spread(origins, rows), with_actual=True)
-        return Probe({"batch": batch}, lambda loss: loss)
+        return Probe({"batch": batch}, lambda loss: loss, judges=False)
 
     def facts(self, product: Model, data: ForecastTables, evaluation: Evaluation | None) -> Facts:
         """The data, warnings of them, the model, its quality, and pictures of forecasts."""

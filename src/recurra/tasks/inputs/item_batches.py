@@ -22,6 +22,7 @@ __all__ = [
     "TargetBatches",
     "in_order",
     "padded_features",
+    "spread",
 ]
 
 Batch = TypeVar("Batch")
@@ -189,6 +190,15 @@ def _rounded(steps: int) -> int:
     """
     coarse = max(16, 1 << max(0, steps.bit_length() - 4))
     return -(-steps // coarse) * coarse
+
+
+def spread(count: int, most: int) -> list[int]:
+    """At most `most` places of `count`, evenly spaced.
+
+    >>> spread(10, 4), spread(2, 4)
+    ([0, 3, 6, 9], [0, 1])
+    """
+    return [round(place) for place in np.linspace(0, count - 1, min(most, count)).tolist()]
 
 
 def in_order(

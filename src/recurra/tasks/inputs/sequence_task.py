@@ -6,7 +6,7 @@ import dataclasses
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ from recurra.tasks.inputs.collection import (
 )
 from recurra.tasks.inputs.encoder import SequenceEncoder
 from recurra.tasks.inputs.front_end import front_end
+from recurra.tasks.inputs.item_batches import padded_features, spread
 from recurra.tasks.inputs.labelled import ANY_FORM, labelled_items
 from recurra.tasks.inputs.pooled_net import PooledNet
 from recurra.tasks.inputs.step_net import StepNet
@@ -39,7 +40,7 @@ from recurra.tasks.inputs.text_input import TextInput
 from recurra.tasks.inputs.vectors_of_words import take_vectors, with_vectors
 from recurra.tasks.inputs.warm_start import adopted, input_of, weights_of
 from recurra.tasks.inputs.weighted_items import GivenColumns, weight_source
-from recurra.tasks.task import Evaluation, Probe, Source, Task
+from recurra.tasks.task import Evaluation, Source, Task
 from recurra.training import Windows
 
 __all__ = ["SequenceTask"]
@@ -211,19 +212,51 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
             )
         return data.held_out
 
-    def cut_probe(
-        self, data: Collection, rows: int, steps: int, loss: Callable[[Tensor], Tensor]
-    ) -> Probe:
-        """Held-out items cut to the shortest of them, at most `steps`, so that none is padded."""
+    def probed(
+        self, data: Collection, rows: int, steps: int, known: Callable[[str], bool] | None = None
+    ) -> ProbedItems:
+        """Held-out items to inspect a model on, spread over the part, at most `rows`.
+
+        Those longer than four times `steps` are cut there; `known` says which labels may be used.
+        """
         part = data.held_out if len(data.held_out) else data.train
-        features = [self.input.features(part.contents[n]) for n in range(min(rows, len(part)))]
-        shortest = min(steps, *map(len, features))
-        inputs = torch.from_numpy(np.stack([each[:shortest] for each in features], axis=1))
-        return Probe((inputs, torch.full((len(features),), shortest)), loss)
+        usable = [n for n, text in enumerate(part.texts) if known is None or known(text)]
+        if not usable:
+            raise DataError("No item of these data has a label that training had; give others.")
+        chosen = [usable[place] for place in spread(len(usable), rows)]
+        contents = [part.contents[n] for n in chosen]
+        features = [self.input.features(content) for content in contents]
+        most = 4 * steps
+        cut = any(len(each) > most for each in features)
+        inputs = padded_features([each[:most] for each in features])
+        return ProbedItems(inputs, [part.texts[n] for n in chosen], contents, cut)
 
     def _refused(self, how: Input, item: Item, steps: int) -> str | None:
         """Why the network can't read an item; None where it can."""
         return "has no step; leave it out." if steps < 1 else None
+
+
+class ProbedItems(NamedTuple):
+    """Items to inspect a model on: features (T, B, F) with lengths (B,), labels and contents.
+
+    `cut`: some of them were longer.
+    """
+
+    inputs: tuple[Tensor, Tensor]
+    texts: list[str]
+    contents: list[Any]
+    cut: bool
+
+    def step_targets(
+        self, targets: Callable[[Any], np.ndarray[Any, Any]], missing: float
+    ) -> Tensor:
+        """Targets of steps (T, B, L), `missing` where there is none."""
+        steps = len(self.inputs[0])
+        found = [targets(content)[:steps] for content in self.contents]
+        whole = np.full((steps, len(found), found[0].shape[1]), missing, found[0].dtype)
+        for row, own in enumerate(found):
+            whole[: len(own), row] = own
+        return torch.from_numpy(whole)
 
 
 def _read_as(how: Input, config: SequenceConfig) -> list[str]:

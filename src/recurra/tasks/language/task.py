@@ -257,6 +257,11 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
         remarks = [f"{note} Figures of a model that knows them don't compare."] if note else []
         return Evaluation(numbers, [Section("Validation", _shown(numbers))], remarks)
 
+    @property
+    def training_window(self) -> int | None:
+        """The window of truncated BPTT; 0 in the settings is the whole text."""
+        return self.config.window or None
+
     def probe(self, data: Texts, *, rows: int, steps: int) -> Probe:
         """Windows spread evenly over the held-out text, each from zero states.
 

@@ -227,8 +227,25 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
         return value_judgement.judged(product, self.measured_part(data, where), groups)
 
     def probe(self, data: Collection, *, rows: int, steps: int) -> Probe:
-        """Held-out items of one length; the loss is the sum of the answers."""
-        return self.cut_probe(data, rows, steps, lambda answers: answers.sum())
+        """Held-out items, at most so many steps of each; the loss is the squared error."""
+        items = self.probed(data, rows, steps)
+        if self.of_steps:
+            targets = items.step_targets(self._step_targets, np.nan)
+            known = targets.isfinite()
+
+            def step_loss(answers: Tensor) -> Tensor:
+                errors = torch.where(known, answers - targets.nan_to_num(), 0.0)
+                return errors.square().mean((1, 2))
+
+            return Probe(items.inputs, step_loss)
+        wanted = torch.from_numpy(
+            self._units(np.stack([numbers_of(text) for text in items.texts])).astype(np.float32)
+        )
+        return Probe(
+            items.inputs,
+            lambda answers: (answers - wanted).square().mean(),
+            judges=not items.cut,
+        )
 
     def facts(self, product: Estimate, data: Collection, evaluation: Evaluation | None) -> Facts:
         """The data, the model, its figures, and its worst mistakes."""

@@ -7,7 +7,9 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from recurra.config.task_config import TaskConfig
 from recurra.data.sequences.held_out_ends import hold_out_ends
@@ -199,8 +201,22 @@ class Tag(SequenceTask[TagConfig, SequenceTagger]):
         return tag_judgement.judged(product, self.measured_part(data, where), groups)
 
     def probe(self, data: Collection, *, rows: int, steps: int) -> Probe:
-        """Held-out items of one length; the loss is that of each step's likeliest tag."""
-        return self.cut_probe(data, rows, steps, lambda y: -y.log_softmax(-1).amax(-1).sum())
+        """Held-out items, at most so many steps of each; the loss is that of their tags."""
+        items = self.probed(data, rows, steps)
+        tags = items.step_targets(functools.partial(encoded, self.layers), MISSING)
+        sizes = list(map(len, self.layers))
+
+        def loss(scores: Tensor) -> Tensor:
+            """Nats (T,) of each step, the mean over rows and layers."""
+            nats: list[Tensor] = [
+                functional.cross_entropy(
+                    own.flatten(0, 1), kept.flatten(), ignore_index=MISSING, reduction="none"
+                ).view(kept.shape)
+                for own, kept in zip(torch.split(scores, sizes, -1), tags.unbind(-1), strict=True)
+            ]
+            return torch.stack(nats).mean((0, 2))
+
+        return Probe(items.inputs, loss)
 
     def facts(
         self, product: SequenceTagger, data: Collection, evaluation: Evaluation | None

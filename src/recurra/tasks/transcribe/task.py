@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -31,13 +30,19 @@ from recurra.tasks.inputs.collection import (
     read_collection,
 )
 from recurra.tasks.inputs.front_end import convolutions
+from recurra.tasks.inputs.item_batches import spread
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain, Source, Task
 from recurra.tasks.transcribe import judgement, transcription_facts
 from recurra.tasks.transcribe.config import Decoding, TranscribeConfig
 from recurra.tasks.transcribe.fusion import check_language
-from recurra.tasks.transcribe.model import TranscribeNet, TranscribeSizes, needed_steps
+from recurra.tasks.transcribe.model import (
+    TranscribeNet,
+    TranscribeSizes,
+    ctc_nats,
+    needed_steps,
+)
 from recurra.tasks.transcribe.recogniser import Recogniser
-from recurra.tasks.transcribe.text_batches import TextBatches
+from recurra.tasks.transcribe.text_batches import TextBatches, padded
 from recurra.tasks.transcribe.transcript_dialogue import TranscriptDialogues
 from recurra.tasks.transcribe.transcript_session import TranscriptSession
 from recurra.tasks.transcribe.validation import Validation
@@ -212,19 +217,28 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
         return judgement.judged(product, data.held_out, Decoding(**options), groups)
 
     def probe(self, data: Collection, *, rows: int, steps: int) -> Probe:
-        """Held-out items, all cut to the shortest of them, at most `steps`, so that none is padded.
+        """Held-out items, of about so many steps or more; the loss is that of CTC.
 
-        The loss of a step is that of its likeliest token.
+        That of a transducer, whose network gives no probabilities of its own, is of the size of its
+        outputs.
         """
         part = data.held_out if len(data.held_out) else data.train
-        features = [self.input.features(part.contents[n]) for n in range(min(rows, len(part)))]
-        shortest = min(steps, *map(len, features))
-        inputs = torch.from_numpy(np.stack([each[:shortest] for each in features], axis=1))
+        texts = [self.alphabet.encode(text) for text in part.texts]
+        # Those that are long enough, where there are such, and not much longer than they need be.
+        long = [n for n, count in enumerate(part.steps) if count >= steps]
+        long = sorted(long, key=lambda n: part.steps[n])[: 4 * rows] or list(range(len(part)))
+        chosen = [long[place] for place in spread(len(long), rows)]
+        features = [self.input.features(part.contents[n]) for n in chosen]
+        batch = padded(features, [texts[n] for n in chosen])
 
         def loss(output: tuple[Tensor, Tensor]) -> Tensor:
-            return -output[0].amax(-1).sum(1)
+            frames, lengths = output
+            if self.config.model == "transducer":
+                return frames.square().sum() / 2
+            return ctc_nats(frames.log_softmax(-1), lengths, batch).sum() / batch.targets_in_all
 
-        return Probe((inputs, torch.full((len(features),), shortest)), loss)
+        judges = self.config.model != "transducer"
+        return Probe((batch.features, batch.lengths), loss, judges=judges)
 
     def facts(self, product: Recogniser, data: Collection, evaluation: Evaluation | None) -> Facts:
         """The data, the model, its figures, and its worst mistakes."""

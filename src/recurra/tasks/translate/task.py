@@ -286,7 +286,7 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
         )
         batch = joined(sources, targets, self._copied)
         if self.config.model == "ctc":
-            return Probe((batch,), lambda frames: -frames.amax(-1).sum(1))
+            return Probe((batch,), lambda frames: -frames.amax(-1).sum(1), judges=False)
         wanted = functional.pad(batch.wanted, (0, 0, 0, 1)).unsqueeze(-1)
         return Probe(
             (batch,),
