@@ -4,7 +4,7 @@
 
 Trains an LSTM for a moment, serves it by both (serve_rival.py needs fastapi), and lets 1, 8, 32 and
 100 clients send one character after another over WebSockets, each once its answer has come: the
-surprisal of the character. Both in turn for each number of clients, in pieces of at most 20 seconds.
+surprisal of the character. Both in turn for each number of clients, in pieces of 20 seconds.
 Every answer is held against a local session's. Tables of p50, p95 and p99 from sending to the
 answer, answers a second, wrong answers, and the servers' memory at the start and at the end.
 """

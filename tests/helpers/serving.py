@@ -18,9 +18,11 @@ def until_free(app):
 
 
 @contextlib.contextmanager
-def server_process(*words, port=0):
+def server_process(*words):
     """`recurra serve`, its address, and what it wrote so far; killed at the end if it lives."""
-    command = [sys.executable, "-m", "recurra", "serve", *map(str, words), "--port", str(port)]
+    words = list(map(str, words))
+    words += [] if "--port" in words else ["--port", "0"]
+    command = [sys.executable, "-m", "recurra", "serve", *words]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

@@ -54,7 +54,7 @@ class LentSteps(ModuleSteps):
     def __init__(self, lender: StepsLender) -> None:
         own = lender.steps
         super().__init__(own.module, 1)
-        self.output_size = own.output_size
+        self.output_size: int = own.output_size
         self._lender = lender
         self.aside: State = None
 

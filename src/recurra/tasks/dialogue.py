@@ -18,7 +18,9 @@ from recurra.errors import DataError
 from recurra.tasks.client_message import ClientMessage
 from recurra.tasks.session import Resumable
 
-__all__ = ["Answer", "Dialogue", "Dialogues", "Pool", "PoolStep", "Work", "say"]
+__all__ = ["Answer", "Dialogue", "Dialogues", "InputKind", "Pool", "PoolStep", "Work", "say"]
+
+InputKind: TypeAlias = Literal["text", "numbers", "ink", "sound"]
 
 Answer: TypeAlias = dict[str, Any]
 """A JSON object with a `type`."""
@@ -91,6 +93,10 @@ class Dialogue(Resumable):
         notes: dict[str, Any] = json.loads(bytes(tensors[_NOTES].tolist()))
         return notes
 
+    def note_anew(self, **notes: Any) -> None:
+        """Take these notes in place of all there are."""
+        self.notes = notes
+
     def begin(self) -> list[Answer]:
         """The answers that come before any message."""
         return []
@@ -108,7 +114,7 @@ class Dialogues(ABC):
     verb: ClassVar[str]
     """What a request does: classify, generate, ..."""
 
-    input: Literal["text", "numbers", "ink", "sound"] = "text"
+    input: InputKind = "text"
     """The kind of input."""
 
     streams: bool = True

@@ -52,12 +52,12 @@ class ServeApp:
         self._kept = KeptStates(
             options.save_dir, options.idle_seconds, _KEPT * options.max_sessions
         )
-        self.metrics = ServeMetrics(lambda: self.under_way, lambda: len(self._kept))
-        self.runs = {
+        self.metrics: ServeMetrics = ServeMetrics(lambda: self.under_way, lambda: len(self._kept))
+        self.runs: dict[str, ServedRun] = {
             name: ServedRun(name, dialogues, options, self.metrics, self._kept)
             for name, dialogues in runs.items()
         }
-        self.places = Places(options.max_sessions)
+        self.places: Places = Places(options.max_sessions)
         self._streams: set[ClientStream] = set()
         self._is_draining = False
         self.asgi: ASGIApp = self._application()

@@ -18,9 +18,9 @@ try:
     from starlette.routing import Route, WebSocketRoute
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
     from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
-except ImportError as error:
-    name = (error.name or "starlette").partition(".")[0]
-    raise MissingExtra(name, "serve", "recurra serve") from error
+except ImportError as _error:
+    _package = (_error.name or "starlette").partition(".")[0]
+    raise MissingExtra(_package, "serve", "recurra serve") from _error
 
 __all__ = [
     "ASGIApp",

@@ -43,10 +43,10 @@ class Job:
         self._worker, self._begin = worker, begin
         self._ready = asyncio.Event()
         self.unread: deque[str] = deque()
-        self.is_over = False
+        self.is_over: bool = False
         self.error: str | None = None
         self.failed: bool = False
-        self.is_stopped = False
+        self.is_stopped: bool = False
         self._work: Work | None = None
         self._value: Any = None
 
@@ -132,7 +132,9 @@ class ModelWorker:
     """
 
     def __init__(self, name: str, dialogues: Dialogues, most: int, observer: WorkObserver) -> None:
-        self.name, self.dialogues, self._most = name, dialogues, most
+        self.name: str = name
+        self.dialogues: Dialogues = dialogues
+        self._most = most
         self._observer = observer
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = threading.Condition()
@@ -196,7 +198,7 @@ class ModelWorker:
                 self._active.append(self._new.popleft())
             self._round()
         for _, future in self._calls:
-            self._tell(future.cancel)
+            self._tell(_cancel, future)
 
     def _has_work(self) -> bool:
         return any(job.can_go_on for job in self._active)
@@ -250,6 +252,10 @@ def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -
         future.set_result(result)
     else:
         future.set_exception(error)
+
+
+def _cancel(future: asyncio.Future[Any]) -> None:
+    future.cancel()
 
 
 def _notify(jobs: list[Job]) -> None:

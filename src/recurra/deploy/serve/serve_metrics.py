@@ -16,21 +16,24 @@ class ServeMetrics:
     """What a server counts; each server has a registry of its own."""
 
     def __init__(self, under_way: Callable[[], int], kept: Callable[[], int]) -> None:
-        own = self.registry = prometheus.CollectorRegistry()
-        self.requests = prometheus.Counter(
+        self.registry: prometheus.CollectorRegistry = prometheus.CollectorRegistry()
+        own = self.registry
+        self.requests: prometheus.Counter = prometheus.Counter(
             "recurra_requests", "HTTP requests by path and status", ["path", "status"], registry=own
         )
-        self.messages = prometheus.Counter(
+        self.messages: prometheus.Counter = prometheus.Counter(
             "recurra_messages", "Messages of streams, by run and end", ["run", "end"], registry=own
         )
-        self.seconds = prometheus.Histogram(
+        self.seconds: prometheus.Histogram = prometheus.Histogram(
             "recurra_message_seconds",
             "Seconds from a message to the end of its answers",
             ["run"],
             registry=own,
             buckets=_SECONDS,
         )
-        self.streams = prometheus.Gauge("recurra_streams", "Streams that are open", registry=own)
+        self.streams: prometheus.Gauge = prometheus.Gauge(
+            "recurra_streams", "Streams that are open", registry=own
+        )
         self._batch = prometheus.Histogram(
             "recurra_step_clients", "Clients in a pooled step", registry=own, buckets=_SIZES
         )

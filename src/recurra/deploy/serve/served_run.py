@@ -21,7 +21,8 @@ class Places:
     """At most `most` clients at a time."""
 
     def __init__(self, most: int) -> None:
-        self._most, self.taken = most, 0
+        self._most = most
+        self.taken: int = 0
 
     def take(self) -> None:
         """Take a place; Busy where there is none."""
@@ -48,7 +49,10 @@ class ServedRun:
         metrics: ServeMetrics,
         kept: KeptStates,
     ) -> None:
-        self.name, self.dialogues, self.kept, self.metrics = name, dialogues, kept, metrics
+        self.name: str = name
+        self.dialogues: Dialogues = dialogues
+        self.kept: KeptStates = kept
+        self.metrics: ServeMetrics = metrics
         self.worker: ModelWorker = ModelWorker(name, dialogues, options.queue, metrics)
 
     def describe(self) -> dict[str, Any]:

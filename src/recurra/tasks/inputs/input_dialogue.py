@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from recurra.data.sequences.series import Series
 from recurra.data.transcripts.item import Item
 from recurra.errors import ConfigError, DataError
 from recurra.tasks.client_message import ClientMessage
-from recurra.tasks.dialogue import Answer, Dialogue, Dialogues, Pool, PoolStep, Work
+from recurra.tasks.dialogue import Answer, Dialogue, Dialogues, InputKind, Pool, PoolStep, Work
 from recurra.tasks.inputs.input import Input
 from recurra.tasks.session import Session
 from recurra.tasks.shared_weights import SharedWeights
@@ -25,7 +25,7 @@ __all__ = ["InputDialogue", "InputDialogues"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-_KINDS: Mapping[str, Literal["text", "numbers", "ink", "sound"]] = {
+_KINDS: Mapping[str, InputKind] = {
     "text": "text",
     "series": "numbers",
     "ink": "ink",
@@ -54,12 +54,13 @@ class InputDialogues(Dialogues):
             raise ConfigError(
                 f"The model reads {how.kind}s, which aren't served; use recurra predict."
             )
-        self.how, self.weights = how, weights
-        self.input = _KINDS[how.kind]
+        self.how: Input = how
+        self.weights: SharedWeights = weights
+        self.input: InputKind = _KINDS[how.kind]
         try:
             self.session()
         except ConfigError:
-            self.streams = False
+            self.streams: bool = False
         self.pool: Pool = _WholeInputs(self)
 
     @abstractmethod
@@ -181,8 +182,7 @@ class InputDialogue(Dialogue):
 
     def set_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what `state` gave, with the options that it was opened with."""
-        self.notes = self.read_notes(tensors)
-        self._options = dict(self.notes["options"])
+        self._options = dict(self.read_notes(tensors)["options"])
         self._begin()
         super().set_state(tensors)
 
@@ -191,10 +191,9 @@ class InputDialogue(Dialogue):
         dialogues = self.dialogues
         width = 0 if dialogues.input == "text" else dialogues.columns + dialogues.times
         self._held = np.zeros((0, width))
-        self.notes = {
-            **{"options": self._options, "ended": False, "fed": False},
-            **{"step": 0, "words": [], "text": ""},
-        }
+        self.note_anew(
+            options=self._options, ended=False, fed=False, step=0, words=list[str](), text=""
+        )
         if dialogues.streams:
             if self.session is None or self._opened != self._options:
                 self.session = dialogues.session(**self._options).begun()

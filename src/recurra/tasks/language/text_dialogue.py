@@ -103,7 +103,7 @@ class _TextDialogue(Dialogue):
     def _begin(self) -> None:
         self._pool.reset(self._row)
         self._decoder = self._vocabulary.decoder()
-        self.notes = {"waiting": "", "begun": False, "ended": False}
+        self.note_anew(waiting="", begun=False, ended=False)
 
     def _reset(self, message: ClientMessage) -> Work:
         message.only()

@@ -27,7 +27,7 @@ class TextPool(Pool):
     """
 
     def __init__(self, model: nn.Module, vocabulary: Vocabulary, most: int) -> None:
-        self._model, self.vocabulary = model.eval(), vocabulary
+        self._model = model.eval()
         self.digest: str = weights_digest([model])
         self._nets: list[Any] = list(model.models) if isinstance(model, Ensemble) else [model]
         self._steps = [steps_of(net.recurrent, most, chunk=1) for net in self._nets]

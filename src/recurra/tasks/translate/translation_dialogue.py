@@ -30,7 +30,7 @@ class TranslationDialogues(Dialogues):
     streams = False
 
     def __init__(self, product: Converter) -> None:
-        self.product, self.weights = product, SharedWeights(list(product.nets))
+        self.weights: SharedWeights = SharedWeights(list(product.nets))
         self.pool: Pool = _Texts(product)
 
     def options(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class _TranslationDialogue(Dialogue):
     def __init__(self, dialogues: TranslationDialogues) -> None:
         super().__init__()
         self._dialogues = dialogues
-        self.notes = {"beam": Generation.beam}
+        self.note_anew(beam=Generation.beam)
 
     @property
     def digest(self) -> str:
@@ -93,7 +93,7 @@ class _TranslationDialogue(Dialogue):
 
     def _open(self, message: ClientMessage) -> Work:
         message.only("beam")
-        self.notes = {"beam": message.count("beam", Generation.beam, 1, _BEAM)}
+        self.note_anew(beam=message.count("beam", Generation.beam, 1, _BEAM))
         yield []
 
     def _nothing(self, message: ClientMessage) -> Work:

@@ -14,7 +14,7 @@ from torch import Tensor
 from recurra.data.series.panel import Panel
 from recurra.errors import ConfigError, DataError
 from recurra.tasks.client_message import ClientMessage
-from recurra.tasks.dialogue import Answer, Dialogue, Dialogues, Work
+from recurra.tasks.dialogue import Answer, Dialogue, Dialogues, InputKind, Work
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.nets.inference import Predictions
 from recurra.tasks.forecast.online.stream import Stream
@@ -41,7 +41,7 @@ class ForecastDialogues(Dialogues):
 
     task = "forecast"
     verb = "forecast"
-    input = "numbers"
+    input: InputKind = "numbers"
 
     def __init__(self, model: Model) -> None:
         columns = model.history.panel.schema.columns
@@ -50,10 +50,10 @@ class ForecastDialogues(Dialogues):
                 f"The model reads covariates ({', '.join(names)}), which a client's observations "
                 "don't have; use recurra forecast, or train a model without."
             )
-        self.model = model
+        self.model: Model = model
         self.digest: str = weights_digest(model.nets)
         ids = model.history.panel.ids
-        self.numbers = {str(name): n for n, name in enumerate(ids)}
+        self.numbers: dict[str, int] = {str(name): n for n, name in enumerate(ids)}
         self._follower: type[Follower] = _Stepped
         try:
             self.follow(0)
@@ -221,7 +221,7 @@ class _ForecastDialogue(Dialogue):
         number = self._dialogues.numbers[series]
         self._follower = self._dialogues.follow(number)
         self._shown = self._dialogues.model.history.panel.values(number)[-_SHOWN:]
-        self.notes = {"series": series}
+        self.note_anew(series=series)
 
     def _series(self, message: ClientMessage) -> str:
         series = message.text("series", self.notes["series"])
