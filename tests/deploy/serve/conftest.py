@@ -18,7 +18,7 @@ def serving():
     """Starts a client of a server with some options; all end with the test."""
     from starlette.testclient import TestClient
 
-    from recurra.deploy.serve.app import ServeApp
+    from recurra.deploy.serve.serve_app import ServeApp
 
     with ExitStack() as stack:
 

@@ -36,7 +36,7 @@ MESSAGES = st.one_of(
 
 
 def application():
-    from recurra.deploy.serve.app import ServeApp
+    from recurra.deploy.serve.serve_app import ServeApp
     from recurra.deploy.serve.serve_options import ServeOptions
 
     runs = {name.split()[-1]: dialogues(name) for name in RUNS}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from recurra.lazy import Getter, Lister, attach
 
 if TYPE_CHECKING:
-    from recurra.deploy.serve.app import ServeApp
+    from recurra.deploy.serve.serve_app import ServeApp
     from recurra.deploy.serve.serve_options import ServeOptions
 
 __all__ = ["ServeApp", "ServeOptions"]
@@ -15,7 +15,7 @@ __dir__: Lister
 __getattr__, __dir__ = attach(
     __name__,
     {
-        "ServeApp": "recurra.deploy.serve.app",
+        "ServeApp": "recurra.deploy.serve.serve_app",
         "ServeOptions": "recurra.deploy.serve.serve_options",
     },
 )

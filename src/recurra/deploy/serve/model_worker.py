@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from recurra.errors import RecurraError
 from recurra.tasks.dialogue import Answer, Dialogues, Pool, PoolStep, Work
 
-__all__ = ["Busy", "Job", "ModelWorker", "WorkObserver"]
+__all__ = ["Busy", "MessageJob", "ModelWorker", "WorkObserver"]
 
 _UNREAD = 64
 """Lines that a client has not read, above which its work waits."""
@@ -36,7 +36,7 @@ class WorkObserver(Protocol):
     def pooled(self, items: int, seconds: float) -> None: ...
 
 
-class Job:
+class MessageJob:
     """A message that is worked on; `lines` are its answers, as JSON texts, for one reader."""
 
     def __init__(self, worker: ModelWorker, begin: Callable[[], Work]) -> None:
@@ -139,8 +139,8 @@ class ModelWorker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = threading.Condition()
         self._calls: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
-        self._new: deque[Job] = deque()
-        self._active: list[Job] = []
+        self._new: deque[MessageJob] = deque()
+        self._active: list[MessageJob] = []
         self._is_awake = self._is_closed = False
         self._thread = threading.Thread(target=self._run, name=f"model {name}", daemon=True)
 
@@ -160,14 +160,14 @@ class ModelWorker:
         """Messages that wait or are worked on."""
         return len(self._new) + len(self._active)
 
-    def submit(self, begin: Callable[[], Work]) -> Job:
+    def submit(self, begin: Callable[[], Work]) -> MessageJob:
         """Work on what `begin` starts; Busy where too much is under way."""
         if self.under_way >= self._most:
             raise Busy(
                 f"{self._most:,} messages for {self.name} are under way, and more can't wait; try "
                 "again in a second."
             )
-        job = Job(self, begin)
+        job = MessageJob(self, begin)
         self._new.append(job)
         self.wake()
         return job
@@ -213,7 +213,7 @@ class ModelWorker:
 
     def _round(self) -> None:
         """One unit of every message's work, and one step of each pool that some wait for."""
-        waiting: dict[Pool, list[tuple[Job, Any]]] = defaultdict(list)
+        waiting: dict[Pool, list[tuple[MessageJob, Any]]] = defaultdict(list)
         advanced = [job for job in self._active if job.can_go_on]
         for job in advanced:
             if step := job.advance():
@@ -224,7 +224,7 @@ class ModelWorker:
         if told := [job for job in advanced if job.is_over or job.unread]:
             self._tell(_notify, told)
 
-    def _step(self, pool: Pool, pairs: list[tuple[Job, Any]]) -> None:
+    def _step(self, pool: Pool, pairs: list[tuple[MessageJob, Any]]) -> None:
         start = perf_counter()
         try:
             results = pool.step([item for _, item in pairs])
@@ -258,6 +258,6 @@ def _cancel(future: asyncio.Future[Any]) -> None:
     future.cancel()
 
 
-def _notify(jobs: list[Job]) -> None:
+def _notify(jobs: list[MessageJob]) -> None:
     for job in jobs:
         job.notify()

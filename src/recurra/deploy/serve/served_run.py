@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from recurra.deploy.serve.kept_states import KeptStates
-from recurra.deploy.serve.model_worker import Busy, Job, ModelWorker
+from recurra.deploy.serve.model_worker import Busy, MessageJob, ModelWorker
 from recurra.deploy.serve.serve_metrics import ServeMetrics
 from recurra.deploy.serve.serve_options import ServeOptions
 from recurra.errors import DataError
@@ -67,7 +67,7 @@ class ServedRun:
         """The dialogue's end."""
         await self.worker.call(dialogue.close)
 
-    def ask(self, begin: Callable[[], Work]) -> Job:
+    def ask(self, begin: Callable[[], Work]) -> MessageJob:
         """Begin to work on a message; Busy where too much is under way."""
         return self.worker.submit(begin)
 

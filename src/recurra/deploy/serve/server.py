@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from recurra.deploy.serve.app import ServeApp
 from recurra.deploy.serve.libraries import uvicorn
+from recurra.deploy.serve.serve_app import ServeApp
 from recurra.deploy.serve.serve_options import ServeOptions
 from recurra.errors import ConfigError
 from recurra.tasks.dialogue import Dialogues

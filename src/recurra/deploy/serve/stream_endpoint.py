@@ -13,7 +13,7 @@ import numpy as np
 
 from recurra.deploy.serve.gatekeeper import Pace
 from recurra.deploy.serve.libraries import WebSocket, WebSocketDisconnect, WebSocketState
-from recurra.deploy.serve.model_worker import Busy, Job
+from recurra.deploy.serve.model_worker import Busy, MessageJob
 from recurra.deploy.serve.serve_options import ServeOptions
 from recurra.deploy.serve.served_run import Places, ServedRun, parsed
 from recurra.errors import DataError, RecurraError
@@ -52,7 +52,7 @@ class ClientStream:
         self._inbox: asyncio.Queue[Mapping[str, Any] | Exception] = asyncio.Queue(_WAITING)
         self._is_draining = False
         self._pace = Pace(options.rate)
-        self._job: Job | None = None
+        self._job: MessageJob | None = None
         self._is_working = False
 
     async def serve(self) -> None:

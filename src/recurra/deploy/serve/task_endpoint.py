@@ -18,7 +18,7 @@ from recurra.deploy.serve.libraries import (
     Send,
     StreamingResponse,
 )
-from recurra.deploy.serve.model_worker import Busy, Job
+from recurra.deploy.serve.model_worker import Busy, MessageJob
 from recurra.deploy.serve.serve_options import ServeOptions
 from recurra.deploy.serve.served_run import Places, ServedRun, parsed, whole_input
 from recurra.errors import DataError
@@ -128,7 +128,7 @@ class _Lines(StreamingResponse):
 
     def __init__(
         self,
-        job: Job,
+        job: MessageJob,
         first: list[str],
         rest: AsyncIterator[list[str]],
         end: Callable[[], Awaitable[None]],
@@ -153,7 +153,7 @@ class _Lines(StreamingResponse):
             await self._end()
 
 
-async def _collected(request: Request, job: Job) -> Response:
+async def _collected(request: Request, job: MessageJob) -> Response:
     """All answers; the work ends early where the client goes."""
 
     async def watch() -> None:
@@ -185,7 +185,7 @@ def _request_message(run: ServedRun, fields: dict[str, Any]) -> tuple[bool, Clie
     return stream, ClientMessage({"type": run.dialogues.message, **fields})
 
 
-def _job_failure(job: Job) -> Response:
+def _job_failure(job: MessageJob) -> Response:
     assert job.error is not None
     return failure(500 if job.failed else 422, job.error)
 
