@@ -9,7 +9,8 @@ from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parents[1]
-SOURCE_SUFFIXES = {".py", ".md", ".toml", ".json", ".html", ".png", ".typed", ""}
+SOURCE_SUFFIXES = {".py", ".md", ".toml", ".json", ".html", ".css", ".js", ".png", ".typed", ""}
+SOURCE = ROOT / "src"
 FOLDERS = {"src", "tests", "examples", "docs", "configs", "benchmarks"}
 ROOT_FILES = {
     ".gitignore",
@@ -54,8 +55,9 @@ def test_the_source_distribution_holds_all_that_the_chores_need(unpacked):
 
 def test_the_wheel_holds_the_package_and_its_marker_of_types(tmp_path):
     files = files_of_wheel(ROOT, tmp_path)
-    sources = (ROOT / "src").rglob("*.py")
-    package = {path.relative_to(ROOT / "src").as_posix() for path in sources}
+    parts = [path for kind in ("py", "html", "css", "js") for path in SOURCE.rglob(f"*.{kind}")]
+    assert len(parts) > len(list(SOURCE.rglob("*.py"))) + 5  # the page's
+    package = {path.relative_to(SOURCE).as_posix() for path in parts}
     assert {name for name in files if ".dist-info/" not in name} == package | {"recurra/py.typed"}
     about = {PurePosixPath(name).name for name in files if ".dist-info/" in name}
     assert about == {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "LICENSE"}

@@ -1,5 +1,6 @@
 """All that is shown is run: code and commands of the documents, examples, and docstrings."""
 
+import contextlib
 import dataclasses
 import doctest
 import importlib
@@ -21,6 +22,7 @@ import torch
 from click.testing import CliRunner
 
 import recurra
+from helpers.serving import server_process
 from recurra.cli import main
 from recurra.compare.comparison import Comparison
 from recurra.compare.trial_process import run_trial
@@ -194,11 +196,20 @@ def run_python(code, file, names):
     exec(compile(code, str(file), "exec"), names)
 
 
-def run_command(words):
-    """Run `recurra ...`; `make` is held to the Makefile below."""
+def run_command(words, serving):
+    """Run `recurra ...`; a server in a process of its own, which `serving` ends.
+
+    `make` is held to the Makefile below.
+    """
     if words[0] == "make":
         return
+    if words[0] == "curl":
+        subprocess.run([*words, "--fail", "--silent"], check=True, stdout=subprocess.DEVNULL)
+        return
     assert words[0] == "recurra", words
+    if words[1] == "serve":
+        serving.enter_context(server_process(*words[2:]))
+        return
     result = CliRunner().invoke(main, words[1:])
     assert result.exit_code == 0, f"{shlex.join(words)}\n{result.output}\n{result.exception!r}"
 
@@ -212,6 +223,7 @@ BLOCKS = {
     "forecasting.md": (3, 1),
     "insight.md": (2, 1),
     "remedies.md": (2, 1),
+    "serving.md": (1, 2),
     "stacks.md": (5, 0),
     "streaming.md": (2, 0),
     "tagging.md": (2, 1),
@@ -227,12 +239,13 @@ BLOCKS = {
 def test_code_and_commands_of_documents_run_in_the_order_of_the_page(document, desk, briefly):
     names = {}
     found = list(blocks(document, "python", "sh"))
-    for language, code in found:
-        if language == "python":
-            run_python(code, desk / f"{document.stem}_{code.count(chr(10))}.py", names)
-        else:
-            for words in commands(code):
-                run_command(words)
+    with contextlib.ExitStack() as serving:
+        for language, code in found:
+            if language == "python":
+                run_python(code, desk / f"{document.stem}_{code.count(chr(10))}.py", names)
+            else:
+                for words in commands(code):
+                    run_command(words, serving)
     languages = [language for language, _ in found]
     assert (languages.count("python"), languages.count("sh")) == BLOCKS[document.name]
 

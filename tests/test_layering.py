@@ -131,6 +131,10 @@ OUTSIDE = {
     "sklearn": {"tasks/sklearn_tags.py"},
     "tokenizers": {"data/texts/subwords.py"},
     "llvmlite": {"engines/cpu/jit/llvm.py"},
+    "starlette": {"deploy/serve/libraries.py"},
+    "uvicorn": {"deploy/serve/libraries.py"},
+    "websockets": {"deploy/serve/libraries.py"},
+    "prometheus_client": {"deploy/serve/libraries.py"},
     "triton": {"engines"},
 }
 TORCH_IN_DATA = {"data/batches.py", "data/vocabulary.py"}  # what they give is tensors
@@ -346,7 +350,7 @@ def attributes(path):
 NEVER = {
     "os.environ": {"settings.py"},
     "os.getenv": {"settings.py"},
-    "torch.set_num_threads": {"bench/measurement.py"},  # a benchmark is asked to
+    "torch.set_num_threads": {"bench/measurement.py", "deploy/serve/server.py"},  # asked to
     "torch.load": set(),
     "torch.save": set(),
     "torch.manual_seed": {  # a run is asked to

@@ -27,6 +27,7 @@ __all__ = [
     "debug_level",
     "default_engine",
     "launched",
+    "pin_threads",
     "show_log",
     "target_name",
 ]
@@ -95,6 +96,12 @@ _CACHES = {
     "darwin": ("", "~/Library/Caches"),
     "win32": ("LOCALAPPDATA", "~/AppData/Local"),
 }
+
+
+def pin_threads(count: int) -> None:
+    """Give BLAS and OpenMP so many threads, unless the user has; before they are loaded."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, str(count))
 
 
 def show_log() -> None:

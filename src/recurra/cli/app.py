@@ -81,6 +81,7 @@ VERBS = {
     "inspect": ("recurra.cli.inspect", "Show how gradients flow through a run, with remedies."),
     "compare": ("recurra.cli.compare", "Train several cells on one problem, side by side."),
     "tune": ("recurra.cli.tune", "Search for good settings of a task."),
+    "serve": ("recurra.cli.serve", "Answer for runs over HTTP and WebSocket, with a page."),
     "bench": ("recurra.cli.bench", "Measure Recurra against torch.nn on this machine."),
     "cells": ("recurra.cli.cells", "List the cells, or show one's equations."),
 }

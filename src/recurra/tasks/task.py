@@ -24,6 +24,7 @@ from recurra.config.task_config import Published, TaskConfig
 from recurra.errors import ConfigError, RecurraWarning
 from recurra.nn.states import State
 from recurra.reports import Headline, Mark, Section
+from recurra.tasks.dialogue import Dialogues
 from recurra.tasks.session import Session
 from recurra.training import Metric, TrainingResult, Validate, Windows
 
@@ -377,3 +378,10 @@ class Task(ABC, Generic[Config, Data, Product]):
         Raises ConfigError where the task or its model can't be streamed.
         """
         raise ConfigError(f"The task {self.name()} has no stream.")
+
+    def dialogues(self, product: Product, most: int) -> Dialogues:
+        """The model as at most so many clients at once talk to it, for a server.
+
+        Raises ConfigError where the task or its model can't be served.
+        """
+        raise ConfigError(f"The task {self.name()} isn't served; use its own commands.")

@@ -14,7 +14,8 @@ from recurra.metrics.early_classification import StopWatch
 from recurra.nn.pooling import PoolingStream
 from recurra.tasks.classify.decider import Decider
 from recurra.tasks.inputs.input_stream import InputStream
-from recurra.tasks.session import Session, weights_digest
+from recurra.tasks.session import Session
+from recurra.tasks.shared_weights import OwnWeights
 
 __all__ = ["ClassSession", "StepAnswer"]
 
@@ -40,11 +41,18 @@ class ClassSession(Session[Any, StepAnswer]):
     characters of texts, or images.
     """
 
-    def __init__(self, product: Decider, rate: int | None = None) -> None:
-        super().__init__(weights_digest(product.nets))
+    def __init__(
+        self, product: Decider, rate: int | None = None, weights: OwnWeights | None = None
+    ) -> None:
+        weights = weights or OwnWeights(product.nets)
+        super().__init__(weights.digest)
         self._product = product
         self._stream = InputStream(
-            product.input, product.nets, bidirectional=product.config.bidirectional, rate=rate
+            product.input,
+            product.nets,
+            bidirectional=product.config.bidirectional,
+            rate=rate,
+            steps_for=weights.steps,
         )
         self._poolings = [PoolingStream(net.pooling) for net in product.nets]
         self._watch: StopWatch | None = None if product.rule is None else product.rule.watch()

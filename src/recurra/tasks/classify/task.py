@@ -33,6 +33,7 @@ from recurra.metrics.temperature import Temperature
 from recurra.nn.states import State
 from recurra.reports import Headline
 from recurra.tasks.classify import class_facts, class_judgement
+from recurra.tasks.classify.class_dialogue import ClassDialogues
 from recurra.tasks.classify.class_names import Labels
 from recurra.tasks.classify.class_session import ClassSession
 from recurra.tasks.classify.config import ClassifyConfig
@@ -281,6 +282,15 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
                 "tag)."
             )
         return ClassSession(product, rate)
+
+    def dialogues(self, product: Decider, most: int) -> ClassDialogues:
+        """The probabilities of classes after every step; ConfigError for a model of windows."""
+        if self.cuts:
+            raise ConfigError(
+                "The model was trained on windows of long series, which aren't served; use recurra "
+                "predict."
+            )
+        return ClassDialogues(product)
 
     @functools.cached_property
     def _weights(self) -> Tensor | None:

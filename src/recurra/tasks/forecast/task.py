@@ -36,6 +36,7 @@ from recurra.tasks.forecast.intervals.calibration import interval_warnings
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.nets import ForecastNet, Sizes, build, sizes_of
 from recurra.tasks.forecast.nets.inference import batches
+from recurra.tasks.forecast.online.forecast_dialogue import ForecastDialogues
 from recurra.tasks.forecast.online.stream import Stream
 from recurra.tasks.forecast.store import PlacedPanel
 from recurra.tasks.forecast.windows.cutter import (
@@ -251,6 +252,10 @@ class Forecast(Task[ForecastConfig, ForecastTables, Model]):
         table of future covariates.
         """
         return Stream(product, placed or product.history, future, seed)
+
+    def dialogues(self, product: Model, most: int) -> ForecastDialogues:
+        """Forecasts after further observations."""
+        return ForecastDialogues(product)
 
     def reading(self, data: Any, static: Any) -> Any:
         """A table that is open, so that parts of it can be read as panels."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent, Stack
 from recurra.nn.frontends import FrontEnd, FrontEndStream
-from recurra.nn.module_steps import steps_of
+from recurra.nn.module_steps import ModuleSteps, steps_of
 from recurra.nn.states import flatten, unflatten
 from recurra.tasks.inputs.input import Input
 
@@ -32,7 +32,8 @@ class InputStream:
     """The outputs of each network for one stream: those of the whole, whatever the chunks.
 
     `rate` is that of what is fed, by default the model's. `steps` counts those of the features
-    that have come. `with_steps` puts the steps of the front end beside the outputs.
+    that have come. `with_steps` puts the steps of the front end beside the outputs. `steps_for`
+    makes the steps of recurrent layers.
 
     Raises ConfigError for networks that read each sequence from its end as well, for an input
     that has no stream, and for a rate of what has none.
@@ -46,6 +47,7 @@ class InputStream:
         bidirectional: bool,
         rate: int | None = None,
         with_steps: bool = False,
+        steps_for: Callable[[nn.Module], ModuleSteps] = steps_of,
     ) -> None:
         if how.streams and bidirectional:
             raise ConfigError(
@@ -60,7 +62,7 @@ class InputStream:
         options: dict[str, Any] = {} if rate is None else {"rate": rate}
         self._features = how.stream(**options)
         self.steps: int = 0
-        self._encoders = [_Encoder(net.front, net.recurrent, with_steps) for net in nets]
+        self._encoders = [_Encoder(net.front, steps_for(net.recurrent), with_steps) for net in nets]
 
     def feed(self, chunk: Any, **options: Any) -> list[Tensor]:
         """The outputs (t, size) of each network that a chunk settles; `options` are the input's."""
@@ -106,8 +108,8 @@ class InputStream:
 class _Encoder:
     """A front end and recurrent layers over one stream, in chunks."""
 
-    def __init__(self, front: FrontEnd, recurrent: Recurrent | Stack, with_steps: bool) -> None:
-        self._recurrent, self._with_steps = steps_of(recurrent), with_steps
+    def __init__(self, front: FrontEnd, recurrent: ModuleSteps, with_steps: bool) -> None:
+        self._recurrent, self._with_steps = recurrent, with_steps
         self._front = FrontEndStream(front)
 
     def feed(self, features: Tensor | None) -> Tensor:

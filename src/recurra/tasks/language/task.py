@@ -32,6 +32,7 @@ from recurra.tasks.language.config import LanguageConfig
 from recurra.tasks.language.known_figures import nats_by_frequency, published_figures
 from recurra.tasks.language.lines_of_texts import lines_of_texts, tokeniser_of
 from recurra.tasks.language.model import LanguageNet, mean_nats, next_token_loss
+from recurra.tasks.language.text_dialogue import TextDialogues
 from recurra.tasks.language.text_session import Sampling, TextSession, write
 from recurra.tasks.signature import options_of
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Source, Task
@@ -343,6 +344,10 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
     def session(self, product: nn.Module, **options: Any) -> TextSession:
         """A stream of text."""
         return TextSession(product, self.vocabulary)
+
+    def dialogues(self, product: nn.Module, most: int) -> TextDialogues:
+        """Texts that are read and written on."""
+        return TextDialogues(product, self.vocabulary, most)
 
     def _ids(self, data: Texts) -> Tensor:
         """The held-out text as tokens: two or more, one to start from and one to predict."""

@@ -19,7 +19,7 @@ from recurra.tasks.language.config import check_writing
 from recurra.tasks.session import Session, weights_digest
 from recurra.tasks.task import Ensemble
 
-__all__ = ["Sampling", "TextSession", "write"]
+__all__ = ["Sampling", "TextSession", "barred_tokens", "lines_of", "settled", "write"]
 
 
 class Sampling(TypedDict, total=False):
@@ -58,13 +58,13 @@ class TextSession(Session[str, float]):
 
     def feed(self, chunk: str) -> list[float]:
         """Read some text; the surprisal of each token but the very first."""
-        text, self._waiting = self._settled(self._waiting + chunk)
+        text, self._waiting = settled(self._vocabulary, self._waiting + chunk)
         return self._read_text(text)
 
     def finish(self) -> list[float]:
         """Read the word, or the line's end, that was waiting for more."""
         waiting, self._waiting = self._waiting, ""
-        return self._read_text(_lines_of(self._vocabulary, waiting))
+        return self._read_text(lines_of(self._vocabulary, waiting))
 
     def begin(self) -> None:
         """Read the start of a line, where nothing has been read yet."""
@@ -102,17 +102,6 @@ class TextSession(Session[str, float]):
         self._logits = tensors.get("logits")
         self._waiting = bytes(tensors["waiting"].tolist()).decode("utf-8", "surrogatepass")
         self.unknown = int(tensors["unknown"])
-
-    def _settled(self, text: str) -> tuple[str, str]:
-        r"""The text whose tokens are settled, and the rest: a word or "\r", which wait for more."""
-        if self._vocabulary.level == "byte":
-            return text, ""
-        end = "\r" if text.endswith("\r") else ""
-        text = universal_lines(text.removesuffix(end))
-        if self._vocabulary.level == "char":
-            return text, end
-        whole, word = _whole_words(text)
-        return whole, word + end
 
     def _read_text(self, text: str) -> list[float]:
         if not text:
@@ -162,8 +151,8 @@ def write(
     check_writing(
         prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed
     )
-    barred = _barred(vocabulary, banned, unknown)
-    prompt = _lines_of(vocabulary, prompt)
+    barred = barred_tokens(vocabulary, banned, unknown)
+    prompt = lines_of(vocabulary, prompt)
     if note := unknown_note(vocabulary, prompt, "The prompt"):
         warnings.warn(note, RecurraWarning, stacklevel=3)
     generator = torch.Generator()
@@ -191,7 +180,7 @@ def write(
     return pieces()
 
 
-def _barred(vocabulary: Vocabulary, banned: Sequence[str], unknown: bool) -> Tensor:
+def barred_tokens(vocabulary: Vocabulary, banned: Sequence[str], unknown: bool) -> Tensor:
     """The numbers of the tokens that are not drawn."""
     if isinstance(banned, str) or not all(isinstance(text, str) for text in banned):
         raise ConfigError(f"banned = {banned!r}; give a list of tokens, each a text.")
@@ -203,7 +192,19 @@ def _barred(vocabulary: Vocabulary, banned: Sequence[str], unknown: bool) -> Ten
     return torch.tensor(sorted(barred), dtype=torch.long)
 
 
-def _lines_of(vocabulary: Vocabulary, text: str) -> str:
+def settled(vocabulary: Vocabulary, text: str) -> tuple[str, str]:
+    r"""The text whose tokens are settled, and the rest: a word or "\r", which wait for more."""
+    if vocabulary.level == "byte":
+        return text, ""
+    end = "\r" if text.endswith("\r") else ""
+    text = universal_lines(text.removesuffix(end))
+    if vocabulary.level == "char":
+        return text, end
+    whole, word = _whole_words(text)
+    return whole, word + end
+
+
+def lines_of(vocabulary: Vocabulary, text: str) -> str:
     """Text with the line ends that the vocabulary's level has; bytes are kept as they are."""
     return text if vocabulary.level == "byte" else universal_lines(text)
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from recurra.tasks.inputs.input_stream import InputStream
 from recurra.tasks.inputs.step_net import StepNet
-from recurra.tasks.session import Session, weights_digest
+from recurra.tasks.session import Session
+from recurra.tasks.shared_weights import OwnWeights
 
 if TYPE_CHECKING:
     from recurra.tasks.regress.estimate import Estimate
@@ -27,13 +28,14 @@ class ValueStream:
     Raises ConfigError for a model that reads each series from its end as well.
     """
 
-    def __init__(self, product: Estimate) -> None:
+    def __init__(self, product: Estimate, weights: OwnWeights | None = None) -> None:
         self._product = product
         self.stream: InputStream = InputStream(
             product.input,
             product.nets,
             bidirectional=bool(product.config.bidirectional),
             with_steps=True,
+            steps_for=(weights or OwnWeights(product.nets)).steps,
         )
         self.given: int = 0
 
@@ -75,9 +77,10 @@ class ValueSession(Session[Any, StepValue]):
     Raises ConfigError for a model that reads each series from its end as well.
     """
 
-    def __init__(self, product: Estimate) -> None:
-        super().__init__(weights_digest(product.nets))
-        self._product, self._stream = product, ValueStream(product)
+    def __init__(self, product: Estimate, weights: OwnWeights | None = None) -> None:
+        weights = weights or OwnWeights(product.nets)
+        super().__init__(weights.digest)
+        self._product, self._stream = product, ValueStream(product, weights)
 
     def feed(self, chunk: Any, **options: Any) -> list[StepValue]:
         """Read what has come; `times` are those of the steps, where the model uses them."""

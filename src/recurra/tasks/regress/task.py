@@ -38,6 +38,7 @@ from recurra.tasks.regress.step_facts import step_notes
 from recurra.tasks.regress.step_values import ValueSession
 from recurra.tasks.regress.target_errors import target_loss, validated
 from recurra.tasks.regress.targets import Targets, actual_numbers, numbers_of, step_numbers
+from recurra.tasks.regress.value_dialogue import ValueDialogues
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain
 from recurra.training import Metric, Validate, Windows
 
@@ -273,6 +274,10 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
                 "or train on series with a number for each step."
             )
         return ValueSession(product)
+
+    def dialogues(self, product: Estimate, most: int) -> ValueDialogues:
+        """A number of a whole input, or of every step."""
+        return ValueDialogues(product)
 
     def _linear_rmse(self, data: Collection) -> float | None:
         """The error of the linear filter alone on the held-out part; None without one."""

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from recurra.nn.crf import StreamedTags, TagStream
 from recurra.tasks.inputs.input_stream import InputStream
-from recurra.tasks.session import Session, weights_digest
+from recurra.tasks.session import Session
+from recurra.tasks.shared_weights import OwnWeights
 from recurra.tasks.tag.sequence_tagger import SequenceTagger
 from recurra.tasks.tag.tag_layers import Floats
 
@@ -36,11 +37,17 @@ class TagSession(Session[Any, StepTags]):
     Raises ConfigError for a model that reads each sequence from its end as well.
     """
 
-    def __init__(self, product: SequenceTagger, lag: int) -> None:
-        super().__init__(weights_digest(product.nets))
+    def __init__(
+        self, product: SequenceTagger, lag: int, weights: OwnWeights | None = None
+    ) -> None:
+        weights = weights or OwnWeights(product.nets)
+        super().__init__(weights.digest)
         self._product, self._lag = product, lag
         self._stream = InputStream(
-            product.input, product.nets, bidirectional=product.config.bidirectional
+            product.input,
+            product.nets,
+            bidirectional=product.config.bidirectional,
+            steps_for=weights.steps,
         )
         self._chains = self._new_chains()
         self._scored = self._given = 0

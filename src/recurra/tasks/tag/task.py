@@ -31,6 +31,7 @@ from recurra.tasks.tag import tag_facts, tag_judgement
 from recurra.tasks.tag.config import TagConfig
 from recurra.tasks.tag.model import TagNet, tag_loss
 from recurra.tasks.tag.sequence_tagger import SequenceTagger, tagging_nets
+from recurra.tasks.tag.tag_dialogue import TagDialogues
 from recurra.tasks.tag.tag_layers import MISSING, TagLayer, encoded, layer_tags, tags_of
 from recurra.tasks.tag.tag_session import TagSession
 from recurra.tasks.tag.tag_validation import TagValidation
@@ -242,6 +243,10 @@ class Tag(SequenceTask[TagConfig, SequenceTagger]):
     def session(self, product: SequenceTagger, *, lag: int = 0, **options: Any) -> TagSession:
         """Tags of one sequence while it comes, each `lag` steps late."""
         return TagSession(product, lag)
+
+    def dialogues(self, product: SequenceTagger, most: int) -> TagDialogues:
+        """The tags of words, or of steps."""
+        return TagDialogues(product)
 
     def _window(self, data: Collection) -> int:
         """The steps of windows; 0: sequences are trained on whole."""

@@ -43,6 +43,7 @@ from recurra.tasks.transcribe.model import (
 )
 from recurra.tasks.transcribe.recogniser import Recogniser
 from recurra.tasks.transcribe.text_batches import TextBatches, padded
+from recurra.tasks.transcribe.transcript_dialogue import TranscriptDialogues
 from recurra.tasks.transcribe.transcript_session import TranscriptSession
 from recurra.tasks.transcribe.validation import Validation
 from recurra.training import Metric, Validate, Windows
@@ -285,6 +286,10 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
             decoder=decoder,
         )
         return TranscriptSession(product, how, rate)
+
+    def dialogues(self, product: Recogniser, most: int) -> TranscriptDialogues:
+        """The text of sound or ink."""
+        return TranscriptDialogues(product)
 
     def _refused(self, how: Input, item: Item, steps: int) -> str | None:
         """Why the network can't write the text of an item; None where it can."""

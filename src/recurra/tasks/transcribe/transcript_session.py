@@ -11,7 +11,8 @@ from torch import Tensor
 
 from recurra.errors import ConfigError
 from recurra.tasks.inputs.input_stream import InputStream
-from recurra.tasks.session import Session, weights_digest
+from recurra.tasks.session import Session
+from recurra.tasks.shared_weights import OwnWeights
 from recurra.tasks.transcribe.config import Decoding
 from recurra.tasks.transcribe.recogniser import Recogniser
 from recurra.tasks.transcribe.transcript import TextSpan
@@ -30,13 +31,24 @@ class TranscriptSession(Session[Any, TextSpan]):
     Raises ConfigError for a model that reads each sequence from its end as well, or images.
     """
 
-    def __init__(self, product: Recogniser, how: Decoding, rate: int | None = None) -> None:
-        super().__init__(weights_digest(product.nets))
+    def __init__(
+        self,
+        product: Recogniser,
+        how: Decoding,
+        rate: int | None = None,
+        weights: OwnWeights | None = None,
+    ) -> None:
+        weights = weights or OwnWeights(product.nets)
+        super().__init__(weights.digest)
         _check(how)
         self._product = product
         self._search = product.search(how)
         self._stream = InputStream(
-            product.input, product.nets, bidirectional=product.config.bidirectional, rate=rate
+            product.input,
+            product.nets,
+            bidirectional=product.config.bidirectional,
+            rate=rate,
+            steps_for=weights.steps,
         )
         self._frames = torch.zeros(0, product.nets[0].frame_size)
         self._settled_frames = 0

@@ -32,6 +32,7 @@ from recurra.tasks.translate.pair_batches import PairBatches, Side, joined, of_o
 from recurra.tasks.translate.pair_data import PairData
 from recurra.tasks.translate.pair_validation import PairValidation
 from recurra.tasks.translate.text_side import TextSide, described_side, sides_of
+from recurra.tasks.translate.translation_dialogue import TranslationDialogues
 from recurra.training import Metric, Validate, Windows
 
 __all__ = ["TASK", "Translate"]
@@ -313,6 +314,10 @@ class Translate(Task[TranslateConfig, PairData, Converter]):
             chance_loss=None,
             higher_is_better=True,
         )
+
+    def dialogues(self, product: Converter, most: int) -> TranslationDialogues:
+        """What texts become."""
+        return TranslationDialogues(product)
 
 
 TASK = Translate

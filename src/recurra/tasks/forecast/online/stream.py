@@ -190,7 +190,7 @@ class Stream(Session[Mapping[Hashable, float | None], dict[Hashable, float]]):
         past_features = self._past_features(values, past or {})
         self._add_future(future)
         self._future.require(1)
-        quantiles = self._predictions().quantiles[:, 0]
+        quantiles = self.predictions().quantiles[:, 0]
         scores = np.abs(normal_scores(quantiles, self._model.config.levels, y))
         self._advance(y, past_features)
         return {series: float(scores[self._numbers[series]]) for series in values}
@@ -205,7 +205,7 @@ class Stream(Session[Mapping[Hashable, float | None], dict[Hashable, float]]):
         self._add_future(future)
         self._future.require(config.horizon)
         stamps = panel.frequency.after(self._future.last, config.horizon)
-        predictions = self._predictions()
+        predictions = self.predictions()
         columns = forecast_columns(predictions, config.levels, config.widths, config.horizon)
         return make_frame({**long_columns(panel, stamps), **columns}, panel.frame_kind)
 
@@ -282,7 +282,7 @@ class Stream(Session[Mapping[Hashable, float | None], dict[Hashable, float]]):
         covariates = self._future.of_next(steps).transpose(1, 0, 2)
         return torch.from_numpy(np.concatenate([covariates, calendar], -1))
 
-    def _predictions(self) -> Predictions:
+    def predictions(self) -> Predictions:
         """The forecasts of the horizon; missing future covariates stay as they were last: a score
         needs those of the first step alone, since no model that can be streamed reads later ones
         for it.
