@@ -1,5 +1,6 @@
 """Streams over WebSocket: answers, states that outlive them, and clients that misbehave."""
 
+import re
 import struct
 import time
 from contextlib import contextmanager
@@ -52,7 +53,15 @@ def test_interleaved_clients_hear_what_local_sessions_say(serving):
         streams = [a, b, c]
         for stream, prompt in zip(streams, prompts, strict=True):
             stream.send_json({"type": "text", "text": prompt, "length": 400, "seed": 2})
-        found = [written(rest_of(stream)) for stream in streams]
+        found = ["", "", ""]
+        for _ in range(400):  # side by side, so that none waits for its reader
+            for n, stream in enumerate(streams):
+                found[n] += stream.receive_json()["text"]
+        pooled = client.get("/metrics").text
+        steps, items = (
+            float(re.search(f"recurra_step_clients_{n} (.*)", pooled)[1]) for n in ("count", "sum")
+        )
+        assert items > 1.5 * steps
     assert found == [model.generate(prompt, length=400, seed=2) for prompt in prompts]
 
 
