@@ -39,7 +39,7 @@ TOLERANCE = 1e-3  # nats
 
 def trained(folder, hidden, layers):
     """A run, briefly trained, and the surprisals of every text."""
-    model = recurra.LanguageModel(cell="lstm", hidden=hidden, layers=layers, max_steps=20)
+    model = recurra.LanguageModel(cell="lstm", hidden=hidden, layers=layers, max_steps=100)
     model.fit(out=folder, progress=False)
     texts = [TEXT[7 * n :] for n in range(TEXTS)]
     wanted = []

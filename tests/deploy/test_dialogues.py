@@ -58,7 +58,7 @@ def test_surprisals_are_those_of_a_session_for_any_parts(name):
 def test_the_hidden_state_comes_as_far_as_it_is_asked_for():
     (answer,) = talk("language", {"type": "text", "length": 1, "state": 3})
     (whole,) = talk("language", {"type": "text", "length": 1, "state": 4096})
-    assert (len(answer["state"]), len(whole["state"])) == (3, 8)
+    assert (len(answer["state"]), len(whole["state"])) == (3, 16)
     assert any(whole["state"])
 
 

@@ -19,7 +19,9 @@ BRIEF = {"hidden": 8, "max_steps": 4}
 
 
 def _language(**options):
-    return recurra.LanguageModel(window=16, valid_fraction=0.01, **BRIEF, **options).fit(
+    # Trained until what it writes depends on what it has read.
+    how = {"hidden": 16, "max_steps": 150, "learning_rate": 0.02, "window": 16, "batch_size": 8}
+    return recurra.LanguageModel(valid_fraction=0.01, **how, **options).fit(
         "The rain went on. A cell keeps what it needs, and lets go of the rest.\n" * 40
     )
 

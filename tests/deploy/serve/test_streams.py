@@ -1,5 +1,6 @@
 """Streams over WebSocket: answers, states that outlive them, and clients that misbehave."""
 
+import re
 import struct
 import time
 from contextlib import contextmanager
@@ -51,9 +52,17 @@ def test_interleaved_clients_hear_what_local_sessions_say(serving):
     ):
         streams = [a, b, c]
         for stream, prompt in zip(streams, prompts, strict=True):
-            stream.send_json({"type": "text", "text": prompt, "length": 40, "seed": 2})
-        found = [written(rest_of(stream)) for stream in streams]
-    assert found == [model.generate(prompt, length=40, seed=2) for prompt in prompts]
+            stream.send_json({"type": "text", "text": prompt, "length": 400, "seed": 2})
+        found = ["", "", ""]
+        for _ in range(400):  # side by side, so that none waits for its reader
+            for n, stream in enumerate(streams):
+                found[n] += stream.receive_json()["text"]
+        pooled = client.get("/metrics").text
+        steps, items = (
+            float(re.search(f"recurra_step_clients_{n} (.*)", pooled)[1]) for n in ("count", "sum")
+        )
+        assert items > 1.5 * steps
+    assert found == [model.generate(prompt, length=400, seed=2) for prompt in prompts]
 
 
 def test_messages_are_answered_in_their_order_with_their_names(serving):
@@ -74,6 +83,15 @@ def test_writing_is_stopped(serving):
         assert answers[-1] == {"type": "done"}
         assert len(answers) < 90_000
         assert ask(stream, {"type": "text", "text": "x", "length": 1})[-1]["type"] == "done"
+
+
+def test_a_stop_that_comes_at_once_is_not_lost(serving):
+    with opened(serving(), "language") as stream:
+        for _ in range(5):
+            stream.send_json({"type": "text", "text": "The", "length": 100_000})
+            stream.send_json({"type": "stop"})
+            assert len(rest_of(stream)) < 50_000
+        assert len(ask(stream, {"type": "text", "text": "The", "length": 5})) == 6
 
 
 def test_sound_comes_as_bytes_too(serving):

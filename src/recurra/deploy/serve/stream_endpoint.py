@@ -53,7 +53,7 @@ class ClientStream:
         self._is_draining = False
         self._pace = Pace(options.rate)
         self._job: MessageJob | None = None
-        self._is_working = False
+        self._is_working = self._is_stopped = False
 
     async def serve(self) -> None:
         """Accept it, and answer until one of the two sides ends it."""
@@ -85,7 +85,7 @@ class ClientStream:
             await self._talk(dialogue)
         except _Closing as closing:
             await self._close(closing.code, str(closing))
-        except (WebSocketDisconnect, OSError, RuntimeError):
+        except (WebSocketDisconnect, OSError):
             pass  # the client has gone
 
     async def _end(self, dialogue: Dialogue | None, name: str) -> None:
@@ -126,6 +126,8 @@ class ClientStream:
                 await self._inbox.put(fields)
             elif self._job is not None:
                 self._job.stop()
+            else:  # the message that it is meant for waits, or there is none
+                self._is_stopped = self._is_working or not self._inbox.empty()
 
     async def _received(self) -> Mapping[str, Any]:
         """The next message, however long one is worked on; else the client is idle some time."""
@@ -168,7 +170,7 @@ class ClientStream:
             try:
                 end = await self._answered(dialogue, fields)
             finally:
-                self._is_working = False
+                self._is_working = self._is_stopped = False
             metrics = self._run.metrics
             metrics.messages.labels(self._run.name, end).inc()
             metrics.seconds.labels(self._run.name).observe(perf_counter() - start)
@@ -211,6 +213,8 @@ class ClientStream:
 
     async def _worked(self, dialogue: Dialogue, message: ClientMessage) -> None:
         self._job = self._run.ask(lambda: dialogue.work(message))
+        if self._is_stopped:
+            self._job.stop()
         async for lines in self._job:
             for line in lines:
                 await self._send_text(line)
@@ -230,6 +234,8 @@ class ClientStream:
             raise _Closing(
                 4408, f"Answers weren't read for {self._options.stall_seconds:g} seconds."
             ) from None
+        except RuntimeError as error:  # starlette's, of a socket that was closed meanwhile
+            raise WebSocketDisconnect(1006) from error
 
     async def _close(self, code: int, sentence: str) -> None:
         if self._socket.application_state is not WebSocketState.CONNECTED:
