@@ -25,6 +25,9 @@ __all__ = ["ClientStream"]
 _WAITING = 8
 """Messages of a client that are read ahead; its next ones stay on their way."""
 
+_AT_ONCE = 4
+"""Lines that are sent before others have their turn, and before it shows that a client has gone."""
+
 _SAMPLE = 4
 """Bytes of a sample of sound."""
 
@@ -216,8 +219,10 @@ class ClientStream:
         if self._is_stopped:
             self._job.stop()
         async for lines in self._job:
-            for line in lines:
+            for number, line in enumerate(lines, 1):
                 await self._send_text(line)
+                if number % _AT_ONCE == 0:
+                    await asyncio.sleep(0)
         job, self._job = self._job, None
         if job.error is not None:
             raise _Failed(job.error)
