@@ -5,7 +5,7 @@
 Thirty networks have an illness, thirty are trained to the quality that `cases.py` and `judging.py`
 say. Thresholds were chosen on the first sixty ("choosing"); the second sixty were read once
 ("judged"), and what they showed was mended; the third sixty ("confirming") have the same illnesses
-with other seeds and sizes, and were read once when nothing was changed any more.
+with other seeds and sizes, and were read once after the last change.
 With --remedies each ill network is trained again as the remedy has it, for as many steps.
 """
 
@@ -24,7 +24,7 @@ def confirming(part):
     """The same kinds of networks, drawn anew."""
     for case in (*getattr(cases, part)[1::2], *getattr(judging, part)[::2]):
         more = {"steps": round(1.5 * case.steps)} if not case.expected else {}
-        yield replace(case, seed=case.seed + 1000, hidden=case.hidden + 8, **more)
+        yield replace(case, seed=case.seed + 2000, hidden=case.hidden + 8, **more)
 
 
 def networks(which, part):

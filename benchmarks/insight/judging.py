@@ -1,6 +1,7 @@
 """Sixty other networks, which were read once, when all thresholds stood."""
 
 import dataclasses
+import keyword
 
 import torch
 from cases import alike, biased, changed, clean, gain, gate, large, nothing, scaled
@@ -111,11 +112,9 @@ def counts(steps=40, *, ragged=True, reads="last"):
 
 
 def topics(steps=40):
-    """The next character of Python's own text on its licence."""
-    import site  # noqa: F401
-
-    book = " ".join(sorted(__import__("keyword").kwlist)) + " " + (dataclasses.__doc__ or "")
-    book = (book + " ".join(str(dataclasses.dataclass.__doc__).split())).lower() * 3
+    """The next character of Python's keywords and of how `dataclass` explains itself."""
+    words = " ".join(keyword.kwlist) + " " + " ".join(str(dataclasses.dataclass.__doc__).split())
+    book = 3 * (words.lower() + " ")
     known = sorted(set(book))
     ids = torch.tensor([known.index(c) for c in book])
 

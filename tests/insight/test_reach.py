@@ -24,10 +24,8 @@ def test_norms_are_those_of_products_of_jacobians(cell, reverse):
     layer = Recurrent(cell, 3, 4, bidirectional=reverse).double()
     run = record(layer, torch.randn(9, 1, 3).double()).runs[-1]
     found = reach_of(run)
-    heard = torch.randn(1, 4, generator=torch.Generator().manual_seed(0), dtype=torch.double)
     states = [s.shape[-1] for s in run.before[0]]
     start = len(found.norms[0]) - 1  # the last step of the row
-    heard = torch.randn(start + 1, 4, generator=torch.Generator().manual_seed(0)).double()
     heard = torch.randn(
         start + 1, 4, generator=torch.Generator().manual_seed(0), dtype=torch.double
     )

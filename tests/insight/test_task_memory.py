@@ -104,11 +104,35 @@ def test_ragged_rows_count_from_their_own_ends():
     assert found.used == 3
 
 
-def test_a_loss_that_reads_more_than_the_output_has_no_constant_answer():
-    x, target = delayed(1)
+def test_a_loss_of_the_last_states_is_judged_by_them():
+    x, _ = delayed(1)
+    model, target = RNN(1, 1).double(), torch.randn(1, 16, 1).double()
+    found = task_memory(model, x, record(model, x), lambda o: (o[1] - target).square().mean())
+    assert found.constant == pytest.approx(float(target.var(correction=0)), 1e-4)
+
+
+def test_a_loss_of_several_tensors_has_no_constant_answer():
+    x, _ = delayed(1)
     model = RNN(1, 1).double()
-    found = task_memory(
-        model, x, record(model, x), lambda out: (out[0] - target).square().mean() + out[1].sum()
-    )
-    assert found.loss == pytest.approx(found.loss)
-    assert inspect_model(model, x, loss=lambda out: (out[0] - target).square().mean()).task
+    loss = lambda out: out[0].square().sum() + out[1].square().sum()  # noqa: E731
+    found = task_memory(model, x, record(model, x), loss)
+    assert (found.constant, found.skill, found.used, found.unlearnt) == (None, None, None, None)
+    assert "nothing learnt" not in {v.name for v in inspect_model(model, x, loss=loss).verdicts}
+
+
+def test_random_numbers_and_buffers_are_left_as_they_were():
+    class Noisy(Delay):
+        def __init__(self):
+            super().__init__(1, 1.0)
+            self.norm = nn.BatchNorm1d(1).double()
+
+        def forward(self, x):
+            y = functional.dropout(super().forward(x), 0.5)
+            return self.norm(y.flatten(0, 1)).view(y.shape)
+
+    x, target = delayed(1)
+    model = Noisy().train()
+    state, mean = torch.get_rng_state(), model.norm.running_mean.clone()
+    inspect_model(model, x, loss=lambda y: (y - target).square().mean())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(model.norm.running_mean, mean)

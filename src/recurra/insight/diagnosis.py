@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recurra.insight.layer_rules import layer_verdicts
 from recurra.insight.network_rules import network_verdicts
-from recurra.insight.verdicts import SEVERITIES, UNLEARNT, Evidence, LayerInsight, Verdict
+from recurra.insight.verdicts import SEVERITIES, Evidence, Verdict
 
 __all__ = ["judge"]
 
@@ -42,15 +42,15 @@ def judge(evidence: Evidence) -> tuple[Verdict, ...]:
     for layer in evidence.layers:
         found += layer_verdicts(layer, evidence)
     if not any(verdict.severity in ("warning", "severe") for verdict in found):
-        is_idle = evidence.skill is not None and evidence.skill < UNLEARNT
-        found = [_idle(evidence) if is_idle else _healthy(evidence), *found]
+        found = [_idle(evidence) if evidence.is_idle else _healthy(evidence), *found]
     return tuple(sorted(found, key=_order))
 
 
 def _order(verdict: Verdict) -> tuple[int, int]:
-    place = CAUSES.index(verdict.name) if verdict.name in CAUSES else -1
-    weight = 0 if verdict.severity == "good" else -SEVERITIES.index(verdict.severity)
-    return (-9 if verdict.severity == "good" else weight), place
+    """What is good first, alone or before notes; then the worst first, and causes first."""
+    if verdict.severity == "good":
+        return (-len(SEVERITIES), 0)
+    return -SEVERITIES.index(verdict.severity), CAUSES.index(verdict.name)
 
 
 def _idle(evidence: Evidence) -> Verdict:
@@ -65,7 +65,7 @@ def _idle(evidence: Evidence) -> Verdict:
 
 
 def _healthy(evidence: Evidence) -> Verdict:
-    layer: LayerInsight = max(evidence.layers, key=lambda layer: layer.reach.horizon.steps)
+    layer = max(evidence.layers, key=lambda layer: layer.reach.horizon.steps)
     text = f"healthy: the gradient reaches {layer.reach.horizon} back"
     task = evidence.task
     if task is not None and task.skill is not None:

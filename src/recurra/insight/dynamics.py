@@ -14,7 +14,15 @@ from recurra.errors import InsightError
 from recurra.insight.recorded_model import eager, record
 from recurra.nn.observe.recording import LayerRun
 
-__all__ = ["LayerDynamics", "Spectrum", "dynamics_of", "jacobians", "spectrum_of", "step_jacobians"]
+__all__ = [
+    "LayerDynamics",
+    "Spectrum",
+    "dynamics_of",
+    "jacobians",
+    "spectrum_of",
+    "spread_over",
+    "step_jacobians",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +166,7 @@ def dynamics_of(
     for row in rows:
         if not 0 <= row < batch:
             raise InsightError(f"row = {row} is not in the batch of {batch} rows.")
-    times = _spread(total, samples)
+    times = torch.tensor(spread_over(total, samples or total))
     radius = torch.full((len(rows), len(times)), torch.nan, dtype=torch.double)
     norm = radius.clone()
     spectra = []
@@ -173,10 +181,14 @@ def dynamics_of(
     return LayerDynamics(run.name, run.graph.cell, tuple(rows), times, radius, norm, spectrum)
 
 
-def _spread(total: int, samples: int | None) -> Tensor:
-    """So many times, evenly spaced; at most all of them."""
-    count = min(total, samples or total)
-    return torch.linspace(0, total - 1, count, dtype=torch.double).round().long()
+def spread_over(total: int, most: int) -> list[int]:
+    """At most `most` places of `total`, evenly spaced.
+
+    >>> spread_over(10, 4), spread_over(2, 4)
+    ([0, 3, 6, 9], [0, 1])
+    """
+    count = min(total, most)
+    return torch.linspace(0, total - 1, count, dtype=torch.double).round().long().tolist()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from recurra.insight.recorded_model import (
     Recording,
     StepLosses,
     eager,
+    gradients_of,
     record,
     step_losses,
 )
@@ -153,19 +154,12 @@ Squares = dict[str, Tensor]
 def _gradients(recorded: Recording, loss: Tensor, states: Sequence[str] | None) -> list[Squares]:
     """The squared norms of the gradient of one loss, for each run."""
     nodes = [s for run in recorded.runs for after in run.after for s in after]
-    leaves = [node for node in nodes if node.requires_grad]
-    gradients = dict(zip(map(id, leaves), _grad(loss, leaves), strict=True))
+    gradients = gradients_of(loss, nodes)
     return [_squares(run, gradients, states) for run in recorded.runs]
 
 
-def _grad(loss: Tensor, nodes: list[Tensor]) -> tuple[Tensor | None, ...]:
-    if not nodes:
-        return ()
-    return torch.autograd.grad(loss, nodes, retain_graph=True, allow_unused=True)
-
-
 def _squares(
-    run: LayerRun, gradients: dict[int, Tensor | None], states: Sequence[str] | None
+    run: LayerRun, gradients: Mapping[int, Tensor | None], states: Sequence[str] | None
 ) -> Squares:
     by_state = {
         name: [gradients.get(id(after[k])) for after in run.after]

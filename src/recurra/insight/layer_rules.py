@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from recurra.insight.verdicts import MEMORY, UNLEARNT, Evidence, LayerInsight, Severity, Verdict
+from recurra.insight.verdicts import MEMORY, Evidence, LayerInsight, Severity, Verdict
 
 __all__ = ["layer_verdicts"]
 
@@ -68,7 +69,7 @@ def _alike(layer: LayerInsight, evidence: Evidence) -> Iterator[Verdict]:
         yield Verdict(
             layer.name,
             "identical units",
-            "severe" if evidence.weighed("severe") == "severe" else "warning",
+            evidence.weighed("severe", least="warning"),
             f"{units.alike} of {units.size} units do the same as another: they began alike, and "
             "training keeps them so",
             "draw its weights at random: layer.reset_parameters()",
@@ -94,21 +95,21 @@ def _closed(layer: LayerInsight, evidence: Evidence) -> Iterator[Verdict]:
     means = {s.name: s for s in layer.activity.saturation}
     for role in layer.activity.roles:
         gate = means.get(role.name)
-        if gate is None or role.role == "keeps":
+        if gate is None:
             continue
         openness = 1 - gate.mean if role.inverted else gate.mean
         if openness >= CLOSED:
             continue
         words, harm = _WORDS[role.role]
-        coupled = role.role == "writes" and gate.keeps is not None
-        bias = f"set the bias of {gate.name} to 0"
+        if role.role == "writes" and gate.keeps is not None:
+            words = "update gate"
         yield Verdict(
             layer.name,
-            f"{'update gate' if coupled else words} closed",
+            f"{words} closed",
             evidence.weighed("severe"),
-            f"{'update gate' if coupled else words} {gate.name} lets {100 * openness:.2g} % "
-            f"through: {harm}{evidence.in_words}",
-            f"{bias}, or draw the weights again; scale the inputs down where they are large",
+            f"{words} {gate.name} lets {100 * openness:.2g} % through: {harm}{evidence.in_words}",
+            f"set the bias of {gate.name} to 0, or draw the weights again; scale the inputs down "
+            "where they are large",
         )
 
 
@@ -189,14 +190,14 @@ def _chaotic(layer: LayerInsight, evidence: Evidence) -> Iterator[Verdict]:
         layer.name,
         "chaotic",
         evidence.weighed("severe" if drive.exponent > 0.1 else "warning"),
-        f"chaotic dynamics: a small change grows by {100 * (2.718281828**drive.exponent - 1):.0f} "
+        f"chaotic dynamics: a small change grows by {100 * (math.exp(drive.exponent) - 1):.0f} "
         f"% a step (largest Lyapunov exponent {drive}){evidence.in_words}",
         "scale the recurrent weights down (--init orthogonal), or use an antisymmetric cell",
     )
 
 
 def _saturated(layer: LayerInsight, evidence: Evidence) -> Iterator[Verdict]:
-    roles = {role.name for role in layer.activity.roles if role.role != "keeps"}
+    roles = {role.name for role in layer.activity.roles}
     for gate in layer.activity.saturation:
         if gate.kind == "sigmoid" and gate.keeps is None and gate.share > SATURATED:
             if gate.name in roles and gate.mean < CLOSED:
@@ -239,7 +240,7 @@ def _vanishing(layer: LayerInsight, evidence: Evidence) -> Iterator[Verdict]:
             )
             text += f", and the task needs {evidence.memory}"
     elif evidence.skill is not None:
-        if evidence.skill < UNLEARNT and horizon.steps < steps / 2:
+        if evidence.is_idle and horizon.steps < steps / 2:
             severity = "warning"
             text += evidence.in_words
     elif horizon.steps < min(MEMORY, steps // 2):

@@ -61,28 +61,17 @@ def drive(run: LayerRun) -> LongDrive | None:
     """Drive a recorded layer; None where its equations take a mask or another value a step."""
     if run.graph.givens:
         return None
-    active = run.active.flip(0) if run.reverse else run.active
-    inputs = run.inputs.flip(0) if run.reverse else run.inputs
-    inputs = inputs.transpose(0, 1)[active.t()].double()
-    sizes = [s.shape[-1] for s in run.before[0]]
     params = {name: value.double() for name, value in run.params.items()}
-    weights = sum(value.numel() for value in params.values())
-    steps = int(min(STEPS, max(60, COST // (max(1, weights) * CHAINS))))
-    warmup = min(WARMUP, steps // 4)
-    generator = torch.Generator().manual_seed(0)
-    count = len(inputs)
-    chains = min(CHAINS, count)
-    offsets = torch.linspace(0, count - 1, chains + 1).round().long()[:-1]
-    device = inputs.device
-    states = tuple(torch.zeros(chains, size, dtype=torch.double, device=device) for size in sizes)
-    tangents = tuple(
-        torch.randn(chains, size, generator=generator, dtype=torch.double).to(device)
-        for size in sizes
-    )
-    tangents = _normalised(tangents)[0]
+    inputs = _inputs_in_order(run)
+    chains = min(CHAINS, len(inputs))
+    products = max(1, sum(value.numel() for value in params.values())) * CHAINS
+    steps = min(STEPS, max(60, COST // products))
+    warmup = min(WARMUP, steps // 2)
+    states, tangents = _beginning(run, chains)
+    offsets = torch.linspace(0, len(inputs) - 1, chains + 1).round().long()[:-1]
     logs, largest = [], 0.0
     for step in range(steps + warmup):
-        x = inputs[(offsets + step) % count]
+        x = inputs[(offsets + step) % len(inputs)]
 
         def after(*before: Tensor, x: Tensor = x) -> tuple[Tensor, ...]:
             return tuple(run.cell.step(x, before, params))
@@ -92,12 +81,30 @@ def drive(run: LayerRun) -> LongDrive | None:
             warnings.simplefilter("ignore", DeprecationWarning)
             states, tangents = jvp(after, states, tangents)[:2]
         tangents, stretched = _normalised(tangents)
-        largest = max(largest, max(float(s.abs().max()) for s in states))
+        largest = max(largest, *(float(state.abs().max()) for state in states))
         if not largest < BOUND:
             return LongDrive(math.nan, math.nan, step, False, largest)
         if step >= warmup:
             logs.append(stretched.log())
     return _summary(torch.stack(logs), largest)
+
+
+def _inputs_in_order(run: LayerRun) -> Tensor:
+    """The steps (N, I) of all rows, one row after another, as the layer reads them."""
+    active, inputs = run.in_order(run.active), run.in_order(run.inputs)
+    return inputs.transpose(0, 1)[active.t()].double()
+
+
+def _beginning(run: LayerRun, chains: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """States of zeros, and tangents drawn at random, of length 1."""
+    generator = torch.Generator().manual_seed(0)
+    like = [state[:1].double().expand(chains, -1) for state in run.before[0]]
+    states = tuple(torch.zeros_like(each) for each in like)
+    drawn = tuple(
+        torch.randn(each.shape, generator=generator, dtype=torch.double).to(each.device)
+        for each in like
+    )
+    return states, _normalised(drawn)[0]
 
 
 def _normalised(tangents: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], Tensor]:

@@ -8,10 +8,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recurra.insight.recorded_model import Recording
+from recurra.insight.recorded_model import Recording, gradients_of
 from recurra.nn.observe.recording import LayerRun
 
 __all__ = ["Arrival", "InputFacts", "arrivals", "input_facts"]
+
+
+ELSEWHERE = 0.02
+"""The share of steps before the ends that may repeat one another where the ends are padding."""
+LEAST = 3
+"""Steps at a row's end from which it is said to end early."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,8 @@ def _tails(empty: Tensor) -> tuple[float, float]:
     trailing = empty.flip(0).long().cumprod(0).sum(0)
     inside = torch.arange(steps).unsqueeze(1) < steps - trailing
     elsewhere = float(empty[inside].double().mean()) if bool(inside.any()) else 1.0
-    early = trailing >= 3
-    if elsewhere > 0.02 or len(set(trailing[early].tolist())) < 2:
+    early = trailing >= LEAST
+    if elsewhere > ELSEWHERE or len(set(trailing[early].tolist())) < 2:
         return 0.0, 0.0
     return float(trailing.double().mean() / steps), float(early.double().mean())
 
@@ -74,39 +80,30 @@ class Arrival:
         read: the steps that the layer has read where the loss last hears it, the median of the
             rows; None where the loss doesn't hear it.
         steps: the steps of a row, the median.
-        activity: the root mean square of the layer's outputs.
     """
 
     norm: float
     read: int | None
     steps: int
-    activity: float
 
 
 def arrivals(recorded: Recording, loss: Tensor) -> list[Arrival]:
     """Where the gradient of a loss, one number, arrives; layer by layer."""
-    nodes = [after[0] for run in recorded.runs for after in run.after]
-    leaves = [node for node in nodes if node.requires_grad]
-    found = torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True)
-    by_node = dict(zip(map(id, leaves), found, strict=True))
+    outputs = [after[0] for run in recorded.runs for after in run.after]
+    by_node = gradients_of(loss, outputs)
     return [_arrival(run, by_node) for run in recorded.runs]
 
 
 def _arrival(run: LayerRun, by_node: Mapping[int, Tensor | None]) -> Arrival:
-    outputs = torch.stack([after[0].detach() for after in run.after]).double()
     zero = torch.zeros_like(run.after[0][0])
     each = [by_node.get(id(after[0])) for after in run.after]
     gradient = torch.stack([zero if g is None else g for g in each]).double()
     heard = gradient.norm(dim=-1) > 0
-    active = run.active
-    if run.reverse:
-        heard, active = heard.flip(0), active.flip(0)
-    counts = active.long().cumsum(0)
-    read = torch.where(heard, counts, 0).amax(0)
+    active = run.in_order(run.active)
+    read = torch.where(run.in_order(heard), active.long().cumsum(0), 0).amax(0)
     read = read[read > 0]  # rows that the network has right for certain have no gradient
     return Arrival(
         float(gradient.norm()),
         int(read.median()) if len(read) else None,
         int(active.sum(0).median()),
-        float(outputs[run.active].square().mean().sqrt()),
     )

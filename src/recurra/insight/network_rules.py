@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from recurra.insight.verdicts import UNLEARNT, Evidence, Verdict
+from recurra.insight.verdicts import Evidence, Verdict
 
 __all__ = ["network_verdicts"]
 
 LARGE, SMALL = 30.0, 0.02
 """A feature with a larger root mean square is too large, a step with a smaller norm too small."""
+SHORT, START = 8, 16
+"""In shorter rows every step is near the start; else that is the first sixteenth of the steps."""
 DEEP, DEEP_AND_IDLE = 1e-3, 0.03
 """The gradient that arrives at the lowest layer, as a share of the highest's, below which depth
 stops it, and that of a network that has learnt nothing: healthy ones of five layers and more have
 0.2 and more."""
+PADDED_STEPS, PADDED_ROWS = 0.05, 0.25
+"""Shares of steps and of rows from which steps that repeat one another at the end are padding."""
 CLIPPED = 0.5
 """The share of training steps that may be clipped."""
 
@@ -40,7 +44,7 @@ def _input_scale(evidence: Evidence) -> Iterator[Verdict]:
     yield Verdict(
         name,
         "input scale",
-        "severe" if evidence.weighed("severe") == "severe" else "warning",
+        evidence.weighed("severe", least="warning"),
         f"{text}, and weights are drawn for inputs of about 1{evidence.in_words}",
         "standardise each feature of the data to mean 0 and deviation 1",
     )
@@ -48,12 +52,12 @@ def _input_scale(evidence: Evidence) -> Iterator[Verdict]:
 
 def _padding(evidence: Evidence) -> Iterator[Verdict]:
     inputs, first = evidence.inputs, evidence.layers[0]
-    if inputs.padding < 0.05 or inputs.padded_rows < 0.25:
+    if inputs.padding < PADDED_STEPS or inputs.padded_rows < PADDED_ROWS:
         return
     yield Verdict(
         first.name,
         "padding read",
-        "severe" if evidence.weighed("severe") == "severe" else "warning",
+        evidence.weighed("severe", least="warning"),
         f"{100 * inputs.padded_rows:.0f} % of the rows end in steps that repeat one another, "
         f"{100 * inputs.padding:.0f} % of all steps, and the layer reads them as data",
         "give the layer the rows' lengths (lengths=...), or a packed sequence, and take the "
@@ -64,13 +68,15 @@ def _padding(evidence: Evidence) -> Iterator[Verdict]:
 def _direction(evidence: Evidence) -> Iterator[Verdict]:
     for layer in evidence.layers:
         arrival = layer.arrival
-        if arrival.read is None or arrival.steps < 8 or arrival.read > max(1, arrival.steps // 16):
+        if arrival.read is None or arrival.steps < SHORT:
+            continue
+        if arrival.read > max(1, arrival.steps // START):
             continue
         steps = "step" if arrival.read == 1 else "steps"
         yield Verdict(
             layer.name,
             "direction read at its start",
-            "severe" if evidence.weighed("severe") == "severe" else "warning",
+            evidence.weighed("severe", least="warning"),
             f"the loss hears this direction where it has read {arrival.read} {steps} of "
             f"{arrival.steps}: y[:, -1] or y[-1] is the start of a reverse direction",
             "take each direction where it ends: its last state, or torch.cat((y[-1, :, :H], "
@@ -99,14 +105,12 @@ def _depth(evidence: Evidence) -> Iterator[Verdict]:
     top = max(layer.arrival.norm for layer in heard)
     lowest = min(heard, key=lambda layer: layer.arrival.norm)
     share = lowest.arrival.norm / top if top else 1.0
-    weighed = evidence.weighed("severe")
-    idle = evidence.skill is not None and weighed == "severe"
-    if share >= (DEEP_AND_IDLE if idle else DEEP):
+    if share >= (DEEP_AND_IDLE if evidence.is_idle else DEEP):
         return
     yield Verdict(
         lowest.name,
         "vanishing across layers",
-        weighed if weighed == "severe" else "warning",
+        evidence.weighed("severe", least="warning"),
         f"{share:.1g} of the gradient that the highest layer gets arrives here, through "
         f"{len(heard)} layers{evidence.in_words}",
         "use fewer layers, or skip connections with normalisation (--skip residual --norm pre)",
@@ -115,7 +119,7 @@ def _depth(evidence: Evidence) -> Iterator[Verdict]:
 
 def _unfinished(evidence: Evidence) -> Iterator[Verdict]:
     task = evidence.task
-    if task is None or task.unlearnt is None or task.skill is None or task.skill < UNLEARNT:
+    if task is None or task.unlearnt is None or task.skill is None or evidence.is_idle:
         return
     share = max(task.missing)
     yield Verdict(

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.func import vjp
 
+from recurra.insight.dynamics import spread_over
 from recurra.nn.observe.recording import LayerRun
 
 __all__ = ["SHARE", "Horizon", "LayerReach", "reach_of"]
@@ -198,23 +199,18 @@ def reach_of(run: LayerRun, stride: int = 1) -> LayerReach:
 
 def _starts(run: LayerRun) -> tuple[Tensor, Tensor]:
     """Places (Q,) in the order in which the layer runs, and their rows (Q,)."""
-    active = run.active.flip(0) if run.reverse else run.active
+    active = run.in_order(run.active)
     batch = active.shape[1]
     times, rows = list[int](), list[int]()
-    for row in _spread(0, batch - 1, min(batch, ROWS)):
+    for row in spread_over(batch, ROWS):
         there = active[:, row].nonzero().flatten()
         if not len(there):
             continue
-        low, high = int(there[len(there) // 2]), int(there[-1])
-        places = _spread(low, high, PLACES)
+        late = there[len(there) // 2 :]
+        places = late[spread_over(len(late), PLACES)].tolist()
         times += places
         rows += [row] * len(places)
     return torch.tensor(times), torch.tensor(rows)
-
-
-def _spread(first: int, last: int, count: int) -> list[int]:
-    """So many whole numbers from the first to the last, evenly spaced, each once."""
-    return sorted(set(torch.linspace(first, last, count).round().long().tolist()))
 
 
 class _Back:
@@ -222,15 +218,15 @@ class _Back:
 
     def __init__(self, run: LayerRun) -> None:
         self.run = run
-        self.inputs = _turned(run, run.inputs).double()
+        self.inputs = run.in_order(run.inputs).double()
         states = [torch.stack(s) for s in zip(*run.before, strict=True)]
-        self.before = [_turned(run, state).detach().double() for state in states]
-        self.starts = _turned(run, run.begins)
-        active = _turned(run, run.active)
+        self.before = [run.in_order(state).detach().double() for state in states]
+        self.starts = run.in_order(run.begins)
+        active = run.in_order(run.active)
         self.first = active & ~torch.cat([torch.zeros_like(active[:1]), active[:-1]])
         given = {name for name, _ in run.graph.givens}
         self.params = {n: v.double() for n, v in run.params.items() if n not in given}
-        self.given = {n: _turned(run, run.params[n]).double() for n in given}
+        self.given = {n: run.in_order(run.params[n]).double() for n in given}
 
     def begins(self, times: Tensor, rows: Tensor) -> Tensor:
         """Whether nothing came before these steps."""
@@ -249,8 +245,3 @@ class _Back:
         with torch.no_grad():
             _, pull, *_ = vjp(after, *states)
             return list(pull(tuple(cotangents)))
-
-
-def _turned(run: LayerRun, values: Tensor) -> Tensor:
-    """Values (T, ...) in the order in which the layer runs."""
-    return values.flip(0) if run.reverse else values

@@ -22,10 +22,11 @@ __all__ = [
     "StepLosses",
     "call_model",
     "eager",
-    "first_tensor",
+    "gradients_of",
     "joined",
     "record",
     "step_losses",
+    "untouched",
 ]
 
 Loss = Callable[[Any], Tensor]
@@ -63,7 +64,7 @@ def record(model: nn.Module, batch: Any) -> Recording:
     Raises InsightError where no recurrent layer of Recurra runs.
     """
     check_module("insight", model)
-    with eager(), _untouched(model), recording() as recorder, reporting_names(model, recorder):
+    with eager(), untouched(model), recording() as recorder, reporting_names(model, recorder):
         output = call_model(model, batch)
     if not recorder.runs:
         raise InsightError(
@@ -96,18 +97,17 @@ def eager() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _untouched(model: nn.Module) -> Iterator[None]:
-    """Restore random numbers and buffers at the end."""
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Restore random numbers and buffers at the end, so that runs draw the same masks."""
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     devices = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
     with torch.random.fork_rng(sorted(i for i in devices if i is not None)):
         try:
             yield
         finally:
-            with torch.no_grad():
-                for buffer, before in buffers:
-                    if not torch.equal(buffer, before):
-                        buffer.copy_(before)
+            for buffer, before in buffers:
+                if not torch.equal(buffer, before):
+                    buffer.data.copy_(before)  # as data, so that a recorded graph stays valid
 
 
 def _stride(model: nn.Module, run: str) -> int:
@@ -161,6 +161,18 @@ def _join(run: LayerRun, later: LayerRun) -> LayerRun:
         before=first.before + second.before,
         after=first.after + second.after,
     )
+
+
+def gradients_of(loss: Tensor, nodes: Sequence[Tensor]) -> dict[int, Tensor | None]:
+    """The gradient of a loss by each node, found by the node's id; None where it depends on none.
+
+    Nodes without history, such as those of a layer under no_grad, are left out.
+    """
+    leaves = [node for node in nodes if node.requires_grad]
+    if not leaves:
+        return {}
+    found = torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True)
+    return dict(zip(map(id, leaves), found, strict=True))
 
 
 class StepLosses:
@@ -229,7 +241,7 @@ def step_losses(recording: Recording, loss: Loss | None, at: Sequence[int] | Non
 
 def _default(recording: Recording) -> Tensor:
     """Half the sum of squares of the output: for each step where it has steps, else one sum."""
-    output = first_tensor(recording.output, recording.batch_first)
+    output = _first_tensor(recording.output, recording.batch_first)
     time = 1 if recording.batch_first else 0
     squares = output.square() / 2
     if output.dim() == 3 and recording.has_steps(output.shape[time]):
@@ -240,14 +252,13 @@ def _default(recording: Recording) -> Tensor:
     return squares.sum()
 
 
-def first_tensor(output: Any, batch_first: bool) -> Tensor:
-    """The first floating tensor of a model's output; InsightError where it has none."""
+def _first_tensor(output: Any, batch_first: bool) -> Tensor:
     if isinstance(output, PackedSequence):
         return pad_packed_sequence(output, batch_first)[0]
     if isinstance(output, Tensor) and output.is_floating_point():
         return output
     if isinstance(output, (tuple, list)) and output:
-        return first_tensor(output[0], batch_first)
+        return _first_tensor(output[0], batch_first)
     raise InsightError(
         f"The model's output is {type(output).__name__}, which has no default loss; give `loss`, a "
         "function from the output to one number or one for each step."

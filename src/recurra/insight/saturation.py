@@ -42,7 +42,7 @@ class Saturation:
     unit_high: Tensor = field(repr=False)
     keeps: str | None = None
     inverted: bool = False
-    mean: float = 0.5
+    mean: float = field(kw_only=True)
 
     @property
     def share(self) -> float:
@@ -74,7 +74,7 @@ class Units:
     dead: tuple[int, ...]
     exploding: tuple[int, ...]
     largest: float
-    alike: int = 0
+    alike: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +89,8 @@ class LayerActivity:
     cell: str
     saturation: tuple[Saturation, ...]
     units: Units
-    roles: tuple[GateRole, ...] = ()
-    weights: float = 1.0
+    roles: tuple[GateRole, ...]
+    weights: float
 
     @property
     def gated(self) -> bool:
@@ -116,7 +116,7 @@ def activity_of(run: LayerRun) -> LayerActivity:
                     high,
                     value.keeps,
                     value.inverted,
-                    float(taken.double().mean()),
+                    mean=float(taken.double().mean()),
                 )
             )
     return LayerActivity(
@@ -163,7 +163,7 @@ def _explode(run: LayerRun, state: Tensor) -> Tensor:
     third = len(magnitude) // 3
     if third == 0:
         return largest > BOUND
-    over_time = magnitude.flip(0) if run.reverse else magnitude
+    over_time = run.in_order(magnitude)
     middle, late = (
         over_time[third : 2 * third].amax(dim=(0, 1)),
         over_time[-third:].amax(dim=(0, 1)),

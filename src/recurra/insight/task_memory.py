@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra.insight.recorded_model import Loss, Recording, call_model, first_tensor
+from recurra.insight.recorded_model import Loss, Recording, call_model, gradients_of, untouched
+from recurra.nn.states import tensors_of
 
 __all__ = ["TaskMemory", "task_memory"]
 
@@ -28,8 +29,11 @@ RESTS = 0.1
 """A network looks back so far as this share of its knowledge rests on what is older."""
 _DISTANCES = 24
 """Distances that are looked at, evenly spaced by their logarithms."""
-_ROLLS = 6
-"""Other rows that inputs are paired with, to see how much chance explains."""
+_ROLLS, _SIGMAS = 16, 5.0
+"""Other rows that inputs are paired with, to see how much chance explains, and by how many of its
+deviations the own ones must explain more."""
+_CUTS = (0.2, 0.4, 0.6)
+"""Where sequences are cut whose every step has a loss, as shares of their steps."""
 _FEATURES = 12
 """Inputs of more features are reduced to so many principal components."""
 
@@ -58,7 +62,7 @@ class TaskMemory:
 
     @property
     def skill(self) -> float | None:
-        """The share of the constant answer's loss that the network does without; None: unknown."""
+        """The share by which the loss is below that of the best constant answer; None: unknown."""
         if self.constant is None or self.constant <= 0:
             return None
         return 1 - self.loss / self.constant
@@ -81,9 +85,10 @@ class TaskMemory:
 
 def task_memory(model: nn.Module, batch: Any, recorded: Recording, loss: Loss) -> TaskMemory:
     """Measure what a recorded model has learnt, and from which distances."""
-    output = first_tensor(recorded.output, recorded.batch_first)
-    values = loss(recorded.output).detach().double()
-    answer = _constant(recorded.output, output, loss) if output.dim() in (2, 3) else None
+    values = loss(recorded.output)
+    output = _heard(recorded.output, values)
+    answer = None if output is None else _constant(recorded.output, output, loss)
+    values = values.detach().double()
     constant = None if answer is None else float(answer[0].double().mean())
     total = float(values.mean())
     steps = len(recorded.runs[0].inputs)
@@ -94,7 +99,7 @@ def task_memory(model: nn.Module, batch: Any, recorded: Recording, loss: Loss) -
     if constant is not None and constant > total:
         costs = _spliced(model, batch, recorded, loss, values, distances)
         rests = tuple(cost / (constant - total) for cost in costs)
-    if answer is not None:
+    if output is not None and answer is not None:
         asked, missing = _explained(recorded, output, loss, answer[1], distances)
     return TaskMemory(total, constant, distances, rests, asked, missing)
 
@@ -108,6 +113,14 @@ def _distances(steps: int) -> tuple[int, ...]:
     return (0, *sorted(set(some)))
 
 
+def _heard(whole: Any, values: Tensor) -> Tensor | None:
+    """The tensor (..., K) of the output that the loss is of; None where it is of several."""
+    tensors = [t for t in tensors_of(whole) if t.requires_grad]
+    found = gradients_of(values.sum(), tensors)
+    heard = [t for t in tensors if found[id(t)] is not None]
+    return heard[0] if len(heard) == 1 and heard[0].dim() in (2, 3) else None
+
+
 def _constant(whole: Any, output: Tensor, loss: Loss) -> tuple[Tensor, Tensor] | None:
     """The loss of the best constant answer, and that answer (K,); None where none is found."""
     answer = output.detach().flatten(0, -2).mean(0).double().requires_grad_()
@@ -115,7 +128,7 @@ def _constant(whole: Any, output: Tensor, loss: Loss) -> tuple[Tensor, Tensor] |
 
     def of(value: Tensor) -> Tensor:
         spread = value.to(output.dtype).expand_as(output)
-        return loss(_with_first(whole, output, spread)).double()
+        return loss(_with_other(whole, output, spread)).double()
 
     def closure() -> Tensor:
         optimizer.zero_grad()
@@ -123,26 +136,25 @@ def _constant(whole: Any, output: Tensor, loss: Loss) -> tuple[Tensor, Tensor] |
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
-    try:
-        before = float(of(answer).detach().mean())
-        optimizer.step(closure)  # type: ignore[no-untyped-call]
-        found = of(answer).detach()
-    except RuntimeError:  # the loss needs more of the output than its first tensor
-        return None
+    before = float(of(answer).detach().mean())
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    found = of(answer).detach()
     if not bool(found.isfinite().all()) or float(found.mean()) > before + 1e-6:
         return None
     return found, answer.detach()
 
 
-def _with_first(whole: Any, old: Tensor, new: Tensor) -> Any:
-    """The model's output with another tensor in the place of its first one."""
+def _with_other(whole: Any, old: Tensor, new: Tensor) -> Any:
+    """The model's output with another tensor in the place of one."""
     if whole is old:
         return new
     if isinstance(whole, tuple):
-        parts = [_with_first(part, old, new) for part in whole]
+        parts = [_with_other(part, old, new) for part in whole]
         return type(whole)(*parts) if hasattr(whole, "_fields") else tuple(parts)
     if isinstance(whole, list):
-        return [_with_first(part, old, new) for part in whole]
+        return [_with_other(part, old, new) for part in whole]
+    if isinstance(whole, dict):
+        return {name: _with_other(part, old, new) for name, part in whole.items()}
     return whole
 
 
@@ -166,14 +178,14 @@ def _spliced(
         parts = []
         for roll in {1, max(1, shape[1] // 2)}:
             own = _with_past(batch, shape, recorded.batch_first, cut, lengths, roll)
-            with torch.no_grad():
+            with torch.no_grad(), untouched(model):
                 parts.append(loss(call_model(model, own)).double() - values)
         return torch.stack(parts).mean(0)
 
     if not by_step:
         return [float(cost((lengths - 1 - d).clamp(min=0)).mean()) for d in distances]
     curves: list[list[Tensor]] = [[] for _ in distances]
-    for part in (0.2, 0.4, 0.6):
+    for part in _CUTS:
         cut = int(part * shape[0])
         risen = cost(torch.full_like(lengths, cut))
         for place, distance in enumerate(distances):
@@ -184,16 +196,11 @@ def _spliced(
 
 def _timed(batch: Any, shape: tuple[int, int], batch_first: bool) -> bool:
     """Whether some tensor of a batch has the steps and rows of the first layer."""
-    parts = (
-        batch.values()
-        if isinstance(batch, Mapping)
-        else batch
-        if isinstance(batch, (tuple, list))
-        else (batch,)
-    )
-    return any(
-        isinstance(part, Tensor) and _axes(part, shape, batch_first) is not None for part in parts
-    )
+    if isinstance(batch, Mapping):
+        return any(_timed(part, shape, batch_first) for part in batch.values())
+    if isinstance(batch, (tuple, list)):
+        return any(_timed(part, shape, batch_first) for part in batch)
+    return isinstance(batch, Tensor) and _axes(batch, shape, batch_first) is not None
 
 
 def _axes(part: Tensor, shape: tuple[int, int], batch_first: bool) -> bool | None:
@@ -266,7 +273,7 @@ def _explained(
 def _slope(whole: Any, old: Tensor, at: Tensor, loss: Loss) -> Tensor | None:
     """The gradient of the loss by the model's output."""
     leaf = at.detach().clone().requires_grad_()
-    values = loss(_with_first(whole, old, leaf)).sum()
+    values = loss(_with_other(whole, old, leaf)).sum()
     (found,) = torch.autograd.grad(values, leaf, allow_unused=True)
     return None if found is None else found.detach().double()
 
@@ -310,7 +317,7 @@ def _share(own: Tensor, errors: Tensor, others: Sequence[Tensor], norm: float) -
     chance = torch.tensor([_fitted(other, errors) for other in others])
     spread = float(chance.std()) if len(chance) > 1 else 0.0
     beyond = right - float(chance.mean())
-    return max(0.0, beyond / norm) if beyond > 4 * spread else 0.0
+    return max(0.0, beyond / norm) if beyond > _SIGMAS * spread else 0.0
 
 
 def _fitted(features: Tensor, errors: Tensor) -> float:

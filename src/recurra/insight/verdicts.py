@@ -119,26 +119,31 @@ class Evidence:
         """The share of a constant answer's loss that the network does without."""
         return None if self.task is None else self.task.skill
 
-    def weighed(self, severity: Severity) -> Severity:
-        """What a symptom weighs in a network of this skill.
+    @property
+    def is_idle(self) -> bool:
+        """Whether the network is known to have learnt nothing."""
+        return self.skill is not None and self.skill < UNLEARNT
+
+    def weighed(self, severity: Severity, *, least: Severity = "note") -> Severity:
+        """What a symptom weighs in a network of this skill, at least so much.
 
         It weighs in full where nothing has been learnt, and next to nothing where the network does
         its task and nothing is seen that is left to learn.
         """
-        if self.skill is None:
-            return "note" if self.unjudged else severity
-        if self.skill < UNLEARNT:
+        if self.is_idle or (self.skill is None and not self.unjudged):
             return severity
+        if self.skill is None:
+            return least
         is_behind = self.task is not None and self.task.unlearnt is not None
-        if self.skill < POOR or is_behind:
-            return "warning" if severity == "severe" else "note"
-        return "note"
+        if (self.skill < POOR or is_behind) and severity == "severe":
+            return "warning"
+        return least
 
     @property
     def in_words(self) -> str:
         """What the network has learnt, as a half-sentence; "" where it isn't known."""
         if self.skill is None:
             return ""
-        if self.skill < UNLEARNT:
+        if self.is_idle:
             return "; its loss is no better than that of the best constant answer"
         return f"; its loss is {100 * self.skill:.0f} % below that of the best constant answer"

@@ -196,7 +196,7 @@ def plot_flow(
     strides: Mapping[str, int] = MappingProxyType({}),
     order: Sequence[str] = (),
 ) -> Figure:
-    """Draw one line a layer: norm of dL/ds_t relative to its start, by steps back from the loss.
+    """Draw one line a layer: norm of a gradient relative to its start, by steps back from there.
 
     `curves` are norms (N,) by name, distance 0 first. A dot marks the horizon, where a line falls
     to 1 %, and the legend gives its step. `strides` are how many steps apart the norms of dilated
@@ -233,7 +233,7 @@ def _frame(axes: Axes, curves: Mapping[str, Sequence[float]], last: int) -> None
     axes.text(last, SHARE * 1.15, "1 %", ha="right", va="bottom", color=GREY, fontsize=9)
     axes.set_xlim(-0.01 * (last + 1), last * 1.02)
     axes.set_ylim(min([SHARE / 10, *seen]) / 2, max([1.0, *seen]) * 3)
-    axes.set_xlabel("steps back from the loss")
+    axes.set_xlabel("steps back from a layer's output")
     axes.set_ylabel("gradient norm, relative to its start")
     axes.grid(axis="y")
 

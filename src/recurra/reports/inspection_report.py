@@ -107,8 +107,11 @@ def inspection_sections(
 def _learnt(task: TaskMemory) -> Section:
     """What the network has learnt, and from which distances."""
     facts = {"loss": f"{task.loss:.4g}"}
-    if task.constant is not None:
-        facts["loss of the best constant answer"] = f"{task.constant:.4g}"
+    facts["loss of the best constant answer"] = (
+        "not found: the loss is not of one tensor of the output alone"
+        if task.constant is None
+        else f"{task.constant:.4g}"
+    )
     if task.used is not None:
         facts["looks back"] = f"{task.used} steps"
     if task.asked:

@@ -28,6 +28,7 @@ __all__ = [
     "LayerRecorder",
     "LayerRun",
     "NamedValue",
+    "gate_of",
     "named_values",
     "position",
     "recording",
@@ -129,13 +130,19 @@ def _keepers(graph: Graph) -> dict[Node, tuple[str, bool]]:
 def _keepers_in(product: Node, state: str) -> dict[Node, tuple[str, bool]]:
     keepers = {}
     for gate, other in (product.args, product.args[::-1]):
-        if other.op != "state" or other.detail != state:
-            continue
-        if _kind(gate) == "sigmoid":
-            keepers[gate] = (state, False)
-        elif gate.op == "sub" and gate.args[0].op == "const" and _kind(gate.args[1]) == "sigmoid":
-            keepers[gate.args[1]] = (state, True)
+        found = gate_of(gate)
+        if found is not None and other.op == "state" and other.detail == state:
+            keepers[found[0]] = (state, found[1])
     return keepers
+
+
+def gate_of(factor: Node) -> tuple[Node, bool] | None:
+    """The gate that a factor is, and whether it is taken from 1; None for another value."""
+    if _kind(factor) == "sigmoid":
+        return factor, False
+    if factor.op == "sub" and factor.args[0].op == "const" and _kind(factor.args[1]) == "sigmoid":
+        return factor.args[1], True
+    return None
 
 
 def sum_terms(node: Node) -> list[Node]:
@@ -177,6 +184,10 @@ class LayerRun:
         """The times in the order in which they run."""
         steps = range(len(self.inputs))
         return steps[::-1] if self.reverse else steps
+
+    def in_order(self, values: Tensor) -> Tensor:
+        """Values (T, ...) by time, in the order in which the steps run."""
+        return values.flip(0) if self.reverse else values
 
     @property
     def graph(self) -> Graph:
