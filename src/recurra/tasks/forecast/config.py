@@ -87,6 +87,8 @@ class ForecastConfig(TaskConfig):
         "Forecasts": (
             "intervals",
             "quantiles",
+            "point",
+            "nonnegative",
             "samples",
             "holdback",
             "final_steps",
@@ -149,6 +151,15 @@ class ForecastConfig(TaskConfig):
     )
     intervals: str = option("80,95", "prediction intervals, in percent")
     quantiles: str = option("", "further quantiles to forecast, between 0 and 1")
+    point: Literal["auto", "median", "mean"] = option(
+        "auto",
+        "the one number a step: the median, the mean, or auto: the mean of intermittent series and "
+        "of loss mse, else the median",
+    )
+    nonnegative: Literal["auto", "yes", "no"] = option(
+        "auto",
+        "hold forecasts at 0 and above: auto, of series that never were below; yes, of all; no",
+    )
     samples: int = option(200, "paths drawn for quantiles of the autoregressive model", minimum=10)
     scaling: Literal["standard", "mean", "last", "none"] = option(
         "standard",

@@ -15,7 +15,7 @@ from recurra.tasks.forecast.evaluation.baselines import MEANINGS
 from recurra.tasks.forecast.evaluation.judge import Judgement
 from recurra.tasks.forecast.figures import backtest_figures, unit_of
 from recurra.tasks.forecast.frames import MODEL_NAME
-from recurra.tasks.forecast.intervals.calibration import interval_warnings
+from recurra.tasks.forecast.intervals.sample_size import interval_warnings
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.windows.splits import split
 from recurra.tasks.task import Facts

@@ -13,7 +13,10 @@ from recurra.data.series.panel import Panel
 from recurra.errors import ConfigError, RunError
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.intervals.adaptation import adaptive_quantiles
+from recurra.tasks.forecast.intervals.bounds import bounded, jittered, measure_reach, rounded
 from recurra.tasks.forecast.intervals.calibration import Calibration, calibrate, uncalibrated
+from recurra.tasks.forecast.intervals.mean import mean_of, measure_bias
+from recurra.tasks.forecast.intervals.widening import Widening, measure_widening
 from recurra.tasks.forecast.nets import ForecastNet, Sizes
 from recurra.tasks.forecast.nets.inference import Predictions, ScaledForecasts, scaled_forecasts
 from recurra.tasks.forecast.store import PlacedPanel, keep, restore, to_parts
@@ -24,6 +27,7 @@ from recurra.tasks.forecast.windows.scaling import (
     transformed,
 )
 from recurra.tasks.forecast.windows.splits import Origins, count_disjoint, folds
+from recurra.tasks.forecast.windows.traits import SeriesTraits, WindowTraits, series_traits
 
 __all__ = ["Model"]
 
@@ -35,8 +39,9 @@ class Model:
     """Networks that are averaged, their calibration, and the ends of the trained series.
 
     `history` is the end of each trained series, `starts` (N,) are their first stamps: new data take
-    their place in the season by them. `series_scale` is that of training: a forecast from the past
-    knows nothing later. After final steps, `before` is the model that was judged, without them.
+    their place in the season by them. `series_scale` and `series_traits` are those of training: a
+    forecast from the past knows nothing later. After final steps, `before` is the model that was
+    judged, without them.
     """
 
     config: ForecastConfig
@@ -46,6 +51,7 @@ class Model:
     history: PlacedPanel
     starts: NDArray[Any]
     series_scale: SeriesScale
+    series_traits: SeriesTraits
     before: "Model | None" = None
 
     def cutter(
@@ -59,15 +65,27 @@ class Model:
             self.nets[0].lookback,
             numbers=numbers,
             start_age=placed.start_age,
-            usual=self._usual_scale(placed.panel, numbers),
+            usual=(
+                self._usual_scale(placed.panel, numbers),
+                self._usual_traits(placed.panel, numbers),
+            ),
             future=future,
         )
 
     def _usual_scale(self, panel: Panel, numbers: NDArray[np.int64]) -> SeriesScale:
         """The scale of each series in training; of one without a value there, its own."""
-        own, trained = series_scale(panel, self.config.transform), self.series_scale.of(numbers)
+        own = series_scale(panel, self.config.transform, others=self.series_scale)
+        trained = self.series_scale.of(numbers)
         usable = (numbers >= 0) & np.isfinite(trained.centre)
         return SeriesScale(*(np.where(usable, *parts) for parts in zip(trained, own, strict=True)))
+
+    def _usual_traits(self, panel: Panel, numbers: NDArray[np.int64]) -> SeriesTraits:
+        """The traits of each series in training; of one without a value there, its own."""
+        config = self.config
+        own = series_traits(panel, config.transform, self.sizes.season, config.horizon)
+        trained = self.series_traits.of(numbers)
+        usable = (numbers >= 0) & np.isfinite(trained.lowest)
+        return SeriesTraits(*(np.where(usable, *parts) for parts in zip(trained, own, strict=True)))
 
     def series_numbers(self, panel: Panel) -> NDArray[np.int64]:
         """The number of each series in training; -1 for one that was not trained on."""
@@ -120,11 +138,10 @@ class Model:
         scaled = scaled_forecasts(self.nets, cutter, origins, paths=paths, seed=seed)
         predictions = self.calibrated(scaled)
         if paths:
-            quantiles = self.calibration(scaled.quantiles, scaled.change)
+            quantiles = self.calibration(scaled.quantiles, scaled.traits)
             own = self._paths(scaled, quantiles, paths, seed)
-            drawn = scaled.to_data(own, self.config.transform)
-            drawn = np.maximum(drawn.round(), 0) if self.config.counts else drawn
-            predictions = predictions._replace(paths=drawn)
+            drawn = self._bounded(scaled, scaled.to_data(own, self.config.transform))
+            predictions = predictions._replace(paths=rounded(drawn, self._whole(scaled)))
         return _with_constants(predictions, cutter, origins)
 
     def forecast_adaptively(
@@ -137,11 +154,12 @@ class Model:
             self.calibration,
             scaled.quantiles,
             self._scaled_actual(scaled, cutter, origins),
-            scaled.change,
+            scaled.traits,
             panel.frequency.elapsed(panel.starts)[origins.series] + origins.cutoffs,
             half_life,
         )
-        return _with_constants(self._to_data(scaled, quantiles), cutter, origins)
+        predictions = self._to_data(scaled, quantiles, self.calibration)
+        return _with_constants(predictions, cutter, origins)
 
     def forecast_crosswise(self, cutter: WindowCutter, origins: Origins) -> Predictions | None:
         """Forecasts of held-out windows, each calibrated on others that share no step with it.
@@ -151,13 +169,21 @@ class Model:
         scaled = scaled_forecasts(self.nets, cutter, origins, seed=self.config.seed)
         if not self._calibrates:
             return _with_constants(self.calibrated(scaled), cutter, origins)
-        quantiles = np.empty((*scaled.quantiles.shape[:2], len(self.config.levels)))
+        levels, shape = self.config.levels, scaled.quantiles.shape[:2]
+        quantiles, unrounded = (np.empty((*shape, len(levels))) for _ in range(2))
+        point = np.empty(shape)
         for inside, others in folds(origins, self.config.horizon):
             if not others.any():
                 return None
-            calibration = self._calibration_of(scaled, cutter, origins, others)
-            quantiles[inside] = calibration(scaled.quantiles[inside], scaled.change[inside])
-        return _with_constants(self._to_data(scaled, quantiles), cutter, origins)
+            calibration = self._calibration_of(
+                scaled, cutter, origins, others, self.calibration.widening
+            )
+            part = scaled.at(inside)
+            found = self._to_data(part, calibration(part.quantiles, part.traits), calibration)
+            point[inside], quantiles[inside] = found.point, found.quantiles
+            unrounded[inside] = found.unrounded
+        predictions = Predictions(point, quantiles, None, unrounded)
+        return _with_constants(predictions, cutter, origins)
 
     @property
     def _calibrates(self) -> bool:
@@ -169,14 +195,27 @@ class Model:
         cutter: WindowCutter,
         origins: Origins,
         chosen: NDArray[np.bool_],
+        widening: Widening,
     ) -> Calibration:
         """The calibration by some held-out windows, chosen of (W,)."""
-        return calibrate(
-            scaled.quantiles[chosen],
-            self._scaled_actual(scaled, cutter, origins)[chosen],
+        some, origins = scaled.at(chosen), origins.at(chosen)
+        actual, transform = cutter.actual(origins), self.config.transform
+        lowest = -np.inf if transform == "none" else 0.0 if transform == "log1p" else 0.5
+        spread = jittered(actual, some.traits, lowest=lowest)
+        disjoint = count_disjoint(origins, self.config.horizon)
+        found = calibrate(
+            some.quantiles,
+            some.to_scaled(transformed(spread, transform)),
             self.config.levels,
-            scaled.change[chosen],
-            count_disjoint(origins.at(chosen), self.config.horizon),
+            some.traits,
+            disjoint,
+            widening,
+        )
+        found = dataclasses.replace(found, reach=measure_reach(actual, some.traits))
+        calibrated = found(some.quantiles, some.traits)
+        mean, size = self._mean(some, calibrated, found), self._errors(some, calibrated, found)
+        return dataclasses.replace(
+            found, bias=measure_bias(mean, actual, size, some.traits, disjoint)
         )
 
     def _scaled_actual(
@@ -185,25 +224,72 @@ class Model:
         return scaled.to_scaled(transformed(cutter.actual(origins), self.config.transform))
 
     def calibrated(self, scaled: ScaledForecasts) -> Predictions:
-        """Calibrated quantiles on the scale of the data, and points: the mean of a network that was
-        trained for it, else the median.
+        """Calibrated quantiles on the scale of the data, and points: medians or means, as
+        `config.point` has it.
         """
-        return self._to_data(scaled, self.calibration(scaled.quantiles, scaled.change))
+        quantiles = self.calibration(scaled.quantiles, scaled.traits)
+        return self._to_data(scaled, quantiles, self.calibration)
 
-    def _to_data(self, scaled: ScaledForecasts, calibrated: Floats) -> Predictions:
-        transform = self.config.transform
-        quantiles = scaled.to_data(calibrated, transform)
-        if self.config.counts:
-            quantiles = _whole(quantiles, np.array(self.config.levels))
+    def _to_data(
+        self, scaled: ScaledForecasts, calibrated: Floats, calibration: Calibration
+    ) -> Predictions:
+        transform, traits = self.config.transform, scaled.traits
+        data = scaled.to_data(calibrated, transform)
+        unrounded = self._bounded(scaled, data, calibration, half=True)
+        quantiles = self._bounded(scaled, rounded(unrounded, self._whole(scaled)), calibration)
+        point = quantiles[..., self.config.levels.index(0.5)]
+        means = self._takes_means(traits)
         if self.nets[0].kind == "mse":
-            return Predictions(scaled.to_data(scaled.quantiles[..., 0], transform), quantiles, None)
-        return Predictions(quantiles[..., self.config.levels.index(0.5)], quantiles, None)
+            mean = scaled.to_data(scaled.quantiles[..., 0], transform)
+            point = np.where(means[:, None], self._bounded(scaled, mean, calibration), point)
+        elif means.any():
+            mean = self._mean(scaled, calibrated, calibration)
+            size = self._errors(scaled, calibrated, calibration)
+            mean = mean + calibration.bias[traits.regular.astype(int)] * size
+            point = np.where(means[:, None], self._bounded(scaled, mean, calibration), point)
+        return Predictions(point, quantiles, None, unrounded)
+
+    def _takes_means(self, traits: WindowTraits) -> NDArray[np.bool_]:
+        """The windows (W,) whose points are means."""
+        if self.config.point == "auto" and self.nets[0].kind != "mse":
+            return traits.intermittent
+        return np.full(len(traits.gap), self.config.point != "median")
+
+    def _mean(self, scaled: ScaledForecasts, calibrated: Floats, found: Calibration) -> Floats:
+        """The means (W, H) of calibrated quantiles, of the data."""
+        data = scaled.to_data(calibrated, self.config.transform)
+        return mean_of(self._bounded(scaled, data, found, half=True), self.config.levels)
+
+    def _errors(self, scaled: ScaledForecasts, calibrated: Floats, found: Calibration) -> Floats:
+        """The errors to expect (W, H) of the data."""
+        middle = calibrated[..., self.config.levels.index(0.5)]
+        error, transform = found.error_scale(scaled.traits), self.config.transform
+        above, below = (scaled.to_data(middle + sign * error, transform) for sign in (1, -1))
+        errors: Floats = (above - below) / 2
+        return errors
+
+    def _bounded(
+        self,
+        scaled: ScaledForecasts,
+        values: Floats,
+        calibration: Calibration | None = None,
+        *,
+        half: bool = False,
+    ) -> Floats:
+        """Values (W, ...) of the data held to what their series allow."""
+        nonnegative = "yes" if self.config.counts else self.config.nonnegative
+        reach = (calibration or self.calibration).reach
+        return bounded(values, scaled.traits, nonnegative, reach, half=half)
+
+    def _whole(self, scaled: ScaledForecasts) -> NDArray[np.bool_]:
+        """The windows (W,) whose forecasts are whole numbers."""
+        return scaled.traits.whole | self.config.counts
 
     def _paths(self, scaled: ScaledForecasts, quantiles: Floats, count: int, seed: int) -> Floats:
         """A sampling network's own paths, calibrated, else paths ranked as held-out windows."""
         if scaled.paths is None:
             return self.calibration.paths(quantiles, count, np.random.default_rng(seed))
-        drawn = self.calibration.shifted(scaled.paths, scaled.change)
+        drawn = self.calibration.shifted(scaled.paths, scaled.traits)
         generator = np.random.default_rng(seed)
         return drawn[:, generator.permutation(drawn.shape[1])[:count]]
 
@@ -213,7 +299,8 @@ class Model:
         parts = {f"history.{name}": value for name, value in tensors.items()}
         parts |= {f"calibration.{n}": value for n, value in self.calibration.tensors().items()}
         parts["starts"] = torch.from_numpy(self.starts.view(np.int64).copy())
-        parts |= {name: torch.from_numpy(v) for name, v in self.series_scale._asdict().items()}
+        for of in (self.series_scale, self.series_traits):
+            parts |= {name: torch.from_numpy(v) for name, v in of._asdict().items()}
         return parts, {"history": record}
 
     @classmethod
@@ -232,7 +319,8 @@ class Model:
         calibration = Calibration.from_tensors(config.levels, _below("calibration", tensors))
         starts = tensors["starts"].numpy().view(history.panel.starts.dtype)
         scale = SeriesScale(*(tensors[name].numpy() for name in SeriesScale._fields))
-        return cls(config, sizes, nets, calibration, history, starts, scale)
+        traits = SeriesTraits(*(tensors[name].numpy() for name in SeriesTraits._fields))
+        return cls(config, sizes, nets, calibration, history, starts, scale, traits)
 
     @classmethod
     def trained(
@@ -247,24 +335,17 @@ class Model:
         panel = cutter.panel
         history = keep(panel, cutter.start_age, nets[0].lookback)
         initial = uncalibrated(config.levels, config.horizon)
-        model = cls(config, sizes, nets, initial, history, panel.starts, cutter.series_scale)
+        usual = cutter.series_scale, cutter.series_traits
+        model = cls(config, sizes, nets, initial, history, panel.starts, *usual)
+        widening = measure_widening(nets, cutter, holdout, config.seed)
         if not model._calibrates:
-            return model
+            return dataclasses.replace(
+                model, calibration=dataclasses.replace(initial, widening=widening)
+            )
         scaled = scaled_forecasts(nets, cutter, holdout, seed=config.seed)
         everything = np.ones(len(holdout.series), bool)
-        calibration = model._calibration_of(scaled, cutter, holdout, everything)
+        calibration = model._calibration_of(scaled, cutter, holdout, everything, widening)
         return dataclasses.replace(model, calibration=calibration)
-
-
-def _whole(quantiles: Floats, levels: Floats) -> Floats:
-    """Quantiles (..., Q) of counts as whole numbers, the outer ones rounded outwards, so that their
-    coverage stays.
-    """
-    # Calibrated values may be a rounding error beside a whole number.
-    near = quantiles.round(6)
-    outward = np.where(levels < 0.5, np.floor(near), np.ceil(near))
-    whole: Floats = np.maximum(np.where(levels == 0.5, near.round(), outward), 0)
-    return whole
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -285,5 +366,10 @@ def _with_constants(
         shape = (-1, *[1] * (values.ndim - 1))
         return np.where(degenerate.reshape(shape), constant.reshape(shape), values)
 
-    paths = None if predictions.paths is None else replaced(predictions.paths)
-    return Predictions(replaced(predictions.point), replaced(predictions.quantiles), paths)
+    paths, unrounded = (
+        None if part is None else replaced(part)
+        for part in (predictions.paths, predictions.unrounded)
+    )
+    return Predictions(
+        replaced(predictions.point), replaced(predictions.quantiles), paths, unrounded
+    )

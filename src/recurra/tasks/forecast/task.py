@@ -32,7 +32,7 @@ from recurra.tasks.forecast.evaluation.backtest import (
     short_series_warnings,
 )
 from recurra.tasks.forecast.evaluation.holdout import judge_holdout, remarks
-from recurra.tasks.forecast.intervals.calibration import interval_warnings
+from recurra.tasks.forecast.intervals.sample_size import interval_warnings
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.nets import ForecastNet, Sizes, build, sizes_of
 from recurra.tasks.forecast.nets.inference import batches
