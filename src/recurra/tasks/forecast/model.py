@@ -16,6 +16,14 @@ from recurra.tasks.forecast.intervals.adaptation import adaptive_quantiles
 from recurra.tasks.forecast.intervals.bounds import bounded, jittered, measure_reach, rounded
 from recurra.tasks.forecast.intervals.calibration import Calibration, calibrate, uncalibrated
 from recurra.tasks.forecast.intervals.mean import mean_of, measure_bias
+from recurra.tasks.forecast.intervals.series_errors import (
+    UNFITTED,
+    OwnErrors,
+    errors_by_law,
+    fit_law,
+    own_errors,
+    own_errors_crosswise,
+)
 from recurra.tasks.forecast.intervals.widening import Widening, measure_widening
 from recurra.tasks.forecast.nets import ForecastNet, Sizes
 from recurra.tasks.forecast.nets.inference import Predictions, ScaledForecasts, scaled_forecasts
@@ -26,7 +34,13 @@ from recurra.tasks.forecast.windows.scaling import (
     series_scale,
     transformed,
 )
-from recurra.tasks.forecast.windows.splits import Origins, count_disjoint, folds
+from recurra.tasks.forecast.windows.splits import (
+    Origins,
+    SplitPoints,
+    count_disjoint,
+    folds,
+    holdout_origins,
+)
 from recurra.tasks.forecast.windows.traits import SeriesTraits, WindowTraits, series_traits
 
 __all__ = ["Model"]
@@ -40,8 +54,9 @@ class Model:
 
     `history` is the end of each trained series, `starts` (N,) are their first stamps: new data take
     their place in the season by them. `series_scale` and `series_traits` are those of training: a
-    forecast from the past knows nothing later. After final steps, `before` is the model that was
-    judged, without them.
+    forecast from the past knows nothing later; `error_law` (2,) and the `own_errors` of each series
+    give the errors to expect. After final steps, `before` is the model that was judged, without
+    them.
     """
 
     config: ForecastConfig
@@ -52,6 +67,8 @@ class Model:
     starts: NDArray[Any]
     series_scale: SeriesScale
     series_traits: SeriesTraits
+    error_law: Floats
+    own_errors: OwnErrors
     before: "Model | None" = None
 
     def cutter(
@@ -59,16 +76,15 @@ class Model:
     ) -> WindowCutter:
         """The cutter of these series; `future` (N, H, F) are covariates after their ends."""
         numbers = self.series_numbers(placed.panel)
+        scale = self._usual_scale(placed.panel, numbers)
         return cutter_for(
             self.config,
             placed.panel,
             self.nets[0].lookback,
+            self.sizes.cycles,
             numbers=numbers,
             start_age=placed.start_age,
-            usual=(
-                self._usual_scale(placed.panel, numbers),
-                self._usual_traits(placed.panel, numbers),
-            ),
+            usual=(scale, self._usual_traits(placed.panel, numbers, scale)),
             future=future,
         )
 
@@ -79,11 +95,17 @@ class Model:
         usable = (numbers >= 0) & np.isfinite(trained.centre)
         return SeriesScale(*(np.where(usable, *parts) for parts in zip(trained, own, strict=True)))
 
-    def _usual_traits(self, panel: Panel, numbers: NDArray[np.int64]) -> SeriesTraits:
+    def _usual_traits(
+        self, panel: Panel, numbers: NDArray[np.int64], scale: SeriesScale
+    ) -> SeriesTraits:
         """The traits of each series in training; of one without a value there, its own."""
         config = self.config
         own = series_traits(panel, config.transform, self.sizes.season, config.horizon)
-        trained = self.series_traits.of(numbers)
+        own = errors_by_law(self.error_law, own, scale)
+        more = self.own_errors
+        trained = self.series_traits._replace(
+            error=self.series_traits.error * more.errors, width=more.widths
+        ).of(numbers)
         usable = (numbers >= 0) & np.isfinite(trained.lowest)
         return SeriesTraits(*(np.where(usable, *parts) for parts in zip(trained, own, strict=True)))
 
@@ -169,6 +191,10 @@ class Model:
         scaled = scaled_forecasts(self.nets, cutter, origins, seed=self.config.seed)
         if not self._calibrates:
             return _with_constants(self.calibrated(scaled), cutter, origins)
+        cutter = dataclasses.replace(cutter, series_traits=self.series_traits)
+        scaled = self._with_own_errors(
+            scaled_forecasts(self.nets, cutter, origins, seed=self.config.seed), cutter, origins
+        )
         levels, shape = self.config.levels, scaled.quantiles.shape[:2]
         quantiles, unrounded = (np.empty((*shape, len(levels))) for _ in range(2))
         point = np.empty(shape)
@@ -188,6 +214,15 @@ class Model:
     @property
     def _calibrates(self) -> bool:
         return self.config.calibrate or not self.nets[0].levels
+
+    def _with_own_errors(
+        self, scaled: ScaledForecasts, cutter: WindowCutter, origins: Origins
+    ) -> ScaledForecasts:
+        """Held-out forecasts, each with the errors that others of its series lead to expect."""
+        actual = self._scaled_actual(scaled, cutter, origins)
+        own = own_errors_crosswise(scaled, actual, origins, self.config.horizon)
+        error = scaled.traits.error * own.errors
+        return scaled._replace(traits=scaled.traits._replace(error=error, width=own.widths))
 
     def _calibration_of(
         self,
@@ -298,6 +333,8 @@ class Model:
         tensors, record = to_parts(self.history)
         parts = {f"history.{name}": value for name, value in tensors.items()}
         parts |= {f"calibration.{n}": value for n, value in self.calibration.tensors().items()}
+        parts |= {f"own_{n}": torch.from_numpy(v) for n, v in self.own_errors._asdict().items()}
+        parts["error_law"] = torch.from_numpy(self.error_law)
         parts["starts"] = torch.from_numpy(self.starts.view(np.int64).copy())
         for of in (self.series_scale, self.series_traits):
             parts |= {name: torch.from_numpy(v) for name, v in of._asdict().items()}
@@ -320,7 +357,9 @@ class Model:
         starts = tensors["starts"].numpy().view(history.panel.starts.dtype)
         scale = SeriesScale(*(tensors[name].numpy() for name in SeriesScale._fields))
         traits = SeriesTraits(*(tensors[name].numpy() for name in SeriesTraits._fields))
-        return cls(config, sizes, nets, calibration, history, starts, scale, traits)
+        law = tensors["error_law"].numpy()
+        own = OwnErrors(*(tensors[f"own_{name}"].numpy() for name in OwnErrors._fields))
+        return cls(config, sizes, nets, calibration, history, starts, scale, traits, law, own)
 
     @classmethod
     def trained(
@@ -329,23 +368,46 @@ class Model:
         sizes: Sizes,
         nets: tuple[ForecastNet, ...],
         cutter: WindowCutter,
-        holdout: Origins,
+        points: SplitPoints,
     ) -> "Model":
         """The model of trained networks, calibrated on the held-out origins."""
         panel = cutter.panel
+        holdout = holdout_origins(config, panel, points)
         history = keep(panel, cutter.start_age, nets[0].lookback)
         initial = uncalibrated(config.levels, config.horizon)
-        usual = cutter.series_scale, cutter.series_traits
-        model = cls(config, sizes, nets, initial, history, panel.starts, *usual)
-        widening = measure_widening(nets, cutter, holdout, config.seed)
-        if not model._calibrates:
-            return dataclasses.replace(
-                model, calibration=dataclasses.replace(initial, widening=widening)
-            )
-        scaled = scaled_forecasts(nets, cutter, holdout, seed=config.seed)
-        everything = np.ones(len(holdout.series), bool)
-        calibration = model._calibration_of(scaled, cutter, holdout, everything, widening)
-        return dataclasses.replace(model, calibration=calibration)
+        ones = np.ones(len(panel))
+        model = cls(
+            config,
+            sizes,
+            nets,
+            initial,
+            history,
+            panel.starts,
+            cutter.series_scale,
+            cutter.series_traits,
+            UNFITTED,
+            OwnErrors(ones, ones),
+        )
+        return model._fitted(cutter, holdout)
+
+    def _fitted(self, cutter: WindowCutter, holdout: Origins) -> "Model":
+        """The model with the errors to expect, the widening and the calibration of a holdout."""
+        config, scale = self.config, self.series_scale
+        scaled = scaled_forecasts(self.nets, cutter, holdout, seed=config.seed)
+        actual = self._scaled_actual(scaled, cutter, holdout)
+        law = fit_law(scaled, actual, holdout.series, self.series_traits, scale)
+        traits = errors_by_law(law, self.series_traits, scale)
+        model = dataclasses.replace(self, series_traits=traits, error_law=law)
+        cutter = dataclasses.replace(cutter, series_traits=traits)
+        scaled = scaled_forecasts(self.nets, cutter, holdout, seed=config.seed)
+        own = own_errors(scaled, actual, holdout, config.horizon, len(cutter.panel))
+        widening = measure_widening(config, self.nets, cutter, holdout, law)
+        calibration = dataclasses.replace(self.calibration, widening=widening)
+        if self._calibrates:
+            everything = np.ones(len(holdout.series), bool)
+            scaled = model._with_own_errors(scaled, cutter, holdout)
+            calibration = model._calibration_of(scaled, cutter, holdout, everything, widening)
+        return dataclasses.replace(model, own_errors=own, calibration=calibration)
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -125,7 +125,8 @@ class Forecast(Task[ForecastConfig, ForecastTables, Model]):
     @property
     def sizes(self) -> Sizes:
         """The sizes that the context holds."""
-        return Sizes(**self.context["sizes"])
+        sizes = self.context["sizes"]
+        return Sizes(**{**sizes, "cycles": tuple(sizes["cycles"])})
 
     def build(self) -> ForecastNet:
         """The network of `config.model`."""
@@ -155,8 +156,7 @@ class Forecast(Task[ForecastConfig, ForecastTables, Model]):
         """Calibrate on the held-out part; then train the final steps on that part too."""
         config, panel, nets = self.config, data.panel, _nets(models)
         cutter, points = self._cut(panel)
-        origins = holdout_origins(config, panel, points)
-        model = Model.trained(config, self.sizes, nets, cutter, origins)
+        model = Model.trained(config, self.sizes, nets, cutter, points)
         if not config.final_steps:
             return model
         final = copy.deepcopy(nets)
@@ -266,7 +266,9 @@ class Forecast(Task[ForecastConfig, ForecastTables, Model]):
         with torch.random.fork_rng(devices=[]):
             lookback = self.build().lookback
         points = split(self.config, panel, lookback)
-        return cutter_for(self.config, panel, lookback, limit=points.limit), points
+        return cutter_for(
+            self.config, panel, lookback, self.sizes.cycles, limit=points.limit
+        ), points
 
 
 class _FinalSteps(Forecast):

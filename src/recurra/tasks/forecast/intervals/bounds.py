@@ -10,8 +10,8 @@ __all__ = ["bounded", "jittered", "measure_reach", "rounded"]
 Floats = NDArray[np.float64]
 
 _REACH = 2.0
-"""The least reach: an interval may leave the range of its series' history by twice that range.
-Not tuned."""
+"""The least reach: an interval may leave the range of its series' history by twice its size. Not
+tuned."""
 
 
 def bounded(
@@ -19,13 +19,12 @@ def bounded(
 ) -> Floats:
     """Values (W, ...) of the data held to what their series' histories allow.
 
-    No value leaves the range of a history by more than `reach` (2,) of that range, below and above.
+    No value leaves the range of a history by more than `reach` (2,) of its size, below and above.
     With `nonnegative` "auto" those of series that never were below zero aren't either, with "yes"
     none is; with `half`, whole numbers may lie half a step lower, from where they are rounded up.
     """
     shape = (-1, *[1] * (values.ndim - 1))
-    low, high = traits.lowest, traits.highest
-    size = np.where(high > low, high - low, np.inf)
+    low, high, size = traits.lowest, traits.highest, _size(traits)
     least, most = low - reach[0] * size, high + reach[1] * size
     never = traits.lowest >= -1e-6 * np.maximum(np.abs(high), 1e-300)
     clipped = {"auto": never, "yes": np.ones_like(never), "no": np.zeros_like(never)}[nonnegative]
@@ -53,12 +52,21 @@ def jittered(actual: Floats, traits: WindowTraits, *, lowest: float) -> Floats:
     return np.maximum(spread, np.minimum(actual, lowest))
 
 
+def _size(traits: WindowTraits) -> Floats:
+    """The size (W,) of histories: the range, or the largest value where that is more; infinite
+    where nothing but zeros is known.
+    """
+    low, high = traits.lowest, traits.highest
+    size = np.maximum(high - low, np.maximum(np.abs(low), np.abs(high)))
+    return np.where(size > 0, size, np.inf)
+
+
 def measure_reach(actual: Floats, traits: WindowTraits) -> Floats:
     """How far (2,) held-out actual values (W, H) leave the range of their histories, in multiples
-    of it: twice what one window in a hundred does, and two at least.
+    of its size: twice what one window in a hundred does, and two at least.
     """
-    size = traits.highest - traits.lowest
-    known = np.isfinite(actual).any(1) & (size > 0) & np.isfinite(traits.error)
+    size = _size(traits)
+    known = np.isfinite(actual).any(1) & np.isfinite(size) & np.isfinite(traits.error)
     if not known.any():
         return np.full(2, _REACH)
     below = (traits.lowest[known] - np.nanmin(actual[known], 1)) / size[known]

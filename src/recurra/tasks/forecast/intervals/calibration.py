@@ -43,6 +43,11 @@ _PRIOR_WINDOWS = 10
 _MOST_RANKS = 500
 """Held-out windows whose ranks are stored, to draw paths that rise and fall as those did."""
 
+_MOST = 6.0
+"""A held-out error counts as at most so many times the 80 % quantile of all, in units of the errors
+to expect: a few series that jumped don't set everybody's tails. Not tuned; a normal error's would
+be at 7.7 deviations."""
+
 _FEWEST_OF_KIND = 20
 """Disjoint windows with which a kind of window has offsets of its own; not tuned."""
 
@@ -170,7 +175,7 @@ def calibrate(
     widening = widening or no_widening(horizon)
     wider = widening.widened(quantiles, levels.index(0.5), traits)
     scale = (traits.error[:, None] * widening.errors(traits))[..., None]
-    errors = (actual[..., None] - wider) / scale
+    errors = _capped((actual[..., None] - wider) / scale)
     offsets = np.stack(
         [
             _offsets_of_kind(errors[chosen], levels, share, shrinks=disjoint is not None)
@@ -191,6 +196,14 @@ def calibrate(
         initial.reach,
         initial.bias,
     )
+
+
+def _capped(errors: Floats) -> Floats:
+    """Errors (W, H, C), NaN where unknown, none far larger than most are."""
+    most = _MOST * np.nanquantile(np.abs(errors), 0.8, axis=(0, 1))
+    most = np.where(most > 0, most, np.inf)
+    capped: Floats = np.clip(errors, -most, most)
+    return capped
 
 
 def _kinds(traits: WindowTraits, share: float) -> tuple[Mask, Mask]:

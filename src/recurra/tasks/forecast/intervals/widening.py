@@ -13,12 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recurra.tasks.forecast.config import ForecastConfig
+from recurra.tasks.forecast.intervals.series_errors import errors_by_law
 from recurra.tasks.forecast.nets.components import ForecastNet
 from recurra.tasks.forecast.nets.inference import ScaledForecasts, scaled_forecasts
-from recurra.tasks.forecast.windows.cutter import WindowCutter
-from recurra.tasks.forecast.windows.scaling import transformed
-from recurra.tasks.forecast.windows.splits import Origins
-from recurra.tasks.forecast.windows.traits import WindowTraits
+from recurra.tasks.forecast.windows.cutter import WindowCutter, cutter_for
+from recurra.tasks.forecast.windows.scaling import series_scale, transformed
+from recurra.tasks.forecast.windows.splits import Origins, season_of
+from recurra.tasks.forecast.windows.traits import WindowTraits, series_traits
 
 __all__ = ["Widening", "measure_widening", "no_widening"]
 
@@ -39,7 +41,8 @@ _PARTS = 5
 
 class Widening(NamedTuple):
     """Growth of errors, and of the networks' own widths, (P, H) each, with the gap (P,) in steps at
-    the end of a look-back, and with the share (P,) of a look-back that was seen; 1 without either.
+    the end of a look-back, and with the share (P,) of a look-back after its first value; 1 without
+    either.
     """
 
     gaps: Floats
@@ -52,17 +55,22 @@ class Widening(NamedTuple):
     def errors(self, traits: WindowTraits) -> Floats:
         """The growth of errors (W, H) of windows."""
         return _at(self.gaps, self.gap_errors, traits.gap) * _at(
-            self.shares, self.share_errors, traits.seen
+            self.shares, self.share_errors, traits.begun
         )
 
     def widened(self, quantiles: Floats, middle: int, traits: WindowTraits) -> Floats:
-        """Quantiles (W, H, Q) as much wider about the median as errors grow more than they do."""
+        """Quantiles (W, H, Q) as much wider about the median as errors grow more than they do, and
+        as their series' own errors are larger.
+        """
         if quantiles.shape[-1] == 1:
             return quantiles
         own = _at(self.gaps, self.gap_widths, traits.gap)
-        own = own * _at(self.shares, self.share_widths, traits.seen)
+        own = own * _at(self.shares, self.share_widths, traits.begun)
         centre = quantiles[..., middle, None]
-        wider: Floats = centre + (quantiles - centre) * (self.errors(traits) / own)[..., None]
+        wider: Floats = (
+            centre
+            + (quantiles - centre) * (traits.width[:, None] * self.errors(traits) / own)[..., None]
+        )
         return wider
 
     def tensors(self) -> dict[str, Tensor]:
@@ -88,7 +96,11 @@ def _at(places: Floats, growth: Floats, wanted: NDArray[Any]) -> Floats:
 
 
 def measure_widening(
-    nets: Sequence[ForecastNet], cutter: WindowCutter, origins: Origins, seed: int
+    config: ForecastConfig,
+    nets: Sequence[ForecastNet],
+    cutter: WindowCutter,
+    origins: Origins,
+    law: Floats,
 ) -> Widening:
     """The growth of errors of held-out windows, as parts of their look-backs are hidden.
 
@@ -97,22 +109,24 @@ def measure_widening(
     whole = _whole_windows(cutter, origins, _MOST_SAMPLED if nets[0].samples else _MOST)
     if len(whole.series) < _FEWEST or cutter.lookback < 2:
         return no_widening(cutter.horizon)
-    # A series as short as that was not trained on.
-    untrained = np.full(len(cutter.numbers), -1)
     lookback, middle = cutter.lookback, (len(nets[0].levels) - 1) // 2
     actual = transformed(cutter.actual(whole), cutter.transform)
 
-    def measure(cutter: WindowCutter) -> tuple[Floats, Floats]:
-        return _sizes(scaled_forecasts(nets, cutter, whole, seed=seed), actual, middle)
+    traits = cutter.traits(cutter.cut(whole, with_actual=False), whole.series)
+    usual = float(np.median(traits.error))
 
-    errors, widths = measure(cutter)
+    def measure(cutter: WindowCutter, origins: Origins) -> tuple[Floats, Floats]:
+        scaled = scaled_forecasts(nets, cutter, origins, seed=config.seed)
+        return _sizes(scaled, actual, middle, usual)
+
+    errors, widths = measure(cutter, whole)
     lengths = np.unique(np.geomspace(1, lookback, _PARTS).round().astype(int))
-    gaps = [measure(dataclasses.replace(cutter, hidden=(lookback - n, lookback))) for n in lengths]
     counts = lengths[:-1]
-    shares = [
-        measure(dataclasses.replace(cutter, hidden=(0, lookback - n), numbers=untrained))
-        for n in counts[::-1]
+    gaps = [
+        measure(dataclasses.replace(cutter, hidden=(lookback - n, lookback)), whole)
+        for n in lengths
     ]
+    shares = [measure(*_as_new(config, cutter, whole, int(n), law)) for n in counts[::-1]]
     return Widening(
         np.array([0, *lengths], np.float64),
         np.maximum.accumulate(_growth([part[0] for part in gaps], errors)),
@@ -121,6 +135,27 @@ def measure_widening(
         np.maximum.accumulate(_growth([part[0] for part in shares], errors))[::-1].copy(),
         _growth([part[1] for part in shares], widths)[::-1].copy(),
     )
+
+
+def _as_new(
+    config: ForecastConfig, cutter: WindowCutter, origins: Origins, steps: int, law: Floats
+) -> tuple[WindowCutter, Origins]:
+    """Windows as if each were a series of its own, not trained on and so many steps old."""
+    panel = cutter.panel.select(origins.series)
+    panel = panel.until(np.minimum(origins.cutoffs + cutter.horizon, panel.lengths))
+    panel = panel.tail(steps + cutter.horizon)
+    ends = np.full(len(panel), steps)
+    scale = series_scale(panel, config.transform, ends, others=cutter.series_scale)
+    traits = series_traits(panel, config.transform, season_of(config, panel), config.horizon, ends)
+    new = cutter_for(
+        config,
+        panel,
+        cutter.lookback,
+        cutter.calendar.cycles,
+        numbers=np.full(len(panel), -1),
+        usual=(scale, errors_by_law(law, traits, scale)),
+    )
+    return new, Origins(np.arange(len(panel)), ends)
 
 
 def _growth(parts: list[Floats], before: Floats) -> Floats:
@@ -141,12 +176,16 @@ def _whole_windows(cutter: WindowCutter, origins: Origins, most: int) -> Origins
     return origins.at(usable[:: max(1, len(usable) // most)][:most])
 
 
-def _sizes(scaled: ScaledForecasts, actual: Floats, middle: int) -> tuple[Floats, Floats]:
-    """Usual errors and widths (H,) in units of the errors expected, of neighbouring steps too."""
-    expected = scaled.traits.error[:, None]
+def _sizes(
+    scaled: ScaledForecasts, actual: Floats, middle: int, usual: float
+) -> tuple[Floats, Floats]:
+    """Errors and widths (H,) in units of the errors expected, which are the `usual` where unknown;
+    of neighbouring steps too.
+    """
+    expected = np.where(np.isfinite(scaled.traits.error), scaled.traits.error, usual)[:, None]
     errors = np.abs(scaled.to_scaled(actual) - scaled.quantiles[..., middle]) / expected
     outer = (scaled.quantiles[..., -1] - scaled.quantiles[..., 0]) / expected
-    reach, horizon = max(1, actual.shape[1] // 8), actual.shape[1]
+    reach, horizon = max(1, actual.shape[1] // 4), actual.shape[1]
     found = [
         [np.nanquantile(part[:, max(h - reach, 0) : h + reach + 1], _LEVEL) for h in range(horizon)]
         for part in (errors, outer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -151,8 +152,10 @@ class WindowCutter:
         any_seen = seen.any(0)
         return WindowTraits(
             error=window_error(mean_change(scaled, seen), count, of, scale),
+            width=of.width,
             gap=steps_since_seen(seen),
             seen=seen.mean(0),
+            begun=1 - seen.argmax(0) / self.lookback,
             repeats=1 - (pairs & (scaled[1:] != scaled[:-1])).sum(0) / np.maximum(count, 1),
             lowest=np.fmin(np.where(any_seen, low.min(0), np.nan), of.lowest),
             highest=np.fmax(np.where(any_seen, high.max(0), np.nan), of.highest),
@@ -246,6 +249,7 @@ def cutter_for(
     config: ForecastConfig,
     panel: Panel,
     lookback: int,
+    cycles: Sequence[str],
     *,
     numbers: Ints | None = None,
     limit: Ints | None = None,
@@ -253,8 +257,8 @@ def cutter_for(
     usual: tuple[SeriesScale, SeriesTraits] | None = None,
     future: NDArray[np.float32] | None = None,
 ) -> WindowCutter:
-    """The cutter of a panel; without `usual` the series' scales and traits are those before
-    `limit` (N,).
+    """The cutter of a panel, with these cycles of the calendar; without `usual` the series' scales
+    and traits are those before `limit` (N,).
     """
     if usual is None:
         transform, season = config.transform, season_of(config, panel)
@@ -265,7 +269,7 @@ def cutter_for(
     return WindowCutter(
         panel=panel,
         numbers=np.arange(len(panel)) if numbers is None else numbers,
-        calendar=calendar_table(panel, config.horizon, wanted=config.calendar),
+        calendar=calendar_table(panel, config.horizon, cycles),
         lookback=lookback,
         horizon=config.horizon,
         scaling=config.scaling,

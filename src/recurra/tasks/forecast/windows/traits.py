@@ -48,7 +48,8 @@ class SeriesTraits(NamedTuple):
     """Of each series (N,), before the end of training; transformed: `error`, `change`.
 
     `error` is the mean absolute error to expect, `change` the mean change from step to step, both
-    0 where the series is constant. `lowest` and `highest` are its extreme values, NaN without any;
+    0 where the series is constant; `width` the factor by which the networks' own intervals are too
+    narrow for it. `lowest` and `highest` are its extreme values, NaN without any;
     `zeros` is the share of zeros among them, `whole` is 1 where all are whole numbers.
     """
 
@@ -58,6 +59,7 @@ class SeriesTraits(NamedTuple):
     highest: Floats
     zeros: Floats
     whole: Floats
+    width: Floats
 
     def of(self, series: Ints) -> "SeriesTraits":
         """The traits of some series."""
@@ -72,15 +74,18 @@ class SeriesTraits(NamedTuple):
 
 class WindowTraits(NamedTuple):
     """Of each window (W,): `error`, the mean absolute error to expect, scaled, NaN where neither
-    the look-back nor the series has ever changed; `gap`, the steps since the last value; `seen`,
-    the share of the look-back that was seen; `repeats`, the share of its values that repeat the one
-    before; `lowest` and `highest`, the extreme values known, of the data; `whole` and
-    `intermittent`, the kind of the series.
+    the look-back nor the series has ever changed; `width` as of its series; `gap`, the steps since
+    the last value; `seen`, the share of the look-back that was seen; `begun`, the share after its
+    first value; `repeats`, the share of its values that repeat the one before; `lowest` and
+    `highest`, the extreme values known, of the data; `whole` and `intermittent`, the kind of the
+    series.
     """
 
     error: Floats
+    width: Floats
     gap: Ints
     seen: Floats
+    begun: Floats
     repeats: Floats
     lowest: Floats
     highest: Floats
@@ -129,6 +134,7 @@ def series_traits(
         highest=highest + nothing,
         zeros=zeros,
         whole=((size > 0) & (broken == 0)).astype(np.float64),
+        width=np.ones(count),
     )
 
 
