@@ -114,6 +114,8 @@ class Calibration:
             for w, window in enumerate(offsets)
         ]
         moved = np.array(added).reshape(*offsets.shape[:2], paths.shape[1]).transpose(0, 2, 1)
+        centre = np.median(paths, 1, keepdims=True)
+        paths = centre + (paths - centre) * self.widening.factor(traits)[:, None]
         shifted: Floats = paths + self.error_scale(traits)[:, None] * moved
         return shifted
 

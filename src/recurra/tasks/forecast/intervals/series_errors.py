@@ -136,8 +136,10 @@ def _of_both(scaled: ScaledForecasts, actual: Floats, count: int, shrunk: object
     parts = [shrunk(_capped(errors / scaled.traits.error, known), known)]
     if scaled.quantiles.shape[-1] == 1:
         return [*parts, np.ones(count)]
-    width = (scaled.quantiles[..., -1] - scaled.quantiles[..., 0]).mean(1)
+    width = np.abs(scaled.quantiles[..., -1] - scaled.quantiles[..., 0]).mean(1)
     known &= width > 0
+    if not known.any():
+        return [*parts, np.ones(count)]
     return [*parts, shrunk(_capped(errors / np.where(known, width, 1), known), known)]
 
 

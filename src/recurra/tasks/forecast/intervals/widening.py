@@ -64,14 +64,16 @@ class Widening(NamedTuple):
         """
         if quantiles.shape[-1] == 1:
             return quantiles
+        centre = quantiles[..., middle, None]
+        wider: Floats = centre + (quantiles - centre) * self.factor(traits)[..., None]
+        return wider
+
+    def factor(self, traits: WindowTraits) -> Floats:
+        """The growth (W, H) of what the networks' own intervals need."""
         own = _at(self.gaps, self.gap_widths, traits.gap)
         own = own * _at(self.shares, self.share_widths, traits.begun)
-        centre = quantiles[..., middle, None]
-        wider: Floats = (
-            centre
-            + (quantiles - centre) * (traits.width[:, None] * self.errors(traits) / own)[..., None]
-        )
-        return wider
+        factor: Floats = traits.width[:, None] * self.errors(traits) / own
+        return factor
 
     def tensors(self) -> dict[str, Tensor]:
         """The parts that a run stores, by name."""
@@ -120,19 +122,21 @@ def measure_widening(
         return _sizes(scaled, actual, middle, usual)
 
     errors, widths = measure(cutter, whole)
-    lengths = np.unique(np.geomspace(1, lookback, _PARTS).round().astype(int))
-    counts = lengths[:-1]
+    few = np.unique(np.geomspace(1, lookback, _PARTS).round().astype(int))
+    # With few values left their mean and deviation are poor: there the growth bends.
+    lengths = np.unique([*few, *(lookback - few[:-1])])
+    counts = few[:-1]
     gaps = [
         measure(dataclasses.replace(cutter, hidden=(lookback - n, lookback)), whole)
-        for n in lengths
+        for n in lengths[lengths > 0]
     ]
     shares = [measure(*_as_new(config, cutter, whole, int(n), law)) for n in counts[::-1]]
     return Widening(
-        np.array([0, *lengths], np.float64),
-        np.maximum.accumulate(_growth([part[0] for part in gaps], errors)),
+        np.array([0, *lengths[lengths > 0]], np.float64),
+        np.maximum(_growth([part[0] for part in gaps], errors), 1),
         _growth([part[1] for part in gaps], widths),
         np.array([*counts, lookback]) / lookback,
-        np.maximum.accumulate(_growth([part[0] for part in shares], errors))[::-1].copy(),
+        np.maximum(_growth([part[0] for part in shares], errors), 1)[::-1].copy(),
         _growth([part[1] for part in shares], widths)[::-1].copy(),
     )
 
@@ -167,10 +171,10 @@ def _growth(parts: list[Floats], before: Floats) -> Floats:
 def _whole_windows(cutter: WindowCutter, origins: Origins, most: int) -> Origins:
     """At most so many windows, spread evenly, with a regular look-back and a known actual value."""
     origins = origins.at(np.flatnonzero(np.isfinite(cutter.actual(origins)).any(1)))
-    some = np.unique(np.linspace(0, len(origins.series) - 1, 4 * most).round().astype(int))
     if not len(origins.series):
         return origins
-    origins = origins.at(some)
+    some = np.linspace(0, len(origins.series) - 1, 4 * most).round().astype(int)
+    origins = origins.at(np.unique(some))
     traits = cutter.traits(cutter.cut(origins, with_actual=False), origins.series)
     usable = np.flatnonzero(traits.regular & (traits.seen > 0.8) & np.isfinite(traits.error))
     return origins.at(usable[:: max(1, len(usable) // most)][:most])
