@@ -63,9 +63,11 @@ def calendar_names(frequency: Frequency) -> list[str]:
 
 def repeated_cycles(panel: Panel) -> tuple[str, ...]:
     """The cycles that a panel covers at least twice, from its first stamp to its last."""
-    if not len(panel) or panel.frequency.whole:
+    there = panel.lengths > 0
+    if not there.any() or panel.frequency.whole:
         return ()
-    span = int(panel.last.max().astype(np.int64)) - int(panel.starts.min().astype(np.int64))
+    first, last = panel.starts[there].min(), panel.last[there].max()
+    span = int(last.astype(np.int64)) - int(first.astype(np.int64))
     span += panel.frequency.grid.nominal
     return tuple(
         cycle for cycle in calendar_cycles(panel.frequency) if span >= _REPEATS * _SPANS[cycle]

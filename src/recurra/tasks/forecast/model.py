@@ -188,19 +188,18 @@ class Model:
 
         None where there are too few for that.
         """
-        scaled = scaled_forecasts(self.nets, cutter, origins, seed=self.config.seed)
         if not self._calibrates:
+            scaled = scaled_forecasts(self.nets, cutter, origins, seed=self.config.seed)
             return _with_constants(self.calibrated(scaled), cutter, origins)
         cutter = dataclasses.replace(cutter, series_traits=self.series_traits)
-        scaled = self._with_own_errors(
-            scaled_forecasts(self.nets, cutter, origins, seed=self.config.seed), cutter, origins
-        )
-        levels, shape = self.config.levels, scaled.quantiles.shape[:2]
+        plain = scaled_forecasts(self.nets, cutter, origins, seed=self.config.seed)
+        levels, shape = self.config.levels, plain.quantiles.shape[:2]
         quantiles, unrounded = (np.empty((*shape, len(levels))) for _ in range(2))
         point = np.empty(shape)
         for inside, others in folds(origins, self.config.horizon):
             if not others.any():
                 return None
+            scaled = self._with_own_errors(plain, cutter, origins, others)
             calibration = self._calibration_of(
                 scaled, cutter, origins, others, self.calibration.widening
             )
@@ -216,11 +215,17 @@ class Model:
         return self.config.calibrate or not self.nets[0].levels
 
     def _with_own_errors(
-        self, scaled: ScaledForecasts, cutter: WindowCutter, origins: Origins
+        self,
+        scaled: ScaledForecasts,
+        cutter: WindowCutter,
+        origins: Origins,
+        calibrating: NDArray[np.bool_],
     ) -> ScaledForecasts:
         """Held-out forecasts, each with the errors that others of its series lead to expect."""
         actual = self._scaled_actual(scaled, cutter, origins)
-        own = own_errors_crosswise(scaled, actual, origins, self.config.horizon)
+        own = own_errors_crosswise(
+            scaled, actual, origins, self.config.horizon, self.config.levels, calibrating
+        )
         error = scaled.traits.error * own.errors
         return scaled._replace(traits=scaled.traits._replace(error=error, width=own.widths))
 
@@ -400,12 +405,12 @@ class Model:
         model = dataclasses.replace(self, series_traits=traits, error_law=law)
         cutter = dataclasses.replace(cutter, series_traits=traits)
         scaled = scaled_forecasts(self.nets, cutter, holdout, seed=config.seed)
-        own = own_errors(scaled, actual, holdout, config.horizon, len(cutter.panel))
+        own = own_errors(scaled, actual, holdout, config.horizon, config.levels, len(cutter.panel))
         widening = measure_widening(config, self.nets, cutter, holdout, law)
         calibration = dataclasses.replace(self.calibration, widening=widening)
         if self._calibrates:
             everything = np.ones(len(holdout.series), bool)
-            scaled = model._with_own_errors(scaled, cutter, holdout)
+            scaled = model._with_own_errors(scaled, cutter, holdout, everything)
             calibration = model._calibration_of(scaled, cutter, holdout, everything, widening)
         return dataclasses.replace(model, own_errors=own, calibration=calibration)
 

@@ -5,6 +5,8 @@ beside that by a share of the swing that it has not learnt. Both shares are fitt
 errors. A series then has more or less of either by what its own held-out windows show.
 """
 
+import math
+import statistics
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +33,10 @@ _PRIOR_WINDOWS = 2.0
 """Disjoint windows at which a series' own errors count half; not tuned."""
 
 _MOST = 6.0
-"""A window's error counts as at most so many times what most windows' are."""
+"""A window's error counts as at most so many times what is expected of it."""
+
+_MEAN_OF_NORMAL = math.sqrt(2 / math.pi)
+"""The mean absolute value of the standard normal distribution."""
 
 UNFITTED: Floats = np.array([1.0, 0.0])
 """The law where no errors are known: the simple forecast's error."""
@@ -92,55 +97,65 @@ def fit_law(
 
 
 def own_errors(
-    scaled: ScaledForecasts, actual: Floats, origins: Origins, horizon: int, count: int
+    scaled: ScaledForecasts,
+    actual: Floats,
+    origins: Origins,
+    horizon: int,
+    levels: tuple[float, ...],
+    count: int,
 ) -> OwnErrors:
     """The own errors of each of `count` series, by all of its held-out windows."""
-
-    def shrunk(ratios: Floats, known: Mask) -> Floats:
-        found, usual = np.ones(count), float(ratios[known].mean())
-        for n, rows in _by_series(origins.series[known]):
-            cutoffs = origins.cutoffs[known][rows]
-            weight = float(np.ptp(cutoffs) // horizon + 1)
-            found[n] = _shrunk(ratios[known][rows].mean() / usual, weight)
-        return found
-
-    return OwnErrors(*_of_both(scaled, actual, count, shrunk))
+    ratios, known = _ratios(scaled, actual, levels)
+    found = np.ones((2, count))
+    for n, rows in _by_series(origins.series):
+        rows = rows[known[rows]]
+        if len(rows):
+            windows = float(np.ptp(origins.cutoffs[rows]) // horizon + 1)
+            found[:, n] = _shrunk(ratios[:, rows].mean(1), np.array(windows))
+    return OwnErrors(*found)
 
 
 def own_errors_crosswise(
-    scaled: ScaledForecasts, actual: Floats, origins: Origins, horizon: int
+    scaled: ScaledForecasts,
+    actual: Floats,
+    origins: Origins,
+    horizon: int,
+    levels: tuple[float, ...],
+    calibrating: Mask,
 ) -> OwnErrors:
-    """The own errors of each held-out window, by those of its series that share no step with it."""
+    """The own errors of each held-out window, by those of its series that share no step with it.
 
-    def shrunk(ratios: Floats, known: Mask) -> Floats:
-        found, usual = np.ones(len(known)), float(ratios[known].mean())
-        for _, rows in _by_series(origins.series):
-            cutoffs, there = origins.cutoffs[rows], known[rows]
-            apart = (np.abs(cutoffs[:, None] - cutoffs) >= horizon) & there
-            number = apart.sum(1)
-            mean = (apart * np.where(there, ratios[rows], 0)).sum(1) / np.maximum(number, 1)
-            # Windows that overlap are as good as one a horizon.
-            weight = number * ((np.ptp(cutoffs) // horizon) + 1) / len(rows)
-            found[rows] = np.where(number > 0, _shrunk(mean / usual, weight), 1.0)
-        return found
+    Those that are `calibrating` (W,) go by one another alone, so that they know of no other.
+    """
+    ratios, known = _ratios(scaled, actual, levels)
+    found = np.ones((2, len(known)))
+    for _, rows in _by_series(origins.series):
+        cutoffs = origins.cutoffs[rows]
+        apart = (np.abs(cutoffs[:, None] - cutoffs) >= horizon) & known[rows]
+        apart &= calibrating[rows] | ~calibrating[rows][:, None]
+        number = apart.sum(1)
+        mean = np.where(known[rows], ratios[:, rows], 0) @ apart.T / np.maximum(number, 1)
+        # Windows that overlap are as good as one a horizon.
+        windows = number * (np.ptp(cutoffs) // horizon + 1) / len(rows)
+        found[:, rows] = np.where(number > 0, _shrunk(mean, windows), 1.0)
+    return OwnErrors(*found)
 
-    return OwnErrors(*_of_both(scaled, actual, len(actual), shrunk))
 
-
-def _of_both(scaled: ScaledForecasts, actual: Floats, count: int, shrunk: object) -> list[Floats]:
-    """Errors in units of those to expect, and of the networks' own widths where they have any."""
-    assert callable(shrunk)
+def _ratios(
+    scaled: ScaledForecasts, actual: Floats, levels: tuple[float, ...]
+) -> tuple[Floats, Mask]:
+    """Errors (2, W) of windows in multiples of what the law and, where the networks have any, their
+    own intervals lead to expect; and where they are known.
+    """
     errors, known = _errors(scaled, actual)
-    if not known.any():
-        return [np.ones(count)] * 2
-    parts = [shrunk(_capped(errors / scaled.traits.error, known), known)]
-    if scaled.quantiles.shape[-1] == 1:
-        return [*parts, np.ones(count)]
-    width = np.abs(scaled.quantiles[..., -1] - scaled.quantiles[..., 0]).mean(1)
-    known &= width > 0
-    if not known.any():
-        return [*parts, np.ones(count)]
-    return [*parts, shrunk(_capped(errors / np.where(known, width, 1), known), known)]
+    by_width = np.ones(len(errors))
+    if scaled.quantiles.shape[-1] > 1:
+        normal = statistics.NormalDist()
+        width = np.abs(scaled.quantiles[..., -1] - scaled.quantiles[..., 0]).mean(1)
+        usual = _MEAN_OF_NORMAL / (normal.inv_cdf(levels[-1]) - normal.inv_cdf(levels[0]))
+        by_width = np.divide(errors, usual * width, out=by_width, where=width > 0)
+    ratios = np.stack([errors / scaled.traits.error, by_width])
+    return np.minimum(ratios, _MOST), known
 
 
 def _errors(scaled: ScaledForecasts, actual: Floats) -> tuple[Floats, Mask]:
@@ -153,14 +168,10 @@ def _errors(scaled: ScaledForecasts, actual: Floats) -> tuple[Floats, Mask]:
     return mean, known
 
 
-def _capped(ratios: Floats, known: Mask) -> Floats:
-    most = _MOST * np.quantile(ratios[known], 0.8)
-    return np.minimum(ratios, most) if most > 0 else ratios
-
-
-def _shrunk(ratio: Floats | float, weight: Floats | float) -> Floats:
-    weight = np.asarray(weight)
-    return np.asarray((weight * ratio + _PRIOR_WINDOWS) / (weight + _PRIOR_WINDOWS))
+def _shrunk(ratios: Floats, windows: Floats) -> Floats:
+    """Ratios of so many windows that don't overlap, shrunk towards 1."""
+    shrunk: Floats = (windows * ratios + _PRIOR_WINDOWS) / (windows + _PRIOR_WINDOWS)
+    return shrunk
 
 
 def _means(values: Floats, series: NDArray[np.int64], count: int) -> Floats:

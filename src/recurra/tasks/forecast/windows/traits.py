@@ -39,6 +39,9 @@ benchmarks/README.md, ETTh1."""
 _PRIOR_PAIRS = 10
 """Pairs of values at which a window's own change counts half, beside its series' usual one."""
 
+_FEWEST_WHOLE = 8
+"""Whole numbers from which on a series is taken for one of whole numbers; not tuned."""
+
 _INTERMITTENT = 1 - 1 / 1.32
 """The share of zeros from which on demand is intermittent: 1.32 steps from one demand to the next
 (Syntetos, Boylan & Croston 2005, "On the categorization of demand patterns")."""
@@ -133,9 +136,17 @@ def series_traits(
         lowest=lowest + nothing,
         highest=highest + nothing,
         zeros=zeros,
-        whole=((size > 0) & (broken == 0)).astype(np.float64),
+        whole=_whole(size, broken).astype(np.float64),
         width=np.ones(count),
     )
+
+
+def _whole(size: Ints, broken: Ints) -> Mask:
+    """The series (N,) whose values are whole numbers, `broken` counts the others: few values by
+    themselves are no evidence, but are where the whole panel has no other.
+    """
+    enough = (size >= _FEWEST_WHOLE) | ((broken.sum() == 0) & (size.sum() >= _FEWEST_WHOLE))
+    return np.asarray(enough & (size > 0) & (broken == 0))
 
 
 def _expected_error(
