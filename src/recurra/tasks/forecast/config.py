@@ -290,6 +290,13 @@ class ForecastConfig(TaskConfig):
         return self.holdback or min(max(fifth, 2 * self.horizon), 20 * self.horizon)
 
     @property
+    def point_in_words(self) -> str:
+        """The one number a step that is forecast: median or mean."""
+        if self.point != "auto":
+            return f"the {self.point}"
+        return "the mean" if self.loss == "mse" else "the median; of intermittent series the mean"
+
+    @property
     def counts(self) -> bool:
         """True where forecasts are whole numbers from 0 on."""
         return self.model == "autoregressive" and self.distribution == "negative-binomial"

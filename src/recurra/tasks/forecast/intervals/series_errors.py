@@ -183,6 +183,8 @@ def _means(values: Floats, series: NDArray[np.int64], count: int) -> Floats:
 
 def _by_series(series: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:
     """Each series and the indices of its windows."""
+    if not len(series):
+        return []
     order = np.argsort(series, kind="stable")
     names, starts = np.unique(series[order], return_index=True)
     return list(zip(names.tolist(), np.split(order, starts[1:]), strict=True))

@@ -15,6 +15,7 @@ from recurra.data.series.panel import Panel
 from recurra.tasks.forecast.windows.scaling import transformed
 
 __all__ = [
+    "INTERMITTENT",
     "SeriesTraits",
     "WindowTraits",
     "is_whole",
@@ -42,7 +43,7 @@ _PRIOR_PAIRS = 10
 _FEWEST_WHOLE = 8
 """Whole numbers from which on a series is taken for one of whole numbers; not tuned."""
 
-_INTERMITTENT = 1 - 1 / 1.32
+INTERMITTENT = 1 - 1 / 1.32
 """The share of zeros from which on demand is intermittent: 1.32 steps from one demand to the next
 (Syntetos, Boylan & Croston 2005, "On the categorization of demand patterns")."""
 
@@ -71,7 +72,7 @@ class SeriesTraits(NamedTuple):
     @property
     def intermittent(self) -> Mask:
         """The series (N,) of demand that is often zero, and never below."""
-        intermittent: Mask = (self.lowest >= 0) & (self.zeros > _INTERMITTENT) & (self.highest > 0)
+        intermittent: Mask = (self.lowest >= 0) & (self.zeros > INTERMITTENT) & (self.highest > 0)
         return intermittent
 
 
