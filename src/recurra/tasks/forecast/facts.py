@@ -160,7 +160,6 @@ def _typical_picture(held_out: Backtest, model: Model) -> Section:
         "A typical forecast",
         typical_figure(held_out, model.sizes.season, unit_of(model.config)),
         caption=_TYPICAL.format(held_out.judgement.deciding()),
-        wide=True,
     )
 
 
@@ -290,7 +289,7 @@ def coverage_of(backtest: Backtest) -> list[str]:
     spread = {
         f"coverage{percent:g}": share
         for one in backtest.intervals
-        if (one.group, one.model) == ("all", MODEL_NAME)
+        if (one.group, one.model) == ("all", MODEL_NAME) and one.whole
         for percent, share in one.coverage.items()
     }
     return [

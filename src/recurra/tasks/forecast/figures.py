@@ -82,7 +82,7 @@ def typical_figure(backtest: Backtest, season: int, unit: str = "") -> Callable[
         actual=backtest.actual[window],
         note=f"{metric} {value:.3g}, {_rank_in_words(rank, len(ranked))}",
     )
-    return functools.partial(plot_forecasts, [one], unit=unit)
+    return functools.partial(plot_forecasts, [one], unit=unit, small=True)
 
 
 def forecast_figure(

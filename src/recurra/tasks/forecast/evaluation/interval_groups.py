@@ -26,7 +26,8 @@ _GAPS = 0.1
 
 @dataclass(frozen=True)
 class IntervalRow:
-    """Intervals of a model in one group of windows or at one step.
+    """Intervals of a model in one group of windows or at one step; `whole` of the windows are of
+    whole numbers.
 
     `coverage`, `width` and `score` are by percent: the share of actual values inside, the mean
     width, and the mean interval score, both in units of the MASE scale. Whole numbers are counted
@@ -38,6 +39,7 @@ class IntervalRow:
     group: str
     model: str
     windows: int
+    whole: int
     coverage: Mapping[float, float]
     width: Mapping[float, float]
     score: Mapping[float, float]
@@ -111,7 +113,11 @@ def interval_rows(
                 for values in zip(*figures, strict=True)
             ]
             if by_percent:
-                rows.append(IntervalRow(name, model.name, int(mask.sum()), *by_percent))
+                rows.append(
+                    IntervalRow(
+                        name, model.name, int(mask.sum()), int(whole[mask].sum()), *by_percent
+                    )
+                )
     return rows
 
 
