@@ -169,7 +169,7 @@ class ForecastConfig(TaskConfig):
     holdback: int = option(
         0,
         "steps held out at the end, to choose weights and to calibrate; 0: a fifth of "
-        "the median series, from two horizons to twenty",
+        "the median series, from two horizons (one of short series) to twenty",
         minimum=0,
     )
     final_steps: int = option(
@@ -286,8 +286,10 @@ class ForecastConfig(TaskConfig):
 
     def held_steps(self, lengths: Iterable[int]) -> int:
         """The number of held-out steps at the end of series of these lengths."""
-        fifth = int(statistics.median(lengths)) // 5
-        return self.holdback or min(max(fifth, 2 * self.horizon), 20 * self.horizon)
+        median = int(statistics.median(lengths))
+        # Two horizons, or one where that would leave fewer than two to train on.
+        fewest = 2 * self.horizon if median >= 4 * self.horizon else self.horizon
+        return self.holdback or min(max(median // 5, fewest), 20 * self.horizon)
 
     @property
     def point_in_words(self) -> str:

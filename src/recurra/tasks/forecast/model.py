@@ -13,18 +13,21 @@ from recurra.data.series.panel import Panel
 from recurra.errors import ConfigError, RunError
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.intervals.adaptation import adaptive_quantiles
-from recurra.tasks.forecast.intervals.bounds import bounded, jittered, measure_reach, rounded
-from recurra.tasks.forecast.intervals.calibration import Calibration, calibrate, uncalibrated
-from recurra.tasks.forecast.intervals.mean import mean_of, measure_bias
+from recurra.tasks.forecast.intervals.calibration import Calibration, uncalibrated
+from recurra.tasks.forecast.intervals.fitting import (
+    fit_calibration,
+    scaled_actual,
+    with_own_errors,
+)
+from recurra.tasks.forecast.intervals.on_data import OnData
 from recurra.tasks.forecast.intervals.series_errors import (
     UNFITTED,
     OwnErrors,
     errors_by_law,
     fit_law,
     own_errors,
-    own_errors_crosswise,
 )
-from recurra.tasks.forecast.intervals.widening import Widening, measure_widening
+from recurra.tasks.forecast.intervals.widening import measure_widening
 from recurra.tasks.forecast.nets import ForecastNet, Sizes
 from recurra.tasks.forecast.nets.inference import Predictions, ScaledForecasts, scaled_forecasts
 from recurra.tasks.forecast.store import PlacedPanel, keep, restore, to_parts
@@ -32,16 +35,14 @@ from recurra.tasks.forecast.windows.cutter import WindowCutter, cutter_for
 from recurra.tasks.forecast.windows.scaling import (
     SeriesScale,
     series_scale,
-    transformed,
 )
 from recurra.tasks.forecast.windows.splits import (
     Origins,
     SplitPoints,
-    count_disjoint,
     folds,
     holdout_origins,
 )
-from recurra.tasks.forecast.windows.traits import SeriesTraits, WindowTraits, series_traits
+from recurra.tasks.forecast.windows.traits import SeriesTraits, series_traits
 
 __all__ = ["Model"]
 
@@ -162,8 +163,8 @@ class Model:
         if paths:
             quantiles = self.calibration(scaled.quantiles, scaled.traits)
             own = self._paths(scaled, quantiles, paths, seed)
-            drawn = self._bounded(scaled, scaled.to_data(own, self.config.transform))
-            predictions = predictions._replace(paths=rounded(drawn, self._whole(scaled)))
+            drawn = self._on_data.paths(scaled, own, self.calibration)
+            predictions = predictions._replace(paths=drawn)
         return _with_constants(predictions, cutter, origins)
 
     def forecast_adaptively(
@@ -175,12 +176,12 @@ class Model:
         quantiles = adaptive_quantiles(
             self.calibration,
             scaled.quantiles,
-            self._scaled_actual(scaled, cutter, origins),
+            scaled_actual(scaled, cutter, origins),
             scaled.traits,
             panel.frequency.elapsed(panel.starts)[origins.series] + origins.cutoffs,
             half_life,
         )
-        predictions = self._to_data(scaled, quantiles, self.calibration)
+        predictions = self._on_data.predictions(scaled, quantiles, self.calibration)
         return _with_constants(predictions, cutter, origins)
 
     def forecast_crosswise(self, cutter: WindowCutter, origins: Origins) -> Predictions | None:
@@ -193,18 +194,19 @@ class Model:
             return _with_constants(self.calibrated(scaled), cutter, origins)
         cutter = dataclasses.replace(cutter, series_traits=self.series_traits)
         plain = scaled_forecasts(self.nets, cutter, origins, seed=self.config.seed)
-        levels, shape = self.config.levels, plain.quantiles.shape[:2]
+        on_data, levels, shape = self._on_data, self.config.levels, plain.quantiles.shape[:2]
         quantiles, unrounded = (np.empty((*shape, len(levels))) for _ in range(2))
         point = np.empty(shape)
         for inside, others in folds(origins, self.config.horizon):
             if not others.any():
                 return None
-            scaled = self._with_own_errors(plain, cutter, origins, others)
-            calibration = self._calibration_of(
-                scaled, cutter, origins, others, self.calibration.widening
+            scaled = with_own_errors(self.config, plain, cutter, origins, others)
+            calibration = fit_calibration(
+                on_data, scaled.at(others), cutter, origins.at(others), self.calibration.widening
             )
             part = scaled.at(inside)
-            found = self._to_data(part, calibration(part.quantiles, part.traits), calibration)
+            calibrated = calibration(part.quantiles, part.traits)
+            found = on_data.predictions(part, calibrated, calibration)
             point[inside], quantiles[inside] = found.point, found.quantiles
             unrounded[inside] = found.unrounded
         predictions = Predictions(point, quantiles, None, unrounded)
@@ -214,116 +216,16 @@ class Model:
     def _calibrates(self) -> bool:
         return self.config.calibrate or not self.nets[0].levels
 
-    def _with_own_errors(
-        self,
-        scaled: ScaledForecasts,
-        cutter: WindowCutter,
-        origins: Origins,
-        calibrating: NDArray[np.bool_],
-    ) -> ScaledForecasts:
-        """Held-out forecasts, each with the errors that others of its series lead to expect."""
-        actual = self._scaled_actual(scaled, cutter, origins)
-        own = own_errors_crosswise(
-            scaled, actual, origins, self.config.horizon, self.config.levels, calibrating
-        )
-        error = scaled.traits.error * own.errors
-        return scaled._replace(traits=scaled.traits._replace(error=error, width=own.widths))
-
-    def _calibration_of(
-        self,
-        scaled: ScaledForecasts,
-        cutter: WindowCutter,
-        origins: Origins,
-        chosen: NDArray[np.bool_],
-        widening: Widening,
-    ) -> Calibration:
-        """The calibration by some held-out windows, chosen of (W,)."""
-        some, origins = scaled.at(chosen), origins.at(chosen)
-        actual, transform = cutter.actual(origins), self.config.transform
-        lowest = -np.inf if transform == "none" else 0.0 if transform == "log1p" else 0.5
-        spread = jittered(actual, some.traits, lowest=lowest)
-        disjoint = count_disjoint(origins, self.config.horizon)
-        found = calibrate(
-            some.quantiles,
-            some.to_scaled(transformed(spread, transform)),
-            self.config.levels,
-            some.traits,
-            disjoint,
-            widening,
-        )
-        found = dataclasses.replace(found, reach=measure_reach(actual, some.traits))
-        calibrated = found(some.quantiles, some.traits)
-        mean, size = self._mean(some, calibrated, found), self._errors(some, calibrated, found)
-        return dataclasses.replace(
-            found, bias=measure_bias(mean, actual, size, some.traits, disjoint)
-        )
-
-    def _scaled_actual(
-        self, scaled: ScaledForecasts, cutter: WindowCutter, origins: Origins
-    ) -> Floats:
-        return scaled.to_scaled(transformed(cutter.actual(origins), self.config.transform))
-
     def calibrated(self, scaled: ScaledForecasts) -> Predictions:
         """Calibrated quantiles on the scale of the data, and points: medians or means, as
         `config.point` has it.
         """
         quantiles = self.calibration(scaled.quantiles, scaled.traits)
-        return self._to_data(scaled, quantiles, self.calibration)
+        return self._on_data.predictions(scaled, quantiles, self.calibration)
 
-    def _to_data(
-        self, scaled: ScaledForecasts, calibrated: Floats, calibration: Calibration
-    ) -> Predictions:
-        transform, traits = self.config.transform, scaled.traits
-        data = scaled.to_data(calibrated, transform)
-        unrounded = self._bounded(scaled, data, calibration, half=True)
-        quantiles = self._bounded(scaled, rounded(unrounded, self._whole(scaled)), calibration)
-        point = quantiles[..., self.config.levels.index(0.5)]
-        means = self._takes_means(traits)
-        if self.nets[0].kind == "mse":
-            mean = scaled.to_data(scaled.quantiles[..., 0], transform)
-            point = np.where(means[:, None], self._bounded(scaled, mean, calibration), point)
-        elif means.any():
-            mean = self._mean(scaled, calibrated, calibration)
-            size = self._errors(scaled, calibrated, calibration)
-            mean = mean + calibration.bias[traits.regular.astype(int)] * size
-            point = np.where(means[:, None], self._bounded(scaled, mean, calibration), point)
-        return Predictions(point, quantiles, None, unrounded)
-
-    def _takes_means(self, traits: WindowTraits) -> NDArray[np.bool_]:
-        """The windows (W,) whose points are means."""
-        if self.config.point == "auto" and self.nets[0].kind != "mse":
-            return traits.intermittent
-        return np.full(len(traits.gap), self.config.point != "median")
-
-    def _mean(self, scaled: ScaledForecasts, calibrated: Floats, found: Calibration) -> Floats:
-        """The means (W, H) of calibrated quantiles, of the data."""
-        data = scaled.to_data(calibrated, self.config.transform)
-        return mean_of(self._bounded(scaled, data, found, half=True), self.config.levels)
-
-    def _errors(self, scaled: ScaledForecasts, calibrated: Floats, found: Calibration) -> Floats:
-        """The errors to expect (W, H) of the data."""
-        middle = calibrated[..., self.config.levels.index(0.5)]
-        error, transform = found.error_scale(scaled.traits), self.config.transform
-        above, below = (scaled.to_data(middle + sign * error, transform) for sign in (1, -1))
-        errors: Floats = (above - below) / 2
-        return errors
-
-    def _bounded(
-        self,
-        scaled: ScaledForecasts,
-        values: Floats,
-        calibration: Calibration | None = None,
-        *,
-        half: bool = False,
-    ) -> Floats:
-        """Values (W, ...) of the data held to what their series allow."""
-        nonnegative = "yes" if self.config.counts else self.config.nonnegative
-        reach = (calibration or self.calibration).reach
-        return bounded(values, scaled.traits, nonnegative, reach, half=half)
-
-    def _whole(self, scaled: ScaledForecasts) -> NDArray[np.bool_]:
-        """The windows (W,) whose forecasts are whole numbers."""
-        return scaled.traits.whole | self.config.counts
+    @property
+    def _on_data(self) -> OnData:
+        return OnData(self.config, self.nets[0].kind)
 
     def _paths(self, scaled: ScaledForecasts, quantiles: Floats, count: int, seed: int) -> Floats:
         """A sampling network's own paths, calibrated, else paths ranked as held-out windows."""
@@ -399,7 +301,7 @@ class Model:
         """The model with the errors to expect, the widening and the calibration of a holdout."""
         config, scale = self.config, self.series_scale
         scaled = scaled_forecasts(self.nets, cutter, holdout, seed=config.seed)
-        actual = self._scaled_actual(scaled, cutter, holdout)
+        actual = scaled_actual(scaled, cutter, holdout)
         law = fit_law(scaled, actual, holdout.series, self.series_traits, scale)
         traits = errors_by_law(law, self.series_traits, scale)
         model = dataclasses.replace(self, series_traits=traits, error_law=law)
@@ -410,8 +312,8 @@ class Model:
         calibration = dataclasses.replace(self.calibration, widening=widening)
         if self._calibrates:
             everything = np.ones(len(holdout.series), bool)
-            scaled = model._with_own_errors(scaled, cutter, holdout, everything)
-            calibration = model._calibration_of(scaled, cutter, holdout, everything, widening)
+            scaled = with_own_errors(config, scaled, cutter, holdout, everything)
+            calibration = fit_calibration(self._on_data, scaled, cutter, holdout, widening)
         return dataclasses.replace(model, own_errors=own, calibration=calibration)
 
 

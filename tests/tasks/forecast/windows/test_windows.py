@@ -131,9 +131,9 @@ def test_origins_between_are_those_of_a_loop(limits, stride):
 
 
 def test_no_held_out_step_is_trained_on():
-    panel = panel_of(table((60, 14, 15, 16, 5, 3)))
-    points = split(config(), panel, 18)
-    held_out = holdout_origins(config(), panel, points)
+    panel, settings = panel_of(table((60, 14, 15, 16, 5, 3), gaps=False)), config(holdback=8)
+    points = split(settings, panel, 18)
+    held_out = holdout_origins(settings, panel, points)
     # Two horizons are held out where two more are left.
     assert points.limit.tolist() == [52, 14, 15, 8, 5, 3]
     assert (points.last + HORIZON <= points.limit).all()
