@@ -70,6 +70,11 @@ class RaggedNorm(nn.Module):
             rows, self.mean, self.variance, self.weight, self.bias, eps=_EPS
         )
 
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """The factor and the summand (C,) that `running` is."""
+        scale = self.weight * torch.rsqrt(self.variance + _EPS)
+        return scale, self.bias - self.mean * scale
+
     def _statistics(self, rows: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         axes = [axis for axis in range(rows.dim()) if axis != 1]
         count = mask.sum() * (rows[0, 0, 0].numel() if rows.dim() == 4 else 1)

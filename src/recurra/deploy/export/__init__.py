@@ -1,0 +1,1 @@
+"""Trained runs as programs for other machines: ONNX, C, a page, torch's own layers."""
