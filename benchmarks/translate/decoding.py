@@ -30,7 +30,7 @@ LINES, TOKENS, REPEATS = 200, 15, 3
 def seconds_of(model, texts, beam):
     """Seconds of one search of all texts."""
     start = time.perf_counter()
-    model.translate(texts, beam=beam, minimum_length=TOKENS, maximum_length=TOKENS)
+    model.translate(texts, beam=beam, least_length=TOKENS, most_length=TOKENS)
     return time.perf_counter() - start
 
 

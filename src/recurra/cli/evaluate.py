@@ -34,8 +34,21 @@ class RunCommand(Sectioned):
 @click.command(name="evaluate", cls=RunCommand, sections={})
 @click.argument("run", metavar="RUN")
 @click.argument("files", nargs=-1, metavar="[FILE...]", type=click.Path(path_type=Path))
+@click.option(
+    "--exported",
+    metavar="KIND",
+    help="measure the model as `recurra export` writes it, beside the run: onnx",
+)
+@click.option("--int8", is_flag=True, help="exported with weights of 8 bits")
 @click.option("--json", "as_json", is_flag=True, help="the numbers as one line of JSON")
-def command(run: str, files: tuple[Path, ...], as_json: bool, **options: Any) -> None:
+def command(
+    run: str,
+    files: tuple[Path, ...],
+    exported: str | None,
+    int8: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Measure how well the model of RUN does on FILE, or on the data that its training held out.
 
     Two parallel files are those of a run of translation.
@@ -52,7 +65,15 @@ def command(run: str, files: tuple[Path, ...], as_json: bool, **options: Any) ->
     with noted():
         model = load(run)
         data = list(files) if len(files) > 1 else next(iter(files), None)
-        evaluation = model.evaluate(data, **given(options))
+        if exported is None:
+            if int8:
+                raise click.UsageError("--int8 is of an exported model: give --exported as well.")
+            evaluation = model.evaluate(data, **given(options))
+        else:
+            from recurra.deploy.export import evaluate_exported
+
+            both = evaluate_exported(model, exported, data, int8=int8, **given(options))
+            evaluation = both.evaluation
     named = ", ".join(map(str, files))
     if as_json:
         click.echo(json.dumps({"file": named or run, **evaluation.to_json()}))

@@ -25,6 +25,7 @@ from recurra.errors import ConfigError, RecurraWarning
 from recurra.nn.states import State
 from recurra.reports import Headline, Mark, Section
 from recurra.tasks.dialogue import Dialogues
+from recurra.tasks.exportable import Exportable
 from recurra.tasks.session import Session
 from recurra.training import Metric, TrainingResult, Validate, Windows
 
@@ -378,6 +379,13 @@ class Task(ABC, Generic[Config, Data, Product]):
         Raises ConfigError where the task or its model can't be streamed.
         """
         raise ConfigError(f"The task {self.name()} has no stream.")
+
+    def exportables(self, product: Product) -> Sequence[Exportable]:
+        """The product's networks as programs for other machines.
+
+        Raises ConfigError where the task or its model can't be exported.
+        """
+        raise ConfigError(f"Runs of the task {self.name()} can't be exported.")
 
     def dialogues(self, product: Product, most: int) -> Dialogues:
         """The model as at most so many clients at once talk to it, for a server.

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from recurra.cells import GRU, LSTM, RNN, IRNN, OriginalGRU
+from recurra.cells import GRU, IRNN, LSTM, RNN, OriginalGRU
 from recurra.deploy.export.cell_values import CellValues
 from recurra.deploy.export.onnx_graph import OnnxGraph, onnx_library
 from recurra.ir import Node
@@ -171,7 +171,7 @@ class _Body:
         graph, own = self._graph, self._recurrence
         states = [graph.name("state") for _ in own.state_sizes]
         skipped = [graph.name("skipped")] if own.time_skip else []
-        scanned = [graph.name("scanned") for _ in self._crossing or [None]]
+        scanned = [graph.name("scanned") for _ in range(max(1, len(self._crossing)))]
         active = [graph.name("active")] if self._has_active else []
         known: dict[Node, str] = dict(zip(self._crossing, scanned, strict=False))
         rows = own.dilation

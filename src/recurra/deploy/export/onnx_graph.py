@@ -30,7 +30,7 @@ class OnnxGraph:
     def __init__(self, outer: OnnxGraph | None = None) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
-        self._root = self if outer is None else outer._root
+        self._root: OnnxGraph = self if outer is None else outer._root
         self._shared: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._names = 0
 
@@ -59,9 +59,7 @@ class OnnxGraph:
         (found,) = self.add_many(op, args, 1, **attributes)
         return found
 
-    def add_many(
-        self, op: str, args: Sequence[str], outputs: int, **attributes: Any
-    ) -> list[str]:
+    def add_many(self, op: str, args: Sequence[str], outputs: int, **attributes: Any) -> list[str]:
         """The results of a node."""
         names = [self.name(op.lower()) for _ in range(outputs)]
         helper = onnx_library("onnx.helper")

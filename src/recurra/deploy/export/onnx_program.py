@@ -52,10 +52,10 @@ def onnx_model(program: Program, metadata: Mapping[str, str], name: str = "recur
 
     Raises MissingExtra without the library onnx.
     """
-    return _Writer(program).model(metadata, name)
+    return _ModelWriter(program).model(metadata, name)
 
 
-class _Writer:
+class _ModelWriter:
     def __init__(self, program: Program) -> None:
         self._program, self._graph = program, OnnxGraph()
         self._names: dict[Value, str] = {program.input: "input"}
@@ -176,8 +176,8 @@ class _Writer:
         rows = graph.add("Transpose", x, perm=[1, 2, 0])
         pads = [0, 0] if options["causal"] else [width // 2] * 2
         if planes:
-            shape = (0, weight.shape[1], options["features"], -1)
-            rows = graph.add("Reshape", rows, graph.integers(*shape))
+            across = graph.integers(0, weight.shape[1], options["features"], -1)
+            rows = graph.add("Reshape", rows, across)
             rows = graph.add("Transpose", rows, perm=[0, 1, 3, 2])
             pads = [pads[0], weight.shape[3] // 2, pads[1], weight.shape[3] // 2]
         args = [rows, graph.constant(weight.numpy())]
@@ -186,11 +186,10 @@ class _Writer:
         rows = graph.add("Conv", *args, pads=pads)
         if options["relu"]:
             rows = graph.add("Relu", rows)
-        steps, across = options["pool"]
-        if (steps, across) != (1, 1):
+        if options["pool"] != (1, 1):
             if ends is not None:
                 rows = self._cleared(rows, ends[1], planes)
-            shape = [steps, across] if planes else [steps]
+            shape = list(options["pool"]) if planes else [options["pool"][0]]
             rows = graph.add("MaxPool", rows, kernel_shape=shape, strides=shape, ceil_mode=1)
         if planes:
             rows = graph.add("Transpose", rows, perm=[0, 1, 3, 2])
@@ -207,9 +206,7 @@ class _Writer:
         mask = graph.unsqueeze(mask, 3) if planes else mask
         return graph.add("Where", mask, rows, graph.constant(0))
 
-    def _last_rows(
-        self, value: Value, x: str, count: int, ends: tuple[str, str] | None
-    ) -> str:
+    def _last_rows(self, value: Value, x: str, count: int, ends: tuple[str, str] | None) -> str:
         """The last `count` steps of each row of x, which begins with `count` of before."""
         graph = self._graph
         if ends is None:
@@ -249,7 +246,9 @@ class _Writer:
         if lengths is None:
             last = graph.squeeze(graph.slice(x, 0, -1, 2**31), 0)
         else:
-            place = graph.add("Sub", graph.add("Max", lengths, graph.integers(1)), graph.integers(1))
+            place = graph.add(
+                "Sub", graph.add("Max", lengths, graph.integers(1)), graph.integers(1)
+            )
             width = graph.add("Shape", x, start=1, end=3)
             shape = graph.add("Concat", graph.integers(1), width, axis=0)
             index = graph.unsqueeze(graph.unsqueeze(place, 1), 0)
@@ -341,6 +340,5 @@ _WRITTEN: Mapping[str, Callable[[OnnxGraph, Operation, Sequence[str]], str]] = {
     "complement": lambda graph, op, args: graph.add("Sub", graph.constant(1), args[0]),
     "tanh": _plain("Tanh"),
     "sigmoid": _plain("Sigmoid"),
-    "softmax": _plain("Softmax", axis=-1),
     "log_softmax": _plain("LogSoftmax", axis=-1),
 }

@@ -1,4 +1,4 @@
-"""What a network computes outside training, as a list of operations: what exports are written of."""
+"""What a network computes outside training, as operations in order: exports are written of it."""
 
 from recurra.nn.program.builder import ProgramBuilder
 from recurra.nn.program.lowering import lowered

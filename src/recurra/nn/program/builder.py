@@ -84,7 +84,7 @@ class ProgramBuilder:
         return self._put("complement", (x,), self._like(x))
 
     def activation(self, name: str, x: Value) -> Value:
-        """tanh, sigmoid, softmax or log_softmax."""
+        """tanh, sigmoid or log_softmax."""
         return self._put(name, (x,), self._like(x))
 
     def convolution(

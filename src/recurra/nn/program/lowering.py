@@ -14,7 +14,7 @@ from recurra.nn.frontends import (
     SequenceFrontEnd,
     WordFrontEnd,
 )
-from recurra.nn.frontends.convolutions import CausalConvolution, FrontEnd
+from recurra.nn.frontends.convolutions import CausalConvolution, FrontEnd, RaggedNorm
 from recurra.nn.layers.recurrent import Recurrent
 from recurra.nn.pooling import Pooling
 from recurra.nn.program.builder import ProgramBuilder
@@ -150,6 +150,7 @@ def _convolved(front: FrontEnd, build: ProgramBuilder, x: Value, features: int) 
     for block, convolution, norm in layers:
         weight = convolution.weight
         assert isinstance(weight, Tensor)
+        assert isinstance(norm, RaggedNorm)
         scale, shift = norm.folded()
         x = build.convolution(
             x,
@@ -163,9 +164,7 @@ def _convolved(front: FrontEnd, build: ProgramBuilder, x: Value, features: int) 
     return x
 
 
-def _skipped(
-    skip: NoSkip, build: ProgramBuilder, x: Value, y: Value, norm: nn.Module
-) -> Value:
+def _skipped(skip: NoSkip, build: ProgramBuilder, x: Value, y: Value, norm: nn.Module) -> Value:
     """The next layer's input, as the `forward` of the connection has it."""
     if isinstance(skip, Dense):
         return build.concatenate(x, lowered(norm, build, y))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recurra.ir import Graph
 
-__all__ = ["Operation", "Program", "Recurrence", "Value"]
+__all__ = ["Operation", "Program", "Recurrence", "Value", "ValueKind"]
 
 ValueKind = Literal["tokens", "steps", "vectors"]
 
@@ -57,20 +57,24 @@ class Recurrence:
 class Operation:
     """One operation: `result` from `args`, by `tensors` and `options`.
 
-    | name        | tensors              | options               | result                           |
-    |-------------|----------------------|-----------------------|----------------------------------|
-    | columns     |                      | start, stop           | some of the numbers of each step |
-    | embedding   | table                |                       | the row of a token (one column)  |
-    | spelling    | table, weight0, ...  |                       | maxima of convolutions of tokens |
-    | linear      | weight, perhaps bias |                       | W x + b                          |
-    | normalise   | weight, bias         | eps                   | layer normalisation              |
-    | add, multiply, concatenate |       |                       | of two values, or of several     |
-    | complement  |                      |                       | 1 - x                            |
-    | tanh, sigmoid, softmax, log_softmax |  |                   | of each number, or of a step     |
-    | convolution | weight, perhaps bias | causal, relu, features, pool | over time, and features   |
-    | recurrence  |                      |                       | the outputs of `recurrence`      |
-    | repeat      |                      | times                 | every step several times         |
-    | pool        |                      | kind, bidirectional   | a vector of all steps            |
+    | name        | tensors             | options                      | result              |
+    |-------------|---------------------|------------------------------|---------------------|
+    | columns     |                     | start, stop                  | part of each step   |
+    | embedding   | table               |                              | the row of a token  |
+    | spelling    | table, weight0, ... |                              | maxima over letters |
+    | linear      | weight, (bias)      |                              | W x + b             |
+    | normalise   | weight, bias        | eps                          | layer normalisation |
+    | add         |                     |                              | x + y               |
+    | multiply    |                     |                              | x y                 |
+    | concatenate |                     |                              | all side by side    |
+    | complement  |                     |                              | 1 - x               |
+    | tanh        |                     |                              | of each number      |
+    | sigmoid     |                     |                              | of each number      |
+    | log_softmax |                     |                              | of each step        |
+    | convolution | weight, (bias)      | causal, relu, features, pool | over time           |
+    | recurrence  |                     |                              | of `recurrence`     |
+    | repeat      |                     | times                        | every step so often |
+    | pool        |                     | kind, bidirectional          | a vector of all     |
 
     Pooling by attention reads scores (T, B, 1) as its second argument. A convolution over features
     as well has a weight of four axes, and reads steps of channels x `features` numbers.

@@ -28,6 +28,7 @@ from recurra.errors import ConfigError, DataError
 from recurra.nn.states import State
 from recurra.reports import Headline, Mark, Section
 from recurra.tasks.estimator import Estimator
+from recurra.tasks.exportable import Exportable
 from recurra.tasks.language.config import LanguageConfig
 from recurra.tasks.language.known_figures import nats_by_frequency, published_figures
 from recurra.tasks.language.lines_of_texts import lines_of_texts, tokeniser_of
@@ -344,6 +345,14 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
     def session(self, product: nn.Module, **options: Any) -> TextSession:
         """A stream of text."""
         return TextSession(product, self.vocabulary)
+
+    def exportables(self, product: nn.Module) -> Sequence[Exportable]:
+        """Each network: the logits of the next token."""
+        return [
+            Exportable(net, net.program(), "stream")
+            for net in self.models(product)
+            if isinstance(net, LanguageNet)
+        ]
 
     def dialogues(self, product: nn.Module, most: int) -> TextDialogues:
         """Texts that are read and written on."""
