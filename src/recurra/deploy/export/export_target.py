@@ -9,7 +9,8 @@ from typing import ClassVar
 
 import torch
 
-from recurra.errors import RunError
+from recurra.deploy.export.c_source import NumberFormat
+from recurra.errors import ConfigError, RunError
 from recurra.tasks.exportable import Exportable, ProgramRun
 
 __all__ = ["ExportTarget", "Files", "check_agrees"]
@@ -25,6 +26,15 @@ class ExportTarget(ABC):
     """A kind of export."""
 
     name: ClassVar[str]
+    weights: ClassVar[tuple[NumberFormat, ...]]
+    """The formats that it writes weights in."""
+
+    def __init__(self, form: NumberFormat = "float32") -> None:
+        if form not in self.weights:
+            raise ConfigError(
+                f"weights = {form!r}; an export to {self.name} has {', '.join(self.weights)}."
+            )
+        self.form: NumberFormat = form
 
     @abstractmethod
     def files(self, exportable: Exportable, name: str, metadata: Mapping[str, str]) -> Files:

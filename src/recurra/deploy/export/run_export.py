@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from recurra import __version__
+from recurra.deploy.export.c_source import NumberFormat
+from recurra.deploy.export.c_target import CTarget
 from recurra.deploy.export.export_target import ExportTarget
 from recurra.deploy.export.onnx_target import OnnxTarget
 from recurra.errors import ConfigError
@@ -17,16 +19,21 @@ from recurra.tasks.estimator import Estimator
 
 __all__ = ["TARGETS", "export", "named_target", "network_names"]
 
-TARGETS: Mapping[str, Callable[..., ExportTarget]] = {"onnx": OnnxTarget}
+TARGETS: Mapping[str, Callable[..., ExportTarget]] = {"onnx": OnnxTarget, "c": CTarget}
 """The kinds of export by name."""
 
 
 def export(
-    model: Estimator[Any, Any], to: str, out: str | os.PathLike[str], *, int8: bool = False
+    model: Estimator[Any, Any],
+    to: str,
+    out: str | os.PathLike[str],
+    *,
+    weights: NumberFormat = "float32",
 ) -> list[Path]:
     """Write the networks of a trained model as files of a kind into the folder `out`.
 
-    to: "onnx". int8: weights of 8 bits.
+    to: "onnx" or "c". weights: the format of their numbers, "float32", or where the kind has them
+    "int16" and "int8".
 
     Returns the files. Each network is run from its files beside the model itself before anything
     is written.
@@ -36,7 +43,7 @@ def export(
         MissingExtra: a library is absent.
         RunError: the exported network gives other numbers than the model.
     """
-    target, networks = named_target(to, int8=int8), model.exportables()
+    target, networks = named_target(to, weights=weights), model.exportables()
     metadata = _metadata(model)
     contents: dict[str, bytes] = {}
     names = network_names(len(networks))
@@ -49,11 +56,11 @@ def export(
     return [folder / file for file in contents]
 
 
-def named_target(name: str, *, int8: bool) -> ExportTarget:
+def named_target(name: str, *, weights: NumberFormat) -> ExportTarget:
     """The kind of that name. ConfigError for an unknown one."""
     if name not in TARGETS:
         raise ConfigError(f"to = {name!r}; a run is exported to {', '.join(TARGETS)}.")
-    return TARGETS[name](int8=int8)
+    return TARGETS[name](weights)
 
 
 def network_names(count: int) -> Sequence[str]:
