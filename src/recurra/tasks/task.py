@@ -387,6 +387,16 @@ class Task(ABC, Generic[Config, Data, Product]):
         """
         raise ConfigError(f"Runs of the task {self.name()} can't be exported.")
 
+    def page_facts(self, product: Product) -> Mapping[str, Any]:
+        """What a page without a server needs beside the network, as JSON.
+
+        Raises ConfigError where the model has no such page.
+        """
+        raise ConfigError(
+            f"Runs of the task {self.name()} have no page of their own; export to onnx or c, or "
+            "use `recurra serve`."
+        )
+
     def dialogues(self, product: Product, most: int) -> Dialogues:
         """The model as at most so many clients at once talk to it, for a server.
 

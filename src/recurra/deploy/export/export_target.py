@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
+from recurra import __version__
 from recurra.deploy.export.c_source import NumberFormat
 from recurra.errors import ConfigError, RunError
+from recurra.tasks.estimator import Estimator
 from recurra.tasks.exportable import Exportable, ProgramRun
 
 __all__ = ["ExportTarget", "Files", "check_agrees"]
@@ -35,6 +38,17 @@ class ExportTarget(ABC):
                 f"weights = {form!r}; an export to {self.name} has {', '.join(self.weights)}."
             )
         self.form: NumberFormat = form
+
+    def metadata(self, model: Estimator[Any, Any]) -> dict[str, str]:
+        """What a user of the files must know of the run, as texts."""
+        assert model.run is not None
+        config = model.run.config
+        return {
+            "recurra_version": __version__,
+            "task": config["task"],
+            "context": json.dumps(config["context"]),
+            "settings": json.dumps(config["settings"]),
+        }
 
     @abstractmethod
     def files(self, exportable: Exportable, name: str, metadata: Mapping[str, str]) -> Files:

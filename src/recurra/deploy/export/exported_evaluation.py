@@ -128,12 +128,12 @@ def exported(
     Gives a function that begins to count differences.
     """
     target, networks = named_target(to, weights=weights), model.exportables()
-    names = network_names(len(networks))
+    names, metadata = network_names(len(networks)), target.metadata(model)
     begun: list[tuple[Exportable, ProgramRun]] = []
     for name, exportable in zip(names, networks, strict=True):
         own = folder / name
         own.mkdir()
-        files = target.files(exportable, name, {})
+        files = target.files(exportable, name, metadata)
         begun.append((exportable, target.run(exportable, files, own)))
 
     def begin(differences: Differences) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recurra import __version__
 from recurra.deploy.export.c_source import NumberFormat
 from recurra.deploy.export.c_target import CTarget
 from recurra.deploy.export.export_target import ExportTarget
+from recurra.deploy.export.html_target import HtmlTarget
 from recurra.deploy.export.onnx_target import OnnxTarget
 from recurra.errors import ConfigError
 from recurra.files import write_atomic
@@ -19,7 +18,11 @@ from recurra.tasks.estimator import Estimator
 
 __all__ = ["TARGETS", "export", "named_target", "network_names"]
 
-TARGETS: Mapping[str, Callable[..., ExportTarget]] = {"onnx": OnnxTarget, "c": CTarget}
+TARGETS: Mapping[str, Callable[..., ExportTarget]] = {
+    "onnx": OnnxTarget,
+    "c": CTarget,
+    "html": HtmlTarget,
+}
 """The kinds of export by name."""
 
 
@@ -32,8 +35,8 @@ def export(
 ) -> list[Path]:
     """Write the networks of a trained model as files of a kind into the folder `out`.
 
-    to: "onnx" or "c". weights: the format of their numbers, "float32", or where the kind has them
-    "int16" and "int8".
+    to: "onnx", "c" or "html". weights: the format of their numbers, "float32", or where the kind
+    has them "int16" and "int8".
 
     Returns the files. Each network is run from its files beside the model itself before anything
     is written.
@@ -44,7 +47,7 @@ def export(
         RunError: the exported network gives other numbers than the model.
     """
     target, networks = named_target(to, weights=weights), model.exportables()
-    metadata = _metadata(model)
+    metadata = target.metadata(model)
     contents: dict[str, bytes] = {}
     names = network_names(len(networks))
     for name, exportable in zip(names, networks, strict=True):
@@ -66,15 +69,3 @@ def named_target(name: str, *, weights: NumberFormat) -> ExportTarget:
 def network_names(count: int) -> Sequence[str]:
     """`model`, or of an ensemble `model-1` and so on."""
     return ["model"] if count == 1 else [f"model-{number + 1}" for number in range(count)]
-
-
-def _metadata(model: Estimator[Any, Any]) -> dict[str, str]:
-    """What a user of the files must know of the run."""
-    assert model.run is not None
-    config = model.run.config
-    return {
-        "recurra_version": __version__,
-        "task": config["task"],
-        "context": json.dumps(config["context"]),
-        "settings": json.dumps(config["settings"]),
-    }
