@@ -16,7 +16,13 @@ from recurra.deploy.export.c_target import CRun, CTarget
 from recurra.deploy.export.export_target import check_agrees
 from recurra.errors import ConfigError
 from recurra.nn import Layer, Recurrent, Stack
-from recurra.nn.frontends import Block, FilteredFrontEnd, SequenceFrontEnd, WordFrontEnd
+from recurra.nn.frontends import (
+    Block,
+    FilteredFrontEnd,
+    PlaneFrontEnd,
+    SequenceFrontEnd,
+    WordFrontEnd,
+)
 from recurra.nn.pooling import Pooling, PoolingStream
 from recurra.nn.program import ProgramBuilder, lowered
 
@@ -104,6 +110,34 @@ def test_stacks_and_front_ends_in_parts(stack, tmp_path):
     torch.testing.assert_close(torch.cat(parts), wanted, rtol=2e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize(
+    "front",
+    [
+        SequenceFrontEnd(6, [Block(4), Block(8)]),
+        SequenceFrontEnd(6, [Block(4), Block(8, steps=2), Block(8, steps=2)]),
+        SequenceFrontEnd(6, [Block(4, steps=2), Block(8)], causal=True),
+        PlaneFrontEnd(6, [Block(4, 2, 2), Block(4, 1, 2), Block(8, 2, 2)]),
+    ],
+    ids=["look-ahead", "subsampling", "causal subsampling", "planes"],
+)
+@pytest.mark.parametrize("form", ["float32", "int16"])
+def test_front_ends_that_wait_for_later_steps(front, form, tmp_path):
+    torch.manual_seed(4)
+    scrambled(front)
+    for norm in front.norms:
+        norm.mean.normal_()
+        norm.variance.uniform_(0.5, 2)
+    run = run_of(program_of(front, 6), tmp_path, form)
+    for longest in (12, 9, 2, 1):
+        x, lengths = torch.randn(longest, 3, 6), torch.tensor([longest, 1, max(1, longest // 2)])
+        found, _ = run(x, lengths, None)
+        wanted, after = front(x, lengths)
+        close = {"rtol": 2e-4, "atol": 2e-5} if form == "float32" else {"rtol": 0, "atol": 5e-3}
+        for row, length in enumerate(after):
+            torch.testing.assert_close(found[:length, row], wanted[:length, row], **close)
+            assert not found[length:, row].any()
+
+
 @pytest.mark.parametrize("kind", ["last", "mean", "max", "attention"])
 def test_poolings_after_every_step(kind, tmp_path):
     pooling = scrambled(nn.ModuleList([Pooling(kind, 6)]))[0]
@@ -152,19 +186,26 @@ def test_a_product_of_whole_numbers_is_the_stated_one(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["float32", "int16", "int8"])
-@pytest.mark.parametrize("name", ["words", "films", "sensor"])
+@pytest.mark.parametrize("name", ["words", "films", "waves", "speech"])
 def test_sources_pass_strict_compilers_and_sanitizers(name, form, tmp_path):
     (exportable, *_) = small_model(name).exportables()
     files = CTarget(form).files(exportable, "my-net", {"task": "a */ b"})
     for file, content in files.items():
         (tmp_path / file).write_bytes(content)
     kind = "int32_t" if exportable.program.input.kind == "tokens" else "float"
-    main = (
-        '#include "my-net.h"\n#include <stdio.h>\n'
-        f"int main(void) {{ my_net_state s; {kind} x[MY_NET_INPUTS]; float y[MY_NET_OUTPUTS];\n"
-        "my_net_init(&s); for (int i = 0; i < MY_NET_INPUTS; i++) x[i] = 1;\n"
-        'for (int t = 0; t < 20; t++) my_net_step(&s, x, y);\nprintf("%g", (double)y[0]); }\n'
-    )
+    main = f"""#include "my-net.h"
+#include <stdio.h>
+int main(void) {{
+    my_net_state state;
+    {kind} x[MY_NET_INPUTS];
+    float y[(1 + MY_NET_LAST) * MY_NET_OUTPUTS];
+    my_net_init(&state);
+    for (int i = 0; i < MY_NET_INPUTS; i++) x[i] = 1;
+    for (int t = 0; t < 20; t++) (void)my_net_step(&state, x, y);
+    (void)my_net_finish(&state, y);
+    printf("%g", (double)y[0]);
+}}
+"""
     (tmp_path / "main.c").write_text(main)
     sources = [str(tmp_path / "my-net.c"), str(tmp_path / "main.c")]
     shown = []

@@ -225,6 +225,24 @@ static float inverse_deviation(const float *x, int size, float eps) {
     return 1.0f / (sqrtf(sum / (float)size + eps / top / top) * top);
 }
 """,
+    "most_across": """\
+static void most_across(const float *x, int channels, int features, int across, float *y) {
+    for (int k = 0; k < channels; k++, x += features)
+        for (int f = 0; f < features; f++) {
+            if (f % across == 0) *y++ = x[f];
+            else if (x[f] > y[-1]) y[-1] = x[f];
+        }
+}
+""",
+    "take_patch": """\
+static void take_patch(const float *x, int rows, int features, int place, int reach, float *y) {
+    for (int r = 0; r < rows; r++, x += features)
+        for (int j = 0; j < reach; j++) {
+            const int at = place + j - reach / 2;
+            *y++ = at < 0 || at >= features ? 0.0f : x[at];
+        }
+}
+""",
     "spell": """\
 static void spell(const int32_t *letters, int count, const float *table, int width, const float *w,
                   const float *b, int channels, int reach, float *y) {

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from recurra.deploy.export.c_cells import FUNCTIONS, step_lines
-from recurra.deploy.export.c_source import CSource, NumberFormat, indented, number
+from recurra.deploy.export.c_cells import FUNCTIONS
+from recurra.deploy.export.c_operations import OperationWriter
+from recurra.deploy.export.c_source import CSource, NumberFormat, indented
 from recurra.errors import ConfigError
-from recurra.nn.program import Operation, Program, Recurrence, Value
+from recurra.nn.program import Operation, Program, Value
 
-__all__ = ["c_files"]
+__all__ = ["c_files", "last_outputs", "state_fields"]
 
 
 def c_files(
@@ -21,255 +22,188 @@ def c_files(
 ) -> tuple[str, str]:
     """The source and the header of a program, whose names begin with `name`.
 
-    notes: what the header says of the network. Raises ConfigError for a network that can't answer
-    step by step.
+    notes: what the header says of the network. Raises ConfigError for a network that reads from a
+    sequence's end.
     """
-    if program.obstacle is not None:
-        raise ConfigError(
-            f"A C program answers step by step, and {program.obstacle}; export it to onnx, or "
-            "train a network of one direction (--no-bidirectional) without subsampling."
-        )
-    prefix = re.sub(r"\W", "_", name)
-    writer = _StepWriter(program, prefix, form)
+    _check(program)
+    writer = _NetworkWriter(program, re.sub(r"\W", "_", name), form)
     return writer.source(name), writer.header(notes)
 
 
-class _StepWriter:
-    """Writes the step; `_fields` are those of the state, each with its size and start."""
+def state_fields(program: Program) -> list[tuple[str, int]]:
+    """The fields that the state begins with: their names, and how many floats each has."""
+    writer = _NetworkWriter(program, "network", "float32")
+    return [(name, size) for name, size, _ in writer.fields]
+
+
+def last_outputs(program: Program) -> int:
+    """Outputs at most that wait for the end of a sequence."""
+    waiting = (op for op in program.operations if _waits(op))
+    return sum(1 + op.tensors["weight"].shape[2] // 2 for op in waiting)
+
+
+def _waits(op: Operation) -> bool:
+    """Whether an operation gives no output for some of its inputs, until others come."""
+    if op.name != "convolution":
+        return False
+    return not op.options["causal"] or op.options["pool"][0] > 1
+
+
+def _check(program: Program) -> None:
+    for recurrence in program.recurrences:
+        if recurrence.reverse:
+            raise ConfigError(
+                f"A C program answers as steps come, and {recurrence.name} reads each sequence "
+                "from its end; export it to onnx, or train a network of one direction "
+                "(--no-bidirectional)."
+            )
+    if any(op.name == "repeat" for op in program.operations):
+        raise ConfigError(
+            "A C program gives an output when it has one, and this network repeats each for "
+            "several steps; export it to onnx, or train with subsampling = 1."
+        )
+
+
+class _NetworkWriter:
+    """Writes the functions of a network.
+
+    The operations are cut where one waits for later steps: each part is a function that ends with
+    a call of the next one, if there is something for it by then.
+    """
 
     def __init__(self, program: Program, prefix: str, form: NumberFormat) -> None:
         self._program, self._prefix = program, prefix
         self._source = CSource(form)
-        self._fields: list[tuple[str, int, Any]] = []
-        self._counters: list[str] = []
-        self._arrays: dict[Value, str] = {program.input: "x"}
-        for number_, op in enumerate(program.operations):
-            self._arrays[op.result] = self._written(number_, op)
-        out, size = self._arrays[program.output], program.output.size
-        self._source.say(f"memcpy(y, {out}, {size} * sizeof(float));")
+        self._operations = OperationWriter(self._source)
+        self._functions: list[tuple[str, str]] = []
+        self._flushes: list[str] = []
+        self._part = 1
+        arrays: dict[Value, str] = {program.input: "x"}
+        for place, op in enumerate(program.operations):
+            if _waits(op):
+                self._wait(place, op, arrays[op.args[0]])
+                arrays = {op.result: "x"}
+            else:
+                args = [arrays[value] for value in op.args]
+                arrays[op.result] = self._operations.write(place, op, args)
+        out, size = arrays[program.output], program.output.size
+        self._source.say(f"memcpy(y, {out}, {size} * sizeof(float));", "return 1;")
+        self._end(f"part{self._part}")
+
+    @property
+    def fields(self) -> list[tuple[str, int, Any]]:
+        """The fields of floats of the state, with their sizes and beginnings."""
+        return self._operations.fields
+
+    def _wait(self, place: int, op: Operation, x: str) -> None:
+        """End a part by a convolution that has a function of its own; another part follows."""
+        source, own = self._source, self._operations
+        pad = 0 if op.options["causal"] else op.tensors["weight"].shape[2] // 2
+        steps, size, outputs = op.options["pool"][0], op.args[0].size, op.result.size
+        upper, wait, after = self._prefix.upper(), f"wait{self._part}", f"part{self._part + 1}"
+        source.say(f"return {wait}(state, {x}, y);")
+        self._end(f"part{self._part}")
+        y = own.convolved(place, op, "x")
+        if pad:
+            # The first outputs would be of steps before the sequence.
+            seen = own.counter(f"seen_{place}")
+            source.say(f"if ({seen} < {pad}) {{", f"{seen} += 1;", "return 0;", "}")
+            self._flushes += [
+                f"if ({seen}) {{",
+                f"const float zeros[{size}] = {{0.0f}};",
+                f"for (int i = 0; i < {pad}; i++)",
+                f"    found += {wait}(state, zeros, y + found * {upper}_OUTPUTS);",
+                "}",
+            ]
+        if steps > 1:
+            most, held = own.field(f"most_{place}", outputs, 0), own.counter(f"held_{place}")
+            source.say(
+                f"for (int i = 0; i < {outputs}; i++)",
+                f"    if ({held} == 0 || {most}[i] < {y}[i]) {most}[i] = {y}[i];",
+                f"if (++{held} < {steps}) return 0;",
+                f"{held} = 0;",
+            )
+            y = most
+            self._flushes += [
+                f"if ({held}) {{",
+                f"{held} = 0;",
+                f"found += {after}(state, {most}, y + found * {upper}_OUTPUTS);",
+                "}",
+            ]
+        source.say(f"return {after}(state, {y}, y);")
+        self._end(wait)
+        self._part += 1
+
+    def _end(self, name: str) -> None:
+        """Close a function."""
+        kind = self._kind if not self._functions else "float"
+        lines, self._source.lines = self._source.lines, []
+        if not any("state" in line for line in lines):
+            lines.insert(0, "(void)state;")
+        head = f"static int {name}({self._prefix}_state *state, const {kind} *x, float *y)"
+        self._functions.append((head, indented(lines)))
 
     def source(self, name: str) -> str:
         """The C file."""
         own, prefix = self._source, self._prefix
-        body = indented(own.lines)
-        used = _used(body + own.helpers())
+        bodies = "\n".join(body for _, body in self._functions)
+        used = _used(bodies + own.helpers())
         starts = []
-        for field, size, start in self._fields:
+        for field, size, start in self.fields:
             if np.any(start):
-                copied = f"memcpy(state->{field}, {own.vector(start)}, {size} * sizeof(float));"
-                starts.append("    " + copied)
+                starts.append(
+                    f"memcpy(state->{field}, {own.vector(start)}, {size} * sizeof(float));"
+                )
             else:
-                starts.append(f"    memset(state->{field}, 0, sizeof state->{field});")
-        starts += [f"    state->{counter} = 0;" for counter in self._counters]
-        if not starts:
-            starts = ["    state->unused = 0;"]
-            body += "\n    (void)state;"
+                starts.append(f"memset(state->{field}, 0, sizeof state->{field});")
+        starts += [f"state->{counter} = 0;" for counter in self._operations.counters]
+        starts = starts or ["state->unused = 0;"]
+        finish = ["int found = 0;", *self._flushes, "return found;"]
+        if not self._flushes:
+            finish = ["(void)state;", "(void)y;", "return 0;"]
+        state = f"{prefix}_state *state"
         parts = [
             f'#include "{name}.h"\n\n#include <math.h>\n#include <stddef.h>\n#include <string.h>\n',
             "\n\n".join(own.constants) + "\n",
             "\n".join(FUNCTIONS[function] for function in FUNCTIONS if function in used),
-            own.helpers() if "product(" in body else "",
-            f"void {prefix}_init({prefix}_state *state) {{\n" + "\n".join(starts) + "\n}\n",
-            f"void {prefix}_step({prefix}_state *state, const {self._kind} *x, float *y) {{\n"
-            f"{body}\n}}\n",
+            own.helpers() if "product(" in bodies else "",
+            "".join(f"{head};\n" for head, _ in self._functions),
+            "\n".join(f"{head} {{\n{body}\n}}\n" for head, body in self._functions),
+            f"void {prefix}_init({state}) {{\n{indented(starts)}\n}}\n",
+            f"int {prefix}_step({state}, const {self._kind} *x, float *y) {{\n"
+            "    return part1(state, x, y);\n}\n",
+            f"int {prefix}_finish({state}, float *y) {{\n{indented(finish)}\n}}\n",
         ]
         return "\n".join(part for part in parts if part)
 
     def header(self, notes: Mapping[str, str]) -> str:
         """The header."""
         prefix, program = self._prefix, self._program
-        guard = f"{prefix.upper()}_H"
+        upper, state = prefix.upper(), f"{prefix}_state *state"
         said = "".join(f" * {key}: {_comment(value)}\n" for key, value in notes.items())
-        fields = [f"    float {field}[{size}];" for field, size, _ in self._fields]
-        fields += [f"    int {counter};" for counter in self._counters]
+        fields = [f"    float {field}[{size}];" for field, size, _ in self.fields]
+        fields += [f"    int {counter};" for counter in self._operations.counters]
         fields = fields or ["    int unused;"]
         return (
-            f"/* A network written by Recurra: one step, its state kept between steps.\n{said} */\n"
-            f"#ifndef {guard}\n#define {guard}\n\n#include <stdint.h>\n\n"
-            f"#define {prefix.upper()}_INPUTS {program.input.size}\n"
-            f"#define {prefix.upper()}_OUTPUTS {program.output.size}\n\n"
-            f"typedef struct {{\n" + "\n".join(fields) + f"\n}} {prefix}_state;\n\n"
-            "/* Begin a sequence. */\n"
-            f"void {prefix}_init({prefix}_state *state);\n\n"
-            f"/* Read the next step x, and write the outputs y. */\n"
-            f"void {prefix}_step({prefix}_state *state, const {self._kind} *x, float *y);\n\n"
-            "#endif\n"
+            "/* A network written by Recurra: a step at a time, its state kept between steps.\n"
+            f"{said} */\n"
+            f"#ifndef {upper}_H\n#define {upper}_H\n\n#include <stdint.h>\n\n"
+            f"#define {upper}_INPUTS {program.input.size}\n"
+            f"#define {upper}_OUTPUTS {program.output.size}\n"
+            f"/* Outputs that may wait for the end of a sequence. */\n"
+            f"#define {upper}_LAST {last_outputs(program)}\n\n"
+            "typedef struct {\n" + "\n".join(fields) + f"\n}} {prefix}_state;\n\n"
+            f"/* Begin a sequence. */\nvoid {prefix}_init({state});\n\n"
+            f"/* Read the next step x; 1 where it has written outputs y, 0 where they wait. */\n"
+            f"int {prefix}_step({state}, const {self._kind} *x, float *y);\n\n"
+            f"/* End the sequence: write the outputs that waited, at most {upper}_LAST times\n"
+            f"   {upper}_OUTPUTS numbers, and return how many. */\n"
+            f"int {prefix}_finish({state}, float *y);\n\n#endif\n"
         )
 
     @property
     def _kind(self) -> str:
         return "int32_t" if self._program.input.kind == "tokens" else "float"
-
-    def _written(self, place: int, op: Operation) -> str:
-        """Add an operation; the name of its result."""
-        args = [self._arrays[value] for value in op.args]
-        if op.recurrence is not None:
-            return self._recurrence(place, op, op.recurrence, args[0])
-        match op.name:
-            case "columns":
-                return f"({args[0]} + {op.options['start']})"
-            case "embedding":
-                size = op.result.size
-                table = self._source.vector(op.tensors["table"].numpy())
-                return f"({table} + {size} * {args[0]}[0])"
-            case "spelling":
-                return self._spelling(op, args[0])
-            case "convolution":
-                return self._convolution(place, op, args[0])
-            case "pool":
-                return self._pool(place, op, args)
-            case _:
-                return self._simple(op, args)
-
-    def _simple(self, op: Operation, args: Sequence[str]) -> str:
-        source, size = self._source, op.result.size
-        y = source.buffer(size)
-        loop = f"for (int i = 0; i < {size}; i++) {y}[i] = "
-        match op.name:
-            case "linear":
-                bias = op.tensors.get("bias")
-                shift = None if bias is None else bias.numpy()
-                source.product(op.tensors["weight"].numpy(), args[0], y, shift)
-            case "normalise":
-                gain, bias_ = (source.vector(op.tensors[k].numpy()) for k in ("weight", "bias"))
-                eps = number(op.options["eps"])
-                source.say(f"normalise({args[0]}, {gain}, {bias_}, {eps}, {y}, {size});")
-            case "concatenate":
-                first = 0
-                for value, name in zip(op.args, args, strict=True):
-                    width = value.size
-                    source.say(f"memcpy({y} + {first}, {name}, {width} * sizeof(float));")
-                    first += width
-            case "add":
-                source.say(f"{loop}{args[0]}[i] + {args[1]}[i];")
-            case "multiply":
-                source.say(f"{loop}{args[0]}[i] * {args[1]}[i];")
-            case "complement":
-                source.say(f"{loop}1.0f - {args[0]}[i];")
-            case "tanh":
-                source.say(f"{loop}tanhf({args[0]}[i]);")
-            case "sigmoid":
-                source.say(f"{loop}sigmoid({args[0]}[i]);")
-            case "log_softmax":
-                top, total = source.name("s"), source.name("s")
-                source.say(
-                    f"float {top} = {args[0]}[0], {total} = 0.0f;",
-                    f"for (int i = 1; i < {size}; i++) {top} = larger({top}, {args[0]}[i]);",
-                    f"for (int i = 0; i < {size}; i++) {total} += expf({args[0]}[i] - {top});",
-                    f"{total} = {top} + logf({total});",
-                    f"{loop}{args[0]}[i] - {total};",
-                )
-            case _:
-                raise AssertionError(op.name)
-        return y
-
-    def _recurrence(self, place: int, op: Operation, own: Recurrence, x: str) -> str:
-        source, size = self._source, op.args[0].size
-        rows = own.dilation
-        states, at = [], ""
-        if rows > 1:
-            at = self._counter(f"at_{place}")
-        for name, width, start in zip(own.graph.states, own.state_sizes, own.initial, strict=True):
-            field = self._field(f"{name}_{place}", rows * width, np.tile(start.numpy(), rows))
-            states.append(f"({field} + {width} * {at})" if at else field)
-        if own.time_skip:
-            past = self._field(f"y_{place}", own.time_skip * own.size, 0)
-            when = self._counter(f"when_{place}")
-            skipped = f"({past} + {own.size} * {when})"
-            whole = source.buffer(size + own.size)
-            source.say(
-                f"memcpy({whole}, {x}, {size} * sizeof(float));",
-                f"memcpy({whole} + {size}, {skipped}, {own.size} * sizeof(float));",
-            )
-            x, size = whole, size + own.size
-        new = step_lines(source, own, x, size, states)
-        for state, value, width in zip(states, new, own.state_sizes, strict=True):
-            source.say(f"memcpy({state}, {value}, {width} * sizeof(float));")
-        if own.time_skip:
-            source.say(f"memcpy({skipped}, {new[0]}, {own.size} * sizeof(float));")
-            source.say(f"{when} = ({when} + 1) % {own.time_skip};")
-        if at:
-            source.say(f"{at} = ({at} + 1) % {rows};")
-        return new[0]
-
-    def _spelling(self, op: Operation, letters: str) -> str:
-        source, count, size = self._source, op.args[0].size, op.result.size
-        table = op.tensors["table"].numpy()
-        y, rows, width = source.buffer(size), source.vector(table), table.shape[1]
-        source.say(f"memset({y}, 0, sizeof {y});")
-        first = 0
-        for number_ in range((len(op.tensors) - 1) // 2):
-            weight = op.tensors[f"weight{number_}"].numpy()
-            channels, _, reach = weight.shape
-            names = [source.vector(np.ascontiguousarray(weight.transpose(0, 2, 1)))]
-            names.append(source.vector(op.tensors[f"bias{number_}"].numpy()))
-            source.say(
-                f"spell({letters}, {count}, {rows}, {width}, {', '.join(names)}, {channels}, "
-                f"{reach}, {y} + {first});"
-            )
-            first += channels
-        return y
-
-    def _convolution(self, place: int, op: Operation, x: str) -> str:
-        source, weight = self._source, op.tensors["weight"].numpy()
-        outputs, size, width = weight.shape
-        whole = np.ascontiguousarray(weight.transpose(0, 2, 1)).reshape(outputs, -1)
-        if width > 1:
-            past = self._field(f"past_{place}", (width - 1) * size, 0)
-            window = source.buffer(width * size)
-            kept = f"{(width - 1) * size} * sizeof(float)"
-            source.say(
-                f"memcpy({window}, {past}, {kept});",
-                f"memcpy({window} + {(width - 1) * size}, {x}, {size} * sizeof(float));",
-                f"memcpy({past}, {window} + {size}, {kept});",
-            )
-            x = window
-        y = source.buffer(outputs)
-        bias = op.tensors.get("bias")
-        source.product(whole, x, y, None if bias is None else bias.numpy())
-        if op.options["relu"]:
-            source.say(f"for (int i = 0; i < {outputs}; i++) {y}[i] = relu({y}[i]);")
-        return y
-
-    def _pool(self, place: int, op: Operation, args: Sequence[str]) -> str:
-        source, size, kind = self._source, op.result.size, op.options["kind"]
-        if kind == "last":
-            return args[0]
-        count = self._counter(f"steps_{place}")
-        loop = f"for (int i = 0; i < {size}; i++) "
-        if kind == "max":
-            top = self._field(f"top_{place}", size, 0)
-            source.say(
-                f"{loop}{top}[i] = {count} ? larger({top}[i], {args[0]}[i]) : {args[0]}[i];",
-                f"{count} = 1;",
-            )
-            return top
-        y, total = source.buffer(size), self._field(f"total_{place}", size, 0)
-        weight = self._field(f"weight_{place}", 1, 0)
-        if kind == "mean":
-            source.say(f"{weight}[0] += 1.0f;", f"{loop}{total}[i] += {args[0]}[i];")
-        else:
-            highest = self._field(f"highest_{place}", 1, 0)
-            now, shrink, share = (source.name("s") for _ in range(3))
-            score = args[1]
-            source.say(
-                f"const float {now} = {count} ? larger({highest}[0], {score}[0]) : {score}[0];",
-                f"const float {shrink} = {count} ? expf({highest}[0] - {now}) : 0.0f;",
-                f"const float {share} = expf({score}[0] - {now});",
-                f"{highest}[0] = {now};",
-                f"{weight}[0] = {weight}[0] * {shrink} + {share};",
-                f"{loop}{total}[i] = {total}[i] * {shrink} + {share} * {args[0]}[i];",
-            )
-        source.say(f"{count} = 1;", f"{loop}{y}[i] = {total}[i] / {weight}[0];")
-        return y
-
-    def _field(self, name: str, size: int, start: Any) -> str:
-        self._fields.append((name, size, np.broadcast_to(start, (size,)).astype(np.float32)))
-        return f"state->{name}"
-
-    def _counter(self, name: str) -> str:
-        self._counters.append(name)
-        return f"state->{name}"
 
 
 def _used(text: str) -> set[str]:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from recurra.deploy.export.c_program import c_files
+from recurra.deploy.export.c_program import c_files, last_outputs
 from recurra.deploy.export.c_source import NumberFormat
 from recurra.deploy.export.export_target import ExportTarget, Files, check_agrees
+from recurra.deploy.export.row_runs import Numbers, rows_in_turn
 from recurra.errors import ConfigError, RunError
 from recurra.nn.program import Program
 from recurra.tasks.exportable import Exportable, ProgramRun
@@ -73,33 +73,26 @@ class CRun:
         self._library = ctypes.CDLL(str(library))
         self._library.state_bytes.restype = ctypes.c_size_t
         self._program = program
-        self._dtype = np.int32 if program.input.kind == "tokens" else np.float32
 
     def __call__(self, x: Tensor, lengths: Tensor | None, states: Any) -> tuple[Tensor, Any]:
-        steps, rows, _ = x.shape
-        size = self._program.output.size
-        outputs = np.zeros((rows, steps, size), np.float32)
-        inputs = np.ascontiguousarray(x.numpy().transpose(1, 0, 2), self._dtype)
-        after = []
-        for row in range(rows):
+        def run(row: int, inputs: Numbers, state: Any) -> tuple[Numbers, bytes]:
             own = (ctypes.c_char * self._library.state_bytes())()
-            if states is None:
+            if state is None:
                 self._library.begin(own)
             else:
-                own[:] = states[row]
-            count = steps if lengths is None else int(lengths[row])
-            self._library.run(
+                own[:] = state
+            size, last = self._program.output.size, last_outputs(self._program)
+            outputs = np.zeros((len(inputs) + last, size), np.float32)
+            found = self._library.run(
                 own,
-                inputs[row].ctypes.data_as(ctypes.c_void_p),
-                ctypes.c_long(count),
-                outputs[row].ctypes.data_as(ctypes.c_void_p),
+                inputs.ctypes.data_as(ctypes.c_void_p),
+                ctypes.c_long(len(inputs)),
+                outputs.ctypes.data_as(ctypes.c_void_p),
+                int(self._program.ragged),
             )
-            after.append(bytes(own))
-        if self._program.output.kind == "vectors":
-            ends = np.full(rows, steps) if lengths is None else lengths.numpy()
-            found = outputs[np.arange(rows), np.maximum(ends, 1) - 1]
-            return torch.from_numpy(found), after
-        return torch.from_numpy(outputs.transpose(1, 0, 2).copy()), after
+            return outputs[:found], bytes(own)
+
+        return rows_in_turn(self._program, x, lengths, states, run)
 
 
 def compiler() -> list[str]:
@@ -133,14 +126,16 @@ _DRIVER = """\
 
 size_t state_bytes(void);
 void begin(PREFIX_state *state);
-void run(PREFIX_state *state, const KIND *x, long steps, float *y);
+int run(PREFIX_state *state, const KIND *x, long steps, float *y, int ends);
 
 size_t state_bytes(void) { return sizeof(PREFIX_state); }
 
 void begin(PREFIX_state *state) { PREFIX_init(state); }
 
-void run(PREFIX_state *state, const KIND *x, long steps, float *y) {
-    for (long t = 0; t < steps; t++, x += UPPER_INPUTS, y += UPPER_OUTPUTS)
-        PREFIX_step(state, x, y);
+int run(PREFIX_state *state, const KIND *x, long steps, float *y, int ends) {
+    int found = 0;
+    for (long t = 0; t < steps; t++, x += UPPER_INPUTS)
+        found += PREFIX_step(state, x, y + found * UPPER_OUTPUTS);
+    return ends ? found + PREFIX_finish(state, y + found * UPPER_OUTPUTS) : found;
 }
 """

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, ClassVar
 
+from recurra.deploy.export.c_program import state_fields
 from recurra.deploy.export.c_source import NumberFormat
 from recurra.deploy.export.export_target import ExportTarget, Files, check_agrees
 from recurra.deploy.export.web_assembly import WasmRun, wasm_module
@@ -73,15 +74,15 @@ class HtmlTarget(ExportTarget):
 def _units(program: Program) -> dict[str, int]:
     """Where in the state the outputs of the highest layer lie, in numbers, and how many they are.
 
-    The state begins with the states of layers and what convolutions keep, in the order of the
-    operations.
+    The state begins with what operations keep, in their order.
     """
-    place, found = 0, {"place": 0, "size": 0}
-    for op in program.operations:
-        own = op.recurrence
-        if own is not None:
-            found = {"place": place, "size": own.size}
-            place += own.dilation * sum(own.state_sizes) + own.time_skip * own.size
-        elif op.name == "convolution":
-            place += (op.tensors["weight"].shape[2] - 1) * op.args[0].size
+    place, places = 0, {}
+    for name, size in state_fields(program):
+        places[name] = place
+        place += size
+    found = {"place": 0, "size": 0}
+    for number, op in enumerate(program.operations):
+        if op.recurrence is not None:
+            name = f"{op.recurrence.graph.states[0]}_{number}"
+            found = {"place": places[name], "size": op.recurrence.size}
     return found

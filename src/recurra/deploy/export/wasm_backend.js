@@ -37,13 +37,23 @@ class WasmBackend {
     return session;
   }
 
-  // One step from numbers, or from tokens: the outputs.
+  // One step from numbers, or from tokens: its outputs, none while they wait for later steps.
   step(row) {
     const { code } = this;
     const kind = MODEL.tokens ? Int32Array : Float32Array;
     new kind(code.memory.buffer, code.network_input(), MODEL.inputs).set(row);
-    code.network_run(1);
-    return Array.from(new Float32Array(code.memory.buffer, code.network_output(), MODEL.outputs));
+    return this.outputs(code.network_run(1));
+  }
+
+  // The outputs that waited for the end.
+  finish() {
+    return this.outputs(this.code.network_finish());
+  }
+
+  outputs(count) {
+    const { code } = this;
+    return Array.from({ length: count }, (_, i) => Array.from(new Float32Array(
+      code.memory.buffer, code.network_output() + 4 * i * MODEL.outputs, MODEL.outputs)));
   }
 
   units(count) {
@@ -72,11 +82,11 @@ function writer(backend) {
       ? decoder.decode(Uint8Array.of(token), { stream: true }) : tokens[token];
     const prompt = read(message.text ?? "");
     let scores = null;
-    for (const token of prompt.length ? prompt : [start]) scores = backend.step([token]);
+    for (const token of prompt.length ? prompt : [start]) [scores] = backend.step([token]);
     for (let count = message.length ?? 200; count > 0; count -= 1) {
       const token = drawn(scores, message.temperature ?? 1, barred);
       const surprisal = logSumExp(scores) - scores[token];
-      scores = backend.step([token]);
+      [scores] = backend.step([token]);
       const found = { type: "token", text: shown(token), surprisal };
       if (message.state) found.state = backend.units(message.state);
       yield found;
@@ -111,11 +121,13 @@ function stepper(backend) {
       const raw = missing
         ? [...last, ...row.map((value) => (Number.isNaN(value) ? 0 : 1)), ...gaps.map(Math.log1p)]
         : last;
-      yield answer(backend.step(raw.map((value, i) => {
-        const ready = (value - mean[i]) / deviation[i];
-        return Number.isNaN(ready) ? 0 : Math.max(-1e6, Math.min(1e6, ready));
-      })));
+      const ready = raw.map((value, i) => {
+        const shown = (value - mean[i]) / deviation[i];
+        return Number.isNaN(shown) ? 0 : Math.max(-1e6, Math.min(1e6, shown));
+      });
+      yield* backend.step(ready).map(answer);
     }
+    yield* backend.finish().map(answer);
   };
 }
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from recurra.deploy.export.c_program import c_files
 from recurra.deploy.export.c_source import NumberFormat
+from recurra.deploy.export.row_runs import Numbers, rows_in_turn
 from recurra.errors import MissingExtra, RunError
 from recurra.nn.program import Program
 
@@ -31,7 +31,8 @@ def wasm_module(program: Program, form: NumberFormat) -> bytes:
     """The module. It imports nothing, and exports its memory and
 
     network_input(), network_output(), network_state(): places of the inputs and outputs of up to 64
-    steps, and of the state; network_begin(): begins a sequence; network_run(n): n steps.
+    steps, and of the state; network_begin(): begins a sequence; network_run(n): n steps, and
+    network_finish(): their end; both give how many outputs they have written.
 
     Raises ConfigError for a network that can't answer step by step, MissingExtra without ziglang.
     """
@@ -62,7 +63,6 @@ class WasmRun:
     def __init__(self, program: Program, module: bytes) -> None:
         runtime = _wasmtime()
         self._program = program
-        self._dtype = np.int32 if program.input.kind == "tokens" else np.float32
         self._store: Any = runtime.Store()
         instance = runtime.Instance(self._store, runtime.Module(self._store.engine, module), [])
         self._exports: Any = instance.exports(self._store)
@@ -71,32 +71,29 @@ class WasmRun:
         self._memory: Any = self._exports["memory"]
 
     def __call__(self, x: Tensor, lengths: Tensor | None, states: Any) -> tuple[Tensor, Any]:
-        steps, rows, _ = x.shape
-        size = self._program.output.size
-        outputs = np.zeros((rows, steps, size), np.float32)
-        inputs = np.ascontiguousarray(x.numpy().transpose(1, 0, 2), self._dtype)
         place, length = self._call("network_state"), self._call("network_state_bytes")
-        after = []
-        for row in range(rows):
-            if states is None:
+
+        def run(row: int, inputs: Numbers, state: Any) -> tuple[Numbers, bytes]:
+            if state is None:
                 self._call("network_begin")
             else:
-                self._memory.write(self._store, states[row], place)
-            count = steps if lengths is None else int(lengths[row])
-            for first in range(0, count, _STEPS):
-                many = min(_STEPS, count - first)
-                part = inputs[row, first : first + many].tobytes()
-                self._memory.write(self._store, part, self._call("network_input"))
-                self._call("network_run", many)
-                begin = self._call("network_output")
-                found = self._memory.read(self._store, begin, begin + 4 * many * size)
-                own = np.frombuffer(bytes(found), np.float32).reshape(many, size)
-                outputs[row, first : first + many] = own
-            after.append(bytes(self._memory.read(self._store, place, place + length)))
-        if self._program.output.kind == "vectors":
-            ends = np.full(rows, steps) if lengths is None else lengths.numpy()
-            return torch.from_numpy(outputs[np.arange(rows), np.maximum(ends, 1) - 1]), after
-        return torch.from_numpy(outputs.transpose(1, 0, 2).copy()), after
+                self._memory.write(self._store, state, place)
+            found = []
+            for first in range(0, len(inputs), _STEPS):
+                part = inputs[first : first + _STEPS]
+                self._memory.write(self._store, part.tobytes(), self._call("network_input"))
+                found.append(self._outputs(self._call("network_run", len(part))))
+            if self._program.ragged:
+                found.append(self._outputs(self._call("network_finish")))
+            after = bytes(self._memory.read(self._store, place, place + length))
+            return np.concatenate(found), after
+
+        return rows_in_turn(self._program, x, lengths, states, run)
+
+    def _outputs(self, count: int) -> Numbers:
+        begin, size = self._call("network_output"), self._program.output.size
+        found = self._memory.read(self._store, begin, begin + 4 * count * size)
+        return np.frombuffer(bytes(found), np.float32).reshape(count, size)
 
     def _call(self, name: str, *args: int) -> Any:
         return self._exports[name](self._store, *args)
@@ -114,7 +111,7 @@ _EXPORTS = f"""\
 
 static network_state state;
 static KIND inputs[{_STEPS} * NETWORK_INPUTS];
-static float outputs[{_STEPS} * NETWORK_OUTPUTS];
+static float outputs[({_STEPS} + NETWORK_LAST) * NETWORK_OUTPUTS];
 
 #define EXPORT(name) __attribute__((export_name(#name)))
 
@@ -123,8 +120,12 @@ EXPORT(network_output) float *network_output(void) {{ return outputs; }}
 EXPORT(network_state) network_state *network_state_place(void) {{ return &state; }}
 EXPORT(network_state_bytes) int network_state_bytes(void) {{ return (int)sizeof state; }}
 EXPORT(network_begin) void network_begin(void) {{ network_init(&state); }}
-EXPORT(network_run) void network_run(int steps) {{
+EXPORT(network_run) int network_run(int steps) {{
+    int found = 0;
     for (int t = 0; t < steps; t++)
-        network_step(&state, inputs + t * NETWORK_INPUTS, outputs + t * NETWORK_OUTPUTS);
+        found += network_step(&state, inputs + t * NETWORK_INPUTS,
+                              outputs + found * NETWORK_OUTPUTS);
+    return found;
 }}
+EXPORT(network_finish) int network_finish_all(void) {{ return network_finish(&state, outputs); }}
 """
