@@ -37,7 +37,7 @@ class RunCommand(Sectioned):
 @click.option(
     "--exported",
     metavar="KIND",
-    help="measure the model as `recurra export` writes it, beside the run: onnx, c or html",
+    help="measure the model as `recurra export` writes it, beside the run: onnx, c, html or torch",
 )
 @click.option(
     "--weights",

@@ -12,7 +12,7 @@ __all__ = ["command"]
 
 @click.command(name="export")
 @click.argument("run", metavar="RUN")
-@click.option("--to", required=True, metavar="KIND", help="onnx, c or html")
+@click.option("--to", required=True, metavar="KIND", help="onnx, c, html or torch")
 @click.option(
     "--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="folder to write"
 )

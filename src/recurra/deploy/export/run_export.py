@@ -12,6 +12,7 @@ from recurra.deploy.export.c_target import CTarget
 from recurra.deploy.export.export_target import ExportTarget
 from recurra.deploy.export.html_target import HtmlTarget
 from recurra.deploy.export.onnx_target import OnnxTarget
+from recurra.deploy.export.torch_target import TorchTarget
 from recurra.errors import ConfigError
 from recurra.files import write_atomic
 from recurra.tasks.estimator import Estimator
@@ -22,6 +23,7 @@ TARGETS: Mapping[str, Callable[..., ExportTarget]] = {
     "onnx": OnnxTarget,
     "c": CTarget,
     "html": HtmlTarget,
+    "torch": TorchTarget,
 }
 """The kinds of export by name."""
 
@@ -35,8 +37,8 @@ def export(
 ) -> list[Path]:
     """Write the networks of a trained model as files of a kind into the folder `out`.
 
-    to: "onnx", "c" or "html". weights: the format of their numbers, "float32", or where the kind
-    has them "int16" and "int8".
+    to: "onnx", "c", "html" or "torch". weights: the format of their numbers, "float32", or where
+    the kind has them "int16" and "int8".
 
     Returns the files. Each network is run from its files beside the model itself before anything
     is written.
