@@ -96,6 +96,9 @@ def test_whole_inputs_are_answered_as_by_predict():
     (answer,) = talk("mirror", {"type": "text", "text": "abb"})
     assert answer["text"] == small_model("mirror").translate(["abb"])[0]
     assert answer["source"] == ["a", "b", "b"]
+    assert "notes" not in answer
+    (answer,) = talk("mirror", {"type": "text", "text": "aqb"})
+    assert answer["notes"] == ["1 token of the text ('q') is unknown to the model."]
 
 
 def test_series_are_answered_after_every_step():

@@ -41,5 +41,6 @@ function answer(run, message, say) {
   if (run.task === "regress") say({ type: "value", value: 3.25, low: 3, high: 3.5 });
   if (run.task === "translate")
     say({ type: "translation", source: message.text.split(" "), output: ["ein", "Haus"],
+      text: "ein Haus", notes: ["One token is unknown to the model."],
       attention: [[0.9, 0.1], [0.2, 0.8]] });
 }

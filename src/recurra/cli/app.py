@@ -82,6 +82,7 @@ VERBS = {
     "compare": ("recurra.cli.compare", "Train several cells on one problem, side by side."),
     "tune": ("recurra.cli.tune", "Search for good settings of a task."),
     "serve": ("recurra.cli.serve", "Answer for runs over HTTP and WebSocket, with a page."),
+    "export": ("recurra.cli.export", "Write a run's networks as files that run without Recurra."),
     "bench": ("recurra.cli.bench", "Measure Recurra against torch.nn on this machine."),
     "cells": ("recurra.cli.cells", "List the cells, or show one's equations."),
 }

@@ -34,8 +34,25 @@ class RunCommand(Sectioned):
 @click.command(name="evaluate", cls=RunCommand, sections={})
 @click.argument("run", metavar="RUN")
 @click.argument("files", nargs=-1, metavar="[FILE...]", type=click.Path(path_type=Path))
+@click.option(
+    "--exported",
+    metavar="KIND",
+    help="measure the model as `recurra export` writes it, beside the run: onnx, c, html or torch",
+)
+@click.option(
+    "--weights",
+    type=click.Choice(["float32", "int16", "int8"]),
+    help="exported with weights of this format [float32]",
+)
 @click.option("--json", "as_json", is_flag=True, help="the numbers as one line of JSON")
-def command(run: str, files: tuple[Path, ...], as_json: bool, **options: Any) -> None:
+def command(
+    run: str,
+    files: tuple[Path, ...],
+    exported: str | None,
+    weights: Any,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Measure how well the model of RUN does on FILE, or on the data that its training held out.
 
     Two parallel files are those of a run of translation.
@@ -52,7 +69,16 @@ def command(run: str, files: tuple[Path, ...], as_json: bool, **options: Any) ->
     with noted():
         model = load(run)
         data = list(files) if len(files) > 1 else next(iter(files), None)
-        evaluation = model.evaluate(data, **given(options))
+        if exported is None:
+            if weights:
+                raise click.UsageError("--weights are of an exported model: give --exported, too.")
+            evaluation = model.evaluate(data, **given(options))
+        else:
+            from recurra.deploy.export import evaluate_exported
+
+            form: Any = weights or "float32"
+            both = evaluate_exported(model, exported, data, weights=form, **given(options))
+            evaluation = both.evaluation
     named = ", ".join(map(str, files))
     if as_json:
         click.echo(json.dumps({"file": named or run, **evaluation.to_json()}))

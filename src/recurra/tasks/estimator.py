@@ -28,6 +28,7 @@ from recurra.runs.run import Run
 from recurra.tasks import record
 from recurra.tasks.description import Description, add_inspection, describe
 from recurra.tasks.dialogue import Dialogues
+from recurra.tasks.exportable import Exportable
 from recurra.tasks.session import Session
 from recurra.tasks.signature import Named, options_of
 from recurra.tasks.sklearn_tags import not_trained
@@ -180,6 +181,21 @@ class Estimator(Named[Config], Generic[Config, Product]):
         """
         self._check_named("session", self.task.session, options)
         return self._task.session(self._ready(), **options).begun()
+
+    def exportables(self) -> Sequence[Exportable]:
+        """The model's networks as programs for other machines.
+
+        Raises ConfigError where the task or its model can't be exported.
+        """
+        return self._task.exportables(self._ready())
+
+    def page_facts(self) -> dict[str, Any]:
+        """What a page without a server needs: `run` as a server describes it, and `facts`.
+
+        Raises ConfigError where the model has no such page.
+        """
+        facts = self._task.page_facts(self._ready())
+        return {"run": self.dialogues(1).describe(), "facts": dict(facts)}
 
     def dialogues(self, most: int = 100) -> Dialogues:
         """The model as at most so many clients at once talk to it, in messages of JSON.

@@ -25,6 +25,7 @@ from recurra.errors import ConfigError, RecurraWarning
 from recurra.nn.states import State
 from recurra.reports import Headline, Mark, Section
 from recurra.tasks.dialogue import Dialogues
+from recurra.tasks.exportable import Exportable
 from recurra.tasks.session import Session
 from recurra.training import Metric, TrainingResult, Validate, Windows
 
@@ -380,6 +381,23 @@ class Task(ABC, Generic[Config, Data, Product]):
         Raises ConfigError where the task or its model can't be streamed.
         """
         raise ConfigError(f"The task {self.name()} has no stream.")
+
+    def exportables(self, product: Product) -> Sequence[Exportable]:
+        """The product's networks as programs for other machines.
+
+        Raises ConfigError where the task or its model can't be exported.
+        """
+        raise ConfigError(f"Runs of the task {self.name()} can't be exported.")
+
+    def page_facts(self, product: Product) -> Mapping[str, Any]:
+        """What a page without a server needs beside the network, as JSON.
+
+        Raises ConfigError where the model has no such page.
+        """
+        raise ConfigError(
+            f"Runs of the task {self.name()} have no page of their own; export to onnx or c, or "
+            "use `recurra serve`."
+        )
 
     def dialogues(self, product: Product, most: int) -> Dialogues:
         """The model as at most so many clients at once talk to it, for a server.

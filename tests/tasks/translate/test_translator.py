@@ -150,6 +150,19 @@ def test_every_model_trains_translates_and_is_loaded(settings, tmp_path):
     assert [one[0].text for one in again] == [one[0].text for one in found]
 
 
+def test_a_decoder_without_attention_has_no_weights_to_draw(tmp_path):
+    texts = words(60)
+    model = recurra.Translator(
+        attention="none", hidden=16, embedding=8, max_steps=60, learning_rate=0.01
+    )
+    model.fit(texts, [text[::-1] for text in texts], out=tmp_path / "run")
+    (best,) = model.search(["ab"], least_length=2)[0]
+    assert len(best.tokens) >= 2
+    assert best.attention == ()
+    assert best.alignment == []
+    assert (tmp_path / "run" / "report.html").exists()
+
+
 def test_words_that_training_lacks_are_copied():
     draw = random.Random(0)
     names = ["".join(draw.choices("bcdfgklmnprst", k=5)) for _ in range(400)]

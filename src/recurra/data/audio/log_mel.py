@@ -198,8 +198,8 @@ class LogMelStream:
         """The frames, less the level of the sound up to each of them."""
         fall = self._settings.fall * _NEPERS_OF_POWER * self._settings.frame_seconds
         levels = np.empty((len(frames), 1))
-        for number, frame in enumerate(frames.astype(np.float64)):
-            loudness = float(np.log(np.exp(frame).mean()))
+        loudnesses = np.log(np.exp(frames.astype(np.float64)).mean(1)).tolist()
+        for number, loudness in enumerate(loudnesses):
             self._level = levels[number] = max(self._level - fall, loudness, _QUIET)
         return (frames - levels).astype(np.float32)
 

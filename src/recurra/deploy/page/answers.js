@@ -74,14 +74,16 @@ export function regressView(session, run) {
 
 export function translateView(session) {
   const output = element("p", { class: "transcript" }, hint("The translation appears here."));
+  const notes = element("p", { class: "hint" });
   const picture = element("div", { class: "attention" });
   session.onmessage = (message) => {
     if (message.type !== "translation") return;
-    output.replaceChildren(message.output.join(" "));
+    output.replaceChildren(message.text);
+    notes.replaceChildren(...(message.notes ?? []));
     if (message.attention) picture.replaceChildren(attention(message));
   };
   return element("div", { class: "view" }, textInput(session.send),
-    element("section", { "aria-label": "Translation", "aria-live": "polite" }, output), picture);
+    element("section", { "aria-label": "Translation", "aria-live": "polite" }, output, notes), picture);
 }
 
 function attention({ source, output, attention: weights }) {

@@ -13,7 +13,7 @@
 //   from the model  token {text, surprisal, state} | done | transcript {settled, partial} |
 //                   forecast {history, median, intervals: [{level, low, high}]} |
 //                   tags {words, tags} | step {label, probabilities} |
-//                   value {value, low, high} | translation {source, output, attention} |
+//                   value {value, low, high} | translation {text, source, output, attention, notes} |
 //                   error {message}
 // Surprisal is in nats; attention has a row for every output word, a column for every source word.
 

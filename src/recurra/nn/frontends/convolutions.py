@@ -8,8 +8,8 @@ statistics are of the steps before it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,10 @@ class Context(NamedTuple):
     after: int
 
 
+_EPS = 1e-5
+"""What is added to a variance before its root."""
+
+
 class RaggedNorm(nn.Module):
     """Batch normalisation (Ioffe and Szegedy 2015) of the steps that are there.
 
@@ -53,15 +57,28 @@ class RaggedNorm(nn.Module):
         self.register_buffer("variance", torch.ones(channels))
 
     def forward(self, rows: Tensor, mask: Tensor) -> Tensor:
+        if not self.training:
+            return self.running(rows)
         mean, variance = self._statistics(rows, mask)
         shape = (1, -1, *[1] * (rows.dim() - 2))
-        scale = self.weight * torch.rsqrt(variance + 1e-5)
+        scale = self.weight * torch.rsqrt(variance + _EPS)
         return rows * scale.view(shape) + (self.bias - mean * scale).view(shape)
+
+    def running(self, rows: Tensor) -> Tensor:
+        """Rows normalised by the running statistics."""
+        return functional.batch_norm(
+            rows, self.mean, self.variance, self.weight, self.bias, eps=_EPS
+        )
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """The factor and the summand (C,) that `running` is."""
+        scale = self.weight * torch.rsqrt(self.variance + _EPS)
+        return scale, self.bias - self.mean * scale
 
     def _statistics(self, rows: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         axes = [axis for axis in range(rows.dim()) if axis != 1]
         count = mask.sum() * (rows[0, 0, 0].numel() if rows.dim() == 4 else 1)
-        if not self.training or count < 2:
+        if count < 2:
             return self.mean, self.variance
         mean = (rows * mask).sum(axes) / count
         shape = (1, -1, *[1] * (rows.dim() - 2))
@@ -110,15 +127,23 @@ class FrontEnd(nn.Module):
         """Features (T, B, F) with their lengths (B,): the output steps and their lengths."""
         mask = self._mask(lengths, len(features))
         rows = self._rows(features) * mask
-        for block, convolution, norm in zip(
-            self.blocks, self.convolutions, self.norms, strict=True
-        ):
+        for block, convolution, norm in self._layers():
             # Zeros after a row's end stay zeros: no value that is pooled is below zero.
             rows = torch.relu(norm(convolution(rows), mask)) * mask
             rows = self.dropout(self._pool(rows, block))
             lengths = -(-lengths // block.steps)
             mask = self._mask(lengths, rows.shape[2])
         return self._steps(rows), lengths
+
+    def whole(self, features: Tensor) -> Tensor:
+        """The output steps of features (T, B, F) whose rows are all T long, outside training."""
+        rows = self._rows(features)
+        for block, convolution, norm in self._layers():
+            rows = self._pool(torch.relu(norm.running(convolution(rows))), block)
+        return self._steps(rows)
+
+    def _layers(self) -> Iterator[tuple[Block, nn.Module, Any]]:
+        return zip(self.blocks, self.convolutions, self.norms, strict=True)
 
     @property
     def convolutions(self) -> Sequence[nn.Module]:
@@ -181,7 +206,9 @@ class SequenceFrontEnd(FrontEnd):
     def _pool(self, rows: Tensor, block: Block) -> Tensor:
         if block.steps == 1:
             return rows
-        return functional.max_pool1d(rows, block.steps, ceil_mode=True)
+        if rows.requires_grad:
+            return functional.max_pool1d(rows, block.steps, ceil_mode=True)
+        return _largest(rows, 2, block.steps)
 
     def _steps(self, rows: Tensor) -> Tensor:
         return rows.permute(2, 0, 1)
@@ -221,10 +248,26 @@ class PlaneFrontEnd(FrontEnd):
 
     def _pool(self, rows: Tensor, block: Block) -> Tensor:
         size = (block.steps, block.features)
-        return rows if size == (1, 1) else functional.max_pool2d(rows, size, ceil_mode=True)
+        if size == (1, 1):
+            return rows
+        if rows.requires_grad:
+            return functional.max_pool2d(rows, size, ceil_mode=True)
+        return _largest(_largest(rows, 3, block.features), 2, block.steps)
 
     def _steps(self, rows: Tensor) -> Tensor:
         return rows.permute(2, 0, 1, 3).flatten(2)
+
+
+def _largest(rows: Tensor, axis: int, size: int) -> Tensor:
+    """The largest of every `size` along an axis, the last perhaps of fewer; none is below zero.
+
+    Several times faster than torch's pooling, which finds the places for a gradient as well.
+    """
+    missing = -rows.shape[axis] % size
+    if missing:
+        rows = functional.pad(rows, (*[0, 0] * (rows.dim() - 1 - axis), 0, missing))
+    before = (slice(None),) * axis
+    return functools.reduce(torch.maximum, [rows[*before, i::size] for i in range(size)])
 
 
 def _context(blocks: Sequence[Block], causal: bool) -> Context:

@@ -55,6 +55,13 @@ class FilteredFrontEnd(FrontEnd):
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Features (T, B, F) with their lengths (B,): steps (T, B, output_size), and lengths."""
         steps, lengths = self.front(features, lengths)
+        return self._joined(steps, features), lengths
+
+    def whole(self, features: Tensor) -> Tensor:
+        """The steps (T, B, output_size) of features (T, B, F) whose rows are all T long."""
+        return self._joined(self.front.whole(features), features)
+
+    def _joined(self, steps: Tensor, features: Tensor) -> Tensor:
         rows = functional.pad(features.permute(1, 2, 0), (self.weight.shape[2] - 1, 0))
         filtered = functional.conv1d(rows, self.weight, self.bias).permute(2, 0, 1)
-        return torch.cat([steps, filtered[: len(steps)]], -1), lengths
+        return torch.cat([steps, filtered[: len(steps)]], -1)

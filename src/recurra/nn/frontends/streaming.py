@@ -52,7 +52,7 @@ class FrontEndStream:
             return self.held.new_zeros(0, self.front.output_size)
         size = self.front.subsampling
         with torch.inference_mode():
-            steps, _ = self.front(self.held.unsqueeze(1), torch.tensor([len(self.held)]))
+            steps = self.front.whole(self.held.unsqueeze(1))
         found: Tensor = steps[self.done - self.first // size : until - self.first // size, 0]
         self.done = until
         kept = max(0, until - -(-self.front.context.before // size)) * size

@@ -68,11 +68,16 @@ class WordFrontEnd(FrontEnd):
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Features (T, B, 1 + C) with their lengths (B,): vectors (T, B, output_size), lengths."""
-        steps = self.tokens(features[..., 0])
-        if self.letters is not None:
-            steps = torch.cat([steps, self._spelt(features[..., 1:])], -1)
+        steps = self.whole(features)
         mask = within(lengths, len(features), steps.device).unsqueeze(-1)
         return self.dropout(steps) * mask, lengths
+
+    def whole(self, features: Tensor) -> Tensor:
+        """The vectors (T, B, output_size) of features (T, B, 1 + C) without padding."""
+        steps: Tensor = self.tokens(features[..., 0])
+        if self.letters is not None:
+            steps = torch.cat([steps, self._spelt(features[..., 1:])], -1)
+        return steps
 
     def _spelt(self, letters: Tensor) -> Tensor:
         """The vectors (T, B, size) of spellings (T, B, C), each different one computed once."""

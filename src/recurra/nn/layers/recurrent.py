@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra import settings
 from recurra.cells import Cell, load
+from recurra.ir import Graph
 from recurra.nn.execute import (
     Kernel,
     Sequences,
@@ -358,6 +359,19 @@ class Recurrent(RecurrentModule):
     def layer_parameters(self) -> list[dict[str, Tensor]]:
         """The parameters of each layer, of one direction, by the names of the equations."""
         return [{k: getattr(self, n) for k, n in names.items()} for names in self._names]
+
+    def evaluated(self) -> list[tuple[Graph, dict[str, Tensor], dict[str, float]]]:
+        """What each layer and direction computes outside training.
+
+        Its equations, its parameters by their names there, and the numbers that the equations are
+        given at every step: the shares that zoneout keeps.
+        """
+        plan = self._plans[False, False]
+        shares = {
+            name: self.remedies.zoneout_of(name.removeprefix("zone_")) for name, _ in plan.givens
+        }
+        graph = plan.cell.graph(bias=self.bias)
+        return [(graph, params, shares) for params in self.layer_parameters()]
 
     def step_runs(self, batch: int, count: int) -> list[StepRun] | None:
         """The layers as steps that come one after another, `count` at most in a run.

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from recurra.config.sequence_config import SequenceConfig
 from recurra.nn import Recurrent, Stack
 from recurra.nn.frontends import FrontEnd
+from recurra.nn.program import Program, ProgramBuilder, Value, lowered
 from recurra.tasks.network import ActivationPenalties, recurrent_layers
 
 __all__ = ["SequenceEncoder"]
@@ -35,6 +36,14 @@ class SequenceEncoder(nn.Module):
         """Outputs (T', B, size) to the steps of the front end, and the penalty on activations."""
         outputs, _ = self.recurrent(self.dropout(steps), lengths=lengths)
         return outputs, self.penalties(self.dropout(outputs), outputs)
+
+    def encoded(self, build: ProgramBuilder) -> Value:
+        """The outputs of `encode`, as operations."""
+        return lowered(self.recurrent, build, lowered(self.front, build, build.input))
+
+    def program(self, build: ProgramBuilder) -> Program:
+        """The answers, as operations on the features that `build` begins with."""
+        raise NotImplementedError
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         return self.answered(features, lengths)[0]

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from recurra.config.input_config import InputConfig
 from recurra.config.sequence_config import SequenceConfig
 from recurra.nn.frontends import Block, FrontEnd, PlaneFrontEnd, SequenceFrontEnd, WordFrontEnd
+from recurra.nn.program import ProgramBuilder
+from recurra.nn.program.program import ValueKind
 from recurra.tasks.inputs.input import Input
 from recurra.tasks.inputs.series_input import SeriesInput
 from recurra.tasks.inputs.text_input import TextInput
 
-__all__ = ["convolutions", "front_end"]
+__all__ = ["convolutions", "front_end", "program_of"]
 
 _USUAL: Mapping[str, int] = {"sound": 2, "ink": 2, "image": 4, "series": 1}
 """Steps of the input that become one."""
@@ -44,6 +46,12 @@ def front_end(config: SequenceConfig, how: Input, *, of_steps: bool = False) -> 
     usual = (1 if of_steps else how.pace) if isinstance(how, SeriesInput) else 0
     causal = of_steps and not config.bidirectional
     return convolutions(config, how.kind, how.size, usual, causal=causal)
+
+
+def program_of(how: Input) -> ProgramBuilder:
+    """The beginning of a program that reads the features of an input."""
+    kind: ValueKind = "tokens" if isinstance(how, TextInput) else "steps"
+    return ProgramBuilder(kind, how.size, ragged=True)
 
 
 def convolutions(

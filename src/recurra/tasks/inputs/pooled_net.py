@@ -8,6 +8,7 @@ from recurra.config.sequence_config import SequenceConfig
 from recurra.nn.frontends import FrontEnd
 from recurra.nn.linear import Linear
 from recurra.nn.pooling import Pooling
+from recurra.nn.program import Program, ProgramBuilder, lowered
 from recurra.tasks.inputs.encoder import SequenceEncoder
 from recurra.tasks.network import initialise
 
@@ -30,6 +31,11 @@ class PooledNet(SequenceEncoder):
         outputs, lengths, penalty = self.encode(features, lengths)
         answers: Tensor = self.head(self.dropout(self.pooling(outputs, lengths)))
         return answers, penalty
+
+    def program(self, build: ProgramBuilder) -> Program:
+        """The answers of `forward`."""
+        pooled = lowered(self.pooling, build, self.encoded(build))
+        return build.finished(lowered(self.head, build, pooled))
 
     def along(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The answers after every step (T', B, outputs), and the steps of each sequence (B,)."""

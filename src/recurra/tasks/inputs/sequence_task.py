@@ -20,6 +20,7 @@ from recurra.data.transcripts.chosen_rows import HeldOutItems
 from recurra.data.transcripts.item import Item, kind_of_items
 from recurra.errors import ConfigError, DataError
 from recurra.nn.frontends import FilteredFrontEnd
+from recurra.tasks.exportable import Exportable
 from recurra.tasks.inputs import Input, input_from
 from recurra.tasks.inputs.collection import (
     Collection,
@@ -31,7 +32,7 @@ from recurra.tasks.inputs.collection import (
     read_collection,
 )
 from recurra.tasks.inputs.encoder import SequenceEncoder
-from recurra.tasks.inputs.front_end import front_end
+from recurra.tasks.inputs.front_end import front_end, program_of
 from recurra.tasks.inputs.item_batches import padded_features, spread
 from recurra.tasks.inputs.labelled import ANY_FORM, labelled_items
 from recurra.tasks.inputs.pooled_net import PooledNet
@@ -200,6 +201,15 @@ class SequenceTask(Task[Config, Collection, Product], Generic[Config, Product]):
     def held_out(self, product: Product, data: Collection) -> Evaluation | None:
         """The figures on the held-out items."""
         return self.evaluate(product, data) if len(data.held_out) else None
+
+    def exportables(self, product: Product) -> Sequence[Exportable]:
+        """Each network: its answers to features."""
+        how = self.input
+        return [
+            Exportable(net, net.program(program_of(how)), "items")
+            for net in self.models(product)
+            if isinstance(net, SequenceEncoder)
+        ]
 
     def measured_part(self, data: Collection, where: str | None) -> Part:
         """The items to measure on; DataError and ConfigError where they can't be."""

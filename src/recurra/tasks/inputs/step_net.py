@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from recurra.config.sequence_config import SequenceConfig
 from recurra.nn.frontends import FilteredFrontEnd, FrontEnd
 from recurra.nn.linear import Linear
+from recurra.nn.program import Program, ProgramBuilder, lowered
 from recurra.tasks.inputs.encoder import SequenceEncoder
 from recurra.tasks.network import initialise
 
@@ -34,6 +35,14 @@ class StepNet(SequenceEncoder):
         steps, lengths = self.front(features, lengths)
         outputs, penalty = self.run(steps, lengths)
         return self.answers(self.dropout(outputs), steps)[: len(features)], penalty
+
+    def program(self, build: ProgramBuilder) -> Program:
+        """The answers of `forward`."""
+        steps = lowered(self.front, build, build.input)
+        found = lowered(self.head, build, lowered(self.recurrent, build, steps))
+        if self.filtered:
+            found = build.add(found, build.columns(steps, steps.size - self.filtered, steps.size))
+        return build.finished(build.repeat(found, self.front.subsampling))
 
     def answers(self, outputs: Tensor, steps: Tensor) -> Tensor:
         """Answers (T, ...) by outputs (T', ..., size) of the recurrent layers, and by the steps of

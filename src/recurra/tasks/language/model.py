@@ -9,6 +9,7 @@ from recurra.data.batches import Streams, Window
 from recurra.errors import ConfigError
 from recurra.nn import Recurrent, Stack
 from recurra.nn.linear import Linear
+from recurra.nn.program import Program, ProgramBuilder, lowered
 from recurra.tasks.language.config import LanguageConfig
 from recurra.tasks.network import (
     ActivationPenalties,
@@ -68,6 +69,12 @@ class LanguageNet(nn.Module):
         kept = self.dropout(outputs)
         logits: Tensor = self.head(kept)
         return (logits, states, self.penalties(kept, outputs)) if with_penalty else (logits, states)
+
+    def program(self) -> Program:
+        """The logits of the next token after every step of tokens (T, B, 1)."""
+        build = ProgramBuilder("tokens", 1, ragged=False)
+        outputs = lowered(self.recurrent, build, lowered(self.embedding, build, build.input))
+        return build.finished(lowered(self.head, build, outputs))
 
     def parameter_count(self) -> int:
         """Learnt numbers; a matrix that is tied counts once."""

@@ -10,6 +10,7 @@ from torch.nn import functional
 from recurra.cells import Cell, load
 from recurra.nn import Recurrent, Stack
 from recurra.nn.linear import Linear
+from recurra.nn.program import Program, ProgramBuilder, lowered
 from recurra.tasks.long_range.config import RECALLED, LongRangeConfig
 from recurra.tasks.long_range.sequences import Batch
 from recurra.tasks.network import (
@@ -33,6 +34,7 @@ class LongRangeNet(nn.Module):
         super().__init__()
         task = config.definition
         self.cell: Cell = load(config.cell)
+        self.inputs: int = task.inputs
         self.recurrent: Recurrent | Stack = recurrent_layers(config, task.inputs)
         self.dropout: nn.Dropout = nn.Dropout(config.dropout)
         self.penalties: ActivationPenalties = ActivationPenalties(config)
@@ -47,6 +49,14 @@ class LongRangeNet(nn.Module):
         kept = self.dropout(outputs)
         result: Tensor = self.head(kept if self.at_every_step else kept[-1])
         return (result, self.penalties(kept, outputs)) if with_penalty else result
+
+    def program(self) -> Program:
+        """The outputs of `forward`."""
+        build = ProgramBuilder("steps", self.inputs, ragged=False)
+        outputs = lowered(self.recurrent, build, build.input)
+        if not self.at_every_step:
+            outputs = build.pool(outputs, "last", bidirectional=False)
+        return build.finished(lowered(self.head, build, outputs))
 
     def parameter_count(self) -> int:
         """Learnt numbers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from recurra.errors import DataError
 from recurra.nn.states import State
 from recurra.reports import Headline, Section
 from recurra.tasks.estimator import Estimator
+from recurra.tasks.exportable import Exportable
 from recurra.tasks.long_range.config import LongRangeConfig
 from recurra.tasks.long_range.model import (
     LongRangeNet,
@@ -95,6 +97,13 @@ class LongRangeTask(Task[LongRangeConfig, None, nn.Module]):
             return loss_of(outputs[-1], targets[-1]) if every else loss_of(outputs, targets)
 
         return Probe(batch.inputs[:, :rows], loss)
+
+    def exportables(self, product: nn.Module) -> Sequence[Exportable]:
+        """Each network: its outputs."""
+        nets = self.models(product)
+        return [
+            Exportable(net, net.program(), "whole") for net in nets if isinstance(net, LongRangeNet)
+        ]
 
     def facts(self, product: nn.Module, data: None, evaluation: Evaluation | None) -> Facts:
         """The problem and the model; the headline has the test."""

@@ -12,6 +12,7 @@ from torch.nn import functional
 from recurra.nn import Recurrent, Stack
 from recurra.nn.frontends import FrontEnd
 from recurra.nn.linear import Linear
+from recurra.nn.program import Program, ProgramBuilder, lowered
 from recurra.nn.transducer import Transducer
 from recurra.tasks.inputs.front_end import convolutions
 from recurra.tasks.network import ActivationPenalties, initialise, penalised, recurrent_layers
@@ -91,6 +92,13 @@ class TranscribeNet(nn.Module):
             )
             nats = nats + (1 - self.ctc_weight) * own.sum()
         return penalised(nats / batch.targets_in_all, penalty)
+
+    def program(self, build: ProgramBuilder) -> Program:
+        """The frames of `forward`."""
+        outputs = lowered(self.recurrent, build, lowered(self.front, build, build.input))
+        if self.transducer is None:
+            outputs = build.activation("log_softmax", lowered(self.head, build, outputs))
+        return build.finished(outputs)
 
     @property
     def frame_size(self) -> int:

@@ -20,6 +20,7 @@ from recurra.errors import ConfigError, DataError
 from recurra.nn.frontends import FrontEnd
 from recurra.nn.states import State
 from recurra.reports import Headline
+from recurra.tasks.exportable import Exportable
 from recurra.tasks.inputs import Input, input_from
 from recurra.tasks.inputs.collection import (
     Collection,
@@ -29,7 +30,7 @@ from recurra.tasks.inputs.collection import (
     opened,
     read_collection,
 )
-from recurra.tasks.inputs.front_end import convolutions
+from recurra.tasks.inputs.front_end import convolutions, program_of
 from recurra.tasks.inputs.item_batches import spread
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain, Source, Task
 from recurra.tasks.transcribe import judgement, transcription_facts
@@ -286,6 +287,12 @@ class Transcribe(Task[TranscribeConfig, Collection, Recogniser]):
             decoder=decoder,
         )
         return TranscriptSession(product, how, rate)
+
+    def exportables(self, product: Recogniser) -> Sequence[Exportable]:
+        """Each network: what a search reads, from features; the search stays here."""
+        return [
+            Exportable(net, net.program(program_of(self.input)), "frames") for net in product.nets
+        ]
 
     def dialogues(self, product: Recogniser, most: int) -> TranscriptDialogues:
         """The text of sound or ink."""

@@ -54,7 +54,6 @@ class Translation:
         return [
             (max(range(len(row)), key=row.__getitem__), number)
             for number, row in enumerate(self.attention)
-            if row
         ]
 
 
@@ -199,7 +198,7 @@ class Converter:
             tuple(tokens),
             tuple(one.token_log_probs),
             tuple(side.tokens),
-            tuple(tuple(row) for row in one.attention.tolist()),
+            tuple(tuple(row) for row in one.attention.tolist() if row),
             one.finished,
         )
 

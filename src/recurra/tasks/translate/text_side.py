@@ -57,9 +57,10 @@ class TextSide:
             return []
         shown = ", ".join(repr(token) for token, _ in unknown.most_common(5))
         more = ", …" if len(unknown) > 5 else ""
-        return [
-            f"{unknown.total():,} tokens of the {what} ({shown}{more}) are unknown to the model."
-        ]
+        total = unknown.total()
+        those = "1 token" if total == 1 else f"{total:,} tokens"
+        be = "is" if total == 1 else "are"
+        return [f"{those} of the {what} ({shown}{more}) {be} unknown to the model."]
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""

@@ -31,6 +31,7 @@ class TranslationDialogues(Dialogues):
 
     def __init__(self, product: Converter) -> None:
         self.weights: SharedWeights = SharedWeights(list(product.nets))
+        self.product: Converter = product
         self.pool: Pool = _Texts(product)
 
     def options(self) -> dict[str, Any]:
@@ -109,10 +110,11 @@ class _TranslationDialogue(Dialogue):
                 "once: give it in parts."
             )
         found = yield PoolStep(self._dialogues.pool, (text, self.notes["beam"]))
-        yield [_answer(found)]
+        yield [_answer(found, self._dialogues.product.source.unknown_note("text", [text]))]
 
 
-def _answer(found: Translation | None) -> Answer:
+def _answer(found: Translation | None, notes: Sequence[str]) -> Answer:
+    """The answer; `notes` are sentences on what the model could not read."""
     if found is None:
         return {"type": "translation", "text": "", "source": [], "output": []}
     answer: Answer = {
@@ -121,6 +123,8 @@ def _answer(found: Translation | None) -> Answer:
         "source": list(found.source_tokens),
         "output": list(found.tokens),
     }
+    if notes:
+        answer["notes"] = list(notes)
     if found.attention:
         answer["attention"] = [list(row) for row in found.attention]
     return answer
