@@ -51,7 +51,7 @@ def test_points_are_medians_or_means_as_told():
             found = model.predict()
             points[point] = found.recurra.to_numpy().reshape(16, 7)
     assert (points["median"][:8] == 0).mean() > 0.7
-    assert points["mean"][:8].mean() == pytest.approx(0.3, abs=0.12)
+    assert points["median"][:8].mean() < points["mean"][:8].mean() < 0.7
     np.testing.assert_array_equal(points["auto"][:8], points["mean"][:8])
     np.testing.assert_array_equal(points["auto"][8:], points["median"][8:])
     assert (points["auto"][8:] % 1 == 0).all()
