@@ -209,7 +209,7 @@ class Model:
             found = on_data.predictions(part, calibrated, calibration)
             point[inside], quantiles[inside] = found.point, found.quantiles
             unrounded[inside] = found.unrounded
-        predictions = Predictions(point, quantiles, None, unrounded)
+        predictions = Predictions(point, quantiles, unrounded)
         return _with_constants(predictions, cutter, origins)
 
     @property
@@ -335,10 +335,10 @@ def _with_constants(
         shape = (-1, *[1] * (values.ndim - 1))
         return np.where(degenerate.reshape(shape), constant.reshape(shape), values)
 
-    paths, unrounded = (
-        None if part is None else replaced(part)
-        for part in (predictions.paths, predictions.unrounded)
-    )
+    paths = None if predictions.paths is None else replaced(predictions.paths)
     return Predictions(
-        replaced(predictions.point), replaced(predictions.quantiles), paths, unrounded
+        replaced(predictions.point),
+        replaced(predictions.quantiles),
+        replaced(predictions.unrounded),
+        paths,
     )

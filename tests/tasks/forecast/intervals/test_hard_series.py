@@ -164,6 +164,16 @@ def test_counts_get_whole_bounds_that_are_never_negative():
     assert (found["recurra-hi-95"] > 0).all()
 
 
+def test_a_usual_count_is_no_anomaly():
+    """Where the whole-number bounds of rare demand coincide, one more is not without limit."""
+    rows = [np.random.default_rng(n).poisson(0.2, 100) for n in range(8)]
+    rows[0][-1] = 9
+    found = fitted(daily(rows)).anomalies(last=20)
+    assert found[found.y == 0].score.max() < 3
+    assert found[found.y == 1].score.median() < 5
+    assert found[found.y == 9].score.min() > 3
+
+
 @pytest.mark.parametrize(("nonnegative", "below"), [("auto", False), ("yes", False), ("no", True)])
 def test_forecasts_are_held_at_zero_by_the_history_or_as_told(nonnegative, below):
     random = np.random.default_rng(1)

@@ -217,7 +217,7 @@ def run_backtest(
         predicted = model.forecast(model.cutter(placed), now, seed=config.seed)
         point[chosen], quantiles[chosen] = predicted.point, predicted.quantiles
         unrounded[chosen] = predicted.unrounded
-    predicted = Predictions(point, quantiles, None, unrounded)
+    predicted = Predictions(point, quantiles, unrounded)
     return judge_origins(model, placed, origins, predicted=predicted)
 
 

@@ -44,7 +44,7 @@ class OnData:
                 bias = calibration.bias[traits.regular.astype(int)]
                 mean = self.mean(scaled, calibrated, calibration) + bias * size
             point = np.where(means[:, None], self._bounded(traits, mean, calibration), point)
-        return Predictions(point, quantiles, None, unrounded)
+        return Predictions(point, quantiles, unrounded)
 
     def paths(self, scaled: ScaledForecasts, drawn: Floats, calibration: Calibration) -> Floats:
         """Sample paths (W, S, H) of the data from scaled ones."""

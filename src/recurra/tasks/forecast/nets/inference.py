@@ -36,13 +36,14 @@ _SAMPLED = 20_000
 class Predictions(NamedTuple):
     """Forecasts on the scale of the data: point (W, H), quantiles (W, H, Q), paths (W, S, H).
 
-    `unrounded` are the quantiles before those of whole numbers were rounded.
+    `unrounded` are the quantiles before those of whole numbers were rounded: scores that tell how
+    far out a value lies need them.
     """
 
     point: Floats
     quantiles: Floats
+    unrounded: Floats
     paths: Floats | None = None
-    unrounded: Floats | None = None
 
 
 class ScaledForecasts(NamedTuple):

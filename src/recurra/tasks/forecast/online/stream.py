@@ -193,7 +193,7 @@ class Stream(Session[Mapping[Hashable, float | None], dict[Hashable, float]]):
         past_features = self._past_features(values, past or {})
         self._add_future(future)
         self._future.require(1)
-        quantiles = self.predictions().quantiles[:, 0]
+        quantiles = self.predictions().unrounded[:, 0]
         scores = np.abs(normal_scores(quantiles, self._model.config.levels, y))
         self._advance(y, past_features)
         return {series: float(scores[self._numbers[series]]) for series in values}
