@@ -76,10 +76,11 @@ def test_groups_are_by_what_the_histories_are():
         np.tile([0.0, 0, 2], 33),
         np.append(np.arange(1.0, 100.0), NAN),
         np.arange(1.0, 31.0),
+        np.zeros(100),
     ]
     found = {name: np.flatnonzero(mask).tolist() for name, mask in groups_of(histories, 40).items()}
     wanted = {"regular, long": [0, 1], "intermittent": [2], "with gaps": [3]}
-    assert found == wanted | {"new": [4], "short": [4]}
+    assert found == wanted | {"new": [4], "short": [4]} | {"constant": [5]}
 
 
 @pytest.mark.parametrize(

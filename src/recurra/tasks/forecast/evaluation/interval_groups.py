@@ -63,6 +63,7 @@ def groups_of(histories: Sequence[Matrix], lookback: int) -> dict[str, Mask]:
     steps = np.array([len(history) for history in histories])
     trailing = np.array([len(h) and bool(np.isnan(h[-1])) for h in histories])
     groups = {
+        "constant": np.array([_is_constant(history) for history in histories]),
         "intermittent": np.array([is_intermittent(history) for history in histories]),
         "with gaps": trailing | (known < (1 - _GAPS) * steps),
         "new": steps < _NEW * np.median(steps),
@@ -71,6 +72,11 @@ def groups_of(histories: Sequence[Matrix], lookback: int) -> dict[str, Mask]:
     rest = ~np.logical_or.reduce(list(groups.values()))
     found = {"regular, long": rest, **groups}
     return {name: mask for name, mask in found.items() if mask.any()}
+
+
+def _is_constant(history: Matrix) -> bool:
+    known = history[np.isfinite(history)]
+    return bool(len(known) and known.min() == known.max())
 
 
 def interval_rows(
