@@ -38,9 +38,7 @@ from recurra.tasks.forecast.windows.scaling import (
 )
 from recurra.tasks.forecast.windows.splits import (
     Origins,
-    SplitPoints,
     folds,
-    holdout_origins,
 )
 from recurra.tasks.forecast.windows.traits import SeriesTraits, series_traits
 
@@ -275,11 +273,10 @@ class Model:
         sizes: Sizes,
         nets: tuple[ForecastNet, ...],
         cutter: WindowCutter,
-        points: SplitPoints,
+        holdout: Origins,
     ) -> "Model":
         """The model of trained networks, calibrated on the held-out origins."""
         panel = cutter.panel
-        holdout = holdout_origins(config, panel, points)
         history = keep(panel, cutter.start_age, nets[0].lookback)
         initial = uncalibrated(config.levels, config.horizon)
         ones = np.ones(len(panel))

@@ -156,7 +156,8 @@ class Forecast(Task[ForecastConfig, ForecastTables, Model]):
         """Calibrate on the held-out part; then train the final steps on that part too."""
         config, panel, nets = self.config, data.panel, _nets(models)
         cutter, points = self._cut(panel)
-        model = Model.trained(config, self.sizes, nets, cutter, points)
+        origins = holdout_origins(config, panel, points)
+        model = Model.trained(config, self.sizes, nets, cutter, origins)
         if not config.final_steps:
             return model
         final = copy.deepcopy(nets)
