@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
@@ -62,6 +63,6 @@ def test_code_of_a_page_prints_what_it_shows(page, tmp_path, monkeypatch):
 
 def test_the_pages_lead_to_one_another():
     assert len(PAGES) == 8
-    for page, following in zip(PAGES, PAGES[1:], strict=False):
+    for page, following in pairwise(PAGES):
         assert f"({following.name})" in page.read_text(encoding="utf-8")
         assert f"({page.name})" in following.read_text(encoding="utf-8")

@@ -16,7 +16,6 @@ def main():
     """Run every page in a namespace of its own."""
     os.chdir(HERE)
     for page in sorted(HERE.glob("[1-9]-*.md")):
-        print(page.name)
         names = {}
         for code in code_of(page):
             exec(compile(code, page.name, "exec"), names)
