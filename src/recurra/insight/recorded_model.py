@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from recurra.errors import InsightError
-from recurra.insight.stepped_model import recording_steps
 from recurra.nn.layers.arguments import check_module
 from recurra.nn.observe.observer import reporting_names
 from recurra.nn.observe.recording import LayerRun, recording
+from recurra.nn.observe.stepped_model import recording_steps
 from recurra.nn.observe.torch_layers import torch_layers_shown
 from recurra.nn.stack.lookback import Dilated
 
