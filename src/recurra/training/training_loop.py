@@ -299,7 +299,7 @@ class _Loop:
     def _log(self) -> None:
         state = self.state
         line = {"step": state.step, "epoch": state.epochs_begun} | state.meter.line()
-        noise = gradient_noise(self.stepper.optimizer)
+        noise = gradient_noise(self.stepper.optimizer, state.gradient_squares)
         if noise is not None:
             line["gradient_noise"] = round(noise, 4)
         self.recorder.write(line | {"seconds": round(state.seconds, 3)})
