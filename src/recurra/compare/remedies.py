@@ -40,13 +40,17 @@ Change = Callable[[NetworkConfig, re.Match[str]], Settings]
 
 
 def _init(config: NetworkConfig, found: re.Match[str]) -> Settings:
-    """Initialisers of another kind stay."""
+    """Initialisers of another kind stay; chrono's steps are those of the window, if any."""
+    start = found[1]
+    window = getattr(config, "window", None)
+    if start == "chrono" and window:
+        start = f"chrono:{window}"
     own = [part.strip() for part in (config.init or "").split(",") if part.strip()]
-    kind = found[1].partition(":")[0]
+    kind = start.partition(":")[0]
     gates = {"forget-bias", "chrono"}
     rivals = gates if kind in gates else {kind}
     others = [part for part in own if part.partition(":")[0] not in rivals]
-    return {"init": ",".join([*others, found[1]])}
+    return {"init": ",".join([*others, start])}
 
 
 def _cell(config: NetworkConfig, found: re.Match[str]) -> Settings:
@@ -73,7 +77,7 @@ _PHRASES: tuple[tuple[str, Change], ...] = (
         r"(?:lower|smaller)(?: the)? learning rate",
         lambda c, _: {"learning_rate": c.learning_rate / 10},
     ),
-    (r"warm it up longer", lambda c, _: {"warmup_steps": 2 * c.warmup_steps + 100}),
+    (r"warm it up longer", lambda c, _: {"warmup_steps": 2 * c.warmup_steps + 50}),
     (r"raise the limit", lambda c, _: {"clip_norm": 10 * (c.clip_norm or 1.0)}),
     (r"clip the gradient", _clip),
     (r"layer normalisation", lambda *_: {"norm": "pre"}),
@@ -81,8 +85,8 @@ _PHRASES: tuple[tuple[str, Change], ...] = (
     (r"use a gated cell(?! \()|or a gated cell(?! \()", lambda *_: {"cell": "gru"}),
     (r"antisymmetric cell", lambda *_: {"cell": "antisymmetric"}),
     (r"tanh instead of relu", lambda *_: {"cell": "rnn"}),
-    (r"chrono initialisation(?! \()", lambda *_: {"init": "chrono"}),
-    (r"[Oo]rthogonal initialisation(?! \()", lambda *_: {"init": "orthogonal"}),
+    (r"(chrono) initialisation(?! \()", _init),
+    (r"(orthogonal) initialisation(?! \()", _init),
 )
 """Words of remedies, and the settings they stand for. What isn't a setting isn't here: data that
 are to be standardised, weights that are to be drawn again (as every training does)."""

@@ -15,11 +15,12 @@ from recurra.compare.remedies import Remedy, Settings, remedies_of
 from recurra.config.training_config import Metric
 from recurra.errors import ConfigError, RecurraError, RecurraWarning
 from recurra.insight import Verdict
+from recurra.reports import TextTable
 from recurra.runs.run import Run
 from recurra.tasks import record
 from recurra.tasks.registry import estimator_of, load
 
-__all__ = ["RemedyTrial", "RemedyTrials", "try_remedies"]
+__all__ = ["RemedyTrial", "RemedyTrials", "trials_table", "try_remedies"]
 
 LEAST, MOST = 100, 1000
 """Steps of a trial, where none are given: a quarter of the run's, between these."""
@@ -94,7 +95,8 @@ def try_remedies(
     """Train the run's settings with each remedy that its verdicts recommend, and without.
 
     The run itself is left as it is; trials begin with newly drawn weights, on the run's own data,
-    and are judged by the task's metric on what it holds out.
+    and are judged by the task's metric on what it holds out. Warm-ups are shortened to a tenth of a
+    trial, those of a remedy to half of it.
 
     Args:
         path: a finished run, whose data are files.
@@ -129,6 +131,7 @@ def try_remedies(
         "validate_every": max(1, steps // 4),
         "checkpoint_every": steps,
         "watch_every": 0,
+        "warmup_steps": min(model.config.warmup_steps, steps // 10),
     }
     own = {**dataclasses.asdict(model.config), **brief}
     trainings = _Trainings(run.config["task"], own, metric, tuple(range(seeds)))
@@ -141,6 +144,30 @@ def try_remedies(
         said(str(remedy))
         trials.append(trainings.trial(remedy))
     return RemedyTrials(metric, steps, trainings.seeds, untreated, tuple(trials))
+
+
+def trials_table(trials: RemedyTrials) -> TextTable:
+    """A row for each remedy: the metric's mean, the gain over untreated, the conclusion."""
+    name = trials.metric.name
+    rows = [["untreated", _number(trials.untreated.mean), "", "", ""]]
+    for trial in trials.trials:
+        assert trial.remedy is not None
+        gains = () if trial.error else trials.gains(trial)
+        rows.append(
+            [
+                str(trial.remedy),
+                "" if trial.error else _number(trial.mean),
+                f"{statistics.fmean(gains):+.4g}" if gains else "",
+                trials.effect(trial),
+                ", ".join(trial.remedy.verdicts),
+            ]
+        )
+    columns = ("remedy", name, "better by", "effect", "recommended for")
+    return TextTable(columns, rows, text_columns=1)
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"
 
 
 @dataclass(frozen=True)
@@ -158,6 +185,7 @@ class _Trainings:
         for seed in self.seeds:
             treated: dict[str, Any] = {**self.settings, "seed": seed}
             treated |= remedy.settings if remedy is not None else {}
+            treated["warmup_steps"] = min(treated["warmup_steps"], treated["max_steps"] // 2)
             try:
                 values.append(self._value(treated))
             except RecurraError as error:
