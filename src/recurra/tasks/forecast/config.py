@@ -10,7 +10,7 @@ from recurra.config.task_config import EvaluateOptions, TaskConfig
 from recurra.config.training_config import new_default
 from recurra.errors import ConfigError
 
-__all__ = ["CONFIG", "MODELS", "ForecastConfig", "ForecastEvaluation"]
+__all__ = ["CONFIG", "MODELS", "STATISTICAL", "ForecastConfig", "ForecastEvaluation"]
 
 MODELS = {
     "segments": "GRU over segments of a long look-back, all segments ahead at once (SegRNN)",
@@ -18,6 +18,16 @@ MODELS = {
     "autoregressive": "a distribution of each next step, sampled step after step (DeepAR)",
     "smoothing": "exponential smoothing of each series learnt with a shared network (ES-RNN)",
 }
+
+STATISTICAL = {
+    "SeasonalNaiveDrift": "repeating the last season, moved by the mean change",
+    "Theta": "the dynamic optimised Theta method",
+    "ETS": "exponential smoothing with trend and season, chosen by AICc",
+    "LagRegression": "linear regression on earlier seasons and the last errors",
+    "Croston": "size of a demand over the interval between two",
+    "ADIDA": "smoothed sums over the interval between two demands",
+}
+"""The statistical methods by name, each as part of a sentence."""
 
 _OF_MODELS = {
     "distribution": ("autoregressive",),
@@ -90,6 +100,7 @@ class ForecastConfig(TaskConfig):
             "samples",
             "holdback",
             "final_steps",
+            "members",
             "calibrate",
         ),
     }
@@ -167,6 +178,11 @@ class ForecastConfig(TaskConfig):
         "chosen and the quantiles calibrated",
         minimum=0,
     )
+    members: str = option(
+        "",
+        "statistical forecasts averaged with the network's, with weights chosen on the held-out "
+        f"part: {', '.join(STATISTICAL)}; empty: none",
+    )
     calibrate: bool = option(
         True, "fit quantiles to the held-out part; those of loss mae and mse always are"
     )
@@ -197,6 +213,12 @@ class ForecastConfig(TaskConfig):
             )
         _check_numbers("intervals", self.intervals, 0, 100)
         _check_numbers("quantiles", self.quantiles, 0, 1)
+        for name in self.member_names:
+            if name not in STATISTICAL:
+                raise ConfigError(
+                    f"members = {self.members!r}: {name!r} is not a statistical method; choose "
+                    f"from {', '.join(STATISTICAL)}, with commas between."
+                )
         if any(lag < 1 or lag != int(lag) for lag in _numbers("lags", self.lags, "24,168")):
             raise ConfigError(f"lags = {self.lags!r}; they must be whole numbers from 1 on.")
         if self.errors != "scaled" and self.model == "autoregressive":
@@ -272,6 +294,13 @@ class ForecastConfig(TaskConfig):
     def widths(self) -> tuple[float, ...]:
         """The prediction intervals in percent, ascending."""
         return tuple(sorted(set(_numbers("intervals", self.intervals))))
+
+    @property
+    def member_names(self) -> tuple[str, ...]:
+        """The statistical methods that are averaged with the network."""
+        return tuple(
+            dict.fromkeys(word.strip() for word in self.members.split(",") if word.strip())
+        )
 
     def held_steps(self, lengths: Iterable[int]) -> int:
         """The number of held-out steps at the end of series of these lengths."""

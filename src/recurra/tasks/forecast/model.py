@@ -16,6 +16,7 @@ from recurra.tasks.forecast.intervals.adaptation import adaptive_quantiles
 from recurra.tasks.forecast.intervals.calibration import Calibration, calibrate, uncalibrated
 from recurra.tasks.forecast.nets import ForecastNet, Sizes
 from recurra.tasks.forecast.nets.inference import Predictions, ScaledForecasts, scaled_forecasts
+from recurra.tasks.forecast.statistics.combination import Combination
 from recurra.tasks.forecast.store import PlacedPanel, keep, restore, to_parts
 from recurra.tasks.forecast.windows.cutter import WindowCutter, cutter_for
 from recurra.tasks.forecast.windows.scaling import (
@@ -36,7 +37,8 @@ class Model:
 
     `history` is the end of each trained series, `starts` (N,) are their first stamps: new data take
     their place in the season by them. `series_scale` is that of training: a forecast from the past
-    knows nothing later. After final steps, `before` is the model that was judged, without them.
+    knows nothing later. `combination` weighs statistical forecasts with the networks'. After final
+    steps, `before` is the model that was judged, without them.
     """
 
     config: ForecastConfig
@@ -47,13 +49,14 @@ class Model:
     starts: NDArray[Any]
     series_scale: SeriesScale
     before: "Model | None" = None
+    combination: Combination | None = None
 
     def cutter(
         self, placed: PlacedPanel, future: NDArray[np.float32] | None = None
     ) -> WindowCutter:
         """The cutter of these series; `future` (N, H, F) are covariates after their ends."""
         numbers = self.series_numbers(placed.panel)
-        return cutter_for(
+        cutter = cutter_for(
             self.config,
             placed.panel,
             self.nets[0].lookback,
@@ -62,6 +65,7 @@ class Model:
             usual=self._usual_scale(placed.panel, numbers),
             future=future,
         )
+        return dataclasses.replace(cutter, combination=self.combination)
 
     def _usual_scale(self, panel: Panel, numbers: NDArray[np.int64]) -> SeriesScale:
         """The scale of each series in training; of one without a value there, its own."""
@@ -214,7 +218,8 @@ class Model:
         parts |= {f"calibration.{n}": value for n, value in self.calibration.tensors().items()}
         parts["starts"] = torch.from_numpy(self.starts.view(np.int64).copy())
         parts |= {name: torch.from_numpy(v) for name, v in self.series_scale._asdict().items()}
-        return parts, {"history": record}
+        combination = None if self.combination is None else self.combination.to_json()
+        return parts, {"history": record, "combination": combination}
 
     @classmethod
     def from_parts(
@@ -232,7 +237,11 @@ class Model:
         calibration = Calibration.from_tensors(config.levels, _below("calibration", tensors))
         starts = tensors["starts"].numpy().view(history.panel.starts.dtype)
         scale = SeriesScale(*(tensors[name].numpy() for name in SeriesScale._fields))
-        return cls(config, sizes, nets, calibration, history, starts, scale)
+        combined = record.get("combination")
+        combination = None if combined is None else Combination.from_json(combined)
+        return cls(
+            config, sizes, nets, calibration, history, starts, scale, combination=combination
+        )
 
     @classmethod
     def trained(
@@ -245,9 +254,14 @@ class Model:
     ) -> "Model":
         """The model of trained networks, calibrated on the held-out origins."""
         panel = cutter.panel
-        history = keep(panel, cutter.start_age, nets[0].lookback)
+        combination = cutter.combination
+        reach = 0 if combination is None else combination.members.reach
+        history = keep(panel, cutter.start_age, max(nets[0].lookback, reach))
         initial = uncalibrated(config.levels, config.horizon)
-        model = cls(config, sizes, nets, initial, history, panel.starts, cutter.series_scale)
+        scale = cutter.series_scale
+        model = cls(
+            *(config, sizes, nets, initial, history, panel.starts, scale), combination=combination
+        )
         if not model._calibrates:
             return model
         scaled = scaled_forecasts(nets, cutter, holdout, seed=config.seed)

@@ -23,6 +23,7 @@ from recurra.files import digest
 from recurra.nn.states import State
 from recurra.reports import Headline
 from recurra.tasks.forecast import facts
+from recurra.tasks.forecast.combining import combined_cutter
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.data_checks import ForecastWarning, check_values, series_warnings
 from recurra.tasks.forecast.evaluation.backtest import (
@@ -156,6 +157,8 @@ class Forecast(Task[ForecastConfig, ForecastTables, Model]):
         config, panel, nets = self.config, data.panel, _nets(models)
         cutter, points = self._cut(panel)
         origins = holdout_origins(config, panel, points)
+        if config.member_names:
+            cutter = combined_cutter(config, self.sizes.season, nets, cutter, origins)
         model = Model.trained(config, self.sizes, nets, cutter, origins)
         if not config.final_steps:
             return model

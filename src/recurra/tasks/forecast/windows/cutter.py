@@ -18,6 +18,7 @@ from recurra.data.series.calendar import CalendarTable, calendar_table
 from recurra.data.series.panel import Panel
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.data_checks import FEWEST_OF_CONSTANT
+from recurra.tasks.forecast.statistics.combination import Combination
 from recurra.tasks.forecast.windows.scaling import (
     SeriesScale,
     series_scale,
@@ -78,7 +79,8 @@ class WindowCutter:
 
     `numbers` (N,) are the trained numbers of the series, -1 for one that was not trained on;
     `start_age` (N,) the steps of each before the panel's first; `future` (N, H, F) the covariates
-    known ahead after the end of each, where there are any.
+    known ahead after the end of each, where there are any. `combination` has the statistical
+    forecasts that the networks' are averaged with, if any.
     """
 
     panel: Panel
@@ -91,6 +93,7 @@ class WindowCutter:
     series_scale: SeriesScale
     start_age: Ints
     future: NDArray[np.float32] | None = None
+    combination: Combination | None = None
 
     @functools.cached_property
     def keys(self) -> Ints:
