@@ -12,8 +12,8 @@ from recurra.tasks.forecast.nets import ForecastNet
 from recurra.tasks.forecast.nets.inference import scaled_forecasts
 from recurra.tasks.forecast.statistics.combination import (
     Combination,
+    HeldOutWindows,
     MemberForecasts,
-    Windows,
     member_weights,
 )
 from recurra.tasks.forecast.statistics.intermittent import is_intermittent
@@ -21,7 +21,7 @@ from recurra.tasks.forecast.windows.cutter import WindowCutter
 from recurra.tasks.forecast.windows.scaling import transformed
 from recurra.tasks.forecast.windows.splits import Origins, count_disjoint
 
-__all__ = ["combined_cutter", "judged_windows"]
+__all__ = ["combined_cutter"]
 
 Floats = NDArray[np.float64]
 
@@ -35,32 +35,39 @@ def combined_cutter(
 ) -> WindowCutter:
     """The cutter with weights of the networks and the configured members, by held-out origins.
 
-    Without a known value in the held-out part each has the same weight.
+    Without a known value in the held-out part the members have the same weight, and the network,
+    which nothing speaks for, has none.
     """
     members = MemberForecasts(config.member_names, season, config.horizon)
-    windows, used = judged_windows(nets, cutter, origins, members, config.seed)
-    if len(used.series):
-        disjoint = count_disjoint(used, config.horizon)
-        combination = member_weights(members, windows, disjoint)
+    known = _known(cutter, origins, members)
+    if known.any():
+        origins = origins.at(known)
+        windows = _judged_windows(nets, cutter, origins, members, config.seed)
+        combination = member_weights(members, windows, count_disjoint(origins, config.horizon))
     else:
-        count = 1 + len(members.names)
-        combination = Combination(members, *(np.full(count, 1 / count) for _ in range(2)))
+        weights = np.array([0.0, *[1 / len(members.names)] * len(members.names)])
+        combination = Combination(members, weights, weights)
     return dataclasses.replace(cutter, combination=combination)
 
 
-def judged_windows(
+def _known(cutter: WindowCutter, origins: Origins, members: MemberForecasts) -> NDArray[np.bool_]:
+    """The origins (W,) with known values both before and after them."""
+    after = np.isfinite(cutter.actual(origins)).any(1)
+    pairs = zip(*origins, strict=True)
+    before = [np.isfinite(members.history(cutter.panel, *pair)).any() for pair in pairs]
+    known: NDArray[np.bool_] = after & np.array(before, bool)
+    return known
+
+
+def _judged_windows(
     nets: Sequence[ForecastNet],
     cutter: WindowCutter,
     origins: Origins,
     members: MemberForecasts,
     seed: int,
-) -> tuple[Windows, Origins]:
-    """The windows with known values both before and after their origin, and their origins."""
-    known = np.isfinite(cutter.actual(origins)).any(1)
+) -> HeldOutWindows:
+    """The networks' forecasts and the members' from origins, with what they are judged by."""
     histories = [members.history(cutter.panel, *pair) for pair in zip(*origins, strict=True)]
-    known &= np.array([bool(np.isfinite(history).any()) for history in histories], bool)
-    origins = origins.at(known)
-    histories = [history for history, keep in zip(histories, known, strict=True) if keep]
     scaled = scaled_forecasts(nets, cutter, origins, seed=seed)
     levels = nets[0].levels
     network = scaled.quantiles[..., levels.index(0.5) if levels else 0]
@@ -68,14 +75,13 @@ def judged_windows(
     parts = [
         scaled.to_scaled(transformed(own[..., m], cutter.transform)) for m in range(own.shape[-1])
     ]
-    windows = Windows(
+    return HeldOutWindows(
         np.stack([network, *parts], -1),
         cutter.actual(origins),
         _scales(histories, members.season),
         np.array([is_intermittent(history) for history in histories], bool),
         lambda values: scaled.to_data(values, cutter.transform),
     )
-    return windows, origins
 
 
 def _scales(histories: Sequence[Floats], season: int) -> Floats:

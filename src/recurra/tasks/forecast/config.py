@@ -1,5 +1,7 @@
 """Every setting of the forecasting task, with its default and its one description; no torch."""
 
+import dataclasses
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -70,11 +72,13 @@ class ForecastConfig(TaskConfig):
     task: ClassVar[str] = "forecast"
     summary: ClassVar[str] = "Probabilistic forecasts of series in a table: .csv, .tsv or .parquet."
     evaluation: ClassVar[type[EvaluateOptions]] = ForecastEvaluation
-    contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"forecast": {}}
+    contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"forecast": {"model": "segments"}}
     usual: ClassVar[tuple[str, ...]] = (
-        *("horizon", "freq", "id", "time", "target", "layout", "model", "lookback", "intervals"),
+        *("horizon", "freq", "id", "time", "target", "layout", "model", "budget"),
+        *("lookback", "intervals"),
         *("hidden", "max_steps", "max_minutes", "learning_rate", "seed"),
     )
+    shaping: ClassVar[tuple[str, ...]] = (*TaskConfig.shaping, "model")
     inapplicable: ClassVar[tuple[str, ...]] = ("bidirectional", "window")
     places: ClassVar[tuple[str, ...]] = ("static_data",)
     judging: ClassVar[tuple[str, ...]] = (
@@ -118,8 +122,19 @@ class ForecastConfig(TaskConfig):
         "long",
         "a row for each series and step; a column for each series (wide); a row for each series",
     )
-    model: Literal["segments", "direct", "autoregressive", "smoothing"] = option(
-        "segments", "; ".join(f"{name}: {what}" for name, what in MODELS.items())
+    model: Literal["auto", "segments", "direct", "autoregressive", "smoothing"] = option(
+        "auto",
+        "; ".join(
+            [
+                "auto: chosen by the data, with what else was not given",
+                *(f"{name}: {what}" for name, what in MODELS.items()),
+            ]
+        ),
+    )
+    budget: str = option(
+        "",
+        "time for the choice of an auto model and its training: 90s, 2m, 1h; empty: half a minute "
+        "to five minutes by the size of the data",
     )
     skip: Literal["none", "residual", "highway", "dense"] = new_default(
         "skip", "none", help="connections that lead past each layer; dilated layers have residual"
@@ -213,6 +228,11 @@ class ForecastConfig(TaskConfig):
             )
         _check_numbers("intervals", self.intervals, 0, 100)
         _check_numbers("quantiles", self.quantiles, 0, 1)
+        if self.budget_seconds and self.model != "auto":
+            raise ConfigError(
+                f"budget = {self.budget!r} with model = {self.model!r}: a budget is for choosing; "
+                "leave it out, or choose model = 'auto'."
+            )
         for name in self.member_names:
             if name not in STATISTICAL:
                 raise ConfigError(
@@ -294,6 +314,24 @@ class ForecastConfig(TaskConfig):
     def widths(self) -> tuple[float, ...]:
         """The prediction intervals in percent, ascending."""
         return tuple(sorted(set(_numbers("intervals", self.intervals))))
+
+    @property
+    def budget_seconds(self) -> float:
+        """The budget in seconds; 0 where none is given."""
+        if not self.budget:
+            return 0.0
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh])\s*", self.budget)
+        seconds = float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
+        if not seconds:
+            raise ConfigError(
+                f"budget = {self.budget!r}; it must be a time with its unit: 90s, 2m or 1h."
+            )
+        return seconds
+
+    def changed(self, settings: Mapping[str, Any]) -> Self:
+        """The configuration with other settings; a chosen model has no budget."""
+        budget = "" if settings.get("model", self.model) != "auto" else self.budget
+        return dataclasses.replace(self, **{"budget": budget, **settings})
 
     @property
     def member_names(self) -> tuple[str, ...]:

@@ -21,8 +21,8 @@ from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.nets.inference import scaled_forecasts
 from recurra.tasks.forecast.statistics.combination import (
     Combination,
+    HeldOutWindows,
     MemberForecasts,
-    Windows,
     member_weights,
 )
 from recurra.tasks.forecast.statistics.methods import METHODS
@@ -42,7 +42,7 @@ def trained(tmp_path_factory):
 def windows_of(forecasts, actual, intermittent=None):
     count = len(actual)
     sparse = np.zeros(count, bool) if intermittent is None else intermittent
-    return Windows(forecasts, actual, np.ones(count), sparse, lambda values: values)
+    return HeldOutWindows(forecasts, actual, np.ones(count), sparse, lambda values: values)
 
 
 def test_weights_find_the_better_half_and_the_mean_of_errors_that_cancel():

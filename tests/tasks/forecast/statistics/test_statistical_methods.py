@@ -12,7 +12,7 @@ from recurra.tasks.forecast.statistics.histories import aligned
 from recurra.tasks.forecast.statistics.intermittent import adida, croston, is_intermittent
 from recurra.tasks.forecast.statistics.lag_regression import can_regress, lag_regression
 from recurra.tasks.forecast.statistics.methods import METHODS
-from recurra.tasks.forecast.statistics.state_space import Form, Start, ahead, growth, run
+from recurra.tasks.forecast.statistics.state_space import SmoothingForm, Start, ahead, growth, run
 from recurra.tasks.forecast.statistics.theta import theta
 
 NAN = math.nan
@@ -49,7 +49,7 @@ def by_hand(values, form, parameters, level, trend, season):
 @pytest.mark.parametrize("trend", ["none", "damped", "linear"])
 @pytest.mark.parametrize("season", ["none", "additive", "relative"])
 def test_the_recursions_are_those_of_the_book(trend, season):
-    form, values = Form(trend, season), wave(23, noise=1.0)
+    form, values = SmoothingForm(trend, season), wave(23, noise=1.0)
     values[7] = NAN
     first = [1.1, 0.8, 1.2, 0.9] if season == "relative" else [1.0, -2.0, 3.0, -2.0]
     start = Start(np.array([49.0]), np.array([0.4]), np.array(first)[:, None])

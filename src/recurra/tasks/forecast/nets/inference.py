@@ -114,9 +114,9 @@ def scaled_forecasts(
         np.concatenate([part[k] for part in parts]) for k in range(4)
     )
     found = ScaledForecasts(quantiles, location, scale, change, _joined([p[4] for p in parts]))
-    return (
-        found if cutter.combination is None else _combined(found, nets[0].levels, cutter, origins)
-    )
+    if cutter.combination is None:
+        return found
+    return _combined(found, nets[0].levels, cutter, origins)
 
 
 def _combined(

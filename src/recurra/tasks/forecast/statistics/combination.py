@@ -18,7 +18,7 @@ from recurra.tasks.forecast.statistics.histories import Ints, Mask, Vector
 from recurra.tasks.forecast.statistics.intermittent import is_intermittent
 from recurra.tasks.forecast.statistics.methods import METHODS
 
-__all__ = ["NETWORK", "Combination", "MemberForecasts", "Windows", "member_weights"]
+__all__ = ["NETWORK", "Combination", "HeldOutWindows", "MemberForecasts", "member_weights"]
 
 NETWORK = "network"
 """The name of the network's forecasts among the members."""
@@ -37,7 +37,7 @@ _LOWEST = 0.25
 not tuned."""
 
 
-class Windows(NamedTuple):
+class HeldOutWindows(NamedTuple):
     """W held-out windows: forecasts (W, H, 1 + M) scaled, the network's first, actual values (W, H)
     of the data, NaN where unknown, the scale of each one's errors (W,), and which are intermittent.
     `to_data` leads from scaled forecasts (W, H) to the data's scale.
@@ -50,14 +50,20 @@ class Windows(NamedTuple):
     to_data: Callable[[Vector], Vector]
 
 
+_Made = dict[tuple[int, int], Vector]
+
+_MADE: weakref.WeakKeyDictionary[Panel, dict[tuple[str, int, int], _Made]] = (
+    weakref.WeakKeyDictionary()
+)
+"""Forecasts (H,) that were made, as long as their panel lives: by method, season and horizon, then
+by series and cutoff. The trials of a search judge the same windows again and again."""
+
+
 class MemberForecasts:
     """Forecasts of the methods from origins in panels; each origin is forecast once a panel."""
 
     def __init__(self, names: Sequence[str], season: int, horizon: int) -> None:
         self.names, self.season, self.horizon = tuple(names), season, horizon
-        self._made: weakref.WeakKeyDictionary[Panel, dict[tuple[int, int], Vector]] = (
-            weakref.WeakKeyDictionary()
-        )
 
     @property
     def reach(self) -> int:
@@ -70,20 +76,21 @@ class MemberForecasts:
 
     def __call__(self, panel: Panel, series: Ints, cutoffs: Ints) -> Vector:
         """Forecasts (W, H, M) of the data; NaN for a series without a value."""
-        made = self._made.setdefault(panel, {})
         keys = list(zip(series.tolist(), cutoffs.tolist(), strict=True))
+        columns = [self._of_method(name, panel, keys) for name in self.names]
+        return np.stack(columns, -1)
+
+    def _of_method(self, name: str, panel: Panel, keys: Sequence[tuple[int, int]]) -> Vector:
+        """Forecasts (W, H) of one method."""
+        every = _MADE.setdefault(panel, {})
+        made = every.setdefault((name, self.season, self.horizon), {})
         missing = [key for key in dict.fromkeys(keys) if key not in made]
         if missing:
             histories = [self.history(panel, *key) for key in missing]
-            made.update(zip(missing, self._forecasts(histories), strict=True))
-        shape = (len(keys), self.horizon, len(self.names))
-        return np.array([made[key] for key in keys]).reshape(shape)
-
-    def _forecasts(self, histories: Sequence[Vector]) -> Vector:
-        found = [METHODS[n](histories, self.season, self.horizon).point for n in self.names]
-        lowest = np.array([_lowest(history) for history in histories])
-        bounded: Vector = np.maximum(np.stack(found, -1), lowest[:, None, None])
-        return bounded
+            found = METHODS[name](histories, self.season, self.horizon).point
+            lowest = np.array([_lowest(history) for history in histories])
+            made.update(zip(missing, np.maximum(found, lowest[:, None]), strict=True))
+        return np.array([made[key] for key in keys]).reshape(len(keys), self.horizon)
 
 
 def _lowest(history: Vector) -> float:
@@ -96,11 +103,18 @@ def _lowest(history: Vector) -> float:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Combination:
-    """Weights (1 + M,) of the network and the members, of regular series and intermittent ones."""
+    """Weights (1 + M,) of the network and the members, of regular series and intermittent ones.
+
+    `errors` are those of the network, of each member, and (named "") of the weighted mean on the
+    held-out `windows`: mean absolute errors over the series' mean change in a season, the roots of
+    mean squares for intermittent ones.
+    """
 
     members: MemberForecasts
     regular: Vector
     intermittent: Vector
+    errors: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    windows: int = 0
 
     def weights(self, panel: Panel, series: Ints, cutoffs: Ints) -> Vector:
         """The weights (W, 1 + M) of windows."""
@@ -135,6 +149,8 @@ class Combination:
             "horizon": self.members.horizon,
             "regular": dict(zip(named, self.regular.tolist(), strict=True)),
             "intermittent": dict(zip(named, self.intermittent.tolist(), strict=True)),
+            "errors": dict(self.errors),
+            "windows": self.windows,
         }
 
     @classmethod
@@ -142,11 +158,13 @@ class Combination:
         """The combination that `to_json` described."""
         names = [name for name in record["regular"] if name != NETWORK]
         members = MemberForecasts(names, record["season"], record["horizon"])
-        groups = (np.array(list(record[name].values())) for name in ("regular", "intermittent"))
-        return cls(members, *groups)
+        regular, intermittent = (
+            np.array(list(record[name].values())) for name in ("regular", "intermittent")
+        )
+        return cls(members, regular, intermittent, record["errors"], record["windows"])
 
 
-def member_weights(members: MemberForecasts, windows: Windows, disjoint: int) -> Combination:
+def member_weights(members: MemberForecasts, windows: HeldOutWindows, disjoint: int) -> Combination:
     """The combination with the least error on held-out windows, of which `disjoint` don't overlap.
 
     A group of series without a window has the weights of the other.
@@ -159,10 +177,26 @@ def member_weights(members: MemberForecasts, windows: Windows, disjoint: int) ->
             chosen[sparse] = _weights(windows, group, share, 2 if sparse else 1)
     regular = chosen.get(False, chosen.get(True))
     assert regular is not None  # there is a window
-    return Combination(members, regular, chosen.get(True, regular))
+    intermittent = chosen.get(True, regular)
+    count = windows.forecasts.shape[-1]
+    alone = {name: np.eye(count)[m] for m, name in enumerate((NETWORK, *members.names))}
+    errors = {name: _mean_error(windows, weights, weights) for name, weights in alone.items()}
+    errors[""] = _mean_error(windows, regular, intermittent)
+    return Combination(members, regular, intermittent, errors, len(windows.actual))
 
 
-def _weights(windows: Windows, group: Mask, disjoint: float, power: int) -> Vector:
+def _mean_error(windows: HeldOutWindows, regular: Vector, intermittent: Vector) -> float:
+    """The mean of both groups' errors, each window counted once."""
+    total = 0.0
+    for sparse, weights in ((False, regular), (True, intermittent)):
+        group = windows.intermittent == sparse
+        if group.any():
+            power = 2 if sparse else 1
+            total += float(group.mean()) * _error(windows, group, weights, power) ** (1 / power)
+    return total
+
+
+def _weights(windows: HeldOutWindows, group: Mask, disjoint: float, power: int) -> Vector:
     """Weights (1 + M,) by the errors, to a power, of a group of windows."""
 
     def error(weights: Vector) -> float:
@@ -181,7 +215,7 @@ def _weights(windows: Windows, group: Mask, disjoint: float, power: int) -> Vect
     return weights
 
 
-def _error(windows: Windows, group: Mask, weights: Vector, power: int) -> float:
+def _error(windows: HeldOutWindows, group: Mask, weights: Vector, power: int) -> float:
     """The mean scaled error, to a power, of the weighted mean of the forecasts."""
     mean = windows.to_data(windows.forecasts @ weights)
     errors = np.abs(windows.actual - mean)[group] / windows.scale[group, None]

@@ -20,7 +20,14 @@ from recurra.tasks.forecast.statistics.histories import (
     Vector,
     aligned,
 )
-from recurra.tasks.forecast.statistics.state_space import Form, Run, Start, ahead, growth, run
+from recurra.tasks.forecast.statistics.state_space import (
+    SmoothingForm,
+    SmoothingRun,
+    Start,
+    ahead,
+    growth,
+    run,
+)
 
 __all__ = ["ets"]
 
@@ -34,21 +41,23 @@ _QUICK, _FAR, _LINEAR = 10.0, 5.0, 3.0
 """Penalties of quick and undamped trends and of odd first states, in units of AICc: short histories
 are fitted too closely without them. Set on the steps before the tests of the short series in
 benchmarks/forecast/short_series.py, with its --rehearse."""
+_FITTED = 4
+"""Forms that are fitted to a history, of those that it allows; not tuned."""
 _TOGETHER = 400
 """Windows that are fitted together: a limit of memory."""
 _FORMS = [
-    Form(trend, season)
+    SmoothingForm(trend, season)
     for season in ("none", "additive", "relative")
     for trend in ("none", "damped", "linear")
 ]
 
 
-class _Fit(NamedTuple):
-    """The best of one form for W windows: AICc (W,), parameters (4, W), Run with K = 1."""
+class _FormFit(NamedTuple):
+    """The best of one form for W windows: AICc (W,), parameters (4, W), SmoothingRun with K = 1."""
 
     score: Vector
     parameters: Vector
-    found: Run
+    found: SmoothingRun
     relative: Mask
 
 
@@ -90,22 +99,44 @@ def _fitted(batch: Histories, horizon: int) -> tuple[Vector, Vector]:
     scaled = Histories(values, batch.starts, batch.season)
     points, deviations = np.full((windows, horizon), np.nan), np.full((windows, horizon), np.nan)
     best = np.full(windows, np.inf)
-    for form in _FORMS:
-        possible = usable & _allows(form, scaled)
-        if not possible.any():
-            continue
-        part = Histories(values[:, possible], scaled.starts[possible], batch.season)
-        fit = _best_fit(part, form)
+    for form, possible in _screened(scaled, usable):
         where = np.flatnonzero(possible)
-        better = fit.score < best[where]
-        first = (form.trend, form.season) == ("none", "none")
-        better |= first  # a history that allows nothing else still has a level
+        part = Histories(values[:, where], scaled.starts[where], batch.season)
+        fit = _best_fit(part, form)
+        better = (fit.score < best[where]) | np.isnan(points[where, 0])
         point = ahead(form, fit.found, fit.parameters[3], horizon)
         spread = _spread(fit, counts[where], point, batch.season, horizon)
         at = where[better]
         best[at], points[at], deviations[at] = (part[better] for part in (fit.score, point, spread))
     factor = scale[:, None]
     return points * factor, deviations * factor
+
+
+def _screened(batch: Histories, usable: Mask) -> list[tuple[SmoothingForm, Mask]]:
+    """The forms, and for which windows each is fitted: those where it is one of the best at a first
+    look.
+    """
+    scores = np.full((len(_FORMS), len(usable)), np.inf)
+    for number, form in enumerate(_FORMS):
+        where = np.flatnonzero(usable & _allows(form, batch))
+        if len(where):
+            part = Histories(batch.values[:, where], batch.starts[where], batch.season)
+            start, spread = _first_states(part, form)
+            place = _first_places(form, len(where))
+            found = _scores(part, form, *_decoded(place, form, start, spread))
+            scores[number, where] = (found + _prior(place, form)).min(0)
+    ranks = scores.argsort(0, kind="stable").argsort(0, kind="stable")
+    chosen = (ranks < _FITTED) & np.isfinite(scores)
+    chosen[0] |= usable & ~chosen.any(0)  # a level alone, where nothing else is allowed
+    return [(form, mask) for form, mask in zip(_FORMS, chosen, strict=True) if mask.any()]
+
+
+def _first_places(form: SmoothingForm, windows: int) -> Vector:
+    """Places (5 or 6, K, W) drawn uniformly, those of the states where the data suggest them."""
+    drawn = np.random.default_rng(0).random((_size(form), _TRIED, 1))
+    place = np.broadcast_to(drawn, (*drawn.shape[:2], windows)).copy()
+    place[4:] = 0.5
+    return place
 
 
 def _scales(batch: Histories) -> Vector:
@@ -116,7 +147,7 @@ def _scales(batch: Histories) -> Vector:
     return np.where(mean > 0, mean, 1.0)
 
 
-def _allows(form: Form, batch: Histories) -> Mask:
+def _allows(form: SmoothingForm, batch: Histories) -> Mask:
     """The windows (W,) long enough for a form; relative seasons need values above zero."""
     counts, season = batch.counts, batch.season
     needed = 1 if form.trend == "none" else 4
@@ -132,14 +163,12 @@ def _allows(form: Form, batch: Histories) -> Mask:
     return allowed
 
 
-def _best_fit(batch: Histories, form: Form) -> _Fit:
+def _best_fit(batch: Histories, form: SmoothingForm) -> _FormFit:
     """The best parameters of a form, of either kind of error, by random search."""
     start, spread = _first_states(batch, form)
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(1)
     windows, size = batch.values.shape[1], _size(form)
-    drawn = generator.random((size, _TRIED, 1))
-    place = np.broadcast_to(drawn, (size, _TRIED, windows)).copy()
-    place[4:] = 0.5  # the states that the data suggest
+    place = _first_places(form, windows)
     best = np.full(windows, np.inf)
     centre = place[:, 0].copy()
     for radius in (*_RADII, None):
@@ -157,14 +186,16 @@ def _best_fit(batch: Histories, form: Form) -> _Fit:
     parameters, begun = _decoded(centre[:, None], form, start, spread)
     last = run(batch, form, parameters, begun)
     absolute, relative = _criteria(batch, form, last)
-    return _Fit(best, parameters[:, 0], last, relative[0] < absolute[0])
+    return _FormFit(best, parameters[:, 0], last, relative[0] < absolute[0])
 
 
-def _size(form: Form) -> int:
+def _size(form: SmoothingForm) -> int:
     return 5 if form.trend == "none" else 6
 
 
-def _decoded(place: Vector, form: Form, start: Start, spread: Vector) -> tuple[Vector, Start]:
+def _decoded(
+    place: Vector, form: SmoothingForm, start: Start, spread: Vector
+) -> tuple[Vector, Start]:
     """Parameters (4, K, W) and first states from places (5 or 6, K, W) between 0 and 1."""
     none = np.zeros(place.shape[1:])
     alpha = 1e-4 + (1 - 2e-4) * place[0] ** 1.5
@@ -178,7 +209,7 @@ def _decoded(place: Vector, form: Form, start: Start, spread: Vector) -> tuple[V
     return np.stack([alpha, beta, gamma, phi]), Start(level, trend, start.season)
 
 
-def _prior(place: Vector, form: Form) -> Vector:
+def _prior(place: Vector, form: SmoothingForm) -> Vector:
     """What is added to AICc (K, W): for a trend that follows the last values, for first states far
     from those of the data, and for a trend that isn't damped.
     """
@@ -189,13 +220,13 @@ def _prior(place: Vector, form: Form) -> Vector:
     return total + _LINEAR if form.trend == "linear" else total
 
 
-def _scores(batch: Histories, form: Form, parameters: Vector, start: Start) -> Vector:
+def _scores(batch: Histories, form: SmoothingForm, parameters: Vector, start: Start) -> Vector:
     absolute, relative = _criteria(batch, form, run(batch, form, parameters, start))
     best: Vector = np.minimum(absolute, relative)
     return best
 
 
-def _criteria(batch: Histories, form: Form, found: Run) -> tuple[Vector, Vector]:
+def _criteria(batch: Histories, form: SmoothingForm, found: SmoothingRun) -> tuple[Vector, Vector]:
     """AICc (K, W) of additive errors and of relative ones, infinite where they aren't allowed."""
     counts = batch.counts.astype(np.float64)
     states = {"none": 1, "linear": 2, "damped": 2}[form.trend]
@@ -215,7 +246,7 @@ def _criteria(batch: Histories, form: Form, found: Run) -> tuple[Vector, Vector]
     return absolute, np.where(np.isfinite(relative), relative, np.inf)
 
 
-def _first_states(batch: Histories, form: Form) -> tuple[Start, Vector]:
+def _first_states(batch: Histories, form: SmoothingForm) -> tuple[Start, Vector]:
     """First level and trend by a line through the first values, the season by decomposition, and
     the spread (W,) of the values about the line.
     """
@@ -246,7 +277,7 @@ def _line(history: Vector, first: int) -> tuple[float, float, float]:
     return float(level), float(slope), max(spread, 1e-6)
 
 
-def _spread(fit: _Fit, counts: Ints, point: Vector, season: int, horizon: int) -> Vector:
+def _spread(fit: _FormFit, counts: Ints, point: Vector, season: int, horizon: int) -> Vector:
     """The standard deviations (W, H) of the forecasts."""
     left = np.maximum(counts - 2, 1)
     absolute = np.sqrt(fit.found.squares[0] / left)[:, None]

@@ -12,13 +12,13 @@ import numpy as np
 
 from recurra.tasks.forecast.statistics.histories import Histories, Vector
 
-__all__ = ["Form", "Run", "Start", "ahead", "growth", "run"]
+__all__ = ["SmoothingForm", "SmoothingRun", "Start", "ahead", "growth", "run"]
 
 _LEAST = 1e-12
 """A smaller factor of the season or mean is taken for this, so that nothing is divided by zero."""
 
 
-class Form(NamedTuple):
+class SmoothingForm(NamedTuple):
     """Trend: "none", "damped" or "linear"; season: "none", "additive" or "relative"."""
 
     trend: str
@@ -34,7 +34,7 @@ class Start(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class SmoothingRun:
     """What a run ends with: sums over the known steps (K, W), and the last states.
 
     `squares` are squared errors, `shares` squared errors over the forecast, `logs` logarithms of
@@ -49,7 +49,9 @@ class Run:
     season: Vector
 
 
-def run(histories: Histories, form: Form, parameters: Vector, start: Start) -> Run:
+def run(
+    histories: Histories, form: SmoothingForm, parameters: Vector, start: Start
+) -> SmoothingRun:
     """Run K sets of parameters (4, K, W) (alpha, beta, gamma, phi) over the histories."""
     alpha, beta, gamma, phi = parameters
     values, phases = histories.values, histories.phases
@@ -85,10 +87,10 @@ def run(histories: Histories, form: Form, parameters: Vector, start: Start) -> R
                 apart = error / np.maximum(np.abs(base), _LEAST) if relative else error
                 season[phase] = factor + gamma * apart
             level, trend = new_level, new_trend
-    return Run(squares, shares, logs, level, trend, season)
+    return SmoothingRun(squares, shares, logs, level, trend, season)
 
 
-def ahead(form: Form, found: Run, phi: Vector, horizon: int) -> Vector:
+def ahead(form: SmoothingForm, found: SmoothingRun, phi: Vector, horizon: int) -> Vector:
     """The points (W, H) after the last states of one set of parameters, K = 1."""
     level, trend, season = found.level[0], found.trend[0], found.season[:, 0]
     steps = np.cumsum(phi[:, None] ** np.arange(1, horizon + 1), 1)

@@ -74,7 +74,7 @@ def _fitted(batch: Histories, horizon: int) -> tuple[Vector, Vector]:
     return points, np.sqrt(np.maximum(fit.squares[0], 0.0) / left)[:, None] * growth
 
 
-class _Fit(NamedTuple):
+class _ThetaFit(NamedTuple):
     """Sums of squared one-step errors (K, W), and the first level and 1 - 1/theta (K, W)."""
 
     squares: Vector
@@ -111,7 +111,7 @@ class _Trend:
         self.mean = np.where(count > 0, mean, self.mean)
 
 
-def _least_squares(batch: Histories, alpha: Vector) -> _Fit:
+def _least_squares(batch: Histories, alpha: Vector) -> _ThetaFit:
     """The best first level and weight for constants (K, W): the errors are linear in both."""
     trend, level, power = _Trend(batch.starts), np.zeros(alpha.shape), np.ones(alpha.shape)
     origin = batch.values[batch.starts, np.arange(len(batch.starts))]
@@ -137,7 +137,7 @@ def _least_squares(batch: Histories, alpha: Vector) -> _Fit:
     squares = total - first * flat_error - weight * line_error
     squares += first * (first * flats + weight * both - flat_error)
     squares += weight * (first * both + weight * lines - line_error)
-    return _Fit(squares, first + origin, weight)
+    return _ThetaFit(squares, first + origin, weight)
 
 
 def _continued(
