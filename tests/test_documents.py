@@ -223,6 +223,7 @@ BLOCKS = {
     "classification.md": (4, 3),
     "compare.md": (2, 1),
     "design.md": (0, 0),
+    "export.md": (1, 1),
     "forecasting.md": (3, 1),
     "insight.md": (2, 1),
     "remedies.md": (2, 1),

@@ -135,6 +135,7 @@ OUTSIDE = {
     "uvicorn": {"deploy/serve/libraries.py"},
     "websockets": {"deploy/serve/libraries.py"},
     "prometheus_client": {"deploy/serve/libraries.py"},
+    "wasmtime": {"deploy/export/web_assembly.py"},
     "onnx": {"deploy/export/onnx_graph.py"},
     "onnxruntime": {"deploy/export/onnx_target.py"},
     "triton": {"engines"},

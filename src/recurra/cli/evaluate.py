@@ -37,15 +37,19 @@ class RunCommand(Sectioned):
 @click.option(
     "--exported",
     metavar="KIND",
-    help="measure the model as `recurra export` writes it, beside the run: onnx",
+    help="measure the model as `recurra export` writes it, beside the run: onnx, c, html or torch",
 )
-@click.option("--int8", is_flag=True, help="exported with weights of 8 bits")
+@click.option(
+    "--weights",
+    type=click.Choice(["float32", "int16", "int8"]),
+    help="exported with weights of this format [float32]",
+)
 @click.option("--json", "as_json", is_flag=True, help="the numbers as one line of JSON")
 def command(
     run: str,
     files: tuple[Path, ...],
     exported: str | None,
-    int8: bool,
+    weights: Any,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -66,13 +70,14 @@ def command(
         model = load(run)
         data = list(files) if len(files) > 1 else next(iter(files), None)
         if exported is None:
-            if int8:
-                raise click.UsageError("--int8 is of an exported model: give --exported as well.")
+            if weights:
+                raise click.UsageError("--weights are of an exported model: give --exported, too.")
             evaluation = model.evaluate(data, **given(options))
         else:
             from recurra.deploy.export import evaluate_exported
 
-            both = evaluate_exported(model, exported, data, int8=int8, **given(options))
+            form: Any = weights or "float32"
+            both = evaluate_exported(model, exported, data, weights=form, **given(options))
             evaluation = both.evaluation
     named = ", ".join(map(str, files))
     if as_json:

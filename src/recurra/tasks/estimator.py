@@ -191,6 +191,14 @@ class Estimator(Named[Config], Generic[Config, Product]):
         """
         return self._task.exportables(self._ready())
 
+    def page_facts(self) -> dict[str, Any]:
+        """What a page without a server needs: `run` as a server describes it, and `facts`.
+
+        Raises ConfigError where the model has no such page.
+        """
+        facts = self._task.page_facts(self._ready())
+        return {"run": self.dialogues(1).describe(), "facts": dict(facts)}
+
     def dialogues(self, most: int = 100) -> Dialogues:
         """The model as at most so many clients at once talk to it, in messages of JSON.
 

@@ -107,13 +107,15 @@ class Probe:
 class Facts:
     """Sections that the model card and the report show, and commands for the run's next steps.
 
-    `pictures` are sections for the report alone, `pipeline` is what model hubs call the kind of
+    `pictures` are sections for the report alone, `first` the one that stands before the curves of
+    training; `pipeline` is what model hubs call the kind of
     model, "" where they have no name for it.
     """
 
     title: str
     sections: Sequence[Section]
     use: Sequence[str] = ()
+    first: Sequence[Section] = ()
     pictures: Sequence[Section] = ()
     pipeline: str = ""
 
@@ -392,6 +394,16 @@ class Task(ABC, Generic[Config, Data, Product]):
         Raises ConfigError where the task or its model can't be exported.
         """
         raise ConfigError(f"Runs of the task {self.name()} can't be exported.")
+
+    def page_facts(self, product: Product) -> Mapping[str, Any]:
+        """What a page without a server needs beside the network, as JSON.
+
+        Raises ConfigError where the model has no such page.
+        """
+        raise ConfigError(
+            f"Runs of the task {self.name()} have no page of their own; export to onnx or c, or "
+            "use `recurra serve`."
+        )
 
     def dialogues(self, product: Product, most: int) -> Dialogues:
         """The model as at most so many clients at once talk to it, for a server.

@@ -22,6 +22,10 @@ from recurra.nn.program import ProgramBuilder, lowered
 LENGTHS = torch.tensor([9, 1, 4])
 
 
+QUICK = {"lstm", "gru", "slstm", "rglru", "lstm_layernorm_joint", "fastgrnn_low_rank", "sru"}
+"""Cells that decide whether every operation of the language is right."""
+
+
 def session_of(program):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -61,7 +65,13 @@ def scrambled(module):
     return module.eval()
 
 
-@pytest.mark.parametrize("cell", sorted(CELLS))
+@pytest.mark.parametrize(
+    "cell",
+    [
+        cell if cell in QUICK else pytest.param(cell, marks=pytest.mark.slow)
+        for cell in sorted(CELLS)
+    ],
+)
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 30.0])
 def test_every_cell_is_as_its_layer(cell, scale):
     torch.manual_seed(1)

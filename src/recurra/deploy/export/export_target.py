@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
-from recurra.errors import RunError
+from recurra import __version__
+from recurra.deploy.export.c_source import NumberFormat
+from recurra.errors import ConfigError, RunError
+from recurra.tasks.estimator import Estimator
 from recurra.tasks.exportable import Exportable, ProgramRun
 
 __all__ = ["ExportTarget", "Files", "check_agrees"]
@@ -25,6 +29,26 @@ class ExportTarget(ABC):
     """A kind of export."""
 
     name: ClassVar[str]
+    weights: ClassVar[tuple[NumberFormat, ...]]
+    """The formats that it writes weights in."""
+
+    def __init__(self, form: NumberFormat = "float32") -> None:
+        if form not in self.weights:
+            raise ConfigError(
+                f"weights = {form!r}; an export to {self.name} has {', '.join(self.weights)}."
+            )
+        self.form: NumberFormat = form
+
+    def metadata(self, model: Estimator[Any, Any]) -> dict[str, str]:
+        """What a user of the files must know of the run, as texts."""
+        assert model.run is not None
+        config = model.run.config
+        return {
+            "recurra_version": __version__,
+            "task": config["task"],
+            "context": json.dumps(config["context"]),
+            "settings": json.dumps(config["settings"]),
+        }
 
     @abstractmethod
     def files(self, exportable: Exportable, name: str, metadata: Mapping[str, str]) -> Files:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recurra.deploy.export.c_source import NumberFormat
 from recurra.deploy.export.run_export import named_target, network_names
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.exportable import Exportable, ProgramRun
@@ -78,17 +79,22 @@ class ExportedEvaluation:
 
 
 def evaluate_exported(
-    model: Estimator[Any, Any], to: str, data: Any = None, *, int8: bool = False, **options: Any
+    model: Estimator[Any, Any],
+    to: str,
+    data: Any = None,
+    *,
+    weights: NumberFormat = "float32",
+    **options: Any,
 ) -> ExportedEvaluation:
     """Evaluate a trained model as it is exported, and itself beside it.
 
-    to, int8: as for `export`. data, options: as for the model's `evaluate`.
+    to, weights: as for `export`. data, options: as for the model's `evaluate`.
     """
     own = model.evaluate(data, **options)
     differences = Differences()
     with (
         tempfile.TemporaryDirectory() as folder,
-        exported(model, to, Path(folder), int8=int8) as on,
+        exported(model, to, Path(folder), weights=weights) as on,
     ):
         on(differences)
         found = model.evaluate(data, **options)
@@ -114,18 +120,20 @@ def _shown(value: float) -> str:
 
 
 @contextmanager
-def exported(model: Estimator[Any, Any], to: str, folder: Path, *, int8: bool) -> Iterator[Any]:
+def exported(
+    model: Estimator[Any, Any], to: str, folder: Path, *, weights: NumberFormat
+) -> Iterator[Any]:
     """The model's networks run from exported files, while the context lasts.
 
     Gives a function that begins to count differences.
     """
-    target, networks = named_target(to, int8=int8), model.exportables()
-    names = network_names(len(networks))
+    target, networks = named_target(to, weights=weights), model.exportables()
+    names, metadata = network_names(len(networks)), target.metadata(model)
     begun: list[tuple[Exportable, ProgramRun]] = []
     for name, exportable in zip(names, networks, strict=True):
         own = folder / name
         own.mkdir()
-        files = target.files(exportable, name, {})
+        files = target.files(exportable, name, metadata)
         begun.append((exportable, target.run(exportable, files, own)))
 
     def begin(differences: Differences) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recurra.deploy.export.c_source import NumberFormat
 from recurra.deploy.export.export_target import ExportTarget, Files, check_agrees
 from recurra.deploy.export.onnx_graph import onnx_library
 from recurra.deploy.export.onnx_program import onnx_model, state_shapes
@@ -24,18 +25,16 @@ _TOLERANCE = 1e-4
 
 
 class OnnxTarget(ExportTarget):
-    """One file, NAME.onnx; `int8`: the weights of products in 8 bits, quantised by ONNX Runtime."""
+    """One file, NAME.onnx; the weights of products in 8 bits are quantised by ONNX Runtime."""
 
     name: ClassVar[str] = "onnx"
-
-    def __init__(self, *, int8: bool = False) -> None:
-        self.int8: bool = int8
+    weights: ClassVar[tuple[NumberFormat, ...]] = ("float32", "int8")
 
     def files(self, exportable: Exportable, name: str, metadata: Mapping[str, str]) -> Files:
         """The model, once ONNX Runtime has given the same numbers."""
         model = onnx_model(exportable.program, metadata, name).SerializeToString()
         check_agrees(self.name, exportable, OnnxRun(exportable.program, model), _TOLERANCE)
-        return {f"{name}.onnx": _quantised(model) if self.int8 else model}
+        return {f"{name}.onnx": _quantised(model) if self.form == "int8" else model}
 
     def run(self, exportable: Exportable, files: Files, folder: Path) -> ProgramRun:
         """By ONNX Runtime on the CPU."""

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recurra import __version__
+from recurra.deploy.export.c_source import NumberFormat
+from recurra.deploy.export.c_target import CTarget
 from recurra.deploy.export.export_target import ExportTarget
+from recurra.deploy.export.html_target import HtmlTarget
 from recurra.deploy.export.onnx_target import OnnxTarget
+from recurra.deploy.export.torch_target import TorchTarget
 from recurra.errors import ConfigError
 from recurra.files import write_atomic
 from recurra.tasks.estimator import Estimator
 
 __all__ = ["TARGETS", "export", "named_target", "network_names"]
 
-TARGETS: Mapping[str, Callable[..., ExportTarget]] = {"onnx": OnnxTarget}
+TARGETS: Mapping[str, Callable[..., ExportTarget]] = {
+    "onnx": OnnxTarget,
+    "c": CTarget,
+    "html": HtmlTarget,
+    "torch": TorchTarget,
+}
 """The kinds of export by name."""
 
 
 def export(
-    model: Estimator[Any, Any], to: str, out: str | os.PathLike[str], *, int8: bool = False
+    model: Estimator[Any, Any],
+    to: str,
+    out: str | os.PathLike[str],
+    *,
+    weights: NumberFormat = "float32",
 ) -> list[Path]:
     """Write the networks of a trained model as files of a kind into the folder `out`.
 
-    to: "onnx". int8: weights of 8 bits.
+    to: "onnx", "c", "html" or "torch". weights: the format of their numbers, "float32", or where
+    the kind has them "int16" and "int8".
 
     Returns the files. Each network is run from its files beside the model itself before anything
     is written.
@@ -36,8 +48,8 @@ def export(
         MissingExtra: a library is absent.
         RunError: the exported network gives other numbers than the model.
     """
-    target, networks = named_target(to, int8=int8), model.exportables()
-    metadata = _metadata(model)
+    target, networks = named_target(to, weights=weights), model.exportables()
+    metadata = target.metadata(model)
     contents: dict[str, bytes] = {}
     names = network_names(len(networks))
     for name, exportable in zip(names, networks, strict=True):
@@ -49,25 +61,13 @@ def export(
     return [folder / file for file in contents]
 
 
-def named_target(name: str, *, int8: bool) -> ExportTarget:
+def named_target(name: str, *, weights: NumberFormat) -> ExportTarget:
     """The kind of that name. ConfigError for an unknown one."""
     if name not in TARGETS:
         raise ConfigError(f"to = {name!r}; a run is exported to {', '.join(TARGETS)}.")
-    return TARGETS[name](int8=int8)
+    return TARGETS[name](weights)
 
 
 def network_names(count: int) -> Sequence[str]:
     """`model`, or of an ensemble `model-1` and so on."""
     return ["model"] if count == 1 else [f"model-{number + 1}" for number in range(count)]
-
-
-def _metadata(model: Estimator[Any, Any]) -> dict[str, str]:
-    """What a user of the files must know of the run."""
-    assert model.run is not None
-    config = model.run.config
-    return {
-        "recurra_version": __version__,
-        "task": config["task"],
-        "context": json.dumps(config["context"]),
-        "settings": json.dumps(config["settings"]),
-    }

@@ -43,6 +43,7 @@ from recurra.tasks.inputs.collection import Collection, Listed
 from recurra.tasks.inputs.item_batches import TargetBatch, in_order
 from recurra.tasks.inputs.pooled_net import PooledNet
 from recurra.tasks.inputs.sequence_task import SequenceTask
+from recurra.tasks.inputs.series_facts import series_facts
 from recurra.tasks.inputs.weighted_items import WeightedBatches, weights_of
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Retrain
 from recurra.training import Metric, Validate, Windows
@@ -282,6 +283,10 @@ class Classify(SequenceTask[ClassifyConfig, Decider]):
                 "tag)."
             )
         return ClassSession(product, rate)
+
+    def page_facts(self, product: Decider) -> dict[str, Any]:
+        """The features of series, and the temperature."""
+        return {**series_facts(product.input), "temperature": product.temperature.value}
 
     def dialogues(self, product: Decider, most: int) -> ClassDialogues:
         """The probabilities of classes after every step; ConfigError for a model of windows."""

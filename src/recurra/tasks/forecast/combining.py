@@ -7,23 +7,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.forecast.evaluation.scores import seasonal_scales
+from recurra.tasks.forecast.evaluation.scores import is_intermittent, seasonal_scales
 from recurra.tasks.forecast.nets import ForecastNet
 from recurra.tasks.forecast.nets.inference import scaled_forecasts
 from recurra.tasks.forecast.statistics.combination import (
+    NETWORK,
     Combination,
     HeldOutWindows,
     MemberForecasts,
     member_weights,
 )
-from recurra.tasks.forecast.statistics.intermittent import is_intermittent
 from recurra.tasks.forecast.windows.cutter import WindowCutter
 from recurra.tasks.forecast.windows.scaling import transformed
-from recurra.tasks.forecast.windows.splits import Origins, count_disjoint
+from recurra.tasks.forecast.windows.splits import Origins, count_disjoint, origins_between
 
 __all__ = ["combined_cutter"]
 
 Floats = NDArray[np.float64]
+
+_ALONE, _LEAST = 3, 6
+"""Horizons at the end of each series on which members are judged without the network, and the steps
+that must come before; not tuned."""
+_NOTHING = 1e30
+"""The forecast of a network that has none: so far off that it gets no weight."""
+_MOST = 600
+"""Windows on which they are judged at most: a limit of time."""
 
 
 def combined_cutter(
@@ -35,26 +43,61 @@ def combined_cutter(
 ) -> WindowCutter:
     """The cutter with weights of the networks and the configured members, by held-out origins.
 
-    Without a known value in the held-out part the members have the same weight, and the network,
-    which nothing speaks for, has none.
+    Series too short to be held out say nothing of the network: as far as there are such, the
+    weights are drawn to those of the members alone, judged on windows of all series. Without any
+    window the members have the same weight.
     """
     members = MemberForecasts(config.member_names, season, config.horizon)
-    known = _known(cutter, origins, members)
+    known, panel = _known(cutter, origins, members), cutter.panel
+    origins = origins.at(known)
+    share = len(np.unique(origins.series)) / max(len(panel), 1)
+    alone = None if share == 1 else _members_alone(config, season, cutter, members)
     if known.any():
-        origins = origins.at(known)
         windows = _judged_windows(nets, cutter, origins, members, config.seed)
         combination = member_weights(members, windows, count_disjoint(origins, config.horizon))
+        if alone is not None:
+            combination = combination.drawn_to(alone, share)
     else:
-        weights = np.array([0.0, *[1 / len(members.names)] * len(members.names)])
-        combination = Combination(members, weights, weights)
+        equal = np.array([0.0, *[1 / len(members.names)] * len(members.names)])
+        combination = alone or Combination(members, equal, equal)
     return dataclasses.replace(cutter, combination=combination)
+
+
+def _members_alone(
+    config: ForecastConfig, season: int, cutter: WindowCutter, members: MemberForecasts
+) -> Combination | None:
+    """The weights of the members without the network, by the last windows of every series; None
+    where no series has one.
+    """
+    lengths, horizon = cutter.panel.lengths, config.horizon
+    first = np.maximum(lengths - _ALONE * horizon, max(season + 1, _LEAST))
+    origins = _spread(origins_between(first, lengths - horizon, horizon), _MOST)
+    origins = origins.at(_known(cutter, origins, members))
+    if not len(origins.series):
+        return None
+    own, histories = members(cutter.panel, *origins), _histories(cutter, origins, members)
+    nothing = np.full((*own.shape[:2], 1), _NOTHING)
+    windows = HeldOutWindows(
+        np.concatenate([nothing, own], -1),
+        cutter.actual(origins),
+        _scales(histories, season),
+        np.array([is_intermittent(history) for history in histories], bool),
+        lambda values: values,
+    )
+    found = member_weights(members, windows, count_disjoint(origins, horizon))
+    errors = {name: error for name, error in found.errors.items() if name != NETWORK}
+    return dataclasses.replace(found, errors=errors)
+
+
+def _histories(cutter: WindowCutter, origins: Origins, members: MemberForecasts) -> list[Floats]:
+    return [members.history(cutter.panel, *pair) for pair in zip(*origins, strict=True)]
 
 
 def _known(cutter: WindowCutter, origins: Origins, members: MemberForecasts) -> NDArray[np.bool_]:
     """The origins (W,) with known values both before and after them."""
     after = np.isfinite(cutter.actual(origins)).any(1)
-    pairs = zip(*origins, strict=True)
-    before = [np.isfinite(members.history(cutter.panel, *pair)).any() for pair in pairs]
+    histories = _histories(cutter, origins, members)
+    before = [np.isfinite(history).any() for history in histories]
     known: NDArray[np.bool_] = after & np.array(before, bool)
     return known
 
@@ -67,7 +110,7 @@ def _judged_windows(
     seed: int,
 ) -> HeldOutWindows:
     """The networks' forecasts and the members' from origins, with what they are judged by."""
-    histories = [members.history(cutter.panel, *pair) for pair in zip(*origins, strict=True)]
+    histories = _histories(cutter, origins, members)
     scaled = scaled_forecasts(nets, cutter, origins, seed=seed)
     levels = nets[0].levels
     network = scaled.quantiles[..., levels.index(0.5) if levels else 0]
@@ -91,3 +134,9 @@ def _scales(histories: Sequence[Floats], season: int) -> Floats:
     # A change that is nothing beside the values is rounding.
     scale = np.where(seasonal > 1e-6 * sizes, seasonal, sizes)
     return np.where(scale > 0, scale, 1.0)
+
+
+def _spread(origins: Origins, most: int) -> Origins:
+    """At most `most` of the origins, evenly."""
+    count = len(origins.series)
+    return origins.at(np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int)))

@@ -34,7 +34,7 @@ from recurra.tasks.language.known_figures import nats_by_frequency, published_fi
 from recurra.tasks.language.lines_of_texts import lines_of_texts, tokeniser_of
 from recurra.tasks.language.model import LanguageNet, mean_nats, next_token_loss
 from recurra.tasks.language.text_dialogue import TextDialogues
-from recurra.tasks.language.text_session import Sampling, TextSession, write
+from recurra.tasks.language.text_session import Sampling, TextSession, barred_tokens, write
 from recurra.tasks.signature import options_of
 from recurra.tasks.task import Evaluation, Facts, Figures, Probe, Source, Task
 from recurra.training import Validate, Windows
@@ -353,6 +353,23 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
             for net in self.models(product)
             if isinstance(net, LanguageNet)
         ]
+
+    def page_facts(self, product: nn.Module) -> dict[str, Any]:
+        """The tokens, those that aren't written, and the one that a text begins with."""
+        vocabulary = self.vocabulary
+        if vocabulary.level == "word":
+            raise ConfigError(
+                "A page by itself writes characters or bytes, and this model words; use "
+                "`recurra serve`, or train with level = 'char'."
+            )
+        barred = barred_tokens(vocabulary, (), unknown=False).tolist()
+        return {
+            "level": vocabulary.level,
+            "tokens": vocabulary.tokens(),
+            "start": vocabulary.start,
+            "barred": barred,
+            "lower": self.context.get("lower", False),
+        }
 
     def dialogues(self, product: nn.Module, most: int) -> TextDialogues:
         """Texts that are read and written on."""

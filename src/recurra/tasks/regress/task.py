@@ -28,6 +28,7 @@ from recurra.tasks.inputs.collection import Collection
 from recurra.tasks.inputs.encoder import SequenceEncoder
 from recurra.tasks.inputs.item_batches import in_order
 from recurra.tasks.inputs.sequence_task import SequenceTask
+from recurra.tasks.inputs.series_facts import series_facts
 from recurra.tasks.inputs.weighted_items import WeightedBatches, weights_of
 from recurra.tasks.inputs.window_batches import WindowBatches
 from recurra.tasks.regress import value_facts, value_judgement
@@ -274,6 +275,21 @@ class Regress(SequenceTask[RegressConfig, Estimate]):
                 "or train on series with a number for each step."
             )
         return ValueSession(product)
+
+    def page_facts(self, product: Estimate) -> dict[str, Any]:
+        """The features of series, the scale of the number, and half the width of its interval."""
+        targets = product.targets
+        if len(targets) > 1:
+            raise ConfigError(
+                f"A page by itself shows one number, and the model gives {len(targets)}; use "
+                "`recurra serve`."
+            )
+        return {
+            **series_facts(product.input),
+            "targetMean": float(targets.means[0]),
+            "targetDeviation": float(targets.deviations[0]),
+            "margin": product.intervals[0].quantile if product.intervals else None,
+        }
 
     def dialogues(self, product: Estimate, most: int) -> ValueDialogues:
         """A number of a whole input, or of every step."""

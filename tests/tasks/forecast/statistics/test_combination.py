@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pandas
 import pytest
 from forecast_helpers.toys import (
     TINY,
@@ -56,6 +57,14 @@ def test_weights_find_the_better_half_and_the_mean_of_errors_that_cancel():
     shrunk = member_weights(members, windows_of(forecasts, actual), 10).regular
     assert shrunk.sum() == pytest.approx(1)
     assert 0 < shrunk[0] < 0.01
+
+
+def test_series_that_were_not_held_out_draw_the_weights_to_the_members():
+    frame = pandas.concat([one("a", wave(40)), one("b", wave(9, 1)), one("c", wave(9, 2))])
+    with no_compiling():
+        found = Forecaster(**TINY, model="direct", members=MEMBERS).fit(frame)._product.combination
+    assert found.regular[0] <= 1 / 3
+    assert found.regular.sum() == pytest.approx(1)
 
 
 def test_intermittent_series_are_weighed_by_squares():

@@ -9,7 +9,7 @@ from recurra.tasks.forecast.evaluation.seasonality import adjusted
 from recurra.tasks.forecast.statistics.drift import seasonal_naive_drift
 from recurra.tasks.forecast.statistics.ets import ets
 from recurra.tasks.forecast.statistics.histories import aligned
-from recurra.tasks.forecast.statistics.intermittent import adida, croston, is_intermittent
+from recurra.tasks.forecast.statistics.intermittent import adida, croston
 from recurra.tasks.forecast.statistics.lag_regression import can_regress, lag_regression
 from recurra.tasks.forecast.statistics.methods import METHODS
 from recurra.tasks.forecast.statistics.state_space import SmoothingForm, Start, ahead, growth, run
@@ -184,9 +184,6 @@ def test_the_regression_needs_long_whole_histories():
 
 def test_intermittent_demand_by_hand():
     history = np.array([0.0, 2, 0, 0, 4, 0, 0, 0, 3])
-    assert is_intermittent(history)
-    assert not is_intermittent(history + 1)
-    assert not is_intermittent(-history)
     size = 2 + 0.1 * 2
     size += 0.1 * (3 - size)
     interval = 2 + 0.1 * 1

@@ -8,7 +8,7 @@ import numpy as np
 from recurra.data.series.panel import Panel
 from recurra.errors import ConfigError
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.forecast.statistics.intermittent import is_intermittent
+from recurra.tasks.forecast.evaluation.scores import is_intermittent
 from recurra.tasks.forecast.statistics.lag_regression import can_regress
 from recurra.tasks.forecast.windows.splits import season_of
 
@@ -25,11 +25,7 @@ def default_seconds(panel: Panel) -> float:
 
 
 def common_settings(config: ForecastConfig, panel: Panel, given: Iterable[str]) -> dict[str, Any]:
-    """Settings that all candidates share: the members, and what is held out.
-
-    Where two horizons can't be held out of half of the series, one is: the last training is on all
-    of the data anyway.
-    """
+    """Settings that all candidates share: the statistical methods that the data allow."""
     season = season_of(config, panel)
     settings: dict[str, Any] = {}
     histories = [panel.values(n) for n in range(len(panel))]
@@ -39,10 +35,6 @@ def common_settings(config: ForecastConfig, panel: Panel, given: Iterable[str]) 
     if any(is_intermittent(history) for history in histories):
         names += ["Croston", "ADIDA"]
     settings["members"] = ",".join(names)
-    lengths, horizon = panel.lengths, config.horizon
-    left = lengths - config.held_steps(lengths)
-    if np.median(left) < 2 * horizon and (lengths >= 3 * horizon).any():
-        settings["holdback"] = horizon
     return _without(settings, given)
 
 

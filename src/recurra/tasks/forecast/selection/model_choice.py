@@ -1,5 +1,6 @@
 """What a search tried and chose: a record for the run, and sentences about it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,15 +13,21 @@ class CandidateTrial:
     """Settings that were tried, for how many steps, and their errors on the held-out windows.
 
     `network` is the error of the network alone, `combined` that of its mean with the statistical
-    forecasts; `best` marks the one that was chosen.
+    forecasts, None where no window could be held out of its training; `best` marks the one that was
+    chosen.
     """
 
     settings: dict[str, Any]
     steps: int
     seconds: float
-    network: float
-    combined: float
+    network: float | None
+    combined: float | None
     best: bool = False
+
+    @property
+    def error(self) -> float:
+        """The error of the mean; infinite where none is known."""
+        return math.inf if self.combined is None else self.combined
 
     @property
     def name(self) -> str:
@@ -64,13 +71,20 @@ class ModelChoice:
         """What was tried, what won, by how much, and how to train the same again."""
         best = next(trial for trial in self.trials if trial.best)
         again = f"The same without the search: {self.options}"
-        if not self.windows:
-            held = "No series is long enough to hold windows out, so nothing could be compared"
-            return [f"{held}: the mean of {self.settings['members']} forecasts.", again]
+        if best.network is None or best.combined is None:
+            held = "No series is long enough to hold windows out of a network's training"
+            how = (
+                f"weighed on {self.windows:,} windows of their own" if self.windows else "averaged"
+            )
+            return [f"{held}: {self.settings.get('members')}, {how}, are the forecast.", again]
         method = min(self.methods, key=lambda name: self.methods[name])
-        others = [trial for trial in self.trials if trial.settings != best.settings]
-        runner = min(others, key=lambda trial: trial.combined, default=None)
-        after = "" if runner is None else f"; next, {runner.name}: {runner.combined:.3f}"
+        others = [
+            trial
+            for trial in self.trials
+            if trial.settings != best.settings and trial.combined is not None
+        ]
+        runner = min(others, key=lambda trial: trial.error, default=None)
+        after = "" if runner is None else f"; next, {runner.name}: {runner.error:.3f}"
         return [
             f"Chosen on {self.windows:,} held-out windows among {_networks(self.trials)} and "
             f"{len(self.methods)} statistical methods: {best.name}, averaged with the methods: "

@@ -76,9 +76,9 @@ def choose_settings(
         share = _SEARCHED * seconds / rounds / len(left)
         made = [_tried(config, panel, common, settings, share, make) for settings in left]
         for trial, _ in made:
-            say(f"{trial.name}: error {trial.combined:.3f} after {trial.steps:,} steps")
+            say(f"{trial.name}: error {trial.error:.3f} after {trial.steps:,} steps")
         trials += [trial for trial, _ in made]
-        order = sorted(range(len(made)), key=lambda n: made[n][0].combined)
+        order = sorted(range(len(made)), key=lambda n: made[n][0].error)
         best, judged = made[order[0]]
         left = [left[n] for n in order[: max(1, len(left) // 2)]]
     number = max(n for n, trial in enumerate(trials) if trial is best)
@@ -111,7 +111,8 @@ def _tried(
     errors, windows = _errors(model)
     steps = sum(result.steps for result in made.results)
     spent = sum(result.seconds for result in made.results)
-    own, mean = (errors.get(name, math.inf) for name in (NETWORK, ""))
+    own = errors.get(NETWORK)
+    mean = None if own is None else errors[""]
     trial = CandidateTrial(settings, steps, spent, own, mean)
     methods = {name: value for name, value in errors.items() if name not in (NETWORK, "")}
     return trial, _Judged(methods, windows)

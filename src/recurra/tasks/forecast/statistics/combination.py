@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recurra.data.series.panel import Panel
+from recurra.tasks.forecast.evaluation.scores import is_intermittent
 from recurra.tasks.forecast.statistics.histories import Ints, Mask, Vector
-from recurra.tasks.forecast.statistics.intermittent import is_intermittent
 from recurra.tasks.forecast.statistics.methods import METHODS
 
 __all__ = ["NETWORK", "Combination", "HeldOutWindows", "MemberForecasts", "member_weights"]
@@ -140,6 +140,17 @@ class Combination:
         total = weights.sum(-1)
         mean: Vector = (weights * np.where(usable, scaled, 0.0)).sum(-1)
         return np.where(total > 0, mean / np.where(total > 0, total, 1.0), network)
+
+    def drawn_to(self, alone: "Combination", share: float) -> "Combination":
+        """The weights as a mean of these, with a share, and those of the members alone."""
+        regular, intermittent = (
+            share * own + (1 - share) * other
+            for own, other in (
+                (self.regular, alone.regular),
+                (self.intermittent, alone.intermittent),
+            )
+        )
+        return dataclasses.replace(self, regular=regular, intermittent=intermittent)
 
     def to_json(self) -> dict[str, Any]:
         """Names, season and weights as JSON."""

@@ -12,18 +12,10 @@ import numpy as np
 from recurra.tasks.forecast.statistics.histories import Outlook, Vector
 from recurra.tasks.forecast.statistics.simple_smoothing import fit_smoothing
 
-__all__ = ["adida", "croston", "is_intermittent"]
+__all__ = ["adida", "croston"]
 
 _CONSTANT = 0.1
 """Croston's smoothing constant, as in the paper."""
-_ZEROS = 0.4
-"""The share of zeros from which on a history is intermittent; not tuned."""
-
-
-def is_intermittent(history: Vector) -> bool:
-    """Tell whether a history is never negative, and zero for two fifths or more of its values."""
-    known = history[np.isfinite(history)]
-    return len(known) > 0 and bool((known >= 0).all() and (known == 0).mean() >= _ZEROS)
 
 
 def croston(histories: Sequence[Vector], season: int, horizon: int) -> Outlook:
