@@ -224,7 +224,7 @@ BLOCKS = {
     "compare.md": (2, 1),
     "design.md": (0, 0),
     "export.md": (1, 1),
-    "forecasting.md": (3, 1),
+    "forecasting.md": (4, 1),
     "insight.md": (2, 1),
     "remedies.md": (2, 1),
     "serving.md": (1, 2),

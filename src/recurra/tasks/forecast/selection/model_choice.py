@@ -78,18 +78,11 @@ class ModelChoice:
             )
             return [f"{held}: {self.settings.get('members')}, {how}, are the forecast.", again]
         method = min(self.methods, key=lambda name: self.methods[name])
-        others = [
-            trial
-            for trial in self.trials
-            if trial.settings != best.settings and trial.combined is not None
-        ]
-        runner = min(others, key=lambda trial: trial.error, default=None)
-        after = "" if runner is None else f"; next, {runner.name}: {runner.error:.3f}"
         return [
             f"Chosen on {self.windows:,} held-out windows among {_networks(self.trials)} and "
             f"{len(self.methods)} statistical methods: {best.name}, averaged with the methods: "
             f"error {best.combined:.3f} (the network alone {best.network:.3f}, the best method, "
-            f"{method}, {self.methods[method]:.3f}{after}).",
+            f"{method}, {self.methods[method]:.3f}).",
             again,
         ]
 
