@@ -1,5 +1,6 @@
 """Analyses of models: gradient flow in time, dynamics, saturation, and verdicts with remedies."""
 
+from recurra.insight.batch_inspection import inspect
 from recurra.insight.dynamics import LayerDynamics, Spectrum, jacobians
 from recurra.insight.flow import GradientFlow, LayerFlow, StateFlow, gradient_flow
 from recurra.insight.inspection import Inspection, clipped_share, inspect_model
@@ -25,6 +26,7 @@ __all__ = [
     "Verdict",
     "clipped_share",
     "gradient_flow",
+    "inspect",
     "inspect_model",
     "jacobians",
 ]

@@ -63,17 +63,20 @@ def inspect_model(
     memory: int | None = None,
     window: int | None = None,
     metrics: Sequence[Mapping[str, Any]] = (),
+    step: str | None = None,
 ) -> Inspection:
     """Analyse gradient flow, memory, dynamics, gates and units of every recurrent layer.
 
     Args:
-        model: any module with recurrent layers of Recurra inside. It is left as it was.
+        model: any module with recurrent layers of recurra.nn or torch.nn inside, or a loop of its
+            own. It is left as it was.
         batch: as for `gradient_flow`, and so are `loss`, `at` and `states`.
         judges: whether `loss` is that of the model's task, so that it says how good the model is.
         rows: the rows of the batch whose Jacobians are computed.
         memory: the number of steps back that the task needs the gradient to reach.
         window: the steps of a window of truncated BPTT in the training, None for whole sequences.
         metrics: the lines of a run's metrics.jsonl, for the share of clipped steps.
+        step: what computes a step of a loop that the model has of its own, as for `inspect`.
 
     Raises:
         InsightError: as `gradient_flow` and `jacobians` do.
@@ -85,7 +88,7 @@ def inspect_model(
         >>> found.verdicts[0].name
         'vanishing'
     """
-    recorded = record(model, batch)
+    recorded = record(model, batch, step)
     losses = step_losses(recorded, loss, [at] if isinstance(at, int) else at)
     flow = flow_of(recorded, losses, states)
     arrived = arrivals(recorded, losses.values.sum())

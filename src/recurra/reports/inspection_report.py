@@ -238,6 +238,18 @@ def _dynamics(inspection: Inspection) -> list[LayerDynamics]:
     return [layer.dynamics for layer in inspection.layers]
 
 
+def _positions(lines: Sequence[Mapping[str, Any]]) -> str:
+    """How much of the loss's gradient the last step of a window has, in the last watched step."""
+    last = lines[-1]
+    if "loss_shares" not in last:
+        return ""
+    share = last["loss_shares"][0]
+    return (
+        f"In the last of these training steps {100 * share:.0f} % of the gradient that the loss "
+        f"sends to {last['layer']} arrives at the window's last step."
+    )
+
+
 def watched_sections(lines: Sequence[Mapping[str, Any]]) -> list[Section]:
     """The lines of a run's gradients.jsonl as a heat map, if any covers two steps or more.
 
@@ -251,8 +263,10 @@ def watched_sections(lines: Sequence[Mapping[str, Any]]) -> list[Section]:
     if not long:
         return []
     caption = (
-        "The share of the gradient at a layer's last step in a window that is left so many steps "
-        "back in time. The line is the horizon, where 1 % is left."
+        "Read a column upwards: it is one training step, and the colour is the share of the "
+        "gradient at a layer's last step in a window that is left so many steps back in time, dark "
+        "where it has vanished, blue where it has grown. The line is the horizon, where 1 % is "
+        f"left; it rises as a network learns to remember. {_positions(long)}"
     )
     title = "Gradient flow during training"
     return [drawn_section(title, lambda: plot_heat(long, ""), caption=caption)]
