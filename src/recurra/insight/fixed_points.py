@@ -78,10 +78,10 @@ class FixedPoint:
 def fixed_points(run: LayerRun, x: Tensor | None = None) -> tuple[FixedPoint, ...]:
     """Find fixed and slow points of a recorded layer, those that most starts lead to first.
 
-    `x` (I,) is the constant input; by default the median of the recorded ones,
-    feature by feature: what is there most of the time, where inputs are pulses. Computed in
-    float64. Empty for cells whose steps take a mask or another value besides the input, and where nothing
-    is fixed or slow near the recorded states.
+    `x` (I,) is the constant input; by default the median of the recorded ones, feature by feature:
+    what is there most of the time, where inputs are pulses. Computed in float64. Empty for cells
+    whose steps take a mask or another value besides the input, and where nothing is fixed or slow
+    near the recorded states.
     """
     if run.graph.givens:
         return ()
