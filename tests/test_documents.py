@@ -222,7 +222,7 @@ BLOCKS = {
     "design.md": (0, 0),
     "export.md": (1, 1),
     "forecasting.md": (3, 1),
-    "insight.md": (2, 1),
+    "insight.md": (5, 1),
     "remedies.md": (2, 1),
     "serving.md": (1, 2),
     "stacks.md": (5, 0),

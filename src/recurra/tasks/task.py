@@ -107,13 +107,15 @@ class Probe:
 class Facts:
     """Sections that the model card and the report show, and commands for the run's next steps.
 
-    `pictures` are sections for the report alone, `pipeline` is what model hubs call the kind of
+    `pictures` are sections for the report alone, `first` the one that stands before the curves of
+    training; `pipeline` is what model hubs call the kind of
     model, "" where they have no name for it.
     """
 
     title: str
     sections: Sequence[Section]
     use: Sequence[str] = ()
+    first: Sequence[Section] = ()
     pictures: Sequence[Section] = ()
     pipeline: str = ""
 

@@ -87,6 +87,8 @@ class ForecastConfig(TaskConfig):
         "Forecasts": (
             "intervals",
             "quantiles",
+            "point",
+            "nonnegative",
             "samples",
             "holdback",
             "final_steps",
@@ -149,6 +151,15 @@ class ForecastConfig(TaskConfig):
     )
     intervals: str = option("80,95", "prediction intervals, in percent")
     quantiles: str = option("", "further quantiles to forecast, between 0 and 1")
+    point: Literal["auto", "median", "mean"] = option(
+        "auto",
+        "the one number a step: the median, the mean, or auto: the mean of intermittent series and "
+        "of loss mse, else the median",
+    )
+    nonnegative: Literal["auto", "yes", "no"] = option(
+        "auto",
+        "hold forecasts at 0 and above: auto, of series that never were below; yes, of all; no",
+    )
     samples: int = option(200, "paths drawn for quantiles of the autoregressive model", minimum=10)
     scaling: Literal["standard", "mean", "last", "none"] = option(
         "standard",
@@ -158,7 +169,7 @@ class ForecastConfig(TaskConfig):
     holdback: int = option(
         0,
         "steps held out at the end, to choose weights and to calibrate; 0: a fifth of "
-        "the median series, from two horizons to twenty",
+        "the median series, from two horizons (one of short series) to twenty",
         minimum=0,
     )
     final_steps: int = option(
@@ -275,8 +286,17 @@ class ForecastConfig(TaskConfig):
 
     def held_steps(self, lengths: Iterable[int]) -> int:
         """The number of held-out steps at the end of series of these lengths."""
-        fifth = int(statistics.median(lengths)) // 5
-        return self.holdback or min(max(fifth, 2 * self.horizon), 20 * self.horizon)
+        median = int(statistics.median(lengths))
+        # Two horizons, or one where that would leave fewer than two to train on.
+        fewest = 2 * self.horizon if median >= 4 * self.horizon else self.horizon
+        return self.holdback or min(max(median // 5, fewest), 20 * self.horizon)
+
+    @property
+    def point_in_words(self) -> str:
+        """The one number a step that is forecast: median or mean."""
+        if self.point != "auto":
+            return f"the {self.point}"
+        return "the mean" if self.loss == "mse" else "the median; of intermittent series the mean"
 
     @property
     def counts(self) -> bool:

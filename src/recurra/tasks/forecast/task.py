@@ -32,7 +32,7 @@ from recurra.tasks.forecast.evaluation.backtest import (
     short_series_warnings,
 )
 from recurra.tasks.forecast.evaluation.holdout import judge_holdout, remarks
-from recurra.tasks.forecast.intervals.calibration import interval_warnings
+from recurra.tasks.forecast.intervals.sample_size import interval_warnings
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.nets import ForecastNet, Sizes, build, sizes_of
 from recurra.tasks.forecast.nets.inference import batches
@@ -125,7 +125,8 @@ class Forecast(Task[ForecastConfig, ForecastTables, Model]):
     @property
     def sizes(self) -> Sizes:
         """The sizes that the context holds."""
-        return Sizes(**self.context["sizes"])
+        sizes = self.context["sizes"]
+        return Sizes(**{**sizes, "cycles": tuple(sizes["cycles"])})
 
     def build(self) -> ForecastNet:
         """The network of `config.model`."""
@@ -266,7 +267,9 @@ class Forecast(Task[ForecastConfig, ForecastTables, Model]):
         with torch.random.fork_rng(devices=[]):
             lookback = self.build().lookback
         points = split(self.config, panel, lookback)
-        return cutter_for(self.config, panel, lookback, limit=points.limit), points
+        return cutter_for(
+            self.config, panel, lookback, self.sizes.cycles, limit=points.limit
+        ), points
 
 
 class _FinalSteps(Forecast):

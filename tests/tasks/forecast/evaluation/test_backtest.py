@@ -182,7 +182,7 @@ def test_short_odd_and_late_series_do_not_stop_the_others():
     assert set(found.judgement.series) == set("abfgh")
     measured = {name for name, _ in found.judgement.ranked("recurra", "MAE")}
     assert measured == set("abfh")
-    assert found.judgement.left_out["history"] == 1
+    assert found.judgement.left_out["history"] == 0
     assert found.judgement.left_out["actual"] == 2
 
 
@@ -211,7 +211,7 @@ def test_without_baselines_the_figure_stands_alone(trained):
     assert list(found.judgement.table) == ["recurra"]
     assert str(found) == f"recurra: MASE {found['MASE']:.4g}; no baseline was judged."
     assert found.to_json()["verdict"] == str(found)
-    assert [section.title for section in found.sections] == ["Figures", "Verdict"]
+    assert [section.title for section in found.sections] == ["Figures", "Intervals", "Verdict"]
 
 
 def test_a_loaded_run_is_judged_on_a_table_alone(tmp_path):

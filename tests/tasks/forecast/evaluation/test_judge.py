@@ -164,7 +164,7 @@ def test_what_can_not_be_judged_is_left_out_and_counted():
     histories = [np.array([]), np.array([NAN]), np.ones(5), RISING]
     point = np.array([[NAN], [NAN], [1.0], [2.0]])
     found = judge(actual, [Forecasts("M", point)], histories=histories, season=1, series="abcd")
-    assert found.left_out == {"actual": 1, "history": 1, "MASE": 1}
+    assert found.left_out == {"actual": 1, "history": 1, "MASE": 1, "RMSSE": 1}
     assert found.windows["M"]["MAE"].tolist() == pytest.approx([NAN, NAN, 1, 1], nan_ok=True)
     assert found.by_series["M"].tolist() == pytest.approx([NAN, NAN, NAN, 0.6], nan_ok=True)
     assert found.ranked("M") == [("d", pytest.approx(0.6))]
