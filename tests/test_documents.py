@@ -225,7 +225,7 @@ BLOCKS = {
     "design.md": (0, 0),
     "export.md": (1, 1),
     "forecasting.md": (4, 1),
-    "insight.md": (2, 1),
+    "insight.md": (5, 1),
     "remedies.md": (2, 1),
     "serving.md": (1, 2),
     "stacks.md": (5, 0),
