@@ -37,8 +37,8 @@ _SEARCHED, _TRAINED, _AFTER = 0.4, 0.36, 0.12
 rest is for what no step counts: reading, fitting methods, judging."""
 _FEWEST, _MOST = 50, 4000
 """Steps of the training after a search; not tuned."""
-_METHODS = 0.3
-"""The share of the budget that fitting a statistical method to every series may take."""
+_METHODS = 1.0
+"""Fitting a statistical method to every series twice may take this multiple of the budget."""
 _SAMPLE = 60
 """Series on which the time of a method is measured."""
 _COMPILING = 10
