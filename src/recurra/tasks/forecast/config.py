@@ -207,6 +207,11 @@ class ForecastConfig(TaskConfig):
                 "give at least as many, or 0 for a fifth of the median series."
             )
         _check_numbers("intervals", self.intervals, 0, 100)
+        if any(width < 1 for width in self.widths):
+            percent = ",".join(f"{w if w >= 1 else 100 * w:g}" for w in self.widths)
+            raise ConfigError(
+                f"intervals = {self.intervals!r}: they are in percent, from 1 on; give {percent!r}."
+            )
         _check_numbers("quantiles", self.quantiles, 0, 1)
         if any(lag < 1 or lag != int(lag) for lag in _numbers("lags", self.lags, "24,168")):
             raise ConfigError(f"lags = {self.lags!r}; they must be whole numbers from 1 on.")
