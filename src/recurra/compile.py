@@ -105,14 +105,21 @@ class Kernel:
         """One step: x (..., I), states (..., size) to the new states."""
         return self.choose([x, *states, *tensors_of(params)], None).step(x, states, params)
 
-    def steps(self, params: Parameters, inputs: Tensor, widths: Sequence[int]) -> StepRun | None:
+    def steps(
+        self,
+        params: Parameters,
+        inputs: Tensor,
+        widths: Sequence[int],
+        *,
+        quantize: bool = False,
+    ) -> StepRun | None:
         """Steps that come one after another, as the engine of whole sequences runs them.
 
         See `Engine.steps`; None where it has nothing for them.
         """
         kind = Call(*kind_of([inputs, *tensors_of(params)], Sequences(1)))
         engine = choose(self.graph, self.asked, kind).engine
-        return engine.steps(self.graph, params, inputs, widths)
+        return engine.steps(self.graph, params, inputs, widths, quantize=quantize)
 
     def linear(self, tensors: Sequence[Tensor]) -> LinearMap | None:
         """The product of a graph whose output is W x + b, for a call with these tensors.

@@ -284,3 +284,16 @@ def test_a_run_and_an_estimator_have_their_tasks_stream(tmp_path):
     assert first.feed("to be or") == pytest.approx(found)
     with pytest.raises(TypeError, match="unexpected keyword argument 'speed'"):
         stream(model, speed=2)
+
+
+def test_quantised_sessions_are_near_those_of_float32_and_equal_those_of_a_pool():
+    layer, x = LSTM(I, 32), torch.randn(20, I, generator=torch.Generator().manual_seed(2))
+    session, pool = stream(layer, quantize=True), SessionPool(layer, 3, quantize=True)
+    outputs, one = session.feed(x), pool.open()
+    assert torch.equal(torch.cat([pool.step([one], row[None]) for row in x]), outputs)
+    assert 0 < (outputs - stream(layer).feed(x)).abs().max() < 0.02
+
+
+def test_the_stream_of_a_run_is_not_quantised():
+    with pytest.raises(ConfigError, match="quantize is for the stream of a module"):
+        stream(recurra.LanguageModel(), quantize=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from recurra.compare.comparison_run import ComparisonProgress, compare
     from recurra.compare.findings import Findings
     from recurra.compare.outcomes import CellResult, Outcome
-    from recurra.compare.remedies import Remedy, remedies_of
+    from recurra.compare.remedy_settings import Remedy, remedies_of
     from recurra.compare.remedy_trials import RemedyTrials, trials_table, try_remedies
 
 __all__ = [
@@ -41,11 +41,11 @@ __getattr__, __dir__ = attach(
         "ComparisonProgress": "recurra.compare.comparison_run",
         "Findings": "recurra.compare.findings",
         "Outcome": "recurra.compare.outcomes",
-        "Remedy": "recurra.compare.remedies",
+        "Remedy": "recurra.compare.remedy_settings",
         "RemedyTrials": "recurra.compare.remedy_trials",
         "compare": "recurra.compare.comparison_run",
         "comparison_from": "recurra.compare.comparison",
-        "remedies_of": "recurra.compare.remedies",
+        "remedies_of": "recurra.compare.remedy_settings",
         "trials_table": "recurra.compare.remedy_trials",
         "try_remedies": "recurra.compare.remedy_trials",
     },

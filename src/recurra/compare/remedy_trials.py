@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from recurra.compare.remedies import Remedy, Settings, remedies_of
+from recurra.compare.remedy_settings import Remedy, Settings, remedies_of
 from recurra.config.training_config import Metric
 from recurra.errors import ConfigError, RecurraError, RecurraWarning
 from recurra.insight import Verdict

@@ -24,15 +24,20 @@ _SHAPE = "shape"
 
 
 def stream(
-    source: str | os.PathLike[str] | Estimator[Any, Any] | nn.Module, **options: Any
+    source: str | os.PathLike[str] | Estimator[Any, Any] | nn.Module,
+    *,
+    quantize: bool = False,
+    **options: Any,
 ) -> Session[Any, Any] | ModuleSession:
     """A stream of one client, from its beginning.
 
     source: the directory of a run, a trained estimator, or a recurrent module. options: those of
-    the task's session (`rate` of sound, say); none for a module.
+    the task's session (`rate` of sound, say); none for a module. quantize: a module's matrices as
+    int8, as `ModuleSession` says.
 
     Raises:
-        ConfigError: the model reads from the end as well, or has no stream.
+        ConfigError: the model reads from the end as well, or has no stream; or `quantize` is asked
+            of a run, or of a module that can't have it.
         RunError: the run can't be read.
 
     Example:
@@ -47,7 +52,12 @@ def stream(
             raise ConfigError(
                 f"{', '.join(options)}: a module's stream has no options; leave them out."
             )
-        return ModuleSession(source)
+        return ModuleSession(source, quantize=quantize)
+    if quantize:
+        raise ConfigError(
+            "quantize is for the stream of a module, and this is one of a run; leave it out, or "
+            "export the run: recurra export RUN --to c --weights int8."
+        )
     model = source if isinstance(source, Estimator) else load(source)
     return model.session(**options)
 
@@ -58,12 +68,15 @@ class ModuleSession(Resumable):
     module: one of Recurra's or torch's recurrent layers, a `Stack`, or any module with `input_size`
     that is called with (input (T, B, I), states) and gives outputs and states. It is copied, in
     evaluation mode: `refresh` takes over weights that have changed.
+    quantize: matrices are int8 with a scale for each row, and the vectors that they multiply are
+    rounded to int8 at each step; all else stays float32. Outputs are those of rounded weights.
 
-    Raises ConfigError for a bidirectional module.
+    Raises ConfigError for a bidirectional module; with `quantize`, for one that isn't a float32
+    layer run by the CPU engine.
     """
 
-    def __init__(self, module: nn.Module) -> None:
-        self._module, self._steps = module, steps_of(module)
+    def __init__(self, module: nn.Module, *, quantize: bool = False) -> None:
+        self._module, self._steps = module, steps_of(module, quantize=quantize)
         self._digest = weights_digest([self._steps.module])
 
     @property

@@ -18,7 +18,8 @@ __all__ = ["PoolSession", "SessionPool"]
 class SessionPool:
     """At most `most` sessions of a module, of which any may be stepped at once.
 
-    module: as for `ModuleSession`. Sessions don't see one another: a NaN in one stays there.
+    module, quantize: as for `ModuleSession`. Sessions don't see one another: a NaN in one stays
+    there.
 
     Example:
         >>> import recurra
@@ -31,8 +32,9 @@ class SessionPool:
         1
     """
 
-    def __init__(self, module: nn.Module, most: int) -> None:
-        self._module, self._steps = module, steps_of(module, most, chunk=1)
+    def __init__(self, module: nn.Module, most: int, *, quantize: bool = False) -> None:
+        self._module = module
+        self._steps = steps_of(module, most, chunk=1, quantize=quantize)
         self.most = most
         self.digest: str = weights_digest([self._steps.module])
         self._free = list(range(most))[::-1]

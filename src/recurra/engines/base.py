@@ -307,10 +307,17 @@ class Engine(Protocol):
         """
 
     def steps(
-        self, graph: Graph, params: Parameters, inputs: Tensor, widths: Sequence[int]
+        self,
+        graph: Graph,
+        params: Parameters,
+        inputs: Tensor,
+        widths: Sequence[int],
+        *,
+        quantize: bool = False,
     ) -> StepRun | None:
         """Steps that read the memory `inputs` (N, B, I); `widths` are the states' sizes.
 
+        `quantize`: weights are int8, for float32 alone.
         None where the engine runs steps by `CompiledLoop` alone.
         """
 

@@ -434,7 +434,13 @@ class _InterpreterEngine:
         return Interpreter(graph)
 
     def steps(
-        self, graph: Graph, params: Parameters, inputs: Tensor, widths: Sequence[int]
+        self,
+        graph: Graph,
+        params: Parameters,
+        inputs: Tensor,
+        widths: Sequence[int],
+        *,
+        quantize: bool = False,
     ) -> None:
         """None: a step is a call like any other."""
 

@@ -388,7 +388,13 @@ class _TorchEngine:
         return FusedLoop(graph, is_traced=is_traced)
 
     def steps(
-        self, graph: Graph, params: Parameters, inputs: Tensor, widths: Sequence[int]
+        self,
+        graph: Graph,
+        params: Parameters,
+        inputs: Tensor,
+        widths: Sequence[int],
+        *,
+        quantize: bool = False,
     ) -> None:
         """None: a step is a call like any other."""
 

@@ -14,6 +14,7 @@ from recurra.insight.long_drive import drive
 from recurra.insight.network_facts import arrivals, input_facts
 from recurra.insight.recorded_model import Loss, eager, record, step_losses
 from recurra.insight.saturation import activity_of
+from recurra.insight.state_space import state_space
 from recurra.insight.task_memory import TaskMemory, task_memory
 from recurra.insight.verdicts import Evidence, LayerInsight, Verdict
 from recurra.nn.observe.recording import LayerRun
@@ -99,6 +100,7 @@ def inspect_model(
             dynamics_of(run, rows, **_effort(run)),
             drive(run),
             arrival,
+            state_space(run),
         )
         for run, layer, arrival in zip(recorded.runs, flow.layers, arrived, strict=True)
     )

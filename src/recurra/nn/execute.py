@@ -163,6 +163,8 @@ def step_runs(
     weights: Sequence[Parameters],
     inputs: Tensor,
     widths: Sequence[int],
+    *,
+    quantize: bool = False,
 ) -> list[StepRun] | None:
     """Steps of layers one on the other, the lowest of which reads the memory `inputs` (N, B, I).
 
@@ -171,7 +173,9 @@ def step_runs(
     runs: list[StepRun] = []
     for params in weights:
         below = runs[-1].outputs if runs else inputs
-        found = None if isinstance(kernel, TracedLoop) else kernel.steps(params, below, widths)
+        if isinstance(kernel, TracedLoop):
+            return None
+        found = kernel.steps(params, below, widths, quantize=quantize)
         if found is None:
             return None
         runs.append(found)

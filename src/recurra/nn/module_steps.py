@@ -113,14 +113,20 @@ class ModuleSteps(ABC):
         """Take over the weights of the module as they are now; states stay."""
 
 
-def steps_of(module: nn.Module, batch: int = 1, *, chunk: int = 64) -> ModuleSteps:
+def steps_of(
+    module: nn.Module, batch: int = 1, *, chunk: int = 64, quantize: bool = False
+) -> ModuleSteps:
     """The steps of a layer or a stack, by code that is made for them where there is any.
 
     module: Recurra's layers and stacks, torch's recurrent layers, or any module that is called with
     (input (T, B, I), states) and gives outputs and states.
     chunk: steps that are run at once, for which memory is kept; more are cut.
+    quantize: matrices as int8 with a scale for each row, the vectors that they multiply as int8
+    with a scale for each step; sums, biases, states and all else stay float32.
 
-    Raises ConfigError for one that reads its sequences from the end as well.
+    Raises ConfigError for one that reads its sequences from the end as well; with `quantize`, for
+    one that isn't a float32 layer of a cell, without zoneout, on the CPU engine. EngineError for a
+    cell that multiplies its input alone.
     """
     if reading := [name for name, part in module.named_modules() if _is_bidirectional(part)]:
         raise ConfigError(
@@ -139,7 +145,17 @@ def steps_of(module: nn.Module, batch: int = 1, *, chunk: int = 64) -> ModuleSte
         raise ConfigError(f"batch = {batch}; it must be at least 1.")
     runs: list[StepRun] | None = None
     if isinstance(own, (RNNBase, Recurrent)):
-        runs = own.step_runs(batch, chunk)
+        if quantize and next(own.parameters()).dtype is not torch.float32:
+            raise ConfigError(
+                f"quantize is for float32 weights, and these are {next(own.parameters()).dtype}; "
+                "convert the module: module.float()."
+            )
+        runs = own.step_runs(batch, chunk, quantize=quantize)
+    if quantize and runs is None:
+        raise ConfigError(
+            f"{type(own).__name__} has no compiled steps, so its weights can't be int8; give a "
+            "layer of recurra.nn (or torch.nn) without zoneout, on the CPU, or leave quantize out."
+        )
     return _CalledSteps(own, batch) if runs is None else _CompiledSteps(own, batch, runs)
 
 

@@ -257,6 +257,12 @@ class Task(ABC, Generic[Config, Data, Product]):
         """The configuration to keep in a run: with absolute paths, so that it can be read again."""
         return config
 
+    def decided(self, data: Data, given: Iterable[str], say: Callable[[str], None]) -> Self:
+        """The task with settings that the data decide; `given` are the names of those that may not
+        be changed, `say` shows a sentence to the user, where somebody watches.
+        """
+        return self
+
     @abstractmethod
     def sources(self, data: Data) -> list[Source]:
         """The parts of the data, which a resumed run must find unchanged."""

@@ -131,7 +131,7 @@ def check_settings(
         summary_writer()
     if config.clip_bptt is not None:
         set_bptt_clip(model, config.clip_bptt)
-    return config.budget(len(windows))
+    return config.budget_of(len(windows))
 
 
 def _check_validation(numbers: dict[str, float], metric: Metric, step: int) -> None:

@@ -83,8 +83,8 @@ def test_a_fifth_is_held_back_between_two_horizons_or_one_and_twenty():
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"distribution": "gaussian"}, "the segments model has none"),
-        ({"lags": "2,9"}, "lags = '2,9': the segments model has none"),
+        ({"distribution": "gaussian"}, "the auto model has none"),
+        ({"lags": "2,9"}, "lags = '2,9': the auto model has none"),
         ({"model": "direct", "samples": 50}, "samples = 50: the direct model has none"),
         ({"model": "direct", "segment": 6}, "choose model = 'segments' or 'smoothing'"),
         ({"model": "autoregressive", "components": 5}, "only a mixture has components"),

@@ -27,7 +27,7 @@ def few_samples(model, count=12):
 
 
 def small(settings):
-    return {**TINY, **few_samples(settings.get("model")), **settings}
+    return {**TINY, "model": "segments", **few_samples(settings.get("model")), **settings}
 
 
 def config(**settings):

@@ -51,10 +51,16 @@ class _CpuEngine:
         return operator(self._loop(graph))
 
     def steps(
-        self, graph: Graph, params: Parameters, inputs: Tensor, widths: Sequence[int]
+        self,
+        graph: Graph,
+        params: Parameters,
+        inputs: Tensor,
+        widths: Sequence[int],
+        *,
+        quantize: bool = False,
     ) -> CpuSteps:
         """Steps by the loop's own code, its weights packed once."""
-        return CpuSteps(self._loop(graph), params, inputs, widths)
+        return CpuSteps(self._loop(graph), params, inputs, widths, quantize=quantize)
 
     def linear(self, graph: Graph) -> CpuLinear:
         """The product by the code that stands before a loop."""

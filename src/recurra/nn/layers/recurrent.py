@@ -373,9 +373,10 @@ class Recurrent(RecurrentModule):
         graph = plan.cell.graph(bias=self.bias)
         return [(graph, params, shares) for params in self.layer_parameters()]
 
-    def step_runs(self, batch: int, count: int) -> list[StepRun] | None:
+    def step_runs(self, batch: int, count: int, *, quantize: bool = False) -> list[StepRun] | None:
         """The layers as steps that come one after another, `count` at most in a run.
 
+        `quantize`: with int8 weights.
         None for layers of two directions or with zoneout, and where the engine has nothing for
         them.
         """
@@ -384,7 +385,7 @@ class Recurrent(RecurrentModule):
             return None
         inputs = next(self.parameters()).new_zeros(count, batch, self.input_size)
         cell = kernel(plan.cell, bias=self.bias, engine=self._engine)
-        return step_runs(cell, self.layer_parameters(), inputs, self.state_sizes)
+        return step_runs(cell, self.layer_parameters(), inputs, self.state_sizes, quantize=quantize)
 
     def _check_states(
         self, states: Sequence[Tensor] | None, x: Tensor, batch: int

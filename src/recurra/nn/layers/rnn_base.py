@@ -400,15 +400,18 @@ class RNNBase(RecurrentModule):
         """The parameters of each layer, of one direction."""
         return [self._stored(weights) for weights in self.all_weights]
 
-    def step_runs(self, batch: int, count: int) -> list[StepRun] | None:
+    def step_runs(self, batch: int, count: int, *, quantize: bool = False) -> list[StepRun] | None:
         """The layers as steps that come one after another, `count` at most in a run.
 
+        `quantize`: with int8 weights.
         None for layers of two directions, and where the engine has nothing for them.
         """
         if self.bidirectional:
             return None
         inputs = self._flat_weights[0].new_zeros(count, batch, self.input_size)
-        return step_runs(self._kernel, self.layer_parameters(), inputs, self._state_sizes)
+        return step_runs(
+            self._kernel, self.layer_parameters(), inputs, self._state_sizes, quantize=quantize
+        )
 
     def _stored(self, weights: list[Tensor]) -> TorchParameters:
         """The parameters of one layer and direction, None for those that it hasn't."""

@@ -18,6 +18,8 @@ from recurra.tasks.forecast.figures import backtest_figures, typical_figure, uni
 from recurra.tasks.forecast.frames import MODEL_NAME
 from recurra.tasks.forecast.intervals.sample_size import interval_warnings
 from recurra.tasks.forecast.model import Model
+from recurra.tasks.forecast.selection.model_choice import ModelChoice
+from recurra.tasks.forecast.statistics.combination import NETWORK
 from recurra.tasks.forecast.windows.splits import split
 from recurra.tasks.task import Facts
 
@@ -86,7 +88,13 @@ _MEANS = {
 }
 
 
-def facts_of(model: Model, panel: Panel, source: str | None, held_out: Backtest | None) -> Facts:
+def facts_of(
+    model: Model,
+    panel: Panel,
+    source: str | None,
+    held_out: Backtest | None,
+    choice: ModelChoice | None = None,
+) -> Facts:
     """All facts of the card and the report."""
     config = model.config
     future = " --future-data next.csv" if config.future else ""
@@ -94,6 +102,7 @@ def facts_of(model: Model, panel: Panel, source: str | None, held_out: Backtest 
         title=f"Forecasts of {config.horizon} steps ({panel.frequency.name})",
         sections=[
             *_quality(held_out),
+            *_chosen(model, choice),
             Section("Data", data_facts(panel, source, model.sizes.season)),
             Section("Notes on the series", _data_notes(model, panel)),
             Section("Model", _model_facts(model)),
@@ -153,6 +162,39 @@ def _quality(held_out: Backtest | None) -> list[Section]:
         Section("Beside the baselines", judgement_table(held_out.judgement)),
         *_interval_sections(held_out),
     ]
+
+
+def _chosen(model: Model, choice: ModelChoice | None) -> list[Section]:
+    """What a search tried and chose, and the weights of the statistical forecasts."""
+    sections, combination = [], model.combination
+    if choice is not None:
+        rows = [
+            (trial.name, f"{trial.steps:,}", _three(trial.network), _three(trial.combined))
+            for trial in choice.trials
+        ]
+        heads = ("settings", "steps", "network", "with the methods")
+        sections += [
+            Section("Choice", choice.sentences()),
+            Section("Tried, by the error on held-out windows", TextTable(heads, rows)),
+        ]
+    if combination is not None:
+        weights = zip(combination.regular, combination.intermittent, strict=True)
+        heads = ("forecast", "error", "weight", "weight where intermittent")
+        rows = [
+            (name, _three(combination.errors.get(name)), f"{own:.2f}", f"{sparse:.2f}")
+            for name, (own, sparse) in zip(
+                (NETWORK, *combination.members.names), weights, strict=True
+            )
+        ]
+        rows.append(("their mean", _three(combination.errors.get("")), "", ""))
+        sections.append(
+            Section("The network and the statistical forecasts", TextTable(heads, rows))
+        )
+    return sections
+
+
+def _three(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _typical_picture(held_out: Backtest, model: Model) -> Section:

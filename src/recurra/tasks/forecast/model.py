@@ -30,6 +30,7 @@ from recurra.tasks.forecast.intervals.series_errors import (
 from recurra.tasks.forecast.intervals.widening import measure_widening
 from recurra.tasks.forecast.nets import ForecastNet, Sizes
 from recurra.tasks.forecast.nets.inference import Predictions, ScaledForecasts, scaled_forecasts
+from recurra.tasks.forecast.statistics.combination import Combination
 from recurra.tasks.forecast.store import PlacedPanel, keep, restore, to_parts
 from recurra.tasks.forecast.windows.cutter import WindowCutter, cutter_for
 from recurra.tasks.forecast.windows.scaling import (
@@ -54,8 +55,8 @@ class Model:
     `history` is the end of each trained series, `starts` (N,) are their first stamps: new data take
     their place in the season by them. `series_scale` and `series_traits` are those of training: a
     forecast from the past knows nothing later; `error_law` (2,) and the `own_errors` of each series
-    give the errors to expect. After final steps, `before` is the model that was judged, without
-    them.
+    give the errors to expect. `combination` weighs statistical forecasts with the networks'. After
+    final steps, `before` is the model that was judged, without them.
     """
 
     config: ForecastConfig
@@ -69,6 +70,7 @@ class Model:
     error_law: Floats
     own_errors: OwnErrors
     before: "Model | None" = None
+    combination: Combination | None = None
 
     def cutter(
         self, placed: PlacedPanel, future: NDArray[np.float32] | None = None
@@ -76,7 +78,7 @@ class Model:
         """The cutter of these series; `future` (N, H, F) are covariates after their ends."""
         numbers = self.series_numbers(placed.panel)
         scale = self._usual_scale(placed.panel, numbers)
-        return cutter_for(
+        cutter = cutter_for(
             self.config,
             placed.panel,
             self.nets[0].lookback,
@@ -86,6 +88,7 @@ class Model:
             usual=(scale, self._usual_traits(placed.panel, numbers, scale)),
             future=future,
         )
+        return dataclasses.replace(cutter, combination=self.combination)
 
     def _usual_scale(self, panel: Panel, numbers: NDArray[np.int64]) -> SeriesScale:
         """The scale of each series in training; of one without a value there, its own."""
@@ -243,7 +246,8 @@ class Model:
         parts["starts"] = torch.from_numpy(self.starts.view(np.int64).copy())
         for of in (self.series_scale, self.series_traits):
             parts |= {name: torch.from_numpy(v) for name, v in of._asdict().items()}
-        return parts, {"history": record}
+        combination = None if self.combination is None else self.combination.to_json()
+        return parts, {"history": record, "combination": combination}
 
     @classmethod
     def from_parts(
@@ -264,7 +268,11 @@ class Model:
         traits = SeriesTraits(*(tensors[name].numpy() for name in SeriesTraits._fields))
         law = tensors["error_law"].numpy()
         own = OwnErrors(*(tensors[f"own_{name}"].numpy() for name in OwnErrors._fields))
-        return cls(config, sizes, nets, calibration, history, starts, scale, traits, law, own)
+        combined = record.get("combination")
+        return cls(
+            *(config, sizes, nets, calibration, history, starts, scale, traits, law, own),
+            combination=None if combined is None else Combination.from_json(combined),
+        )
 
     @classmethod
     def trained(
@@ -277,7 +285,9 @@ class Model:
     ) -> "Model":
         """The model of trained networks, calibrated on the held-out origins."""
         panel = cutter.panel
-        history = keep(panel, cutter.start_age, nets[0].lookback)
+        combination = cutter.combination
+        reach = 0 if combination is None else combination.members.reach
+        history = keep(panel, cutter.start_age, max(nets[0].lookback, reach))
         initial = uncalibrated(config.levels, config.horizon)
         ones = np.ones(len(panel))
         model = cls(
@@ -291,6 +301,7 @@ class Model:
             cutter.series_traits,
             UNFITTED,
             OwnErrors(ones, ones),
+            combination=combination,
         )
         return model._fitted(cutter, holdout)
 
@@ -305,7 +316,9 @@ class Model:
         cutter = dataclasses.replace(cutter, series_traits=traits)
         scaled = scaled_forecasts(self.nets, cutter, holdout, seed=config.seed)
         own = own_errors(scaled, actual, holdout, config.horizon, config.levels, len(cutter.panel))
-        widening = measure_widening(config, self.nets, cutter, holdout, law)
+        # Statistical forecasts read the gaps too, so the network's alone show what gaps cost.
+        alone = dataclasses.replace(cutter, combination=None)
+        widening = measure_widening(config, self.nets, alone, holdout, law)
         calibration = dataclasses.replace(self.calibration, widening=widening)
         if self._calibrates:
             everything = np.ones(len(holdout.series), bool)

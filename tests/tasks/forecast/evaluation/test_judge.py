@@ -255,12 +255,13 @@ def test_json_has_no_nan():
 def test_baselines_come_ready_to_be_judged():
     histories = [np.arange(12.0) % 4 + 1, np.arange(5.0)]
     found = baseline_forecasts(histories, 4, 3, LEVELS)
-    assert [f.point.shape for f in found] == [(2, 3)] * 4
-    assert [f.quantiles.shape for f in found] == [(2, 3, 3)] * 4
+    assert [f.point.shape for f in found] == [(2, 3)] * 7
+    assert [f.quantiles.shape for f in found] == [(2, 3, 3)] * 7
     table = judge(
         np.ones((2, 3)), found, histories=histories, season=4, series="ab", intervals=(80,)
     ).table
-    assert list(table) == ["Naive", "SeasonalNaive", "Naive2", "SES"]
+    strong = ["SeasonalNaiveDrift", "Theta", "ETS"]
+    assert list(table) == ["Naive", "SeasonalNaive", "Naive2", "SES", *strong]
     assert baseline_forecasts(histories, 4, 3)[0].quantiles is None
 
 

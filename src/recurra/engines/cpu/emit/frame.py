@@ -94,7 +94,7 @@ class Frame:
             frame.buffers[name] = Buffer(moved, step, row, name)
             index += 4
         for _, panel in plan.panels:
-            count = 1 if panel.form == "packed" else len(panel.matrices)
+            count = 1 if plan.modes.packed else len(panel.matrices)
             frame.panels.append(tuple(word(t, index + i, "ptr") for i in range(count)))
             index += count
         return frame

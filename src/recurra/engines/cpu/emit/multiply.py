@@ -23,6 +23,7 @@ from recurra.engines.cpu.emit.frame import (
     word,
 )
 from recurra.engines.cpu.emit.llvm_text import FunctionText
+from recurra.engines.cpu.emit.quantised_tiles import EXTRA_LINES, GROUP
 from recurra.engines.cpu.emit.register_tiles import Form, tile_function
 from recurra.engines.cpu.plan.operands import Operand
 from recurra.engines.cpu.plan.tiling import LoopPlan, Tile, WeightPanel
@@ -33,6 +34,7 @@ __all__ = [
     "block_at",
     "columns_at",
     "divided",
+    "lines_of",
     "multiply",
     "packing",
     "sources",
@@ -203,12 +205,18 @@ class _Calls:
 
     def _weights(self, start: str) -> list[str]:
         t, panel = self.frame.text, self.panel
-        if panel.form != "packed":
+        if panel.form in ("rows", "columns"):
             return [t.pointer(p, self.block.weights) for p in self.pointers]
         width = len(panel.matrices) * panel.vectors * t.lanes
-        begin = t.value(f"mul i64 {self.number}, {panel.operand.depth * width}")
+        begin = t.value(f"mul i64 {self.number}, {lines_of(panel) * width}")
         line = t.value(f"add i64 {begin}, {t.value(f'mul i64 {start}, {width}')}")
         return [t.pointer(self.pointers[0], line)]
+
+
+def lines_of(panel: WeightPanel) -> int:
+    """Lines of a re-arranged panel's tile of columns, of one word for each column."""
+    depth = panel.operand.depth
+    return -(-depth // GROUP) + EXTRA_LINES if panel.form == "int8" else depth
 
 
 def sources(plan: LoopPlan) -> int:
@@ -217,9 +225,12 @@ def sources(plan: LoopPlan) -> int:
 
 
 def packing(plan: LoopPlan, name: str) -> str:
-    """`@NAME.pack(args)`: every packed panel, each thread its part of the column blocks."""
+    """`@NAME.pack(args)`: every packed panel, each thread its part of the column blocks.
+
+    Quantised panels are made once, outside the code.
+    """
     t = FunctionText(plan.element, plan.lanes)
-    if plan.modes.packed:
+    if plan.modes.packed and not plan.modes.quantised:
         source = sources(plan)
         for index, (tile, panel) in enumerate(plan.panels):
             target = word(t, len(WORDS) + 4 * len(plan.buffers) + index, "ptr")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from recurra.engines.cpu.emit.frame import Frame, loop, smaller
 from recurra.engines.cpu.emit.llvm_text import WIDE, FunctionText
+from recurra.engines.cpu.emit.quantised_tiles import quantised_tile
 
 __all__ = ["Form", "tile_function"]
 
@@ -50,7 +51,10 @@ class Form:
 def tile_function(frame: Frame, form: Form) -> str:
     """The name of a tile's function, which is added to the frame's where it isn't there."""
     if form.name not in frame.functions:
-        frame.functions[form.name] = _Tile(frame.text, form).definition()
+        if form.kind == "int8":
+            frame.functions[form.name] = quantised_tile(frame, form)
+        else:
+            frame.functions[form.name] = _Tile(frame.text, form).definition()
     return form.name
 
 

@@ -35,6 +35,7 @@ from recurra.engines.cpu.emit.frame import (
 )
 from recurra.engines.cpu.emit.llvm_text import WIDE
 from recurra.engines.cpu.emit.multiply import ColumnBlock, columns_at, divided, multiply, packing
+from recurra.engines.cpu.emit.quantised_tiles import quantised_declarations
 from recurra.engines.cpu.plan.tiling import BLOCK_ROWS, LoopPlan, Tile
 
 __all__ = ["emit"]
@@ -67,10 +68,13 @@ def emit(plan: LoopPlan, name: str) -> str:
         for index, tile in enumerate(plan.tiles)
         if tile.statistics
     )
+    declared = maths.declarations(plan.element, plan.lanes)
+    if plan.modes.quantised:
+        declared += quantised_declarations(plan.lanes, plan.byte_dot)
     first = f"{name}.pack" if plan.modes.packed and plan.panels else None
     zeros = f"@zeros = internal constant {t.vector} zeroinitializer, align 64\n"
     return (
-        f"{maths.declarations(plan.element, plan.lanes)}{zeros}{functions}{rest}"
+        f"{declared}{zeros}{functions}{rest}"
         f"define void @{name}.share({SIGNATURE}) #0 {{\nentry:\n{body}\n  ret void\n}}\n"
         f"{shares(name)}{packing(plan, name)}{whole(name, first=first)}"
         f"attributes #0 = {{ {WIDE} }}\nattributes #1 = {{ noinline {WIDE} }}\n"

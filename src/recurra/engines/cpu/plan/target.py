@@ -19,6 +19,14 @@ class Target:
     register_bytes: int
     registers: int
 
+    @property
+    def byte_dot(self) -> str:
+        """LLVM's name for the dot product of four bytes a lane of a register, "" without one."""
+        feature = {64: "+avx512vnni", 32: "+avxvnni"}.get(self.register_bytes)
+        if feature not in self.features.split(","):
+            return ""
+        return f"llvm.x86.avx512.vpdpbusd.{8 * self.register_bytes}"
+
     def lanes(self, element_bytes: int) -> int:
         """Elements in a register."""
         return self.register_bytes // element_bytes

@@ -35,11 +35,13 @@ class Modes:
     `ragged`: rows are sorted by length, those that have ended are left out, and what belongs to a
     step lies packed. `marked`: states go to zeros where a segment begins. `packed`: the weights
     come re-arranged, which pays from some steps on; otherwise they are read where they lie.
+    `quantised`: packed weights are int8, and what they multiply is rounded to int8 at each step.
     """
 
     ragged: bool = False
     marked: bool = False
     packed: bool = True
+    quantised: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,9 @@ class WeightPanel:
     """Matrices that multiply one operand, and the sums that each one's product is added to.
 
     `form` is how they lie: `packed` as [tile's columns][k][matrix][lane]; `rows`, where they are
-    and with k within a row; `columns`, where they are and with k from row to row. A tile of
-    registers is `height` rows by `vectors` for each sum; `chunk` is how many k are done for all
+    and with k within a row; `columns`, where they are and with k from row to row; `int8`, packed
+    and quantised. A tile of registers is `height` rows by `vectors` for each sum; `chunk` is how
+    many k are done for all
     rows before the next ones.
     """
 
@@ -114,6 +117,7 @@ class LoopPlan:
     states: tuple[str, ...]
     modes: Modes
     backward: bool
+    byte_dot: str = ""
 
     @property
     def written_twice(self) -> tuple[str, ...]:
@@ -148,10 +152,11 @@ def make_plan(
         )
         for p in schedule.phases
     )
+    dot = target.byte_dot if modes.quantised else ""
     names = dict.fromkeys(n for phase in schedule.phases for n in _buffers(phase))
     if modes.marked and not loop.backward:
         names |= dict.fromkeys(f"{kind}:{s}" for s in loop.states for kind in ("state", "new"))
-    return LoopPlan(tiles, tuple(names), lanes, element, loop.states, modes, loop.backward)
+    return LoopPlan(tiles, tuple(names), lanes, element, loop.states, modes, loop.backward, dot)
 
 
 def _buffers(phase: Phase) -> Iterator[str]:
@@ -236,5 +241,5 @@ def _panels(
 
 def _form(matrix: MatrixRows, modes: Modes) -> str:
     if modes.packed:
-        return "packed"
+        return "int8" if modes.quantised else "packed"
     return "columns" if matrix.transposed else "rows"

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from recurra.engines.cpu.emit.frame import WORDS
-from recurra.engines.cpu.emit.multiply import tiles_of
+from recurra.engines.cpu.emit.multiply import lines_of, tiles_of
 from recurra.engines.cpu.emit.time_loop import emit
 from recurra.engines.cpu.jit.cache import describe
 from recurra.engines.cpu.jit.llvm import cached_addresses, host
@@ -242,7 +242,7 @@ def _by_columns(code: Code, batch: int, available: int) -> bool:
 
 def _packed_size(tile: Tile, panel: WeightPanel, lanes: int) -> int:
     columns = tile.segments * tiles_of(tile, lanes) * panel.vectors * lanes
-    return columns * panel.operand.depth * len(panel.matrices)
+    return columns * lines_of(panel) * len(panel.matrices)
 
 
 @functools.cache

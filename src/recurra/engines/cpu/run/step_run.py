@@ -20,7 +20,9 @@ from recurra.engines.cpu.plan.tiling import Modes
 from recurra.engines.cpu.run.bound_call import Bound
 from recurra.engines.cpu.run.compiled_loop import shapes_of
 from recurra.engines.cpu.run.products import ELEMENTS
+from recurra.engines.cpu.run.quantised_panels import quantised_panel
 from recurra.engines.torch_layout import Parameters, named
+from recurra.errors import EngineError
 
 if TYPE_CHECKING:
     from recurra.engines.cpu.run.loop_code import CpuLoop
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["CpuSteps"]
 
 _STEPS, _BATCH, _ROWS_EACH = (WORDS.index(word) for word in ("steps", "batch", "rows_each"))
-_MODES = Modes(ragged=False, marked=False, packed=True)
 _FEW = 8
 """Steps from which one more pass over the input pays, where weights are large."""
 
@@ -47,9 +48,16 @@ class CpuSteps:
     in_place: tuple[bool, ...]
 
     def __init__(
-        self, loop: CpuLoop, params: Parameters, inputs: Tensor, widths: Sequence[int]
+        self,
+        loop: CpuLoop,
+        params: Parameters,
+        inputs: Tensor,
+        widths: Sequence[int],
+        *,
+        quantize: bool = False,
     ) -> None:
         self.inputs, self.loop, self._widths = inputs, loop, tuple(widths)
+        self.modes: Modes = Modes(ragged=False, marked=False, packed=True, quantised=quantize)
         affine, schedules = loop.lowered.affine, loop.lowered.schedules
         kinds = ["merged inference", "inference"] if affine else ["inference"]
         _, *others = loop.loop.states
@@ -76,8 +84,14 @@ class CpuSteps:
             self.tensors[index] = inputs.new_empty(*inputs.shape[:2], width)
         self._make_states()
         self._code = _BoundCode(self, kinds[0], sizes)
+        if quantize and not self._code.has_products:
+            raise EngineError(
+                f"{loop.graph.cell} multiplies its input alone, before its steps, and not its "
+                "states, so there is nothing to make int8; leave quantize out."
+            )
         self._outside: _OutsideProducts | None = None
-        if affine and not loop.compiled.is_merged(dict(sizes), inputs.shape[1], 1):
+        is_apart = affine and not quantize  # int8 weights are small
+        if is_apart and not loop.compiled.is_merged(dict(sizes), inputs.shape[1], 1):
             self._outside = _OutsideProducts(self, sizes)
         self._pack()
 
@@ -181,10 +195,10 @@ class _BoundCode:
             for value, tensor in zip(loop.loop.inputs, steps.tensors, strict=True)
         )
         layout = forward_layout(
-            loop.lowered.loops[kind], loop.lowered.schedules[kind], sizes, batch, strides, _MODES,
-            single=False, reverse=False, in_place=steps.in_place,
+            loop.lowered.loops[kind], loop.lowered.schedules[kind], sizes, batch, strides,
+            steps.modes, single=False, reverse=False, in_place=steps.in_place,
         )  # fmt: skip
-        code = loop.compiled.code(kind, sizes, ELEMENTS[inputs.dtype], _MODES)
+        code = loop.compiled.code(kind, sizes, ELEMENTS[inputs.dtype], steps.modes)
         shapes = shapes_of(loop.loop, steps.tensors)
         widths = {index: shape[-1] for index, shape in enumerate(shapes) if shape}
         bound = Bound(code, layout.views, widths, batch, inputs.itemsize, 1, reverse=False)
@@ -201,10 +215,24 @@ class _BoundCode:
             self._args[index] = self._panels.data_ptr() + offset
         self._pointer = self._args.buffer_info()[0]
         self._pack, self._share = code.entry.phases
+        self._steps, self._plan = steps, code.plan
+        self._places = [offset for _, offset in bound.packed]
+
+    @property
+    def has_products(self) -> bool:
+        """True if a step has products with matrices."""
+        return bool(self._plan.panels)
 
     def pack(self) -> None:
-        """Re-arrange the weights."""
-        self._pack(self._pointer, 0, 1, 0, 1)
+        """Re-arrange the weights, as int8 where the code reads those."""
+        if not self._plan.modes.quantised:
+            self._pack(self._pointer, 0, 1, 0, 1)
+            return
+        for (tile, panel), begin in zip(self._plan.panels, self._places, strict=True):
+            given = [self._steps.tensors[m.outer] for m in panel.matrices]
+            tensors = [tensor for tensor in given if tensor is not None]
+            found = quantised_panel(tile, panel, tensors, self._plan.lanes)
+            self._panels[begin : begin + len(found)] = found
 
     def run(self, steps: int) -> None:
         """Run so many steps."""

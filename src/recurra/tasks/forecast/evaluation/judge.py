@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 
 from recurra.errors import ConfigError, DataError
-from recurra.tasks.forecast.evaluation.baselines import BASELINES, MEANINGS, baseline_quantiles
+from recurra.tasks.forecast.evaluation.baselines import (
+    BASELINES,
+    MEANINGS,
+    baseline_outlook,
+    normal_quantiles,
+)
 from recurra.tasks.forecast.evaluation.scores import (
     Forecasts,
     IntervalLevels,
@@ -23,6 +28,7 @@ from recurra.tasks.forecast.evaluation.scores import (
     series_means,
     squared_scales,
 )
+from recurra.tasks.forecast.statistics.lag_regression import can_regress
 
 __all__ = [
     "Forecasts",
@@ -177,20 +183,30 @@ class Judgement:
 def baseline_forecasts(
     histories: Sequence[Matrix], season: int, horizon: int, levels: Sequence[float] = ()
 ) -> list[Forecasts]:
-    """Every baseline's forecasts after each history (n,), with quantiles at the levels, if any.
+    """The baselines' forecasts after each history (n,), with quantiles at the levels, if any.
+
+    Croston's and ADIDA's where a history is intermittent, the regression's where one is long
+    enough; all others always.
 
     >>> [f.name for f in baseline_forecasts([np.array([1.0, 2.0])], season=1, horizon=3)]
-    ['Naive', 'SeasonalNaive', 'Naive2', 'SES']
+    ['Naive', 'SeasonalNaive', 'Naive2', 'SES', 'SeasonalNaiveDrift', 'Theta', 'ETS']
     """
     forecasts = []
-    for name in BASELINES:
-        # The forecasts are normal, so their medians are the points.
-        values = np.empty((len(histories), horizon, 1 + len(levels)))
-        for window, history in enumerate(histories):
-            values[window] = baseline_quantiles(history, name, season, horizon, (0.5, *levels))
-        quantiles = values[:, :, 1:] if levels else None
-        forecasts.append(Forecasts(name, values[:, :, 0], quantiles, tuple(levels)))
+    for name in _applicable(histories, season):
+        outlook = baseline_outlook(histories, name, season, horizon)
+        quantiles = normal_quantiles(outlook, levels) if levels else None
+        forecasts.append(Forecasts(name, outlook.point, quantiles, tuple(levels)))
     return forecasts
+
+
+def _applicable(histories: Sequence[Matrix], season: int) -> list[str]:
+    """The names of the baselines that are meant for histories like one of these."""
+    tests = {
+        "LagRegression": lambda history: can_regress(history, season),
+        "Croston": is_intermittent,
+        "ADIDA": is_intermittent,
+    }
+    return [n for n in BASELINES if n not in tests or any(map(tests[n], histories))]
 
 
 def judge(

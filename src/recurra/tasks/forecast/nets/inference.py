@@ -12,7 +12,7 @@ from torch import Tensor
 from recurra.config.options import check_seed
 from recurra.tasks.forecast.nets.components import ForecastNet
 from recurra.tasks.forecast.windows.cutter import WindowBatch, WindowCutter
-from recurra.tasks.forecast.windows.scaling import untransformed
+from recurra.tasks.forecast.windows.scaling import transformed, untransformed
 from recurra.tasks.forecast.windows.splits import Origins
 from recurra.tasks.forecast.windows.traits import WindowTraits
 
@@ -124,7 +124,26 @@ def scaled_forecasts(
         return ScaledForecasts(np.zeros((0, cutter.horizon, 1)), empty, empty, traits)
     quantiles, location, scale = (np.concatenate([part[k] for part in parts]) for k in range(3))
     traits = WindowTraits.joined([part[3] for part in parts])
-    return ScaledForecasts(quantiles, location, scale, traits, _joined([p[4] for p in parts]))
+    found = ScaledForecasts(quantiles, location, scale, traits, _joined([p[4] for p in parts]))
+    if cutter.combination is None:
+        return found
+    return _combined(found, nets[0].levels, cutter, origins)
+
+
+def _combined(
+    found: ScaledForecasts, levels: tuple[float, ...], cutter: WindowCutter, origins: Origins
+) -> ScaledForecasts:
+    """The forecasts moved so that their centres are means with the statistical forecasts."""
+    assert cutter.combination is not None
+    middle = found.quantiles[..., levels.index(0.5) if levels else 0]
+
+    def to_scaled(values: Floats) -> Floats:
+        return found.to_scaled(transformed(values, cutter.transform))
+
+    centre = cutter.combination.centre(middle, cutter.panel, *origins, to_scaled)
+    moved = (centre - middle)[..., None]
+    paths = None if found.paths is None else found.paths + moved.swapaxes(1, 2)
+    return found._replace(quantiles=found.quantiles + moved, paths=paths)
 
 
 def _joined(parts: list[Tensor | None]) -> Floats | None:

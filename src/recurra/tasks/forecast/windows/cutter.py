@@ -19,6 +19,7 @@ from recurra.data.series.calendar import CalendarTable, calendar_table
 from recurra.data.series.panel import Panel
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.data_checks import FEWEST_OF_CONSTANT
+from recurra.tasks.forecast.statistics.combination import Combination
 from recurra.tasks.forecast.windows.scaling import (
     SeriesScale,
     series_scale,
@@ -89,7 +90,8 @@ class WindowCutter:
     `numbers` (N,) are the trained numbers of the series, -1 for one that was not trained on;
     `start_age` (N,) the steps of each before the panel's first; `future` (N, H, F) the covariates
     known ahead after the end of each, where there are any; `hidden` the first and the end of the
-    rows of a look-back that are taken for missing.
+    rows of a look-back that are taken for missing. `combination` has the statistical forecasts that
+    the networks' are averaged with, if any.
     """
 
     panel: Panel
@@ -104,6 +106,7 @@ class WindowCutter:
     start_age: Ints
     future: NDArray[np.float32] | None = None
     hidden: tuple[int, int] = (0, 0)
+    combination: Combination | None = None
 
     @functools.cached_property
     def keys(self) -> Ints:

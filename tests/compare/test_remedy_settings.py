@@ -6,7 +6,7 @@ import pytest
 
 from recurra import LanguageModel
 from recurra.compare import try_remedies
-from recurra.compare.remedies import Remedy, remedies_of
+from recurra.compare.remedy_settings import Remedy, remedies_of
 from recurra.compare.remedy_trials import RemedyTrial, RemedyTrials
 from recurra.config.training_config import Metric
 from recurra.errors import ConfigError, RunError
