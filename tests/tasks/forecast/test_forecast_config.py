@@ -102,3 +102,9 @@ def test_options_that_would_do_nothing_or_cannot_be_are_refused(settings, match)
 def test_final_steps_begin_with_the_final_rate_of_any_schedule():
     given = {"schedule": "constant", "final_learning_rate": 0.5, "final_steps": 9}
     assert ForecastConfig(horizon=4, **given).final_learning_rate == 0.5
+
+
+def test_intervals_are_in_percent():
+    with pytest.raises(ConfigError, match=r"'0.8,0.95': they are in percent.*give '80,95'"):
+        ForecastConfig(horizon=2, intervals="0.8,0.95")
+    assert ForecastConfig(horizon=2, intervals="1").widths == (1.0,)

@@ -238,6 +238,11 @@ class ForecastConfig(TaskConfig):
                 "give at least as many, or 0 for a fifth of the median series."
             )
         _check_numbers("intervals", self.intervals, 0, 100)
+        if any(width < 1 for width in self.widths):
+            percent = ",".join(f"{w if w >= 1 else 100 * w:g}" for w in self.widths)
+            raise ConfigError(
+                f"intervals = {self.intervals!r}: they are in percent, from 1 on; give {percent!r}."
+            )
         _check_numbers("quantiles", self.quantiles, 0, 1)
         if self.budget_seconds and self.model != "auto":
             raise ConfigError(
