@@ -139,7 +139,7 @@ SMALL = {
     "classify": {**FEW, "hidden": 8, "channels": 4},
     "language": {**FEW, "window": 16},
     "regress": {**FEW, "hidden": 8, "channels": 4},
-    "forecast": {**FEW, "hidden": 16},
+    "forecast": {**FEW, "hidden": 16, "budget": "5s"},
     "tag": {**FEW, "hidden": 8, "channels": 4},
     "transcribe": {**FEW, "hidden": 8, "channels": 4},
     "translate": {**FEW, "hidden": 8, "embedding": 8},
@@ -155,7 +155,10 @@ def briefly(monkeypatch):
     read, begin = config_from_mapping, Comparison.__post_init__
 
     def small(cls, settings):
-        return read(cls, {**settings, **SMALL.get(getattr(cls, "task", ""), {})})
+        found = {**settings, **SMALL.get(getattr(cls, "task", ""), {})}
+        if settings.get("model", "auto") != "auto":
+            found.pop("budget", None)  # it is for choosing a model
+        return read(cls, found)
 
     def one_seed(comparison):
         object.__setattr__(comparison, "seeds", 1)
@@ -221,7 +224,7 @@ BLOCKS = {
     "compare.md": (2, 1),
     "design.md": (0, 0),
     "export.md": (1, 1),
-    "forecasting.md": (3, 1),
+    "forecasting.md": (4, 1),
     "insight.md": (2, 1),
     "remedies.md": (2, 1),
     "serving.md": (1, 2),

@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from recurra import cells, errors, insight, nn, training
     from recurra.deploy import SessionPool, stream
+    from recurra.insight import inspect
     from recurra.nn import accelerate
     from recurra.tasks.classify import Classifier
     from recurra.tasks.forecast import Forecaster
@@ -37,6 +38,7 @@ __all__ = [
     "cells",
     "errors",
     "insight",
+    "inspect",
     "load",
     "nn",
     "stream",
@@ -61,6 +63,7 @@ __getattr__, __dir__ = attach(
         "cells": "recurra.cells",
         "errors": "recurra.errors",
         "insight": "recurra.insight",
+        "inspect": "recurra.insight.batch_inspection",
         "load": "recurra.tasks.registry",
         "nn": "recurra.nn",
         "stream": "recurra.deploy.module_session",

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 __all__ = [
     "Launched",
+    "c_compiler",
     "cache_folder",
     "data_folder",
     "debug_level",
@@ -96,6 +97,11 @@ _CACHES = {
     "darwin": ("", "~/Library/Caches"),
     "win32": ("LOCALAPPDATA", "~/AppData/Local"),
 }
+
+
+def c_compiler() -> str | None:
+    """The C compiler that $CC names, or None."""
+    return os.environ.get("CC") or None
 
 
 def pin_threads(count: int) -> None:

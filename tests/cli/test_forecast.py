@@ -16,7 +16,7 @@ from recurra.cli import main
 from recurra.cli.forecast_report import _narrow
 from recurra.tasks.forecast.config import ForecastEvaluation
 
-SMALL = ("--horizon", 4, "--hidden", 5, "--max-steps", 6, "--batch-size", 8)
+SMALL = ("--horizon", 4, "--model", "segments", "--hidden", 5, "--max-steps", 6, "--batch-size", 8)
 
 
 def table(days=60):

@@ -161,3 +161,23 @@ def test_a_run_on_a_disk_that_is_read_alone_needs_another_page(
     assert recurra(*words, "--out", "page.html").exit_code == 0
     assert (here / "page.html").exists()
     assert "give a page in a folder" in refused(recurra(*words, "--out", "nowhere/page.html"))
+
+
+def test_remedies_are_tried(recurra, here):
+    ill = ["--learning-rate", 5, "--hidden", 8, "--window", 16, "--max-steps", 8]
+    result = recurra("train", "language", "cats.txt", "--out", "ill", *ill)
+    assert result.exit_code == 0, result.output
+    brief = ["--rows", 2, "--steps", 12, "--try-steps", 8, "--try-seeds", 1]
+    result = recurra("inspect", "ill", "--try", *brief)
+    assert result.exit_code == 0, result.output
+    (row,) = [line for line in result.stdout.splitlines() if "--learning-rate 0.5" in line]
+    assert "helps" in row
+    result = recurra("inspect", "ill", *brief)
+    assert result.exit_code == 2
+    assert "need --try" in result.stderr
+
+
+def test_without_remedies_nothing_is_tried(recurra, run, undrawn):
+    result = recurra("inspect", run, "--rows", 2, "--steps", 12, "--try")
+    assert result.exit_code == 0, result.output
+    assert "Nothing to try" in result.stdout

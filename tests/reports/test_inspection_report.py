@@ -32,15 +32,15 @@ def test_an_inspection_as_sections(inspection):
     sections = inspection_sections(inspection, list("abcdefghijklmnop"), torch.rand(16, 2))
     assert [s.title for s in sections] == [
         "Verdicts", "Gradient flow", "The network unfolded in time", "Activity of layer",
-        "Dynamics", "Layers",
+        "Dynamics", "State space", "States", "Layers",
     ]  # fmt: skip
-    assert all(isinstance(s.content, Picture) for s in sections[1:-1])
+    assert all(isinstance(s.content, Picture) for s in sections[1:-2])
     assert "raise the forget bias (--init forget-bias:1)" in report("x", sections[:1])
 
 
 def test_a_task_without_labels_outputs_or_predictions(inspection):
     page = report("x", inspection_sections(inspection))
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == 6
     assert "<!-- output -->" not in page
 
 

@@ -124,6 +124,8 @@ def _forecasts(
     if how["future"] is not None and not model.config.future:
         raise click.UsageError("The model reads no column ahead; leave out --future-data.")
     paths = options["samples"]
+    if paths is None:
+        click.echo(f"The column recurra is {model.config.point_in_words}.", err=True)
     figure = None if plot is None else model.plot(file, series=series, **how)
     found = model.predict(file, **how) if paths is None else model.sample(file, paths=paths, **how)
     _tell(found, out, "forecasts")

@@ -26,12 +26,34 @@ _STYLES = {"good": "green", "note": "cyan", "warning": "yellow", "severe": "red"
     help="steps of each window; items of four times as many stay whole",
 )
 @click.option("--out", metavar="PAGE", help="write this page instead of RUN's report.html")
-def command(run: str, file: Path | None, rows: int, steps: int, out: str | None) -> None:
+@click.option(
+    "--try", "tries", is_flag=True, help="train briefly with each remedy and show which helps"
+)
+@click.option(
+    "--try-steps",
+    type=click.IntRange(min=1),
+    help="with --try: training steps of each; left out, a quarter of the run's, 100 to 1,000",
+)
+@click.option(
+    "--try-seeds", type=click.IntRange(min=1), help="with --try: trainings of each; left out, 2"
+)
+def command(
+    run: str,
+    file: Path | None,
+    rows: int,
+    steps: int,
+    out: str | None,
+    tries: bool,
+    try_steps: int | None,
+    try_seeds: int | None,
+) -> None:
     """Show how gradients flow in time through the model of RUN, what is wrong and what helps.
 
     The data are FILE or, without one, those that the training held out. Pictures go to RUN's
     report.html.
     """
+    if not tries and (try_steps is not None or try_seeds is not None):
+        raise click.UsageError("--try-steps and --try-seeds need --try.")
     check_run(run, file)
 
     from recurra.cli.terminal import noted
@@ -42,6 +64,39 @@ def command(run: str, file: Path | None, rows: int, steps: int, out: str | None)
         found, page = model.inspect(file, rows=rows, steps=steps, out=out)
     _show(run, found)
     click.echo(f"\nPictures: {page}")
+    if not tries:
+        return
+    from recurra.compare import remedies_of
+
+    if remedies_of(found.verdicts, model.config):
+        _try(run, found, try_steps, try_seeds or 2)
+    else:
+        click.echo("\nNothing to try: no verdict recommends a change of settings.")
+
+
+def _try(run: str, found: "Inspection", steps: int | None, seeds: int) -> None:
+    """Train with each remedy, and show what it does."""
+    from recurra.cli.terminal import noted, output, show_table
+    from recurra.compare import trials_table, try_remedies
+
+    click.echo("\nTrying remedies:", err=True)
+    with noted():
+        trials = try_remedies(
+            run,
+            found.verdicts,
+            steps=steps,
+            seeds=seeds,
+            said=lambda what: click.echo(f"  {what}", err=True),
+        )
+    output().print(
+        f"\nRemedies, each trained for {trials.steps} steps with {len(trials.seeds)} seeds, by "
+        f"{trials.metric.name} on held-out data:",
+        markup=False,
+    )
+    show_table(trials_table(trials))
+    for trial in trials.trials:
+        if trial.error:
+            click.echo(f"{trial.remedy}: {trial.error}")
 
 
 def _show(run: str, found: "Inspection") -> None:

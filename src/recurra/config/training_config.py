@@ -211,7 +211,7 @@ class TrainingConfig:
         if self.epochs is None and self.max_steps is None and self.max_minutes is None:
             raise ConfigError("Training has no end; give epochs, max_steps or max_minutes.")
 
-    def budget(self, windows: int) -> Budget:
+    def budget_of(self, windows: int) -> Budget:
         """The end of a training whose epochs have so many windows.
 
         Raises ConfigError where there is none, or where the warm-up lasts longer.

@@ -130,7 +130,8 @@ def jacobians(
     J_t = ds_t/ds_{t-1} takes all states of the cell together. Computed in float64.
 
     Args:
-        model: any module with recurrent layers of Recurra inside. It is left as it was.
+        model: any module with recurrent layers of recurra.nn or torch.nn inside. It is left as it
+            was.
         batch: as for `gradient_flow`.
         rows: the rows of the batch to follow.
         samples: the number of steps, evenly spaced, at which spectral radius and norm are computed;

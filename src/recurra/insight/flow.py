@@ -109,7 +109,8 @@ def gradient_flow(
     """Follow the gradient of a loss back in time through each recurrent layer of a model.
 
     Args:
-        model: any module with recurrent layers of Recurra inside. It is left as it was.
+        model: any module with recurrent layers of recurra.nn or torch.nn inside. It is left as it
+            was.
         batch: its input: a tensor, a packed sequence, a tuple of arguments, or a mapping.
         loss: a function from the model's output to one number or to one for each step, (T,). By
             default half the sum of squares of the output, for each step where it has steps.

@@ -14,6 +14,7 @@ from recurra.insight.long_drive import drive
 from recurra.insight.network_facts import arrivals, input_facts
 from recurra.insight.recorded_model import Loss, eager, record, step_losses
 from recurra.insight.saturation import activity_of
+from recurra.insight.state_space import state_space
 from recurra.insight.task_memory import TaskMemory, task_memory
 from recurra.insight.verdicts import Evidence, LayerInsight, Verdict
 from recurra.nn.observe.recording import LayerRun
@@ -63,17 +64,20 @@ def inspect_model(
     memory: int | None = None,
     window: int | None = None,
     metrics: Sequence[Mapping[str, Any]] = (),
+    step: str | None = None,
 ) -> Inspection:
     """Analyse gradient flow, memory, dynamics, gates and units of every recurrent layer.
 
     Args:
-        model: any module with recurrent layers of Recurra inside. It is left as it was.
+        model: any module with recurrent layers of recurra.nn or torch.nn inside, or a loop of its
+            own. It is left as it was.
         batch: as for `gradient_flow`, and so are `loss`, `at` and `states`.
         judges: whether `loss` is that of the model's task, so that it says how good the model is.
         rows: the rows of the batch whose Jacobians are computed.
         memory: the number of steps back that the task needs the gradient to reach.
         window: the steps of a window of truncated BPTT in the training, None for whole sequences.
         metrics: the lines of a run's metrics.jsonl, for the share of clipped steps.
+        step: what computes a step of a loop that the model has of its own, as for `inspect`.
 
     Raises:
         InsightError: as `gradient_flow` and `jacobians` do.
@@ -85,7 +89,7 @@ def inspect_model(
         >>> found.verdicts[0].name
         'vanishing'
     """
-    recorded = record(model, batch)
+    recorded = record(model, batch, step)
     losses = step_losses(recorded, loss, [at] if isinstance(at, int) else at)
     flow = flow_of(recorded, losses, states)
     arrived = arrivals(recorded, losses.values.sum())
@@ -96,6 +100,7 @@ def inspect_model(
             dynamics_of(run, rows, **_effort(run)),
             drive(run),
             arrival,
+            state_space(run),
         )
         for run, layer, arrival in zip(recorded.runs, flow.layers, arrived, strict=True)
     )

@@ -69,7 +69,7 @@ def drive(run: LayerRun) -> LongDrive | None:
     warmup = min(WARMUP, steps // 2)
     states, tangents = _beginning(run, chains)
     offsets = torch.linspace(0, len(inputs) - 1, chains + 1).round().long()[:-1]
-    logs, largest = [], 0.0
+    logs, sizes, largest = [], list[float](), 0.0
     for step in range(steps + warmup):
         x = inputs[(offsets + step) % len(inputs)]
 
@@ -81,12 +81,27 @@ def drive(run: LayerRun) -> LongDrive | None:
             warnings.simplefilter("ignore", DeprecationWarning)
             states, tangents = jvp(after, states, tangents)[:2]
         tangents, stretched = _normalised(tangents)
-        largest = max(largest, *(float(state.abs().max()) for state in states))
+        sizes.append(max(float(state.abs().max()) for state in states))
+        largest = max(largest, sizes[-1])
         if not largest < BOUND:
             return LongDrive(math.nan, math.nan, step, False, largest)
         if step >= warmup:
             logs.append(stretched.log())
-    return _summary(torch.stack(logs), largest)
+    summary = _summary(torch.stack(logs), largest)
+    if _grow_alike(sizes, summary.exponent):
+        return LongDrive(math.nan, math.nan, len(logs), False, largest)
+    return summary
+
+
+def _grow_alike(sizes: list[float], exponent: float) -> bool:
+    """Whether the states grow as fast as small changes do: without bound, if slowly."""
+    fifth = len(sizes) // 5
+    if fifth == 0 or exponent <= 0:
+        return False
+    middle, late = max(sizes[2 * fifth : 3 * fifth]), max(sizes[-fifth:])
+    if not middle > 0:
+        return False
+    return math.log(late / middle) > max(0.5 * exponent * 2 * fifth, 0.1)
 
 
 def _inputs_in_order(run: LayerRun) -> Tensor:

@@ -14,6 +14,8 @@ from recurra.errors import InsightError
 from recurra.nn.layers.arguments import check_module
 from recurra.nn.observe.observer import reporting_names
 from recurra.nn.observe.recording import LayerRun, recording
+from recurra.nn.observe.stepped_model import recording_steps
+from recurra.nn.observe.torch_layers import torch_layers_shown
 from recurra.nn.stack.lookback import Dilated
 
 __all__ = [
@@ -54,24 +56,34 @@ class Recording:
         return any(len(run.inputs) == -(-count // stride) for run, stride in self.layers())
 
 
-def record(model: nn.Module, batch: Any) -> Recording:
+def record(model: nn.Module, batch: Any, step: str | None = None) -> Recording:
     """Run `model` on `batch`: a tensor, a tuple of arguments, or a mapping of them by name.
+
+    `step` names what computes a step of the model's own loop, as for `inspect`.
 
     Parameters, their gradients, the training mode and the state of torch's random numbers are left
     as they were; dropout follows the model's mode. Buffers that a forward pass changes (those of
     batch normalisation in training mode) are restored.
 
-    Raises InsightError where no recurrent layer of Recurra runs.
+    Raises InsightError where no recurrent layer of recurra.nn or torch.nn runs, nor `step`.
     """
     check_module("insight", model)
-    with eager(), untouched(model), recording() as recorder, reporting_names(model, recorder):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(eager())
+        stack.enter_context(untouched(model))
+        recorder = stack.enter_context(recording())
+        stack.enter_context(reporting_names(model, recorder))
+        stepped = stack.enter_context(recording_steps(model, step))
+        stack.enter_context(torch_layers_shown())
         output = call_model(model, batch)
-    if not recorder.runs:
+    recorded = [*recorder.runs, *stepped.runs()]
+    if not recorded:
         raise InsightError(
-            f"No recurrent layer of Recurra runs in this {type(model).__name__}; use layers of "
-            "recurra.nn, or swap torch's for them with recurra.accelerate(model)."
+            f"No recurrent layer of recurra.nn or torch.nn runs in this {type(model).__name__}; "
+            "where it loops over time itself, name what computes a step: "
+            "recurra.inspect(model, loader, loss, step='cell')."
         )
-    runs = joined(recorder.runs)
+    runs = joined(recorded)
     strides = tuple(_stride(model, run.name) for run in runs)
     return Recording(output, runs, strides, _is_batch_first(model))
 

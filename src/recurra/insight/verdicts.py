@@ -15,6 +15,7 @@ from recurra.insight.long_drive import LongDrive
 from recurra.insight.network_facts import Arrival, InputFacts
 from recurra.insight.reach import LayerReach
 from recurra.insight.saturation import LayerActivity, Saturation
+from recurra.insight.state_space import StateSpace
 from recurra.insight.task_memory import TaskMemory
 
 __all__ = [
@@ -68,6 +69,7 @@ class LayerInsight:
         dynamics: Jacobians of its steps.
         drive: the growth of small changes in the long run; None for cells that take masks.
         arrival: where the loss's gradient arrives.
+        space: its states in space, with fixed points.
     """
 
     flow: LayerFlow
@@ -75,6 +77,7 @@ class LayerInsight:
     dynamics: LayerDynamics
     drive: LongDrive | None
     arrival: Arrival
+    space: StateSpace
 
     @property
     def name(self) -> str:

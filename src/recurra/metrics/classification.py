@@ -91,8 +91,10 @@ def classification_scores(
     (0.667, 0.75, 0.4149)
     >>> scores.classes[0]
     ClassScore(precision=0.5, recall=1.0, f1=0.6666666666666666, support=1.0)
-    >>> round(scores.brier, 3), round(scores.kappa, 3), scores.matthews, scores.confusion.tolist()
-    (0.273, 0.4, 0.5, [[1.0, 0.0], [1.0, 1.0]])
+    >>> round(scores.brier, 3), round(scores.kappa, 3), round(scores.matthews, 3)
+    (0.273, 0.4, 0.5)
+    >>> scores.confusion.tolist()
+    [[1.0, 0.0], [1.0, 1.0]]
     """
     chances, classes = class_probabilities(probabilities, actual)
     shares = item_weights(weights, len(classes))

@@ -26,6 +26,7 @@ from recurra.plots.learning_curves import (
     plot_training,
 )
 from recurra.plots.reliability_diagram import plot_reliability
+from recurra.plots.state_space import StateCloud, plot_states
 from recurra.plots.unit_activity import UnfoldedRow, plot_gates, plot_unfolded
 from recurra.plots.value_curves import ValueCurve, plot_value_curves
 
@@ -40,6 +41,7 @@ __all__ = [
     "CostBars",
     "ForecastSeries",
     "RatioBars",
+    "StateCloud",
     "UnfoldedRow",
     "ValueCurve",
     "image",
@@ -58,6 +60,7 @@ __all__ = [
     "plot_members",
     "plot_optimiser",
     "plot_reliability",
+    "plot_states",
     "plot_table",
     "plot_training",
     "plot_unfolded",

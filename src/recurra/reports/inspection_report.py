@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,17 +10,20 @@ from torch import Tensor
 
 from recurra.errors import MissingExtra
 from recurra.insight.dynamics import LayerDynamics
+from recurra.insight.fixed_points import FixedPoint
 from recurra.insight.inspection import Inspection
 from recurra.insight.saturation import Saturation
 from recurra.insight.task_memory import TaskMemory
 from recurra.insight.verdicts import LayerInsight
 from recurra.plots import (
+    StateCloud,
     UnfoldedRow,
     plot_exponents,
     plot_flow,
     plot_gates,
     plot_heat,
     plot_jacobians,
+    plot_states,
     plot_unfolded,
     require_matplotlib,
 )
@@ -93,7 +97,10 @@ def inspection_sections(
     columns = ("layer", "severity", "finding", "remedy", "confidence")
     layers = [layer_row(layer) for layer in inspection.layers]
     found = Section("Verdicts", TextTable(columns, verdicts, text_columns=len(columns)))
-    tables = [Section("Layers", TextTable(COLUMNS, layers, text_columns=len(COLUMNS)))]
+    tables = [
+        _spaces(inspection),
+        Section("Layers", TextTable(COLUMNS, layers, text_columns=len(COLUMNS))),
+    ]
     if inspection.clipped is not None:
         tables.append(Section("Clipping", {"steps clipped": f"{100 * inspection.clipped:.1f} %"}))
     learnt = [] if inspection.task is None else [_learnt(inspection.task)]
@@ -102,6 +109,47 @@ def inspection_sections(
     except MissingExtra as absent:
         return [found, *learnt, Section("Pictures", [str(absent)]), *tables]
     return [found, *learnt, *_pictures(inspection, labels, output, predictions, row), *tables]
+
+
+def _spaces(inspection: Inspection) -> Section:
+    """Dimensions, time constants and fixed points of each layer's states."""
+    facts = {}
+    for layer in inspection.layers:
+        space = layer.space
+        parts = [
+            f"{space.participation:.1f} dimensions (participation ratio)",
+            *map(str, space.times),
+        ]
+        if space.points is not None:
+            parts.append(_points(space.points))
+        facts[layer.name] = "; ".join(parts)
+    return Section("States", facts)
+
+
+def _points(points: Sequence[FixedPoint]) -> str:
+    """Kinds of points with their numbers, and the slowest decay at an attractor."""
+    if not points:
+        return "no fixed or slow point under the median input near the states"
+    kinds = Counter(point.kind for point in points)
+    words = ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common(4))
+    slowest = max(point.time_constant for point in points)
+    return f"under the median input: {words}; the slowest direction decays in {slowest:.3g} steps"
+
+
+def _clouds(inspection: Inspection) -> dict[str, StateCloud]:
+    """What is drawn of each layer with two state units or more."""
+    found = {}
+    for layer in inspection.layers:
+        space = layer.space
+        if space.axes.shape[1] < 2:
+            continue
+        points = [
+            (space.place(point.state)[:2].tolist(), point.unstable == 0, point.is_fixed)
+            for point in space.points or ()
+        ]
+        shares = (float(space.explained[0]), float(space.explained[1]))
+        found[layer.name] = StateCloud([p[:, :2].cpu() for p in space.paths], points, shares)
+    return found
 
 
 def _learnt(task: TaskMemory) -> Section:
@@ -169,6 +217,22 @@ def _pictures(
             "are the spectral radius of its Jacobian, thin lines its norm. Then the effect of all "
             "steps together: an exponent above 0 means that small changes grow.",
         ),
+        *_state_pictures(inspection),
+    ]
+
+
+def _state_pictures(inspection: Inspection) -> list[Section]:
+    clouds = _clouds(inspection)
+    if not clouds:
+        return []
+    return [
+        drawn_section(
+            "State space",
+            lambda: plot_states(clouds),
+            caption="Paths of some rows along the two directions in which states vary most; a dot "
+            "is where a path begins. Under a constant input, the median one, discs are attractors, "
+            "crosses are fixed points that small changes leave; hollow ones are slow, not fixed.",
+        )
     ]
 
 
@@ -238,6 +302,18 @@ def _dynamics(inspection: Inspection) -> list[LayerDynamics]:
     return [layer.dynamics for layer in inspection.layers]
 
 
+def _positions(lines: Sequence[Mapping[str, Any]]) -> str:
+    """How much of the loss's gradient the last step of a window has, in the last watched step."""
+    last = lines[-1]
+    if "loss_shares" not in last:
+        return ""
+    share = last["loss_shares"][0]
+    return (
+        f"In the last of these training steps {100 * share:.0f} % of the gradient that the loss "
+        f"sends to {last['layer']} arrives at the window's last step."
+    )
+
+
 def watched_sections(lines: Sequence[Mapping[str, Any]]) -> list[Section]:
     """The lines of a run's gradients.jsonl as a heat map, if any covers two steps or more.
 
@@ -251,8 +327,10 @@ def watched_sections(lines: Sequence[Mapping[str, Any]]) -> list[Section]:
     if not long:
         return []
     caption = (
-        "The share of the gradient at a layer's last step in a window that is left so many steps "
-        "back in time. The line is the horizon, where 1 % is left."
+        "Read a column upwards: it is one training step, and the colour is the share of the "
+        "gradient at a layer's last step in a window that is left so many steps back in time, dark "
+        "where it has vanished, blue where it has grown. The line is the horizon, where 1 % is "
+        f"left; it rises as a network learns to remember. {_positions(long)}"
     )
     title = "Gradient flow during training"
     return [drawn_section(title, lambda: plot_heat(long, ""), caption=caption)]

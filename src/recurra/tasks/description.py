@@ -74,7 +74,8 @@ def describe(run: Run, about: Description) -> None:
             _metadata(run, facts),
         ),
     )
-    pictures = [*_curves(about.members, about.loss), *facts.pictures, *_watched(about.members)]
+    curves = _curves(about.members, about.loss)
+    pictures = [*facts.first, *curves, *facts.pictures, *_watched(about.members)]
     sections = [*headline, *pictures, *facts.sections, timeless]
     run.write_text("report.html", _keep_inspection(run, report(facts.title, sections)))
 

@@ -69,6 +69,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
         self._validation: Evaluation | None = None
         self._data: Any = None
         self._facts: Facts | None = None
+        self._say: Callable[[str], None] = lambda text: None
 
     def fit(
         self,
@@ -105,6 +106,8 @@ class Estimator(Named[Config], Generic[Config, Product]):
             )
         self._check_named("fit", self.task.read, others)
         place, temporary = self._place(out)
+        shown = _shown(progress, self._task.unit, self.config)
+        self._say = (lambda text: None) if shown is None else shown.message
         begin = self._resumed if resume else self._begun
         task, models, read, run, length = begin(place, overwrite or temporary, data, others)
         # Not before what would be refused is refused.
@@ -112,7 +115,6 @@ class Estimator(Named[Config], Generic[Config, Product]):
         self.config, self._task, self.run, self._data = task.config, task, run, read
         for note in task.notes(read):
             warnings.warn(note, task.warning, stacklevel=2)
-        shown = _shown(progress, task.unit, self.config)
         if shown is not None and not resume and "start" in run.config:
             shown.message(run.config["start"])
         if shown is not None and length is not None:
@@ -266,6 +268,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
         old = None if start is None else start.config
         task = self.task(self.config).settled(self._given, old)
         read = task.read(data, **others)
+        task = task.decided(read, self._given, self._say)
         task.context = task.context_of(read)
         if old is not None:
             task.context = task.grown(old.get("context", {}), dict(task.context))

@@ -107,13 +107,15 @@ class Probe:
 class Facts:
     """Sections that the model card and the report show, and commands for the run's next steps.
 
-    `pictures` are sections for the report alone, `pipeline` is what model hubs call the kind of
+    `pictures` are sections for the report alone, `first` the one that stands before the curves of
+    training; `pipeline` is what model hubs call the kind of
     model, "" where they have no name for it.
     """
 
     title: str
     sections: Sequence[Section]
     use: Sequence[str] = ()
+    first: Sequence[Section] = ()
     pictures: Sequence[Section] = ()
     pipeline: str = ""
 
@@ -254,6 +256,12 @@ class Task(ABC, Generic[Config, Data, Product]):
     def record(self, config: Config, data: Data) -> Config:
         """The configuration to keep in a run: with absolute paths, so that it can be read again."""
         return config
+
+    def decided(self, data: Data, given: Iterable[str], say: Callable[[str], None]) -> Self:
+        """The task with settings that the data decide; `given` are the names of those that may not
+        be changed, `say` shows a sentence to the user, where somebody watches.
+        """
+        return self
 
     @abstractmethod
     def sources(self, data: Data) -> list[Source]:

@@ -70,11 +70,12 @@ class Flow(GradientObserver):
     """Norms by layer and direction, (T,) each, by the distance from each row's last step.
 
     `whole` is of dL/dh_t; `ends`, where it differs, of the share that the gradient of each row's
-    last output has in it.
+    last output has in it; `arrives` of the gradient that the loss sends to the output of a step.
     """
 
     whole: dict[str, Tensor] = field(default_factory=dict)
     ends: dict[str, Tensor] = field(default_factory=dict)
+    arrives: dict[str, Tensor] = field(default_factory=dict)
 
     def hook(
         self,
@@ -98,6 +99,7 @@ class Flow(GradientObserver):
         return shown
 
     def _end(self, name: str, steps: _Steps, y: Tensor, probe: Tensor, gradient: Tensor) -> None:
+        self.arrives[name] = steps.norms(gradient)
         alone = steps.last(gradient)
         if torch.equal(alone, gradient) or not bool(alone.any()):
             return
@@ -112,12 +114,16 @@ class Flow(GradientObserver):
         whole = self.whole[name].tolist()
         ends = self.ends[name].tolist() if name in self.ends else whole
         shown = distances(len(whole))
+        squares = self.arrives[name].square() if name in self.arrives else self.whole[name] * 0
+        total = float(squares.sum())
+        shares = (squares / total if total > 0 else squares).tolist()
         return {
             "step": step,
             "layer": name,
             "distances": shown,
             "norms": [_short(ends[at]) for at in shown],
             "whole": [_short(whole[at]) for at in shown],
+            "loss_shares": [_short(shares[at]) for at in shown],
         }
 
 

@@ -9,6 +9,7 @@ from recurra.config.training_config import Budget, Metric
 from recurra.errors import MissingExtra
 from recurra.nn.states import State
 from recurra.runs.run import Run
+from recurra.training.gradient_noise import MOMENT
 
 __all__ = ["LoopState", "Meter", "Recorder", "Stepped", "summary_writer"]
 
@@ -17,12 +18,14 @@ __all__ = ["LoopState", "Meter", "Recorder", "Stepped", "summary_writer"]
 class Stepped:
     """Outcome of one step: the mean loss of its tokens, the gradient's norm before clipping.
 
-    `flow` has lines for gradients.jsonl, none where the step wasn't watched.
+    `taken_norm` is the norm after clipping. `flow` has lines for gradients.jsonl, none where the
+    step wasn't watched.
     """
 
     loss: float
     tokens: int
     gradient_norm: float
+    taken_norm: float
     clipped: bool
     learning_rate: float
     seconds: float
@@ -88,6 +91,7 @@ class LoopState:
     first_budget: Budget = field(default_factory=Budget)  # that the training was started with
     budget: Budget = field(default_factory=Budget)  # that the schedule runs over
     meter: Meter = field(default_factory=Meter)
+    gradient_squares: float = 0.0  # a moving average of the squared norm, after clipping
 
     @property
     def epochs_begun(self) -> int:
@@ -100,6 +104,7 @@ class LoopState:
         self.step += 1
         self.tokens += stepped.tokens
         self.clipped += stepped.clipped
+        self.gradient_squares += (1 - MOMENT) * (stepped.taken_norm**2 - self.gradient_squares)
         self.index, self.carried = self.index + 1, stepped.carried
         if self.index == windows:
             self.epoch, self.index, self.carried = self.epoch + 1, 0, None

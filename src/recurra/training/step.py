@@ -155,12 +155,21 @@ class Stepper:
             loss=measured.loss,
             tokens=whole.tokens,
             gradient_norm=measured.norm,
+            taken_norm=self._taken_norm(measured, gradients, clipped),
             clipped=clipped,
             learning_rate=rate,
             carried=carried_on,
             flow=flow.lines(state.step) if flow else [],
             seconds=time.perf_counter() - began,
         )
+
+    def _taken_norm(self, measured: Measured, gradients: list[Tensor], clipped: bool) -> float:
+        """The norm of the gradients as the optimiser gets them."""
+        if not clipped:
+            return measured.norm
+        if self.config.clip_value is None and self.config.clip_norm is not None:
+            return self.config.clip_norm
+        return float(_norm(gradients, torch.float64))
 
     def _watching(self, step: int) -> AbstractContextManager[Flow | None]:
         every = self.config.watch_every

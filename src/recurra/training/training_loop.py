@@ -17,7 +17,9 @@ from recurra.errors import ConfigError, DataError, RecurraWarning, TrainingError
 from recurra.interrupts import Interrupts
 from recurra.runs import ranks
 from recurra.runs.run import Run
+from recurra.training.alarms import Alarms
 from recurra.training.checkpointing import Checkpoints
+from recurra.training.gradient_noise import gradient_noise
 from recurra.training.loop_state import LoopState, Meter, Recorder, summary_writer
 from recurra.training.optim import learning_rate, make_optimizer, trained
 from recurra.training.protocols import Loss, Progress, Silent, Validate, Windows
@@ -129,7 +131,7 @@ def check_settings(
         summary_writer()
     if config.clip_bptt is not None:
         set_bptt_clip(model, config.clip_bptt)
-    return config.budget(len(windows))
+    return config.budget_of(len(windows))
 
 
 def _check_validation(numbers: dict[str, float], metric: Metric, step: int) -> None:
@@ -178,6 +180,7 @@ class _Loop:
         self.signal: int | None = None  # that any rank has received
         self.state = LoopState()
         self.recorder = Recorder(run)
+        self.alarms = Alarms(_warn, self.config.warmup_steps)
 
     def begin(self, resume: bool, budget: Budget) -> None:
         """Start from the beginning, or resume from the newest checkpoint."""
@@ -272,6 +275,7 @@ class _Loop:
         for line in stepped.flow:
             self.run.log_gradients(line)
         state.add(stepped, len(self.stepper.windows))
+        self.alarms.after(state.step, stepped)
         if self.mean is not None:
             self.mean.update(state.step)
         self._read_clock()
@@ -295,6 +299,9 @@ class _Loop:
     def _log(self) -> None:
         state = self.state
         line = {"step": state.step, "epoch": state.epochs_begun} | state.meter.line()
+        noise = gradient_noise(self.stepper.optimizer, state.gradient_squares)
+        if noise is not None:
+            line["gradient_noise"] = round(noise, 4)
         self.recorder.write(line | {"seconds": round(state.seconds, 3)})
         state.meter = Meter()
 

@@ -44,7 +44,7 @@ def test_the_digits_are_those_of_this_computer(name, form, tmp_path):
         [*EMULATED, there], capture_output=True, text=True, check=True, timeout=120
     ).stdout
     found, instructions = shown.split("\n")[:2]
-    # The libraries' exp and tanh differ in their last bits, so a fifth decimal may be rounded apart.
+    # The libraries' exp and tanh differ in their last bits, and a fifth decimal may be rounded so.
     digits = [np.array(text.split(), float) for text in (found, wanted)]
     np.testing.assert_allclose(*digits, rtol=0, atol=1.5e-5)
     assert int(instructions) > 0

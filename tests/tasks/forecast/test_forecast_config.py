@@ -73,9 +73,9 @@ def test_settings_are_read_without_torch():
     assert subprocess.run([sys.executable, "-c", lines], check=False).returncode == 0
 
 
-def test_a_fifth_is_held_back_between_two_horizons_and_twenty():
+def test_a_fifth_is_held_back_between_two_horizons_or_one_and_twenty():
     config = ForecastConfig(horizon=10)
-    assert [config.held_steps([n]) for n in (30, 200, 1000, 9000)] == [20, 40, 200, 200]
+    assert [config.held_steps([n]) for n in (39, 40, 200, 9000)] == [10, 20, 40, 200]
     assert config.held_steps([20, 500, 9000]) == 100
     assert ForecastConfig(horizon=10, holdback=33).held_steps([9000]) == 33
 
@@ -83,8 +83,8 @@ def test_a_fifth_is_held_back_between_two_horizons_and_twenty():
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"distribution": "gaussian"}, "the segments model has none"),
-        ({"lags": "2,9"}, "lags = '2,9': the segments model has none"),
+        ({"distribution": "gaussian"}, "the auto model has none"),
+        ({"lags": "2,9"}, "lags = '2,9': the auto model has none"),
         ({"model": "direct", "samples": 50}, "samples = 50: the direct model has none"),
         ({"model": "direct", "segment": 6}, "choose model = 'segments' or 'smoothing'"),
         ({"model": "autoregressive", "components": 5}, "only a mixture has components"),

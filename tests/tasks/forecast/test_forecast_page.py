@@ -38,7 +38,13 @@ def trained(tmp_path_factory):
     torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("forecast") / "run"
     model = Forecaster(
-        horizon=HORIZON, hidden=6, max_steps=8, ensemble=2, log_every=4, batch_size=8
+        horizon=HORIZON,
+        model="segments",
+        hidden=6,
+        max_steps=8,
+        ensemble=2,
+        log_every=4,
+        batch_size=8,
     )
     with pytest.warns(ForecastWarning):
         model.fit(table(), out=out)
@@ -126,7 +132,7 @@ def test_the_windows_are_spread_over_all():
 
 
 def test_a_run_in_a_temporary_folder_is_not_described():
-    model = Forecaster(horizon=3, hidden=4, max_steps=1, batch_size=4)
+    model = Forecaster(horizon=3, model="segments", hidden=4, max_steps=1, batch_size=4)
     days = pandas.date_range("2024-01-01", periods=40)
     model.fit(pandas.DataFrame({"unique_id": "a", "ds": days, "y": np.arange(40.0) % 5}))
     assert not (model.run.path / "report.html").exists()
@@ -136,7 +142,8 @@ def test_a_run_in_a_temporary_folder_is_not_described():
 def test_series_too_short_to_hold_anything_back_are_told(tmp_path):
     days = pandas.date_range("2024-01-01", periods=9)
     data = pandas.DataFrame({"unique_id": "a", "ds": days, "y": np.arange(9.0) % 4})
-    model = Forecaster(horizon=4, hidden=4, max_steps=1, batch_size=4).fit(data, out=tmp_path / "r")
+    model = Forecaster(horizon=4, model="segments", hidden=4, max_steps=1, batch_size=4)
+    model.fit(data, out=tmp_path / "r")
     assert model.validation is None
     assert "too short" in (tmp_path / "r/README.md").read_text()
     assert "too short" in (tmp_path / "r/report.html").read_text()

@@ -12,6 +12,7 @@ from recurra.tasks import estimator
 from recurra.tasks.forecast.config import MODELS, ForecastConfig
 from recurra.tasks.forecast.store import PlacedPanel
 from recurra.tasks.forecast.windows.splits import columns_of
+from recurra.tasks.forecast.windows.traits import WindowTraits
 
 MODELS = tuple(MODELS)
 SEASON, HORIZON = 6, 4
@@ -26,7 +27,7 @@ def few_samples(model, count=12):
 
 
 def small(settings):
-    return {**TINY, **few_samples(settings.get("model")), **settings}
+    return {**TINY, "model": "segments", **few_samples(settings.get("model")), **settings}
 
 
 def config(**settings):
@@ -104,6 +105,13 @@ def placed_of(forecaster):
 def numbers(frame):
     """The columns of forecasts alone."""
     return frame[[name for name in frame.columns if name.startswith("recurra")]].to_numpy()
+
+
+def window_traits(count, **changed):
+    """Regular windows, of each of which an error of 1 is expected, or as changed."""
+    usual = {"error": 1.0, "width": 1.0, "gap": 0, "seen": 1.0, "begun": 1.0, "repeats": 0.0}
+    usual |= {"lowest": -1.0, "highest": 1.0, "whole": False, "intermittent": False}
+    return WindowTraits(**{n: np.broadcast_to(v, count) for n, v in (usual | changed).items()})
 
 
 @contextlib.contextmanager

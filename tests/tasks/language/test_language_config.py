@@ -72,7 +72,7 @@ def test_the_length_follows_the_size_of_the_text(windows, length, every):
     found = LanguageConfig().suited(windows)
     assert ((found.epochs, found.max_steps), found.validate_every or windows) == (length, every)
     assert found.patience == 5
-    assert 1000 <= found.budget(windows).steps <= 20_000
+    assert 1000 <= found.budget_of(windows).steps <= 20_000
 
 
 @pytest.mark.parametrize("length", [{"epochs": 3}, {"max_steps": 9}, {"max_minutes": 2.0}])

@@ -170,6 +170,8 @@ def _open_future(panel: Panel, source: TableSource) -> DataTable:
     long = columns.layout == "long"
     called = "the table of future covariates"
     table = open_table(source, text=(columns.id,) if long else (), called=called)
+    if long and len(panel) == 1 and columns.id not in table.columns:
+        table = table.with_constant(columns.id, panel.ids[0])
     own = {columns.id: "id", columns.time: "time"} if long else {columns.time: "time"}
     own = {name: role for name, role in own.items() if name}
     table.require(own | dict.fromkeys(columns.future, "future"))

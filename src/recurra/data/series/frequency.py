@@ -133,8 +133,14 @@ def parse_frequency(text: str | int) -> Frequency:
     raise _unknown(text)
 
 
+_GONE = frozenset({"H", "T", "S", "L", "U", "N", "BH", "CBH"})
+"""Aliases of pandas 2 that pandas 3 has no more."""
+
+
 def _offset_of(text: str) -> Any:
     """pandas' offset of a positive number of steps; None for any other text."""
+    if text.lstrip("0123456789") in _GONE:
+        return None
     pandas = load_pandas("Reading a frequency")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of aliases that are deprecated

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from recurra.data.series.frequency import Frequency, parse_frequency
 from recurra.data.series.grid import Stamps
 from recurra.data.series.panel import FrameKind, Panel, Schema, SeriesIds
 from recurra.data.tables.columns import TableColumns
+from recurra.data.tables.found_columns import find_columns
 from recurra.data.tables.observations import Observations, observe, observe_rows
 from recurra.data.tables.table import DataTable, Ints, TableSource, load_pandas, open_table
 from recurra.errors import DataError
@@ -118,7 +120,7 @@ def open_panel(
     if columns.layout == "rows":
         observations, kind = observe_rows(source, columns)
     else:
-        table = _open(source, columns, static_table)
+        table, columns = _open(source, columns, static_table, schema)
         observations, kind = observe(table, columns), table.kind
     alignment = align(observations, _frequency(observations.name, columns, schema))
     return UnencodedPanel(
@@ -180,12 +182,36 @@ _REMEDIES = {
 }
 
 
-def _open(source: TableSource, columns: TableColumns, static_table: DataTable | None) -> DataTable:
+def _open(
+    source: TableSource,
+    columns: TableColumns,
+    static_table: DataTable | None,
+    schema: Schema | None,
+) -> tuple[DataTable, TableColumns]:
+    source, earlier = _with_index(source, columns), schema.columns if schema else None
     table = open_table(source, text=(columns.id,) if columns.layout == "long" else ())
+    named, (table, columns) = columns.id, find_columns(table, columns, earlier)
+    if table.from_file and columns.id != named:  # read again: "007" is a text
+        table = open_table(source, text=(columns.id,))
     own = static_table is None
     roles = {column: role for column, role in columns.roles.items() if own or role != "static"}
     table.require(roles, _REMEDIES[columns.layout])
-    return table
+    return table, columns
+
+
+def _with_index(source: TableSource, columns: TableColumns) -> TableSource:
+    """A frame or Series of pandas whose index has dates, with these as the column of time."""
+    if type(source).__module__.partition(".")[0] != "pandas":
+        return source
+    index: Any = source.index
+    if type(source).__name__ == "Series":
+        source = source.to_frame(source.name if source.name is not None else columns.target)
+    elif columns.time in source.columns or index.name in source.columns:
+        return source
+    if type(index).__name__ not in ("DatetimeIndex", "PeriodIndex"):
+        return source
+    stamps = index.to_timestamp() if type(index).__name__ == "PeriodIndex" else index
+    return source.set_axis(stamps.rename(index.name or columns.time or "ds")).reset_index()
 
 
 def _open_static(static: TableSource, columns: TableColumns) -> DataTable:

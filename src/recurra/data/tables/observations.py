@@ -88,16 +88,29 @@ def _is_plain_integer(value: Any) -> bool:
 
 
 def _long(table: DataTable, columns: TableColumns) -> Observations:
+    """Each series begins with its first value, unless it has none."""
     ids, codes = series_of(table, columns.id)
+    stamps, y = read_stamps(table, columns.time), table.numbers(columns.target)
+    begun = _begun(codes, stamps, y, len(ids))
     return Observations(
         ids=ids,
-        codes=codes,
-        stamps=read_stamps(table, columns.time),
-        y=table.numbers(columns.target),
-        rows=np.arange(len(table)),
+        codes=codes[begun],
+        stamps=stamps[begun],
+        y=y[begun],
+        rows=np.flatnonzero(begun),
         name=table.name,
         row=table.row,
     )
+
+
+def _begun(codes: Ints, stamps: Stamps, y: Floats, count: int) -> np.ndarray[Any, Any]:
+    """The rows from the first value of their series on, and all of a series without a value."""
+    seen, places = ~np.isnan(y), stamps.view(np.int64)
+    first = np.full(count, np.iinfo(np.int64).min)
+    first[codes[seen]] = np.iinfo(np.int64).max
+    np.minimum.at(first, codes[seen], places[seen])
+    begun: np.ndarray[Any, Any] = places >= first[codes]
+    return begun
 
 
 def _wide(table: DataTable, columns: TableColumns) -> Observations:

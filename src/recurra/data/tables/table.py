@@ -1,6 +1,7 @@
 """Tables from files and data frames, as columns. Imports narwhals, pandas and pyarrow, lazily."""
 
 import csv
+import dataclasses
 import difflib
 import gzip
 import importlib
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from recurra.data import check_exists
+from recurra.data.tables.number_texts import parse_numbers
 from recurra.errors import DataError, MissingExtra
 
 __all__ = [
@@ -99,6 +101,11 @@ class DataTable:
             raise DataError(self._mixed_kinds(name)) from error
         return column.combine_chunks() if hasattr(column, "combine_chunks") else column
 
+    def with_constant(self, name: str, value: str) -> "DataTable":
+        """The table with a further column, of one text."""
+        column = _optional("narwhals").lit(value).alias(name)
+        return dataclasses.replace(self, frame=self.frame.with_columns(column))
+
     def _mixed_kinds(self, name: Any) -> str:
         values = self.frame.get_column(name).to_list()
         kinds = [None if value is None or value != value else type(value) for value in values]
@@ -157,7 +164,8 @@ class DataTable:
                 end = middle
         return (
             f"{self.name}: {self.row(first)}: column {name!r} has {column[first].as_py()!r}, where "
-            "a number is needed; write numbers with a point, and leave missing ones empty."
+            "a number is needed; write numbers with a point and without separators of thousands, "
+            "and leave missing ones empty."
         )
 
     def is_text(self, name: Any) -> bool:
@@ -185,8 +193,6 @@ def _missing_column(table: DataTable, column: str, role: str, remedy: str) -> st
     hint = f"Did you mean {near[0]!r}?" if near else remedy
     if column in (getattr(getattr(table.frame.to_native(), "index", None), "names", None) or ()):
         hint = "It is in the index: reset_index() makes it a column."
-    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
-        hint = "Its header is one cell: separate cells by commas (.csv) or tabs (.tsv)."
     if table.from_file and all(n.replace(".", "", 1).replace("-", "", 1).isdigit() for n in names):
         hint = "Its first row looks like data: add a header that names the columns."
     return f"{table.name}: no column {column!r} ({role}); it has {shown}. {hint}".rstrip()
@@ -244,7 +250,7 @@ def _read(path: Path, text: tuple[str, ...]) -> Any:
     try:
         if suffix in _PARQUET:
             return _optional("pyarrow.parquet").read_table(path)
-        return _read_csv(path, DELIMITERS[suffix], text)
+        return _read_csv(path, delimiter_of(path), text)
     except (OSError, arrow.ArrowException) as error:
         reason, remedy = str(error).partition("\n")[0], "is it a whole Parquet file?"
         if suffix in DELIMITERS:
@@ -272,7 +278,36 @@ def _read_csv(path: Path, delimiter: str, text: tuple[str, ...]) -> Any:
     except arrow.ArrowInvalid:
         table = read(text, threads=False)  # raises once more, with the number of the row
     zoned = tuple(field.name for field in table.schema if getattr(field.type, "tz", None))
-    return read((*text, *zoned)) if zoned else table
+    return _with_numbers(read((*text, *zoned)) if zoned else table, (*text, *zoned))
+
+
+def _with_numbers(table: Any, text: tuple[str, ...]) -> Any:
+    """The table with texts that are numbers with decimal commas or thousands as numbers."""
+    arrow = _optional("pyarrow")
+    for place, field in enumerate(table.schema):
+        if field.type != arrow.string() or field.name in text:
+            continue
+        encoded = table.column(place).combine_chunks().dictionary_encode()
+        distinct = encoded.dictionary.to_pylist()
+        numbers = parse_numbers(distinct) if distinct else None
+        if numbers is not None:
+            column = arrow.array(numbers).take(encoded.indices)
+            table = table.set_column(place, field.name, column)
+    return table
+
+
+def delimiter_of(path: Path) -> str:
+    """The mark between cells: that of the suffix, or where the header has none, one it has."""
+    usual = DELIMITERS[_suffix(path)]
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8-sig", errors="replace") as text:
+            header = next((line for line in text if line.strip()), "")
+    except (OSError, EOFError):
+        return usual
+    bare = re.sub(r'"[^"]*"', "", header)
+    counts = {mark: bare.count(mark) for mark in (usual, ";", "\t", "|", ",")}
+    return usual if counts[usual] else max(counts, key=lambda mark: counts[mark])
 
 
 def csv_records(path: Path, errors: str = "strict") -> Iterator[tuple[int, list[str]]]:
@@ -283,7 +318,7 @@ def csv_records(path: Path, errors: str = "strict") -> Iterator[tuple[int, list[
     """
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8-sig", newline="", errors=errors) as text:
-        reader, line = csv.reader(text, delimiter=DELIMITERS[_suffix(path)]), 1
+        reader, line = csv.reader(text, delimiter=delimiter_of(path)), 1
         for cells in reader:
             if cells:
                 yield line, cells

@@ -21,10 +21,10 @@ def step_lines(
 
     Returns the names of the new states.
     """
-    return _Step(source, CellValues(recurrence), x, size, states).lines()
+    return _CellStep(source, CellValues(recurrence), x, size, states).lines()
 
 
-class _Step:
+class _CellStep:
     def __init__(
         self, source: CSource, values: CellValues, x: str, size: int, states: Sequence[str]
     ) -> None:

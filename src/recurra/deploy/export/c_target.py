@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
+from recurra import settings
 from recurra.deploy.export.c_program import c_files, last_outputs
 from recurra.deploy.export.c_source import NumberFormat
 from recurra.deploy.export.export_target import ExportTarget, Files, check_agrees
@@ -100,7 +100,7 @@ def compiler() -> list[str]:
 
     Raises ConfigError where there is none.
     """
-    for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
+    for name in (settings.c_compiler(), "cc", "gcc", "clang"):
         if name and shutil.which(name):
             return [name]
     if find_spec("ziglang") is not None:

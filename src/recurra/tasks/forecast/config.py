@@ -1,5 +1,7 @@
 """Every setting of the forecasting task, with its default and its one description; no torch."""
 
+import dataclasses
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from recurra.config.task_config import EvaluateOptions, TaskConfig
 from recurra.config.training_config import new_default
 from recurra.errors import ConfigError
 
-__all__ = ["CONFIG", "MODELS", "ForecastConfig", "ForecastEvaluation"]
+__all__ = ["CONFIG", "MODELS", "STATISTICAL", "ForecastConfig", "ForecastEvaluation"]
 
 MODELS = {
     "segments": "GRU over segments of a long look-back, all segments ahead at once (SegRNN)",
@@ -18,6 +20,16 @@ MODELS = {
     "autoregressive": "a distribution of each next step, sampled step after step (DeepAR)",
     "smoothing": "exponential smoothing of each series learnt with a shared network (ES-RNN)",
 }
+
+STATISTICAL = {
+    "SeasonalNaiveDrift": "repeating the last season, moved by the mean change",
+    "Theta": "the dynamic optimised Theta method",
+    "ETS": "exponential smoothing with trend and season, chosen by AICc",
+    "LagRegression": "linear regression on earlier seasons and the last errors",
+    "Croston": "size of a demand over the interval between two",
+    "ADIDA": "smoothed sums over the interval between two demands",
+}
+"""The statistical methods by name, each as part of a sentence."""
 
 _OF_MODELS = {
     "distribution": ("autoregressive",),
@@ -60,11 +72,13 @@ class ForecastConfig(TaskConfig):
     task: ClassVar[str] = "forecast"
     summary: ClassVar[str] = "Probabilistic forecasts of series in a table: .csv, .tsv or .parquet."
     evaluation: ClassVar[type[EvaluateOptions]] = ForecastEvaluation
-    contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"forecast": {}}
+    contests: ClassVar[Mapping[str, Mapping[str, Any]]] = {"forecast": {"model": "segments"}}
     usual: ClassVar[tuple[str, ...]] = (
-        *("horizon", "freq", "id", "time", "target", "layout", "model", "lookback", "intervals"),
+        *("horizon", "freq", "id", "time", "target", "layout", "model", "budget"),
+        *("lookback", "intervals"),
         *("hidden", "max_steps", "max_minutes", "learning_rate", "seed"),
     )
+    shaping: ClassVar[tuple[str, ...]] = (*TaskConfig.shaping, "model")
     inapplicable: ClassVar[tuple[str, ...]] = ("bidirectional", "window")
     places: ClassVar[tuple[str, ...]] = ("static_data",)
     judging: ClassVar[tuple[str, ...]] = (
@@ -87,9 +101,12 @@ class ForecastConfig(TaskConfig):
         "Forecasts": (
             "intervals",
             "quantiles",
+            "point",
+            "nonnegative",
             "samples",
             "holdback",
             "final_steps",
+            "members",
             "calibrate",
         ),
     }
@@ -107,8 +124,19 @@ class ForecastConfig(TaskConfig):
         "long",
         "a row for each series and step; a column for each series (wide); a row for each series",
     )
-    model: Literal["segments", "direct", "autoregressive", "smoothing"] = option(
-        "segments", "; ".join(f"{name}: {what}" for name, what in MODELS.items())
+    model: Literal["auto", "segments", "direct", "autoregressive", "smoothing"] = option(
+        "auto",
+        "; ".join(
+            [
+                "auto: chosen by the data, with what else was not given",
+                *(f"{name}: {what}" for name, what in MODELS.items()),
+            ]
+        ),
+    )
+    budget: str = option(
+        "",
+        "time for the choice of an auto model and its training: 90s, 2m, 1h; empty: half a minute "
+        "to five minutes by the size of the data",
     )
     skip: Literal["none", "residual", "highway", "dense"] = new_default(
         "skip", "none", help="connections that lead past each layer; dilated layers have residual"
@@ -149,6 +177,15 @@ class ForecastConfig(TaskConfig):
     )
     intervals: str = option("80,95", "prediction intervals, in percent")
     quantiles: str = option("", "further quantiles to forecast, between 0 and 1")
+    point: Literal["auto", "median", "mean"] = option(
+        "auto",
+        "the one number a step: the median, the mean, or auto: the mean of intermittent series and "
+        "of loss mse, else the median",
+    )
+    nonnegative: Literal["auto", "yes", "no"] = option(
+        "auto",
+        "hold forecasts at 0 and above: auto, of series that never were below; yes, of all; no",
+    )
     samples: int = option(200, "paths drawn for quantiles of the autoregressive model", minimum=10)
     scaling: Literal["standard", "mean", "last", "none"] = option(
         "standard",
@@ -158,7 +195,7 @@ class ForecastConfig(TaskConfig):
     holdback: int = option(
         0,
         "steps held out at the end, to choose weights and to calibrate; 0: a fifth of "
-        "the median series, from two horizons to twenty",
+        "the median series, from two horizons (one of short series) to twenty",
         minimum=0,
     )
     final_steps: int = option(
@@ -166,6 +203,11 @@ class ForecastConfig(TaskConfig):
         "steps trained at the end on all of the data, the held-out part too, once the weights are "
         "chosen and the quantiles calibrated",
         minimum=0,
+    )
+    members: str = option(
+        "",
+        "statistical forecasts averaged with the network's, with weights chosen on the held-out "
+        f"part: {', '.join(STATISTICAL)}; empty: none",
     )
     calibrate: bool = option(
         True, "fit quantiles to the held-out part; those of loss mae and mse always are"
@@ -197,6 +239,17 @@ class ForecastConfig(TaskConfig):
             )
         _check_numbers("intervals", self.intervals, 0, 100)
         _check_numbers("quantiles", self.quantiles, 0, 1)
+        if self.budget_seconds and self.model != "auto":
+            raise ConfigError(
+                f"budget = {self.budget!r} with model = {self.model!r}: a budget is for choosing; "
+                "leave it out, or choose model = 'auto'."
+            )
+        for name in self.member_names:
+            if name not in STATISTICAL:
+                raise ConfigError(
+                    f"members = {self.members!r}: {name!r} is not a statistical method; choose "
+                    f"from {', '.join(STATISTICAL)}, with commas between."
+                )
         if any(lag < 1 or lag != int(lag) for lag in _numbers("lags", self.lags, "24,168")):
             raise ConfigError(f"lags = {self.lags!r}; they must be whole numbers from 1 on.")
         if self.errors != "scaled" and self.model == "autoregressive":
@@ -273,10 +326,44 @@ class ForecastConfig(TaskConfig):
         """The prediction intervals in percent, ascending."""
         return tuple(sorted(set(_numbers("intervals", self.intervals))))
 
+    @property
+    def budget_seconds(self) -> float:
+        """The budget in seconds; 0 where none is given."""
+        if not self.budget:
+            return 0.0
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh])\s*", self.budget)
+        seconds = float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
+        if not seconds:
+            raise ConfigError(
+                f"budget = {self.budget!r}; it must be a time with its unit: 90s, 2m or 1h."
+            )
+        return seconds
+
+    def changed(self, settings: Mapping[str, Any]) -> Self:
+        """The configuration with other settings; a chosen model has no budget."""
+        budget = "" if settings.get("model", self.model) != "auto" else self.budget
+        return dataclasses.replace(self, **{"budget": budget, **settings})
+
+    @property
+    def member_names(self) -> tuple[str, ...]:
+        """The statistical methods that are averaged with the network."""
+        return tuple(
+            dict.fromkeys(word.strip() for word in self.members.split(",") if word.strip())
+        )
+
     def held_steps(self, lengths: Iterable[int]) -> int:
         """The number of held-out steps at the end of series of these lengths."""
-        fifth = int(statistics.median(lengths)) // 5
-        return self.holdback or min(max(fifth, 2 * self.horizon), 20 * self.horizon)
+        median = int(statistics.median(lengths))
+        # Two horizons, or one where that would leave fewer than two to train on.
+        fewest = 2 * self.horizon if median >= 4 * self.horizon else self.horizon
+        return self.holdback or min(max(median // 5, fewest), 20 * self.horizon)
+
+    @property
+    def point_in_words(self) -> str:
+        """The one number a step that is forecast: median or mean."""
+        if self.point != "auto":
+            return f"the {self.point}"
+        return "the mean" if self.loss == "mse" else "the median; of intermittent series the mean"
 
     @property
     def counts(self) -> bool:

@@ -23,7 +23,13 @@ from recurra.tasks.forecast.windows.splits import Origins
 if TYPE_CHECKING:
     from recurra.plots import Figure
 
-__all__ = ["anomaly_figure", "backtest_figures", "forecast_figure", "unit_of"]
+__all__ = [
+    "anomaly_figure",
+    "backtest_figures",
+    "forecast_figure",
+    "typical_figure",
+    "unit_of",
+]
 
 _MOST_SERIES = 6
 _LEAST_HISTORY = 50
@@ -56,6 +62,27 @@ def backtest_figures(backtest: Backtest, season: int, unit: str = "") -> list[Ca
         )
         drawn.append(functools.partial(plot_forecasts, [one], unit=unit, small=True))
     return drawn
+
+
+def typical_figure(backtest: Backtest, season: int, unit: str = "") -> Callable[[], Figure]:
+    """Draw the series whose score is the median of all."""
+    metric = backtest.judgement.deciding()
+    ranked = backtest.judgement.ranked(MODEL_NAME)
+    rank = len(ranked) // 2
+    series, value = ranked[rank]
+    numbers = {name: n for n, name in enumerate(backtest.panel.ids)}
+    window = _typical(backtest, numbers[series], value)
+    one = _forecast_series(
+        backtest.panel,
+        backtest.origins,
+        backtest.predicted,
+        window,
+        backtest.levels,
+        season,
+        actual=backtest.actual[window],
+        note=f"{metric} {value:.3g}, {_rank_in_words(rank, len(ranked))}",
+    )
+    return functools.partial(plot_forecasts, [one], unit=unit, small=True)
 
 
 def forecast_figure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -32,6 +33,7 @@ from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.nets.inference import Predictions
 from recurra.tasks.forecast.online.anomaly import anomaly_columns
 from recurra.tasks.forecast.online.stream import Stream
+from recurra.tasks.forecast.selection.model_choice import ModelChoice
 from recurra.tasks.forecast.store import PlacedPanel
 from recurra.tasks.forecast.task import Forecast
 from recurra.tasks.forecast.windows.splits import Origins, columns_of
@@ -58,7 +60,7 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         >>> import numpy, pandas
         >>> days = pandas.date_range("2024-01-01", periods=90)
         >>> df = pandas.DataFrame({"unique_id": "shop", "ds": days, "y": numpy.arange(90.0) % 7})
-        >>> model = Forecaster(horizon=7, freq="D", hidden=8, max_steps=2)
+        >>> model = Forecaster(horizon=7, freq="D", model="direct", max_steps=2)
         >>> model.fit(df).predict().columns.tolist()[:4]
         ['unique_id', 'ds', 'recurra', 'recurra-lo-80']
     """
@@ -98,9 +100,30 @@ class Forecaster(Estimator[ForecastConfig, Model]):
             RunError: `out` holds another run, or the data of the run have changed.
             TrainingError: a loss or gradient is not finite, or the disk is full.
         """
+        if not resume:
+            self.config = self._asked()
         return super().fit(
             data, out=out, resume=resume, overwrite=overwrite, progress=progress, static=static
         )
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Every setting by name, those not given at their defaults, as before any choice."""
+        return {**super().get_params(deep), **self._replaced, **self._given}
+
+    @property
+    def choice(self) -> ModelChoice | None:
+        """What was tried and chosen where the model was "auto"; None for one given by name."""
+        record = self._task.context.get("choice")
+        return None if record is None else ModelChoice.from_json(record)
+
+    @property
+    def _replaced(self) -> dict[str, Any]:
+        """The settings that a choice replaced."""
+        return {} if self.choice is None else self.choice.asked
+
+    def _asked(self) -> ForecastConfig:
+        """The configuration before any choice, so that another training chooses again."""
+        return dataclasses.replace(self.config, **self._replaced)
 
     def predict(
         self,
@@ -232,7 +255,8 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         warn(short_series_warnings(windows, origins, len(opened.lengths)))
 
         def train(panel: Panel) -> Model:
-            model = type(self).from_config(self.config, self._given).fit(panel, progress=progress)
+            new = type(self).from_config(self._asked(), self._given)
+            model = new.fit(panel, progress=progress)
             if model.results[-1].stopped == "interrupted":
                 raise KeyboardInterrupt
             return model._ready()

@@ -13,17 +13,35 @@ from recurra.data.series.panel import Panel
 from recurra.errors import ConfigError, RunError
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.intervals.adaptation import adaptive_quantiles
-from recurra.tasks.forecast.intervals.calibration import Calibration, calibrate, uncalibrated
+from recurra.tasks.forecast.intervals.calibration import Calibration, uncalibrated
+from recurra.tasks.forecast.intervals.fitting import (
+    fit_calibration,
+    scaled_actual,
+    with_own_errors,
+)
+from recurra.tasks.forecast.intervals.on_data import OnData
+from recurra.tasks.forecast.intervals.series_errors import (
+    UNFITTED,
+    OwnErrors,
+    errors_by_law,
+    fit_law,
+    own_errors,
+)
+from recurra.tasks.forecast.intervals.widening import measure_widening
 from recurra.tasks.forecast.nets import ForecastNet, Sizes
 from recurra.tasks.forecast.nets.inference import Predictions, ScaledForecasts, scaled_forecasts
+from recurra.tasks.forecast.statistics.combination import Combination
 from recurra.tasks.forecast.store import PlacedPanel, keep, restore, to_parts
 from recurra.tasks.forecast.windows.cutter import WindowCutter, cutter_for
 from recurra.tasks.forecast.windows.scaling import (
     SeriesScale,
     series_scale,
-    transformed,
 )
-from recurra.tasks.forecast.windows.splits import Origins, count_disjoint, folds
+from recurra.tasks.forecast.windows.splits import (
+    Origins,
+    folds,
+)
+from recurra.tasks.forecast.windows.traits import SeriesTraits, series_traits
 
 __all__ = ["Model"]
 
@@ -35,8 +53,10 @@ class Model:
     """Networks that are averaged, their calibration, and the ends of the trained series.
 
     `history` is the end of each trained series, `starts` (N,) are their first stamps: new data take
-    their place in the season by them. `series_scale` is that of training: a forecast from the past
-    knows nothing later. After final steps, `before` is the model that was judged, without them.
+    their place in the season by them. `series_scale` and `series_traits` are those of training: a
+    forecast from the past knows nothing later; `error_law` (2,) and the `own_errors` of each series
+    give the errors to expect. `combination` weighs statistical forecasts with the networks'. After
+    final steps, `before` is the model that was judged, without them.
     """
 
     config: ForecastConfig
@@ -46,28 +66,50 @@ class Model:
     history: PlacedPanel
     starts: NDArray[Any]
     series_scale: SeriesScale
+    series_traits: SeriesTraits
+    error_law: Floats
+    own_errors: OwnErrors
     before: "Model | None" = None
+    combination: Combination | None = None
 
     def cutter(
         self, placed: PlacedPanel, future: NDArray[np.float32] | None = None
     ) -> WindowCutter:
         """The cutter of these series; `future` (N, H, F) are covariates after their ends."""
         numbers = self.series_numbers(placed.panel)
-        return cutter_for(
+        scale = self._usual_scale(placed.panel, numbers)
+        cutter = cutter_for(
             self.config,
             placed.panel,
             self.nets[0].lookback,
+            self.sizes.cycles,
             numbers=numbers,
             start_age=placed.start_age,
-            usual=self._usual_scale(placed.panel, numbers),
+            usual=(scale, self._usual_traits(placed.panel, numbers, scale)),
             future=future,
         )
+        return dataclasses.replace(cutter, combination=self.combination)
 
     def _usual_scale(self, panel: Panel, numbers: NDArray[np.int64]) -> SeriesScale:
         """The scale of each series in training; of one without a value there, its own."""
-        own, trained = series_scale(panel, self.config.transform), self.series_scale.of(numbers)
+        own = series_scale(panel, self.config.transform, others=self.series_scale)
+        trained = self.series_scale.of(numbers)
         usable = (numbers >= 0) & np.isfinite(trained.centre)
         return SeriesScale(*(np.where(usable, *parts) for parts in zip(trained, own, strict=True)))
+
+    def _usual_traits(
+        self, panel: Panel, numbers: NDArray[np.int64], scale: SeriesScale
+    ) -> SeriesTraits:
+        """The traits of each series in training; of one without a value there, its own."""
+        config = self.config
+        own = series_traits(panel, config.transform, self.sizes.season, config.horizon)
+        own = errors_by_law(self.error_law, own, scale)
+        more = self.own_errors
+        trained = self.series_traits._replace(
+            error=self.series_traits.error * more.errors, width=more.widths
+        ).of(numbers)
+        usable = (numbers >= 0) & np.isfinite(trained.lowest)
+        return SeriesTraits(*(np.where(usable, *parts) for parts in zip(trained, own, strict=True)))
 
     def series_numbers(self, panel: Panel) -> NDArray[np.int64]:
         """The number of each series in training; -1 for one that was not trained on."""
@@ -120,10 +162,9 @@ class Model:
         scaled = scaled_forecasts(self.nets, cutter, origins, paths=paths, seed=seed)
         predictions = self.calibrated(scaled)
         if paths:
-            quantiles = self.calibration(scaled.quantiles, scaled.change)
+            quantiles = self.calibration(scaled.quantiles, scaled.traits)
             own = self._paths(scaled, quantiles, paths, seed)
-            drawn = scaled.to_data(own, self.config.transform)
-            drawn = np.maximum(drawn.round(), 0) if self.config.counts else drawn
+            drawn = self._on_data.paths(scaled, own, self.calibration)
             predictions = predictions._replace(paths=drawn)
         return _with_constants(predictions, cutter, origins)
 
@@ -136,74 +177,62 @@ class Model:
         quantiles = adaptive_quantiles(
             self.calibration,
             scaled.quantiles,
-            self._scaled_actual(scaled, cutter, origins),
-            scaled.change,
+            scaled_actual(scaled, cutter, origins),
+            scaled.traits,
             panel.frequency.elapsed(panel.starts)[origins.series] + origins.cutoffs,
             half_life,
         )
-        return _with_constants(self._to_data(scaled, quantiles), cutter, origins)
+        predictions = self._on_data.predictions(scaled, quantiles, self.calibration)
+        return _with_constants(predictions, cutter, origins)
 
     def forecast_crosswise(self, cutter: WindowCutter, origins: Origins) -> Predictions | None:
         """Forecasts of held-out windows, each calibrated on others that share no step with it.
 
         None where there are too few for that.
         """
-        scaled = scaled_forecasts(self.nets, cutter, origins, seed=self.config.seed)
         if not self._calibrates:
+            scaled = scaled_forecasts(self.nets, cutter, origins, seed=self.config.seed)
             return _with_constants(self.calibrated(scaled), cutter, origins)
-        quantiles = np.empty((*scaled.quantiles.shape[:2], len(self.config.levels)))
+        cutter = dataclasses.replace(cutter, series_traits=self.series_traits)
+        plain = scaled_forecasts(self.nets, cutter, origins, seed=self.config.seed)
+        on_data, levels, shape = self._on_data, self.config.levels, plain.quantiles.shape[:2]
+        quantiles, unrounded = (np.empty((*shape, len(levels))) for _ in range(2))
+        point = np.empty(shape)
         for inside, others in folds(origins, self.config.horizon):
             if not others.any():
                 return None
-            calibration = self._calibration_of(scaled, cutter, origins, others)
-            quantiles[inside] = calibration(scaled.quantiles[inside], scaled.change[inside])
-        return _with_constants(self._to_data(scaled, quantiles), cutter, origins)
+            scaled = with_own_errors(self.config, plain, cutter, origins, others)
+            calibration = fit_calibration(
+                on_data, scaled.at(others), cutter, origins.at(others), self.calibration.widening
+            )
+            part = scaled.at(inside)
+            calibrated = calibration(part.quantiles, part.traits)
+            found = on_data.predictions(part, calibrated, calibration)
+            point[inside], quantiles[inside] = found.point, found.quantiles
+            unrounded[inside] = found.unrounded
+        predictions = Predictions(point, quantiles, unrounded)
+        return _with_constants(predictions, cutter, origins)
 
     @property
     def _calibrates(self) -> bool:
         return self.config.calibrate or not self.nets[0].levels
 
-    def _calibration_of(
-        self,
-        scaled: ScaledForecasts,
-        cutter: WindowCutter,
-        origins: Origins,
-        chosen: NDArray[np.bool_],
-    ) -> Calibration:
-        """The calibration by some held-out windows, chosen of (W,)."""
-        return calibrate(
-            scaled.quantiles[chosen],
-            self._scaled_actual(scaled, cutter, origins)[chosen],
-            self.config.levels,
-            scaled.change[chosen],
-            count_disjoint(origins.at(chosen), self.config.horizon),
-        )
-
-    def _scaled_actual(
-        self, scaled: ScaledForecasts, cutter: WindowCutter, origins: Origins
-    ) -> Floats:
-        return scaled.to_scaled(transformed(cutter.actual(origins), self.config.transform))
-
     def calibrated(self, scaled: ScaledForecasts) -> Predictions:
-        """Calibrated quantiles on the scale of the data, and points: the mean of a network that was
-        trained for it, else the median.
+        """Calibrated quantiles on the scale of the data, and points: medians or means, as
+        `config.point` has it.
         """
-        return self._to_data(scaled, self.calibration(scaled.quantiles, scaled.change))
+        quantiles = self.calibration(scaled.quantiles, scaled.traits)
+        return self._on_data.predictions(scaled, quantiles, self.calibration)
 
-    def _to_data(self, scaled: ScaledForecasts, calibrated: Floats) -> Predictions:
-        transform = self.config.transform
-        quantiles = scaled.to_data(calibrated, transform)
-        if self.config.counts:
-            quantiles = _whole(quantiles, np.array(self.config.levels))
-        if self.nets[0].kind == "mse":
-            return Predictions(scaled.to_data(scaled.quantiles[..., 0], transform), quantiles, None)
-        return Predictions(quantiles[..., self.config.levels.index(0.5)], quantiles, None)
+    @property
+    def _on_data(self) -> OnData:
+        return OnData(self.config, self.nets[0].kind)
 
     def _paths(self, scaled: ScaledForecasts, quantiles: Floats, count: int, seed: int) -> Floats:
         """A sampling network's own paths, calibrated, else paths ranked as held-out windows."""
         if scaled.paths is None:
             return self.calibration.paths(quantiles, count, np.random.default_rng(seed))
-        drawn = self.calibration.shifted(scaled.paths, scaled.change)
+        drawn = self.calibration.shifted(scaled.paths, scaled.traits)
         generator = np.random.default_rng(seed)
         return drawn[:, generator.permutation(drawn.shape[1])[:count]]
 
@@ -212,9 +241,13 @@ class Model:
         tensors, record = to_parts(self.history)
         parts = {f"history.{name}": value for name, value in tensors.items()}
         parts |= {f"calibration.{n}": value for n, value in self.calibration.tensors().items()}
+        parts |= {f"own_{n}": torch.from_numpy(v) for n, v in self.own_errors._asdict().items()}
+        parts["error_law"] = torch.from_numpy(self.error_law)
         parts["starts"] = torch.from_numpy(self.starts.view(np.int64).copy())
-        parts |= {name: torch.from_numpy(v) for name, v in self.series_scale._asdict().items()}
-        return parts, {"history": record}
+        for of in (self.series_scale, self.series_traits):
+            parts |= {name: torch.from_numpy(v) for name, v in of._asdict().items()}
+        combination = None if self.combination is None else self.combination.to_json()
+        return parts, {"history": record, "combination": combination}
 
     @classmethod
     def from_parts(
@@ -232,7 +265,14 @@ class Model:
         calibration = Calibration.from_tensors(config.levels, _below("calibration", tensors))
         starts = tensors["starts"].numpy().view(history.panel.starts.dtype)
         scale = SeriesScale(*(tensors[name].numpy() for name in SeriesScale._fields))
-        return cls(config, sizes, nets, calibration, history, starts, scale)
+        traits = SeriesTraits(*(tensors[name].numpy() for name in SeriesTraits._fields))
+        law = tensors["error_law"].numpy()
+        own = OwnErrors(*(tensors[f"own_{name}"].numpy() for name in OwnErrors._fields))
+        combined = record.get("combination")
+        return cls(
+            *(config, sizes, nets, calibration, history, starts, scale, traits, law, own),
+            combination=None if combined is None else Combination.from_json(combined),
+        )
 
     @classmethod
     def trained(
@@ -245,26 +285,46 @@ class Model:
     ) -> "Model":
         """The model of trained networks, calibrated on the held-out origins."""
         panel = cutter.panel
-        history = keep(panel, cutter.start_age, nets[0].lookback)
+        combination = cutter.combination
+        reach = 0 if combination is None else combination.members.reach
+        history = keep(panel, cutter.start_age, max(nets[0].lookback, reach))
         initial = uncalibrated(config.levels, config.horizon)
-        model = cls(config, sizes, nets, initial, history, panel.starts, cutter.series_scale)
-        if not model._calibrates:
-            return model
-        scaled = scaled_forecasts(nets, cutter, holdout, seed=config.seed)
-        everything = np.ones(len(holdout.series), bool)
-        calibration = model._calibration_of(scaled, cutter, holdout, everything)
-        return dataclasses.replace(model, calibration=calibration)
+        ones = np.ones(len(panel))
+        model = cls(
+            config,
+            sizes,
+            nets,
+            initial,
+            history,
+            panel.starts,
+            cutter.series_scale,
+            cutter.series_traits,
+            UNFITTED,
+            OwnErrors(ones, ones),
+            combination=combination,
+        )
+        return model._fitted(cutter, holdout)
 
-
-def _whole(quantiles: Floats, levels: Floats) -> Floats:
-    """Quantiles (..., Q) of counts as whole numbers, the outer ones rounded outwards, so that their
-    coverage stays.
-    """
-    # Calibrated values may be a rounding error beside a whole number.
-    near = quantiles.round(6)
-    outward = np.where(levels < 0.5, np.floor(near), np.ceil(near))
-    whole: Floats = np.maximum(np.where(levels == 0.5, near.round(), outward), 0)
-    return whole
+    def _fitted(self, cutter: WindowCutter, holdout: Origins) -> "Model":
+        """The model with the errors to expect, the widening and the calibration of a holdout."""
+        config, scale = self.config, self.series_scale
+        scaled = scaled_forecasts(self.nets, cutter, holdout, seed=config.seed)
+        actual = scaled_actual(scaled, cutter, holdout)
+        law = fit_law(scaled, actual, holdout.series, self.series_traits, scale)
+        traits = errors_by_law(law, self.series_traits, scale)
+        model = dataclasses.replace(self, series_traits=traits, error_law=law)
+        cutter = dataclasses.replace(cutter, series_traits=traits)
+        scaled = scaled_forecasts(self.nets, cutter, holdout, seed=config.seed)
+        own = own_errors(scaled, actual, holdout, config.horizon, config.levels, len(cutter.panel))
+        # Statistical forecasts read the gaps too, so the network's alone show what gaps cost.
+        alone = dataclasses.replace(cutter, combination=None)
+        widening = measure_widening(config, self.nets, alone, holdout, law)
+        calibration = dataclasses.replace(self.calibration, widening=widening)
+        if self._calibrates:
+            everything = np.ones(len(holdout.series), bool)
+            scaled = with_own_errors(config, scaled, cutter, holdout, everything)
+            calibration = fit_calibration(self._on_data, scaled, cutter, holdout, widening)
+        return dataclasses.replace(model, own_errors=own, calibration=calibration)
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -286,4 +346,9 @@ def _with_constants(
         return np.where(degenerate.reshape(shape), constant.reshape(shape), values)
 
     paths = None if predictions.paths is None else replaced(predictions.paths)
-    return Predictions(replaced(predictions.point), replaced(predictions.quantiles), paths)
+    return Predictions(
+        replaced(predictions.point),
+        replaced(predictions.quantiles),
+        replaced(predictions.unrounded),
+        paths,
+    )

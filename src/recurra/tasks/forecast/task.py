@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,7 +22,9 @@ from recurra.errors import ConfigError, DataError
 from recurra.files import digest
 from recurra.nn.states import State
 from recurra.reports import Headline
+from recurra.tasks.estimator import Estimator, estimator_for
 from recurra.tasks.forecast import facts
+from recurra.tasks.forecast.combining import combined_cutter
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.data_checks import ForecastWarning, check_values, series_warnings
 from recurra.tasks.forecast.evaluation.backtest import (
@@ -32,12 +34,14 @@ from recurra.tasks.forecast.evaluation.backtest import (
     short_series_warnings,
 )
 from recurra.tasks.forecast.evaluation.holdout import judge_holdout, remarks
-from recurra.tasks.forecast.intervals.calibration import interval_warnings
+from recurra.tasks.forecast.intervals.sample_size import interval_warnings
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.nets import ForecastNet, Sizes, build, sizes_of
 from recurra.tasks.forecast.nets.inference import batches
 from recurra.tasks.forecast.online.forecast_dialogue import ForecastDialogues
 from recurra.tasks.forecast.online.stream import Stream
+from recurra.tasks.forecast.selection.model_choice import ModelChoice
+from recurra.tasks.forecast.selection.successive_halving import choose_settings
 from recurra.tasks.forecast.store import PlacedPanel
 from recurra.tasks.forecast.windows.cutter import (
     WindowBatch,
@@ -120,12 +124,30 @@ class Forecast(Task[ForecastConfig, ForecastTables, Model]):
         return {
             "sizes": sizes_of(self.config, panel)._asdict(),
             "values": digest(panel.y.tobytes()),
+            **{name: self.context[name] for name in ("choice",) if name in self.context},
         }
 
     @property
     def sizes(self) -> Sizes:
         """The sizes that the context holds."""
-        return Sizes(**self.context["sizes"])
+        sizes = self.context["sizes"]
+        return Sizes(**{**sizes, "cycles": tuple(sizes["cycles"])})
+
+    def decided(
+        self, data: ForecastTables, given: Iterable[str], say: Callable[[str], None]
+    ) -> Forecast:
+        """The task with a model, and what else was not given, chosen by the data."""
+        if self.config.model != "auto":
+            return self
+
+        def make(config: ForecastConfig) -> Estimator[ForecastConfig, Model]:
+            return estimator_for(Forecast).from_config(config, {})
+
+        choice = choose_settings(self.config, data.panel, given, make, say)
+        for sentence in choice.sentences():
+            say(sentence)
+        context = {**self.context, "choice": choice.to_json()}
+        return type(self)(self.config.changed(choice.settings), context)
 
     def build(self) -> ForecastNet:
         """The network of `config.model`."""
@@ -156,6 +178,8 @@ class Forecast(Task[ForecastConfig, ForecastTables, Model]):
         config, panel, nets = self.config, data.panel, _nets(models)
         cutter, points = self._cut(panel)
         origins = holdout_origins(config, panel, points)
+        if config.member_names:
+            cutter = combined_cutter(config, self.sizes.season, nets, cutter, origins)
         model = Model.trained(config, self.sizes, nets, cutter, origins)
         if not config.final_steps:
             return model
@@ -219,7 +243,9 @@ class Forecast(Task[ForecastConfig, ForecastTables, Model]):
     def facts(self, product: Model, data: ForecastTables, evaluation: Evaluation | None) -> Facts:
         """The data, warnings of them, the model, its quality, and pictures of forecasts."""
         assert evaluation is None or isinstance(evaluation, Backtest)
-        return facts.facts_of(product, data.panel, data.path, evaluation)
+        record = self.context.get("choice")
+        choice = None if record is None else ModelChoice.from_json(record)
+        return facts.facts_of(product, data.panel, data.path, evaluation, choice)
 
     def headline(self, data: ForecastTables, evaluation: Evaluation) -> Headline:
         """The deciding figure of the held-out part beside the baselines, and the verdict."""
@@ -266,7 +292,9 @@ class Forecast(Task[ForecastConfig, ForecastTables, Model]):
         with torch.random.fork_rng(devices=[]):
             lookback = self.build().lookback
         points = split(self.config, panel, lookback)
-        return cutter_for(self.config, panel, lookback, limit=points.limit), points
+        return cutter_for(
+            self.config, panel, lookback, self.sizes.cycles, limit=points.limit
+        ), points
 
 
 class _FinalSteps(Forecast):

@@ -182,7 +182,7 @@ def test_short_odd_and_late_series_do_not_stop_the_others():
     assert set(found.judgement.series) == set("abfgh")
     measured = {name for name, _ in found.judgement.ranked("recurra", "MAE")}
     assert measured == set("abfh")
-    assert found.judgement.left_out["history"] == 1
+    assert found.judgement.left_out["history"] == 0
     assert found.judgement.left_out["actual"] == 2
 
 
@@ -201,7 +201,8 @@ def test_it_says_whether_the_best_baseline_is_beaten(trained):
     bad = str(trained.evaluate(windows=2))
     assert "no better than" in bad or "beats the best baseline" in bad
     table = trained.evaluate(windows=2).judgement.table
-    assert list(table) == ["recurra", "Naive", "SeasonalNaive", "Naive2", "SES"]
+    baselines = ["SeasonalNaiveDrift", "Theta", "ETS"]
+    assert list(table) == ["recurra", "Naive", "SeasonalNaive", "Naive2", "SES", *baselines]
     best = min(row["MASE"] for name, row in table.items() if name != "recurra")
     assert ("beats" in bad) == (table["recurra"]["MASE"] < best)
 
@@ -211,7 +212,7 @@ def test_without_baselines_the_figure_stands_alone(trained):
     assert list(found.judgement.table) == ["recurra"]
     assert str(found) == f"recurra: MASE {found['MASE']:.4g}; no baseline was judged."
     assert found.to_json()["verdict"] == str(found)
-    assert [section.title for section in found.sections] == ["Figures", "Verdict"]
+    assert [section.title for section in found.sections] == ["Figures", "Intervals", "Verdict"]
 
 
 def test_a_loaded_run_is_judged_on_a_table_alone(tmp_path):

@@ -13,9 +13,10 @@ from recurra.tasks.forecast.evaluation.baselines import (
     BASELINES,
     MEANINGS,
     baseline_quantiles,
-    fit_smoothing,
 )
 from recurra.tasks.forecast.evaluation.seasonality import adjusted, is_seasonal
+from recurra.tasks.forecast.statistics.methods import METHODS
+from recurra.tasks.forecast.statistics.simple_smoothing import fit_smoothing
 
 NAN = math.nan
 ABOVE = 0.8413447460685429  # the level one standard deviation above the median
@@ -51,7 +52,7 @@ def smoothing_error(values, constant):
 
 
 def test_they_are_named_and_explained_in_order():
-    assert list(BASELINES) == ["Naive", "SeasonalNaive", "Naive2", "SES"]
+    assert list(BASELINES) == ["Naive", "SeasonalNaive", "Naive2", "SES", *METHODS]
     assert list(MEANINGS) == list(BASELINES)
 
 
@@ -210,8 +211,8 @@ def test_the_spread_of_a_walk_holds_what_it_says():
 
 
 def test_unknown_baselines_and_levels_are_refused():
-    with pytest.raises(ConfigError, match="'Theta' is not a baseline; choose from Naive, Seas"):
-        baseline_quantiles(np.ones(3), "Theta", 1, 2, (0.5,))
+    with pytest.raises(ConfigError, match="'ARIMA' is not a baseline; choose from Naive, Seas"):
+        baseline_quantiles(np.ones(3), "ARIMA", 1, 2, (0.5,))
     with pytest.raises(ConfigError, match="between 0 and 1"):
         baseline_quantiles(np.ones(3), "Naive", 1, 2, (0.5, 1.0))
 

@@ -164,7 +164,7 @@ def test_what_can_not_be_judged_is_left_out_and_counted():
     histories = [np.array([]), np.array([NAN]), np.ones(5), RISING]
     point = np.array([[NAN], [NAN], [1.0], [2.0]])
     found = judge(actual, [Forecasts("M", point)], histories=histories, season=1, series="abcd")
-    assert found.left_out == {"actual": 1, "history": 1, "MASE": 1}
+    assert found.left_out == {"actual": 1, "history": 1, "MASE": 1, "RMSSE": 1}
     assert found.windows["M"]["MAE"].tolist() == pytest.approx([NAN, NAN, 1, 1], nan_ok=True)
     assert found.by_series["M"].tolist() == pytest.approx([NAN, NAN, NAN, 0.6], nan_ok=True)
     assert found.ranked("M") == [("d", pytest.approx(0.6))]
@@ -255,12 +255,13 @@ def test_json_has_no_nan():
 def test_baselines_come_ready_to_be_judged():
     histories = [np.arange(12.0) % 4 + 1, np.arange(5.0)]
     found = baseline_forecasts(histories, 4, 3, LEVELS)
-    assert [f.point.shape for f in found] == [(2, 3)] * 4
-    assert [f.quantiles.shape for f in found] == [(2, 3, 3)] * 4
+    assert [f.point.shape for f in found] == [(2, 3)] * 7
+    assert [f.quantiles.shape for f in found] == [(2, 3, 3)] * 7
     table = judge(
         np.ones((2, 3)), found, histories=histories, season=4, series="ab", intervals=(80,)
     ).table
-    assert list(table) == ["Naive", "SeasonalNaive", "Naive2", "SES"]
+    strong = ["SeasonalNaiveDrift", "Theta", "ETS"]
+    assert list(table) == ["Naive", "SeasonalNaive", "Naive2", "SES", *strong]
     assert baseline_forecasts(histories, 4, 3)[0].quantiles is None
 
 

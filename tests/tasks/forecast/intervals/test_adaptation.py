@@ -3,7 +3,7 @@
 import numpy as np
 import pandas
 import pytest
-from forecast_helpers.toys import table, tiny, wave
+from forecast_helpers.toys import table, tiny, wave, window_traits
 
 from recurra.errors import ConfigError
 from recurra.tasks.forecast.intervals.adaptation import adaptive_quantiles
@@ -12,18 +12,19 @@ from recurra.tasks.forecast.intervals.calibration import calibrate, uncalibrated
 LEVELS = (0.1, 0.5, 0.9)
 
 
-def calibrated(columns=1, horizon=2, change=0.0, seed=9):
+def calibrated(columns=1, horizon=2, seed=9):
     """Held-back errors of the standard normal distribution, all windows alike."""
     actual = np.random.default_rng(seed).normal(size=(2000, horizon))
-    return calibrate(np.zeros((2000, horizon, columns)), actual, LEVELS, np.full(2000, change))
+    return calibrate(np.zeros((2000, horizon, columns)), actual, LEVELS, window_traits(2000))
 
 
-def follow(calibration, actual, position=None, half_life=300, change=None, columns=1):
+def follow(calibration, actual, position=None, half_life=300, error=1.0, columns=1):
     windows, horizon = actual.shape
     position = np.arange(windows) if position is None else position
-    change = np.zeros(windows) if change is None else change
     given = np.zeros((windows, horizon, columns))
-    return adaptive_quantiles(calibration, given, actual, change, position, half_life)
+    return adaptive_quantiles(
+        calibration, given, actual, window_traits(windows, error=error), position, half_life
+    )
 
 
 def below(actual, quantiles):
@@ -92,7 +93,7 @@ def test_a_value_counts_from_the_first_origin_that_knows_it(step):
 def test_nothing_moves_before_a_value_is_known():
     calibration = calibrated()
     found = follow(calibration, np.full((20, 2), np.nan))
-    wanted = calibration(np.zeros((20, 2, 1)), np.zeros(20))
+    wanted = calibration(np.zeros((20, 2, 1)), window_traits(20))
     np.testing.assert_allclose(found, wanted)
     known = follow(calibration, np.full((20, 2), 9.0))
     np.testing.assert_allclose(known[0], wanted[0])
@@ -114,13 +115,14 @@ def test_wild_windows_are_followed_by_as_much_more():
     """Values three times as large where windows change three times as much are no news."""
     random, change = np.random.default_rng(4), np.tile([1.0, 3.0], 1000)
     actual = random.normal(size=(2000, 1)) * change[:, None]
-    calibration = calibrate(np.zeros((2000, 1, 1)), actual, LEVELS, change)
-    found = follow(calibration, actual, change=change)
+    calibration = calibrate(
+        np.zeros((2000, 1, 1)), actual, LEVELS, window_traits(2000, error=change)
+    )
+    found = follow(calibration, actual, error=change)
     width = (found[..., 2] - found[..., 0])[:, 0]
-    wanted = calibration.error_scale(np.array([1.0, 3.0]))
-    np.testing.assert_allclose(width[1::2].mean() / width[::2].mean(), wanted[1] / wanted[0], 0.02)
+    np.testing.assert_allclose(width[1::2].mean() / width[::2].mean(), 3, 0.02)
     # Wild ones alone: what is learnt of them is by their own measure.
-    found = follow(calibration, actual[1::2][:400], change=change[1::2][:400], half_life=100)
+    found = follow(calibration, actual[1::2][:400], error=change[1::2][:400], half_life=100)
     assert 6 < (found[..., 2] - found[..., 0])[150:].mean() < 9
 
 

@@ -8,7 +8,7 @@ import pytest
 from forecast_helpers.toys import config, no_compiling, one, panel_of, table, tiny, wave
 
 from recurra.tasks.forecast import ForecastWarning
-from recurra.tasks.forecast.intervals.calibration import interval_warnings
+from recurra.tasks.forecast.intervals.sample_size import interval_warnings
 
 MONTHS = {"horizon": 12, "season": 12, "lookback": 0}  # as the airline passengers are, 144 of them
 

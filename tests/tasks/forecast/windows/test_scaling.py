@@ -12,7 +12,7 @@ from recurra.tasks.forecast.windows.scaling import (
 )
 
 GAPS = np.array([[1.0, np.nan], [np.nan, -4.0], [5.0, -8.0], [np.nan, np.nan]])
-USUAL = SeriesScale(np.array([7.0, -7.0]), np.array([2.0, 3.0]))
+USUAL = SeriesScale(np.array([7.0, -7.0]), np.array([2.0, 3.0]), np.array([4.0, 5.0]))
 
 
 @pytest.mark.parametrize(
@@ -30,15 +30,15 @@ def test_scales_are_of_what_was_seen(how, location, scale):
 
 
 @pytest.mark.parametrize("how", ["standard", "mean"])
-def test_a_window_without_size_takes_the_spread_of_its_series_else_one(how):
+def test_a_window_without_size_takes_the_spread_of_its_series_else_a_typical_one(how):
     zeros = np.zeros((4, 2))
-    usual = SeriesScale(np.zeros(2), np.array([3.0, 0.0]))
-    assert window_scale(zeros, usual, how)[1].tolist() == [3.0, 1.0]
+    usual = SeriesScale(np.zeros(2), np.array([3.0, 0.0]), np.array([1.0, 7.0]))
+    assert window_scale(zeros, usual, how)[1].tolist() == [3.0, 7.0]
 
 
 def test_rounding_is_not_a_deviation():
     almost = np.full((9, 1), 0.1) * 3e9 + np.linspace(0, 1e-6, 9)[:, None]
-    usual = SeriesScale(np.zeros(1), np.array([7e3]))
+    usual = SeriesScale(np.zeros(1), np.array([7e3]), np.ones(1))
     assert window_scale(almost, usual, "standard")[1] == [7e3]
 
 
@@ -53,7 +53,7 @@ def test_a_window_in_which_nothing_was_seen_goes_by_what_is_usual(how, location,
 
 @pytest.mark.parametrize("how", ["standard", "mean", "last", "none"])
 def test_a_series_without_any_value_has_a_finite_scale(how):
-    usual = SeriesScale(np.array([np.nan]), np.zeros(1))
+    usual = SeriesScale(np.array([np.nan]), np.zeros(1), np.ones(1))
     assert np.isfinite(window_scale(np.full((3, 1), np.nan), usual, how)).all()
 
 

@@ -1,8 +1,9 @@
 """Backtests: forecasts from rolling origins, judged beside the baselines."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,19 @@ from recurra.data.series.panel import Panel
 from recurra.data.series.read import UnencodedPanel
 from recurra.errors import DataError
 from recurra.tasks.forecast.config import ForecastConfig
-from recurra.tasks.forecast.evaluation.judge import Forecasts, Judgement, baseline_forecasts, judge
+from recurra.tasks.forecast.evaluation.interval_groups import (
+    IntervalRow,
+    groups_of,
+    interval_rows,
+)
+from recurra.tasks.forecast.evaluation.judge import (
+    Forecasts,
+    Judgement,
+    baseline_forecasts,
+    interval_bounds,
+    judge,
+)
+from recurra.tasks.forecast.evaluation.scores import IntervalLevels, seasonal_scales
 from recurra.tasks.forecast.frames import MODEL_NAME
 from recurra.tasks.forecast.model import Model
 from recurra.tasks.forecast.nets.inference import Predictions
@@ -44,6 +57,7 @@ class Backtest(Evaluation):
         actual: (W, H), NaN where missing.
         judgement: the metrics of the model, named `recurra`, and of the baselines.
         levels: those of the quantiles.
+        intervals: coverage and width by group and by step, beside those of the best baseline.
     """
 
     panel: Panel
@@ -52,6 +66,7 @@ class Backtest(Evaluation):
     actual: NDArray[np.float64]
     judgement: Judgement
     levels: tuple[float, ...]
+    intervals: Sequence[IntervalRow] = ()
 
     @property
     def verdict(self) -> str:
@@ -64,7 +79,8 @@ class Backtest(Evaluation):
     def to_json(self) -> dict[str, Any]:
         """The judgement, with the verdict and the remarks."""
         about = {"verdict": self.verdict, "remarks": list(self.remarks)}
-        return self.judgement.to_json() | about
+        rows = [row.to_json() for row in self.intervals]
+        return self.judgement.to_json() | about | {"intervals": rows}
 
     def __str__(self) -> str:
         return "\n".join([self.verdict, *self.judgement.notes()])
@@ -137,6 +153,35 @@ def judge_origins(
         actual=actual,
         judgement=judgement,
         levels=config.levels,
+        intervals=_intervals(model, predicted, actual, histories, forecasts, judgement),
+    )
+
+
+def _intervals(
+    model: Model,
+    predicted: Predictions,
+    actual: NDArray[np.float64],
+    histories: list[NDArray[np.float64]],
+    forecasts: list[Forecasts],
+    judgement: Judgement,
+) -> list[IntervalRow]:
+    """Intervals by group and step: the model's, and those of the best baseline, if any."""
+    levels = IntervalLevels(
+        model.config.levels, interval_bounds(model.config.levels, model.config.widths)
+    )
+    own = replace(forecasts[0], quantiles=predicted.unrounded)
+    best = judgement.best_baseline() if judgement.has_baselines else ""
+    models = [own, *(one for one in forecasts[1:] if one.name == best)]
+    known = [history[np.isfinite(history)] for history in histories]
+    usable = np.isfinite(actual).any(1) & np.array([len(one) > 0 for one in known])
+    scales = seasonal_scales(histories, model.sizes.season)
+    return interval_rows(
+        actual[usable],
+        [one.at(usable) for one in models],
+        levels,
+        np.where(scales > 0, scales, np.nan)[usable],
+        np.array([bool((one == one.round()).all()) for one in known])[usable],
+        groups_of(list(compress(histories, usable)), model.nets[0].lookback),
     )
 
 
@@ -148,7 +193,8 @@ def without_coverage(backtest: Backtest) -> Backtest:
         for name, value in table[MODEL_NAME].items()
     }
     judgement = replace(backtest.judgement, table=table)
-    return replace(backtest, numbers=table[MODEL_NAME], judgement=judgement)
+    others = [row for row in backtest.intervals if row.model != MODEL_NAME]
+    return replace(backtest, numbers=table[MODEL_NAME], judgement=judgement, intervals=others)
 
 
 def run_backtest(
@@ -164,13 +210,15 @@ def run_backtest(
         model, placed = _trained(config, opened, origins, train)
         return judge_origins(model, placed, origins, seed=config.seed)
     point = np.empty((len(origins.series), config.horizon))
-    quantiles = np.empty((*point.shape, len(config.levels)))
+    quantiles, unrounded = (np.empty((*point.shape, len(config.levels))) for _ in range(2))
     for chosen in _rounds(origins):
         now = origins.at(chosen)
         model, placed = _trained(config, opened, now, train)
         predicted = model.forecast(model.cutter(placed), now, seed=config.seed)
         point[chosen], quantiles[chosen] = predicted.point, predicted.quantiles
-    return judge_origins(model, placed, origins, predicted=Predictions(point, quantiles, None))
+        unrounded[chosen] = predicted.unrounded
+    predicted = Predictions(point, quantiles, unrounded)
+    return judge_origins(model, placed, origins, predicted=predicted)
 
 
 def _rounds(origins: Origins) -> list[NDArray[np.int64]]:

@@ -1,27 +1,31 @@
-"""Baselines: forecasts without training, as the M4 competition defined them.
+"""Baselines: forecasts without training, those of the M4 competition and stronger ones.
 
 Each takes a history (n,) of float64, NaN where a value is missing, the steps in a season and a
 horizon, and gives (horizon,). A history without any known value gives NaN.
 """
 
-import math
+import functools
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from recurra.errors import ConfigError
+from recurra.tasks.forecast.config import STATISTICAL
 from recurra.tasks.forecast.evaluation.seasonality import Vector, adjusted
+from recurra.tasks.forecast.statistics.histories import Outlook
+from recurra.tasks.forecast.statistics.methods import METHODS
+from recurra.tasks.forecast.statistics.simple_smoothing import fit_smoothing
 
 __all__ = [
     "BASELINES",
     "MEANINGS",
     "Baseline",
-    "SmoothingFit",
+    "baseline_outlook",
     "baseline_quantiles",
-    "fit_smoothing",
+    "normal_quantiles",
 ]
 
 
@@ -65,12 +69,19 @@ def exponential_smoothing(history: Vector, season: int, horizon: int) -> Vector:
     return _exponential_smoothing(history, season, horizon).point
 
 
+def _by_method(name: str, history: Vector, season: int, horizon: int) -> Vector:
+    """The points (horizon,) of one of the statistical methods."""
+    point: Vector = METHODS[name]([history], season, horizon).point[0]
+    return point
+
+
 BASELINES: Mapping[str, Baseline] = MappingProxyType(
     {
         "Naive": naive,
         "SeasonalNaive": seasonal_naive,
         "Naive2": naive2,
         "SES": exponential_smoothing,
+        **{name: functools.partial(_by_method, name) for name in METHODS},
     }
 )
 """Every baseline by its name in the field."""
@@ -81,6 +92,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "SeasonalNaive": "repeating the last season",
         "Naive2": "repeating the last value, seasonally adjusted",
         "SES": "exponential smoothing, seasonally adjusted",
+        **STATISTICAL,
     }
 )
 """The method of each baseline, as part of a sentence."""
@@ -95,22 +107,38 @@ def baseline_quantiles(
     textbook (Hyndman & Athanasopoulos, "Forecasting: principles and practice", 3rd edition,
     section 5.5; Hyndman et al., "Forecasting with exponential smoothing", 2008, table 6.1), h
     steps after the last known value: `sqrt(h)` for Naive and Naive2, `sqrt(k + 1)` after k whole
-    seasons for SeasonalNaive, `sqrt(1 + (h - 1) a²)` for SES with the constant a. With too few
-    values for an error, every quantile is the forecast itself.
+    seasons for SeasonalNaive, `sqrt(1 + (h - 1) a²)` for SES with the constant a; for the others
+    that of their model. With too few values for an error, every quantile is the forecast itself.
 
         >>> baseline_quantiles(np.array([1.0, 2.0, 1.0]), "Naive", 1, 2, (0.5, 0.9)).round(2)
         array([[1.  , 2.28],
                [1.  , 2.81]])
     """
-    if name not in _FORECASTS:
-        raise ConfigError(f"{name!r} is not a baseline; choose from {', '.join(_FORECASTS)}.")
+    outlook = baseline_outlook([np.asarray(history, dtype=np.float64)], name, season, horizon)
+    quantiles: Vector = normal_quantiles(outlook, levels)[0]
+    return quantiles
+
+
+def baseline_outlook(histories: Sequence[Vector], name: str, season: int, horizon: int) -> Outlook:
+    """A baseline's forecasts (W, horizon) of many histories (n,), with their deviations."""
+    if name not in BASELINES:
+        raise ConfigError(f"{name!r} is not a baseline; choose from {', '.join(BASELINES)}.")
+    if name in METHODS:
+        return METHODS[name](histories, season, horizon)
+    parts = [_FORECASTS[name](history, season, horizon) for history in histories]
+    shape = (len(parts), horizon)
+    points, deviations = (np.array(part).reshape(shape) for part in zip(*parts, strict=True))
+    return Outlook(points, deviations)
+
+
+def normal_quantiles(outlook: Outlook, levels: Sequence[float]) -> Vector:
+    """Quantiles (W, horizon, Q) of normal forecasts at levels (Q,) between 0 and 1."""
     if not all(0 < level < 1 for level in levels):
         raise ConfigError(f"The levels {tuple(levels)} must lie between 0 and 1.")
     normal = statistics.NormalDist()
     bounds = np.array([normal.inv_cdf(level) for level in levels])
-    forecast = _FORECASTS[name](np.asarray(history, dtype=np.float64), season, horizon)
-    spread: Vector = forecast.deviation[:, None] * bounds
-    return forecast.point[:, None] + spread
+    quantiles: Vector = outlook.point[..., None] + outlook.deviation[..., None] * bounds
+    return quantiles
 
 
 def _naive(history: Vector, season: int, horizon: int) -> _Forecast:
@@ -191,96 +219,3 @@ def _last_of_phases(history: Vector, season: int) -> np.ndarray[tuple[int], np.d
 
 def _root_mean(squares: Vector) -> float:
     return float(np.sqrt(squares.mean())) if len(squares) else 0.0
-
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-
-_LEAST, _MOST = 1e-4, 1 - 1e-4
-"""The bounds of the constant, as in R's `forecast::ses`, which M4 used."""
-_CANDIDATES, _ROUNDS = 9, 3
-"""Constants that each round tries between the neighbours of the best before."""
-_NOTHING = 1e-18
-"""A weight too small to change a sum in float64."""
-
-
-class SmoothingFit(NamedTuple):
-    """The last level, the smoothing constant, and the standard deviation of one-step errors."""
-
-    level: float
-    constant: float
-    deviation: float
-
-
-def fit_smoothing(values: Array) -> SmoothingFit:
-    """Fit simple exponential smoothing to values (n,), none missing, n at least 1.
-
-    The level after a value is `level + constant * (value - level)`. A step without a value leaves
-    the level alone, so a series with gaps is smoothed as if without them.
-    """
-    origin = values[0]
-    constants = np.linspace(_LEAST, _MOST, _CANDIDATES)
-    for _ in range(_ROUNDS):
-        errors, _ = _tried(values - origin, constants)
-        best = int(errors.argmin())
-        around = constants[max(best - 1, 0)], constants[min(best + 1, _CANDIDATES - 1)]
-        vertex = _vertex(constants, errors, best)
-        constants = np.linspace(*around, _CANDIDATES)
-    errors, levels = _tried(values - origin, np.array([vertex]))
-    # Two numbers were fitted: the constant and the first level.
-    deviation = math.sqrt(errors[0] / max(len(values) - 2, 1))
-    return SmoothingFit(float(levels[0] + origin), vertex, deviation)
-
-
-def _vertex(constants: Array, errors: Array, best: int) -> float:
-    """The least error's place on the parabola through the best constant and its neighbours."""
-    if not 0 < best < len(constants) - 1:
-        return float(constants[best])
-    before, here, after = errors[best - 1 : best + 2]
-    bend = before - 2 * here + after
-    shift = (before - after) / (2 * bend) if bend > 0 else 0.0
-    return float(constants[best] + shift * (constants[1] - constants[0]))
-
-
-def _tried(values: Array, constants: Array) -> tuple[Array, Array]:
-    """Sums of squared one-step errors, and last levels, both (K,), for ascending constants (K,).
-
-    The errors are linear in the first level, so the best one is known in closed form.
-    """
-    powers = _powers(1 - constants, len(values) + 1)
-    weights, final = powers[:, :-1], powers[:, -1]
-    levels = _levels(values, constants)
-    errors = np.empty(levels.shape)
-    errors[:, 0] = values[0]
-    np.subtract(values[1:], levels[:, :-1], out=errors[:, 1:])
-    first = _products(errors, weights) / _products(weights, weights)
-    errors -= first[:, None] * weights
-    return _products(errors, errors), levels[:, -1] + final * first
-
-
-def _levels(values: Array, constants: Array) -> Array:
-    """Levels (K, n) from a first level of zero: the recurrence unrolled, by doubling."""
-    levels = constants[:, None] * values
-    decay, reach = 1 - constants[:, None], 1
-    while reach < len(values):
-        weights = decay**reach
-        live = int((weights > _NOTHING).sum())  # the constants ascend
-        levels[:live, reach:] += weights[:live] * levels[:live, :-reach]
-        reach *= 2
-    return levels
-
-
-def _powers(bases: Array, count: int) -> Array:
-    """Powers (K, count) from the 0th of each base (K,), by doubling: np.power is far slower."""
-    powers = np.ones((len(bases), count))
-    reach = 1
-    while reach < count:
-        size = min(reach, count - reach)
-        powers[:, reach : reach + size] = bases[:, None] ** reach * powers[:, :size]
-        reach *= 2
-    return powers
-
-
-def _products(left: Array, right: Array) -> Array:
-    """The scalar product of each row."""
-    products: Array = np.einsum("kn,kn->k", left, right)
-    return products

@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 
 from recurra.errors import ConfigError, DataError
-from recurra.tasks.forecast.evaluation.baselines import BASELINES, MEANINGS, baseline_quantiles
+from recurra.tasks.forecast.evaluation.baselines import (
+    BASELINES,
+    MEANINGS,
+    baseline_outlook,
+    normal_quantiles,
+)
 from recurra.tasks.forecast.evaluation.scores import (
     Forecasts,
     IntervalLevels,
@@ -17,15 +22,19 @@ from recurra.tasks.forecast.evaluation.scores import (
     Matrix,
     Scores,
     ScoreScales,
+    is_intermittent,
     score_windows,
     seasonal_scales,
     series_means,
+    squared_scales,
 )
+from recurra.tasks.forecast.statistics.lag_regression import can_regress
 
 __all__ = [
     "Forecasts",
     "Judgement",
     "baseline_forecasts",
+    "interval_bounds",
     "judge",
 ]
 
@@ -33,12 +42,13 @@ _DIGITS = 6
 """Digits that identify a level, as in the configuration."""
 
 
-LOWER_IS_BETTER = ("MAE", "MSE", "RMSE", "sMAPE", "MASE", "OWA", "CRPS", "sCRPS", "wQL")
+LOWER_IS_BETTER = ("MAE", "MSE", "RMSE", "sMAPE", "MASE", "RMSSE", "OWA", "CRPS", "sCRPS", "wQL")
 
 _REASONS = {
     "actual": "All metrics leave out {} windows: their actual values are unknown.",
     "history": "All metrics leave out {} windows: no value is known before them.",
     "MASE": "MASE leaves out {} windows: their history is constant or no longer than a season.",
+    "RMSSE": "RMSSE leaves out {} windows: their history is constant, or a single value.",
     "sCRPS": "sCRPS leaves out {} windows: their actual values are zero.",
 }
 
@@ -51,15 +61,19 @@ class Judgement:
     each series counts once (M4's way); NaN where the metric is undefined on every window. MAE,
     RMSE and CRPS are in the series' unit, sMAPE per cent from 0 to 200, coverages shares of 1.
     Two metrics are ratios of sums or means over all windows instead: wQL, twice the pinball losses
-    over the sum of the absolute actual values, and OWA, the mean of sMAPE and MASE each over
+    over the sum of the absolute actual values, bias, the sum of the errors over the same, above
+    zero where forecasts are too high, and OWA, the mean of sMAPE and MASE each over
     Naive2's. `windows` is model -> metric -> (W,), NaN where a window was left out; `left_out`
-    counts those by reason; `series` (W,) names the series of each.
+    counts those by reason; `series` (W,) names the series of each. Where most series are
+    `intermittent`, errors are judged by RMSSE, which the mean minimises: the median of such a
+    series, by which MASE is least, is often nothing at all.
     """
 
     table: Mapping[str, Mapping[str, float]]
     windows: Mapping[str, Mapping[str, Matrix]]
     series: Sequence[Hashable]
     left_out: Mapping[str, int]
+    intermittent: bool = False
 
     @property
     def by_series(self) -> dict[str, Matrix]:
@@ -76,9 +90,10 @@ class Judgement:
         return [(keys[at], float(means[at])) for at in order if not math.isnan(means[at])]
 
     def deciding(self) -> str:
-        """The default metric: MASE, or MAE where it is undefined."""
-        defined = any(not math.isnan(row["MASE"]) for row in self.table.values())
-        return "MASE" if defined else "MAE"
+        """The default metric: MASE, or RMSSE for intermittent series; MAE where it is undefined."""
+        metric = "RMSSE" if self.intermittent else "MASE"
+        defined = any(not math.isnan(row.get(metric, math.nan)) for row in self.table.values())
+        return metric if defined else "MAE"
 
     @property
     def has_baselines(self) -> bool:
@@ -135,12 +150,12 @@ class Judgement:
         return f"{name} beats the best baseline, {best} ({MEANINGS[best]}), by {gain}: {figures}."
 
     def notes(self) -> list[str]:
-        """A sentence for each reason to leave windows out."""
-        total = len(self.series)
+        """A sentence for each reason to leave windows out, those of the metrics that decide."""
+        total, idle = len(self.series), "MASE" if self.intermittent else "RMSSE"
         return [
             _REASONS[reason].format(f"{count} of {total}")
             for reason, count in self.left_out.items()
-            if count
+            if count and reason != idle
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -168,20 +183,30 @@ class Judgement:
 def baseline_forecasts(
     histories: Sequence[Matrix], season: int, horizon: int, levels: Sequence[float] = ()
 ) -> list[Forecasts]:
-    """Every baseline's forecasts after each history (n,), with quantiles at the levels, if any.
+    """The baselines' forecasts after each history (n,), with quantiles at the levels, if any.
+
+    Croston's and ADIDA's where a history is intermittent, the regression's where one is long
+    enough; all others always.
 
     >>> [f.name for f in baseline_forecasts([np.array([1.0, 2.0])], season=1, horizon=3)]
-    ['Naive', 'SeasonalNaive', 'Naive2', 'SES']
+    ['Naive', 'SeasonalNaive', 'Naive2', 'SES', 'SeasonalNaiveDrift', 'Theta', 'ETS']
     """
     forecasts = []
-    for name in BASELINES:
-        # The forecasts are normal, so their medians are the points.
-        values = np.empty((len(histories), horizon, 1 + len(levels)))
-        for window, history in enumerate(histories):
-            values[window] = baseline_quantiles(history, name, season, horizon, (0.5, *levels))
-        quantiles = values[:, :, 1:] if levels else None
-        forecasts.append(Forecasts(name, values[:, :, 0], quantiles, tuple(levels)))
+    for name in _applicable(histories, season):
+        outlook = baseline_outlook(histories, name, season, horizon)
+        quantiles = normal_quantiles(outlook, levels) if levels else None
+        forecasts.append(Forecasts(name, outlook.point, quantiles, tuple(levels)))
     return forecasts
+
+
+def _applicable(histories: Sequence[Matrix], season: int) -> list[str]:
+    """The names of the baselines that are meant for histories like one of these."""
+    tests = {
+        "LagRegression": lambda history: can_regress(history, season),
+        "Croston": is_intermittent,
+        "ADIDA": is_intermittent,
+    }
+    return [n for n in BASELINES if n not in tests or any(map(tests[n], histories))]
 
 
 def judge(
@@ -216,11 +241,12 @@ def judge(
     histories = [np.asarray(history, dtype=np.float64) for history in histories]
     _check_windows(actual, forecasts, histories, series)
     levels = _common_levels(forecasts)
-    bounds = IntervalLevels(levels, _bounds(levels, intervals))
+    bounds = IntervalLevels(levels, interval_bounds(levels, intervals))
     judged, left_out = _judged_windows(actual, histories)
     _check_finite(~np.isnan(actual) & judged[:, None], forecasts)
-    seasonal = seasonal_scales(list(compress(histories, judged)), season)
-    scales = ScoreScales(actual[judged], seasonal, list(compress(series, judged)))
+    kept = list(compress(histories, judged))
+    seasonal, squared = seasonal_scales(kept, season), squared_scales(kept)
+    scales = ScoreScales(actual[judged], seasonal, squared, list(compress(series, judged)))
     # Quantiles can be gigabytes: no copy of them where no window is left out.
     models = list(forecasts) if judged.all() else [model.at(judged) for model in forecasts]
     scores = score_windows(actual[judged], models, bounds)
@@ -228,10 +254,11 @@ def judge(
         model.name: scales.completed(own) for model, own in zip(forecasts, scores, strict=True)
     }
     return Judgement(
-        table=scales.table(completed),
+        table=scales.table(completed, {model.name: model.point for model in models}),
         windows={name: _all_windows(own, judged) for name, own in completed.items()},
         series=tuple(series),
         left_out=left_out | scales.undefined(probabilistic=bool(levels)),
+        intermittent=2 * sum(map(is_intermittent, kept)) > len(kept),
     )
 
 
@@ -335,7 +362,9 @@ def _common_levels(forecasts: Sequence[Forecasts]) -> tuple[float, ...]:
     return probabilistic[0].levels if probabilistic else ()
 
 
-def _bounds(levels: Sequence[float], intervals: Sequence[float]) -> dict[float, tuple[int, int]]:
+def interval_bounds(
+    levels: Sequence[float], intervals: Sequence[float]
+) -> dict[float, tuple[int, int]]:
     """The indices of the quantiles that each interval lies between; none without quantiles."""
     bounds = {}
     for percent in intervals if levels else ():

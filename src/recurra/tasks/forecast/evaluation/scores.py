@@ -14,6 +14,7 @@ import numpy as np
 
 from recurra.data.tables.table import load_pandas
 from recurra.errors import MissingExtra
+from recurra.tasks.forecast.windows.traits import INTERMITTENT
 
 __all__ = [
     "Forecasts",
@@ -22,9 +23,11 @@ __all__ = [
     "Matrix",
     "ScoreScales",
     "Scores",
+    "is_intermittent",
     "score_windows",
     "seasonal_scales",
     "series_means",
+    "squared_scales",
 ]
 
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
@@ -35,6 +38,8 @@ _POINT = ("MAE", "MSE", "RMSE", "sMAPE")
 
 _FACTORS = {"sMAPE": 200.0, "CRPS": 2.0}
 """utilsforecast's sMAPE is a share of one, and its multi-quantile loss half of the CRPS."""
+_ROUNDING = 1e-9
+"""Changes of a smaller share of the values' size are rounding: 0.1 + 0.2 is no change from 0.3."""
 _STEPS = 200_000
 """Steps scored at once: the frames stay small, whatever the horizon."""
 
@@ -159,8 +164,12 @@ class ScoreScales:
     means over the windows' series (W,).
     """
 
-    def __init__(self, actual: Matrix, seasonal: Matrix, series: Sequence[Hashable]) -> None:
+    def __init__(
+        self, actual: Matrix, seasonal: Matrix, squared: Matrix, series: Sequence[Hashable]
+    ) -> None:
         self._seasonal = np.where(seasonal > 0, seasonal, np.nan)
+        self._squared = np.where(squared > 0, squared, np.nan)
+        self._actual = actual
         sizes = np.nansum(np.abs(actual), axis=1)
         self._sizes = np.where(sizes > 0, sizes, np.nan)
         self._counts = (~np.isnan(actual)).sum(1)
@@ -173,16 +182,30 @@ class ScoreScales:
         if quantile:
             scaled = self._total_crps(scores) / self._sizes
             quantile = {"CRPS": scores["CRPS"], "sCRPS": scaled} | quantile
-        return {**point, "MASE": scores["MAE"] / self._seasonal, **quantile}
+        relative = {
+            "MASE": scores["MAE"] / self._seasonal,
+            "RMSSE": scores["RMSE"] / np.sqrt(self._squared),
+        }
+        return {**point, **relative, **quantile}
 
     def undefined(self, *, probabilistic: bool) -> dict[str, int]:
         """The number of windows on which a metric is undefined, by metric."""
-        counts = {"MASE": int(np.isnan(self._seasonal).sum())}
+        counts = {
+            "MASE": int(np.isnan(self._seasonal).sum()),
+            "RMSSE": int(np.isnan(self._squared).sum()),
+        }
         return counts | ({"sCRPS": int(np.isnan(self._sizes).sum())} if probabilistic else {})
 
-    def table(self, models: Mapping[str, Scores]) -> dict[str, dict[str, float]]:
-        """The means of every model's scores, with OWA where Naive2 is one of the models."""
-        table = {name: self._means(scores) for name, scores in models.items()}
+    def table(
+        self, models: Mapping[str, Scores], points: Mapping[str, Matrix]
+    ) -> dict[str, dict[str, float]]:
+        """The means of every model's scores, with the bias of its points (W, H), and with OWA where
+        Naive2 is one of the models.
+        """
+        table = {
+            name: self._means(scores) | {"bias": self._bias(points[name])}
+            for name, scores in models.items()
+        }
         if "Naive2" in table:
             reference = dict(table["Naive2"])
             for row in table.values():
@@ -196,6 +219,10 @@ class ScoreScales:
             total = float(self._total_crps(scores).sum())
             means["wQL"] = _ratio(total, float(np.nansum(self._sizes)))
         return means
+
+    def _bias(self, point: Matrix) -> float:
+        """The sum of all errors over the sum of the sizes of all actual values."""
+        return _ratio(float(np.nansum(point - self._actual)), float(np.nansum(self._sizes)))
 
     def _total_crps(self, scores: Scores) -> Matrix:
         total: Matrix = scores["CRPS"] * self._counts
@@ -229,12 +256,41 @@ def series_means(values: Matrix, series: Sequence[Hashable]) -> tuple[list[Hasha
 def seasonal_scales(histories: Sequence[Matrix], season: int) -> Matrix:
     """The scale of MASE (W,): the mean absolute change over a season of each history (n,).
 
-    NaN where no such change is known.
+    NaN where no such change is known, 0 where there is none that is more than rounding.
     """
+    return _scales(histories, season, 1)
+
+
+def squared_scales(histories: Sequence[Matrix]) -> Matrix:
+    """The scale of RMSSE (W,), squared: the mean squared change from step to step of each history
+    (n,) from its first value that is not zero on (Makridakis, Spiliotis & Assimakopoulos 2022, "The
+    M5 accuracy competition"). NaN where no such change is known, 0 where there is none.
+    """
+    begun = [history[np.argmax(np.nan_to_num(history) != 0) :] for history in histories]
+    return _scales(begun, 1, 2)
+
+
+def _scales(histories: Sequence[Matrix], lag: int, power: int) -> Matrix:
     scales = np.full(len(histories), np.nan)
     for number, history in enumerate(histories):
-        changes = np.abs(history[season:] - history[:-season])
+        changes = np.abs(history[lag:] - history[:-lag])
         defined = ~np.isnan(changes)
         if defined.any():
-            scales[number] = changes[defined].mean()
+            size = float(np.nanmax(np.abs(history)))
+            rounding = changes[defined].max() <= _ROUNDING * size
+            scales[number] = 0.0 if rounding else (changes[defined] ** power).mean()
     return scales
+
+
+def is_intermittent(history: Matrix) -> bool:
+    """True for demand (n,) that is never below zero, and zero in a quarter of the steps or more.
+
+    The bound is that of Syntetos, Boylan & Croston 2005: 1.32 steps from one demand to the next.
+
+    >>> is_intermittent(np.array([0.0, 0.0, 3.0, 0.0])), is_intermittent(np.array([1.0, 2.0, 3.0]))
+    (True, False)
+    """
+    known = history[np.isfinite(history)]
+    if not len(known) or known.min() < 0 or not known.any():
+        return False
+    return bool((known == 0).mean() > INTERMITTENT)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Adjusted", "Vector", "adjusted", "is_seasonal"]
+__all__ = ["Adjusted", "Vector", "adjusted", "filled", "is_seasonal", "season_index"]
 
 Vector = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -35,7 +35,7 @@ def adjusted(history: Vector, season: int) -> Adjusted:
     a known value is zero or negative.
     """
     positive = not (history <= 0).any()
-    index = _season_index(history, season, positive) if is_seasonal(history, season) else None
+    index = season_index(history, season, positive) if is_seasonal(history, season) else None
     if index is None:
         return Adjusted(history, lambda values, _: values, lambda at: np.ones(len(at)))
     phases = np.arange(len(history)) % season
@@ -61,7 +61,7 @@ def is_seasonal(history: Vector, season: int) -> bool:
     """
     if season < 2 or len(history) < 3 * season or np.isnan(history).all():
         return False
-    centred = _filled(history)
+    centred = filled(history)
     centred = centred - centred.mean()
     total = centred @ centred
     if total == 0:
@@ -72,9 +72,9 @@ def is_seasonal(history: Vector, season: int) -> bool:
     return bool(abs(correlations[-1]) > bound)
 
 
-def _season_index(history: Vector, season: int, positive: bool) -> Vector | None:
+def season_index(history: Vector, season: int, positive: bool) -> Vector | None:
     """The factor or term of each phase (season,); None where a phase has no known value."""
-    trend = _moving_average(_filled(history), season)
+    trend = _moving_average(filled(history), season)
     apart = history / trend if positive else history - trend
     defined = ~np.isnan(apart)
     phases = np.arange(len(history))[defined] % season
@@ -100,7 +100,7 @@ def _moving_average(values: Vector, season: int) -> Vector:
     return trend
 
 
-def _filled(history: Vector) -> Vector:
+def filled(history: Vector) -> Vector:
     """The history with missing values interpolated, and constant before and after known ones."""
     missing = np.isnan(history)
     if not missing.any():

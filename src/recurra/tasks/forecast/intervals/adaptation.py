@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from recurra.errors import ConfigError
 from recurra.tasks.forecast.intervals.calibration import ERROR_LEVELS, Calibration
+from recurra.tasks.forecast.windows.traits import WindowTraits
 
 __all__ = ["adaptive_quantiles"]
 
@@ -36,14 +37,14 @@ def adaptive_quantiles(
     calibration: Calibration,
     quantiles: Floats,
     actual: Floats,
-    change: Floats,
+    traits: WindowTraits,
     position: Ints,
     half_life: int,
 ) -> Floats:
     """Quantiles (W, H, Q) of rolling forecasts, each adapted to the actual values known by then.
 
-    The networks' forecasts (W, H, Q or 1), the actual values (W, H), NaN where missing, and the
-    mean `change` (W,) of their windows are scaled. `position` (W,) is the time step of each origin;
+    The networks' forecasts (W, H, Q or 1) and the actual values (W, H), NaN where missing, are
+    scaled. `position` (W,) is the time step of each origin;
     all series share what they learn. The weight of an error halves every `half_life` steps. Until
     an actual value is known these are the calibrated quantiles. Raises ConfigError where nothing
     was held out.
@@ -54,8 +55,11 @@ def adaptive_quantiles(
             "with calibrate = true, on longer series or with a smaller holdback."
         )
     order = np.argsort(position, kind="stable")
-    scale = calibration.error_scale(change[order])
-    errors = (actual[order][..., None] - quantiles[order]) / scale[:, None, None]
+    traits = traits.at(order)
+    scale = calibration.error_scale(traits)[..., None]
+    own = calibration.widened(quantiles[order], traits)
+    initial = calibration.offsets_of(traits)
+    errors = (actual[order][..., None] - own) / scale
     times, rounds = np.unique(position[order], return_index=True)
     record = _ErrorRecord(calibration, errors, half_life * len(position) / len(times))
     offsets = np.empty((*actual.shape, len(calibration.levels)))
@@ -68,9 +72,9 @@ def adaptive_quantiles(
         if len(rows):
             decay = 0.5 ** (elapsed / half_life)
             record.learn(rows, steps, offsets[rows, steps], elapsed, decay)
-        offsets[low:high] = record.offsets()
+        offsets[low:high] = initial[low:high] + record.moved()
     adapted = np.empty_like(offsets)
-    adapted[order] = np.sort(quantiles[order] + scale[:, None, None] * offsets, axis=-1)
+    adapted[order] = np.sort(own + scale * offsets, axis=-1)
     return adapted
 
 
@@ -104,7 +108,7 @@ class _ErrorRecord:
         share = np.concatenate([outside, np.diff(ERROR_LEVELS, prepend=0, append=1), outside])
         self.mass = np.tile(weight * share[:, None, None], (1, *stored.shape[1:]))
         self.shift = np.zeros(len(self.levels))
-        self.calibrated, self.initial = calibration.offsets, self._quantiles()
+        self.initial = self._quantiles()
 
     def learn(self, rows: Ints, steps: Ints, added: Floats, elapsed: int, decay: float) -> None:
         """Take in the errors (n,) of windows and distances whose offsets were `added` (n, Q)."""
@@ -116,10 +120,9 @@ class _ErrorRecord:
         rate = min(_RATE * elapsed, 0.05) / (self.levels * (1 - self.levels))
         self.shift = np.clip(self.shift + rate * above, -_MOST_SHIFT, _MOST_SHIFT)
 
-    def offsets(self) -> Floats:
-        """The offsets now, (H, Q): the calibrated ones, moved as the errors have since."""
-        offsets: Floats = self.calibrated + self._quantiles() - self.initial
-        return offsets
+    def moved(self) -> Floats:
+        """How far the quantiles of errors have moved, (H, Q): so do the calibrated offsets."""
+        return self._quantiles() - self.initial
 
     def _quantiles(self) -> Floats:
         levels = 1 / (1 + (1 / self.levels - 1) * np.exp(-self.shift))

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recurra.data.series.calendar import calendar_table
+from recurra.data.series.calendar import repeated_cycles
 from recurra.data.series.panel import Panel
 from recurra.nn import Recurrent, Stack
 from recurra.nn.states import State
@@ -35,26 +34,29 @@ __all__ = [
 
 
 class Sizes(NamedTuple):
-    """The data's part in a network's shape: counts of series and covariates, the season."""
+    """The data's part in a network's shape: counts of series and covariates, the season.
+
+    `cycles` are those of the calendar whose features are among the future covariates.
+    """
 
     series: int
     past: int
     future: int
     static: int
     season: int
+    cycles: tuple[str, ...] = ()
 
 
 def sizes_of(config: ForecastConfig, panel: Panel) -> Sizes:
     """The sizes of a network for a panel."""
-    calendar = calendar_table(
-        panel.select(np.arange(min(1, len(panel)))), 1, wanted=config.calendar
-    )
+    cycles = repeated_cycles(panel) if config.calendar else ()
     return Sizes(
         series=len(panel),
         past=panel.past.shape[1],
-        future=panel.future.shape[1] + calendar.features.shape[1],
+        future=panel.future.shape[1] + 2 * len(cycles),
         static=panel.static.shape[1],
         season=season_of(config, panel),
+        cycles=cycles,
     )
 
 

@@ -12,14 +12,14 @@ from torch import Tensor
 from recurra.config.options import check_seed
 from recurra.tasks.forecast.nets.components import ForecastNet
 from recurra.tasks.forecast.windows.cutter import WindowBatch, WindowCutter
-from recurra.tasks.forecast.windows.scaling import mean_change, untransformed
+from recurra.tasks.forecast.windows.scaling import transformed, untransformed
 from recurra.tasks.forecast.windows.splits import Origins
+from recurra.tasks.forecast.windows.traits import WindowTraits
 
 __all__ = [
     "Predictions",
     "ScaledForecasts",
     "batches",
-    "lookback_change",
     "scaled_forecasts",
     "seeded",
 ]
@@ -34,16 +34,20 @@ _SAMPLED = 20_000
 
 
 class Predictions(NamedTuple):
-    """Forecasts on the scale of the data: point (W, H), quantiles (W, H, Q), paths (W, S, H)."""
+    """Forecasts on the scale of the data: point (W, H), quantiles (W, H, Q), paths (W, S, H).
+
+    `unrounded` are the quantiles before those of whole numbers were rounded: scores that tell how
+    far out a value lies need them.
+    """
 
     point: Floats
     quantiles: Floats
-    paths: Floats | None
+    unrounded: Floats
+    paths: Floats | None = None
 
 
 class ScaledForecasts(NamedTuple):
-    """Forecasts (W, H, Q) of the networks, with location and scale (W,) of each window, and the
-    mean change (W,) from step to step of its look-back, scaled.
+    """Forecasts (W, H, Q) of the networks, with location and scale (W,) and traits of each window.
 
     Q = 1 for networks trained for one number a step. `paths` (W, S, H) where any were drawn.
     """
@@ -51,8 +55,13 @@ class ScaledForecasts(NamedTuple):
     quantiles: Floats
     location: Floats
     scale: Floats
-    change: Floats
-    paths: Floats | None
+    traits: WindowTraits
+    paths: Floats | None = None
+
+    def at(self, chosen: NDArray[np.bool_]) -> "ScaledForecasts":
+        """The forecasts of some windows, a mask (W,), without their paths."""
+        parts = (self.quantiles[chosen], self.location[chosen], self.scale[chosen])
+        return ScaledForecasts(*parts, self.traits.at(chosen))
 
     def to_data(self, values: Floats, transform: str) -> Floats:
         """Scaled values (W, ...) on the scale of the data."""
@@ -98,28 +107,43 @@ def scaled_forecasts(
 
     The samples of an origin are the same whichever others are forecast along with it.
     """
-    parts = []
+    parts, done = [], 0
     for batch in batches(cutter, origins, rows=_rows(nets[0], paths)):
         with seeded(seed):  # again for each batch, so that none depends on those before it
             members = [net.eval().forecast(batch, paths) for net in nets]
         mean = torch.stack([member.quantiles for member in members]).double().mean(0)
         drawn = [m.paths for m in members if m.paths is not None]
         together = torch.cat(drawn).double().transpose(0, 1) if paths and drawn else None
+        traits = cutter.traits(batch, origins.series[done : done + len(mean)])
+        done += len(mean)
         scales = (batch.location.numpy(), batch.scale.numpy())
-        parts.append((mean.numpy(), *scales, lookback_change(batch, cutter.lookback), together))
+        parts.append((mean.numpy(), *scales, traits, together))
     if not parts:
-        empty = np.zeros(0)
-        return ScaledForecasts(np.zeros((0, cutter.horizon, 1)), empty, empty, empty, None)
-    quantiles, location, scale, change = (
-        np.concatenate([part[k] for part in parts]) for k in range(4)
-    )
-    return ScaledForecasts(quantiles, location, scale, change, _joined([p[4] for p in parts]))
+        nothing, empty = cutter.cut(origins, with_actual=False), np.zeros(0)
+        traits = cutter.traits(nothing, origins.series)
+        return ScaledForecasts(np.zeros((0, cutter.horizon, 1)), empty, empty, traits)
+    quantiles, location, scale = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    traits = WindowTraits.joined([part[3] for part in parts])
+    found = ScaledForecasts(quantiles, location, scale, traits, _joined([p[4] for p in parts]))
+    if cutter.combination is None:
+        return found
+    return _combined(found, nets[0].levels, cutter, origins)
 
 
-def lookback_change(batch: WindowBatch, lookback: int) -> Floats:
-    """The mean change from step to step of each window's look-back (B,), scaled."""
-    values, seen = (part[:lookback].numpy() for part in (batch.values, batch.seen))
-    return mean_change(values.astype(np.float64), seen)
+def _combined(
+    found: ScaledForecasts, levels: tuple[float, ...], cutter: WindowCutter, origins: Origins
+) -> ScaledForecasts:
+    """The forecasts moved so that their centres are means with the statistical forecasts."""
+    assert cutter.combination is not None
+    middle = found.quantiles[..., levels.index(0.5) if levels else 0]
+
+    def to_scaled(values: Floats) -> Floats:
+        return found.to_scaled(transformed(values, cutter.transform))
+
+    centre = cutter.combination.centre(middle, cutter.panel, *origins, to_scaled)
+    moved = (centre - middle)[..., None]
+    paths = None if found.paths is None else found.paths + moved.swapaxes(1, 2)
+    return found._replace(quantiles=found.quantiles + moved, paths=paths)
 
 
 def _joined(parts: list[Tensor | None]) -> Floats | None:

@@ -45,7 +45,7 @@ def anomaly_columns(
         columns.target: actual,
         MODEL_NAME: predicted.point[:, 0],
         **{name: quantiles[:, k] for name, k in intervals.items()},
-        "score": np.abs(normal_scores(quantiles, model.config.levels, actual)),
+        "score": np.abs(normal_scores(predicted.unrounded[:, 0], model.config.levels, actual)),
     }
 
 

@@ -27,13 +27,13 @@ from recurra.tasks.forecast.nets import CarriedState, StepInput
 from recurra.tasks.forecast.nets.inference import (
     Predictions,
     ScaledForecasts,
-    lookback_change,
     seeded,
 )
 from recurra.tasks.forecast.online.anomaly import normal_scores
 from recurra.tasks.forecast.store import PlacedPanel
 from recurra.tasks.forecast.windows.scaling import transformed
 from recurra.tasks.forecast.windows.splits import Origins
+from recurra.tasks.forecast.windows.traits import mean_change, window_error
 from recurra.tasks.session import Session, weights_digest
 
 __all__ = [
@@ -118,7 +118,7 @@ class Stream(Session[Mapping[Hashable, float | None], dict[Hashable, float]]):
     the same model and series.
     """
 
-    _ARRAYS = ("_location", "_scale", "_change", "_last", "_moves")
+    _ARRAYS = ("_location", "_scale", "_change", "_gap", "_last", "_moves")
 
     def __init__(self, model: Model, placed: PlacedPanel, future: Any, seed: int) -> None:
         series = hashlib.sha256(repr(placed.panel.ids.tolist()).encode()).hexdigest()
@@ -130,8 +130,11 @@ class Stream(Session[Mapping[Hashable, float | None], dict[Hashable, float]]):
         everywhere = Origins(np.arange(len(self._panel)), self._panel.lengths)
         batch = self._cutter.cut(everywhere, with_actual=False)
         self._location, self._scale = batch.location.numpy(), batch.scale.numpy()
-        self._change = lookback_change(batch, self._cutter.lookback)
         values, seen = (p[: self._cutter.lookback].numpy() for p in (batch.values, batch.seen))
+        self._traits = self._cutter.traits(batch, everywhere.series)
+        self._usual = self._cutter.series_traits
+        self._change = mean_change(values.astype(np.float64), seen)
+        self._gap = self._traits.gap
         self._last = np.where(seen[-1], values[-1], np.nan)
         self._moves = (seen[1:] & seen[:-1]).sum(0)
         with torch.inference_mode():
@@ -190,7 +193,7 @@ class Stream(Session[Mapping[Hashable, float | None], dict[Hashable, float]]):
         past_features = self._past_features(values, past or {})
         self._add_future(future)
         self._future.require(1)
-        quantiles = self.predictions().quantiles[:, 0]
+        quantiles = self.predictions().unrounded[:, 0]
         scores = np.abs(normal_scores(quantiles, self._model.config.levels, y))
         self._advance(y, past_features)
         return {series: float(scores[self._numbers[series]]) for series in values}
@@ -271,6 +274,7 @@ class Stream(Session[Mapping[Hashable, float | None], dict[Hashable, float]]):
         self._moves = np.minimum(self._moves + finite, most)
         correction = np.where(finite, move - self._change, 0) / np.maximum(self._moves, 1)
         self._change, self._last = self._change + correction, scaled
+        self._gap = np.where(np.isfinite(scaled), 0, self._gap + 1)
         self._future.advance()
         self._latest = None
 
@@ -293,7 +297,9 @@ class Stream(Session[Mapping[Hashable, float | None], dict[Hashable, float]]):
                 pairs = zip(self._model.nets, self._states, strict=True)
                 members = [net.forecast_from(state, future).quantiles for net, state in pairs]
             mean = torch.stack(members).double().mean(0).numpy()
-            scaled = ScaledForecasts(mean, self._location, self._scale, self._change, None)
+            error = window_error(self._change, self._moves, self._usual, self._scale)
+            traits = self._traits._replace(error=error, gap=self._gap)
+            scaled = ScaledForecasts(mean, self._location, self._scale, traits)
             self._latest = self._model.calibrated(scaled)
         return self._latest
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from recurra.data.series.calendar import CalendarTable, calendar_table
 from recurra.data.series.panel import Panel
 from recurra.tasks.forecast.config import ForecastConfig
 from recurra.tasks.forecast.data_checks import FEWEST_OF_CONSTANT
+from recurra.tasks.forecast.statistics.combination import Combination
 from recurra.tasks.forecast.windows.scaling import (
     SeriesScale,
     series_scale,
@@ -25,7 +27,16 @@ from recurra.tasks.forecast.windows.scaling import (
     untransformed,
     window_scale,
 )
-from recurra.tasks.forecast.windows.splits import Ints, Origins, SplitPoints
+from recurra.tasks.forecast.windows.splits import Ints, Origins, SplitPoints, season_of
+from recurra.tasks.forecast.windows.traits import (
+    SeriesTraits,
+    WindowTraits,
+    is_whole,
+    mean_change,
+    series_traits,
+    steps_since_seen,
+    window_error,
+)
 
 __all__ = [
     "CountedWindows",
@@ -78,7 +89,9 @@ class WindowCutter:
 
     `numbers` (N,) are the trained numbers of the series, -1 for one that was not trained on;
     `start_age` (N,) the steps of each before the panel's first; `future` (N, H, F) the covariates
-    known ahead after the end of each, where there are any.
+    known ahead after the end of each, where there are any; `hidden` the first and the end of the
+    rows of a look-back that are taken for missing. `combination` has the statistical forecasts that
+    the networks' are averaged with, if any.
     """
 
     panel: Panel
@@ -89,8 +102,11 @@ class WindowCutter:
     scaling: str
     transform: str
     series_scale: SeriesScale
+    series_traits: SeriesTraits
     start_age: Ints
     future: NDArray[np.float32] | None = None
+    hidden: tuple[int, int] = (0, 0)
+    combination: Combination | None = None
 
     @functools.cached_property
     def keys(self) -> Ints:
@@ -107,6 +123,7 @@ class WindowCutter:
         values = np.where(inside, self.panel.y[place], np.nan)
         if not with_actual:
             values[self.lookback :] = np.nan
+        values[slice(*self.hidden)] = np.nan
         values = transformed(values, self.transform)
         usual = self.series_scale.of(series)
         location, scale = window_scale(values[: self.lookback], usual, self.scaling)
@@ -125,6 +142,28 @@ class WindowCutter:
             age=torch.from_numpy(rows + self.start_age[series]),
             location=torch.from_numpy(location),
             scale=torch.from_numpy(scale),
+        )
+
+    def traits(self, batch: WindowBatch, series: Ints) -> WindowTraits:
+        """The traits of a batch's windows, of these series (B,)."""
+        scaled, seen = (p[: self.lookback].numpy() for p in (batch.values, batch.seen))
+        scaled = scaled.astype(np.float64)
+        pairs, of = seen[1:] & seen[:-1], self.series_traits.of(series)
+        count, scale = pairs.sum(0), batch.scale.numpy()
+        values = untransformed(batch.location.numpy() + scale * scaled, self.transform)
+        low, high = (np.where(seen, values, far) for far in (np.inf, -np.inf))
+        any_seen = seen.any(0)
+        return WindowTraits(
+            error=window_error(mean_change(scaled, seen), count, of, scale),
+            width=of.width,
+            gap=steps_since_seen(seen),
+            seen=seen.mean(0),
+            begun=1 - seen.argmax(0) / self.lookback,
+            repeats=1 - (pairs & (scaled[1:] != scaled[:-1])).sum(0) / np.maximum(count, 1),
+            lowest=np.fmin(np.where(any_seen, low.min(0), np.nan), of.lowest),
+            highest=np.fmax(np.where(any_seen, high.max(0), np.nan), of.highest),
+            whole=(of.whole > 0) & is_whole(values, seen),
+            intermittent=of.intermittent,
         )
 
     def actual(self, origins: Origins) -> NDArray[np.float64]:
@@ -213,23 +252,33 @@ def cutter_for(
     config: ForecastConfig,
     panel: Panel,
     lookback: int,
+    cycles: Sequence[str],
     *,
     numbers: Ints | None = None,
     limit: Ints | None = None,
     start_age: Ints | None = None,
-    usual: SeriesScale | None = None,
+    usual: tuple[SeriesScale, SeriesTraits] | None = None,
     future: NDArray[np.float32] | None = None,
 ) -> WindowCutter:
-    """The cutter of a panel; without `usual` the series' scales are those before `limit` (N,)."""
+    """The cutter of a panel, with these cycles of the calendar; without `usual` the series' scales
+    and traits are those before `limit` (N,).
+    """
+    if usual is None:
+        transform, season = config.transform, season_of(config, panel)
+        usual = (
+            series_scale(panel, transform, limit),
+            series_traits(panel, transform, season, config.horizon, limit),
+        )
     return WindowCutter(
         panel=panel,
         numbers=np.arange(len(panel)) if numbers is None else numbers,
-        calendar=calendar_table(panel, config.horizon, wanted=config.calendar),
+        calendar=calendar_table(panel, config.horizon, cycles),
         lookback=lookback,
         horizon=config.horizon,
         scaling=config.scaling,
         transform=config.transform,
-        series_scale=usual or series_scale(panel, config.transform, limit),
+        series_scale=usual[0],
+        series_traits=usual[1],
         start_age=np.zeros(len(panel), np.int64) if start_age is None else start_age,
         future=future,
     )

@@ -10,7 +10,6 @@ from recurra.errors import DataError
 
 __all__ = [
     "SeriesScale",
-    "mean_change",
     "series_scale",
     "transformed",
     "untransformed",
@@ -29,20 +28,30 @@ _MOST_LOGARITHM = 700.0
 class SeriesScale(NamedTuple):
     """Mean and standard deviation (N,) of whole series, transformed: the fallback of a window
     without its own. NaN and 0 for a series without a value.
+
+    `typical` (N,) is a deviation that a series of such a mean has, by the other series: the
+    fallback of one that never changed.
     """
 
     centre: Floats
     spread: Floats
+    typical: Floats
 
     def of(self, series: NDArray[np.int64]) -> "SeriesScale":
         """The scales of some series."""
-        return SeriesScale(self.centre[series], self.spread[series])
+        return SeriesScale(*(part[series] for part in self))
 
 
 def series_scale(
-    panel: Panel, transform: str, limit: NDArray[np.int64] | None = None
+    panel: Panel,
+    transform: str,
+    limit: NDArray[np.int64] | None = None,
+    *,
+    others: SeriesScale | None = None,
 ) -> SeriesScale:
-    """Mean and deviation of each series before its limit (N,), or as a whole."""
+    """Mean and deviation of each series before its limit (N,), or as a whole; what is typical is
+    by the `others`, or by these series themselves.
+    """
     y = transformed(panel.y, transform)
     series = np.repeat(np.arange(len(panel)), panel.lengths)
     row = np.arange(len(y)) - panel.offsets[series]
@@ -56,7 +65,22 @@ def series_scale(
     # A constant series has no deviation, whatever its mean was rounded to.
     varies = np.zeros(len(panel), bool)
     varies[series[1:][(np.diff(series) == 0) & (np.diff(y) != 0)]] = True
-    return SeriesScale(mean, np.where(varies, spread, 0.0))
+    spread = np.where(varies, spread, 0.0)
+    known = others or SeriesScale(mean, spread, spread)
+    return SeriesScale(mean, spread, _typical_spread(mean, known))
+
+
+def _typical_spread(centre: Floats, known: SeriesScale) -> Floats:
+    """The deviation (N,) that series of these means have by the known ones: the median share of the
+    mean, or the median deviation for a mean of zero; 1 where none varies.
+    """
+    varies = known.spread > 0
+    if not varies.any():
+        return np.ones_like(centre)
+    spread, size = known.spread[varies], np.abs(known.centre[varies])
+    share = np.median(np.divide(spread, size, out=np.ones_like(size), where=size > 0))
+    typical: Floats = share * np.nan_to_num(np.abs(centre))
+    return np.where(typical > 0, typical, np.median(spread))
 
 
 def transformed(values: Floats, transform: str) -> Floats:
@@ -95,18 +119,18 @@ def window_scale(lookback: Floats, usual: SeriesScale, scaling: str) -> tuple[Fl
     if scaling == "none":
         return np.zeros_like(mean), np.ones_like(mean)
     if scaling == "mean":
-        return np.zeros_like(mean), _positive(size, spread, size)
+        return np.zeros_like(mean), _positive(size, usual, size)
     if scaling == "last":
-        return _last(filled, seen), _positive(spread, spread, size)
+        return _last(filled, seen), _positive(spread, usual, size)
     deviation = np.sqrt((np.where(seen, lookback - mean, 0.0) ** 2).sum(0) / count)
-    return mean, _positive(deviation, spread, size)
+    return mean, _positive(deviation, usual, size)
 
 
-def _positive(scale: Floats, spread: Floats, size: Floats) -> Floats:
-    """`scale` where it is more than rounding, else the spread, else 1."""
+def _positive(scale: Floats, usual: SeriesScale, size: Floats) -> Floats:
+    """`scale` where it is more than rounding, else the series' spread, else a typical one."""
     least = _LEAST * size
-    scale = np.where(scale > least, scale, spread)
-    return np.where(scale > least, scale, 1.0)
+    scale = np.where(scale > least, scale, usual.spread)
+    return np.where(scale > least, scale, usual.typical)
 
 
 def _last(filled: Floats, seen: NDArray[np.bool_]) -> Floats:
@@ -114,17 +138,3 @@ def _last(filled: Floats, seen: NDArray[np.bool_]) -> Floats:
     index = np.where(seen, np.arange(len(seen))[:, None], 0).max(0)
     last: Floats = np.take_along_axis(filled, index[None], 0)[0]
     return last
-
-
-def mean_change(values: Floats, seen: NDArray[np.bool_]) -> Floats:
-    """The mean absolute change from step to step (B,) of windows (L, B), where both were seen.
-
-    0 where there is no such change.
-
-    >>> mean_change(np.array([[1.0], [4.0], [3.0]]), np.ones((3, 1), bool))
-    array([2.])
-    """
-    both = seen[1:] & seen[:-1]
-    total: Floats = np.where(both, np.abs(np.diff(values, axis=0)), 0.0).sum(0)
-    mean: Floats = total / np.maximum(both.sum(0), 1)
-    return mean

@@ -30,6 +30,9 @@ Mask = NDArray[np.bool_]
 _MOST_HELD_OUT = 4000
 """Windows of the held-out part that are read at most, a limit of time; not tuned."""
 
+_MOST_WITH_MEMBERS = 500
+"""The same where statistical methods are fitted to each window's history."""
+
 _FOLDS = 5
 
 
@@ -116,7 +119,8 @@ def holdout_origins(config: ForecastConfig, panel: Panel, points: SplitPoints) -
     last = np.where(points.limit < panel.lengths, panel.lengths - config.horizon, -1)
     first = np.where(last >= 0, points.limit, 0)
     windows = int((np.where(last >= first, last - first, 0)).sum())
-    stride = max(1, min(config.horizon, windows // _MOST_HELD_OUT))
+    most = _MOST_WITH_MEMBERS if config.member_names else _MOST_HELD_OUT
+    stride = max(1, min(config.horizon, windows // most))
     return origins_between(first, last, stride)
 
 

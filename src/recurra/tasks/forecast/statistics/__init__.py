@@ -1,0 +1,1 @@
+"""Statistical forecasts: fitted to each history by itself, without training."""
