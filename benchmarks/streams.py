@@ -167,8 +167,8 @@ def many_sessions(size=256):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     print(
-        "| H | step | Recurra | int8 | torch.nn.LSTM | LSTMCell | ONNX Runtime | its int8 "
-        "| weights |"
+        "| H | step | Recurra | Recurra int8 | torch.nn.LSTM | LSTMCell | ONNX Runtime "
+        "| ONNX Runtime int8 | weights |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for each in SIZES:

@@ -229,7 +229,7 @@ BLOCKS = {
     "remedies.md": (2, 1),
     "serving.md": (1, 2),
     "stacks.md": (5, 0),
-    "streaming.md": (2, 0),
+    "streaming.md": (3, 0),
     "tagging.md": (2, 1),
     "tasks.md": (3, 2),
     "training.md": (2, 1),

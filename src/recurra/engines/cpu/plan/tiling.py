@@ -51,8 +51,7 @@ class WeightPanel:
     `form` is how they lie: `packed` as [tile's columns][k][matrix][lane]; `rows`, where they are
     and with k within a row; `columns`, where they are and with k from row to row; `int8`, packed
     and quantised. A tile of registers is `height` rows by `vectors` for each sum; `chunk` is how
-    many k are done for all
-    rows before the next ones.
+    many k are done for all rows before the next ones.
     """
 
     operand: Operand
