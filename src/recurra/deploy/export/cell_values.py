@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from recurra.compile import Kernel
-from recurra.ir import Node
+from recurra.ir import Graph, Node
 from recurra.nn.program import Recurrence
 
 __all__ = ["CellValues"]
@@ -26,7 +26,7 @@ class CellValues:
 
     def __init__(self, recurrence: Recurrence) -> None:
         self.recurrence: Recurrence = recurrence
-        self.graph = recurrence.graph
+        self.graph: Graph = recurrence.graph
 
     @cached_property
     def timed(self) -> tuple[Node, ...]:

@@ -26,7 +26,8 @@ class _Step(nn.Module):
 
     def __init__(self, owner: nn.Module, method: str) -> None:
         super().__init__()
-        self.owner, self.method = owner, method
+        self.owner: nn.Module = owner
+        self.method: str = method
 
     def forward(self, x: Tensor, *states: Any) -> Any:
         """Whatever the step gives."""

@@ -101,7 +101,7 @@ class Forecaster(Estimator[ForecastConfig, Model]):
             TrainingError: a loss or gradient is not finite, or the disk is full.
         """
         if not resume:
-            self.config = self._asked()
+            self.config: ForecastConfig = self._asked()
         return super().fit(
             data, out=out, resume=resume, overwrite=overwrite, progress=progress, static=static
         )

@@ -63,7 +63,9 @@ class MemberForecasts:
     """Forecasts of the methods from origins in panels; each origin is forecast once a panel."""
 
     def __init__(self, names: Sequence[str], season: int, horizon: int) -> None:
-        self.names, self.season, self.horizon = tuple(names), season, horizon
+        self.names: tuple[str, ...] = tuple(names)
+        self.season: int = season
+        self.horizon: int = horizon
 
     @property
     def reach(self) -> int:
