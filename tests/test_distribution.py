@@ -9,7 +9,20 @@ from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parents[1]
-SOURCE_SUFFIXES = {".py", ".md", ".toml", ".json", ".html", ".css", ".js", ".png", ".typed", ""}
+SOURCE_SUFFIXES = {
+    ".c",
+    ".ld",
+    ".py",
+    ".md",
+    ".toml",
+    ".json",
+    ".html",
+    ".css",
+    ".js",
+    ".png",
+    ".typed",
+    "",
+}
 SOURCE = ROOT / "src"
 FOLDERS = {"src", "tests", "examples", "docs", "configs", "benchmarks"}
 ROOT_FILES = {

@@ -10,7 +10,7 @@ from recurra.cells import Cell
 from recurra.insight.fixed_points import fixed_points
 from recurra.insight.long_drive import drive
 from recurra.insight.recorded_model import record
-from recurra.insight.state_space import state_space
+from recurra.insight.state_geometry import state_space
 from recurra.nn import Recurrent
 
 X = torch.randn(50, 6, 3, dtype=torch.double, generator=torch.Generator().manual_seed(3))

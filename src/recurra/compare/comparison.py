@@ -121,7 +121,7 @@ class Comparison:
         names = {field.name for field in fields(evaluation)}
         if not self.is_tested:
             return
-        if contest_named(self.problem)[1]:
+        if "problem" in contest_named(self.problem)[1]:
             raise ConfigError(f"{self.problem} has test sequences of its own; leave test out.")
         if self.test_where is not None and "where" not in names:
             raise ConfigError(

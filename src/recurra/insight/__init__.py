@@ -7,7 +7,7 @@ from recurra.insight.flow import GradientFlow, LayerFlow, StateFlow, gradient_fl
 from recurra.insight.inspection import Inspection, clipped_share, inspect_model
 from recurra.insight.reach import Horizon, LayerReach
 from recurra.insight.saturation import LayerActivity, Saturation, Units
-from recurra.insight.state_space import GateTime, StateSpace
+from recurra.insight.state_geometry import GateTime, StateSpace
 from recurra.insight.task_memory import TaskMemory
 from recurra.insight.verdicts import LayerInsight, Verdict
 

@@ -14,7 +14,7 @@ from recurra.insight.long_drive import drive
 from recurra.insight.network_facts import arrivals, input_facts
 from recurra.insight.recorded_model import Loss, eager, record, step_losses
 from recurra.insight.saturation import activity_of
-from recurra.insight.state_space import state_space
+from recurra.insight.state_geometry import state_space
 from recurra.insight.task_memory import TaskMemory, task_memory
 from recurra.insight.verdicts import Evidence, LayerInsight, Verdict
 from recurra.nn.observe.recording import LayerRun

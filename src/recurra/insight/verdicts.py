@@ -15,7 +15,7 @@ from recurra.insight.long_drive import LongDrive
 from recurra.insight.network_facts import Arrival, InputFacts
 from recurra.insight.reach import LayerReach
 from recurra.insight.saturation import LayerActivity, Saturation
-from recurra.insight.state_space import StateSpace
+from recurra.insight.state_geometry import StateSpace
 from recurra.insight.task_memory import TaskMemory
 
 __all__ = [

@@ -26,7 +26,7 @@ from recurra.plots.learning_curves import (
     plot_training,
 )
 from recurra.plots.reliability_diagram import plot_reliability
-from recurra.plots.state_space import StateCloud, plot_states
+from recurra.plots.state_paths import StateCloud, plot_states
 from recurra.plots.unit_activity import UnfoldedRow, plot_gates, plot_unfolded
 from recurra.plots.value_curves import ValueCurve, plot_value_curves
 

@@ -69,7 +69,7 @@ class Estimator(Named[Config], Generic[Config, Product]):
         self._validation: Evaluation | None = None
         self._data: Any = None
         self._facts: Facts | None = None
-        self._say: Callable[[str], None] = lambda text: None
+        self._say: Callable[[str], None] = _unsaid
 
     def fit(
         self,
@@ -107,9 +107,12 @@ class Estimator(Named[Config], Generic[Config, Product]):
         self._check_named("fit", self.task.read, others)
         place, temporary = self._place(out)
         shown = _shown(progress, self._task.unit, self.config)
-        self._say = (lambda text: None) if shown is None else shown.message
+        self._say = _unsaid if shown is None else shown.message
         begin = self._resumed if resume else self._begun
-        task, models, read, run, length = begin(place, overwrite or temporary, data, others)
+        try:
+            task, models, read, run, length = begin(place, overwrite or temporary, data, others)
+        finally:
+            self._say = _unsaid  # a display can't be pickled
         # Not before what would be refused is refused.
         self._forget()
         self.config, self._task, self.run, self._data = task.config, task, run, read
@@ -394,6 +397,10 @@ class Estimator(Named[Config], Generic[Config, Product]):
                 "with fit(..., resume=True), or load the run for its best weights so far."
             )
         raise not_trained(f"The model is not trained yet; call fit, or {type(self).__name__}.load.")
+
+
+def _unsaid(text: str) -> None:
+    """Where nobody watches, nothing is said."""
 
 
 @functools.cache

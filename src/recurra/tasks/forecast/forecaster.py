@@ -101,6 +101,7 @@ class Forecaster(Estimator[ForecastConfig, Model]):
             TrainingError: a loss or gradient is not finite, or the disk is full.
         """
         if not resume:
+            self._given = self._given_before()
             self.config: ForecastConfig = self._asked()
         return super().fit(
             data, out=out, resume=resume, overwrite=overwrite, progress=progress, static=static
@@ -120,6 +121,10 @@ class Forecaster(Estimator[ForecastConfig, Model]):
     def _replaced(self) -> dict[str, Any]:
         """The settings that a choice replaced."""
         return {} if self.choice is None else self.choice.asked
+
+    def _given_before(self) -> dict[str, Any]:
+        """The settings that were given, without those of a choice, which a run records too."""
+        return {name: value for name, value in self._given.items() if name not in self._replaced}
 
     def _asked(self) -> ForecastConfig:
         """The configuration before any choice, so that another training chooses again."""
@@ -255,7 +260,7 @@ class Forecaster(Estimator[ForecastConfig, Model]):
         warn(short_series_warnings(windows, origins, len(opened.lengths)))
 
         def train(panel: Panel) -> Model:
-            new = type(self).from_config(self._asked(), self._given)
+            new = type(self).from_config(self._asked(), self._given_before())
             model = new.fit(panel, progress=progress)
             if model.results[-1].stopped == "interrupted":
                 raise KeyboardInterrupt

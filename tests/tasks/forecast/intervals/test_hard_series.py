@@ -8,7 +8,14 @@ from forecast_helpers.toys import no_compiling
 from recurra import Forecaster
 
 STEPS = 200
-SMALL = {"hidden": 8, "max_steps": 60, "validate_every": 30, "horizon": 7, "freq": "D"}
+SMALL = {
+    "model": "segments",
+    "hidden": 8,
+    "max_steps": 60,
+    "validate_every": 30,
+    "horizon": 7,
+    "freq": "D",
+}
 
 
 @pytest.fixture(autouse=True, scope="module")

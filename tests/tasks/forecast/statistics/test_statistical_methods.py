@@ -8,11 +8,17 @@ import pytest
 from recurra.tasks.forecast.evaluation.seasonality import adjusted
 from recurra.tasks.forecast.statistics.drift import seasonal_naive_drift
 from recurra.tasks.forecast.statistics.ets import ets
+from recurra.tasks.forecast.statistics.exponential_states import (
+    SmoothingForm,
+    Start,
+    ahead,
+    growth,
+    run,
+)
 from recurra.tasks.forecast.statistics.histories import aligned
 from recurra.tasks.forecast.statistics.intermittent import adida, croston
 from recurra.tasks.forecast.statistics.lag_regression import can_regress, lag_regression
 from recurra.tasks.forecast.statistics.methods import METHODS
-from recurra.tasks.forecast.statistics.state_space import SmoothingForm, Start, ahead, growth, run
 from recurra.tasks.forecast.statistics.theta import theta
 
 NAN = math.nan

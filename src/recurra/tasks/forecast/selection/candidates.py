@@ -57,8 +57,10 @@ def candidates_of(
         if np.median(panel.lengths) >= 25 * season >= 7 * 25:
             smoothing |= {"segment": 7 * season, "lookback": 21 * season}
         tried.append(smoothing)
-    if _are_sparse_counts(known) and not config.past:
-        tried.append({"model": "autoregressive", "distribution": "negative-binomial"})
+    counted = {"scaling": "mean", "transform": "none"}  # as a distribution of counts needs them
+    free = all(getattr(config, n) == value for n, value in counted.items() if n in set(given))
+    if _are_sparse_counts(known) and not config.past and free:
+        tried.append({"model": "autoregressive", "distribution": "negative-binomial", **counted})
     usable = [_without(settings, set(given) - {"model"}) for settings in tried]
     return [settings for settings in usable if _is_allowed(config, settings)]
 

@@ -12,6 +12,14 @@ from typing import NamedTuple
 import numpy as np
 
 from recurra.tasks.forecast.evaluation.seasonality import adjusted, season_index
+from recurra.tasks.forecast.statistics.exponential_states import (
+    SmoothingForm,
+    SmoothingRun,
+    Start,
+    ahead,
+    growth,
+    run,
+)
 from recurra.tasks.forecast.statistics.histories import (
     Histories,
     Ints,
@@ -19,14 +27,6 @@ from recurra.tasks.forecast.statistics.histories import (
     Outlook,
     Vector,
     aligned,
-)
-from recurra.tasks.forecast.statistics.state_space import (
-    SmoothingForm,
-    SmoothingRun,
-    Start,
-    ahead,
-    growth,
-    run,
 )
 
 __all__ = ["ets"]

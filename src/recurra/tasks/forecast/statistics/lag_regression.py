@@ -105,7 +105,10 @@ def _correction(errors: Vector, targets: Vector, ahead: Ints, season: int) -> tu
 
     `targets` are the errors themselves, or the values, of which the change from the last is learnt.
     """
-    begun, size = len(errors), float(np.sqrt((errors**2).mean()))
+    begun = len(errors)
+    if not begun:
+        return np.zeros(len(ahead)), np.full(len(ahead), np.nan)
+    size = float(np.sqrt((errors**2).mean()))
     reach = min(_ERRORS, max(begun // 4, 1))
     span = min(season, max(begun // 4, 1))
     means = np.convolve(errors, np.ones(span) / span)[:begun]
