@@ -40,7 +40,8 @@ def test_initialisers(init, found):
     ("init", "text"),
     [
         ("chroni", "'chroni' is not an initialiser; allowed, .* chrono"),
-        ("chrono:2", "with STEPS a whole number above 2"),
+        ("chrono:2", "with STEPS a whole number from 3 to 1,000,000,000"),
+        ("chrono:5e21", "with STEPS a whole number from 3 to 1,000,000,000"),
         ("chrono-constant:3.5", "'chrono-constant:3.5'"),
         ("chrono:nan", "'chrono:nan'"),
         ("chrono:inf", "'chrono:inf'"),

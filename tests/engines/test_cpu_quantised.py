@@ -124,10 +124,11 @@ def test_chunks_single_steps_and_rows_agree_bit_for_bit(make):
     assert torch.equal(found[0], whole[2, 2])
 
 
-def test_nan_and_infinity_reach_their_own_row_alone():
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_nan_and_infinity_reach_their_own_row_alone(value):
     layer, x = LSTM(9, 20), drawn((4, 3, 9), 7)
     clean = steps_of(layer, 3, quantize=True).feed(x)
-    x[1, 1, 4] = float("nan")
+    x[1, 1, 4] = value
     found = steps_of(layer, 3, quantize=True).feed(x)
     assert found[1:, 1].isnan().all()
     assert torch.equal(found[:, [0, 2]], clean[:, [0, 2]])

@@ -122,18 +122,7 @@ def try_remedies(
     taken = max((result["steps"] for result in run.config["results"]), default=0)
     steps = steps or max(LEAST, min(MOST, taken // 4))
     metric = model.config.best_metric or model.task.metric
-    brief = {
-        "max_steps": steps,
-        "epochs": None,
-        "max_minutes": None,
-        "patience": None,
-        "ensemble": 1,
-        "validate_every": max(1, steps // 4),
-        "checkpoint_every": steps,
-        "watch_every": 0,
-        "warmup_steps": min(model.config.warmup_steps, steps // 10),
-    }
-    own = {**dataclasses.asdict(model.config), **brief}
+    own = _briefly(dataclasses.asdict(model.config), steps)
     trainings = _Trainings(run.config["task"], own, metric, tuple(range(seeds)))
     said(f"untreated, {steps} steps, {seeds} seeds")
     untreated = trainings.trial(None)
@@ -144,6 +133,22 @@ def try_remedies(
         said(str(remedy))
         trials.append(trainings.trial(remedy))
     return RemedyTrials(metric, steps, trainings.seeds, untreated, tuple(trials))
+
+
+def _briefly(settings: Settings, steps: int) -> Settings:
+    """The settings for one network of so many steps."""
+    return {
+        **settings,
+        "max_steps": steps,
+        "epochs": None,
+        "max_minutes": None,
+        "patience": None,
+        "ensemble": 1,
+        "validate_every": max(1, steps // 4),
+        "checkpoint_every": steps,
+        "watch_every": 0,
+        "warmup_steps": min(settings["warmup_steps"], steps // 10),
+    }
 
 
 def trials_table(trials: RemedyTrials) -> TextTable:

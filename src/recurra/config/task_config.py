@@ -27,6 +27,7 @@ _DEFAULTS: dict[str, float | None] = {
 }
 """Each initialiser, with its number where none is given; None: the length of a sequence."""
 
+_MOST_STEPS = 10**9
 _SAME_WEIGHTS = (("orthogonal", "identity"), ("chrono", "chrono-constant", "forget-bias"))
 
 _FORMS = (
@@ -179,14 +180,14 @@ def _initialiser(init: str | None, word: str) -> Initialiser:
     if name not in _DEFAULTS or not _is_valid(name, value):
         raise ConfigError(
             f"init = {init!r}: {word!r} is not an initialiser; allowed, separated by commas, are "
-            f"{_FORMS}, with STEPS a whole number above 2."
+            f"{_FORMS}, with STEPS a whole number from 3 to {_MOST_STEPS:,}."
         )
     return Initialiser(name, value)
 
 
 def _is_valid(name: str, value: float | None) -> bool:
     if value is None or name.startswith("chrono"):
-        return value is None or (value > 2 and value.is_integer())
+        return value is None or (2 < value <= _MOST_STEPS and value.is_integer())
     return abs(value) < float("inf")
 
 

@@ -39,14 +39,20 @@ class Exportable:
     program: Program
     form: Literal["stream", "items", "frames", "whole"]
 
-    def called(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """The network's output for an input of the program."""
+    def called(self, x: Tensor, lengths: Tensor | None, states: Any) -> tuple[Tensor, Any]:
+        """The network's own output for an input of the program, and its states after.
+
+        It is the class's `forward`, in evaluation mode, whatever stands in for it.
+        """
+        net = self.net.eval()
+        forward: Callable[..., Any] = type(net).forward
         if self.form == "stream":
-            return self.net(x.squeeze(-1), None)[0]  # type: ignore[no-any-return]
+            found: tuple[Tensor, Any] = forward(net, x.squeeze(-1), states)
+            return found
         if self.form == "whole":
-            return self.net(x)  # type: ignore[no-any-return]
-        found = self.net(x, lengths)
-        return found[0] if self.form == "frames" else found  # type: ignore[no-any-return]
+            return forward(net, x), None
+        output = forward(net, x, lengths)
+        return (output[0] if self.form == "frames" else output), None
 
     def stand_in(self, run: ProgramRun) -> Callable[..., Any]:
         """A `forward` of the network by a run of its program elsewhere."""
@@ -58,10 +64,7 @@ class Exportable:
             return run(features, lengths, None)[0]
 
         def frames(features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-            after = lengths
-            for steps in self.program.output.pooled:
-                after = -(-after // steps)
-            return run(features, lengths, None)[0], after
+            return run(features, lengths, None)[0], self.program.output.steps_of(lengths)
 
         def whole(inputs: Tensor) -> Tensor:
             return run(inputs, None, None)[0]

@@ -89,6 +89,24 @@ def test_a_text_is_written_on(browser, runs, tmp_path, width):
     page.close()
 
 
+def test_letters_are_read_as_the_run_reads_them(browser, tmp_path):
+    text = "the quick brown fox jumps over the lazy dog. " * 40
+    model = recurra.LanguageModel(lower=True, hidden=12, max_steps=20, window=20, batch_size=4)
+    page, troubles = opened(browser, model.fit([text.title()], out=tmp_path / "run"), tmp_path)
+    page.get_by_label("Beginning of the text").fill("ÀQuick Brown ")
+    page.get_by_label("Temperature").fill("0")
+    page.get_by_label("Length").fill("30")
+    page.get_by_role("button", name="Continue").click()
+    page.wait_for_selector("text=Done: 30 tokens.")
+    written = "".join(page.locator(".token").all_text_contents())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RecurraWarning)
+        wanted = model.generate("ÀQuick Brown ", length=30, temperature=0)
+    assert wanted.endswith(written)
+    assert troubles == []
+    page.close()
+
+
 @pytest.mark.parametrize("name", ["classes", "number"])
 def test_series_are_answered_as_by_the_run(browser, runs, tmp_path, name):
     page, troubles = opened(browser, runs[name], tmp_path)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.lowered_modules import LENGTHS, assert_same_steps, program_of, scrambled
 from recurra.cells import CELLS
 from recurra.deploy.export.onnx_program import onnx_model, state_shapes
 from recurra.nn import Layer, Recurrent, Stack
@@ -17,10 +18,6 @@ from recurra.nn.frontends import (
     WordFrontEnd,
 )
 from recurra.nn.pooling import Pooling
-from recurra.nn.program import ProgramBuilder, lowered
-
-LENGTHS = torch.tensor([9, 1, 4])
-
 
 QUICK = {"lstm", "gru", "slstm", "rglru", "lstm_layernorm_joint", "fastgrnn_low_rank", "sru"}
 """Cells that decide whether every operation of the language is right."""
@@ -34,11 +31,6 @@ def session_of(program):
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def program_of(module, size, *, ragged, kind="steps"):
-    build = ProgramBuilder(kind, size, ragged=ragged)
-    return build.finished(lowered(module, build, build.input))
-
-
 def run(program, x, lengths=None, states=None):
     given = {"input": x.numpy()} | ({} if lengths is None else {"lengths": lengths.numpy()})
     for name, (rows, size, start) in state_shapes(program).items():
@@ -49,20 +41,6 @@ def run(program, x, lengths=None, states=None):
     by_name = {o.name: f for o, f in zip(session.get_outputs(), found, strict=True)}
     after = {n.removesuffix("_after"): v for n, v in by_name.items() if n.endswith("_after")}
     return torch.from_numpy(by_name["output"]), after
-
-
-def same(found, wanted, lengths):
-    """The steps that are there agree."""
-    for row, length in enumerate([len(wanted)] * 3 if lengths is None else lengths):
-        torch.testing.assert_close(found[:length, row], wanted[:length, row], rtol=2e-4, atol=2e-5)
-
-
-def scrambled(module):
-    """With weights that differ from those it starts from, of which some are zeros."""
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return module.eval()
 
 
 @pytest.mark.parametrize(
@@ -125,13 +103,13 @@ def test_stacks_in_parts(stack, ragged):
     program = program_of(stack, 5, ragged=ragged)
     x, lengths = torch.randn(9, 3, 5), LENGTHS if ragged else None
     wanted, _ = stack(x, lengths=lengths)
-    same(run(program, x, lengths)[0], wanted, lengths)
+    assert_same_steps(run(program, x, lengths)[0], wanted, lengths)
     parts, states = [], None
     for begin, end in ((0, 2), (2, 3), (3, 9)):
         own = None if lengths is None else (lengths - begin).clamp(0, end - begin)
         y, states = run(program, x[begin:end], own, states)
         parts.append(y)
-    same(torch.cat(parts), wanted, lengths)
+    assert_same_steps(torch.cat(parts), wanted, lengths)
 
 
 def test_both_directions_of_layers_that_look_back():
@@ -156,15 +134,12 @@ FRONT_ENDS = {
 def test_front_ends(name):
     torch.manual_seed(4)
     front = scrambled(FRONT_ENDS[name])
-    for norm in front.norms:
-        norm.mean.normal_()
-        norm.variance.uniform_(0.5, 2)
     x = torch.randn(9, 3, 6)
     for row, length in enumerate(LENGTHS):
         x[length:, row] = 0 if name == "filtered" else torch.nan
     wanted, lengths = front(x.nan_to_num(), LENGTHS)
     found, _ = run(program_of(front, 6, ragged=True), x, LENGTHS)
-    same(found, wanted, lengths)
+    assert_same_steps(found, wanted, lengths)
 
 
 def test_a_causal_front_end_in_parts_of_ragged_rows():
@@ -176,7 +151,7 @@ def test_a_causal_front_end_in_parts_of_ragged_rows():
         y, states = run(program, x[begin:end], (LENGTHS - begin).clamp(0, end - begin), states)
         parts.append(y)
     found = torch.cat(parts)
-    same(found, wanted, LENGTHS)
+    assert_same_steps(found, wanted, LENGTHS)
 
 
 def test_words_with_their_letters():
@@ -186,7 +161,7 @@ def test_words_with_their_letters():
     x[6, 1, 1:] = 0
     found, _ = run(program_of(front, 6, ragged=True, kind="tokens"), x, LENGTHS)
     wanted, _ = front(x, LENGTHS)
-    same(found, wanted, LENGTHS)
+    assert_same_steps(found, wanted, LENGTHS)
 
 
 @pytest.mark.parametrize("kind", ["last", "mean", "max", "attention"])

@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 
 import recurra
-from helpers.small_models import FILMS, small_model
+from helpers.small_models import FILMS, WAVES, small_model
 from recurra.cli import main
 from recurra.deploy.export import evaluate_exported, export
 from recurra.deploy.export.export_target import check_agrees
@@ -106,11 +106,27 @@ def test_a_network_that_differs_is_not_published(run):
     (exportable,) = recurra.load(run).exportables()
 
     def other(x, lengths, states):
-        y = exportable.called(x, None)
+        y, _ = exportable.called(x, None, None)
         return y + 0.01 * y.abs().max(), None
 
     with pytest.raises(RunError, match="so it is not published"):
-        check_agrees("onnx", exportable, other, 1e-4)
+        check_agrees("onnx", exportable, other)
+
+
+def test_an_evaluation_that_never_calls_the_network_is_refused(monkeypatch):
+    model = small_model("sensor")
+    monkeypatch.setattr("recurra.tasks.regress.estimate.CHUNK", 10)
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    data = [(rows, rows[:, :1])]
+    with pytest.raises(ConfigError, match="never calls the network that is exported"):
+        evaluate_exported(model, "onnx", data)
+
+
+def test_a_number_for_a_sequence_has_no_highest_one():
+    waves = [(wave, 0.1) for wave in WAVES]
+    found = evaluate_exported(small_model("speed"), "onnx", waves).evaluation.remarks[-2]
+    assert found.startswith("Exported to onnx: 20 outputs of the networks, the largest difference ")
+    assert "highest" not in found
 
 
 def test_weights_of_8_bits_are_smaller_and_scored(tmp_path):

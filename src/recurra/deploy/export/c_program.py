@@ -14,7 +14,7 @@ from recurra.deploy.export.c_source import CSource, NumberFormat, indented
 from recurra.errors import ConfigError
 from recurra.nn.program import Operation, Program, Value
 
-__all__ = ["c_files", "last_outputs", "state_fields"]
+__all__ = ["c_files", "c_prefix", "last_outputs", "state_fields"]
 
 
 def c_files(
@@ -26,8 +26,17 @@ def c_files(
     sequence's end.
     """
     _check(program)
-    writer = _NetworkWriter(program, re.sub(r"\W", "_", name), form)
+    writer = _NetworkWriter(program, c_prefix(name), form)
     return writer.source(name), writer.header(notes)
+
+
+def c_prefix(name: str) -> str:
+    """What the names of a source begin with that is called so.
+
+    >>> c_prefix("model-1")
+    'model_1'
+    """
+    return re.sub(r"\W", "_", name)
 
 
 def state_fields(program: Program) -> list[tuple[str, int]]:
@@ -38,15 +47,8 @@ def state_fields(program: Program) -> list[tuple[str, int]]:
 
 def last_outputs(program: Program) -> int:
     """Outputs at most that wait for the end of a sequence."""
-    waiting = (op for op in program.operations if _waits(op))
+    waiting = (op for op in program.operations if op.waits)
     return sum(1 + op.tensors["weight"].shape[2] // 2 for op in waiting)
-
-
-def _waits(op: Operation) -> bool:
-    """Whether an operation gives no output for some of its inputs, until others come."""
-    if op.name != "convolution":
-        return False
-    return not op.options["causal"] or op.options["pool"][0] > 1
 
 
 def _check(program: Program) -> None:
@@ -80,7 +82,7 @@ class _NetworkWriter:
         self._part = 1
         arrays: dict[Value, str] = {program.input: "x"}
         for place, op in enumerate(program.operations):
-            if _waits(op):
+            if op.waits:
                 self._wait(place, op, arrays[op.args[0]])
                 arrays = {op.result: "x"}
             else:

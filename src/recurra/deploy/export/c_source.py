@@ -137,7 +137,7 @@ static void product(const WEIGHT *w, const float *scale, const float *b, const f
         const float size = fabsf(x[c]);
         if (!(size <= largest)) largest = size;
     }
-    if (!(largest > 0.0f)) largest = largest == 0.0f ? 1.0f : largest;
+    if (largest == 0.0f) largest = 1.0f;
     if (!(largest <= 3.0e38f)) { /* not finite: nothing to scale by */
         for (int r = 0; r < rows; r++) y[r] = NAN;
         return;

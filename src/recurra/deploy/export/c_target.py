@@ -16,7 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from recurra import settings
-from recurra.deploy.export.c_program import c_files, last_outputs
+from recurra.deploy.export.c_program import c_files, c_prefix, last_outputs
 from recurra.deploy.export.c_source import NumberFormat
 from recurra.deploy.export.export_target import ExportTarget, Files, check_agrees
 from recurra.deploy.export.row_runs import Numbers, rows_in_turn
@@ -26,7 +26,6 @@ from recurra.tasks.exportable import Exportable, ProgramRun
 
 __all__ = ["CRun", "CTarget", "compiler"]
 
-_TOLERANCE = 1e-4
 _FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared", "-ffp-contract=off")
 
 
@@ -44,7 +43,7 @@ class CTarget(ExportTarget):
         if self.form == "float32":
             with tempfile.TemporaryDirectory() as folder:
                 run = self.run(exportable, found, Path(folder))
-                check_agrees(self.name, exportable, run, _TOLERANCE)
+                check_agrees(self.name, exportable, run)
         return found
 
     def run(self, exportable: Exportable, files: Files, folder: Path) -> ProgramRun:
@@ -59,7 +58,7 @@ class CRun:
         for name, content in files.items():
             (folder / name).write_bytes(content)
         (header,) = (name for name in files if name.endswith(".h"))
-        prefix = header.removesuffix(".h").replace("-", "_")
+        prefix = c_prefix(header.removesuffix(".h"))
         driver = (
             _DRIVER.replace("HEADER", header)
             .replace("PREFIX", prefix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from torch import Tensor
 
 from recurra.deploy.export.c_source import NumberFormat
 from recurra.deploy.export.run_export import named_target, network_names
+from recurra.errors import ConfigError
+from recurra.ragged import within
 from recurra.tasks.estimator import Estimator
 from recurra.tasks.exportable import Exportable, ProgramRun
 from recurra.tasks.task import Evaluation
@@ -26,12 +28,16 @@ _LISTED = 10
 
 @dataclass
 class Differences:
-    """What the outputs of exported networks differ by from those of the run's own."""
+    """What the outputs of exported networks differ by from those of the run's own.
+
+    `ranked` counts the outputs of several numbers, `margins` those of them whose highest number is
+    another one, with the lead that it had.
+    """
 
     outputs: int = 0
+    ranked: int = 0
     largest: float = 0.0
-    changed: int = 0
-    margins: list[tuple[float, str]] | None = None
+    margins: list[tuple[float, str]] = field(default_factory=list)
 
     def count(self, own: Tensor, other: Tensor, inside: Tensor, place: str) -> None:
         """Take in outputs (..., K), of which those `inside` (...) count."""
@@ -42,29 +48,27 @@ class Differences:
         self.largest = max(self.largest, float((wanted - found).abs().max()))
         if wanted.shape[-1] < 2:
             return
+        self.ranked += len(wanted)
         differs = wanted.argmax(-1) != found.argmax(-1)
-        self.changed += int(differs.sum())
         top = wanted.topk(2, -1).values
-        margins = self.margins = self.margins or []
         places = inside.nonzero()
         for number in differs.nonzero()[:, 0].tolist():
             where = ", ".join(map(str, places[number].tolist()))
-            margins.append((float(top[number, 0] - top[number, 1]), f"{place}, output ({where})"))
+            lead = float(top[number, 0] - top[number, 1])
+            self.margins.append((lead, f"{place}, output ({where})"))
 
     def remarks(self, target: str) -> list[str]:
         """Sentences for whoever reads the figures."""
-        found = [
+        said = (
             f"Exported to {target}: {self.outputs:,} outputs of the networks, the largest "
-            f"difference {self.largest:.1e}; "
-            + (
-                f"the highest of {self.changed:,} is another."
-                if self.changed
-                else "the highest of each is the same."
-            )
-        ]
-        for margin, where in sorted(self.margins or [], reverse=True)[:_LISTED]:
-            found.append(f"Another is highest in {where}: it led by {margin:.2e}.")
-        return found
+            f"difference {self.largest:.1e}"
+        )
+        if self.margins:
+            said += f"; the highest of {len(self.margins):,} is another"
+        elif self.ranked:
+            said += "; the highest of each is the same"
+        worst = sorted(self.margins, reverse=True)[:_LISTED]
+        return [f"{said}.", *(f"Another is highest in {w}: it led by {m:.2e}." for m, w in worst)]
 
 
 @dataclass(frozen=True)
@@ -89,15 +93,21 @@ def evaluate_exported(
     """Evaluate a trained model as it is exported, and itself beside it.
 
     to, weights: as for `export`. data, options: as for the model's `evaluate`.
+
+    Raises, besides what these do, ConfigError where the evaluation doesn't call the networks that
+    are exported: it steps their layers, as it does for series of many thousand steps.
     """
     own = model.evaluate(data, **options)
-    differences = Differences()
     with (
         tempfile.TemporaryDirectory() as folder,
-        exported(model, to, Path(folder), weights=weights) as on,
+        _exported(model, to, Path(folder), weights) as differences,
     ):
-        on(differences)
         found = model.evaluate(data, **options)
+    if not differences.outputs:
+        raise ConfigError(
+            "The evaluation of these data steps the layers of the run one by one, and never calls "
+            "the network that is exported, so nothing of it was measured; give shorter sequences."
+        )
     remarks = [*found.remarks, *differences.remarks(to), _compared(found, own)]
     return ExportedEvaluation(Evaluation(found.numbers, found.sections, remarks), own)
 
@@ -120,37 +130,30 @@ def _shown(value: float) -> str:
 
 
 @contextmanager
-def exported(
-    model: Estimator[Any, Any], to: str, folder: Path, *, weights: NumberFormat
-) -> Iterator[Any]:
-    """The model's networks run from exported files, while the context lasts.
-
-    Gives a function that begins to count differences.
-    """
+def _exported(
+    model: Estimator[Any, Any], to: str, folder: Path, weights: NumberFormat
+) -> Iterator[Differences]:
+    """The model's networks run from exported files while the context lasts; what they differ by."""
     target, networks = named_target(to, weights=weights), model.exportables()
     names, metadata = network_names(len(networks)), target.metadata(model)
-    begun: list[tuple[Exportable, ProgramRun]] = []
+    differences, stand_ins = Differences(), []
     for name, exportable in zip(names, networks, strict=True):
         own = folder / name
         own.mkdir()
         files = target.files(exportable, name, metadata)
-        begun.append((exportable, target.run(exportable, files, own)))
-
-    def begin(differences: Differences) -> None:
-        for exportable, run in begun:
-            watched = _watched(exportable, run, differences)
-            exportable.net.forward = exportable.stand_in(watched)
-
+        run = target.run(exportable, files, own)
+        stand_ins.append(exportable.stand_in(_watched(exportable, run, differences)))
     try:
-        yield begin
+        for exportable, stand_in in zip(networks, stand_ins, strict=True):
+            exportable.net.forward = stand_in
+        yield differences
     finally:
-        for exportable, _ in begun:
+        for exportable in networks:
             exportable.net.__dict__.pop("forward", None)
 
 
 def _watched(exportable: Exportable, run: ProgramRun, differences: Differences) -> ProgramRun:
     """The run, whose outputs are held against the network's own."""
-    forward = type(exportable.net).forward
     calls = 0
 
     def watched(x: Tensor, lengths: Tensor | None, states: Any) -> tuple[Tensor, Any]:
@@ -159,19 +162,11 @@ def _watched(exportable: Exportable, run: ProgramRun, differences: Differences) 
         mine, theirs = states or (None, None)
         found, after = run(x, lengths, theirs)
         with torch.inference_mode():
-            if exportable.form == "stream":
-                own, mine = forward(exportable.net, x.squeeze(-1), mine)
-            elif exportable.form == "whole":
-                own = forward(exportable.net, x)
-            else:
-                own = forward(exportable.net, x, lengths)
-                own = own[0] if exportable.form == "frames" else own
+            own, mine = exportable.called(x, lengths, mine)
         inside = torch.ones(found.shape[:-1], dtype=torch.bool)
         if lengths is not None and found.dim() == 3:
-            ends = lengths
-            for steps in exportable.program.output.pooled:
-                ends = -(-ends // steps)
-            inside = torch.arange(len(found)).unsqueeze(1) < ends
+            ends = exportable.program.output.steps_of(lengths)
+            inside = within(ends, len(found))
         differences.count(own, found, inside, f"batch {calls}")
         return found, (mine, after)
 

@@ -21,8 +21,6 @@ from recurra.tasks.exportable import Exportable, ProgramRun
 
 __all__ = ["HtmlTarget"]
 
-_TOLERANCE = 1e-4
-
 
 class HtmlTarget(ExportTarget):
     """One file, NAME.html, which needs no server and makes no request."""
@@ -49,7 +47,7 @@ class HtmlTarget(ExportTarget):
         program = exportable.program
         module = wasm_module(program, self.form)
         if self.form == "float32":
-            check_agrees(self.name, exportable, WasmRun(program, module), _TOLERANCE)
+            check_agrees(self.name, exportable, WasmRun(program, module))
         page = json.loads(metadata["page"])
         model = {
             "run": {"name": name, **page["run"]},

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from recurra.cells import GRU, IRNN, LSTM, RNN, OriginalGRU
 from recurra.deploy.export.cell_values import CellValues
+from recurra.deploy.export.onnx_equations import OnnxEquations
 from recurra.deploy.export.onnx_graph import OnnxGraph, onnx_library
 from recurra.ir import Node
 from recurra.nn.program import Recurrence
 
-__all__ = ["Carried", "recurrence_nodes"]
+__all__ = ["recurrence_nodes"]
 
 FLOAT, BOOL = 1, 9
 """Numbers of element types in ONNX."""
-
-
-class Carried(NamedTuple):
-    """The names of a recurrence's states, (rows, B, size) each, before and after a call."""
-
-    before: Sequence[str]
-    after: Sequence[str]
 
 
 def recurrence_nodes(
@@ -121,7 +115,7 @@ def _by_scan(
     values = CellValues(recurrence)
     stepped = values.graph.stateful
     own_input = recurrence.time_skip > 0
-    writer = _Equations(graph, values)
+    writer = OnnxEquations(graph, values)
     outside: dict[Node, str] = {}
     for node in values.graph.nodes:
         if node.op == "input":
@@ -129,7 +123,9 @@ def _by_scan(
         elif node in values.timed and node not in stepped and not own_input:
             writer.write(node, outside)
     inside_nodes = [n for n in values.timed if n not in outside]
-    read = {a for n in (*inside_nodes, *_results(values)) for a in n.args} | {*_results(values)}
+    read = {a for n in (*inside_nodes, *values.graph.results) for a in n.args} | {
+        *values.graph.results
+    }
     crossing = [n for n in outside if n in read]
     scanned = [outside[n] for n in crossing] or [x]
     body = _Body(graph, recurrence, values, crossing, active is not None)
@@ -145,10 +141,6 @@ def _by_scan(
         scan_output_directions=direction,
     )
     return outputs[-1], outputs[:-1]
-
-
-def _results(values: CellValues) -> tuple[Node, ...]:
-    return values.graph.results
 
 
 class _Body:
@@ -182,7 +174,7 @@ class _Body:
             elif node.op == "input" and own.time_skip:
                 past = graph.squeeze(graph.slice(skipped[0], 0, 0, 1), 0)
                 known[node] = graph.add("Concat", scanned[0], past, axis=-1)
-        writer = _Equations(graph, self._values)
+        writer = OnnxEquations(graph, self._values)
         for node in nodes:
             writer.write(node, known)
         new = [
@@ -228,120 +220,3 @@ class _Body:
         outs = [graph.add("Identity", name) for name in (*after, y)]
         made = [helper.make_tensor_value_info(name, FLOAT, None) for name in outs]
         return helper.make_graph(graph.nodes, graph.name("step"), ins, made)
-
-
-class _Equations:
-    """Writes nodes of a cell's equations as nodes of ONNX."""
-
-    def __init__(self, graph: OnnxGraph, values: CellValues) -> None:
-        self._graph, self._values = graph, values
-        self._magnifies = any(node.op in _MAGNIFYING for node in values.graph.nodes)
-
-    def read(self, node: Node, known: Mapping[Node, str]) -> str:
-        """The name of a node's value."""
-        if node in known:
-            return known[node]
-        return self._graph.constant(self._values.fixed[node])
-
-    def write(self, node: Node, known: dict[Node, str]) -> None:
-        """Add a node, whose arguments are known."""
-        graph = self._graph
-        if node.op == "product":
-            matrix = self._values.fixed[node.args[0]]
-            vector = self.read(node.args[1], known)
-            known[node] = graph.add("MatMul", vector, graph.constant(matrix.T))
-            return
-        args = [self.read(a, known) for a in node.args]
-        if node.op == "gate":
-            assert isinstance(node.detail, tuple)
-            index, width = node.detail[0], node.shape[0].value(self._sizes())
-            known[node] = graph.slice(args[0], -1, index * width, (index + 1) * width)
-        elif node.op == "normalize":
-            known[node] = graph.add("LayerNormalization", *args, axis=-1, epsilon=node.detail)
-        elif node.op == "sigmoid" and self._magnifies:
-            known[node] = _exact_sigmoid(graph, *args)
-        elif node.op in ("mean", "rstd"):
-            known[node] = _statistic(graph, node, args)
-        else:
-            known[node] = _RULES[node.op](graph, *args)
-
-    def _sizes(self) -> Mapping[str, int]:
-        own = self._values.recurrence
-        found: dict[str, int] = {}
-        for size, number in zip(self._values.graph.state_sizes, own.state_sizes, strict=True):
-            found[size.name] = number // size.times
-        return found
-
-
-def _statistic(graph: OnnxGraph, node: Node, args: Sequence[str]) -> str:
-    whole = args[0] if len(args) == 1 else graph.add("Concat", *args, axis=-1)
-    axes = graph.integers(-1)
-    mean = graph.add("ReduceMean", whole, axes, keepdims=1)
-    if node.op == "mean":
-        return mean
-    centred = graph.add("Sub", whole, mean)
-    top = graph.add("ReduceMax", graph.add("Abs", centred), axes, keepdims=1)
-    top = graph.add("Max", top, graph.constant(1))
-    scaled = graph.add("Div", centred, top)
-    variance = graph.add("ReduceMean", graph.add("Mul", scaled, scaled), axes, keepdims=1)
-    eps = graph.add("Div", graph.constant(node.detail), graph.add("Mul", top, top))
-    root = graph.add("Sqrt", graph.add("Add", variance, eps))
-    return graph.add("Reciprocal", graph.add("Mul", root, top))
-
-
-_MAGNIFYING = frozenset({"sqrt", "bounded_sqrt", "log", "log1p", "log_sigmoid", "div"})
-"""Operations whose result can change much where an argument near 0 changes little."""
-
-
-def _exact_sigmoid(graph: OnnxGraph, a: str) -> str:
-    """1 / (1 + exp(-a)): ONNX Runtime's own is never below 1.5e-8."""
-    grown = graph.add("Exp", graph.add("Neg", a))
-    return graph.add("Reciprocal", graph.add("Add", grown, graph.constant(1)))
-
-
-def _expm1(graph: OnnxGraph, a: str) -> str:
-    """exp(a) - 1 = tanh(a / 2) (exp(a) + 1), without loss near 0."""
-    half = graph.add("Tanh", graph.add("Mul", a, graph.constant(0.5)))
-    return graph.add("Mul", half, graph.add("Add", graph.add("Exp", a), graph.constant(1)))
-
-
-def _log1p(graph: OnnxGraph, a: str) -> str:
-    """log(1 + a); near 0 it is 2 atanh(a / (2 + a)), without loss."""
-    one, two = graph.constant(1), graph.constant(2)
-    near = graph.add("Less", graph.add("Abs", a), graph.constant(0.5))
-    ratio = graph.add("Div", a, graph.add("Add", a, two))
-    small = graph.add("Mul", graph.add("Atanh", ratio), two)
-    return graph.add("Where", near, small, graph.add("Log", graph.add("Add", a, one)))
-
-
-def _where_positive(graph: OnnxGraph, a: str, b: str, c: str) -> str:
-    return graph.add("Where", graph.add("Greater", a, graph.constant(0)), b, c)
-
-
-def _named(op: str) -> Callable[..., str]:
-    return lambda graph, *args: graph.add(op, *args)
-
-
-_RULES: Mapping[str, Callable[..., str]] = {
-    "neg": _named("Neg"),
-    "sigmoid": _named("Sigmoid"),
-    "tanh": _named("Tanh"),
-    "relu": _named("Relu"),
-    "exp": _named("Exp"),
-    "expm1": _expm1,
-    "log": _named("Log"),
-    "log1p": _log1p,
-    "sqrt": _named("Sqrt"),
-    "bounded_sqrt": _named("Sqrt"),
-    "softplus": _named("Softplus"),
-    "log_sigmoid": lambda graph, a: graph.add("Neg", graph.add("Softplus", graph.add("Neg", a))),
-    "abs": _named("Abs"),
-    "add": _named("Add"),
-    "sub": _named("Sub"),
-    "mul": _named("Mul"),
-    "div": _named("Div"),
-    "maximum": _named("Max"),
-    "minimum": _named("Min"),
-    "where_positive": _where_positive,
-}
-"""Every operation of the language on vectors that ONNX has, or how it is made."""

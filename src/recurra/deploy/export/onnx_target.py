@@ -20,9 +20,6 @@ from recurra.tasks.exportable import Exportable, ProgramRun
 
 __all__ = ["OnnxRun", "OnnxTarget"]
 
-_TOLERANCE = 1e-4
-"""Of the largest number, in float32."""
-
 
 class OnnxTarget(ExportTarget):
     """One file, NAME.onnx; the weights of products in 8 bits are quantised by ONNX Runtime."""
@@ -33,7 +30,7 @@ class OnnxTarget(ExportTarget):
     def files(self, exportable: Exportable, name: str, metadata: Mapping[str, str]) -> Files:
         """The model, once ONNX Runtime has given the same numbers."""
         model = onnx_model(exportable.program, metadata, name).SerializeToString()
-        check_agrees(self.name, exportable, OnnxRun(exportable.program, model), _TOLERANCE)
+        check_agrees(self.name, exportable, OnnxRun(exportable.program, model))
         return {f"{name}.onnx": _quantised(model) if self.form == "int8" else model}
 
     def run(self, exportable: Exportable, files: Files, folder: Path) -> ProgramRun:

@@ -40,9 +40,7 @@ def rows_in_turn(
     if program.output.kind == "vectors":
         none = np.zeros(program.output.size, np.float32)
         return torch.from_numpy(np.stack([y[-1] if len(y) else none for y in found])), after
-    longest = steps
-    for pooled in program.output.pooled:
-        longest = -(-longest // pooled)
+    longest = program.output.steps_of(steps)
     whole = np.zeros((longest, rows, program.output.size), np.float32)
     for row, outputs in enumerate(found):
         whole[: len(outputs), row] = outputs

@@ -19,8 +19,6 @@ from recurra.tasks.exportable import Exportable, ProgramRun
 
 __all__ = ["TorchRun", "TorchTarget"]
 
-_TOLERANCE = 1e-4
-
 
 class TorchTarget(ExportTarget):
     """Two files, NAME.py with the class Network of torch.nn layers, and NAME.safetensors."""
@@ -32,7 +30,7 @@ class TorchTarget(ExportTarget):
         """Source and weights, once they have given the same numbers."""
         source, weights = torch_files(exportable.program, name)
         found = {f"{name}.py": source.encode(), f"{name}.safetensors": to_bytes(weights, metadata)}
-        check_agrees(self.name, exportable, TorchRun(exportable.program, found), _TOLERANCE)
+        check_agrees(self.name, exportable, TorchRun(exportable.program, found))
         return found
 
     def run(self, exportable: Exportable, files: Files, folder: Path) -> ProgramRun:

@@ -70,10 +70,10 @@ function logSumExp(values) {
 
 // Reads a text and writes on.
 function writer(backend) {
-  const { level, tokens, start, barred, lower } = MODEL.facts;
+  const { level, tokens, start, unknown, barred, lower } = MODEL.facts;
   const places = new Map(tokens.map((token, place) => [token, place]));
   const read = (text) => level === "byte" ? [...new TextEncoder().encode(text)]
-    : Array.from(lower ? text.toLowerCase() : text, (letter) => places.get(letter) ?? barred[0]);
+    : Array.from(lower ? lowered(text) : text, (letter) => places.get(letter) ?? unknown);
   return function* (message) {
     if (message.type !== "text") return;
     backend.code.network_begin();
@@ -92,6 +92,17 @@ function writer(backend) {
       yield found;
     }
   };
+}
+
+// In lower case, with as many letters as before.
+function lowered(text) {
+  const count = (letters) => Array.from(letters).length;
+  const whole = text.toLowerCase();
+  if (count(whole) === count(text)) return whole;
+  return Array.from(text, (letter) => {
+    const low = letter.toLowerCase();
+    return count(low) === 1 ? low : letter;
+  }).join("");
 }
 
 function drawn(scores, temperature, barred) {

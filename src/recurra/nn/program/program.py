@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from torch import Tensor
 
@@ -13,6 +13,7 @@ from recurra.ir import Graph
 __all__ = ["Operation", "Program", "Recurrence", "Value", "ValueKind"]
 
 ValueKind = Literal["tokens", "steps", "vectors"]
+Steps = TypeVar("Steps", int, Tensor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,12 @@ class Value:
     kind: ValueKind
     size: int
     pooled: tuple[int, ...] = ()
+
+    def steps_of(self, steps: Steps) -> Steps:
+        """The steps that so many of the input become: a number, or the lengths of rows (B,)."""
+        for pooled in self.pooled:
+            steps = -(-steps // pooled)
+        return steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +94,22 @@ class Operation:
     options: Mapping[str, Any] = field(default_factory=dict)
     recurrence: Recurrence | None = None
 
+    @property
+    def waits(self) -> bool:
+        """Whether it gives no output for some of its inputs, until others come."""
+        if self.name != "convolution":
+            return False
+        return not self.options["causal"] or self.options["pool"][0] > 1
+
+    @property
+    def carries(self) -> bool:
+        """Whether a sequence can be run in parts, with what it keeps handed on."""
+        if self.recurrence is not None:
+            return not self.recurrence.reverse
+        if self.name == "pool":
+            return bool(self.options["kind"] == "last")
+        return not self.waits
+
 
 @dataclass(frozen=True, eq=False)
 class Program:
@@ -107,19 +130,6 @@ class Program:
         return [op.recurrence for op in self.operations if op.recurrence is not None]
 
     @property
-    def obstacle(self) -> str | None:
-        """Why the network can't answer step by step; None: it can."""
-        for op in self.operations:
-            if op.recurrence is not None and op.recurrence.reverse:
-                return f"{op.recurrence.name} reads each sequence from its end"
-            if op.name == "convolution" and not op.options["causal"]:
-                return "a convolution reads later steps"
-            if op.name == "convolution" and op.options["pool"][0] > 1:
-                return "a convolution makes one step of several"
-        return None
-
-    @property
     def carries(self) -> bool:
         """Whether a sequence can be run in parts, with states handed on."""
-        pools = [op.options["kind"] for op in self.operations if op.name == "pool"]
-        return self.obstacle is None and all(kind == "last" for kind in pools)
+        return all(op.carries for op in self.operations)

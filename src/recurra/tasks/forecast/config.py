@@ -244,17 +244,7 @@ class ForecastConfig(TaskConfig):
                 f"intervals = {self.intervals!r}: they are in percent, from 1 on; give {percent!r}."
             )
         _check_numbers("quantiles", self.quantiles, 0, 1)
-        if self.budget_seconds and self.model != "auto":
-            raise ConfigError(
-                f"budget = {self.budget!r} with model = {self.model!r}: a budget is for choosing; "
-                "leave it out, or choose model = 'auto'."
-            )
-        for name in self.member_names:
-            if name not in STATISTICAL:
-                raise ConfigError(
-                    f"members = {self.members!r}: {name!r} is not a statistical method; choose "
-                    f"from {', '.join(STATISTICAL)}, with commas between."
-                )
+        self._check_choice()
         if any(lag < 1 or lag != int(lag) for lag in _numbers("lags", self.lags, "24,168")):
             raise ConfigError(f"lags = {self.lags!r}; they must be whole numbers from 1 on.")
         if self.errors != "scaled" and self.model == "autoregressive":
@@ -330,6 +320,20 @@ class ForecastConfig(TaskConfig):
     def widths(self) -> tuple[float, ...]:
         """The prediction intervals in percent, ascending."""
         return tuple(sorted(set(_numbers("intervals", self.intervals))))
+
+    def _check_choice(self) -> None:
+        """Raise ConfigError for a budget without a choice, and for unknown members."""
+        if self.budget_seconds and self.model != "auto":
+            raise ConfigError(
+                f"budget = {self.budget!r} with model = {self.model!r}: a budget is for choosing; "
+                "leave it out, or choose model = 'auto'."
+            )
+        for name in self.member_names:
+            if name not in STATISTICAL:
+                raise ConfigError(
+                    f"members = {self.members!r}: {name!r} is not a statistical method; choose "
+                    f"from {', '.join(STATISTICAL)}, with commas between."
+                )
 
     @property
     def budget_seconds(self) -> float:

@@ -40,38 +40,24 @@ def backtest_figures(backtest: Backtest, season: int, unit: str = "") -> list[Ca
     """Draw the worst series, the best and some between, by the deciding metric: of each the window
     whose score is nearest to the mean of its windows. A function for each figure.
     """
-    metric = backtest.judgement.deciding()
     ranked = backtest.judgement.ranked(MODEL_NAME)
     last = len(ranked) - 1
     outer = {rank for rank in (0, 1, last - 1, last) if 0 <= rank <= last}
-    numbers = {series: n for n, series in enumerate(backtest.panel.ids)}
-    drawn: list[Callable[[], Figure]] = []
-    for rank in sorted({*outer, *_spread(len(ranked), _MOST_SERIES - 2)}):
-        series, value = ranked[rank]
-        note = f"{metric} {value:.3g}, {_rank_in_words(rank, len(ranked))}"
-        window = _typical(backtest, numbers[series], value)
-        one = _forecast_series(
-            backtest.panel,
-            backtest.origins,
-            backtest.predicted,
-            window,
-            backtest.levels,
-            season,
-            actual=backtest.actual[window],
-            note=note,
-        )
-        drawn.append(functools.partial(plot_forecasts, [one], unit=unit, small=True))
-    return drawn
+    ranks = sorted({*outer, *_spread(len(ranked), _MOST_SERIES - 2)})
+    return [_ranked_figure(backtest, rank, season, unit) for rank in ranks]
 
 
 def typical_figure(backtest: Backtest, season: int, unit: str = "") -> Callable[[], Figure]:
     """Draw the series whose score is the median of all."""
-    metric = backtest.judgement.deciding()
+    middle = len(backtest.judgement.ranked(MODEL_NAME)) // 2
+    return _ranked_figure(backtest, middle, season, unit)
+
+
+def _ranked_figure(backtest: Backtest, rank: int, season: int, unit: str) -> Callable[[], Figure]:
+    """Draw the series of that rank by its score, the best first."""
     ranked = backtest.judgement.ranked(MODEL_NAME)
-    rank = len(ranked) // 2
     series, value = ranked[rank]
-    numbers = {name: n for n, name in enumerate(backtest.panel.ids)}
-    window = _typical(backtest, numbers[series], value)
+    window = _typical(backtest, list(backtest.panel.ids).index(series), value)
     one = _forecast_series(
         backtest.panel,
         backtest.origins,
@@ -80,7 +66,7 @@ def typical_figure(backtest: Backtest, season: int, unit: str = "") -> Callable[
         backtest.levels,
         season,
         actual=backtest.actual[window],
-        note=f"{metric} {value:.3g}, {_rank_in_words(rank, len(ranked))}",
+        note=f"{backtest.judgement.deciding()} {value:.3g}, {_rank_in_words(rank, len(ranked))}",
     )
     return functools.partial(plot_forecasts, [one], unit=unit, small=True)
 

@@ -363,12 +363,14 @@ class Language(Task[LanguageConfig, Texts, nn.Module]):
                 "`recurra serve`, or train with level = 'char'."
             )
         barred = barred_tokens(vocabulary, (), unknown=False).tolist()
+        tokeniser = tokeniser_of(self.config)
         return {
             "level": vocabulary.level,
             "tokens": vocabulary.tokens(),
             "start": vocabulary.start,
+            "unknown": vocabulary.unknown,
             "barred": barred,
-            "lower": self.context.get("lower", False),
+            "lower": tokeniser is not None and tokeniser.lower,
         }
 
     def dialogues(self, product: nn.Module, most: int) -> TextDialogues:

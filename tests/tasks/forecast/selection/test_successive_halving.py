@@ -75,7 +75,8 @@ def test_another_training_chooses_again(chosen):
     assert model._asked() == ForecastConfig(**AUTO, budget="1s")
 
 
-def test_a_backtest_chooses_on_what_came_before(chosen, monkeypatch):
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_a_backtest_chooses_on_what_came_before(chosen, monkeypatch, is_loaded):
     lengths = []
     choose = search.choose_settings
 
@@ -85,7 +86,8 @@ def test_a_backtest_chooses_on_what_came_before(chosen, monkeypatch):
 
     monkeypatch.setattr("recurra.tasks.forecast.task.choose_settings", noted)
     with no_compiling():
-        chosen[0].backtest(table(), windows=1)
+        model = Forecaster.load(chosen[1]) if is_loaded else chosen[0]
+        model.backtest(table(), windows=1)
     assert lengths == [[56, 46, 36]]
 
 
